@@ -1,0 +1,180 @@
+"""Every Redis key and value that the gate and the site share, spelled here and nowhere else.
+
+Numbers are kept in sets of line numbers, one set per exchange: the last four digits of the E.164 number are the
+member, an integer, and the digits before them name the set. Redis stores such a set as an array of two-byte
+integers as long as `set-max-intset-entries` is at least 10000. Braces are hash tags: the same keys work on a cluster.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from compliance.numbers import E164, LeadId
+from compliance.policy import LiveOverride, State
+from compliance.verdict import Decision, Reason, Ruling, Verdict
+
+STATE = "dnc:state"
+LEASE = "dnc:lease"
+DECISIONS = "dnc:decisions"
+UNREADABLE_DECISIONS = "dnc:decisions:unreadable"
+ARCHIVE_GROUP = "archive"
+INTERNAL = "internal"
+
+STATE_FIELDS = ("generation", "incarnation", "lists", "changes")
+LISTS = "lists"
+CHANGES = "changes"
+REBUILT_AT = "rebuilt_at"
+_COUNT = "count:"
+
+MAX_INTSET_ENTRIES = 10_000
+"""What `set-max-intset-entries` must be at least: an exchange has at most ten thousand lines."""
+
+LINE_DIGITS = 4
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_COUNTED = re.compile(r"[0-9]{1,18}")
+_OF_A_GENERATION = re.compile(r"dnc:([0-9]{1,18}):")
+_LISTED = re.compile(r"dnc:[0-9]+:([^:{}]+):\{([0-9]+)\}")
+_OVERRIDE = re.compile(r"dnc:[0-9]+:override:\{([0-9]+)\}:([0-9]{1,4}):(.+)")
+
+
+def exchange_and_line(number: E164) -> tuple[str, int]:
+    """Split a number: `+14155550100` gives `("1415555", 100)`. Each pair names exactly one number."""
+    return number[1:-LINE_DIGITS], int(number[-LINE_DIGITS:])
+
+
+def number_of(exchange: str, line: int) -> E164:
+    """Join what `exchange_and_line` split."""
+    return E164(f"+{exchange}{line:0{LINE_DIGITS}d}")
+
+
+def listed_key(generation: int, list_name: str, exchange: str) -> str:
+    """Name the set of line numbers of one exchange on one list."""
+    return f"dnc:{generation}:{list_name}:{{{exchange}}}"
+
+
+def override_key(generation: int, number: E164, lead: LeadId) -> str:
+    """Name the override of one lead on one number."""
+    exchange, line = exchange_and_line(number)
+    return f"dnc:{generation}:override:{{{exchange}}}:{line}:{lead}"
+
+
+def build_key(generation: int) -> str:
+    """Name the mark of a generation that is being built; without it the generation can never become the live one."""
+    return f"dnc:{generation}:build"
+
+
+def generation_pattern(generation: int | None = None) -> str:
+    """Give a glob for all keys of one generation, or of every generation."""
+    return f"dnc:{'[0-9]*' if generation is None else generation}:*"
+
+
+def generation_of(key: str) -> int | None:
+    """Read the generation that a key belongs to; None for keys that belong to none."""
+    found = _OF_A_GENERATION.match(key)
+    return int(found[1]) if found else None
+
+
+def listed_of(key: str) -> tuple[str, str] | None:
+    """Read back what `listed_key` spelled: the list and the exchange. None for any other key."""
+    found = _LISTED.fullmatch(key)
+    return (found[1], found[2]) if found else None
+
+
+def override_of(key: str) -> tuple[E164, LeadId] | None:
+    """Read back what `override_key` spelled: whose override this is. None for any other key."""
+    found = _OVERRIDE.fullmatch(key)
+    return (number_of(found[1], int(found[2])), LeadId(found[3])) if found else None
+
+
+def count_field(list_name: str) -> str:
+    """Name the field of `dnc:state` that counts the numbers of a list."""
+    return f"{_COUNT}{list_name}"
+
+
+def read_counts(values: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Read the numbers per list out of all the fields of `dnc:state`; what is malformed is left out."""
+    return {
+        name.decode("ascii", "replace").removeprefix(_COUNT): int(value)
+        for name, value in values.items()
+        if name.startswith(_COUNT.encode()) and value.isdigit()
+    }
+
+
+def override_value(override: LiveOverride) -> str:
+    """Spell an override: id, basis, and expiry in whole milliseconds since 1970 UTC."""
+    return f"{override.id}|{override.basis}|{epoch_ms(override.expires_at)}"
+
+
+def read_override(value: bytes) -> LiveOverride:
+    """Read back what `override_value` spelled. Raises ValueError on anything else."""
+    override_id, basis, expires_ms = value.decode("ascii").split("|")
+    return LiveOverride(override_id, basis, from_epoch_ms(int(expires_ms)))
+
+
+def state_values(state: State) -> dict[str, str]:
+    """Spell `state` as the fields of `dnc:state`."""
+    values = (str(state.generation), state.incarnation, ",".join(state.lists), str(state.changes))
+    return dict(zip(STATE_FIELDS, values, strict=True))
+
+
+def read_state(values: Sequence[bytes | None]) -> State | None:
+    """Read the values of `STATE_FIELDS` in their order; None unless every one is there and well-formed."""
+    if None in values:
+        return None
+    generation, incarnation, lists, changes = (
+        value.decode("ascii", "replace") for value in values if value is not None
+    )
+    if not (_COUNTED.fullmatch(generation) and _COUNTED.fullmatch(changes) and lists):
+        return None
+    return State(int(generation), incarnation, tuple(lists.split(",")), int(changes))
+
+
+def decision_fields(decision: Decision) -> dict[str, str]:
+    """Spell a decision as the fields of one entry of the decision stream."""
+    ruling = decision.ruling
+    return {
+        "id": decision.id,
+        "at": str(epoch_ms(decision.at)),
+        "verdict": ruling.verdict.value,
+        "reason": ruling.reason,
+        "detail": ruling.detail,
+        "override": ruling.override,
+        "number": decision.number,
+        "dialed": decision.dialed,
+        "lead": decision.lead,
+        "channel": decision.channel,
+        "generation": str(decision.generation),
+        "gate": decision.gate,
+    }
+
+
+def read_decision(fields: Mapping[bytes, bytes]) -> Decision:
+    """Read back what `decision_fields` spelled. Raises KeyError or ValueError on anything else."""
+    text = {name.decode(): value.decode() for name, value in fields.items()}
+    ruling = Ruling(Verdict(text["verdict"]), Reason(text["reason"]), text["detail"], text["override"])
+    return Decision(
+        id=text["id"],
+        at=from_epoch_ms(int(text["at"])),
+        ruling=ruling,
+        dialed=text["dialed"],
+        number=text["number"],
+        lead=text["lead"],
+        channel=text["channel"],
+        generation=int(text["generation"]),
+        gate=text["gate"],
+    )
+
+
+def epoch_ms(moment: datetime) -> int:
+    """Give whole milliseconds since 1970 UTC, rounded down: an expiry is never stretched by rounding."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def from_epoch_ms(milliseconds: int) -> datetime:
+    """Give the aware UTC moment of `milliseconds` since 1970 UTC. Raises ValueError beyond the year 9999."""
+    try:
+        return EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        raise ValueError("no such moment") from None

@@ -1,0 +1,123 @@
+"""What both programs are told by their environment: typed, frozen, and refused in one sentence when wrong.
+
+Each setting is an environment variable `DNC_<NAME>`, a line of a `.env` file in the working directory, or, for
+secrets, the content of the file that `DNC_<NAME>_FILE` names.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from compliance.numbers import known_region
+
+PREFIX = "DNC_"
+REDIS_SCHEMES = {"redis", "rediss", "unix"}
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message is one line that says which, and what to write instead."""
+
+
+def _redis_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in REDIS_SCHEMES or not (parts.netloc or parts.path)):
+        raise ValueError("write redis://HOST:PORT/DB, rediss://… for TLS, or unix:///PATH/TO/SOCKET")
+    return url
+
+
+def _region(region: str) -> str:
+    if not known_region(region):
+        raise ValueError("write a two-letter country code in capitals, such as US or GB")
+    return region
+
+
+def _host_port(bind: str) -> str:
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("write HOST:PORT, such as 127.0.0.1:4573")
+    return bind
+
+
+HostPort = Annotated[str, AfterValidator(_host_port)]
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+Region = Annotated[str, AfterValidator(_region)]
+
+
+class Settings(BaseSettings):
+    """The settings that the gate and the site share."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(Path("var"), description="Directory for SQLite, the private Redis and documents.")
+    redis_url: RedisUrl = Field(
+        "",
+        description="Redis of the projection; empty: the private Redis of `scripts/up` in the data directory.",
+    )
+    region: Region = Field("US", description="Region in which numbers without a country code are read.")
+    prefix: str = Field(
+        "",
+        pattern=r"^[0-9]{0,4}$",
+        description="Digits that the PBX puts before outside numbers, a leading 9, say.",
+    )
+    lease_s: float = Field(
+        60,
+        ge=0,
+        le=86400,
+        description="Calls stop when the projection was not kept current for so long; 0: never.",
+    )
+    log_level: str = Field(
+        "INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="Least level that is logged, to standard error.",
+    )
+
+    @property
+    def redis(self) -> str:
+        """The Redis URL in force, the private default included."""
+        return self.redis_url or f"unix://{(self.data_dir / 'redis.sock').resolve()}"
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment. Raises SettingsError."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError(_first_line(error)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put `DNC_<NAME>_FILE` between the plain variable and the `.env` file."""
+        del file_secret_settings
+        files = InitSettingsSource(settings_cls, init_kwargs=_from_files(cls))
+        return init_settings, env_settings, files, dotenv_settings
+
+
+def _from_files(settings: type[BaseSettings]) -> dict[str, Any]:
+    """Read each setting that a `DNC_<NAME>_FILE` variable points at. Raises SettingsError."""
+    values: dict[str, Any] = {}
+    for name in settings.model_fields:
+        variable = f"{PREFIX}{name.upper()}_FILE"
+        if path := os.environ.get(variable):
+            try:
+                values[name] = Path(path).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
+    return values
+
+
+def _first_line(error: ValidationError) -> str:
+    """Say the first thing that is wrong, without repeating a value that may be a secret."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{PREFIX}{str(first['loc'][0]).upper()}: {message}"

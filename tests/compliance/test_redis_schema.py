@@ -1,0 +1,185 @@
+"""What one program spells, the other reads: keys and values of Redis, there and back."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compliance.numbers import E164, LeadId, lead_id
+from compliance.policy import LiveOverride, State
+from compliance.redis_schema import (
+    EPOCH,
+    STATE_FIELDS,
+    build_key,
+    count_field,
+    decision_fields,
+    epoch_ms,
+    exchange_and_line,
+    from_epoch_ms,
+    generation_of,
+    listed_key,
+    listed_of,
+    number_of,
+    override_key,
+    override_of,
+    override_value,
+    read_counts,
+    read_decision,
+    read_override,
+    read_state,
+    state_values,
+)
+from compliance.verdict import Decision, Reason, Ruling, Verdict
+
+numbers = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True).map(E164)
+leads = st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True).map(LeadId)
+generations = st.integers(1, 10**12)
+lists = st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True)
+moments = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
+
+
+@given(numbers)
+def test_an_exchange_and_a_line_name_exactly_one_number(number):
+    assert number_of(*exchange_and_line(number)) == number
+
+
+def test_leading_zeros_are_kept_out_of_the_members_and_come_back():
+    assert exchange_and_line(E164("+14155550007")) == ("1415555", 7)
+    assert number_of("1415555", 7) == "+14155550007"
+
+
+@given(generations, lists, numbers)
+def test_the_key_of_a_set_tells_its_generation_list_and_exchange(generation, list_name, number):
+    exchange, _ = exchange_and_line(number)
+    key = listed_key(generation, list_name, exchange)
+    assert generation_of(key) == generation
+    assert listed_of(key) == (list_name, exchange)
+    assert override_of(key) is None
+
+
+@given(generations, numbers, leads)
+def test_the_key_of_an_override_tells_whose_it_is(generation, number, lead):
+    key = override_key(generation, number, lead)
+    assert generation_of(key) == generation
+    assert override_of(key) == (number, lead)
+    assert listed_of(key) is None
+
+
+@given(generations, numbers, leads, leads)
+def test_two_leads_never_share_a_key(generation, number, one, other):
+    same = override_key(generation, number, one) == override_key(generation, number, other)
+    assert same == (one == other)
+    assert lead_id(one) == one
+
+
+@pytest.mark.parametrize("key", ["dnc:state", "dnc:lease", "dnc:decisions", "dnc:decisions:unreadable", "other:7:x"])
+def test_keys_that_belong_to_no_generation_are_never_taken_for_one(key):
+    assert generation_of(key) is None
+
+
+@given(generations)
+def test_the_mark_of_a_build_belongs_to_its_generation_and_holds_no_numbers(generation):
+    assert generation_of(build_key(generation)) == generation
+    assert listed_of(build_key(generation)) is override_of(build_key(generation)) is None
+
+
+@given(generations, lists, numbers)
+def test_all_keys_of_one_number_are_in_one_slot_of_a_cluster(generation, list_name, number):
+    exchange, _ = exchange_and_line(number)
+    keys = listed_key(generation, list_name, exchange), override_key(generation, number, LeadId("lead"))
+    assert {re.search(r"\{(.*?)\}", key)[1] for key in keys} == {exchange}
+
+
+@given(st.from_regex(r"[0-9]{1,18}", fullmatch=True), lists, moments)
+def test_an_override_is_read_as_it_was_spelled_and_never_ends_later(override_id, basis, ends):
+    read = read_override(override_value(LiveOverride(override_id, basis, ends)).encode())
+    assert (read.id, read.basis) == (override_id, basis)
+    assert timedelta(0) <= ends - read.expires_at < timedelta(milliseconds=1)
+
+
+@given(st.binary(max_size=40) | st.from_regex(rb"[0-9]*\|[a-z]*\|[0-9]{1,40}", fullmatch=True))
+def test_what_is_no_override_is_a_value_error_and_nothing_else(value):
+    try:
+        override = read_override(value)
+    except ValueError:
+        return
+    assert override.expires_at.tzinfo is UTC
+
+
+@given(generations, st.from_regex(r"[0-9a-f]{40}", fullmatch=True), st.lists(lists, min_size=1), st.integers(0, 10**12))
+def test_the_state_is_read_as_it_was_spelled(generation, incarnation, names, changes):
+    state = State(generation, incarnation, tuple(names), changes)
+    spelled = state_values(state)
+    assert read_state([spelled[name].encode() for name in STATE_FIELDS]) == state
+
+
+STATED = {"generation": b"7", "incarnation": b"run-1", "lists": b"internal", "changes": b"0"}
+
+
+MALFORMED = (None, b"", b"-1", b"7x", b"9" * 5000, "７".encode())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(field, value) for field in ("generation", "changes") for value in MALFORMED]
+    + [("lists", None), ("lists", b""), ("incarnation", None)],
+)
+def test_a_state_with_a_missing_or_malformed_field_is_no_state(field, value):
+    assert read_state([(STATED | {field: value})[name] for name in STATE_FIELDS]) is None
+
+
+def test_an_incomplete_state_is_no_state():
+    assert read_state([None, b"run-1", b"internal", b"0"]) is None
+    assert read_state([None] * 4) is None
+
+
+def test_counts_are_read_by_list_and_malformed_ones_left_out():
+    values = {count_field("internal").encode(): b"3", b"count:x": b"many", b"generation": b"7", b"count:\xff": b"1"}
+    assert read_counts(values) == {"internal": 3, "\ufffd": 1}
+
+
+decisions = st.builds(
+    Decision,
+    id=texts,
+    at=moments.map(lambda at: from_epoch_ms(epoch_ms(at))),
+    ruling=st.builds(Ruling, st.sampled_from(Verdict), texts.map(Reason), texts, texts),
+    dialed=texts,
+    number=texts,
+    lead=texts,
+    channel=texts,
+    generation=st.integers(0, 10**12),
+    gate=texts,
+)
+
+
+@given(decisions)
+def test_a_decision_is_read_as_it_was_spelled(decision):
+    fields = {name.encode(): value.encode() for name, value in decision_fields(decision).items()}
+    assert read_decision(fields) == decision
+
+
+FIELDS = tuple(decision_fields(Decision("", EPOCH, Ruling(Verdict.ALLOW, Reason("")), "", "", "", "", 0, "")))
+values = st.binary(max_size=30) | st.integers().map(lambda number: str(number).encode())
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS).map(str.encode), values))
+def test_whatever_stands_in_the_fields_of_a_decision_it_is_read_or_refused(fields):
+    try:
+        decision = read_decision(fields)
+    except (KeyError, ValueError):
+        return
+    assert decision.at.tzinfo is UTC
+
+
+@given(moments)
+def test_milliseconds_are_rounded_down_and_come_back(moment):
+    assert timedelta(0) <= moment - from_epoch_ms(epoch_ms(moment)) < timedelta(milliseconds=1)
+    assert epoch_ms(from_epoch_ms(epoch_ms(moment))) == epoch_ms(moment)
+
+
+def test_a_moment_beyond_the_calendar_is_a_value_error():
+    with pytest.raises(ValueError, match="no such moment"):
+        from_epoch_ms(10**30)

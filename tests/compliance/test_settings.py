@@ -1,0 +1,82 @@
+"""Settings: typed, frozen, and refused in one line that says what to write instead."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from agi_gate.settings import GateSettings
+from compliance.settings import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in GateSettings.model_fields:
+        monkeypatch.delenv(f"DNC_{name.upper()}", raising=False)
+
+
+def test_with_an_empty_environment_everything_has_a_default(tmp_path):
+    settings = GateSettings.load()
+    assert (settings.agi_bind, settings.deadline_ms, settings.region) == ("127.0.0.1:4573", 50, "US")
+    assert settings.redis == f"unix://{tmp_path}/var/redis.sock"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("DNC_REDIS_URL", "localhost:6379", "redis://HOST:PORT/DB"),
+        ("DNC_REDIS_URL", "http://localhost", "redis://HOST:PORT/DB"),
+        ("DNC_REGION", "usa", "two-letter country code"),
+        ("DNC_PREFIX", "9w", "pattern"),
+        ("DNC_AGI_BIND", "4573", "HOST:PORT"),
+        ("DNC_AGI_BIND", "127.0.0.1:99999", "HOST:PORT"),
+        ("DNC_DEADLINE_MS", "soon", "number"),
+        ("DNC_DEADLINE_MS", "0", "greater than or equal to 5"),
+        ("DNC_LEASE_S", "-1", "greater than or equal to 0"),
+        ("DNC_LOG_LEVEL", "LOUD", "pattern"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_line_that_names_it(monkeypatch, name, value, says):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        GateSettings.load()
+    message = str(error.value)
+    assert message.startswith(f"{name}: ")
+    assert says in message
+    assert "\n" not in message
+
+
+def test_a_refusal_never_repeats_what_may_be_a_secret(monkeypatch):
+    monkeypatch.setenv("DNC_REDIS_URL", "postgres://user:hunter2@host/0")
+    with pytest.raises(SettingsError) as error:
+        GateSettings.load()
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_secret_may_come_from_a_file(monkeypatch, tmp_path):
+    (tmp_path / "url").write_text("redis://:secret@127.0.0.1:6379/0\n")
+    monkeypatch.setenv("DNC_REDIS_URL_FILE", str(tmp_path / "url"))
+    assert GateSettings.load().redis == "redis://:secret@127.0.0.1:6379/0"
+
+
+def test_a_secret_file_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setenv("DNC_REDIS_URL_FILE", "/nowhere/url")
+    with pytest.raises(SettingsError, match="DNC_REDIS_URL_FILE: cannot read /nowhere/url"):
+        GateSettings.load()
+
+
+def test_a_plain_variable_comes_before_a_file_and_a_file_before_dotenv(monkeypatch, tmp_path):
+    (tmp_path / "region").write_text("GB")
+    (tmp_path / ".env").write_text("DNC_REGION=FR\nDNC_PREFIX=0\n")
+    assert GateSettings.load().region == "FR"
+    monkeypatch.setenv("DNC_REGION_FILE", str(tmp_path / "region"))
+    assert GateSettings.load().region == "GB"
+    monkeypatch.setenv("DNC_REGION", "DE")
+    settings = GateSettings.load()
+    assert (settings.region, settings.prefix) == ("DE", "0")
+
+
+def test_settings_cannot_be_changed_once_loaded():
+    with pytest.raises(ValidationError, match="frozen"):
+        GateSettings.load().region = "GB"
