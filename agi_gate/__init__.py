@@ -1,0 +1,1 @@
+"""The hot path: a FastAGI request in, a recorded verdict out."""

@@ -1,0 +1,128 @@
+"""The command line of the gate: `agi-gate serve` and `agi-gate canary`."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from agi_gate.canary import NoAnswer, ask
+from agi_gate.processes import Parent, serve_alone, serve_as_child
+from agi_gate.server import CannotListen
+from agi_gate.settings import GateSettings
+from agi_gate.wire import StoreUnavailable, reach
+from compliance.settings import SettingsError
+from compliance.verdict import SENTENCES, Reason
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # Not on every Python; the gate is the same on asyncio's own loop, at half the speed.
+    from asyncio import new_event_loop  # type: ignore[assignment]
+
+app = typer.Typer(
+    help="Answers Asterisk's question: may this number be dialled for this lead?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DEMO_BLOCKED, DEMO_ALLOWED, DEMO_LEAD = "+14155550100", "+14155550199", "demo-2"
+
+
+@app.command()
+def serve(
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Gate processes on the one AGI port.")] = 1,
+) -> None:
+    """Answer FastAGI until SIGTERM, then finish what is under way."""
+    settings = GateSettings.load()
+    log_to_stderr(settings.log_level)
+    run(reach(settings.redis))
+    run(serve_alone(settings) if processes == 1 else Parent(settings, processes).serve())
+
+
+@app.command(hidden=True)
+def child(listener_fd: int) -> None:
+    """Serve on a socket inherited from `serve --processes`."""
+    settings = GateSettings.load()
+    log_to_stderr(settings.log_level)
+    run(serve_as_child(settings, listener_fd))
+
+
+@app.command()
+def canary(
+    blocked: Annotated[list[str] | None, typer.Option(help="A number that must be blocked.")] = None,
+    allowed: Annotated[list[str] | None, typer.Option(help="A number that must be allowed.")] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(help="NUMBER:LEAD that must be allowed by an override, and blocked without it."),
+    ] = None,
+) -> None:
+    """Ask the running gate through its AGI port; without options, for the numbers of the demo. Exit code 1: wrong."""
+    questions = expectations(blocked or [], allowed or [], override or [])
+    if not questions:
+        questions = expectations([DEMO_BLOCKED], [DEMO_ALLOWED], [f"{DEMO_BLOCKED}:{DEMO_LEAD}"])
+    host, _, port = GateSettings.load().agi_bind.rpartition(":")
+    wrong = 0
+    for number, lead, expected in questions:
+        answer = asyncio.run(ask(host.strip("[]"), int(port), number, lead))
+        right = answer.allowed is expected
+        wrong += not right
+        asked = f"{number} for lead {lead}" if lead else number
+        sentence = SENTENCES.get(Reason(answer.reason), "")
+        typer.echo(
+            f"{'right' if right else 'WRONG'}  {'ALLOW' if answer.allowed else 'BLOCK'}  {asked:<32}"
+            f"  {answer.reason}: {sentence}  [{answer.decision}]"
+        )
+    raise typer.Exit(1 if wrong else 0)
+
+
+def expectations(blocked: list[str], allowed: list[str], override: list[str]) -> list[tuple[str, str, bool]]:
+    """Give (number, lead, whether it may be dialled) for each question. Raises BadParameter."""
+    questions = [(number, "", False) for number in blocked] + [(number, "", True) for number in allowed]
+    for pair in override:
+        number, colon, lead = pair.rpartition(":")
+        if not colon or not number or not lead:
+            raise typer.BadParameter(f"--override {pair}: write NUMBER:LEAD")
+        questions += [(number, lead, True), (number, "", False)]
+    return questions
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop where there is one."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(work)
+
+
+def log_to_stderr(level: str) -> None:
+    """Log one JSON object a line to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def main() -> None:
+    """Run the command line; whatever an operator can mend is one line on standard error and exit code 2."""
+    try:
+        app()
+    except (SettingsError, StoreUnavailable, CannotListen, NoAnswer) as error:
+        sys.exit(_said(str(error)))
+
+
+def _said(message: str) -> int:
+    print(f"agi-gate: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Asks the real AGI port as a PBX would, and holds the answers against what is expected."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+
+from agi_gate.channel_vars import DECISION, NUMBER, REASON, VERDICT
+
+ANSWER_WITHIN_S = 3.0
+
+
+class NoAnswer(Exception):
+    """The gate gave no verdict; the message says how it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The variables that the gate set."""
+
+    channel: str
+    variables: dict[str, str]
+
+    @property
+    def allowed(self) -> bool:
+        """What the dialplan asks: is it ALLOW, bound to this channel?"""
+        return self.variables.get(VERDICT) == f"ALLOW-{self.channel}"
+
+    @property
+    def reason(self) -> str:
+        """The reason's slug."""
+        return self.variables.get(REASON, "")
+
+    @property
+    def number(self) -> str:
+        """The number that would be dialled."""
+        return self.variables.get(NUMBER, "")
+
+    @property
+    def decision(self) -> str:
+        """The decision's id."""
+        return self.variables.get(DECISION, "")
+
+
+def header(dialed: str, lead: str, channel: str) -> bytes:
+    """Spell a request as Asterisk does, with the fields that the gate reads."""
+    lines = {
+        "network": "yes",
+        "network_script": "screen",
+        "request": "agi://gate/screen",
+        "channel": "Canary/1",
+        "uniqueid": channel,
+        "arg_1": dialed,
+        "arg_2": lead,
+    }
+    return "".join(f"agi_{name}: {value}\n" for name, value in lines.items()).encode() + b"\n"
+
+
+def read_line(line: bytes) -> dict[str, str]:
+    """Read the gate's `EXEC MSet` line. Raises NoAnswer for any other."""
+    command, _, rest = line.decode("ascii", "replace").partition('"')
+    if command != "EXEC MSet " or not rest.endswith('"\n'):
+        raise NoAnswer(f"the gate sent a line that is no verdict: {line[:80]!r}")
+    return dict(pair.split("=", 1) for pair in rest[:-2].split(","))
+
+
+async def ask(host: str, port: int, dialed: str, lead: str = "") -> Answer:
+    """Ask for one verdict over TCP. Raises NoAnswer."""
+    channel = f"canary-{secrets.token_hex(6)}"
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(header(dialed, lead, channel))
+                line = await reader.readline()
+                writer.write(b"200 result=0\n")
+            finally:
+                writer.close()
+    except TimeoutError:
+        raise NoAnswer(f"no answer from {host}:{port} within {ANSWER_WITHIN_S:g} s") from None
+    except OSError as error:
+        raise NoAnswer(f"cannot reach the gate at {host}:{port}: {error.strerror or error}") from None
+    if not line:
+        raise NoAnswer(f"{host}:{port} closed the connection without a verdict")
+    return Answer(channel, read_line(line))

@@ -1,0 +1,141 @@
+"""What the gate counts, and how Prometheus reads it. Counting is a dictionary look-up; all else waits for a scrape."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from agi_gate.decision_log import DecisionLog
+from agi_gate.link import Link
+from compliance.verdict import Decision
+
+BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+Snapshot = dict[str, Any]
+"""The counts of one process as plain JSON: see `Metrics.snapshot`."""
+
+
+@dataclass(slots=True)
+class Metrics:
+    """The counts of one gate process."""
+
+    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refused_peers: Counter[str] = field(default_factory=Counter)
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
+    seconds: float = 0.0
+    open_conversations: int = 0
+
+    def count(self, decision: Decision, seconds: float) -> None:
+        """Count one answered call and the seconds from its request to its answer."""
+        self.calls[decision.ruling.verdict, decision.ruling.reason] += 1
+        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        self.seconds += seconds
+
+    def snapshot(self, link: Link, log: DecisionLog) -> Snapshot:
+        """Give all counts, with the health of the link and the backlog of the log."""
+        health = link.health
+        return {
+            "calls": [[*key, count] for key, count in self.calls.items()],
+            "refused_peers": dict(self.refused_peers),
+            "buckets": self.buckets,
+            "seconds": self.seconds,
+            "open_conversations": self.open_conversations,
+            "live": True,
+            "ready": not health.doubt,
+            "connected": health.connected,
+            "connects": health.connects,
+            "doubt": health.doubt,
+            "generation": health.state.generation if health.state else 0,
+            "backlog": log.backlog,
+            "dropped": log.dropped,
+        }
+
+
+def departed(snapshot: Snapshot) -> Snapshot:
+    """Keep what a process that serves no more has counted, without what it no longer is."""
+    gone = {
+        "live": False,
+        "ready": True,
+        "connected": True,
+        "generation": 0,
+        "backlog": 0,
+        "open_conversations": 0,
+    }
+    return snapshot | gone
+
+
+class _Snapshots(Collector):
+    """Adds up the snapshots of all processes of one gate."""
+
+    def __init__(self, snapshots: list[Snapshot]) -> None:
+        self._all = snapshots
+
+    def collect(self) -> Iterable[Metric]:
+        yield self._calls()
+        yield self._latency()
+        yield self._refused()
+        yield _gauge("dnc_gate_processes", "Processes that serve.", sum(self._each("live")))
+        yield _gauge(
+            "dnc_gate_ready",
+            "1 if every process could allow a call now.",
+            min(self._each("ready"), default=0),
+        )
+        yield _gauge(
+            "dnc_gate_redis_connected",
+            "1 if every process is connected.",
+            min(self._each("connected"), default=0),
+        )
+        yield _gauge(
+            "dnc_gate_generation",
+            "Generation of the projection seen last.",
+            max(self._each("generation"), default=0),
+        )
+        yield _gauge("dnc_gate_record_backlog", "Decisions that wait to be recorded.", sum(self._each("backlog")))
+        yield _gauge("dnc_gate_open_conversations", "AGI connections open.", sum(self._each("open_conversations")))
+        yield CounterMetricFamily("dnc_gate_redis_connects", "Connections made.", value=sum(self._each("connects")))
+        yield CounterMetricFamily(
+            "dnc_gate_records_dropped", "Decisions never recorded.", value=sum(self._each("dropped"))
+        )
+
+    def _each(self, name: str) -> list[Any]:
+        return [snapshot[name] for snapshot in self._all]
+
+    def _calls(self) -> Metric:
+        calls = CounterMetricFamily("dnc_gate_calls", "Calls answered.", labels=["verdict", "reason"])
+        total: Counter[tuple[str, str]] = Counter()
+        for verdict, reason, count in (row for calls in self._each("calls") for row in calls):
+            total[verdict, reason] += count
+        for key, count in sorted(total.items()):
+            calls.add_metric(list(key), count)
+        return calls
+
+    def _latency(self) -> Metric:
+        running, rows = 0, []
+        for bound, counts in zip((*BUCKETS_S, "+Inf"), zip(*self._each("buckets"), strict=True), strict=False):
+            running += sum(counts)
+            rows.append((str(bound), float(running)))
+        latency = HistogramMetricFamily("dnc_gate_seconds", "From the request to the answer.")
+        latency.add_metric([], rows or [("+Inf", 0.0)], sum(self._each("seconds")))
+        return latency
+
+    def _refused(self) -> Metric:
+        refused = CounterMetricFamily("dnc_gate_refused_peers", "Connections closed unanswered.", labels=["why"])
+        total: Counter[str] = sum((Counter(each) for each in self._each("refused_peers")), Counter())
+        for why, count in sorted(total.items()):
+            refused.add_metric([why], count)
+        return refused
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, words, value=value)
+
+
+def exposition(snapshots: list[Snapshot]) -> bytes:
+    """Give the text that Prometheus scrapes, for the processes whose `snapshots` these are."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Snapshots(snapshots))
+    return generate_latest(registry)

@@ -1,0 +1,129 @@
+"""Accept, answer, drain: one gate process on a listening socket that it is given."""
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import structlog
+
+from agi_gate.decision_log import DecisionLog
+from agi_gate.gate import Gate, Numbering
+from agi_gate.link import Link
+from agi_gate.metrics import Metrics, Snapshot
+from agi_gate.session import Session
+from agi_gate.settings import GateSettings
+from agi_gate.store import Store
+
+BACKLOG = 1024
+"""Connections that the kernel holds while the gate is busy."""
+
+DRAIN_S = 3.0
+"""How long a stopping gate waits for conversations and records; longer than any call may take."""
+
+PATIENCE = 4
+"""Deadlines after which a silent Redis is given up and connected to again. A shorter silence, a slow disk say, costs
+the calls that waited for it, and no others."""
+
+log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    """Tell the time: aware UTC."""
+    return datetime.now(UTC)
+
+
+class Server:
+    """One gate: link, store, log, gate and sessions, wired once."""
+
+    def __init__(self, settings: GateSettings, name: str) -> None:
+        deadline_s = settings.deadline_ms / 1000
+        self._settings = settings
+        self._sessions: set[Session] = set()
+        self._metrics = Metrics()
+        self._link = Link(settings.redis, timeout_s=deadline_s * PATIENCE)
+        self._log = DecisionLog(self._link)
+        numbering = Numbering(settings.region, settings.prefix)
+        self._gate = Gate(Store(self._link), self._log, numbering, name=name, deadline_s=deadline_s, clock=utc_now)
+
+    def snapshot(self) -> Snapshot:
+        """Give the counts of this process: see `metrics.Metrics.snapshot`."""
+        return self._metrics.snapshot(self._link, self._log)
+
+    @asynccontextmanager
+    async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Answer calls on `listener` while the context lasts; leave it only when every conversation is over."""
+        allow_many_connections()
+        async with asyncio.TaskGroup() as tasks:  # If the link ends by a fault, so does the process.
+            lasting = [tasks.create_task(self._link.run()), tasks.create_task(self._log.run())]
+            server = await asyncio.get_running_loop().create_server(self._session, sock=listener, backlog=BACKLOG)
+            try:
+                yield
+            finally:
+                server.close()
+                await self._drain()
+                for task in lasting:
+                    task.cancel()
+
+    def _session(self) -> asyncio.Protocol:
+        if len(self._sessions) >= self._settings.most_conversations:
+            self._metrics.refused_peers["too-many"] += 1
+            return _Unwelcome()
+        return Session(self._gate, self._metrics, self._sessions, peer_s=self._settings.peer_ms / 1000)
+
+    async def _drain(self) -> None:
+        """Let conversations and records end by themselves, for `DRAIN_S` at most."""
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                while self._sessions or self._log.backlog:  # noqa: ASYNC110 - two counts, watched once in a lifetime
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.error("stopped with work undone", conversations=len(self._sessions), records=self._log.backlog)
+        for session in tuple(self._sessions):
+            session.refuse("stopping")
+
+
+class _Unwelcome(asyncio.Protocol):
+    """A connection over the limit: closed at once, so that the PBX goes on with its preset BLOCK."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def allow_many_connections() -> None:
+    """Raise the soft limit of open files to the hard one: the usual 1,024 is fewer than a busy PBX can open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class CannotListen(Exception):
+    """A port cannot be listened on; the message names it."""
+
+
+def listen(bind: str) -> socket.socket:
+    """Open the listening socket of `HOST:PORT`. Raises CannotListen."""
+    host, _, port = bind.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host.strip("[]"), int(port)), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {bind}: {os.strerror(error.errno or 0)}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def stop_signal() -> asyncio.Event:
+    """Give an event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def gate_name() -> str:
+    """Name this gate in its records: the host's name, and the process."""
+    return f"{socket.gethostname()[:48]}:{os.getpid()}"

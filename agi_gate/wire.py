@@ -1,0 +1,93 @@
+"""The wire to Redis: opening a connection, knowing whom it reaches, and exchanging commands for replies."""
+
+import asyncio
+import math
+import re
+from collections.abc import Sequence
+from typing import cast
+
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+Command = tuple[str | bytes | int, ...]
+Answer = bytes | int | None | list[bytes | None] | ResponseError
+
+REACH_S = 2.0
+"""How long a starting gate waits for its Redis, in seconds."""
+
+
+class StoreUnavailable(Exception):
+    """Redis could not be asked, or did not answer in time; the message says which."""
+
+
+class StoreRefused(StoreUnavailable):
+    """Redis answers, but must not be relied on: it may evict, or it wants other credentials."""
+
+
+def connection_to(url: str, timeout_s: float) -> AbstractConnection:
+    """Make the connection that a Redis URL describes; nothing is opened yet. Raises ValueError for a bad URL."""
+    pool = ConnectionPool.from_url(
+        url,
+        socket_connect_timeout=timeout_s,
+        socket_timeout=None,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+        lib_name=None,
+        lib_version=None,
+        client_name="agi-gate",
+        protocol=2,
+    )
+    return cast("AbstractConnection", pool.make_connection())  # type: ignore[no-untyped-call]
+
+
+async def greet(connection: AbstractConnection) -> str:
+    """Open the connection and give the run id of the server. Raises StoreRefused for one that may lose numbers."""
+    await connection.connect()  # type: ignore[no-untyped-call]
+    server, memory = await exchange(connection, [("INFO", "server"), ("INFO", "memory")])
+    policy = _field(memory, "maxmemory_policy")
+    if policy.startswith("allkeys"):
+        raise StoreRefused(f"its maxmemory-policy {policy} may evict listed numbers; set it to noeviction")
+    return _field(server, "run_id")
+
+
+def _field(info: Answer, name: str) -> str:
+    """Read one field of an INFO reply. Raises StoreRefused."""
+    text = info.decode("utf-8", "replace") if isinstance(info, bytes) else ""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key == name and value:
+            return value
+    raise StoreRefused(f"INFO does not tell {name}: {info if isinstance(info, ResponseError) else 'no such field'}")
+
+
+async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Answer]:
+    """Send commands in one write and read a reply to each; an error reply is given back in its place."""
+    packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]
+    await connection.send_packed_command(packed, check_health=False)
+    replies: list[Answer] = []
+    for _ in commands:
+        try:
+            replies.append(await connection.read_response(timeout=math.inf))
+        except ResponseError as error:
+            replies.append(error)
+    return replies
+
+
+async def reach(url: str) -> None:
+    """Make sure, once, that a usable Redis answers at `url`. Raises StoreUnavailable with what to change."""
+    shown = re.sub("//[^/]*@", "//", url)  # Never the password.
+    try:
+        connection = connection_to(url, REACH_S)
+        async with asyncio.timeout(REACH_S):
+            try:
+                await greet(connection)
+            finally:
+                await connection.disconnect(nowait=True)
+    except StoreRefused as error:
+        raise StoreRefused(f"the Redis at {shown} cannot be used: {error}") from None
+    except (RedisError, OSError, ValueError, TimeoutError) as error:
+        why = "no answer" if isinstance(error, TimeoutError) else str(error)
+        raise StoreUnavailable(f"DNC_REDIS_URL: no usable Redis at {shown}: {why}") from None

@@ -1,0 +1,57 @@
+"""Records that must wait: kept in order, bounded, and never lost without a word."""
+
+from datetime import UTC, datetime
+
+import pytest
+from structlog.testing import capture_logs
+
+from agi_gate import decision_log
+from agi_gate.decision_id import DecisionIds
+from agi_gate.decision_log import DecisionLog, RecordUnavailable, append
+from agi_gate.link import Link
+from compliance import verdict
+from compliance.verdict import Decision, block
+
+
+def decision(number: int) -> Decision:
+    return Decision(f"id-{number}", datetime.now(UTC), block(verdict.DEADLINE), "", "", "", "", 0, "gate")
+
+
+def unreachable() -> DecisionLog:
+    return DecisionLog(Link("redis://127.0.0.1:1", timeout_s=1))
+
+
+async def test_without_redis_a_decision_cannot_be_recorded_and_that_is_said_at_once():
+    with pytest.raises(RecordUnavailable, match="not connected yet"):
+        await unreachable().record(decision(1))
+
+
+async def test_what_is_noted_waits_until_redis_takes_it():
+    log = unreachable()
+    log.note(decision(1))
+    assert await log.flush() is False
+    assert log.backlog == 1
+
+
+def test_when_there_is_no_more_room_the_oldest_goes_and_is_logged(monkeypatch):
+    monkeypatch.setattr(decision_log, "LONGEST_BACKLOG", 2)
+    log = unreachable()
+    with capture_logs() as said:
+        for number in range(3):
+            log.note(decision(number))
+    assert (log.backlog, log.dropped) == (2, 1)
+    assert [(line["event"], line["decision"]) for line in said] == [("decision dropped", "id-0")]
+
+
+def test_an_entry_of_the_stream_carries_every_field():
+    command = append(decision(1))
+    assert command[:3] == ("XADD", "dnc:decisions", "*")
+    assert {"id", "at", "verdict", "reason", "number", "lead", "channel", "gate"} <= set(command[3::2])
+
+
+def test_ids_are_unique_in_the_order_of_time_and_safe_on_a_line():
+    at, ids, others = datetime.now(UTC), DecisionIds(), DecisionIds()
+    some = [ids.next(at) for _ in range(1000)]
+    assert some == sorted(some)
+    assert len({*some, *(others.next(at) for _ in range(1000))}) == 2000
+    assert all(len(each) == 30 and set(each) <= set("0123456789abcdef-") for each in some)

@@ -1,0 +1,59 @@
+"""What is counted, and that counts of several processes add up."""
+
+from datetime import UTC, datetime
+
+from agi_gate.decision_log import DecisionLog
+from agi_gate.link import Link
+from agi_gate.metrics import Metrics, departed, exposition
+from compliance import verdict
+from compliance.verdict import Decision, Ruling, allow, block
+
+
+def decision(ruling: Ruling) -> Decision:
+    return Decision("id", datetime.now(UTC), ruling, "", "", "", "", 0, "")
+
+
+PASSED = allow(verdict.NOT_LISTED)
+
+
+def counted(*seconds: float, reason: Ruling = PASSED) -> dict:
+    metrics, link = Metrics(), Link("redis://127.0.0.1:1", timeout_s=1)
+    for each in seconds:
+        metrics.count(decision(reason), each)
+    return metrics.snapshot(link, DecisionLog(link))
+
+
+def value(text: bytes, name: str) -> float:
+    return next(float(line.split()[-1]) for line in text.decode().splitlines() if line.startswith(name + " "))
+
+
+def test_calls_are_counted_by_verdict_and_reason_over_all_processes():
+    text = exposition([counted(0.001, 0.001), counted(0.001), counted(0.1, reason=block(verdict.DEADLINE))])
+    assert value(text, 'dnc_gate_calls_total{reason="not-listed",verdict="ALLOW"}') == 3
+    assert value(text, 'dnc_gate_calls_total{reason="deadline",verdict="BLOCK"}') == 1
+    assert value(text, "dnc_gate_processes") == 3
+
+
+def test_the_histogram_counts_each_call_once_and_up_to_its_bound():
+    text = exposition([counted(0.0004, 0.0005, 0.0009), counted(0.003, 9.0)])
+    assert value(text, 'dnc_gate_seconds_bucket{le="0.0005"}') == 2
+    assert value(text, 'dnc_gate_seconds_bucket{le="0.001"}') == 3
+    assert value(text, 'dnc_gate_seconds_bucket{le="0.003"}') == 4
+    assert value(text, 'dnc_gate_seconds_bucket{le="1.0"}') == 4
+    assert value(text, 'dnc_gate_seconds_bucket{le="+Inf"}') == 5
+    assert value(text, "dnc_gate_seconds_count") == 5
+
+
+def test_a_process_that_is_gone_keeps_its_counts_and_loses_its_gauges():
+    text = exposition([counted(0.001), departed(counted(0.001))])
+    assert value(text, 'dnc_gate_calls_total{reason="not-listed",verdict="ALLOW"}') == 2
+    assert value(text, "dnc_gate_processes") == 1
+
+
+def test_a_gate_that_never_reached_redis_is_not_ready():
+    assert value(exposition([counted()]), "dnc_gate_ready") == 0
+    assert counted()["doubt"] == "not connected yet"
+
+
+def test_without_any_process_there_is_still_an_answer():
+    assert value(exposition([]), "dnc_gate_ready") == 0

@@ -1,0 +1,162 @@
+"""FastAGI: what is a request, what is a reply, what is neither, and what may leave."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agi_gate.protocol import (
+    LONGEST_COMMAND,
+    LONGEST_HEADER,
+    LONGEST_REPLY,
+    HungUp,
+    PeerBroke,
+    Reader,
+    Reply,
+    Request,
+    set_variables,
+    trusted_channel,
+)
+
+HEADER = (
+    b"agi_network: yes\n"
+    b"agi_network_script: screen\n"
+    b"agi_request: agi://127.0.0.1:4573/screen\n"
+    b"agi_channel: PJSIP/dialer-00000001\n"
+    b"agi_uniqueid: pbx-1764000000.17\n"
+    b"agi_calleridname: Jos\xe9 \xff\n"
+    b"agi_extension: 14155550100\n"
+    b"agi_arg_1: +1 415-555-0100\n"
+    b"agi_arg_2: lead-7\n"
+)
+REQUEST = Request("screen", ("+1 415-555-0100", "lead-7"), "pbx-1764000000.17")
+
+
+def test_a_header_and_an_empty_line_are_a_request():
+    assert Reader().feed(HEADER + b"\n") == [REQUEST]
+
+
+def test_a_request_may_come_one_byte_at_a_time():
+    reader = Reader()
+    events = [event for byte in HEADER + b"\n" for event in reader.feed(bytes([byte]))]
+    assert events == [REQUEST]
+
+
+@given(st.lists(st.integers(0, len(HEADER) + 20), max_size=6))
+def test_where_the_pieces_are_cut_makes_no_difference(cuts):
+    asked = HEADER + b"\nHANGUP\n"
+    reader, events, last = Reader(), [], 0
+    for cut in [*sorted(cuts), len(asked)]:
+        events += reader.feed(asked[last:cut])
+        last = max(last, cut)
+    events += reader.feed(b"200 result=0\n")
+    assert events == [REQUEST, HungUp(), Reply(200)]
+
+
+def test_a_request_without_its_empty_line_is_not_yet_a_request():
+    assert Reader().feed(HEADER) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: gate\n\n", "header-malformed"),
+        (b"\n\n", "header-malformed"),
+        (b"agi_arg_1\n\n", "header-malformed"),
+        (HEADER + b"agi_arg_1: 4155550199\n\n", "header-malformed"),
+        (HEADER + b"agi_arg_4: x\n\n", "arguments-not-in-a-row"),
+        (b"agi_network: yes\nagi_callerid: x\r\nInjected: y\n\n", "header-malformed"),
+        (b"agi_x: " + b"a" * LONGEST_HEADER, "header-too-long"),
+        (b"agi_x: " + b"a" * LONGEST_HEADER + b"\n\n", "header-too-long"),
+    ],
+)
+def test_what_no_asterisk_sends_is_refused(header, why):
+    with pytest.raises(PeerBroke, match=why):
+        Reader().feed(header)
+
+
+def test_a_number_cannot_be_smuggled_in_by_a_line_break_in_the_callers_name():
+    smuggled = HEADER.replace(b"Jos\xe9 \xff", b"x\nagi_arg_1: +14155550199")
+    with pytest.raises(PeerBroke, match="header-malformed"):
+        Reader().feed(smuggled + b"\n")
+
+
+@pytest.mark.parametrize("rest", [b"agi_arg_1: 4155550100\n\n", b"a", b"200 result=0\n", b"HANGUP\nHANGUP\n"])
+def test_an_empty_line_smuggled_into_the_callers_name_leaves_a_rest_that_is_refused(rest):
+    with pytest.raises(PeerBroke, match="spoke-before-answer"):
+        Reader().feed(HEADER + b"\n" + rest)
+
+
+def test_bytes_that_are_not_utf8_become_a_mark_that_no_number_contains():
+    (event,) = Reader().feed(HEADER.replace(b"+1 415", b"\xff1 415") + b"\n")
+    assert event.arguments[0] == "�1 415-555-0100"
+
+
+@pytest.mark.parametrize("line", [b"", b"200", b"200 result=0", b"510 Invalid or unknown command", b"520-Usage"])
+def test_a_numbered_line_is_a_reply_and_other_lines_are_not(line):
+    reader = Reader()
+    reader.feed(HEADER + b"\n")
+    if line:
+        assert reader.feed(line + b"\n") == [Reply(int(line[:3]))]
+    else:
+        with pytest.raises(PeerBroke, match="reply-malformed"):
+            reader.feed(b"\n")
+
+
+def test_a_reply_that_never_ends_is_refused():
+    reader = Reader()
+    reader.feed(HEADER + b"\n")
+    with pytest.raises(PeerBroke, match="reply-too-long"):
+        reader.feed(b"2" * (LONGEST_REPLY + 1))
+
+
+@pytest.mark.parametrize(
+    ("channel", "trusted"),
+    [
+        ("1764000000.17", True),
+        ("pbx_a-1764000000.17", True),
+        ("a" * 150, True),
+        ("a" * 151, False),
+        ("", False),
+        ("1764000000.17\n", False),
+        ("17,DNC_VERDICT=x", False),
+        ('17"', False),
+        ("17 18", False),
+        ("١٢", False),
+    ],
+)
+def test_a_channel_id_goes_back_only_if_it_is_letters_digits_dot_dash_underscore(channel, trusted):
+    assert trusted_channel(channel) == (channel if trusted else "")
+
+
+def test_the_answer_is_one_line_that_sets_all_variables():
+    line = set_variables(
+        [("DNC_VERDICT", "ALLOW-17.1"), ("DNC_NUMBER", "+14155550100"), ("CDR(dnc_reason)", "override")]
+    )
+    assert line == b'EXEC MSet "DNC_VERDICT=ALLOW-17.1,DNC_NUMBER=+14155550100,CDR(dnc_reason)=override"\n'
+
+
+@pytest.mark.parametrize("value", ["a,b", "a=b", 'a"', "a\n", "a b", "a\\", "${X}", "ü", "a;b", "(", "x" * 201])
+def test_a_value_that_could_end_a_word_or_a_line_never_leaves(value):
+    with pytest.raises(ValueError, match="cannot go on an AGI line"):
+        set_variables([("DNC_NUMBER", value)])
+
+
+@pytest.mark.parametrize("name", ["", "A B", "A=B", "A,B", "É"])
+def test_a_name_that_could_end_a_word_never_leaves(name):
+    with pytest.raises(ValueError, match="cannot go on an AGI line"):
+        set_variables([(name, "1")])
+
+
+def test_a_line_longer_than_asterisk_reads_never_leaves():
+    with pytest.raises(ValueError, match="longer than Asterisk reads"):
+        set_variables([(f"V{i}", "x" * 190) for i in range(LONGEST_COMMAND // 190 + 1)])
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_make_the_reader_fail_otherwise(data):
+    reader = Reader()
+    try:
+        for at in range(0, len(data), 7):
+            reader.feed(data[at : at + 7])
+    except PeerBroke:
+        pass
