@@ -1,0 +1,107 @@
+"""People who sign in. Passwords are kept as argon2id hashes; a person is disabled, never deleted."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Sequence
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import select
+
+from admin_web.database import Database
+from admin_web.services.dialect import insert_into
+from admin_web.services.records import Actor, Change, changing
+from admin_web.services.refusal import Refused, Unwritable, cleaned
+from compliance.consent import Role
+from compliance.models import User
+
+NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
+"""No colon: nobody signs in as `shell:root`."""
+
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 1024
+
+_HASHER = PasswordHasher()
+"""argon2id with the parameters of RFC 9106, section 4, for little memory: 64 MiB, three passes."""
+
+
+class NameTaken(Refused):
+    """Somebody bears this name already, or did: names stand in the record and are not given twice."""
+
+
+class UnknownUser(Refused):
+    """There is no such user."""
+
+
+async def add_user(database: Database, actor: Actor, name: str, role: Role, password: str, full_name: str = "") -> None:
+    """Let a person sign in. Raises NameTaken, Unwritable."""
+    if not NAME.fullmatch(name):
+        raise Unwritable("A user name is 1 to 64 small letters, digits, dots, dashes and underscores, a letter first.")
+    hashed = await hash_password(password)
+    async with changing(database, actor) as change:
+        values = {
+            "name": name,
+            "full_name": cleaned(full_name, 200, "The full name"),
+            "role": role,
+            "password_hash": hashed,
+            "created_at": change.at,
+            "created_by": actor.name,
+        }
+        insert = insert_into(change.session, User).values(values).on_conflict_do_nothing().returning(User.id)
+        if await change.session.scalar(insert) is None:
+            raise NameTaken(f"There is a user {name} already, perhaps a disabled one; choose another name.")
+        change.audit("add-user", "user", name, role=role)
+
+
+async def set_password(database: Database, actor: Actor, name: str, password: str) -> None:
+    """Give a user another password. Raises UnknownUser, Unwritable."""
+    hashed = await hash_password(password)
+    async with changing(database, actor) as change:
+        user = await _held_user(change, name)
+        user.password_hash = hashed
+        change.audit("set-password", "user", name)
+
+
+async def disable_user(database: Database, actor: Actor, name: str) -> bool:
+    """Let a user sign in no more; False when that was so before. Raises UnknownUser."""
+    async with changing(database, actor) as change:
+        user = await _held_user(change, name)
+        if user.disabled_at is not None:
+            return False
+        user.disabled_at, user.disabled_by = change.at, actor.name
+        change.audit("disable-user", "user", name)
+    return True
+
+
+async def users(database: Database) -> Sequence[User]:
+    """Give every user by name, the disabled ones too."""
+    async with database.read() as session:
+        return (await session.scalars(select(User).order_by(User.name))).all()
+
+
+async def hash_password(password: str) -> str:
+    """Hash a password, off the event loop: it takes a core for some 50 ms. Raises Unwritable."""
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise Unwritable(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
+    return await asyncio.to_thread(_HASHER.hash, password)
+
+
+async def is_password(password: str, hashed: str) -> bool:
+    """Tell whether a password is the hashed one."""
+    try:
+        return await asyncio.to_thread(_HASHER.verify, hashed, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def random_password() -> str:
+    """Make up a password of 120 random bits."""
+    return secrets.token_urlsafe(15)
+
+
+async def _held_user(change: Change, name: str) -> User:
+    user = await change.session.scalar(select(User).where(User.name == name).with_for_update())
+    if user is None:
+        raise UnknownUser(f"There is no user {name}.")
+    return user

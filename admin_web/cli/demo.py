@@ -1,0 +1,25 @@
+"""`dnc-admin seed-demo`."""
+
+import typer
+
+from admin_web.cli.shell import actor, documents, opened_records, run
+from admin_web.demo import FREE, LISTED, OPEN_LEAD, seed
+from admin_web.services.records import Standing
+from admin_web.settings import AdminSettings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("seed-demo")(seed_demo)
+
+
+def seed_demo() -> None:
+    """Put a few leads, two listed numbers and an override on record, to try things on. Safe at any time."""
+    settings = AdminSettings.load()
+
+    async def work() -> Standing:
+        async with opened_records(settings) as records:
+            return await seed(records, actor(), documents(settings))
+
+    standing = run(work())
+    typer.echo(f"{' and '.join(LISTED)} are listed, {FREE} is not; lead {OPEN_LEAD} is open on {LISTED[0]}: {standing}")

@@ -1,0 +1,140 @@
+"""`dnc-admin import`, `dnc-admin export` and `dnc-admin scrub`: whole lists."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from admin_web.cli.progress import ImportBar
+from admin_web.cli.shell import ROWS_REJECTED, actor, opened_database, opened_records, run, say_error
+from admin_web.exporting import export_numbers
+from admin_web.importing import Progress
+from admin_web.lead_import import import_leads
+from admin_web.number_import import import_numbers
+from admin_web.report import RejectedRows
+from admin_web.scrub import Scrubbed, scrub
+from admin_web.services.records import utc_now
+from admin_web.settings import AdminSettings
+from admin_web.sheet import Sheet
+
+imports = typer.Typer(help="Take a whole list in.", no_args_is_help=True)
+exports = typer.Typer(help="Give a whole list out.", no_args_is_help=True)
+
+Source = Annotated[str, typer.Argument(metavar="FILE", help="CSV, or one number per line; - is standard input.")]
+Column = Annotated[str | None, typer.Option(help="The number's column, by heading or counted from 1.")]
+Report = Annotated[Path | None, typer.Option(help="Where rejected rows go; FILE.rejected.csv if not said.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(imports, name="import")
+    app.add_typer(exports, name="export")
+    app.command("scrub")(scrub_file)
+
+
+@imports.command("internal")
+def import_internal(
+    file: Source,
+    column: Column = None,
+    report: Report = None,
+    note: Annotated[str, typer.Option(help="A note on every entry; the file's name if not said.")] = "",
+) -> None:
+    """Put the numbers of a file on the company's own list. Exit code 1: some rows were rejected.
+
+    It may be run again at any time: what stands already is left alone, so an import that was cut short is finished.
+    """
+    settings = AdminSettings.load()
+
+    async def work() -> Progress:
+        with Sheet.open(file) as sheet, RejectedRows(report or _report_for(file)) as rejected, ImportBar(sheet) as bar:
+            async with opened_records(settings) as records:
+                return await import_numbers(
+                    records, actor(), sheet, rejected,
+                    region=settings.region, column=column, note=note, on_progress=bar.update,
+                )  # fmt: skip
+
+    _tell_import(run(work()), report or _report_for(file), "put on the list", "there already")
+
+
+@imports.command("leads")
+def import_lead_file(file: Source, report: Report = None) -> None:
+    """Add and change leads from a CSV with the headings lead, number and, perhaps, name. Exit code 1: some rejected."""
+    settings = AdminSettings.load()
+
+    async def work() -> Progress:
+        with Sheet.open(file) as sheet, RejectedRows(report or _report_for(file)) as rejected, ImportBar(sheet) as bar:
+            async with opened_records(settings) as records:
+                return await import_leads(
+                    records, actor(), sheet, rejected, region=settings.region, on_progress=bar.update
+                )
+
+    _tell_import(run(work()), report or _report_for(file), "added or changed", "so already")
+
+
+@exports.command("internal")
+def export_internal(
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to; standard output if not said.")] = "-",
+    lifted: Annotated[bool, typer.Option("--all", help="Lifted entries too.")] = False,
+) -> None:
+    """Write the company's own list as CSV."""
+    settings = AdminSettings.load()
+
+    async def work() -> int:
+        async with opened_database(settings) as database:
+            with _output(file) as out:
+                return await export_numbers(database, out, lifted=lifted)
+
+    print(f"{run(work())} entries", file=sys.stderr)
+
+
+def scrub_file(
+    file: Source,
+    output: Annotated[str, typer.Option(help="Where to; standard output if not said.")] = "-",
+    column: Column = None,
+) -> None:
+    """Judge each number of a file as a call would be, by the record in SQL; a column named lead is honoured."""
+    settings = AdminSettings.load()
+
+    async def work() -> Scrubbed:
+        with Sheet.open(file) as sheet:
+            async with opened_database(settings) as database:
+                with _output(output) as out:
+                    return await scrub(database, sheet, out, region=settings.region, column=column, at=utc_now())
+
+    done = run(work())
+    print(f"{done.rows} rows: {done.allowed} ALLOW, {done.rows - done.allowed} BLOCK", file=sys.stderr)
+
+
+def _tell_import(done: Progress, report: Path, new: str, old: str) -> None:
+    typer.echo(f"{done.rows} rows: {done.added} {new}, {done.already} {old}, {done.rejected} rejected; {done.standing}")
+    if done.rejected:
+        say_error(f"rejected rows stand in {report} with their reasons")
+        raise typer.Exit(ROWS_REJECTED)
+
+
+def _report_for(file: str) -> Path:
+    return Path("standard-input.rejected.csv" if file == "-" else f"{file}.rejected.csv")
+
+
+@contextmanager
+def _output(file: str) -> Iterator[TextIO]:
+    """Give a text file that is there whole or not at all; `-` is standard output."""
+    if file == "-":
+        yield sys.stdout
+        return
+    target = Path(file)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", newline="", dir=target.parent, prefix=f".{target.name}-", delete=False
+    ) as out:
+        try:
+            yield out  # type: ignore[misc]
+            out.flush()
+            os.fsync(out.fileno())
+            Path(out.name).replace(target)
+        finally:
+            Path(out.name).unlink(missing_ok=True)

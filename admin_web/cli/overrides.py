@@ -1,0 +1,115 @@
+"""`dnc-admin override grant | revoke | review | list`."""
+
+import mimetypes
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from admin_web.cli.shell import actor, documents, lead_of, number_of, opened_database, opened_records, run, tell
+from admin_web.documents import pieces_of
+from admin_web.services.overrides import Consent, Granted, grant_override, live_overrides
+from admin_web.services.records import utc_now
+from admin_web.services.refusal import Refused
+from admin_web.services.revocation import Revoked, review_override, revoke_override
+from admin_web.settings import AdminSettings
+from compliance.consent import ATTESTATION, Basis
+from compliance.models import Override
+
+overrides = typer.Typer(help="Consent that opens one lead on one number until a date.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(overrides, name="override")
+
+
+@overrides.command()
+def grant(
+    lead: Annotated[str, typer.Option(help="The lead that may be called.")],
+    basis: Annotated[Basis, typer.Option(help="The ground of the consent.")],
+    consented_on: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day of the consent.")],
+    document: Annotated[Path, typer.Option(help="The document that shows it.")],
+    number: Annotated[str, typer.Option(help="The number of a lead that is not on record yet.")] = "",
+    basis_note: Annotated[str, typer.Option(help="What the consent rests on, for the basis other.")] = "",
+    expires_at: Annotated[str, typer.Option(help="An end sooner than twelve months, ISO 8601 with zone.")] = "",
+    attest: Annotated[bool, typer.Option("--attest", help=f"Confirm: {ATTESTATION}")] = False,
+) -> None:
+    """Open a lead on its listed number. Exit code 3: recorded, not yet in force."""
+    settings = AdminSettings.load()
+    if not attest:
+        raise Refused(f"Nothing was changed. Add --attest to confirm: {ATTESTATION}")
+
+    async def work() -> Granted:
+        async with opened_records(settings) as records:
+            who, dialed = lead_of(lead), number_of(number, settings.region) if number else None
+            media_type = mimetypes.guess_type(document.name)[0] or "application/octet-stream"
+            kept = await documents(settings).keep(pieces_of(document), document.name, media_type)
+            consent = Consent(
+                who, basis, _day(consented_on), kept, ATTESTATION, basis_note, dialed, _moment(expires_at)
+            )
+            return await grant_override(records, actor(), consent)
+
+    done = run(work())
+    end = f"{done.expires_at:%Y-%m-%d %H:%M} UTC"
+    tell(f"Override {done.override_id} opens lead {done.lead} on {done.number} until {end}", done.standing)
+
+
+@overrides.command()
+def revoke(
+    override_id: Annotated[int, typer.Argument(metavar="ID")],
+    reason: Annotated[str, typer.Option(help="Why; it stays on record.")],
+) -> None:
+    """End an override at once. Exit code 3: recorded, not yet in force."""
+    settings = AdminSettings.load()
+
+    async def work() -> Revoked:
+        async with opened_records(settings) as records:
+            return await revoke_override(records, actor(), override_id, reason=reason)
+
+    done = run(work())
+    word = "had been revoked before" if done.already else "revoked"
+    tell(f"Override {done.override_id} of lead {done.lead} on {done.number} {word}", done.standing)
+
+
+@overrides.command()
+def review(override_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
+    """Put on record that an override and its document were looked at."""
+    settings = AdminSettings.load()
+
+    async def work() -> bool:
+        async with opened_records(settings) as records:
+            return await review_override(records, actor(), override_id)
+
+    typer.echo(f"Override {override_id} {'reviewed' if run(work()) else 'had been reviewed before'}.")
+
+
+@overrides.command("list")
+def list_live() -> None:
+    """List the overrides that are live, one a line: id, lead, number, end, who placed it."""
+    settings = AdminSettings.load()
+
+    async def work() -> list[Override]:
+        async with opened_database(settings) as database, database.read() as session:
+            return await live_overrides(session, utc_now())
+
+    for row in run(work()):
+        typer.echo(f"{row.id}\t{row.lead_id}\t{row.number}\t{row.expires_at:%Y-%m-%d %H:%M} UTC\t{row.placed_by}")
+
+
+def _day(moment: datetime) -> date:
+    return moment.date()
+
+
+def _moment(text: str) -> datetime | None:
+    """Read a moment with its zone; None for an empty text. Raises Refused."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"--expires-at {text}: write it as 2026-12-31T18:00:00+00:00.") from None
+    if moment.tzinfo is None:
+        raise Refused(f"--expires-at {text}: add its zone, as in 2026-12-31T18:00:00+00:00.")
+    return moment.astimezone(UTC)

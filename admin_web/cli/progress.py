@@ -1,0 +1,52 @@
+"""How far an import is: a bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from admin_web.importing import Progress
+from admin_web.sheet import Sheet
+
+PLAIN_EVERY_S = 5.0
+
+
+class ImportBar:
+    """The progress of the import of `sheet`, on standard error."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._began = self._said = time.monotonic()
+        console = Console(file=sys.stderr)
+        self._bar = Bar(
+            TextColumn(sheet.name),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=sheet.size, said="")
+
+    def update(self, done: Progress) -> None:
+        """Show how far it is."""
+        now = time.monotonic()
+        said = (
+            f"{done.rows:,} rows, {done.rejected:,} rejected, {done.rows / max(now - self._began, 0.001):,.0f} rows/s"
+        )
+        if not self._bar.disable:
+            self._bar.update(self._task, completed=self._sheet.bytes_read, said=said)
+        elif now - self._said >= PLAIN_EVERY_S:
+            self._said = now
+            print(f"{self._sheet.name}: {said}", file=sys.stderr)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()

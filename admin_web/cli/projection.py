@@ -1,0 +1,104 @@
+"""`dnc-admin rebuild`, `dnc-admin verify` and `dnc-admin worker`."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
+
+from admin_web.cli.phases import PhaseBars
+from admin_web.cli.shell import give_up, opened_database, run
+from admin_web.log import log_to_stderr
+from admin_web.projection.builder import NotRebuilt
+from admin_web.projection.drift import DANGEROUS, Drift
+from admin_web.projection.projection import Projection
+from admin_web.projection.rebuild import Built
+from admin_web.settings import AdminSettings
+from admin_web.worker import Worker
+
+DRIFTED = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (rebuild, verify, worker):
+        app.command()(command)
+
+
+def rebuild(
+    allow_drop: Annotated[
+        bool,
+        typer.Option("--allow-drop", help="Take the record's word for it when a list is much smaller than before."),
+    ] = False,
+) -> None:
+    """Build the copy in Redis anew beside the live one, and put it in its place. Calls go on meanwhile."""
+
+    async def work() -> Built:
+        async with _opened(AdminSettings.load()) as projection:
+            with PhaseBars() as bars:
+                built = await projection.rebuild(allow_drop=allow_drop, progress=bars.update)
+            await projection.sweep()
+            return built
+
+    try:
+        built = run(work())
+    except NotRebuilt as error:
+        give_up(f"not rebuilt: {error}")
+    lists = ", ".join(f"{numbers:,} on {name}" for name, numbers in built.counts.items())
+    typer.echo(f"Generation {built.generation} is live after {built.seconds:.1f} s: {lists}.")
+
+
+def verify() -> None:
+    """Compare the copy in Redis with the record, number by number. Exit code 1: they differ, or are not relied on."""
+
+    async def work() -> Drift:
+        async with _opened(AdminSettings.load()) as projection:
+            with PhaseBars() as bars:
+                return await projection.verify(bars.update)
+
+    drift = run(work())
+    for line in _lines(drift):
+        typer.echo(line)
+    if not drift.clean:
+        raise typer.Exit(DRIFTED)
+
+
+def worker() -> None:
+    """Apply changes, keep the lease, rebuild what Redis has lost and archive decisions, until SIGTERM."""
+    settings = AdminSettings.load()
+    log_to_stderr(settings.log_level)
+
+    async def work() -> None:
+        async with opened_database(settings) as database, Projection(database, settings) as projection:
+            await projection.require_fit()
+            worker = Worker(database, projection, settings)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, worker.stop)
+            await worker.run()
+
+    run(work())
+
+
+@asynccontextmanager
+async def _opened(settings: AdminSettings) -> AsyncIterator[Projection]:
+    log_to_stderr("ERROR")  # The command says what is to be said itself.
+    async with opened_database(settings) as database, Projection(database, settings) as projection:
+        yield projection
+
+
+def _lines(drift: Drift) -> list[str]:
+    """Say what was found, the dangerous first."""
+    lines = [f"SQL holds {drift.numbers:,} numbers and {drift.overrides:,} live overrides."]
+    if drift.pending:
+        lines.append(f"{drift.pending:,} changes are recorded and not yet in force; what they name was not compared.")
+    if drift.doubt:
+        lines.append(f"DOUBT: the gate does not rely on generation {drift.generation}: {drift.doubt}.")
+    for kind in sorted(drift.found, key=lambda kind: (kind not in DANGEROUS, kind)):
+        word = "DANGER" if kind in DANGEROUS else "differs"
+        lines.append(f"{word}: {drift.found[kind]:,} {kind}: {', '.join(drift.examples[kind])}")
+    for name, (redis, sql) in drift.counted.items():
+        lines.append(f"differs: Redis counts {redis:,} numbers on {name}, SQL {sql:,}")
+    lines.append("No difference." if drift.clean else "Run `dnc-admin rebuild` to put it right.")
+    return lines

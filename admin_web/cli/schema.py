@@ -1,0 +1,24 @@
+"""`dnc-admin migrate`."""
+
+import typer
+
+from admin_web.cli.shell import run
+from admin_web.database import Database
+from admin_web.schema import migrate
+from admin_web.settings import AdminSettings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("migrate")(migrate_tables)
+
+
+def migrate_tables() -> None:
+    """Make the tables, or bring them to this version. Safe at any time, and when two do it at once."""
+    settings = AdminSettings.load()
+
+    async def work() -> str:
+        async with Database(settings.database) as database:
+            return await migrate(database)
+
+    typer.echo(f"The tables are at revision {run(work())}.")

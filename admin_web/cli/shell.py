@@ -1,0 +1,106 @@
+"""What every command needs: the settings, the record, who is at the keyboard, and how the end is told."""
+
+import asyncio
+import os
+import pwd
+import socket
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn, TypeVar
+
+import typer
+
+from admin_web.database import Database
+from admin_web.documents import DocumentStore
+from admin_web.projection.projection import Projection
+from admin_web.schema import require_current
+from admin_web.services.records import Actor, Records, Standing
+from admin_web.services.refusal import Refused
+from admin_web.settings import AdminSettings
+from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
+
+Result = TypeVar("Result")
+
+ROWS_REJECTED = 1
+NOT_IN_FORCE = 3
+INTERRUPTED = 130
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's work. Ctrl-C ends it between two transactions."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        say_error("stopped; what was recorded stays, and running the command again goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@asynccontextmanager
+async def opened_database(settings: AdminSettings) -> AsyncIterator[Database]:
+    """Open the record. Raises DatabaseUnavailable, SchemaMismatch."""
+    async with Database(settings.database) as database:
+        await require_current(database)
+        yield database
+
+
+@asynccontextmanager
+async def opened_records(settings: AdminSettings) -> AsyncIterator[Records]:
+    """Open the record with its projection. Raises DatabaseUnavailable, SchemaMismatch."""
+    async with opened_database(settings) as database, Projection(database, settings) as projection:
+        yield Records(database, projection)
+
+
+def documents(settings: AdminSettings) -> DocumentStore:
+    """Give the place where consent documents are kept."""
+    return DocumentStore(settings.data_dir / "documents", settings.document_bytes)
+
+
+def actor() -> Actor:
+    """Give who is at the keyboard: the name they logged in by, which `sudo` does not change, and this machine."""
+    try:
+        name = os.getlogin()
+    except OSError:  # no terminal: a container, a timer
+        name = _own_name()
+    return Actor(f"shell:{name}"[:64], socket.gethostname())
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"
+
+
+def number_of(dialed: str, region: str) -> E164:
+    """Read a number from the command line. Raises Refused."""
+    try:
+        return normalize(dialed, region)
+    except InvalidNumber as error:
+        raise Refused(f"{dialed!r} is not one telephone number: {error}") from None
+
+
+def lead_of(text: str) -> LeadId:
+    """Read a lead id from the command line. Raises Refused."""
+    lead = lead_id(text)
+    if lead is None:
+        raise Refused(f"{text!r} is no lead id: write 1 to 64 letters, digits, dots, dashes and underscores.")
+    return lead
+
+
+def tell(what: str, standing: Standing) -> None:
+    """Say what was recorded and whether it is in force; end with code 3 if it is not yet."""
+    typer.echo(f"{what}: {standing}")
+    if not standing.in_force:
+        raise typer.Exit(NOT_IN_FORCE)
+
+
+def say_error(message: str) -> None:
+    """Say one line on standard error."""
+    print(f"dnc-admin: {' '.join(message.split())}", file=sys.stderr)
+
+
+def give_up(message: str) -> NoReturn:
+    """Say why, in one line, and end with code 2."""
+    say_error(message)
+    sys.exit(2)

@@ -1,0 +1,25 @@
+"""`dnc-admin serve`."""
+
+import errno
+
+import typer
+from aiohttp import web
+
+from admin_web.app import make_app
+from admin_web.cli.shell import give_up
+from admin_web.settings import AdminSettings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("serve")(serve)
+
+
+def serve() -> None:
+    """Serve the site until SIGTERM."""
+    settings = AdminSettings.load()
+    host, _, port = settings.web_bind.rpartition(":")
+    try:
+        web.run_app(make_app(settings), host=host.strip("[]"), port=int(port), print=None, access_log=None)
+    except OSError as error:
+        give_up(f"DNC_WEB_BIND: cannot listen on {settings.web_bind}: {errno.errorcode.get(error.errno or 0, error)}")

@@ -1,0 +1,67 @@
+"""`dnc-admin token make | revoke | list`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from admin_web.cli.shell import actor, opened_database, run
+from admin_web.settings import AdminSettings
+from admin_web.tokens import Scope, make_token, revoke_token, tokens
+from compliance.models import ApiToken
+
+bearers = typer.Typer(help="Bearer tokens of the API.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(bearers, name="token")
+
+
+@bearers.command()
+def make(
+    name: Name,
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; may be said several times.")],
+    expires_on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day (UTC) from which it is good no more.")
+    ] = None,
+) -> None:
+    """Make a token and show it, once."""
+    settings = AdminSettings.load()
+    end = expires_on.replace(tzinfo=UTC) if expires_on else None
+
+    async def work() -> str:
+        async with opened_database(settings) as database:
+            return await make_token(database, actor(), name, scope, end)
+
+    typer.echo(f"Token {name}, shown this once: {run(work())}")
+
+
+@bearers.command()
+def revoke(name: Name) -> None:
+    """End a token at once; its name stays on record."""
+    settings = AdminSettings.load()
+
+    async def work() -> bool:
+        async with opened_database(settings) as database:
+            return await revoke_token(database, actor(), name)
+
+    typer.echo(f"Token {name} {'revoked' if run(work()) else 'had been revoked before'}.")
+
+
+@bearers.command("list")
+def list_tokens() -> None:
+    """List the tokens, one a line: name, scopes, end, revoked or not."""
+    settings = AdminSettings.load()
+
+    async def work() -> Sequence[ApiToken]:
+        async with opened_database(settings) as database:
+            return await tokens(database)
+
+    for token in run(work()):
+        end = f"until {token.expires_at:%Y-%m-%d}" if token.expires_at else ""
+        revoked = f"revoked {token.revoked_at:%Y-%m-%d} by {token.revoked_by}" if token.revoked_at else ""
+        typer.echo(f"{token.name}\t{' '.join(token.scopes)}\t{end}\t{revoked}")

@@ -1,0 +1,106 @@
+"""`dnc-admin user add | password | disable | list`. No password ever stands on the command line."""
+
+import getpass
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from admin_web.accounts import add_user, disable_user, random_password, set_password, users
+from admin_web.cli.shell import actor, opened_database, run
+from admin_web.services.refusal import Refused
+from admin_web.settings import AdminSettings
+from compliance.consent import Role
+from compliance.models import User
+
+people = typer.Typer(help="People who sign in.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+Ask = Annotated[bool, typer.Option("--ask", help="Ask for the password on the terminal.")]
+Stdin = Annotated[bool, typer.Option("--stdin", help="Read the password from the first line of standard input.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(people, name="user")
+
+
+@people.command()
+def add(
+    name: Name,
+    role: Annotated[Role, typer.Option(help="What this person is to the system.")],
+    full_name: Annotated[str, typer.Option(help="The name in full.")] = "",
+    ask: Ask = False,
+    stdin: Stdin = False,
+) -> None:
+    """Let a person sign in; without --ask or --stdin a password is made up and shown, once."""
+    settings = AdminSettings.load()
+    given = _given(ask=ask, stdin=stdin)
+    password = given or random_password()
+
+    async def work() -> None:
+        async with opened_database(settings) as database:
+            await add_user(database, actor(), name, role, password, full_name)
+
+    run(work())
+    _tell(f"User {name} added, role {role}.", None if given else password)
+
+
+@people.command("password")
+def change_password(name: Name, ask: Ask = False, stdin: Stdin = False) -> None:
+    """Give a user another password; without --ask or --stdin one is made up and shown, once."""
+    settings = AdminSettings.load()
+    given = _given(ask=ask, stdin=stdin)
+    password = given or random_password()
+
+    async def work() -> None:
+        async with opened_database(settings) as database:
+            await set_password(database, actor(), name, password)
+
+    run(work())
+    _tell(f"User {name} has a new password.", None if given else password)
+
+
+@people.command()
+def disable(name: Name) -> None:
+    """Let a user sign in no more; the name stays on record."""
+    settings = AdminSettings.load()
+
+    async def work() -> bool:
+        async with opened_database(settings) as database:
+            return await disable_user(database, actor(), name)
+
+    typer.echo(f"User {name} {'disabled' if run(work()) else 'had been disabled before'}.")
+
+
+@people.command("list")
+def list_users() -> None:
+    """List the users, one a line: name, role, full name, disabled or not."""
+    settings = AdminSettings.load()
+
+    async def work() -> Sequence[User]:
+        async with opened_database(settings) as database:
+            return await users(database)
+
+    for user in run(work()):
+        disabled = f"disabled {user.disabled_at:%Y-%m-%d} by {user.disabled_by}" if user.disabled_at else ""
+        typer.echo(f"{user.name}\t{user.role}\t{user.full_name}\t{disabled}")
+
+
+def _tell(what: str, made_up: str | None) -> None:
+    typer.echo(what)
+    if made_up:
+        typer.echo(f"Password, shown this once: {made_up}")
+
+
+def _given(*, ask: bool, stdin: bool) -> str | None:
+    """Give the password that is put in; None when one is to be made up. Raises Refused."""
+    if not ask and not stdin:
+        return None
+    password = sys.stdin.readline().rstrip("\r\n") if stdin else getpass.getpass("Password: ")
+    if not stdin and password != getpass.getpass("Again: "):
+        raise Refused("The two passwords differ; nothing was changed.")
+    if not password:
+        raise Refused("The password is empty; nothing was changed.")
+    return password

@@ -1,0 +1,74 @@
+"""A truth held against what Redis holds for the same subjects."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from admin_web.projection import drift
+from admin_web.projection.store import Reply, Wire
+from admin_web.projection.truth import Subjects, Truth
+from admin_web.projection.writing import Part, parts_of
+from compliance.numbers import E164
+from compliance.policy import LiveOverride
+from compliance.redis_schema import number_of, override_key, override_value, read_override
+
+NO_EXPIRY = -1
+"""What PTTL says of a key that never ends."""
+
+
+class Difference(NamedTuple):
+    """One subject on which SQL and Redis differ: a number on a list, or a lead on a number."""
+
+    kind: str
+    list_name: str | None
+    lead: str | None
+    number: E164
+
+    def __str__(self) -> str:
+        return f"{self.number} on {self.list_name}" if self.lead is None else f"{self.number} for lead {self.lead}"
+
+
+async def compare(wire: Wire, generation: int, truth: Truth, at: datetime) -> list[Difference]:
+    """Give every subject of `truth` on which that generation differs at `at` (aware UTC)."""
+    parts = parts_of(truth)
+    there = await wire.ask(*(part.asked(generation) for part in parts))
+    found = [difference for part, lines in zip(parts, there, strict=True) for difference in _on_lists(part, lines)]
+    keys = [override_key(generation, *opening) for opening in truth.overrides]
+    replies = await wire.ask(*((word, key) for key in keys for word in ("GET", "PTTL")))
+    for (opening, override), value, ttl in zip(truth.overrides.items(), replies[::2], replies[1::2], strict=True):
+        if kind := _kind(override, value, ttl, at):
+            found.append(Difference(kind, None, opening[1], opening[0]))
+    return found
+
+
+def subjects_of(differences: list[Difference]) -> Subjects:
+    """Gather what the differences are about."""
+    subjects = Subjects()
+    for one in differences:
+        subjects.add(one.list_name, one.lead, [one.number])
+    return subjects
+
+
+def _on_lists(part: Part, there: Reply) -> Iterator[Difference]:
+    for line, found in zip(part.lines, there if isinstance(there, list) else [], strict=True):
+        if bool(found) != part.stand:
+            kind = drift.MISSING if part.stand else drift.EXTRA
+            yield Difference(kind, part.list_name, None, number_of(part.exchange, line))
+
+
+def _kind(override: LiveOverride | None, value: Reply, ttl: Reply, at: datetime) -> str:
+    """Name the kind of difference; empty for none. An override that is over opens nothing, even before its key ends."""
+    if not isinstance(value, bytes):
+        return drift.OVERRIDE_MISSING if override else ""
+    if ttl == NO_EXPIRY:
+        return drift.OVERRIDE_ENDLESS
+    if override is None:
+        return "" if _is_over(value, at) else drift.OVERRIDE_EXTRA
+    return "" if value == override_value(override).encode() else drift.OVERRIDE_OTHER
+
+
+def _is_over(value: bytes, at: datetime) -> bool:
+    try:
+        return read_override(value).expires_at <= at
+    except ValueError:
+        return False

@@ -1,0 +1,89 @@
+"""What is recorded in SQL is brought into force in Redis, change by change.
+
+An outbox row names subjects; what is written is their truth at this moment, not the change that was made. So a row
+may be applied late, twice or out of order, and Redis still ends at the truth. What a kill leaves behind:
+
+- before EXEC: nothing was written, the rows are pending, the next turn applies them;
+- after EXEC, before the commit in SQL: the truth is in force, the rows are still pending and are applied again.
+  Nobody was told that they are in force, and the lease does not outlast their not being so;
+- EXEC was sent, and given up for lost: it may still be carried out. `dnc:state` was watched before the truth was
+  read, and every write changes `dnc:state`: if anybody has written since, Redis discards it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.database import Database
+from admin_web.projection import outbox
+from admin_web.projection.live import Live, look
+from admin_web.projection.store import Store, StoreMoved, Wire
+from admin_web.projection.truth import truth_of
+from admin_web.projection.turn import Turn, note, take_turn
+from admin_web.projection.writing import change_live
+from compliance.redis_schema import STATE
+
+MOST_TRIES = 3
+"""How often a turn is taken again when somebody without one wrote to Redis meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The truth and its projection, and the clock that says which overrides are live (aware UTC)."""
+
+    database: Database
+    store: Store
+    now: Callable[[], datetime]
+
+
+async def drain(sides: Sides) -> None:
+    """Bring into force all that was committed before this call.
+
+    Raises StoreUnavailable or one of its kinds, and DatabaseUnavailable; the rows then stay pending.
+    """
+    async with sides.database.read() as session:
+        newest = await outbox.newest_pending(session)
+    if newest is None:
+        return
+    async with sides.store.wire() as wire:
+        await look(wire)  # A Redis that is away is found out before a turn is taken: nobody waits in line for it.
+        while await _try_turn(sides, wire, newest):
+            continue
+
+
+async def _try_turn(sides: Sides, wire: Wire, newest: int) -> bool:
+    for _ in range(MOST_TRIES - 1):
+        try:
+            return await _turn(sides, wire, newest)
+        except StoreMoved:
+            continue
+    return await _turn(sides, wire, newest)
+
+
+async def _turn(sides: Sides, wire: Wire, newest: int) -> bool:
+    """Apply the oldest of what is pending, in one turn; tell whether there is more."""
+    async with sides.database.write() as session:
+        turn = await take_turn(session)
+        rows, more = await outbox.oldest_pending(session, newest)
+        if rows:
+            await wire.watch(STATE)
+            live = await look(wire)
+            state = live.require(await live_generation(session, turn, live))
+            truth = await truth_of(session, outbox.subjects_of(rows), sides.now())
+            await change_live(wire, state, truth)
+            await outbox.mark_applied(session, [row.id for row in rows], turn.number, sides.now())
+    return more
+
+
+async def live_generation(session: AsyncSession, turn: Turn, live: Live) -> int:
+    """Give the generation that is live; put on record a flip whose own record was lost in a crash.
+
+    A builder flips Redis first and commits to SQL after. If it dies in between, Redis serves the generation that
+    SQL has as being built: it is whole, and what is pending is applied to it as to any other. Only within a turn.
+    """
+    if turn.building is None or live.doubt(turn.building):
+        return turn.generation
+    await note(session, generation=turn.building, building=None, building_at=None)
+    return turn.building

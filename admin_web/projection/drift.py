@@ -1,0 +1,48 @@
+"""What differs between SQL and Redis, counted, with a few examples of each kind."""
+
+from dataclasses import dataclass, field
+
+EXAMPLES = 10
+"""How many subjects of each kind are named; all are counted."""
+
+MISSING = "listed in SQL, not in Redis"
+EXTRA = "listed in Redis, not in SQL"
+OVERRIDE_EXTRA = "open in Redis, not in SQL"
+OVERRIDE_MISSING = "open in SQL, not in Redis"
+OVERRIDE_OTHER = "open in both, with another id, basis or end"
+OVERRIDE_ENDLESS = "open in Redis, and kept there beyond its end"
+
+DANGEROUS = (MISSING, OVERRIDE_EXTRA, OVERRIDE_OTHER)
+"""What may let a call through that must not be."""
+
+
+@dataclass(slots=True)
+class Drift:
+    """The outcome of a full comparison.
+
+    `numbers` and `overrides` are how many SQL holds. `counted` are the numbers per list as `dnc:state` counts them,
+    where that differs from SQL. `doubt` says as a slug why the gate may not rely on the projection at all: `no-state`,
+    `other-incarnation`, `other-generation`, or `no-lease`; it is empty when it may. `pending` changes are recorded,
+    and not in force yet; what they name is not compared.
+    """
+
+    doubt: str = ""
+    generation: int = 0
+    numbers: int = 0
+    overrides: int = 0
+    pending: int = 0
+    counted: dict[str, tuple[int, int]] = field(default_factory=dict)
+    found: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Tell whether Redis holds what SQL says, and the gate may rely on it."""
+        return not (self.doubt or self.found or self.counted)
+
+    def add(self, kind: str, subject: str) -> None:
+        """Count one difference."""
+        self.found[kind] = self.found.get(kind, 0) + 1
+        some = self.examples.setdefault(kind, [])
+        if len(some) < EXAMPLES:
+            some.append(subject)

@@ -1,0 +1,98 @@
+"""What Redis says of itself: which server it is, which projection it holds, and whether it is fit to hold one."""
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from admin_web.projection.store import Reply, StoreRefused, StoreUnavailable, Wire, words
+from compliance.policy import State, doubt
+from compliance.redis_schema import MAX_INTSET_ENTRIES, STATE, STATE_FIELDS, read_counts, read_state
+
+log = structlog.get_logger()
+
+_LOST = {
+    "no-state": "Redis holds no projection",
+    "other-incarnation": "Redis was restarted since the projection was verified",
+    "other-generation": "Redis holds another generation than the one on record",
+}
+_CURE = "; the worker rebuilds it, or run `dnc-admin rebuild`"
+
+
+class ProjectionLost(StoreUnavailable):
+    """Redis answers, but does not hold the projection that is on record: nothing may be added to it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(_LOST[why] + _CURE)
+        self.why = why
+
+
+class StoreUnfit(StoreUnavailable):
+    """Redis is set up so that it may lose listed numbers, or waste memory on them; the message names the setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The projection that Redis holds: `server` is the run id of the process, `counts` are numbers per list.
+
+    `at_ms` is the moment by Redis's own clock, in milliseconds since 1970 UTC.
+    """
+
+    server: str
+    state: State | None
+    at_ms: int
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def doubt(self, generation: int) -> str:
+        """Say as a slug why this is not `generation`, whole, on this very server; empty when it is."""
+        why = doubt(self.state, self.server, leased=True)
+        other = self.state is not None and self.state.generation != generation
+        return why or ("other-generation" if other else "")
+
+    def require(self, generation: int) -> State:
+        """Give the state. Raises ProjectionLost unless it is `generation`, whole, on this very server."""
+        why = self.doubt(generation)
+        if why or self.state is None:
+            raise ProjectionLost(why or "no-state")
+        return self.state
+
+
+async def look(wire: Wire) -> Live:
+    """Ask Redis what it is and holds. Raises StoreUnavailable."""
+    info, values, clock = await wire.ask(("INFO", "server"), ("HGETALL", STATE), ("TIME",))
+    flat = words(values)
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    seconds, micros = (int(word) for word in words(clock))
+    return Live(
+        _field(info, "run_id"),
+        read_state([fields.get(name.encode()) for name in STATE_FIELDS]),
+        seconds * 1000 + micros // 1000,
+        read_counts(fields),
+    )
+
+
+async def require_fit(wire: Wire) -> None:
+    """Raise StoreUnfit for a Redis that may drop listed numbers by itself, or needs thirty times the memory."""
+    (memory,) = await wire.ask(("INFO", "memory"))
+    policy = _field(memory, "maxmemory_policy")
+    if policy.startswith("allkeys"):
+        raise StoreUnfit(f"Redis may evict listed numbers: set its maxmemory-policy to noeviction, not {policy}")
+    try:
+        (answer,) = await wire.ask(("CONFIG", "GET", "set-max-intset-entries"))
+    except StoreRefused as error:  # Hosted ones forbid CONFIG.
+        log.warning("redis does not tell set-max-intset-entries", needed=MAX_INTSET_ENTRIES, error=str(error))
+        return
+    entries = int(words(answer)[1])
+    if entries < MAX_INTSET_ENTRIES:
+        raise StoreUnfit(
+            f"Redis would waste memory: set its set-max-intset-entries to {MAX_INTSET_ENTRIES}, not {entries}"
+        )
+
+
+def _field(info: Reply, name: str) -> str:
+    """Read one field of an INFO reply. Raises StoreUnavailable."""
+    text = info.decode("utf-8", "replace") if isinstance(info, bytes) else ""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key == name and value:
+            return value
+    raise StoreUnavailable(f"Redis does not tell its {name}")

@@ -1,0 +1,95 @@
+"""The rows that name what has changed in SQL and must reach Redis."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.projection.batches import batches
+from admin_web.projection.truth import Subjects
+from compliance.models import OutboxRow
+
+ROWS_AT_ONCE = 100
+NUMBERS_AT_ONCE = 2_000
+"""Most rows, and about most numbers, that are written at once: Redis serves nobody else meanwhile (about 2 ms)."""
+
+IDS_AT_ONCE = 5_000
+"""Ids in one statement; SQLite takes at most 32,766 parameters."""
+
+
+class Waiting(NamedTuple):
+    """A row as it names its subjects: numbers on a list, or overrides of a lead."""
+
+    id: int
+    list_name: str | None
+    lead_id: str | None
+    numbers: list[str]
+
+
+_COLUMNS = (OutboxRow.id, OutboxRow.list_name, OutboxRow.lead_id, OutboxRow.numbers)
+_PENDING = OutboxRow.applied_turn.is_(None)
+
+
+def subjects_of(rows: Iterable[Waiting]) -> Subjects:
+    """Gather what the rows name."""
+    subjects = Subjects()
+    for row in rows:
+        subjects.add(row.list_name, row.lead_id, row.numbers)
+    return subjects
+
+
+async def newest_pending(session: AsyncSession) -> int | None:
+    """Give the id of the newest row that has not been applied; None when all have."""
+    return await session.scalar(select(func.max(OutboxRow.id)).where(_PENDING))
+
+
+async def oldest_pending(session: AsyncSession, newest: int) -> tuple[list[Waiting], bool]:
+    """Read the oldest rows that have not been applied, up to the id `newest`, as many as are written at once.
+
+    Tells, too, whether there are more of them.
+    """
+    asked = select(*_COLUMNS).where(_PENDING, OutboxRow.id <= newest).order_by(OutboxRow.id).limit(ROWS_AT_ONCE + 1)
+    rows = [Waiting(*row) for row in await session.execute(asked)]
+    portion = next(_portions(rows), [])[:ROWS_AT_ONCE]
+    return portion, len(portion) < len(rows)
+
+
+async def mark_applied(session: AsyncSession, ids: Collection[int], turn: int, at: datetime) -> None:
+    """Put on record that Redis has acknowledged these rows, in which turn and when."""
+    for some in batches(sorted(ids), IDS_AT_ONCE):
+        marked = update(OutboxRow).where(OutboxRow.id.in_(some)).values(applied_turn=turn, applied_at=at)
+        await session.execute(marked.execution_options(synchronize_session=False))
+
+
+async def pending_ids(session: AsyncSession) -> set[int]:
+    """Give the ids of all rows that have not been applied."""
+    return set(await session.scalars(select(OutboxRow.id).where(_PENDING)))
+
+
+async def ids_since(session: AsyncSession, turn: int) -> set[int]:
+    """Give the ids of all rows that have not been applied, or were applied after `turn`."""
+    return set(await session.scalars(select(OutboxRow.id).where(or_(_PENDING, OutboxRow.applied_turn > turn))))
+
+
+async def portions(session: AsyncSession, ids: Collection[int]) -> AsyncIterator[list[Waiting]]:
+    """Read rows by their ids, as many at a time as are written at once."""
+    for some in batches(sorted(ids), ROWS_AT_ONCE):
+        rows = [Waiting(*row) for row in await session.execute(select(*_COLUMNS).where(OutboxRow.id.in_(some)))]
+        for portion in _portions(rows):
+            yield portion
+
+
+def _portions(rows: Iterable[Waiting]) -> Iterator[list[Waiting]]:
+    """Cut rows into portions of at most about `NUMBERS_AT_ONCE` numbers; a single row is never cut."""
+    portion: list[Waiting] = []
+    numbers = 0
+    for row in rows:
+        if portion and numbers + len(row.numbers) > NUMBERS_AT_ONCE:
+            yield portion
+            portion, numbers = [], 0
+        portion.append(row)
+        numbers += len(row.numbers)
+    if portion:
+        yield portion

@@ -1,0 +1,137 @@
+"""What SQL says: of a few subjects at one moment, or of everything in one snapshot."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import TypeAlias
+
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.services.dialect import each_of
+from compliance.models import Override, SuppressionEntry
+from compliance.numbers import E164, LeadId
+from compliance.policy import LiveOverride
+from compliance.redis_schema import INTERNAL, LINE_DIGITS
+
+Opening: TypeAlias = tuple[E164, LeadId]
+"""One lead on one number: what an override opens."""
+
+ROWS_AT_ONCE = 10_000
+"""Rows that are held in memory while everything is read."""
+
+
+@dataclass(slots=True)
+class Subjects:
+    """What is asked about: numbers by list, and leads on numbers."""
+
+    numbers: dict[str, set[E164]] = field(default_factory=lambda: defaultdict(set))
+    openings: set[Opening] = field(default_factory=set)
+
+    def add(self, list_name: str | None, lead: str | None, numbers: Iterable[str]) -> None:
+        """Ask about numbers on a list, or, when a lead is given, about its overrides on them."""
+        for number in numbers:
+            if lead is not None:
+                self.openings.add((E164(number), LeadId(lead)))
+            if list_name is not None:
+                self.numbers[list_name].add(E164(number))
+
+    def remove(self, others: "Subjects") -> None:
+        """Ask no more about what `others` ask about."""
+        self.openings -= others.openings
+        for list_name, numbers in others.numbers.items():
+            self.numbers[list_name] -= numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The answers: whether each number stands on the list, and which override is live for each lead on a number."""
+
+    standing: Mapping[str, Mapping[E164, bool]]
+    overrides: Mapping[Opening, LiveOverride | None]
+
+    def noes(self) -> "Truth":
+        """Give only the numbers that do not stand, and the leads that are not open."""
+        standing = {name: {n: stands for n, stands in ns.items() if not stands} for name, ns in self.standing.items()}
+        return Truth(standing, {opening: None for opening, override in self.overrides.items() if override is None})
+
+
+async def truth_of(session: AsyncSession, subjects: Subjects, at: datetime) -> Truth:
+    """Read the truth of `subjects` at `at` (aware UTC)."""
+    standing = {name: await _standing(session, name, numbers) for name, numbers in subjects.numbers.items()}
+    return Truth(standing, await _overrides(session, subjects.openings, at))
+
+
+async def _standing(session: AsyncSession, list_name: str, numbers: set[E164]) -> dict[E164, bool]:
+    """Look up one number after the other, as a scalar subquery: that is the one form which PostgreSQL always runs on
+    the index. Of any other it may, while its statistics are old, read the whole list for each change.
+    """
+    number = each_of(session, numbers)
+    entry = select(SuppressionEntry.id).where(
+        SuppressionEntry.list_name == list_name, SuppressionEntry.number == number, SuppressionEntry.lifted_at.is_(None)
+    )
+    rows = await session.execute(select(number, entry.limit(1).scalar_subquery()))
+    return {E164(asked): entry_id is not None for asked, entry_id in rows}
+
+
+async def _overrides(session: AsyncSession, openings: set[Opening], at: datetime) -> dict[Opening, LiveOverride | None]:
+    found: dict[Opening, LiveOverride | None] = dict.fromkeys(openings)
+    if openings:
+        asked = each_of(session, {number for number, _ in openings})
+        for row in await session.execute(_live_overrides(at).where(Override.number == asked)):
+            opening, override = _opened(row)
+            if opening in found:
+                found[opening] = override
+    return found
+
+
+def _live_overrides(at: datetime) -> Select[int, str, str, str, datetime]:
+    """Select the overrides that open a lead at `at`; of several for one lead, the last one lasts longest."""
+    return (
+        select(Override.id, Override.number, Override.lead_id, Override.basis, Override.expires_at)
+        .where(Override.revoked_at.is_(None), Override.expires_at > at)
+        .order_by(Override.expires_at, Override.id)
+    )
+
+
+def _opened(row: Row[int, str, str, str, datetime]) -> tuple[Opening, LiveOverride]:
+    override_id, number, lead, basis, expires_at = row
+    return (E164(number), LeadId(lead)), LiveOverride(str(override_id), basis, expires_at)
+
+
+async def all_exchanges(session: AsyncSession) -> AsyncIterator[tuple[str, str, list[int]]]:
+    """Give every standing entry as (list, exchange, ascending line numbers); memory stays flat.
+
+    An exchange comes in several parts when it is large, or when longer numbers sort in between.
+    """
+    entries = SuppressionEntry.__table__.columns  # Columns of the class would pass through the object mapper.
+    standing = (
+        select(entries.list_name, entries.number)
+        .where(entries.lifted_at.is_(None))
+        .order_by(entries.list_name, entries.number)
+    )
+    rows = await session.stream(standing.execution_options(yield_per=ROWS_AT_ONCE))
+    async for some in rows.partitions():
+        for (list_name, exchange), group in groupby(some, lambda row: (row[0], row[1][1:-LINE_DIGITS])):
+            yield list_name, exchange, [int(row[1][-LINE_DIGITS:]) for row in group]
+
+
+async def all_overrides(session: AsyncSession, at: datetime) -> AsyncIterator[tuple[Opening, LiveOverride]]:
+    """Give every override that is live at `at`; of several for one lead, the one that lasts longest comes last."""
+    rows = await session.stream(_live_overrides(at).execution_options(yield_per=ROWS_AT_ONCE))
+    async for some in rows.partitions():
+        for row in some:
+            yield _opened(row)
+
+
+async def counts(session: AsyncSession) -> dict[str, int]:
+    """Count the numbers that stand on each list; the company's own is always there, and first."""
+    counted = (
+        select(SuppressionEntry.list_name, func.count())
+        .where(SuppressionEntry.lifted_at.is_(None))
+        .group_by(SuppressionEntry.list_name)
+        .order_by(SuppressionEntry.list_name)
+    )
+    return {INTERNAL: 0} | {row[0]: row[1] for row in await session.execute(counted)}

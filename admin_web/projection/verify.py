@@ -1,0 +1,169 @@
+"""SQL and Redis compared, subject by subject, in both directions and in flat memory, while changes go on.
+
+What looks different is asked about again in a turn, when nobody writes to Redis: only what differs then, and is not
+about to be applied, is drift. So there is no false alarm, and changes wait only while a doubt is settled.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.projection import outbox
+from admin_web.projection.batches import batches
+from admin_web.projection.builder import Progress
+from admin_web.projection.compare import Difference, compare, subjects_of
+from admin_web.projection.drain import Sides
+from admin_web.projection.drift import Drift
+from admin_web.projection.live import Live, look
+from admin_web.projection.store import StoreUnavailable, Wire, words
+from admin_web.projection.sweep import scan
+from admin_web.projection.truth import Opening, Subjects, Truth, all_exchanges, all_overrides, counts, truth_of
+from admin_web.projection.turn import last_turn, take_turn
+from compliance.numbers import E164
+from compliance.policy import LiveOverride
+from compliance.redis_schema import LEASE, generation_pattern, listed_of, number_of, override_of
+
+SUBJECTS_AT_ONCE = 5_000
+"""Subjects that are compared in one go."""
+
+KEYS_AT_ONCE = 50
+"""Sets whose members are fetched in one go; each has at most ten thousand."""
+
+MOST_TRIES = 5
+"""How often the comparison begins anew when a rebuild comes in between."""
+
+
+class ProjectionMoved(StoreUnavailable):
+    """A rebuild has put another generation in the place of the one that was being compared."""
+
+    def __init__(self) -> None:
+        super().__init__("rebuilds keep coming in between; verify again when they are over")
+
+
+async def verify(sides: Sides, progress: Progress) -> Drift:
+    """Compare everything. Raises StoreUnavailable or one of its kinds, DatabaseUnavailable."""
+    async with sides.store.wire() as wire:
+        for _ in range(MOST_TRIES - 1):
+            try:
+                return await _Comparison(sides, wire, progress).run()
+            except ProjectionMoved:
+                continue
+        return await _Comparison(sides, wire, progress).run()
+
+
+class _Comparison:
+    """One pass over everything, of one generation."""
+
+    def __init__(self, sides: Sides, wire: Wire, progress: Progress) -> None:
+        self._sides, self._wire, self._progress = sides, wire, progress
+        self._drift = Drift()
+
+    async def run(self) -> Drift:
+        """Compare in both directions. Raises ProjectionMoved."""
+        await self._judge_state()
+        if self._drift.generation:
+            await self._find_missing()
+            await self._find_extra()
+            await self._judge_counts()
+        return self._drift
+
+    async def _judge_state(self) -> None:
+        live = await look(self._wire)
+        (leased,) = await self._wire.ask(("EXISTS", LEASE))
+        async with self._sides.database.read() as session:
+            turn = await last_turn(session)
+        flipped = turn.building if turn.building and not live.doubt(turn.building) else turn.generation
+        self._drift.doubt = live.doubt(flipped) or ("" if leased else "no-lease")
+        self._drift.generation = live.state.generation if live.state else 0
+
+    async def _find_missing(self) -> None:
+        """Look in Redis for what SQL holds."""
+        async with self._sides.database.read() as session:
+            total = sum((await counts(session)).values())
+            async for truth in _recorded(session, self._sides.now()):
+                self._drift.numbers += sum(len(numbers) for numbers in truth.standing.values())
+                self._drift.overrides += len(truth.overrides)
+                await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
+                self._progress("SQL in Redis", self._drift.numbers, total)
+
+    async def _find_extra(self) -> None:
+        """Look in SQL for what Redis holds; what both hold has been compared."""
+        seen = 0
+        async for subjects in _projected(self._wire, self._drift.generation):
+            async with self._sides.database.read() as session:
+                truth = (await truth_of(session, subjects, self._sides.now())).noes()
+            await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
+            seen += sum(len(numbers) for numbers in subjects.numbers.values())
+            self._progress("Redis in SQL", seen, max(seen, self._drift.numbers))
+
+    async def _settle(self, suspects: list[Difference]) -> None:
+        """Compare once more while nobody writes to Redis, leaving out what is about to be applied."""
+        if not suspects:
+            return
+        async with self._sides.database.write() as session:
+            await self._take_turn(session)
+            subjects, at = subjects_of(suspects), self._sides.now()
+            async for rows in outbox.portions(session, await outbox.pending_ids(session)):
+                subjects.remove(outbox.subjects_of(rows))
+            truth = await truth_of(session, subjects, at)
+            for difference in await compare(self._wire, self._drift.generation, truth, at):
+                self._drift.add(difference.kind, str(difference))
+
+    async def _judge_counts(self) -> None:
+        """Compare the counts that Redis keeps with SQL's, unless changes are about to be applied."""
+        async with self._sides.database.write() as session:
+            live = await self._take_turn(session)
+            async with self._sides.database.read() as snapshot:
+                self._drift.pending = len(await outbox.pending_ids(snapshot))
+                standing = await counts(snapshot)
+            for name in () if self._drift.pending else live.counts.keys() | standing.keys():
+                pair = live.counts.get(name, 0), standing.get(name, 0)
+                if pair[0] != pair[1]:
+                    self._drift.counted[name] = pair
+
+    async def _take_turn(self, session: AsyncSession) -> Live:
+        await take_turn(session)
+        live = await look(self._wire)
+        if live.state is None or live.state.generation != self._drift.generation:
+            raise ProjectionMoved
+        return live
+
+
+async def _recorded(session: AsyncSession, at: datetime) -> AsyncIterator[Truth]:
+    """Give all that SQL holds, some at a time."""
+    standing: dict[str, dict[E164, bool]] = defaultdict(dict)
+    held = 0
+    async for list_name, exchange, lines in all_exchanges(session):
+        standing[list_name] |= {number_of(exchange, line): True for line in lines}
+        held += len(lines)
+        if held >= SUBJECTS_AT_ONCE:
+            yield Truth(standing, {})
+            standing, held = defaultdict(dict), 0
+    yield Truth(standing, {})
+    overrides: dict[Opening, LiveOverride | None] = {}
+    async for opening, override in all_overrides(session, at):
+        overrides[opening] = override
+        if len(overrides) >= SUBJECTS_AT_ONCE:
+            yield Truth({}, overrides)
+            overrides = {}
+    yield Truth({}, overrides)
+
+
+async def _projected(wire: Wire, generation: int) -> AsyncIterator[Subjects]:
+    """Give all that a generation in Redis holds, some at a time."""
+    subjects, held = Subjects(), 0
+    async for keys in scan(wire, generation_pattern(generation)):
+        subjects.openings |= {opening for key in keys if (opening := override_of(key))}
+        sets = [(key, listed) for key in keys if (listed := listed_of(key))]
+        for some in batches(sets, KEYS_AT_ONCE):
+            replies = await wire.ask(*(("SMEMBERS", key) for key, _ in some))
+            for (_, (list_name, exchange)), lines in zip(some, replies, strict=True):
+                numbers = [number_of(exchange, int(line)) for line in words(lines) if line.isdigit()]
+                subjects.add(list_name, None, numbers)
+                held += len(numbers)
+            if held + len(subjects.openings) >= SUBJECTS_AT_ONCE:
+                yield subjects
+                subjects, held = Subjects(), 0
+    yield subjects

@@ -1,0 +1,27 @@
+"""The two things that SQLite and PostgreSQL spell differently."""
+
+import json
+from collections.abc import Collection
+
+from sqlalchemy import JSON, ColumnElement, String, cast, func, literal
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from compliance.models import Base
+
+
+def insert_into(session: AsyncSession, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """Begin an INSERT that knows ON CONFLICT."""
+    return sqlite.insert(table) if _on_sqlite(session) else postgresql.insert(table)
+
+
+def each_of(session: AsyncSession, values: Collection[str]) -> ColumnElement[str]:
+    """Give a column that holds each of `values` in their order: one parameter, however many they are."""
+    array = literal(json.dumps(list(values)), String)
+    if _on_sqlite(session):
+        return func.json_each(array).table_valued("value").c.value
+    return func.json_array_elements_text(cast(array, JSON)).table_valued("value").c.value
+
+
+def _on_sqlite(session: AsyncSession) -> bool:
+    return session.get_bind().dialect.name == "sqlite"

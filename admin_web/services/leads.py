@@ -1,0 +1,132 @@
+"""Leads: added under the CRM's own id, and followed when their number changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.services.dialect import insert_into
+from admin_web.services.records import Actor, Change, Records, Standing
+from admin_web.services.refusal import Refused, cleaned
+from compliance.models import Lead, Override
+from compliance.numbers import E164, LeadId
+
+LONGEST_NAME = 200
+
+
+class UnknownLead(Refused):
+    """There is no such lead."""
+
+
+class LeadExists(Refused):
+    """A lead with this id is there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeadGiven:
+    """A lead as an import gives it; `name` None leaves the name that is on record."""
+
+    id: LeadId
+    number: E164
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadChanged:
+    """What became of a lead; `ended_overrides` are ids of overrides that ended with the old number."""
+
+    lead: LeadId
+    changed: bool
+    ended_overrides: tuple[int, ...]
+    standing: Standing
+
+
+async def add_lead(records: Records, actor: Actor, lead: LeadId, number: E164, name: str = "") -> None:
+    """Put a new lead on record. Raises LeadExists, Unwritable."""
+    async with records.change(actor) as change:
+        if not await put_new(change, lead, number, name):
+            raise LeadExists(f"Lead {lead} is there already; change it with `dnc-admin lead change`.")
+
+
+async def change_lead(
+    records: Records, actor: Actor, lead: LeadId, *, number: E164 | None = None, name: str | None = None
+) -> LeadChanged:
+    """Give a lead another number or name. Raises UnknownLead, Unwritable.
+
+    An override opens one lead on one number: with the number it ends, and is not there again if the number comes
+    back. Consent was given for a telephone that this person no longer answers.
+    """
+    async with records.change(actor) as change:
+        row = await existing_lead(change.session, lead)
+        changed, ended = await _change(change, row, number, name)
+    return LeadChanged(lead, changed, ended, await records.standing())
+
+
+async def put_leads(records: Records, actor: Actor, given: Sequence[LeadGiven]) -> tuple[int, int, Standing]:
+    """Add the leads that are new and change the others, in one transaction; give how many of each.
+
+    Raises Unwritable.
+    """
+    added = altered = 0
+    async with records.change(actor) as change:
+        # Sorted, so that two imports never wait for each other in a circle.
+        for one in sorted(given, key=lambda lead: lead.id):
+            if await put_new(change, one.id, one.number, one.name or ""):
+                added += 1
+            else:
+                row = await existing_lead(change.session, one.id)
+                altered += (await _change(change, row, one.number, one.name))[0]
+    return added, altered, await records.standing()
+
+
+async def existing_lead(session: AsyncSession, lead: LeadId) -> Lead:
+    """Find a lead and hold it against other writers. Raises UnknownLead."""
+    row = await session.scalar(select(Lead).where(Lead.id == lead).with_for_update())
+    if row is None:
+        raise UnknownLead(f"There is no lead {lead}; add it with `dnc-admin lead add`.")
+    return row
+
+
+async def put_new(change: Change, lead: LeadId, number: E164, name: str = "") -> bool:
+    """Add a lead within a change; False when it is there already, or somebody adds it at this moment.
+
+    Raises Unwritable.
+    """
+    values = {
+        "id": lead,
+        "number": number,
+        "name": cleaned(name, LONGEST_NAME, "The name"),
+        "created_at": change.at,
+        "created_by": change.actor.name,
+    }
+    insert = insert_into(change.session, Lead).values(values).on_conflict_do_nothing().returning(Lead.id)
+    if await change.session.scalar(insert) is None:
+        return False
+    change.audit("add-lead", "lead", lead, number=number)
+    return True
+
+
+async def _change(change: Change, row: Lead, number: E164 | None, name: str | None) -> tuple[bool, tuple[int, ...]]:
+    """Change a held lead; give whether anything changed, and the overrides that ended."""
+    number = number or E164(row.number)
+    name = row.name if name is None else cleaned(name, LONGEST_NAME, "The name")
+    if (number, name) == (row.number, row.name):
+        return False, ()
+    was = E164(row.number)
+    row.number, row.name, row.changed_at, row.changed_by = number, name, change.at, change.actor.name
+    change.audit("change-lead", "lead", row.id, was=was, number=number)
+    return True, await _end_overrides(change, LeadId(row.id), was, number) if was != number else ()
+
+
+async def _end_overrides(change: Change, lead: LeadId, was: E164, number: E164) -> tuple[int, ...]:
+    live = select(Override).where(
+        Override.lead_id == lead, Override.revoked_at.is_(None), Override.expires_at > change.at
+    )
+    ended = (await change.session.scalars(live.with_for_update())).all()
+    reason = f"The lead's number changed from {was} to {number}."
+    for override in ended:
+        override.revoked_at, override.revoked_by, override.revoke_reason = change.at, change.actor.name, reason
+        change.audit("revoke-override", "override", override.id, lead=lead, number=override.number, reason=reason)
+        change.project_override(E164(override.number), lead)
+    return tuple(override.id for override in ended)

@@ -1,0 +1,65 @@
+"""On which lists a number stands, by the system of record."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Collection
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.services.dialect import each_of
+from compliance.models import Registry, RegistryExchange, SuppressionEntry
+from compliance.numbers import E164
+from compliance.redis_schema import exchange_and_line
+
+BYTES_PER_LINE = 2
+
+
+async def lists_of(session: AsyncSession, number: E164) -> tuple[str, ...]:
+    """Name the lists that one number stands on, the company's own first."""
+    return (await lists_of_many(session, [number]))[number]
+
+
+async def lists_of_many(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, tuple[str, ...]]:
+    """Name the lists that each number stands on, the company's own first, then the registries by name."""
+    own, published = await _own_lists(session, numbers), await _registries(session, numbers)
+    return {number: (*sorted(own[number]), *sorted(published[number])) for number in numbers}
+
+
+async def _own_lists(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, set[str]]:
+    lists: dict[E164, set[str]] = defaultdict(set)
+    standing = select(SuppressionEntry.number, SuppressionEntry.list_name).where(
+        SuppressionEntry.lifted_at.is_(None), SuppressionEntry.number.in_(select(each_of(session, numbers)))
+    )
+    for number, list_name in await session.execute(standing):
+        lists[E164(number)].add(list_name)
+    return lists
+
+
+async def _registries(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, set[str]]:
+    """Look each number up in the versions in force; an exchange is read once, however many numbers share it."""
+    asked: dict[str, list[E164]] = defaultdict(list)
+    for number in numbers:
+        asked[exchange_and_line(number)[0]].append(number)
+    published = (
+        select(Registry.name, RegistryExchange.exchange, RegistryExchange.lines)
+        .join(RegistryExchange, RegistryExchange.version_id == Registry.version_in_force_id)
+        .where(RegistryExchange.exchange.in_(select(each_of(session, asked))))
+    )
+    lists: dict[E164, set[str]] = defaultdict(set)
+    for name, exchange, lines in await session.execute(published):
+        for number in asked[exchange]:
+            if holds(lines, exchange_and_line(number)[1]):
+                lists[number].add(name)
+    return lists
+
+
+def holds(lines: bytes, line: int) -> bool:
+    """Tell whether an exchange's line numbers (ascending unsigned 16-bit big-endian) hold `line`."""
+    places = range(len(lines) // BYTES_PER_LINE)
+
+    def at(place: int) -> int:
+        return int.from_bytes(lines[place * BYTES_PER_LINE :][:BYTES_PER_LINE], "big")
+
+    place = bisect_left(places, line, key=at)
+    return place < len(places) and at(place) == line

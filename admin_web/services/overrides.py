@@ -1,0 +1,171 @@
+"""Consent overrides, granted with a document."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.documents import Kept
+from admin_web.services.leads import existing_lead, put_new
+from admin_web.services.listing import lists_of
+from admin_web.services.records import Actor, Change, Records, Standing
+from admin_web.services.refusal import Refused, cleaned, require
+from compliance.consent import ATTESTATION, Basis, ends_at, may_override
+from compliance.models import Document, Lead, Override
+from compliance.numbers import E164, LeadId
+
+LONGEST_NOTE = 2000
+
+EASTERNMOST = timedelta(hours=14)
+"""Kiribati is fourteen hours ahead of UTC: no date is today anywhere before it is today there."""
+
+
+class NotAttested(Refused):
+    """The statement was not ticked, or is not the statement in force."""
+
+
+class ConsentInFuture(Refused):
+    """The consent is dated later than today."""
+
+
+class ExpiryNotAllowed(Refused):
+    """The end that was asked for is past, or later than twelve months from now."""
+
+
+class NotSuppressed(Refused):
+    """The number stands on no list, so there is nothing to open."""
+
+
+class OverrideStands(Refused):
+    """The lead holds a live override already."""
+
+
+class OtherNumber(Refused):
+    """The lead is on record with another number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a person who places an override puts forward.
+
+    `attestation` is the text that was ticked. `number` is needed for a lead that is not on record yet, and must be
+    the lead's own otherwise. `expires_at` (aware UTC) may be earlier than the twelve months, never later.
+    """
+
+    lead: LeadId
+    basis: Basis
+    consented_on: date
+    document: Kept
+    attestation: str
+    basis_note: str = ""
+    number: E164 | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A lead that is open on a number until `expires_at`."""
+
+    override_id: int
+    lead: LeadId
+    number: E164
+    expires_at: datetime
+    standing: Standing
+
+
+async def grant_override(records: Records, actor: Actor, consent: Consent) -> Granted:
+    """Open a lead on its number, document and attestation on record, and bring it into force.
+
+    Raises one of the Refused above, NotPermitted, UnknownLead or Unwritable.
+    """
+    require(may_override, actor.role, "place an override")
+    if consent.attestation != ATTESTATION:
+        raise NotAttested("The statement was not confirmed in its present wording; nothing was changed.")
+    other = consent.basis is Basis.OTHER
+    note = cleaned(consent.basis_note, LONGEST_NOTE, "What the consent rests on", required=other)
+    async with records.change(actor) as change:
+        expires_at = _expiry(consent, change.at)
+        lead = await _lead(change, consent)
+        await _require_closed(change, lead)
+        override = Override(
+            lead_id=lead.id,
+            number=lead.number,
+            basis=consent.basis,
+            basis_note=note,
+            consented_on=consent.consented_on,
+            document_id=await _document(change, consent.document),
+            attestation=consent.attestation,
+            placed_at=change.at,
+            placed_by=actor.name,
+            placed_from=actor.address[:64],
+            expires_at=expires_at,
+        )
+        change.session.add(override)
+        await change.session.flush()
+        number, particulars = E164(lead.number), {"lead": lead.id, "document": consent.document.sha256}
+        change.audit("grant-override", "override", override.id, **particulars, number=number, basis=consent.basis)
+        change.project_override(number, consent.lead)
+    return Granted(override.id, consent.lead, number, expires_at, await records.standing())
+
+
+async def live_overrides(session: AsyncSession, at: datetime) -> list[Override]:
+    """Give the overrides that are live at `at` (aware UTC), in the order in which they were placed."""
+    return list(await session.scalars(select(Override).where(*_live_at(at)).order_by(Override.id)))
+
+
+def _expiry(consent: Consent, at: datetime) -> datetime:
+    """Give the moment at which the override ends. Raises ConsentInFuture, ExpiryNotAllowed."""
+    if consent.consented_on > (at + EASTERNMOST).date():
+        raise ConsentInFuture(f"The consent is dated {consent.consented_on}, which is not yet; nothing was changed.")
+    latest = ends_at(at)
+    expires_at = consent.expires_at or latest
+    if not at < expires_at <= latest:
+        raise ExpiryNotAllowed(f"An override ends after now and not later than {latest:%Y-%m-%d %H:%M} UTC.")
+    return expires_at
+
+
+async def _lead(change: Change, consent: Consent) -> Lead:
+    """Find the lead, or add it when its number is given; hold it. Raises UnknownLead, OtherNumber."""
+    if consent.number is not None:
+        await put_new(change, consent.lead, consent.number)
+    lead = await existing_lead(change.session, consent.lead)
+    if consent.number not in {None, lead.number}:
+        raise OtherNumber(
+            f"Lead {lead.id} is on record with {lead.number}, not {consent.number}; "
+            "if the number changed, say so with `dnc-admin lead change`."
+        )
+    return lead
+
+
+async def _require_closed(change: Change, lead: Lead) -> None:
+    """Raise NotSuppressed or OverrideStands unless the number is listed and the lead closed.
+
+    The lead is held, so of two people who place an override on it at once the second sees the first.
+    """
+    if not await lists_of(change.session, E164(lead.number)):
+        raise NotSuppressed(f"{lead.number} stands on no list: lead {lead.id} can be called without an override.")
+    live = select(Override).where(Override.lead_id == lead.id, *_live_at(change.at))
+    if (standing := await change.session.scalar(live)) is not None:
+        raise OverrideStands(
+            f"Lead {lead.id} holds override {standing.id} until {standing.expires_at:%Y-%m-%d}; "
+            "revoke it before placing another."
+        )
+
+
+def _live_at(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Override.revoked_at.is_(None), Override.expires_at > at
+
+
+async def _document(change: Change, kept: Kept) -> int:
+    row = Document(
+        sha256=kept.sha256,
+        name=kept.name,
+        media_type=kept.media_type,
+        size=kept.size,
+        stored_at=change.at,
+        stored_by=change.actor.name,
+    )
+    change.session.add(row)
+    await change.session.flush()
+    return row.id

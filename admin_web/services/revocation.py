@@ -1,0 +1,68 @@
+"""Ending overrides early, and reviewing them."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from admin_web.services.records import Actor, Change, Records, Standing
+from admin_web.services.refusal import Refused, cleaned, require
+from compliance.consent import may_revoke
+from compliance.models import Override
+from compliance.numbers import E164, LeadId
+
+LONGEST_REASON = 2000
+
+
+class UnknownOverride(Refused):
+    """There is no such override."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """An override that is at an end. `already` tells that it was so before."""
+
+    override_id: int
+    lead: LeadId
+    number: E164
+    already: bool
+    standing: Standing
+
+
+async def revoke_override(records: Records, actor: Actor, override_id: int, *, reason: str) -> Revoked:
+    """End an override at once; one that is at an end already is only brought into force again.
+
+    Raises UnknownOverride, NotPermitted, Unwritable.
+    """
+    require(may_revoke, actor.role, "revoke overrides")
+    reason = cleaned(reason, LONGEST_REASON, "The reason", required=True)
+    async with records.change(actor) as change:
+        override = await _held_override(change, override_id)
+        lead, number = LeadId(override.lead_id), E164(override.number)
+        already = override.revoked_at is not None
+        if not already:
+            override.revoked_at, override.revoked_by, override.revoke_reason = change.at, actor.name, reason
+            change.audit("revoke-override", "override", override.id, lead=lead, number=number, reason=reason)
+        change.project_override(number, lead)
+    return Revoked(override_id, lead, number, already, await records.standing())
+
+
+async def review_override(records: Records, actor: Actor, override_id: int) -> bool:
+    """Put on record that an override was reviewed; False when it was before, and stays with its first reviewer.
+
+    Raises UnknownOverride, NotPermitted.
+    """
+    require(may_revoke, actor.role, "review overrides")
+    async with records.change(actor) as change:
+        override = await _held_override(change, override_id)
+        if override.reviewed_at is not None:
+            return False
+        override.reviewed_at, override.reviewed_by = change.at, actor.name
+        change.audit("review-override", "override", override.id)
+    return True
+
+
+async def _held_override(change: Change, override_id: int) -> Override:
+    override = await change.session.scalar(select(Override).where(Override.id == override_id).with_for_update())
+    if override is None:
+        raise UnknownOverride(f"There is no override {override_id}.")
+    return override

@@ -1,0 +1,186 @@
+"""Putting numbers on the company's own list, and lifting them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, Text, literal, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.services.dialect import each_of, insert_into
+from admin_web.services.leads import existing_lead
+from admin_web.services.records import Actor, Change, Records, Standing
+from admin_web.services.refusal import Refused, cleaned, require
+from compliance.consent import may_revoke
+from compliance.models import Override, SuppressionEntry, UtcDateTime
+from compliance.numbers import E164, LeadId
+from compliance.redis_schema import INTERNAL
+
+CHUNK = 1000
+"""Most numbers that one transaction, and so one outbox row, takes."""
+
+LONGEST_NOTE = 2000
+LONGEST_SOURCE = 32
+
+
+class NotListed(Refused):
+    """The number does not stand on the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """One number on a list. `added` is False when it stood there already.
+
+    `open_overrides` are ids of live overrides that still open a lead on this number: whoever was told "never
+    call me again" by that very person has to revoke them.
+    """
+
+    number: E164
+    entry_id: int
+    added: bool
+    open_overrides: tuple[int, ...]
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressedMany:
+    """Many numbers on a list: how many were added, how many stood there already."""
+
+    added: int
+    already: int
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """One number off a list."""
+
+    number: E164
+    entry_id: int
+    standing: Standing
+
+
+async def suppress(
+    records: Records,
+    actor: Actor,
+    number: E164,
+    *,
+    source: str,
+    note: str = "",
+    lead: LeadId | None = None,
+    list_name: str = INTERNAL,
+) -> Suppressed:
+    """Put a number on a list and into force; one that stands there already is only brought into force.
+
+    Raises UnknownLead, Unwritable.
+    """
+    note = cleaned(note, LONGEST_NOTE, "The note")
+    async with records.change(actor) as change:
+        if lead is not None:
+            await existing_lead(change.session, lead)
+        entry_id, added = await _add_or_find(change, _Provenance(list_name, source, note, lead), number)
+        open_overrides = await _open_overrides(change, number)
+        change.audit("suppress", "number", number, list=list_name, entry=entry_id, added=added, lead=lead or "")
+        change.project_list(list_name, [number])
+    return Suppressed(number, entry_id, added, open_overrides, await records.standing())
+
+
+async def suppress_many(
+    records: Records,
+    actor: Actor,
+    numbers: Sequence[E164],
+    *,
+    source: str,
+    note: str = "",
+    list_name: str = INTERNAL,
+) -> SuppressedMany:
+    """Put up to CHUNK numbers on a list, in one transaction, and into force. Raises Unwritable."""
+    wanted = list(dict.fromkeys(numbers))
+    if len(wanted) > CHUNK:
+        raise ValueError(f"at most {CHUNK} numbers at a time")
+    note = cleaned(note, LONGEST_NOTE, "The note")
+    async with records.change(actor) as change:
+        added = await _add(change, _Provenance(list_name, source, note), wanted)
+        already = len(wanted) - len(added)
+        change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
+        change.project_list(list_name, wanted)
+    return SuppressedMany(len(added), already, await records.standing())
+
+
+async def lift(records: Records, actor: Actor, number: E164, *, reason: str, list_name: str = INTERNAL) -> Lifted:
+    """Take a number off a list; the entry stays on record. Raises NotListed, NotPermitted, Unwritable."""
+    require(may_revoke, actor.role, "lift entries")
+    reason = cleaned(reason, LONGEST_NOTE, "The reason", required=True)
+    async with records.change(actor) as change:
+        entry = await _standing_entry(change.session, list_name, number)
+        if entry is None:
+            raise NotListed(f"{number} does not stand on the {list_name} list; nothing was changed.")
+        entry.lifted_at, entry.lifted_by, entry.lift_reason = change.at, actor.name, reason
+        change.audit("lift", "number", number, list=list_name, entry=entry.id, reason=reason)
+        change.project_list(list_name, [number])
+    return Lifted(number, entry.id, await records.standing())
+
+
+@dataclass(frozen=True, slots=True)
+class _Provenance:
+    list_name: str
+    source: str
+    note: str
+    lead: LeadId | None = None
+
+
+async def _add_or_find(change: Change, provenance: _Provenance, number: E164) -> tuple[int, bool]:
+    """Give the id of the standing entry, and whether it is new.
+
+    Somebody may lift the entry between our finding it there and our holding it: then we add our own.
+    """
+    while True:
+        if added := await _add(change, provenance, [number]):
+            return added[number], True
+        if entry := await _standing_entry(change.session, provenance.list_name, number):
+            return entry.id, False
+
+
+async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164]) -> dict[E164, int]:
+    """Insert the numbers that do not stand on the list, in one statement; give their new entries' ids.
+
+    Whoever else adds the same number at this moment is waited for, and then found standing there. The numbers go
+    in sorted, so that two such inserts never wait for each other in a circle.
+    """
+    source = cleaned(provenance.source, LONGEST_SOURCE, "The source", required=True)
+    values: dict[str, ColumnElement[Any]] = {
+        "list_name": literal(provenance.list_name, String),
+        "number": each_of(change.session, sorted(numbers)),
+        "source": literal(source, String),
+        "lead_id": literal(provenance.lead, String),
+        "note": literal(provenance.note, Text),
+        "added_at": literal(change.at, UtcDateTime),
+        "added_by": literal(change.actor.name, String),
+    }
+    insert = (
+        insert_into(change.session, SuppressionEntry)
+        # SQLite needs the WHERE to tell "ON CONFLICT" from the ON of a join (lang_upsert.html, section 2.2).
+        .from_select(list(values), select(*values.values()).where(true()))
+        .on_conflict_do_nothing(
+            index_elements=["list_name", "number"], index_where=SuppressionEntry.lifted_at.is_(None)
+        )
+        .returning(SuppressionEntry.number, SuppressionEntry.id)
+    )
+    return {E164(number): entry_id for number, entry_id in await change.session.execute(insert)}
+
+
+async def _standing_entry(session: AsyncSession, list_name: str, number: E164) -> SuppressionEntry | None:
+    """Find the entry that stands, and hold it against other writers."""
+    standing = select(SuppressionEntry).where(
+        SuppressionEntry.list_name == list_name,
+        SuppressionEntry.number == number,
+        SuppressionEntry.lifted_at.is_(None),
+    )
+    return await session.scalar(standing.with_for_update())
+
+
+async def _open_overrides(change: Change, number: E164) -> tuple[int, ...]:
+    live = select(Override.id).where(
+        Override.number == number, Override.revoked_at.is_(None), Override.expires_at > change.at
+    )
+    return tuple(await change.session.scalars(live.order_by(Override.id)))

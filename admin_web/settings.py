@@ -1,0 +1,61 @@
+"""What `dnc-admin` is told by its environment, beyond the settings it shares with the gate."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from compliance.settings import HostPort, Settings
+
+DATABASE_FILE = "dnc.sqlite3"
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+"""The asynchronous driver for each kind of database. Operators name the kind, never the driver."""
+
+
+def driven(url: str) -> URL:
+    """Give a database URL with its driver put in. Raises ValueError on anything but the two kinds served."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # the port, say, is not a number
+        raise ValueError(_HOW_TO_WRITE) from None
+    if parsed.drivername not in DRIVERS or not parsed.database or parsed.database == ":memory:":
+        raise ValueError(_HOW_TO_WRITE)
+    return parsed.set(drivername=DRIVERS[parsed.drivername])
+
+
+_HOW_TO_WRITE = "write postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///PATH/TO/FILE"
+
+
+def _database_url(url: str) -> str:
+    if url:
+        driven(url)
+    return url
+
+
+class AdminSettings(Settings):
+    """The settings of the site, the worker and the shell commands."""
+
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        "",
+        repr=False,
+        description=f"The system of record; empty: SQLite, `{DATABASE_FILE}` of the data directory.",
+    )
+    web_bind: HostPort = Field("127.0.0.1:8080", description="Where the site answers HTTP.")
+    document_mb: float = Field(
+        25,
+        gt=0,
+        le=1024,
+        description="Largest consent document accepted, in megabytes of 1,000,000 bytes.",
+    )
+
+    @property
+    def database(self) -> str:
+        """The database URL in force, the embedded default included; it may hold a password."""
+        return self.database_url or f"sqlite:///{(self.data_dir / DATABASE_FILE).resolve()}"
+
+    @property
+    def document_bytes(self) -> int:
+        """The largest consent document in bytes."""
+        return int(self.document_mb * 1_000_000)

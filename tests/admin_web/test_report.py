@@ -1,0 +1,53 @@
+"""The report of rejected rows can be opened in a spreadsheet without running anything in it."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from admin_web.report import RejectedRows, defused
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_what_a_spreadsheet_would_run_is_shown_as_text(cell: str):
+    assert defused(cell) == "'" + cell
+
+
+@pytest.mark.parametrize("cell", ["", "4155550100", "a=1", "'=1"])
+def test_other_cells_stand_as_they_are(cell: str):
+    assert defused(cell) == cell
+
+
+def read(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_rows_are_reported_with_line_reason_and_text(tmp_path: Path):
+    with RejectedRows(tmp_path / "r.csv") as report:
+        report.add(7, "letters", "it has letters", '=cmd,"x"\ny\udceb')
+        report.flush()
+        assert (tmp_path / "r.csv").stat().st_size > 0
+        assert report.count == 1
+    assert read(tmp_path / "r.csv") == [
+        ["line", "reason", "explanation", "row"],
+        ["7", "letters", "it has letters", '\'=cmd,"x"\ny\\udceb'],
+    ]
+
+
+def test_a_run_that_rejects_nothing_leaves_no_report_not_even_an_old_one(tmp_path: Path):
+    (tmp_path / "r.csv").write_text("old")
+    with RejectedRows(tmp_path / "r.csv"):
+        pass
+    assert not (tmp_path / "r.csv").exists()
+
+
+def test_a_run_that_fails_before_it_rejects_anything_leaves_the_old_report(tmp_path: Path):
+    def fail() -> None:
+        with RejectedRows(tmp_path / "r.csv"):
+            raise RuntimeError
+
+    (tmp_path / "r.csv").write_text("old")
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (tmp_path / "r.csv").read_text() == "old"

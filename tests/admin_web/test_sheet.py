@@ -1,0 +1,127 @@
+"""Every line of a file comes out as part of a row, readable or not; none is skipped unseen."""
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from admin_web.sheet import LONGEST_LINE, MOST_LINES, NotASheet, Row, Sheet
+
+
+def sheet(content: bytes | str) -> Sheet:
+    raw = content.encode() if isinstance(content, str) else content
+    return Sheet(io.BufferedReader(io.BytesIO(raw)), "list.csv", len(raw))
+
+
+def rows(content: bytes | str) -> list[Row]:
+    return list(sheet(content))
+
+
+def cells(content: bytes | str) -> list[list[str] | None]:
+    return [row.cells for row in rows(content)]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_one_number_per_line_in_any_systems_line_ends(line_end: str):
+    assert cells(line_end.join(["+14155550100", " 4155550101 ", "", '"4155550102"', ""])) == [
+        ["+14155550100"],
+        ["4155550101"],
+        ["4155550102"],
+    ]
+
+
+def test_a_line_of_a_plain_list_is_one_cell_whatever_is_in_it():
+    """Cut at the comma, the second number would be lost."""
+    assert cells("4155550100\n4155550101,4155550102\n") == [["4155550100"], ["4155550101,4155550102"]]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_the_one_that_the_first_row_has_most_of(delimiter: str):
+    text = delimiter.join(["number", '"a, b; c"', "note"]) + "\n" + delimiter.join(["4155550100", "x", ""])
+    assert cells(text) == [["number", "a, b; c", "note"], ["4155550100", "x", ""]]
+
+
+def test_rows_know_the_line_they_start_on_and_their_own_text():
+    assert rows('number,note\n\n1,"two\nlines"\n2,x\n') == [
+        Row(1, "number,note", ["number", "note"]),
+        Row(3, '1,"two\nlines"', ["1", "two\nlines"]),
+        Row(5, "2,x", ["2", "x"]),
+    ]
+
+
+def test_rows_of_blank_cells_are_blank():
+    assert cells("a,b\n,,,\n \n1,2\n") == [["a", "b"], ["1", "2"]]
+
+
+def test_a_space_before_a_quotation_mark_does_no_harm():
+    assert cells('a, "b, c"\n') == [["a", "b, c"]]
+
+
+def test_a_stray_quotation_mark_spoils_its_own_row_alone():
+    read = rows('number,note\n4155550100,"open\n4155550101,x\n4155550102,"y"\n4155550103,z\n')
+    assert [row.line for row in read] == [1, 2, 3, 4, 5]
+    assert [row.cells and row.cells[0] for row in read] == ["number", None, "4155550101", "4155550102", "4155550103"]
+
+
+def test_an_inch_mark_within_a_cell_takes_nothing_with_it():
+    assert cells("number,note\n1,5' 10\" tall\n2,x\n")[1:] == [["1", "5' 10\" tall"], ["2", "x"]]
+
+
+def test_a_quotation_mark_that_never_closes_spoils_its_own_row_alone():
+    text = "number,note\n" + '1,"open\n' + "".join(f"{n},x\n" for n in range(2, 3 * MOST_LINES))
+    read = cells(text)
+    assert read[1] is None
+    assert read[2:] == [[str(n), "x"] for n in range(2, 3 * MOST_LINES)]
+
+
+@given(st.text(st.sampled_from('ab1,"\n;'), max_size=60))
+def test_what_is_written_in_a_file_is_in_its_rows_once_and_in_order(text: str):
+    written = [character for character in "x,y" + text if character.isalnum()]
+    found = [character for row in sheet("x,y\n" + text) for character in row.text if character.isalnum()]
+    assert found == written
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_the_encodings_of_spreadsheets_are_read(encoding: str):
+    marks = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
+    content = marks.get(encoding, b"") + "number,name\n4155550100,Café\n".encode(encoding)
+    assert cells(content) == [["number", "name"], ["4155550100", "Café"]]
+
+
+def test_latin_1_in_a_name_harms_no_number():
+    read = rows(b"number,name\n4155550100,Caf\xe9\n")
+    assert read[1].cells is not None
+    assert read[1].cells[0] == "4155550100"
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (b"PK\x03\x04rest of a spreadsheet", "save it as CSV"),
+        (b"\xd0\xcf\x11\xe0 an older one", "save it as CSV"),
+        ("4155550100\n".encode("utf-16-le"), "UTF-16 without its byte order mark"),
+        (b"1" * (LONGEST_LINE + 1), "this is no list"),
+    ],
+)
+def test_what_is_no_list_is_refused_with_what_to_do(content: bytes, hint: str):
+    with pytest.raises(NotASheet, match=hint):
+        rows(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf"])
+def test_an_empty_file_has_no_rows(content: bytes):
+    assert rows(content) == []
+
+
+def test_a_file_tells_how_far_it_was_read(tmp_path: Path):
+    path = tmp_path / "list.txt"
+    path.write_text("4155550100\n" * 10_000)
+    with Sheet.open(str(path)) as opened:
+        reading = iter(opened)
+        next(reading)
+        assert opened.size == 110_000
+        assert 0 < opened.bytes_read < 110_000
+        assert len(list(reading)) == 9999
+        assert opened.bytes_read == 110_000
