@@ -1,0 +1,160 @@
+"""A real Asterisk on loopback with the dialplan of `dialplan/`: the PBX of demo, tests and benchmarks."""
+
+import csv
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable, Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Self
+
+from lab import asterisk_root
+from lab.console import NoConsole, ask
+from lab.process import Process, free_port
+
+DIALPLAN = Path(__file__).parent.parent / "dialplan"
+TEMPLATES = Path(__file__).parent / "pbx" / "asterisk"
+CDR_FILE = "DncGate.csv"
+BOOT_S = 60.0
+
+# A mount namespace of its own, so that nothing stays mounted however this ends; a host name that is in
+# /etc/hosts, because Asterisk looks up its own for every call; exec, so that the process id is Asterisk's.
+ENTER = """set -e
+ulimit -n "$(ulimit -Hn)"
+hostname localhost
+if [ "$1" = / ]; then exec asterisk -C "$2/etc/asterisk.conf" -f; fi
+mount --bind "$2" "$1/mnt"
+mount --bind /proc "$1/proc"
+exec chroot "$1" asterisk -C /mnt/etc/asterisk.conf -f
+"""
+
+
+class Asterisk:
+    """A PBX whose configuration, records and log stand in `directory`.
+
+    Its endpoints are `dialer` (trusted with `X-Lead-Id`), `phone`, and `lab` (in the context `lab` of
+    `dialplan`, the text of further contexts), told apart by the user of From. Its trunk is whoever listens
+    on `trunk_port`. `variables` are globals of the dialplan.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        variables: Mapping[str, str] | None = None,
+        dialplan: str = "",
+        verbose: int = 0,
+    ) -> None:
+        self.directory = directory.resolve()
+        self.variables = dict(variables or {})
+        self.dialplan = dialplan
+        self.verbose = verbose
+        self.sip_port, self.trunk_port, self.ami_port = free_udp_port(), free_udp_port(), free_port()
+        self.ami_user, self.ami_secret = "lab", secrets.token_hex(16)
+        self.process: Process | None = None
+        self.boot_s = 0.0
+
+    def start(self) -> Self:
+        """Start it and wait until it takes calls. Raises NotInstalled, NotStarted."""
+        root = asterisk_root.find()
+        began = time.monotonic()
+        self._configure(root.path)
+        self.process = Process(_command(root.path, self.directory), self.directory / "asterisk.log")
+        self.process.wait_until(self._booted, within_s=BOOT_S)
+        for name, value in self.variables.items():
+            self.set_global(name, value)
+        self.boot_s = time.monotonic() - began
+        return self
+
+    def _configure(self, root: Path) -> None:
+        etc = self.directory / "etc"
+        for name in ("etc", "lib", "spool", "run", "log/cdr-custom"):
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        values = {
+            "HOME": str(self.directory) if root == Path("/") else "/mnt",
+            "VERBOSE": str(self.verbose),
+            "LOG_LEVELS": "notice,warning,error" + (",verbose" if self.verbose else ""),
+            "SIP_PORT": str(self.sip_port),
+            "TRUNK_PORT": str(self.trunk_port),
+            "AMI_PORT": str(self.ami_port),
+            "AMI_SECRET": self.ami_secret,
+        }
+        for template in TEMPLATES.glob("*.conf"):
+            (etc / template.name).write_text(_filled(template.read_text(), values))
+        (etc / "manager.conf").chmod(0o600)
+        for part in DIALPLAN.glob("*.conf"):
+            shutil.copy(part, etc)
+        (etc / "extensions_lab.conf").write_text(self.dialplan)
+
+    def _booted(self) -> bool:
+        try:
+            return "fully booted" in self.rx("core waitfullybooted")
+        except NoConsole:
+            return False
+
+    def rx(self, command: str) -> str:
+        """Run a console command, as `asterisk -rx` does, and give what it prints. Raises NoConsole."""
+        return ask(self.directory / "run" / "asterisk.ctl", command)
+
+    def set_global(self, name: str, value: str) -> None:
+        """Set a global variable of the dialplan, until the next start."""
+        self.rx(f"dialplan set global {name} {value}")
+
+    def calls(self) -> int:
+        """Count the channels that are up now."""
+        found = re.search(r"(\d+) active channel", self.rx("core show channels count"))
+        return int(found[1]) if found else 0
+
+    def cdr(self) -> list[dict[str, str]]:
+        """Give the call-detail records so far, each with the fields of `dialplan/cdr_custom.conf`."""
+        fields = re.findall(r"CDR\((\w+)\)", (DIALPLAN / "cdr_custom.conf").read_text())
+        file = self.directory / "log" / "cdr-custom" / CDR_FILE
+        if not file.exists():
+            return []
+        with file.open(newline="") as rows:
+            whole, newline, _being_written = rows.read().rpartition("\n")
+        return list(csv.DictReader(StringIO(whole + newline), fieldnames=fields))
+
+    def wait_for(self, ready: Callable[[], bool], *, within_s: float = 10.0) -> None:
+        """Return as soon as `ready()`. Raises NotStarted when that takes longer, or Asterisk ends."""
+        if self.process is None:
+            raise RuntimeError("this Asterisk has not been started")
+        self.process.wait_until(ready, within_s=within_s)
+
+    def log(self) -> str:
+        """Give its log."""
+        return (self.directory / "log" / "messages").read_text(errors="replace")
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self.process is not None:
+            self.process.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _command(root: Path, directory: Path) -> list[str | Path]:
+    if os.geteuid() != 0:
+        return ["asterisk", "-C", directory / "etc" / "asterisk.conf", "-f"]
+    return ["unshare", "--mount", "--uts", "sh", "-c", ENTER, "asterisk", root, directory]
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def free_udp_port() -> int:
+    """Give a UDP port of the loopback interface that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,86 @@
+"""The proof on a real PBX: calls through Asterisk, and their records side by side.
+
+`python -m lab.demo_calls [NUMBER[:LEAD] ...]` places them through the gate of `DNC_AGI_BIND`; without arguments, the
+calls of the demo: a blocked number, an allowed one, and the blocked one again for two leads, one with an override.
+"""
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+
+from admin_web.database import Database
+from admin_web.settings import AdminSettings
+from agi_gate.__main__ import DEMO_ALLOWED, DEMO_BLOCKED, DEMO_LEAD
+from agi_gate.settings import GateSettings
+from compliance.models import DecisionRecord
+from compliance.settings import SettingsError
+from lab.asterisk import Asterisk
+from lab.line import Line, Placed
+from lab.process import NotInstalled, NotStarted
+from lab.sipp import Call
+
+DEMO = (Call(DEMO_BLOCKED), Call(DEMO_ALLOWED), Call(DEMO_BLOCKED, DEMO_LEAD), Call(DEMO_BLOCKED, "demo-1"))
+COLUMNS = ("dialled", "lead", "SIP", "CDR: verdict", "reason", "number", "record: verdict", "reason", "decision")
+ARCHIVED_WITHIN_S = 10.0
+
+
+def place_calls(say: Callable[[str], None], directory: Path, calls: Sequence[Call] = DEMO) -> list[str]:
+    """Start Asterisk and SIPp, place the calls, say what became of each; give the numbers that the trunk heard of.
+
+    Raises NotInstalled, NotStarted.
+    """
+    host, _, port = GateSettings.load().agi_bind.rpartition(":")
+    say("Asterisk   starting (its first start fetches it: half a minute) ...")
+    pbx = Asterisk(directory / "pbx", {"DNC_GATE": f"{socket.gethostbyname(host)}:{port}"})
+    with pbx, Line(pbx, directory) as line:
+        placed = line.place(*calls, per_second=2)
+        heard = line.trunk.numbers()
+    ids = {call.record.get("dnc_decision", "") for call in placed}
+    _show(placed, asyncio.run(_archived(AdminSettings.load().database, ids)))
+    say(f"The trunk heard of {', '.join(heard) or 'nothing'}, and of nothing else.\n")
+    return heard
+
+
+async def _archived(database_url: str, ids: set[str]) -> dict[str, DecisionRecord]:
+    """Read the decision records of these ids from SQL, as soon as the worker has archived them all."""
+    deadline = time.monotonic() + ARCHIVED_WITHIN_S
+    async with Database(database_url) as database:
+        while True:
+            async with database.read() as session:
+                rows = (await session.scalars(select(DecisionRecord).where(DecisionRecord.id.in_(ids)))).all()
+            if len(rows) == len(ids) or time.monotonic() > deadline:
+                return {row.id: row for row in rows}
+            await asyncio.sleep(0.1)
+
+
+def _show(placed: Sequence[Placed], records: dict[str, DecisionRecord]) -> None:
+    table = Table(title="Each call as the dialer, Asterisk's CDR and the decision record saw it")
+    for column in COLUMNS:
+        table.add_column(column, no_wrap=True)
+    for call in placed:
+        asked, row = call.outcome.call, call.record
+        record = records.get(row.get("dnc_decision", ""))
+        judged = (record.verdict, record.reason, record.id) if record else ("missing", "", "")
+        cdr = (row.get(f"dnc_{field}", "") for field in ("verdict", "reason", "number"))
+        table.add_row(asked.dialed, asked.lead or "-", str(call.status), *cdr, *judged)
+    Console(width=max(Console().width, 150)).print(table)
+
+
+def main() -> None:
+    """Place the calls of the command line; exit code 2 when they could not be placed."""
+    calls = [Call(*word.partition(":")[::2]) for word in sys.argv[1:]]
+    try:
+        place_calls(print, GateSettings.load().data_dir, calls or DEMO)
+    except (SettingsError, NotInstalled, NotStarted, OSError) as error:
+        sys.exit(f"demo calls: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""A private PostgreSQL on loopback and a unix socket, for tests and benchmarks; it trusts everybody there."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Self
+
+import psycopg
+from psycopg import sql
+
+from lab.process import NotInstalled, NotStarted, Process, free_port
+
+SUPERUSER = "dnc"
+OTHER_USERS = ("postgres", "nobody")
+"""Whom the server runs as when we are root, the first that exists: PostgreSQL refuses to run as root."""
+
+
+def postgres_binary(name: str) -> Path:
+    """Find one of PostgreSQL's programs on PATH, else the newest of Debian's. Raises NotInstalled."""
+    if found := shutil.which(name):
+        return Path(found)
+    installed = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
+    if newest := max(installed, key=lambda path: float(path.parts[4]), default=None):
+        return newest
+    raise NotInstalled("No PostgreSQL server: install the package postgresql.")
+
+
+class PostgresServer:
+    """A PostgreSQL cluster in `directory`, made on the first start.
+
+    When we are root the directory is given to another user, who must be able to reach it. `fsync=False` is
+    for tests alone: a power cut may then take committed rows; the crash of a process does not.
+    """
+
+    def __init__(self, directory: Path, port: int = 0, *, fsync: bool = True) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self.fsync = fsync
+        self.process: Process | None = None
+
+    @property
+    def running(self) -> Process:
+        """The process that serves now."""
+        if self.process is None:
+            raise RuntimeError("this PostgreSQL has not been started")
+        return self.process
+
+    def url(self, database: str = "postgres") -> str:
+        """Where a database of it is reached."""
+        return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> Self:
+        """Make the cluster if there is none, start it and wait until it answers."""
+        self._prepare()
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self.directory.resolve()),
+            "fsync": "on" if self.fsync else "off",
+        }
+        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        command: list[str | Path] = [
+            *_unprivileged(),
+            postgres_binary("postgres"),
+            "-D",
+            self._cluster,
+            *words,
+        ]
+        self.process = Process(command, self.directory / "postgres.log", cwd=self.directory)
+        self.process.wait_until(self._answers, within_s=30, every_s=0.05)
+        return self
+
+    def stop(self) -> None:
+        """End it, if it runs. SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client."""
+        if self.process is not None:
+            self.process.resume()
+            self.process.signal(signal.SIGINT)
+            self.process.stop()
+
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Make a database, a copy of `template`, and give its URL."""
+        make = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database, and whoever is still connected to it."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def _cluster(self) -> Path:
+        return self.directory.resolve() / "cluster"
+
+    def _prepare(self) -> None:
+        initdb = postgres_binary("initdb")
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(self.directory, _other_user().pw_uid, _other_user().pw_gid)
+        if (self._cluster / "PG_VERSION").exists():
+            return
+        made = subprocess.run(  # noqa: S603 - the lab's own command
+            [*_unprivileged(), initdb, "-D", self._cluster, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8",
+             "--locale=C", "--no-sync", "--no-instructions"],
+            cwd=self.directory, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if made.returncode != 0:
+            raise NotStarted(f"{initdb}: {made.stderr.strip()}")
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _other_user() -> pwd.struct_passwd:
+    for name in OTHER_USERS:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise NotInstalled(f"PostgreSQL refuses to run as root, and there is none of the users {', '.join(OTHER_USERS)}.")
+
+
+def _unprivileged() -> list[str]:
+    """Give the words that run a program as another user when we are root; `setpriv` keeps the process id."""
+    if os.geteuid() != 0:
+        return []
+    user = _other_user()
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]

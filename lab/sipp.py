@@ -1,0 +1,154 @@
+"""SIPp as the dialer in front of the PBX and as the trunk behind it, on loopback."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote, unquote
+
+from lab.asterisk import free_udp_port
+from lab.process import NotInstalled, Process
+
+SCENARIOS = Path(__file__).parent / "pbx" / "sipp"
+UNESCAPED = "-_.!~*'()&=+$,?/"
+"""What may stand in the user part of a SIP URI (RFC 3261, 25.1), but `;`, which separates SIPp's fields."""
+
+SLACK_S = 30.0
+"""How long a run may take beyond the placing of its calls; then the rest is given up, with status 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the dialer dials, exactly as spelled, for which lead ("": no header), and as which endpoint."""
+
+    dialed: str
+    lead: str = ""
+    caller: str = "dialer"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended: final SIP status (0: none came) and the seconds until then."""
+
+    call: Call
+    status: int
+    seconds: float
+
+
+def sipp_binary() -> str:
+    """Find SIPp. Raises NotInstalled."""
+    if found := shutil.which("sipp"):
+        return found
+    raise NotInstalled("No SIPp: install the package sip-tester.")
+
+
+class Dialer:
+    """Places calls through the PBX at `sip_port`; its files stand in `directory`."""
+
+    def __init__(self, directory: Path, sip_port: int) -> None:
+        self.directory = directory
+        self.sip_port = sip_port
+
+    def dial(
+        self, calls: Sequence[Call], *, per_second: float = 50, at_once: int = 500, hold_ms: int = 20
+    ) -> list[Outcome]:
+        """Place the calls, hold each answered one for `hold_ms`, and give one outcome per call, in order."""
+        return self._run("dial.xml", calls, per_second, at_once, hold_ms)
+
+    def give_up(self, calls: Sequence[Call], *, after_ms: int, per_second: float = 50) -> list[Outcome]:
+        """Place the calls and hang up after `after_ms`, before there is an answer."""
+        return self._run("give_up.xml", calls, per_second, len(calls), after_ms)
+
+    def _run(
+        self, scenario: str, calls: Sequence[Call], per_second: float, at_once: int, pause_ms: int
+    ) -> list[Outcome]:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        log, injected = self.directory / "dialer.log", self.directory / "calls.csv"
+        log.unlink(missing_ok=True)
+        injected.write_text("SEQUENTIAL\n" + "".join(map(_line, calls)))
+        command = [
+            *_sipp(scenario, free_udp_port(), log),
+            *("-inf", injected, "-m", str(len(calls)), "-r", str(per_second), "-l", str(at_once)),
+            *("-d", str(pause_ms)),
+            f"127.0.0.1:{self.sip_port}",
+        ]
+        with (self.directory / "dialer.out").open("wb") as said, suppress(subprocess.TimeoutExpired):
+            subprocess.run(  # noqa: S603
+                command,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                check=False,
+                timeout=len(calls) / per_second + SLACK_S,
+            )
+        return _outcomes(calls, log)
+
+
+class Trunk:
+    """Answers every call on `port` and notes its number. The scenario `redirect` sends callers elsewhere."""
+
+    def __init__(self, directory: Path, port: int, scenario: str = "answer") -> None:
+        self.directory = directory
+        self.port = port
+        self.scenario = scenario
+        self.process: Process | None = None
+
+    def start(self) -> Self:
+        """Start it and wait until it listens. Raises NotInstalled, NotStarted."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        command = _sipp(f"{self.scenario}.xml", self.port, self.log)
+        self.process = Process(command, self.directory / "trunk.out", cwd=self.directory)
+        self.process.wait_until(lambda: _listens(self.port))
+        return self
+
+    @property
+    def log(self) -> Path:
+        """Where SIPp notes each request."""
+        return self.directory / "trunk.log"
+
+    def numbers(self) -> list[str]:
+        """Give the number of each INVITE that reached the trunk so far, in order."""
+        return [unquote(line) for line in self.log.read_text().split("\n") if line] if self.log.exists() else []
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self.process is not None:
+            self.process.kill()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _sipp(scenario: str, port: int, log: Path) -> list[str | Path]:
+    return [
+        *(sipp_binary(), "-sf", SCENARIOS / scenario, "-i", "127.0.0.1", "-p", str(port), "-nostdin"),
+        *("-trace_logs", "-log_file", log),
+    ]
+
+
+def _line(call: Call) -> str:
+    header = f"X-Lead-Id: {call.lead}" if call.lead else "X-No-Lead: 1"
+    return f"{quote(call.dialed, safe=UNESCAPED)};{call.caller};{header}\n"
+
+
+def _outcomes(calls: Sequence[Call], log: Path) -> list[Outcome]:
+    """Read what dial.xml logged: number of the call (from 1), status, and when it began and ended (s, µs)."""
+    ended = {}
+    for line in log.read_text().split("\n") if log.exists() else []:
+        if found := re.fullmatch(r"(\d+) (\d+) (\S+) (\S+) (\S+) (\S+)", line):
+            began_s, began_us, ended_s, ended_us = map(float, found.groups()[2:])
+            ended[int(found[1])] = (int(found[2]), ended_s - began_s + (ended_us - began_us) / 1e6)
+    return [Outcome(call, *ended.get(number, (0, 0.0))) for number, call in enumerate(calls, start=1)]
+
+
+def _listens(port: int) -> bool:
+    """Tell whether a UDP port of the loopback interface is taken (the table is that of proc(5))."""
+    return f" 0100007F:{port:04X} " in Path("/proc/net/udp").read_text()

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""Read `dialplan/*.conf` and say what could let a call past the gate. Exit code 1 when anything could."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from agi_gate import channel_vars  # noqa: E402
+
+SCREEN = "dnc-screen"
+EMERGENCY = "dnc-emergency"
+COMPARISON = '$["${DNC_VERDICT}" = "ALLOW-${UNIQUEID}"]'
+NEEDED = {
+    "AGIEXITONHANGUP=yes": r"AGIEXITONHANGUP\)?=yes",
+    "AGISIGHUP=no": r"AGISIGHUP\)?=no",
+    "an absolute timeout": r"TIMEOUT\(absolute\)=[1-9]",
+}
+NAMES = {
+    *(channel_vars.VERDICT, channel_vars.NUMBER, channel_vars.REASON, channel_vars.DECISION),
+    *channel_vars.GLOBALS,
+    *channel_vars.OWN,
+}
+REASONS = {*channel_vars.DIALPLAN_REASONS, "bad-channel", "emergency"}
+FROM_OUTSIDE = re.compile(r"\$\{(EXTEN|ARG\d|PJSIP_HEADER|CALLERID)")
+LEAVES = ("Goto", "Return", "Hangup")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One priority: where it stands, and the application with its arguments."""
+
+    file: str
+    line: int
+    context: str
+    exten: str
+    label: str
+    app: str
+    data: str
+
+
+@dataclass
+class Context:
+    """One context: its steps in order, and what it includes."""
+
+    includes: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+
+Fault = tuple[Step, str]
+
+
+def read(files: Iterable[Path]) -> dict[str, Context]:
+    """Read the contexts of all files, as Asterisk's pbx_config does."""
+    contexts: dict[str, Context] = {}
+    for file in files:
+        name, exten = "", ""
+        for number, raw in enumerate(file.read_text().split("\n"), start=1):
+            line = re.sub(r"(?<!\\);.*", "", raw).strip()
+            if header := re.fullmatch(r"\[([\w-]+)\](\(\+\))?", line):
+                name = header[1]
+                contexts.setdefault(name, Context())
+            elif included := re.fullmatch(r"include\s*=>\s*(\S+)", line):
+                contexts[name].includes.append(included[1])
+            elif step := re.fullmatch(
+                r"(exten\s*=>\s*(?P<exten>.+?),|same\s*=>\s*)(1|n)(\((?P<label>\w+)\))?,(?P<rest>.*)", line
+            ):
+                exten = step["exten"] or exten
+                app, _, data = step["rest"].partition("(")
+                contexts[name].steps.append(
+                    Step(file.name, number, name, exten, step["label"] or "", app, data.removesuffix(")"))
+                )
+    return contexts
+
+
+def steps_of(contexts: dict[str, Context]) -> Iterator[Step]:
+    """Give every step of every context."""
+    for context in contexts.values():
+        yield from context.steps
+
+
+def wide_patterns(contexts: dict[str, Context]) -> Iterator[Fault]:
+    """`_.` and `_!` match what is no number at all, the extensions h, i, t and T among it."""
+    for step in steps_of(contexts):
+        if re.match(r"_[.!]", step.exten):
+            yield step, f"the pattern {step.exten} matches anything"
+
+
+def unscreened_dials(contexts: dict[str, Context]) -> Iterator[Fault]:
+    """A Dial stands right behind the screening and dials the number that was judged, or is an emergency call."""
+    for context in contexts.values():
+        for before, step in zip([None, *context.steps], context.steps, strict=False):
+            if step.app != "Dial" or (step.context == EMERGENCY and "${ARG1}" in step.data):
+                continue
+            if "${DNC_NUMBER}" not in step.data or FROM_OUTSIDE.search(step.data):
+                yield step, "Dial does not dial ${DNC_NUMBER} alone"
+            screened = before and before.exten == step.exten and before.data.startswith(f"{SCREEN},s,1(")
+            if not screened or step.label:
+                yield step, f"Dial does not stand right behind Gosub({SCREEN},...)"
+
+
+def unguarded_returns(contexts: dict[str, Context]) -> Iterator[Fault]:
+    """The screening is left in one place, which is reached through the exact comparison and in no other way."""
+    steps = contexts[SCREEN].steps
+    returns = [step for step in steps if step.app == "Return"]
+    guards = [step for step in steps if step.app == "GotoIf" and step.data.startswith(COMPARISON + "?")]
+    if len(returns) != 1 or len(guards) != 1:
+        yield steps[0], f"there must be one Return and one GotoIf({COMPARISON}?label)"
+        return
+    allowed = guards[0].data.removeprefix(COMPARISON + "?")
+    first = next((index for index, step in enumerate(steps) if step.label == allowed), 0)
+    after = steps.index(returns[0])
+    if not 0 < first <= after or steps[first - 1].app not in LEAVES:
+        yield returns[0], "Return can be reached without the exact comparison"
+    for step in steps:
+        inside = first < steps.index(step) <= after
+        if (step is not guards[0] and allowed in _targets(step)) or (inside and step.label):
+            yield step, "a jump leads around the exact comparison"
+
+
+def missing_needs(contexts: dict[str, Context]) -> Iterator[Fault]:
+    """Without these three and a T extension nothing ends a call whose gate is silent."""
+    for step in steps_of(contexts):
+        if step.app != "AGI":
+            continue
+        earlier = [other for other in contexts[step.context].steps if other.line < step.line]
+        for name, pattern in NEEDED.items():
+            if not any(re.search(pattern, other.data) for other in earlier):
+                yield step, f"AGI without {name} before it"
+        if not any(other.exten == "T" for other in contexts[step.context].steps):
+            yield step, "AGI in a context without a T extension"
+
+
+def unknown_names(contexts: dict[str, Context]) -> Iterator[Fault]:
+    """Every name and reason is one of agi_gate/channel_vars.py."""
+    for step in steps_of(contexts):
+        for name in set(re.findall(r"\bDNC_\w+", step.data)) - NAMES:
+            yield step, f"agi_gate/channel_vars.py has no {name}"
+        for name in set(re.findall(r"CDR\((dnc_\w+)\)", step.data)) - set(channel_vars.CDR_FIELDS):
+            yield step, f"agi_gate/channel_vars.py has no CDR field {name}"
+        for reason in set(re.findall(r"(?:DNC_REASON|CDR\(dnc_reason\))=([\w-]+)", step.data)) - REASONS:
+            yield step, f"agi_gate/channel_vars.py has no reason {reason}"
+
+
+def evaluated_input(contexts: dict[str, Context]) -> Iterator[Fault]:
+    """What a caller chose must not stand where Asterisk evaluates: it could end the expression and begin another."""
+    for step in steps_of(contexts):
+        evaluated = [step.data] if step.app in {"ExecIf", "GosubIf"} else re.findall(r"\$\[.*?\]", step.data)
+        evaluated += re.findall(r"\$\{IF\(.*", step.data)
+        if any(FROM_OUTSIDE.search(text) for text in evaluated):
+            yield step, "input from outside stands in an expression"
+
+
+def broken_jumps(contexts: dict[str, Context]) -> Iterator[Fault]:
+    """Every jump has a target, every label a jump, and every step a way to it."""
+    for context in contexts.values():
+        wanted = {target for step in context.steps for target in _targets(step)}
+        here = {step.label for step in context.steps} | {f"{step.exten},{step.label}" for step in context.steps}
+        for before, step in zip([None, *context.steps], context.steps, strict=False):
+            for target in _targets(step):
+                if "${" not in target and target not in here and target.split(",")[0] not in contexts:
+                    yield step, f"there is no {target} to go to"
+            if step.label and not {step.label, f"{step.exten},{step.label}"} & wanted:
+                yield step, f"nothing goes to {step.label}"
+            if before and before.exten == step.exten and before.app in LEAVES and not step.label:
+                yield step, "nothing comes here"
+
+
+def _targets(step: Step) -> list[str]:
+    """Where a step may jump: labels, `extension,label`, or `context,extension,priority`."""
+    if step.app in {"Goto", "Gosub"}:
+        return [step.data.partition("(")[0]]
+    if step.app == "GotoIf":
+        branches = step.data[step.data.rindex("?") + 1 :]
+        return [branch for branch in branches.split(":") if branch]
+    return []
+
+
+def loose_emergency(contexts: dict[str, Context]) -> Iterator[Fault]:
+    """Emergency numbers are exact, dial themselves, and are looked at before every pattern."""
+    for name, context in contexts.items():
+        if name.startswith(f"{EMERGENCY}-"):
+            for step in context.steps:
+                if not step.exten.isdigit() or step.data != f"{EMERGENCY},s,1({step.exten})":
+                    yield step, "an emergency extension is one exact number, and dials it"
+        elif any(included.startswith(f"{EMERGENCY}-") for included in context.includes):
+            first = context.includes[0].startswith(f"{EMERGENCY}-")
+            if not first or context.steps:
+                yield Step(name, 0, name, "", "", "", ""), "patterns are looked at before the emergency numbers"
+
+
+RULES = (
+    *(wide_patterns, unscreened_dials, unguarded_returns, missing_needs, unknown_names),
+    *(evaluated_input, broken_jumps, loose_emergency),
+)
+
+
+def records(directory: Path) -> Iterator[str]:
+    """A blocked call leaves a record, and the record has every field, quoted."""
+    if not re.search(r"^unanswered\s*=\s*yes", (directory / "cdr.conf").read_text(), re.MULTILINE):
+        yield "cdr.conf: without unanswered=yes a blocked call leaves no record"
+    mapping = (directory / "cdr_custom.conf").read_text()
+    for name in channel_vars.CDR_FIELDS:
+        if f"${{CSV_QUOTE(${{CDR({name})}})}}" not in mapping:
+            yield f"cdr_custom.conf: {name} is missing or not quoted"
+
+
+def faults(directory: Path) -> list[str]:
+    """Give every fault of the dialplan in `directory`, as lines for people."""
+    contexts = read(sorted(directory.glob("extensions*.conf")))
+    if SCREEN not in contexts or not contexts[SCREEN].steps:
+        return [f"there is no context {SCREEN}"]
+    found = [fault for rule in RULES for fault in rule(contexts)]
+    return [*(f"{step.file}:{step.line}: {message}" for step, message in found), *records(directory)]
+
+
+if __name__ == "__main__":
+    told = faults(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dialplan")
+    sys.exit("\n".join(told) if told else 0)
