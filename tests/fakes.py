@@ -1,0 +1,38 @@
+"""Stand-ins of a few lines for the gate's two neighbours, where a test must choose what happens between two steps."""
+
+from agi_gate.decision_log import RecordUnavailable
+from agi_gate.wire import StoreUnavailable
+from compliance.numbers import E164, LeadId
+from compliance.policy import Facts, State
+from compliance.verdict import Decision
+
+
+class FakeStore:
+    """Gives one set of facts after the other; None stands for a Redis that cannot be asked."""
+
+    def __init__(self, *facts: Facts | None) -> None:
+        self.left = list(facts)
+
+    async def facts(self, number: E164, lead: LeadId | None) -> Facts:
+        facts = self.left.pop(0)
+        if facts is None:
+            raise StoreUnavailable("gone")
+        return facts
+
+
+class FakeLog:
+    """Keeps what is recorded and noted; `behind` is the state after the append, or None for a log that fails."""
+
+    def __init__(self, behind: State | None) -> None:
+        self.behind = behind
+        self.recorded: list[Decision] = []
+        self.noted: list[Decision] = []
+
+    async def record(self, decision: Decision) -> State | None:
+        if self.behind is None:
+            raise RecordUnavailable("full")
+        self.recorded.append(decision)
+        return self.behind
+
+    def note(self, decision: Decision) -> None:
+        self.noted.append(decision)

@@ -1,0 +1,158 @@
+"""Processes that die between two steps, and commands that reach Redis late; the engines behind them are real."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.database import Database
+from admin_web.projection.store import TIMEOUT_S, Command, Reply, Store, Wire
+
+
+class Killed(BaseException):
+    """The process is gone: no `except Exception` tidies up behind it."""
+
+
+class Fuse:
+    """Kills at one step: by its number, counted from 0, or by its name, such as `before SADD` or `after commit`.
+
+    There is a step before and after each effect, named for its last command.
+    """
+
+    def __init__(self, at: int | str | None = None) -> None:
+        self.at, self.steps = at, 0
+
+    async def step(self, name: str) -> None:
+        if self.at in {self.steps, name}:
+            self.at = None
+            await self.blow()
+        self.steps += 1
+
+    async def blow(self) -> None:
+        raise Killed
+
+
+class Meanwhile(Fuse):
+    """Lets something else happen at step number `at`, unless it has to wait for a turn: then it happens later."""
+
+    def __init__(self, at: int | str, what: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(at)
+        self._what = what
+        self.happening: asyncio.Task[None] | None = None
+
+    async def blow(self) -> None:
+        self.happening = asyncio.ensure_future(self._what())
+        await asyncio.wait({self.happening}, timeout=0.1)
+
+
+class MortalWire(Wire):
+    """Dies before a command is sent, or after it was carried out."""
+
+    fuse: Fuse
+
+    async def exchange(self, commands: Iterable[Command], *, within_s: float = TIMEOUT_S) -> list[Reply]:
+        commands = list(commands)
+        name = next((str(command[0]) for command in reversed(commands)), "nothing")
+        await self.fuse.step(f"before {name}")
+        replies = await super().exchange(commands, within_s=within_s)
+        await self.fuse.step(f"after {name}")
+        return replies
+
+
+class MortalStore(Store):
+    def __init__(self, url: str, fuse: Fuse) -> None:
+        super().__init__(url)
+        self._fuse = fuse
+
+    @asynccontextmanager
+    async def wire(self) -> AsyncIterator[Wire]:
+        async with super().wire() as wire:
+            wire.__class__ = MortalWire
+            wire.fuse = self._fuse
+            yield wire
+
+
+class MortalDatabase:
+    """A database whose user dies before a commit, or after it."""
+
+    def __init__(self, database: Database, fuse: Fuse) -> None:
+        self._database, self._fuse = database, fuse
+
+    def read(self):
+        return self._database.read()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        async with self._database.write() as session:
+            yield session
+            await self._fuse.step("before commit")
+        await self._fuse.step("after commit")
+
+
+class LateProxy:
+    """Stands in front of Redis, and can hold back what a client sends, until after that client has given up."""
+
+    def __init__(self, redis_socket: Path, directory: Path) -> None:
+        self._redis_socket, self.socket = redis_socket, directory / "late.sock"
+        self._hold = b""
+        self._held: list[tuple[asyncio.StreamWriter, bytes]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    def hold(self, what: bytes) -> None:
+        """Hold back the next write that contains `what`, and all that follows it on that connection."""
+        self._hold = what
+
+    async def release(self) -> None:
+        """Let Redis have what was held back, as if it had been on its way all the time."""
+        assert self._held, "nothing was held back"
+        for redis, data in self._held:
+            redis.write(data)
+            await redis.drain()
+        self._held = []
+        await asyncio.sleep(0.05)  # Redis has read it by the time it answers the next who asks.
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_redis, to_redis = await asyncio.open_unix_connection(self._redis_socket)
+        self._writers += [writer, to_redis]
+        back = asyncio.create_task(self._copy_back(from_redis, writer))
+        self._tasks |= {back, asyncio.current_task()}
+        holding = False
+        while data := await reader.read(1 << 20):
+            if holding or (self._hold and self._hold in data):
+                self._hold, holding = b"", True
+                self._held.append((to_redis, data))
+            else:
+                to_redis.write(data)
+                await to_redis.drain()
+        if not holding:
+            to_redis.close()
+
+    @staticmethod
+    async def _copy_back(from_redis: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await from_redis.read(1 << 20):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_unix_server(self._serve, self.socket)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()

@@ -1,0 +1,121 @@
+"""A rebuild has no hole: no listed number is ever allowed and no call fails, whatever else goes on meanwhile."""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.load import Outcome, open_loop, run
+from lab.redis import RedisServer
+from tests.whole import Whole
+
+CALLS_PER_SECOND = 500
+REBUILDS = 10
+LISTED = [f"+1415555{line:04}" for line in range(400)]
+FREE = [f"+1415555{line:04}" for line in range(5000, 5400)]
+LATER_LISTED = [f"+1415556{line:04}" for line in range(12)]
+LATER_REVOKED = [(f"+1415557{line:04}", f"lead-{line}") for line in range(6)]
+
+
+class Load:
+    """500 calls a second, from a thread of its own, until the block ends."""
+
+    def __init__(self, port: int, leads: dict[str, str]) -> None:
+        self._port, self._leads = port, leads
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._place)
+        self.outcomes: list[Outcome] = []
+        self.watched: list[str] = []
+
+    def _place(self) -> None:
+        while not self._over.is_set():
+            self.outcomes.append(run(open_loop(self._port, CALLS_PER_SECOND, 1, self._anyone)))
+
+    def _anyone(self) -> tuple[str, str]:
+        dialed = random.choice(random.choice([LISTED, FREE, self.watched or LISTED]))
+        return dialed, self._leads.get(dialed, "lead-0")
+
+    def allowed(self, dialed: str) -> bool:
+        return any(answers.answers[(dialed, lead), True] for answers in self.outcomes for lead in self._lead(dialed))
+
+    def reasons(self, numbers: list[str]) -> Counter[str]:
+        """The reasons of all answers for these numbers."""
+        asked = {(number, lead) for number in numbers for lead in self._lead(number)}
+        found: Counter[str] = Counter()
+        for outcome in self.outcomes:
+            for (question, reason), count in outcome.reasons.items():
+                found[reason] += count if question in asked else 0
+        return +found
+
+    def _lead(self, dialed: str) -> tuple[str]:
+        return (self._leads.get(dialed, "lead-0"),)
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def whole(redis_server: RedisServer, database_url: str, short_path: Path) -> Iterator[Whole]:
+    # Generous deadlines: what is judged here is the rebuild, not how many programs share this machine's cores.
+    settings = {"DNC_LOG_LEVEL": "WARNING", "DNC_DEADLINE_MS": "1000", "DNC_PEER_MS": "10000"}
+    with Whole(short_path / "whole", redis_server, database_url, **settings) as whole:
+        listed = short_path / "listed.txt"
+        listed.write_text("\n".join(LISTED))
+        whole.admin("import", "internal", str(listed))
+        yield whole
+
+
+def test_ten_rebuilds_under_load_let_no_listed_number_through_and_fail_no_call(whole):
+    with Load(whole.gate.port, {}) as load:
+        for _ in range(REBUILDS):
+            whole.admin("rebuild")
+    calls = sum(sum(outcome.answers.values()) for outcome in load.outcomes)
+    print(f"{calls} calls during {REBUILDS} rebuilds")
+    assert calls > REBUILDS * CALLS_PER_SECOND * 0.2
+    assert sum(outcome.unanswered for outcome in load.outcomes) == 0
+    assert [number for number in LISTED if load.allowed(number)] == []
+    failed = load.reasons(FREE)
+    late = failed.pop("deadline", 0)  # Of a machine that was given to other programs for a second, not of the rebuild.
+    assert (failed.keys(), late < calls / 100) == ({"not-listed"}, True), (failed, late)
+
+
+def test_what_is_added_and_revoked_during_rebuilds_is_blocked_from_then_on(whole, short_path):
+    document = short_path / "consent.txt"
+    document.write_text("I agree to be called.")
+    for number, lead in LATER_REVOKED:
+        whole.admin("suppress", number)
+        whole.admin(
+            "override", "grant", "--lead", lead, "--number", number, "--basis", "signed-consent",
+            "--consented-on", "2026-01-02", "--document", str(document), "--attest",
+        )  # fmt: skip
+        assert whole.gate.screen(number, lead).allowed
+    over = threading.Event()
+
+    def rebuild() -> None:
+        while not over.is_set():
+            whole.admin("rebuild")
+
+    rebuilder = threading.Thread(target=rebuild)
+    with Load(whole.gate.port, dict(LATER_REVOKED)) as load:
+        rebuilder.start()
+        for index, number in enumerate(LATER_LISTED):
+            whole.admin("suppress", number)
+            assert not whole.gate.screen(number).allowed
+            load.watched = [*load.watched, number]
+            if index % 2:
+                opened, lead = LATER_REVOKED[index // 2]
+                whole.admin("override", "revoke", str(index // 2 + 1), "--reason", "asked to stop")
+                assert not whole.gate.screen(opened, lead).allowed
+                load.watched = [*load.watched, opened]
+        over.set()
+        rebuilder.join()
+    assert sum(outcome.unanswered for outcome in load.outcomes) == 0
+    assert [number for number in load.watched if load.allowed(number)] == []

@@ -1,0 +1,109 @@
+"""The tables that the migrations make are the tables of the models, on both databases."""
+
+import asyncio
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, select, text
+
+from admin_web.database import Database
+from admin_web.database_faults import DatabaseUnavailable
+from admin_web.schema import SchemaMismatch, go_back, migrate, newest, require_current
+from compliance.models import Base, Projection
+from lab.postgres import PostgresServer
+
+
+def differences(connection: Connection) -> list[object]:
+    options = {"compare_type": True, "compare_server_default": True}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
+
+
+async def test_the_migrated_tables_are_those_of_the_models(database: Database):
+    async with database.read() as session:
+        assert await (await session.connection()).run_sync(differences) == []
+
+
+async def test_a_missing_column_would_be_noticed(database: Database):
+    async with database.alter() as connection:
+        await connection.execute(text("ALTER TABLE leads DROP COLUMN name"))
+    async with database.read() as session:
+        assert await (await session.connection()).run_sync(differences) != []
+
+
+async def test_going_back_and_forth_ends_at_the_same_tables(database: Database):
+    await go_back(database, "base")
+    with pytest.raises(SchemaMismatch, match="dnc-admin migrate"):
+        await require_current(database)
+    await migrate(database)
+    await require_current(database)
+    async with database.read() as session:
+        assert await (await session.connection()).run_sync(differences) == []
+
+
+async def test_the_projection_has_its_one_row_at_turn_nought(database: Database):
+    async with database.read() as session:
+        row = (await session.scalars(select(Projection))).one()
+    assert (row.id, row.turn, row.generation, row.building) == (1, 0, 0, None)
+
+
+async def test_migrating_again_changes_nothing(database: Database):
+    assert await migrate(database) == newest()
+    async with database.read() as session:
+        assert len((await session.scalars(select(Projection))).all()) == 1
+
+
+async def test_older_and_newer_tables_are_refused_with_what_to_do(database: Database):
+    async with database.write() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaMismatch, match=r"9999.* newer .*update this program"):
+        await require_current(database)
+
+
+async def test_tables_without_migration_are_named_by_the_first_query(database: Database):
+    await go_back(database, "base")
+    with pytest.raises(DatabaseUnavailable, match="dnc-admin migrate"):
+        async with database.read() as session:
+            await session.scalars(select(Projection))
+
+
+async def four_at_once(url: str) -> None:
+    databases = [Database(url) for _ in range(4)]
+    await asyncio.gather(*(migrate(database) for database in databases))
+    async with databases[0].read() as session:
+        assert len((await session.scalars(select(Projection))).all()) == 1
+    for database in databases:
+        await database.close()
+
+
+async def test_four_migrations_at_once_of_a_new_file_make_one_set_of_tables(tmp_path):
+    await four_at_once(f"sqlite:///{tmp_path / 'new' / 'dnc.sqlite3'}")
+
+
+@pytest.mark.postgres
+async def test_four_migrations_at_once_of_a_new_postgres_make_one_set_of_tables(
+    postgres_server: PostgresServer,
+):
+    await four_at_once(postgres_server.create_database("four_at_once"))
+
+
+def constraint_names(connection: Connection) -> set[str | None]:
+    reflected = inspect(connection)
+    names: set[str | None] = set()
+    for table in Base.metadata.tables:
+        names.add(reflected.get_pk_constraint(table)["name"])
+        for found in (
+            reflected.get_check_constraints(table),
+            reflected.get_foreign_keys(table),
+            reflected.get_unique_constraints(table),
+        ):
+            names |= {constraint["name"] for constraint in found}
+    return names
+
+
+async def test_constraints_bear_the_names_of_the_models(database: Database):
+    """Alembic does not compare names, and a later revision can only change a constraint that it can name."""
+    wanted = {str(constraint.name) for table in Base.metadata.tables.values() for constraint in table.constraints}
+    async with database.read() as session:
+        found = await (await session.connection()).run_sync(constraint_names)
+    assert found == wanted

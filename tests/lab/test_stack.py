@@ -1,0 +1,90 @@
+"""`scripts/up` as its user sees it: it proves itself, stops at Ctrl-C with nothing left, and finds its data again."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.process import NotInstalled, Process, free_port
+from lab.redis import redis_binary
+from lab.stack import NEXT
+from tests.conftest import unavailable
+
+LAST_LINE = NEXT.splitlines()[-1].partition(".")[2].strip()
+
+
+@pytest.fixture
+def environment(short_path: Path) -> dict[str, str]:
+    try:
+        redis_binary()
+    except NotInstalled as error:
+        unavailable(error)
+    ports = {f"DNC_{name}_BIND": f"127.0.0.1:{free_port()}" for name in ("AGI", "METRICS", "WEB")}
+    return {"DNC_DATA_DIR": str(short_path / "var"), "DNC_REDIS_URL": "", **ports}
+
+
+@pytest.fixture
+def up(environment: dict[str, str], short_path: Path) -> Iterator[Process]:
+    process = Process([sys.executable, "-m", "lab.stack"], short_path / "up.log", environment)
+    process.wait_until(lambda: LAST_LINE in process.log_end(), within_s=60)
+    yield process
+    process.stop()
+
+
+def again(environment: dict[str, str], *words: str) -> tuple[int, str]:
+    """Run it once more to its end; give its exit code and all that it said."""
+    command = [sys.executable, "-m", "lab.stack", *words]
+    ended = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_it_proves_itself_and_says_what_to_do_next(up):
+    said = up.log_end(8000)
+    assert said.count("right  BLOCK") == 2
+    assert said.count("right  ALLOW") == 2
+    assert "WRONG" not in said
+    assert "What next" in said
+
+
+def test_ctrl_c_stops_everything_and_the_next_start_finds_its_data(up, environment):
+    children = children_of(up.pid)
+    assert len(children) == 3
+    up.signal(signal.SIGINT)
+    assert up.wait(20) == 0
+    assert up.log_end().endswith("Stopped.\n")
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    code, said = again(environment, "--once", "--no-demo")
+    assert code == 0, said
+    assert "Stopped." in said
+
+
+def test_a_second_start_in_the_same_directory_says_that_it_already_runs(up, environment):
+    code, said = again(environment)
+    assert code == 2
+    assert "dnc-gate already runs in" in said
+    assert "DNC_DATA_DIR" in said
+    assert up.exit_code is None
+
+
+def test_a_program_that_ends_by_itself_is_named_and_the_rest_is_stopped(up):
+    gate = next(child for child in children_of(up.pid) if b"agi-gate" in Path(f"/proc/{child}/cmdline").read_bytes())
+    os.kill(int(gate), signal.SIGKILL)
+    assert up.wait(20) == 1
+    assert "gate ended with code -9" in up.log_end()
+    assert up.log_end().endswith("Stopped.\n")
+
+
+def test_a_wrong_setting_is_one_line_and_exit_code_2(environment):
+    code, said = again({**environment, "DNC_REGION": "XX"})
+    assert code == 2
+    assert said == "scripts/up: DNC_REGION: write a two-letter country code in capitals, such as US or GB\n"

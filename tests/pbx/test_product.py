@@ -1,0 +1,194 @@
+"""The product on a real Asterisk: every call through SIP, dialplan, gate and Redis, with the worker behind."""
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+from lab.asterisk import Asterisk
+from lab.line import Line
+from lab.redis import RedisServer
+from lab.sipp import Call
+from tests.whole import Whole
+
+LISTED = [f"+1415555{line:04}" for line in range(100, 150)]
+AT_MOST_S = 3.0
+SETTINGS = {"DNC_LEASE_S": "6", "DNC_DEADLINE_MS": "500"}
+"""A short lease, to see it run out; a generous deadline, because PBX, dialer and trunk share this machine's cores."""
+
+
+def spellings(number: str) -> list[str]:
+    """The ways in which people and dialers write `number`."""
+    area, exchange, line = number[2:5], number[5:8], number[8:]
+    return [
+        number, number[1:], number[2:], f"+1 {area} {exchange} {line}", f"+1-{area}-{exchange}-{line}",
+        f"1-{area}-{exchange}-{line}", f"{area}-{exchange}-{line}", f"({area}) {exchange}-{line}",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def whole(redis_server: RedisServer, short_path: Path, pbx: Asterisk) -> Iterator[Whole]:
+    database = short_path / "dnc.sqlite3"
+    with Whole(short_path / "whole", redis_server, f"sqlite:///{database}", **SETTINGS) as whole:
+        pbx.set_global("DNC_GATE", f"127.0.0.1:{whole.gate.port}")
+        listed = short_path / "listed.txt"
+        listed.write_text("\n".join(LISTED))
+        whole.admin("import", "internal", str(listed))
+        yield whole
+
+
+def grant(whole: Whole, lead: str, number: str, document: Path, *more: str) -> None:
+    document.write_text("I agree to be called.")
+    whole.admin(
+        "override", "grant", "--lead", lead, "--number", number, "--basis", "signed-consent",
+        "--consented-on", "2026-01-02", "--document", str(document), "--attest", *more,
+    )  # fmt: skip
+
+
+def test_of_a_thousand_calls_no_listed_number_reaches_the_trunk_and_each_has_one_record_and_one_cdr(whole, line):
+    chosen = random.Random(7)
+    numbers = [chosen.choice(LISTED) if i % 10 == 0 else f"+1628555{i:04}" for i in range(1000)]
+    calls = [Call(chosen.choice(spellings(number)), f"lead-{i}") for i, number in enumerate(numbers)]
+    placed = line.place(*calls, per_second=50)
+    free = [number for number in numbers if number not in LISTED]
+    assert Counter(line.trunk.numbers()) == Counter(free)
+    records = whole.until_archived({call.record["dnc_decision"] for call in placed})
+    assert len(placed) == len(records) == len({call.record["dnc_decision"] for call in placed}) == 1000
+    for number, call in zip(numbers, placed, strict=True):
+        expected = ("BLOCK", "internal-dnc") if number in LISTED else ("ALLOW", "not-listed")
+        cdr = call.record
+        assert (cdr["dnc_verdict"], cdr["dnc_reason"]) == expected == records[cdr["dnc_decision"]]
+        assert cdr["dnc_number"] == number
+        assert call.status == (403 if number in LISTED else 200)
+    assert max(call.outcome.seconds for call in placed if call.status == 403) < AT_MOST_S
+
+
+def test_an_override_opens_its_lead_and_no_other_until_it_is_revoked(whole, line, short_path):
+    number = LISTED[0]
+    grant(whole, "lead-1", number, short_path / "consent.txt")
+    calls = [Call(number, "lead-1"), Call(number, "lead-2"), Call(number), Call(number, "lead-1", caller="phone")]
+    assert [call.record["dnc_reason"] for call in line.place(*calls)] == ["override", *["internal-dnc"] * 3]
+    assert line.trunk.numbers() == [number]
+    whole.admin("override", "revoke", "1", "--reason", "asked to stop")
+    (blocked,) = line.place(Call(number, "lead-1"))
+    assert (blocked.status, blocked.record["dnc_reason"]) == (403, "internal-dnc")
+    assert line.trunk.numbers() == [number]
+
+
+def test_an_override_that_ends_meanwhile_is_blocked_from_that_second_on(whole, line, short_path):
+    number, ends = LISTED[1], time.time() + 8
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
+    grant(whole, "lead-1", number, short_path / "consent.txt", "--expires-at", until)
+    calls = line.place(*[Call(number, "lead-1")] * 60, per_second=5)
+    reasons = [call.record["dnc_reason"] for call in calls]
+    assert reasons == sorted(reasons, reverse=True)
+    assert set(reasons) == {"override", "internal-dnc"}
+    for call in calls:
+        ended = time.strptime(call.record["start"], "%Y-%m-%d %H:%M:%S")
+        if call.record["dnc_reason"] == "override":
+            assert time.mktime(ended) <= int(ends)
+
+
+class TestFailures:
+    """Each failure of the product behind a healthy PBX, and that service is back by itself."""
+
+    @pytest.fixture(autouse=True)
+    def setting(self, whole: Whole, line: Line) -> None:
+        self.whole, self.line, self.redis = whole, line, whole.redis
+
+    def blocked(self, *reasons: str) -> None:
+        """Calls to listed and free numbers are all blocked, soon, and the CDR names one of `reasons`."""
+        before = self.line.trunk.numbers()
+        placed = self.line.place(*[Call(LISTED[0]), Call("+16285550199", "lead-1")] * 3)
+        assert self.line.trunk.numbers() == before
+        assert {call.status for call in placed} == {403}
+        assert max(call.outcome.seconds for call in placed) < AT_MOST_S
+        assert {call.record["dnc_verdict"] for call in placed} == {"BLOCK"}
+        assert {call.record["dnc_reason"] for call in placed} <= set(reasons)
+
+    def counted(self, *reasons: str) -> None:
+        """The gate's metrics name one of `reasons`."""
+        metric = 'dnc_gate_calls_total{{reason="{}",verdict="BLOCK"}}'
+        assert sum(self.whole.gate.metric(metric.format(reason)) for reason in reasons) > 0
+
+    def back_by_itself(self, within_s: float = 20.0) -> None:
+        """Without anybody doing anything, a free number goes out again, and a listed one does not."""
+        self.whole.until_ready(within_s)
+        free, listed = self.line.place(Call("+16285550198"), Call(LISTED[0]))
+        assert (free.status, listed.status) == (200, 403)
+        assert self.line.trunk.numbers()[-1] == "+16285550198"
+
+    def test_gate_not_running(self):
+        self.whole.gate.process.stop()
+        self.blocked("gate-unreachable")
+        self.whole.start_gate()
+        self.back_by_itself()
+
+    def test_gate_paused(self):
+        self.whole.gate.process.pause()
+        self.blocked("gate-silent")
+        self.whole.gate.process.resume()
+        self.back_by_itself()
+
+    def test_gate_killed_while_it_holds_calls(self):
+        self.whole.gate.process.pause()
+        self.line.pbx.set_global("DNC_TIMEOUT", "9")
+        killed = self.whole.gate.process
+        Timer(1.0, killed.kill).start()
+        self.blocked("gate-broke-off", "gate-unreachable")
+        self.line.pbx.set_global("DNC_TIMEOUT", "")
+        self.whole.start_gate()
+        self.back_by_itself()
+
+    def test_redis_stopped(self):
+        self.redis.running.stop()
+        self.blocked("store-unavailable")
+        self.counted("store-unavailable")
+        self.redis.start()
+        self.back_by_itself()
+
+    def test_redis_paused(self):
+        self.redis.running.pause()
+        self.blocked("store-unavailable", "deadline")
+        self.counted("store-unavailable", "deadline")
+        self.redis.running.resume()
+        self.back_by_itself()
+
+    def test_redis_restarted_empty(self):
+        self.whole.worker.signal(signal.SIGSTOP)
+        self.redis.restart(empty=True)
+        self.blocked("state-unverified", "store-unavailable")
+        self.counted("state-unverified")
+        self.whole.worker.resume()
+        self.back_by_itself()
+
+    def test_flushall(self):
+        self.whole.worker.signal(signal.SIGSTOP)
+        self.whole.redis_client().flushall()
+        self.blocked("state-unverified")
+        self.counted("state-unverified")
+        self.whole.worker.resume()
+        self.back_by_itself()
+
+    def test_lease_run_out(self):
+        self.whole.worker.kill()
+        deadline = time.monotonic() + 20
+        while self.whole.gate.get("/readyz")[0] == 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        self.blocked("state-unverified")
+        self.counted("state-unverified")
+        self.whole.start_worker()
+        self.back_by_itself()
+
+    def test_stream_append_refused(self):
+        self.whole.redis_client().config_set("maxmemory", "1mb")
+        self.blocked("record-unavailable", "internal-dnc")
+        self.counted("record-unavailable")
+        self.whole.redis_client().config_set("maxmemory", "0")
+        self.back_by_itself()

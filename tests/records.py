@@ -1,0 +1,54 @@
+"""The system of record as a test wants it: with a clock that stands, and a projection that can be told to fail."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import select
+
+from admin_web.documents import Kept
+from admin_web.services.overrides import Consent
+from admin_web.services.records import Actor, NotInForce, Records
+from compliance.consent import ATTESTATION, Basis, Role
+from compliance.models import Base
+from compliance.numbers import E164, LeadId
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NUMBER, OTHER = E164("+14155550100"), E164("+14155550101")
+LEAD, SECOND = LeadId("L-1"), LeadId("L-2")
+SUPERVISOR, ADMIN = Actor("supervisor", "192.0.2.7", Role.SUPERVISOR), Actor("admin", "192.0.2.8", Role.ADMIN)
+DOCUMENT = Kept("ab" * 32, "consent.pdf", "application/pdf", 1234)
+CONSENT = Consent(LEAD, Basis.SIGNED_CONSENT, date(2026, 2, 27), DOCUMENT, ATTESTATION)
+
+Row = TypeVar("Row", bound=Base)
+
+
+class Clock:
+    """A clock that moves only when told to."""
+
+    def __init__(self) -> None:
+        self.at = AT
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def move(self, **delta: float) -> None:
+        self.at += timedelta(**delta)
+
+
+class FakeProjector:
+    """Counts its drains; with `broken` set, none of them reaches Redis."""
+
+    def __init__(self) -> None:
+        self.drains = 0
+        self.broken = ""
+
+    async def drain(self) -> None:
+        self.drains += 1
+        if self.broken:
+            raise NotInForce(self.broken)
+
+
+async def rows(records: Records, table: type[Row]) -> list[Row]:
+    """Every row of a table, in the order of their ids."""
+    async with records.database.read() as session:
+        return list(await session.scalars(select(table).order_by("id")))
