@@ -1,0 +1,193 @@
+"""What the site needs: sessions, the dial queue, calls by click, background work, webhooks."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from admin_web.migrations.spelling import (
+    INTEGER,
+    MOMENT,
+    count,
+    done,
+    id_column,
+    index,
+    json_column,
+    moment,
+    points_at,
+    prose,
+    text_column,
+)
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+TABLES = (
+    "sessions", "sign_in_buckets", "call_requests", "cdr_files", "jobs", "webhooks", "webhook_deliveries",
+    "idempotency_keys",
+)  # fmt: skip
+
+
+def upgrade() -> None:
+    """Make the tables and columns."""
+    _people()
+    _leads()
+    _calls()
+    _work()
+
+
+def downgrade() -> None:
+    """Take away what `upgrade` made."""
+    for name in reversed(TABLES):
+        op.drop_table(name)
+    op.drop_index("ix_call_details_unscreened", "call_details")
+    with op.batch_alter_table("call_details") as table:
+        table.drop_constraint("uq_call_details_record", type_="unique")
+        for column in ("lead", "agent", "unscreened"):
+            table.drop_column(column)
+    op.drop_index("ix_leads_queue", "leads")
+    op.drop_index("ix_leads_name_folded_id", "leads")
+    with op.batch_alter_table("leads") as table:
+        for column in ("name_folded", "queued", "last_called_at"):
+            table.drop_column(column)
+    with op.batch_alter_table("users") as table:
+        for column in ("totp_confirmed_at", "totp_last_step"):
+            table.drop_column(column)
+
+
+def _people() -> None:
+    with op.batch_alter_table("users") as table:
+        table.add_column(moment("totp_confirmed_at", nullable=True))
+        table.add_column(sa.Column("totp_last_step", INTEGER, nullable=False, server_default="0"))
+        table.alter_column("totp_last_step", server_default=None)
+    op.create_table(
+        "sessions",
+        id_column(),
+        text_column("token_hash", 64),
+        text_column("csrf_token", 64),
+        text_column("user_name", 64),
+        text_column("address", 64),
+        text_column("browser", 200),
+        moment("started_at"),
+        moment("seen_at"),
+        moment("expires_at"),
+        *done("ended", nullable=True),
+        sa.UniqueConstraint("token_hash", name="uq_sessions_token_hash"),
+        points_at("users.name", "sessions", "user_name"),
+    )
+    index("sessions", "user_name")
+    op.create_table(
+        "sign_in_buckets",
+        sa.Column("key", sa.String(80), primary_key=True),
+        sa.Column("tokens", sa.Double(), nullable=False),
+        moment("filled_at"),
+    )
+
+
+def _leads() -> None:
+    with op.batch_alter_table("leads") as table:
+        table.add_column(sa.Column("name_folded", sa.String(400), nullable=False, server_default=""))
+        table.add_column(sa.Column("queued", sa.Boolean(), nullable=False, server_default=sa.true()))
+        table.add_column(sa.Column("last_called_at", MOMENT, nullable=False, server_default="1970-01-01 00:00:00"))
+    op.execute("UPDATE leads SET name_folded = lower(name)")
+    with op.batch_alter_table("leads") as table:
+        for column in ("name_folded", "queued", "last_called_at"):
+            table.alter_column(column, server_default=None)
+    op.create_index("ix_leads_name_folded_id", "leads", ["name_folded", "id"])
+    op.create_index("ix_leads_queue", "leads", ["queued", "last_called_at", "id"])
+
+
+def _calls() -> None:
+    op.create_table(
+        "call_requests",
+        id_column(),
+        text_column("channel", 150),
+        text_column("lead_id", 64),
+        text_column("number", 16),
+        *done("asked"),
+        prose("failure"),
+        sa.UniqueConstraint("channel", name="uq_call_requests_channel"),
+        points_at("leads.id", "call_requests", "lead_id"),
+    )
+    index("call_requests", "lead_id")
+    index("call_requests", "asked_at")
+    index("call_requests", "asked_by")
+    op.create_table(
+        "cdr_files",
+        sa.Column("path", sa.String(500), primary_key=True),
+        count("inode"),
+        count("position"),
+        moment("read_at"),
+    )
+    with op.batch_alter_table("call_details") as table:
+        table.add_column(sa.Column("lead", sa.String(64), nullable=False, server_default=""))
+        table.add_column(sa.Column("agent", sa.String(64), nullable=False, server_default=""))
+        table.add_column(sa.Column("unscreened", sa.Boolean(), nullable=False, server_default=sa.false()))
+    with op.batch_alter_table("call_details") as table:
+        for column in ("lead", "agent", "unscreened"):
+            table.alter_column(column, server_default=None)
+        table.create_unique_constraint("uq_call_details_record", ["channel", "linked_channel", "sequence"])
+    there = sa.text("unscreened")
+    op.create_index(
+        "ix_call_details_unscreened", "call_details", ["started_at"], sqlite_where=there, postgresql_where=there
+    )
+
+
+def _work() -> None:
+    op.create_table(
+        "jobs",
+        id_column(),
+        text_column("kind", 32),
+        json_column("particulars"),
+        json_column("progress"),
+        text_column("outcome", 16),
+        prose("message"),
+        *done("asked"),
+        text_column("asked_from", 64),
+        *done("claimed", nullable=True),
+        moment("beat_at", nullable=True),
+        moment("ended_at", nullable=True),
+    )
+    index("jobs", "kind")
+    open_jobs = sa.text("outcome = ''")
+    op.create_index("ix_jobs_open", "jobs", ["id"], sqlite_where=open_jobs, postgresql_where=open_jobs)
+    op.create_table(
+        "webhooks",
+        id_column(),
+        text_column("url", 2000),
+        text_column("secret", 64),
+        json_column("events"),
+        *done("created"),
+        *done("disabled", nullable=True),
+    )
+    op.create_table(
+        "webhook_deliveries",
+        id_column(),
+        count("webhook_id"),
+        text_column("event_id", 64),
+        text_column("event", 32),
+        json_column("body"),
+        moment("due_at"),
+        count("attempts"),
+        prose("last_error"),
+        moment("delivered_at", nullable=True),
+        moment("given_up_at", nullable=True),
+        sa.UniqueConstraint("webhook_id", "event_id", name="uq_webhook_deliveries_event"),
+        points_at("webhooks.id", "webhook_deliveries", "webhook_id"),
+    )
+    waiting = sa.text("delivered_at IS NULL AND given_up_at IS NULL")
+    op.create_index(
+        "ix_webhook_deliveries_due", "webhook_deliveries", ["due_at"], sqlite_where=waiting, postgresql_where=waiting
+    )
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("token_id", INTEGER, nullable=False),
+        text_column("key", 255),
+        text_column("request_hash", 64),
+        count("status"),
+        json_column("answer"),
+        moment("used_at"),
+        sa.PrimaryKeyConstraint("token_id", "key", name="pk_idempotency_keys"),
+        points_at("api_tokens.id", "idempotency_keys", "token_id"),
+    )
+    index("idempotency_keys", "used_at")

@@ -1,0 +1,42 @@
+"""The system of record: every table, on SQLite and PostgreSQL alike.
+
+Nothing is deleted. An entry is lifted, an override revoked or expired, a user disabled; who, when and why are
+columns. People stand in the `_by` columns by their user name, which never changes; the shell of an operator
+stands there as `shell:NAME`.
+"""
+
+from compliance.models.base import Base, UtcDateTime
+from compliance.models.calls import CallDetail, CallRequest, CdrFile, DecisionRecord, Disposition
+from compliance.models.consent import Document, Override
+from compliance.models.people import ApiToken, AuditEvent, SignInBucket, SignInSession, User
+from compliance.models.projection import OutboxRow, Projection
+from compliance.models.suppression import Lead, Registry, RegistryExchange, RegistryVersion, SuppressionEntry
+from compliance.models.work import IdempotencyKey, Job, Webhook, WebhookDelivery
+
+__all__ = [
+    "ApiToken",
+    "AuditEvent",
+    "Base",
+    "CallDetail",
+    "CallRequest",
+    "CdrFile",
+    "DecisionRecord",
+    "Disposition",
+    "Document",
+    "IdempotencyKey",
+    "Job",
+    "Lead",
+    "OutboxRow",
+    "Override",
+    "Projection",
+    "Registry",
+    "RegistryExchange",
+    "RegistryVersion",
+    "SignInBucket",
+    "SignInSession",
+    "SuppressionEntry",
+    "User",
+    "UtcDateTime",
+    "Webhook",
+    "WebhookDelivery",
+]

@@ -1,0 +1,107 @@
+"""What became of each call: the gate's decision, the PBX's record, the agent's wrap-up."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from compliance.models.base import Base, one_of
+from compliance.verdict import Verdict
+
+
+class DecisionRecord(Base):
+    """What the gate did to one call attempt. Lead and override are not foreign keys: a record is never refused."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        one_of("verdict", Verdict),
+        Index("ix_decisions_number_at", "number", "at"),
+        Index("ix_decisions_lead_at", "lead", "at"),
+        Index("ix_decisions_override_at", "override", "at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    verdict: Mapped[str] = mapped_column(String(8))
+    reason: Mapped[str] = mapped_column(String(40))
+    detail: Mapped[str] = mapped_column(String(64))
+    override: Mapped[str] = mapped_column(String(20))
+    number: Mapped[str] = mapped_column(String(16))
+    dialed: Mapped[str] = mapped_column(String(160))
+    lead: Mapped[str] = mapped_column(String(64))
+    channel: Mapped[str] = mapped_column(String(150), index=True)
+    generation: Mapped[int]
+    gate: Mapped[str] = mapped_column(String(64))
+    archived_at: Mapped[datetime]
+
+
+class CallDetail(Base):
+    """One call-detail record of the PBX; `decision_id` is empty for a call that left without a decision."""
+
+    __tablename__ = "call_details"
+    __table_args__ = (
+        UniqueConstraint("channel", "linked_channel", "sequence", name="uq_call_details_record"),
+        Index(
+            "ix_call_details_unscreened",
+            "started_at",
+            sqlite_where=text("unscreened"),
+            postgresql_where=text("unscreened"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(150), index=True)
+    linked_channel: Mapped[str] = mapped_column(String(150), default="")
+    sequence: Mapped[int] = mapped_column(default=0)
+    decision_id: Mapped[str] = mapped_column(String(40), index=True, default="")
+    source: Mapped[str] = mapped_column(String(80))
+    destination: Mapped[str] = mapped_column(String(80))
+    verdict: Mapped[str] = mapped_column(String(8), default="")
+    reason: Mapped[str] = mapped_column(String(40), default="")
+    disposition: Mapped[str] = mapped_column(String(32))
+    lead: Mapped[str] = mapped_column(String(64), default="")
+    agent: Mapped[str] = mapped_column(String(64), default="")
+    unscreened: Mapped[bool] = mapped_column(default=False)
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    answered_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    seconds_billed: Mapped[int] = mapped_column(default=0)
+
+
+class CallRequest(Base):
+    """One click on Call: who had the PBX call whom. `channel` is the id that the call's own channel was given."""
+
+    __tablename__ = "call_requests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(150), unique=True)
+    lead_id: Mapped[str] = mapped_column(ForeignKey("leads.id"), index=True)
+    number: Mapped[str] = mapped_column(String(16))
+    asked_at: Mapped[datetime] = mapped_column(index=True)
+    asked_by: Mapped[str] = mapped_column(String(64), index=True)
+    failure: Mapped[str] = mapped_column(Text, default="")
+
+
+class CdrFile(Base):
+    """How far a CDR file of the PBX has been read: a byte offset in the file of this inode."""
+
+    __tablename__ = "cdr_files"
+
+    path: Mapped[str] = mapped_column(String(500), primary_key=True)
+    inode: Mapped[int]
+    position: Mapped[int]
+    read_at: Mapped[datetime]
+
+
+class Disposition(Base):
+    """How an agent wrapped up a call."""
+
+    __tablename__ = "dispositions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    lead_id: Mapped[str] = mapped_column(ForeignKey("leads.id"), index=True)
+    decision_id: Mapped[str] = mapped_column(String(40), default="")
+    outcome: Mapped[str] = mapped_column(String(32))
+    note: Mapped[str] = mapped_column(Text, default="")
+    wrapped_up_at: Mapped[datetime]
+    wrapped_up_by: Mapped[str] = mapped_column(String(64))

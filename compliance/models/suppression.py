@@ -1,0 +1,104 @@
+"""Leads, the numbers that must not be called, and the registries that authorities publish."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from compliance.models.base import Base
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a lead was last called that never was: a moment, so that the queue's index orders it first everywhere."""
+
+
+class Lead(Base):
+    """One person record of the CRM, under the CRM's own id, with one number; several may share a number.
+
+    `queued` leads wait in the dial queue, those called longest ago first. `name_folded` is what a search compares.
+    """
+
+    __tablename__ = "leads"
+    __table_args__ = (
+        Index("ix_leads_name_folded_id", "name_folded", "id"),
+        Index("ix_leads_queue", "queued", "last_called_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), default="")
+    name_folded: Mapped[str] = mapped_column(String(400), default="")
+    number: Mapped[str] = mapped_column(String(16), index=True)
+    queued: Mapped[bool] = mapped_column(default=True)
+    last_called_at: Mapped[datetime] = mapped_column(default=NEVER)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(64))
+    changed_at: Mapped[datetime | None]
+    changed_by: Mapped[str | None] = mapped_column(String(64))
+
+
+class SuppressionEntry(Base):
+    """One number on one list of the company's own. Lifted, not deleted; at most one stands at a time."""
+
+    __tablename__ = "suppression_entries"
+    __table_args__ = (
+        Index(
+            "uq_suppression_entries_standing",
+            "list_name",
+            "number",
+            unique=True,
+            sqlite_where=text("lifted_at IS NULL"),
+            postgresql_where=text("lifted_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    list_name: Mapped[str] = mapped_column(String(32))
+    number: Mapped[str] = mapped_column(String(16), index=True)
+    source: Mapped[str] = mapped_column(String(32))
+    lead_id: Mapped[str | None] = mapped_column(ForeignKey("leads.id"))
+    note: Mapped[str] = mapped_column(Text, default="")
+    added_at: Mapped[datetime] = mapped_column(index=True)
+    added_by: Mapped[str] = mapped_column(String(64))
+    lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None] = mapped_column(String(64))
+    lift_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class Registry(Base):
+    """A list that an authority publishes, and the version of it that is in force."""
+
+    __tablename__ = "registries"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    country: Mapped[str] = mapped_column(String(2))
+    owner_account: Mapped[str | None] = mapped_column(String(64))
+    area_codes: Mapped[list[str]]
+    version_in_force_id: Mapped[int | None]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(64))
+
+
+class RegistryVersion(Base):
+    """One import of a registry: immutable once whole."""
+
+    __tablename__ = "registry_versions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    registry_name: Mapped[str] = mapped_column(ForeignKey("registries.name"), index=True)
+    obtained_at: Mapped[datetime]
+    file_name: Mapped[str] = mapped_column(String(255))
+    file_sha256: Mapped[str] = mapped_column(String(64))
+    accepted: Mapped[int] = mapped_column(default=0)
+    rejected: Mapped[int] = mapped_column(default=0)
+    imported_at: Mapped[datetime]
+    imported_by: Mapped[str] = mapped_column(String(64))
+    whole_at: Mapped[datetime | None]
+
+
+class RegistryExchange(Base):
+    """The line numbers that one registry version lists in one exchange: ascending unsigned 16-bit big-endian."""
+
+    __tablename__ = "registry_exchanges"
+
+    version_id: Mapped[int] = mapped_column(ForeignKey("registry_versions.id"), primary_key=True)
+    exchange: Mapped[str] = mapped_column(String(11), primary_key=True)
+    lines: Mapped[bytes]
