@@ -7,17 +7,17 @@ outranks any other, in whatever order they come. The order of the stream would n
 lost may be appended after the one that corrects it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, String, and_, or_
+from sqlalchemy import String, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from admin_web.services.dialect import insert_into
 from compliance import verdict
-from compliance.models import DecisionRecord
+from compliance.models import DecisionRecord, DecisionTotal
 from compliance.redis_schema import read_decision
 from compliance.verdict import Verdict
 
@@ -71,15 +71,15 @@ def last_words(rows: Iterable[Row]) -> list[Row]:
 
 
 async def put(session: AsyncSession, rows: Sequence[Row]) -> None:
-    """Write rows, each decision once; what is there already changes only for a record that outranks it."""
-    insert = insert_into(session, DecisionRecord)
-    new = insert.excluded
-    insert = insert.on_conflict_do_update(
-        index_elements=["id"],
-        set_={name: new[name] for name in _COLUMNS.keys() if name != "id"},  # noqa: SIM118
-        where=_outranks(new),
-    )
-    await (await session.connection()).execute(insert, list(rows))
+    """Write rows, each decision once; what is there already changes only for a record that outranks it.
+
+    `decision_totals` follows in the same transaction. Rows are taken in the order of their ids and counts in the
+    order of their keys: two writers never wait for each other in a circle.
+    """
+    written = await _insert(session, rows)
+    news = [row for row in rows if row["id"] in written]
+    corrected, replaced = await _correct(session, [row for row in rows if row["id"] not in written])
+    await _count(session, [*news, *corrected], replaced)
 
 
 def _rank(row: Row) -> int:
@@ -88,7 +88,42 @@ def _rank(row: Row) -> int:
     return 2 if row["reason"] == verdict.DEADLINE else 1
 
 
-def _outranks(new: ReadOnlyColumnCollection[str, Any]) -> ColumnElement[bool]:
-    """Say in SQL that `new` outranks the row that is there; the same order as `_rank`."""
-    last_word = and_(new["reason"] == verdict.DEADLINE, DecisionRecord.reason != verdict.DEADLINE)
-    return and_(new["verdict"] == Verdict.BLOCK, or_(DecisionRecord.verdict == Verdict.ALLOW, last_word))
+async def _insert(session: AsyncSession, rows: Sequence[Row]) -> set[str]:
+    """Write the rows of decisions that have none; give their ids. Waits for whoever is just writing one of them."""
+    insert = insert_into(session, DecisionRecord).on_conflict_do_nothing().returning(DecisionRecord.id)
+    return set((await (await session.connection()).execute(insert, list(rows))).scalars())
+
+
+async def _correct(session: AsyncSession, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Put each row in the place of the one that it outranks; give those rows, and what stood there."""
+    there = await _held(session, [row["id"] for row in rows])
+    corrected = [row for row in rows if _rank(row) > _rank(there[row["id"]])]
+    for row in corrected:
+        await session.execute(update(DecisionRecord).where(DecisionRecord.id == row["id"]).values(row))
+    return corrected, [there[row["id"]] for row in corrected]
+
+
+async def _held(session: AsyncSession, ids: Sequence[str]) -> dict[str, Row]:
+    if not ids:
+        return {}
+    columns = (DecisionRecord.id, DecisionRecord.at, DecisionRecord.verdict, DecisionRecord.reason)
+    asked = select(*columns).where(DecisionRecord.id.in_(ids)).order_by(DecisionRecord.id).with_for_update()
+    return {row["id"]: dict(row) for row in (await session.execute(asked)).mappings()}
+
+
+async def _count(session: AsyncSession, added: Iterable[Row], taken: Iterable[Row]) -> None:
+    """Add rows to the totals of their hours, and take away what was replaced."""
+    changes: Counter[tuple[datetime, str, str]] = Counter(_total_of(row) for row in added)
+    changes.subtract(_total_of(row) for row in taken)
+    insert = insert_into(session, DecisionTotal)
+    insert = insert.on_conflict_do_update(
+        index_elements=["hour", "verdict", "reason"],
+        set_={"decisions": DecisionTotal.decisions + insert.excluded.decisions},
+    )
+    for key, change in sorted(changes.items()):
+        values = dict(zip(("hour", "verdict", "reason"), key, strict=True))
+        await session.execute(insert.values(**values, decisions=change))
+
+
+def _total_of(row: Row) -> tuple[datetime, str, str]:
+    return row["at"].replace(minute=0, second=0, microsecond=0), str(row["verdict"]), row["reason"]

@@ -6,7 +6,7 @@ stands there as `shell:NAME`.
 """
 
 from compliance.models.base import Base, UtcDateTime
-from compliance.models.calls import CallDetail, CallRequest, CdrFile, DecisionRecord, Disposition
+from compliance.models.calls import CallDetail, CallRequest, CdrFile, DecisionRecord, DecisionTotal, Disposition
 from compliance.models.consent import Document, Override
 from compliance.models.people import ApiToken, AuditEvent, SignInBucket, SignInSession, User
 from compliance.models.projection import OutboxRow, Projection
@@ -21,6 +21,7 @@ __all__ = [
     "CallRequest",
     "CdrFile",
     "DecisionRecord",
+    "DecisionTotal",
     "Disposition",
     "Document",
     "IdempotencyKey",

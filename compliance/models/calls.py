@@ -35,6 +35,20 @@ class DecisionRecord(Base):
     archived_at: Mapped[datetime]
 
 
+class DecisionTotal(Base):
+    """How many decisions of one verdict and reason fell into one hour (its beginning, UTC).
+
+    The archive counts in the transaction that writes the decisions, so that these are always their sums.
+    """
+
+    __tablename__ = "decision_totals"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    verdict: Mapped[str] = mapped_column(String(8), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(40), primary_key=True)
+    decisions: Mapped[int]
+
+
 class CallDetail(Base):
     """One call-detail record of the PBX; `decision_id` is empty for a call that left without a decision."""
 

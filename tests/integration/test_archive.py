@@ -1,22 +1,24 @@
 """Decisions on their way from the stream to SQL: each exactly once, whatever is killed, and nothing holds them up."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from admin_web.database import Database, DatabaseUnavailable
 from admin_web.decision_archive import ARCHIVE_GROUP, BATCH, DecisionArchive
 from admin_web.decision_rows import row_of
 from admin_web.projection.store import Store, StoreUnavailable
+from admin_web.schema import go_back, migrate
 from admin_web.services.records import utc_now
 from compliance import verdict
-from compliance.models import DecisionRecord
+from compliance.models import DecisionRecord, DecisionTotal
 from compliance.redis_schema import DECISIONS, UNREADABLE_DECISIONS, decision_fields
 from compliance.verdict import Decision, allow, block
 from lab.redis import RedisServer
@@ -24,6 +26,9 @@ from tests.faults import Fuse, Killed, MortalDatabase, MortalStore
 from tests.projecting import GateView
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+Totals = Counter[tuple[datetime, str, str]]
 
 
 def decision(number: int) -> Decision:
@@ -62,11 +67,26 @@ class Stream:
         async with self.database.read() as session:
             rows = (await session.execute(select(DecisionRecord.id, DecisionRecord.reason))).all()
         assert len({row[0] for row in rows}) == len(rows)
+        assert await totals(self.database) == await sums(self.database)
         return {row[0]: row[1] for row in rows}
 
     def left(self) -> tuple[int, int]:
         """How many entries are on the stream, and how many of them unacknowledged."""
         return self.redis.xlen(DECISIONS), self.redis.xpending(DECISIONS, ARCHIVE_GROUP)["pending"]
+
+
+async def totals(database: Database) -> Totals:
+    """The counts as the archive keeps them, but those that are nought."""
+    async with database.read() as session:
+        rows = (await session.scalars(select(DecisionTotal))).all()
+    return Totals({(row.hour, row.verdict, row.reason): row.decisions for row in rows if row.decisions})
+
+
+async def sums(database: Database) -> Totals:
+    """The same, counted anew from the decisions themselves."""
+    async with database.read() as session:
+        rows = await session.execute(select(DecisionRecord.at, DecisionRecord.verdict, DecisionRecord.reason))
+        return Totals((row[0].replace(minute=0, second=0, microsecond=0), row[1], row[2]) for row in rows)
 
 
 @pytest.fixture
@@ -288,3 +308,36 @@ async def test_a_batch_is_bounded(stream: Stream):
     await stream.archive.archive_left(0)
     assert await stream.archive.archive_new() == BATCH
     assert await stream.archive.archive_new() == 1
+
+
+async def test_decisions_are_counted_by_hour_verdict_and_reason(stream: Stream):
+    late = timedelta(minutes=59, seconds=59, milliseconds=999)
+    stream.append(decision(1), replace(decision(2), at=AT + late), replace(decision(3), at=AT + HOUR), blocked(4))
+    await stream.archive_all()
+    assert await totals(stream.database) == {
+        (AT, "ALLOW", "not-listed"): 2,
+        (AT + HOUR, "ALLOW", "not-listed"): 1,
+        (AT, "BLOCK", "internal-dnc"): 1,
+    }
+
+
+async def test_a_correction_moves_its_decision_from_one_total_to_another(stream: Stream):
+    stream.append(decision(1), decision(2))
+    await stream.archive_all()
+    stream.append(replace(blocked(1), at=AT + HOUR))
+    await stream.archive_all()
+    assert await totals(stream.database) == {
+        (AT, "ALLOW", "not-listed"): 1,
+        (AT + HOUR, "BLOCK", "internal-dnc"): 1,
+    }
+
+
+async def test_decisions_from_before_there_were_totals_are_counted_by_the_migration(stream: Stream):
+    stream.append(*(replace(decision(number), at=AT + number * HOUR / 3) for number in range(10)), blocked(10))
+    await stream.archive_all()
+    counted = await totals(stream.database)
+    await go_back(stream.database, "0001")
+    async with stream.database.write() as session:
+        assert (await session.execute(text("SELECT count(*) FROM decisions"))).scalar_one() == 11
+    await migrate(stream.database)
+    assert await totals(stream.database) == counted == await sums(stream.database)

@@ -24,7 +24,7 @@ depends_on = None
 
 TABLES = (
     "sessions", "sign_in_buckets", "call_requests", "cdr_files", "jobs", "webhooks", "webhook_deliveries",
-    "idempotency_keys",
+    "idempotency_keys", "decision_totals",
 )  # fmt: skip
 
 
@@ -34,6 +34,7 @@ def upgrade() -> None:
     _leads()
     _calls()
     _work()
+    _totals()
 
 
 def downgrade() -> None:
@@ -191,3 +192,20 @@ def _work() -> None:
         points_at("api_tokens.id", "idempotency_keys", "token_id"),
     )
     index("idempotency_keys", "used_at")
+
+
+def _totals() -> None:
+    op.create_table(
+        "decision_totals",
+        moment("hour"),
+        text_column("verdict", 8),
+        text_column("reason", 40),
+        count("decisions"),
+        sa.PrimaryKeyConstraint("hour", "verdict", "reason", name="pk_decision_totals"),
+    )
+    on_sqlite = op.get_bind().dialect.name == "sqlite"
+    hour = "substr(at, 1, 13) || ':00:00.000000'" if on_sqlite else "date_trunc('hour', at, 'UTC')"
+    op.execute(
+        "INSERT INTO decision_totals (hour, verdict, reason, decisions) "  # noqa: S608 - `hour` is one of two texts above
+        f"SELECT {hour}, verdict, reason, count(*) FROM decisions GROUP BY 1, 2, 3"
+    )
