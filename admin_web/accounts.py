@@ -19,6 +19,8 @@ from compliance.models import User
 NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
 """No colon: nobody signs in as `shell:root`."""
 
+FIRST_ADMIN = "admin"
+
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
 
@@ -52,6 +54,18 @@ async def add_user(database: Database, actor: Actor, name: str, role: Role, pass
         if await change.session.scalar(insert) is None:
             raise NameTaken(f"There is a user {name} already, perhaps a disabled one; choose another name.")
         change.audit("add-user", "user", name, role=role)
+
+
+async def add_first_admin(database: Database, actor: Actor) -> str | None:
+    """Make the user `FIRST_ADMIN` with a made-up password, and give that; None when there is any user already."""
+    if await users(database):
+        return None
+    password = random_password()
+    try:
+        await add_user(database, actor, FIRST_ADMIN, Role.ADMIN, password)
+    except NameTaken:  # Another start was faster.
+        return None
+    return password
 
 
 async def set_password(database: Database, actor: Actor, name: str, password: str) -> None:

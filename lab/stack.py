@@ -1,4 +1,4 @@
-"""The main job on one machine: Redis, worker and gate, proved by a canary; with a PBX in front when asked."""
+"""The main job on one machine: Redis, worker, gate and site, proved by a canary; with a PBX in front when asked."""
 
 import os
 import signal
@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -31,7 +30,7 @@ class AlreadyRunning(Exception):
 
 
 class Stack:
-    """Redis (unless one is configured), worker and gate, in the data directory of the settings."""
+    """Redis (unless one is configured), worker, gate and site, in the data directory of the settings."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.gate_settings, self.settings = GateSettings.load(), AdminSettings.load()
@@ -50,10 +49,17 @@ class Stack:
         self.say(f"Database   {self._shown_database()}")
         self._program("worker", "dnc-admin", "worker")
         gate = self._program("gate", "agi-gate", "serve")
-        gate.wait_until(lambda: self._get("/readyz") == 200, within_s=READY_S, every_s=0.05)
+        site = self._program("site", "dnc-admin", "serve")
+        first = self.command("dnc-admin", "user", "first")
+        ready = f"http://{self.gate_settings.metrics_bind}/readyz"
+        gate.wait_until(lambda: _answers(ready), within_s=READY_S, every_s=0.05)
         self.say(
             f"Gate       agi://{self.gate_settings.agi_bind}/screen, http://{self.gate_settings.metrics_bind}/metrics"
         )
+        site.wait_until(lambda: _answers(f"{self.site}sign-in"), within_s=READY_S, every_s=0.05)
+        self.say(f"Site       {self.site}")
+        if first:
+            self.say(_indented(first))
 
     def _own_redis(self) -> None:
         socket = self.data_dir / "redis.sock"
@@ -88,14 +94,10 @@ class Stack:
                 time.sleep(1)
         return self.command("agi-gate", "canary")
 
-    def _get(self, path: str) -> int:
-        try:
-            with urllib.request.urlopen(f"http://{self.gate_settings.metrics_bind}{path}", timeout=2) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError:
-            return 0
+    @property
+    def site(self) -> str:
+        """The address of the site."""
+        return f"http://{self.settings.web_bind}/"
 
     def _shown_database(self) -> str:
         return self.settings.database.rpartition("@")[2]
@@ -110,6 +112,15 @@ class Stack:
     def stop(self) -> None:
         """End everything, the gate first, Redis last."""
         self._ending.close()
+
+
+def _answers(url: str) -> bool:
+    """Tell whether a page is there."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - an address of this machine's settings
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def _own(program: str) -> Path:
@@ -153,7 +164,7 @@ def main(
             code = 0 if heard == [DEMO_ALLOWED, DEMO_BLOCKED] else _said("the trunk should have heard of other numbers")
         if once or code:
             raise SystemExit(code)
-        typer.echo(NEXT.format(data=os.path.relpath(stack.data_dir), agi=stack.gate_settings.agi_bind))
+        typer.echo(NEXT.format(data=os.path.relpath(stack.data_dir), agi=stack.gate_settings.agi_bind, site=stack.site))
         code = wait(stack, stop)
     except (NotInstalled, NotStarted, AlreadyRunning) as error:
         code = _said(str(error))
@@ -173,6 +184,7 @@ def _indented(text: str) -> str:
 
 
 NEXT = """What next
+  {site:<35}  sign in: leads, lists, overrides, calls; the first start shows the password
   scripts/up --pbx                     the same with a real Asterisk and real SIP calls
   .venv/bin/dnc-admin suppress NUMBER  put a number on the list; it is in force on the next dial
   .venv/bin/dnc-admin --help           overrides, imports, rebuild, verify

@@ -1,4 +1,4 @@
-"""`dnc-admin user add | password | disable | list`. No password ever stands on the command line."""
+"""`dnc-admin user add | first | password | disable | list`. No password ever stands on the command line."""
 
 import getpass
 import sys
@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from admin_web.accounts import add_user, disable_user, random_password, set_password, users
+from admin_web.accounts import (
+    FIRST_ADMIN,
+    add_first_admin,
+    add_user,
+    disable_user,
+    random_password,
+    set_password,
+    users,
+)
 from admin_web.cli.shell import actor, opened_database, run
 from admin_web.services.refusal import Refused
 from admin_web.settings import AdminSettings
@@ -45,6 +53,19 @@ def add(
 
     run(work())
     _tell(f"User {name} added, role {role}.", None if given else password)
+
+
+@people.command("first")
+def add_first() -> None:
+    """Make the first admin, unless there is a user already; the password is made up and shown, once."""
+    settings = AdminSettings.load()
+
+    async def work() -> str | None:
+        async with opened_database(settings) as database:
+            return await add_first_admin(database, actor())
+
+    if made_up := run(work()):
+        _tell(f"User {FIRST_ADMIN} added, role {Role.ADMIN}.", made_up)
 
 
 @people.command("password")

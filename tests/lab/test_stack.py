@@ -1,6 +1,7 @@
 """`scripts/up` as its user sees it: it proves itself, stops at Ctrl-C with nothing left, and finds its data again."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession, CookieJar
 
 from lab.process import NotInstalled, Process, free_port
 from lab.redis import redis_binary
@@ -48,6 +50,27 @@ def children_of(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
+def site(environment: dict[str, str]) -> str:
+    return f"http://{environment['DNC_WEB_BIND']}/"
+
+
+async def signed_in(environment: dict[str, str], password: str) -> bool:
+    """Tell whether the site takes `admin` with this password, as a browser without scripts would find out."""
+    unsafe = CookieJar(unsafe=True)  # Cookies of an address without a name.
+    async with ClientSession(site(environment), cookie_jar=unsafe) as browser:
+        page = await (await browser.get("/sign-in")).text()
+        token = re.search(r'name="csrf" value="([^"]+)"', page)
+        form = {"name": "admin", "password": password, "csrf": token[1] if token else ""}
+        answer = await browser.post("/sign-in", data=form, headers={"Origin": site(environment).rstrip("/")})
+        return answer.url.path != "/sign-in"
+
+
+async def test_the_first_start_shows_the_password_of_the_first_admin_who_can_sign_in_with_it(up, environment):
+    (shown,) = re.findall(r"Password, shown this once: (\S+)", up.log_end(8000))
+    assert await signed_in(environment, shown)
+    assert not await signed_in(environment, shown[::-1])
+
+
 def test_it_proves_itself_and_says_what_to_do_next(up):
     said = up.log_end(8000)
     assert said.count("right  BLOCK") == 2
@@ -58,13 +81,15 @@ def test_it_proves_itself_and_says_what_to_do_next(up):
 
 def test_ctrl_c_stops_everything_and_the_next_start_finds_its_data(up, environment):
     children = children_of(up.pid)
-    assert len(children) == 3
+    assert len(children) == 4
     up.signal(signal.SIGINT)
     assert up.wait(20) == 0
     assert up.log_end().endswith("Stopped.\n")
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     code, said = again(environment, "--once", "--no-demo")
     assert code == 0, said
+    assert f"Site       {site(environment)}" in said
+    assert "Password" not in said
     assert "Stopped." in said
 
 
