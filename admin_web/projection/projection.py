@@ -1,6 +1,6 @@
 """The projection as others use it: one object with a verb for each thing that can be done with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Self
@@ -9,15 +9,18 @@ from admin_web.database import Database
 from admin_web.projection.builder import Progress
 from admin_web.projection.drain import Sides, drain
 from admin_web.projection.drift import Drift
+from admin_web.projection.facts import facts_of
 from admin_web.projection.lease import renew_lease
 from admin_web.projection.live import require_fit
 from admin_web.projection.rebuild import Built, Terms, quiet, rebuild
 from admin_web.projection.shared import Shared
 from admin_web.projection.store import Store
 from admin_web.projection.sweep import sweep
+from admin_web.projection.truth import Opening
 from admin_web.projection.verify import verify
 from admin_web.services.records import utc_now
 from admin_web.settings import AdminSettings
+from compliance.policy import Facts
 
 
 class Projection:
@@ -52,6 +55,10 @@ class Projection:
     async def renew_lease(self) -> None:
         """Drain, and let the gate rely on the projection for as long as the settings say from before that."""
         await renew_lease(self.sides, self.drain, self._lease_s)
+
+    async def facts(self, openings: Sequence[Opening]) -> list[Facts]:
+        """Give what the gate would be told now of each lead on its number, in their order."""
+        return await facts_of(self.sides.store, openings)
 
     async def require_fit(self) -> None:
         """Raise StoreUnfit for a Redis that may lose numbers."""

@@ -1,0 +1,93 @@
+"""What Redis knows of many numbers at this moment: the facts that the gate would judge a call by."""
+
+from collections.abc import Iterator, Sequence
+
+from admin_web.projection.store import Command, Reply, Store, StoreUnavailable, Wire
+from admin_web.projection.truth import Opening
+from compliance.policy import Facts, LiveOverride, State
+from compliance.redis_schema import (
+    LEASE,
+    STATE,
+    STATE_FIELDS,
+    exchange_and_line,
+    listed_key,
+    override_key,
+    read_override,
+    read_state,
+)
+
+MOST_ASKINGS = 5
+"""How often facts are asked again when the projection moved meanwhile."""
+
+_STATE: Command = ("HMGET", STATE, *STATE_FIELDS)
+
+
+async def facts_of(store: Store, openings: Sequence[Opening]) -> list[Facts]:
+    """Give what Redis knows of each lead on its number, in their order, in one exchange. Raises StoreUnavailable.
+
+    The commands are spelled for one build of the projection; if another one answers, they are asked again.
+    """
+    async with store.wire() as wire:
+        (fields,) = await wire.ask(_STATE)
+        expected = _state(fields)
+        for _ in range(MOST_ASKINGS):
+            found, state = await _ask(wire, expected, openings)
+            if _build(state) == _build(expected):
+                return found
+            expected = state
+    raise StoreUnavailable("the projection did not stand still")
+
+
+async def _ask(wire: Wire, state: State | None, openings: Sequence[Opening]) -> tuple[list[Facts], State | None]:
+    """Ask for the facts as `state` spells them; give them, and the state that they were answered in."""
+    questions = [] if state is None else [command for opening in openings for command in _questions(state, opening)]
+    info, fields, leased, *replies = await wire.ask(("INFO", "server"), _STATE, ("EXISTS", LEASE), *questions)
+    answers, server, answering = iter(replies), _run_id(info), _state(fields)
+    found = []
+    for number, lead in openings:
+        listed = tuple(name for name in state.lists if _is_member(next(answers))) if state else ()
+        override = _override(next(answers)) if state else None
+        found.append(Facts(number, lead, server, answering, leased == 1, listed, override))
+    return found, answering
+
+
+def _questions(state: State, opening: Opening) -> Iterator[Command]:
+    number, lead = opening
+    exchange, line = exchange_and_line(number)
+    for name in state.lists:
+        yield "SISMEMBER", listed_key(state.generation, name, exchange), line
+    yield "GET", override_key(state.generation, number, lead)
+
+
+def _build(state: State | None) -> tuple[int, tuple[str, ...]] | None:
+    return (state.generation, state.lists) if state else None
+
+
+def _state(reply: Reply) -> State | None:
+    """Read the state; None when there is none, or it is malformed."""
+    if not isinstance(reply, list):
+        raise StoreUnavailable(f"Redis would not give its state: {reply!r}")
+    return read_state([value if isinstance(value, bytes) else None for value in reply])
+
+
+def _run_id(info: Reply) -> str:
+    """Read which server process answered. Raises StoreUnavailable."""
+    for line in (info if isinstance(info, bytes) else b"").splitlines():
+        if line.startswith(b"run_id:"):
+            return line.removeprefix(b"run_id:").decode("ascii", "replace")
+    raise StoreUnavailable("Redis does not tell its run_id")
+
+
+def _is_member(reply: Reply) -> bool:
+    """Read SISMEMBER's reply. Raises StoreUnavailable for anything but 0 and 1: a doubt is not a no."""
+    if reply in (0, 1):
+        return bool(reply)
+    raise StoreUnavailable(f"Redis would not say whether the number is listed: {reply!r}")
+
+
+def _override(reply: Reply) -> LiveOverride | None:
+    """Read the override, if one is there and well-formed; anything doubtful is no override."""
+    try:
+        return read_override(reply) if isinstance(reply, bytes) else None
+    except ValueError:
+        return None

@@ -1,0 +1,179 @@
+"""The dial queue offers exactly the leads that the gate would let through, those called longest ago first."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from admin_web.database import Database
+from admin_web.reading import queue
+from admin_web.reading.queue import Offer, Place, QueuePage, dial_queue
+from admin_web.services.leads import LeadGiven, put_leads
+from admin_web.services.overrides import OverrideStands
+from admin_web.services.records import utc_now
+from compliance.models import Lead
+from compliance.numbers import E164, LeadId
+from compliance.redis_schema import LEASE, STATE
+from compliance.verdict import NOT_LISTED, OVERRIDE
+from lab.redis import RedisServer
+from tests.projecting import ADMIN, World
+
+
+@pytest.fixture
+async def world(database: Database, redis_server: RedisServer) -> AsyncIterator[World]:
+    async with World(database, redis_server) as world:
+        await world.projection.rebuild()
+        yield world
+
+
+def number(line: int) -> E164:
+    return E164(f"+1415555{line:04d}")
+
+
+async def add(world: World, *leads: tuple[str, int]) -> None:
+    await put_leads(world.records, ADMIN, [LeadGiven(LeadId(lead), number(line), lead) for lead, line in leads])
+
+
+async def was_called(world: World, lead: str, at: datetime) -> None:
+    async with world.database.write() as session:
+        await session.execute(update(Lead).where(Lead.id == lead).values(last_called_at=at))
+
+
+async def page(world: World, behind: Place | None = None, most: int = 25) -> QueuePage:
+    return await dial_queue(world.database, world.projection, world.now(), behind=behind, most=most)
+
+
+async def whole(world: World, most: int = 25) -> list[Offer]:
+    """Every offer, page by page."""
+    offers, behind = [], None
+    while True:
+        part = await page(world, behind, most)
+        assert part.doubt is None
+        assert len(part.offers) <= most
+        offers += part.offers
+        if (behind := part.behind) is None:
+            return offers
+
+
+def ids(offers: tuple[Offer, ...] | list[Offer]) -> list[str]:
+    return [offer.lead for offer in offers]
+
+
+async def test_leads_come_longest_waiting_first_and_never_called_before_all(world: World):
+    await add(world, ("a", 1), ("b", 2), ("c", 3))
+    await was_called(world, "a", utc_now() - timedelta(hours=1))
+    await was_called(world, "c", utc_now() - timedelta(days=1))
+    offers = await whole(world)
+    assert ids(offers) == ["b", "c", "a"]
+    assert offers[0].last_called_at is None
+    assert offers[0].reason == NOT_LISTED
+
+
+async def test_a_listed_number_leaves_the_queue_with_every_lead_on_it(world: World):
+    await add(world, ("a", 1), ("b", 1), ("c", 2))
+    await world.suppress(number(1))
+    await world.projection.drain()
+    found = await page(world)
+    assert ids(found.offers) == ["c"]
+    assert found.blocked == 2
+
+
+async def test_an_override_offers_its_lead_alone_and_names_itself(world: World):
+    await add(world, ("a", 1), ("b", 1))
+    await world.suppress(number(1))
+    override = await world.grant(number(1), "b")
+    await world.projection.drain()
+    (offer,) = (await page(world)).offers
+    assert (offer.lead, offer.reason, offer.override) == ("b", OVERRIDE, str(override))
+    await world.revoke(override)
+    await world.projection.drain()
+    assert (await page(world)).offers == ()
+
+
+async def test_a_lead_that_is_off_the_queue_is_not_offered(world: World):
+    await add(world, ("a", 1), ("b", 2))
+    async with world.database.write() as session:
+        await session.execute(update(Lead).where(Lead.id == "a").values(queued=False))
+    assert ids(await whole(world)) == ["b"]
+
+
+async def test_a_block_that_has_not_reached_redis_is_judged_as_the_gate_judges_it(world: World):
+    await add(world, ("a", 1))
+    await world.suppress(number(1))
+    assert world.gate.allows(number(1))
+    assert ids(await whole(world)) == ["a"]
+
+
+@pytest.mark.parametrize(("key", "slug"), [(STATE, "no-state"), (LEASE, "no-lease")])
+async def test_in_doubt_nothing_is_offered_and_the_reason_is_told(world: World, key: str, slug: str):
+    await add(world, ("a", 1))
+    world.redis.delete(key)
+    found = await page(world)
+    assert found.offers == ()
+    assert (found.doubt.reason, found.doubt.detail) == ("state-unverified", slug)
+
+
+async def test_another_server_process_is_a_doubt(world: World):
+    await add(world, ("a", 1))
+    world.redis.hset(STATE, "incarnation", "another")
+    assert (await page(world)).doubt.detail == "other-incarnation"
+
+
+async def test_without_redis_nothing_is_offered(world: World):
+    await add(world, ("a", 1))
+    world.server.stop()
+    found = await page(world)
+    assert found.offers == ()
+    assert found.doubt.reason == "store-unavailable"
+
+
+async def test_a_set_that_cannot_be_read_is_a_doubt_not_a_no(world: World):
+    await add(world, ("a", 1))
+    generation = world.redis.hget(STATE, "generation").decode()
+    world.redis.set(f"dnc:{generation}:internal:{{1415555}}", "not a set")
+    assert (await page(world)).doubt.reason == "store-unavailable"
+
+
+async def test_a_long_stretch_of_blocked_leads_ends_the_page_and_the_next_goes_on_behind_it(world: World, monkeypatch):
+    monkeypatch.setattr(queue, "LOOKED_AT_ONCE", 5)
+    monkeypatch.setattr(queue, "MOST_LOOKED_AT", 10)
+    await add(world, *((f"a{line:02d}", line) for line in range(23)), ("b", 5000))
+    await world.suppress_many([number(line) for line in range(23)])
+    await world.projection.drain()
+    first = await page(world)
+    assert (first.offers, first.blocked) == ((), 10)
+    assert first.behind.lead == "a09"
+    assert ids(await whole(world)) == ["b"]
+
+
+async def test_the_queue_offers_a_lead_if_and_only_if_the_gate_allows_the_call(world: World):
+    """A hundred leads on thirty numbers, after each of many random changes, read in pages of seven."""
+    chance = random.Random(20260301)
+    await add(world, *((f"lead-{n:03d}", chance.randrange(30)) for n in range(100)))
+    async with world.database.read() as session:
+        numbers = dict(tuple(row) for row in await session.execute(select(Lead.id, Lead.number)))
+    granted: list[int] = []
+    listed: set[str] = set()
+    for _ in range(12):
+        for line in chance.sample(range(30), 3):
+            await (world.lift if number(line) in listed else world.suppress)(number(line))
+            listed ^= {number(line)}
+        for lead in chance.sample([lead for lead in numbers if numbers[lead] in listed], 2):
+            granted += await newly_granted(world, numbers[lead], lead)
+        if granted and chance.random() < 0.5:
+            await world.revoke(granted.pop(chance.randrange(len(granted))))
+        if chance.random() < 0.3:
+            await world.projection.rebuild()
+        await world.projection.drain()
+        allowed = [lead for lead in sorted(numbers) if world.gate.allows(numbers[lead], lead)]
+        assert ids(await whole(world, 7)) == allowed
+    assert 0 < len(allowed) < 100
+
+
+async def newly_granted(world: World, on: str, lead: str) -> list[int]:
+    try:
+        return [await world.grant(on, lead)]
+    except OverrideStands:
+        return []
