@@ -12,11 +12,15 @@ import structlog
 
 from admin_web.database import Database, DatabaseUnavailable
 from admin_web.decision_archive import IDLE_MS, DecisionArchive
+from admin_web.jobs.claims import worker_name
+from admin_web.jobs.kinds import KINDS
+from admin_web.jobs.run import Tools
+from admin_web.jobs.runner import Runner
 from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild import NotNeeded, RebuildUnderWay, SuspiciousDrop
-from admin_web.services.records import NotInForce, utc_now
+from admin_web.services.records import NotInForce, Records, utc_now
 from admin_web.settings import AdminSettings
 
 POLL_S = 0.1
@@ -78,6 +82,8 @@ class Worker:
         self._lease_every_s = min(LEASE_S, settings.lease_s / 4 or LEASE_S)
         self._lease_due = self._left_due = self._rebuild_due = self._sweep_due = 0.0
         self._idle_ms = 0
+        tools, name = Tools(Records(database, projection), projection, settings), worker_name()
+        self._runners = {f"jobs: {kind.name}": Runner(kind, tools, name) for kind in KINDS.values()}
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -87,6 +93,7 @@ class Worker:
     async def run(self) -> None:
         """Work until stopped; what then takes too long is cut off, and found again by the next worker."""
         loops = {"projection": self._keep, "archive": self._archive_some, "sweep": self._sweep}
+        loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
         await self._stop.wait()
         _, late = await asyncio.wait(tasks, timeout=STOP_S)

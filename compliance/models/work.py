@@ -12,8 +12,9 @@ from compliance.models.base import Base
 class Job(Base):
     """One piece of background work. A worker claims it and shows by `beat_at` that it is at it.
 
-    `particulars` say what to do; `progress` how far it is, enough to go on after a restart; `outcome` is empty
-    while it waits or runs, then `done`, `failed` or `cancelled`, with a sentence in `message`.
+    `particulars` say what to do; `progress` is what the page shows of it, `place` where to go on after a restart.
+    `tries` counts the workers that have claimed it since `place` was written last. `outcome` is empty while it waits
+    or runs, then `done`, `failed` or `cancelled`, with a sentence in `message`.
     """
 
     __tablename__ = "jobs"
@@ -25,6 +26,8 @@ class Job(Base):
     kind: Mapped[str] = mapped_column(String(32), index=True)
     particulars: Mapped[dict[str, Any]]
     progress: Mapped[dict[str, Any]]
+    place: Mapped[dict[str, Any]]
+    tries: Mapped[int] = mapped_column(default=0)
     outcome: Mapped[str] = mapped_column(String(16), default="")
     message: Mapped[str] = mapped_column(Text, default="")
     asked_at: Mapped[datetime]
@@ -52,13 +55,18 @@ class Webhook(Base):
 
 
 class WebhookDelivery(Base):
-    """One event on its way to one webhook; tried again at `due_at` until it is delivered or given up."""
+    """One event on its way to one webhook; tried again at `due_at` until it is delivered or given up.
+
+    `told_at` is when the event happened; while somebody sends it, `due_at` is when it may be taken from them.
+    """
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         UniqueConstraint("webhook_id", "event_id", name="uq_webhook_deliveries_event"),
+        Index("ix_webhook_deliveries_webhook_id_id", "webhook_id", "id"),
         Index(
             "ix_webhook_deliveries_due",
+            "webhook_id",
             "due_at",
             sqlite_where=text("delivered_at IS NULL AND given_up_at IS NULL"),
             postgresql_where=text("delivered_at IS NULL AND given_up_at IS NULL"),
@@ -70,6 +78,7 @@ class WebhookDelivery(Base):
     event_id: Mapped[str] = mapped_column(String(64))
     event: Mapped[str] = mapped_column(String(32))
     body: Mapped[dict[str, Any]]
+    told_at: Mapped[datetime] = mapped_column(index=True)
     due_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str] = mapped_column(Text, default="")

@@ -141,6 +141,8 @@ def _work() -> None:
         text_column("kind", 32),
         json_column("particulars"),
         json_column("progress"),
+        json_column("place"),
+        count("tries"),
         text_column("outcome", 16),
         prose("message"),
         *done("asked"),
