@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.folding import folded
 from admin_web.services.dialect import insert_into
 from admin_web.services.records import Actor, Change, Records, Standing
 from admin_web.services.refusal import Refused, cleaned
+from admin_web.services.telling import Event
 from compliance.models import Lead, Override
 from compliance.numbers import E164, LeadId
 
@@ -96,7 +98,8 @@ async def put_new(change: Change, lead: LeadId, number: E164, name: str = "") ->
     values = {
         "id": lead,
         "number": number,
-        "name": cleaned(name, LONGEST_NAME, "The name"),
+        "name": (name := cleaned(name, LONGEST_NAME, "The name")),
+        "name_folded": folded(name),
         "created_at": change.at,
         "created_by": change.actor.name,
     }
@@ -114,7 +117,8 @@ async def _change(change: Change, row: Lead, number: E164 | None, name: str | No
     if (number, name) == (row.number, row.name):
         return False, ()
     was = E164(row.number)
-    row.number, row.name, row.changed_at, row.changed_by = number, name, change.at, change.actor.name
+    row.number, row.name, row.name_folded = number, name, folded(name)
+    row.changed_at, row.changed_by = change.at, change.actor.name
     change.audit("change-lead", "lead", row.id, was=was, number=number)
     return True, await _end_overrides(change, LeadId(row.id), was, number) if was != number else ()
 
@@ -128,5 +132,6 @@ async def _end_overrides(change: Change, lead: LeadId, was: E164, number: E164) 
     for override in ended:
         override.revoked_at, override.revoked_by, override.revoke_reason = change.at, change.actor.name, reason
         change.audit("revoke-override", "override", override.id, lead=lead, number=override.number, reason=reason)
+        change.tell(Event.REVOKE, override=override.id, lead=lead, number=override.number, reason=reason)
         change.project_override(E164(override.number), lead)
     return tuple(override.id for override in ended)

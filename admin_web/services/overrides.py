@@ -11,6 +11,7 @@ from admin_web.services.leads import existing_lead, put_new
 from admin_web.services.listing import lists_of
 from admin_web.services.records import Actor, Change, Records, Standing
 from admin_web.services.refusal import Refused, cleaned, require
+from admin_web.services.telling import Event
 from compliance.consent import ATTESTATION, Basis, ends_at, may_override
 from compliance.models import Document, Lead, Override
 from compliance.numbers import E164, LeadId
@@ -105,6 +106,14 @@ async def grant_override(records: Records, actor: Actor, consent: Consent) -> Gr
         await change.session.flush()
         number, particulars = E164(lead.number), {"lead": lead.id, "document": consent.document.sha256}
         change.audit("grant-override", "override", override.id, **particulars, number=number, basis=consent.basis)
+        change.tell(
+            Event.OVERRIDE,
+            override=override.id,
+            lead=lead.id,
+            number=number,
+            basis=consent.basis,
+            expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
+        )
         change.project_override(number, consent.lead)
     return Granted(override.id, consent.lead, number, expires_at, await records.standing())
 

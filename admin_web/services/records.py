@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.database import Database, DatabaseUnavailable
+from admin_web.services.telling import Event, Told, tell
 from compliance.consent import Role
 from compliance.models import AuditEvent, OutboxRow
 from compliance.numbers import E164, LeadId
@@ -55,6 +56,7 @@ class Change:
     session: AsyncSession
     actor: Actor
     at: datetime
+    told: list[Told] = field(default_factory=list)
 
     def audit(self, action: str, kind: str, subject: object, **particulars: str | int) -> None:
         """Put on record what the actor did, and to which subject."""
@@ -68,6 +70,10 @@ class Change:
             particulars=particulars,
         )
         self.session.add(event)
+
+    def tell(self, event: Event, **data: str | int | list[str]) -> None:
+        """Have the webhooks told, once this is committed, what was done and by whom."""
+        self.told.append(Told(event, {**data, "by": self.actor.name}))
 
     def project_list(self, list_name: str, numbers: Iterable[E164]) -> None:
         """Have the projection look again at whether these numbers stand on a list."""
@@ -86,8 +92,16 @@ def utc_now() -> datetime:
 @asynccontextmanager
 async def changing(database: Database, actor: Actor, now: Callable[[], datetime] = utc_now) -> AsyncIterator[Change]:
     """Open a change: it is recorded whole at the end of the block, or not at all if the block raises."""
-    async with database.write() as session:
-        yield Change(session, actor, now())
+    async with database.write() as session, change_within(session, actor, now()) as change:
+        yield change
+
+
+@asynccontextmanager
+async def change_within(session: AsyncSession, actor: Actor, at: datetime) -> AsyncIterator[Change]:
+    """Make a change part of a transaction that is open already, and commits or not as a whole."""
+    change = Change(session, actor, at)
+    yield change
+    await tell(session, change.told, at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from admin_web.services.records import Actor, Change, Records, Standing
 from admin_web.services.refusal import Refused, cleaned, require
+from admin_web.services.telling import Event
 from compliance.consent import may_revoke
 from compliance.models import Override
 from compliance.numbers import E164, LeadId
@@ -42,6 +43,7 @@ async def revoke_override(records: Records, actor: Actor, override_id: int, *, r
         if not already:
             override.revoked_at, override.revoked_by, override.revoke_reason = change.at, actor.name, reason
             change.audit("revoke-override", "override", override.id, lead=lead, number=number, reason=reason)
+            change.tell(Event.REVOKE, override=override.id, lead=lead, number=number, reason=reason)
         change.project_override(number, lead)
     return Revoked(override_id, lead, number, already, await records.standing())
 

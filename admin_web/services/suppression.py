@@ -11,6 +11,7 @@ from admin_web.services.dialect import each_of, insert_into
 from admin_web.services.leads import existing_lead
 from admin_web.services.records import Actor, Change, Records, Standing
 from admin_web.services.refusal import Refused, cleaned, require
+from admin_web.services.telling import Event
 from compliance.consent import may_revoke
 from compliance.models import Override, SuppressionEntry, UtcDateTime
 from compliance.numbers import E164, LeadId
@@ -81,6 +82,8 @@ async def suppress(
         entry_id, added = await _add_or_find(change, _Provenance(list_name, source, note, lead), number)
         open_overrides = await _open_overrides(change, number)
         change.audit("suppress", "number", number, list=list_name, entry=entry_id, added=added, lead=lead or "")
+        if added:
+            change.tell(Event.SUPPRESS, list=list_name, numbers=[number], source=source, lead=lead or "")
         change.project_list(list_name, [number])
     return Suppressed(number, entry_id, added, open_overrides, await records.standing())
 
@@ -103,6 +106,8 @@ async def suppress_many(
         added = await _add(change, _Provenance(list_name, source, note), wanted)
         already = len(wanted) - len(added)
         change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
+        if added:
+            change.tell(Event.SUPPRESS, list=list_name, numbers=list(added), source=source, lead="")
         change.project_list(list_name, wanted)
     return SuppressedMany(len(added), already, await records.standing())
 
@@ -117,6 +122,7 @@ async def lift(records: Records, actor: Actor, number: E164, *, reason: str, lis
             raise NotListed(f"{number} does not stand on the {list_name} list; nothing was changed.")
         entry.lifted_at, entry.lifted_by, entry.lift_reason = change.at, actor.name, reason
         change.audit("lift", "number", number, list=list_name, entry=entry.id, reason=reason)
+        change.tell(Event.LIFT, list=list_name, numbers=[number], reason=reason)
         change.project_list(list_name, [number])
     return Lifted(number, entry.id, await records.standing())
 

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from admin_web.folding import folded
 from admin_web.migrations.spelling import (
     INTEGER,
     MOMENT,
@@ -27,6 +28,13 @@ TABLES = (
     "idempotency_keys", "decision_totals",
 )  # fmt: skip
 
+FOLDED = sa.String(400).with_variant(sa.String(400, collation="C"), "postgresql")
+FOLDED_AT_ONCE = 5_000
+NEVER = "1970-01-01 00:00:00.000000"
+"""With the microseconds that SQLAlchemy writes: SQLite compares moments as text."""
+
+AUDIT_INDEXES = (("done_by", "done_at"), ("action", "done_at"), ("done_by", "action", "done_at"))
+
 
 def upgrade() -> None:
     """Make the tables and columns."""
@@ -41,6 +49,10 @@ def downgrade() -> None:
     """Take away what `upgrade` made."""
     for name in reversed(TABLES):
         op.drop_table(name)
+    for columns in ("agent_at", "verdict_at", "verdict_reason_at"):
+        op.drop_index(f"ix_decisions_{columns}", "decisions")
+    op.drop_column("decisions", "agent")
+    op.drop_index("ix_call_details_undecided", "call_details")
     op.drop_index("ix_call_details_unscreened", "call_details")
     with op.batch_alter_table("call_details") as table:
         table.drop_constraint("uq_call_details_record", type_="unique")
@@ -51,6 +63,8 @@ def downgrade() -> None:
     with op.batch_alter_table("leads") as table:
         for column in ("name_folded", "queued", "last_called_at"):
             table.drop_column(column)
+    for columns in AUDIT_INDEXES:
+        op.drop_index("_".join(["ix_audit_events", *columns]), "audit_events")
     with op.batch_alter_table("users") as table:
         for column in ("totp_confirmed_at", "totp_last_step"):
             table.drop_column(column)
@@ -77,6 +91,8 @@ def _people() -> None:
         points_at("users.name", "sessions", "user_name"),
     )
     index("sessions", "user_name")
+    for columns in AUDIT_INDEXES:
+        op.create_index("_".join(["ix_audit_events", *columns]), "audit_events", list(columns))
     op.create_table(
         "sign_in_buckets",
         sa.Column("key", sa.String(80), primary_key=True),
@@ -87,15 +103,26 @@ def _people() -> None:
 
 def _leads() -> None:
     with op.batch_alter_table("leads") as table:
-        table.add_column(sa.Column("name_folded", sa.String(400), nullable=False, server_default=""))
+        table.add_column(sa.Column("name_folded", FOLDED, nullable=False, server_default=""))
         table.add_column(sa.Column("queued", sa.Boolean(), nullable=False, server_default=sa.true()))
-        table.add_column(sa.Column("last_called_at", MOMENT, nullable=False, server_default="1970-01-01 00:00:00"))
-    op.execute("UPDATE leads SET name_folded = lower(name)")
+        table.add_column(sa.Column("last_called_at", MOMENT, nullable=False, server_default=NEVER))
+    _fold_names()
     with op.batch_alter_table("leads") as table:
         for column in ("name_folded", "queued", "last_called_at"):
             table.alter_column(column, server_default=None)
     op.create_index("ix_leads_name_folded_id", "leads", ["name_folded", "id"])
     op.create_index("ix_leads_queue", "leads", ["queued", "last_called_at", "id"])
+
+
+def _fold_names() -> None:
+    """Fold the names that are on record. SQL cannot: SQLite's lower() knows ASCII alone."""
+    leads, last = sa.table("leads", sa.column("id"), sa.column("name"), sa.column("name_folded")), ""
+    named = sa.select(leads.c.id, leads.c.name).where(leads.c.name != "").order_by(leads.c.id).limit(FOLDED_AT_ONCE)
+    fold = leads.update().where(leads.c.id == sa.bindparam("lead")).values(name_folded=sa.bindparam("folded"))
+    connection = op.get_bind()
+    while found := connection.execute(named.where(leads.c.id > last)).all():
+        connection.execute(fold, [{"lead": lead, "folded": folded(name)} for lead, name in found])
+        last = found[-1].id
 
 
 def _calls() -> None:
@@ -132,6 +159,13 @@ def _calls() -> None:
     op.create_index(
         "ix_call_details_unscreened", "call_details", ["started_at"], sqlite_where=there, postgresql_where=there
     )
+    undecided = sa.text("decision_id = '' AND (unscreened OR verdict <> '')")
+    op.create_index(
+        "ix_call_details_undecided", "call_details", ["started_at"], sqlite_where=undecided, postgresql_where=undecided
+    )
+    op.add_column("decisions", sa.Column("agent", sa.String(64), nullable=False, server_default=""))
+    for columns in (["agent", "at"], ["verdict", "at"], ["verdict", "reason", "at"]):
+        op.create_index("_".join(["ix_decisions", *columns]), "decisions", columns)
 
 
 def _work() -> None:
@@ -170,6 +204,7 @@ def _work() -> None:
         text_column("event_id", 64),
         text_column("event", 32),
         json_column("body"),
+        moment("told_at"),
         moment("due_at"),
         count("attempts"),
         prose("last_error"),
@@ -180,8 +215,14 @@ def _work() -> None:
     )
     waiting = sa.text("delivered_at IS NULL AND given_up_at IS NULL")
     op.create_index(
-        "ix_webhook_deliveries_due", "webhook_deliveries", ["due_at"], sqlite_where=waiting, postgresql_where=waiting
+        "ix_webhook_deliveries_due",
+        "webhook_deliveries",
+        ["webhook_id", "due_at"],
+        sqlite_where=waiting,
+        postgresql_where=waiting,
     )
+    op.create_index("ix_webhook_deliveries_webhook_id_id", "webhook_deliveries", ["webhook_id", "id"])
+    index("webhook_deliveries", "told_at")
     op.create_table(
         "idempotency_keys",
         sa.Column("token_id", INTEGER, nullable=False),

@@ -1,0 +1,69 @@
+"""Events that webhooks are told of: written down in the transaction of the change itself, sent by the worker.
+
+So an event is there if, and only if, its change was committed, whoever made it and whatever died right after.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from compliance.models import Webhook, WebhookDelivery
+
+Data: TypeAlias = dict[str, str | int | list[str]]
+
+
+class Event(StrEnum):
+    """What a webhook can ask to be told of."""
+
+    SUPPRESS = "suppress"
+    LIFT = "lift"
+    OVERRIDE = "override"
+    REVOKE = "revoke"
+    EXPIRY = "expiry"
+
+
+TEST = "test"
+"""The event of a test delivery; each webhook takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event, and what is told of it."""
+
+    event: Event
+    data: Data
+
+
+async def tell(session: AsyncSession, told: Sequence[Told], at: datetime) -> None:
+    """Write a delivery for each event and each webhook that asked for it."""
+    if not told:
+        return
+    hooks = await session.execute(select(Webhook.id, Webhook.events).where(Webhook.disabled_at.is_(None)))
+    wanted = [(hook, set(events)) for hook, events in hooks]
+    for one in told:
+        event_id = f"evt-{secrets.token_hex(12)}"
+        session.add_all(
+            WebhookDelivery(**delivery(hook, event_id, one.event, one.data, at))
+            for hook, events in wanted
+            if one.event in events
+        )
+
+
+def delivery(hook: int, event_id: str, event: str, data: Data, at: datetime) -> dict[str, Any]:
+    """Give the columns of a delivery that is due at once. The body is the one of https://www.standardwebhooks.com."""
+    return {
+        "webhook_id": hook,
+        "event_id": event_id,
+        "event": event,
+        "body": {"type": event, "timestamp": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "data": data},
+        "told_at": at,
+        "due_at": at,
+        "attempts": 0,
+        "last_error": "",
+    }
