@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 from sqlalchemy import String, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.services.dialect import insert_into
+from admin_web.services.dialect import each_of, insert_into
 from compliance import verdict
-from compliance.models import DecisionRecord, DecisionTotal
+from compliance.models import CallRequest, DecisionRecord, DecisionTotal
 from compliance.redis_schema import read_decision
 from compliance.verdict import Verdict
 
@@ -76,6 +76,7 @@ async def put(session: AsyncSession, rows: Sequence[Row]) -> None:
     `decision_totals` follows in the same transaction. Rows are taken in the order of their ids and counts in the
     order of their keys: two writers never wait for each other in a circle.
     """
+    rows = await _with_agents(session, rows)
     written = await _insert(session, rows)
     news = [row for row in rows if row["id"] in written]
     corrected, replaced = await _correct(session, [row for row in rows if row["id"] not in written])
@@ -86,6 +87,14 @@ def _rank(row: Row) -> int:
     if row["verdict"] != Verdict.BLOCK:
         return 0
     return 2 if row["reason"] == verdict.DEADLINE else 1
+
+
+async def _with_agents(session: AsyncSession, rows: Sequence[Row]) -> list[Row]:
+    """Add who clicked: a call request is on record before the PBX is asked, and so before there is a decision."""
+    channels = select(each_of(session, [row["channel"] for row in rows]))
+    asked = select(CallRequest.channel, CallRequest.asked_by).where(CallRequest.channel.in_(channels))
+    agents = {channel: agent for channel, agent in await session.execute(asked)}
+    return [{**row, "agent": agents.get(row["channel"], "")} for row in rows]
 
 
 async def _insert(session: AsyncSession, rows: Sequence[Row]) -> set[str]:

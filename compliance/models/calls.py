@@ -9,8 +9,15 @@ from compliance.models.base import Base, one_of
 from compliance.verdict import Verdict
 
 
+UNDECIDED = "decision_id = '' AND (unscreened OR verdict <> '')"
+"""What holds of a call-detail record that the call log shows by itself: no decision of a gate stands behind it."""
+
+
 class DecisionRecord(Base):
-    """What the gate did to one call attempt. Lead and override are not foreign keys: a record is never refused."""
+    """What the gate did to one call attempt. Lead and override are not foreign keys: a record is never refused.
+
+    `agent` is who clicked, known from the call request of the same channel; the gate itself is not told.
+    """
 
     __tablename__ = "decisions"
     __table_args__ = (
@@ -18,6 +25,9 @@ class DecisionRecord(Base):
         Index("ix_decisions_number_at", "number", "at"),
         Index("ix_decisions_lead_at", "lead", "at"),
         Index("ix_decisions_override_at", "override", "at"),
+        Index("ix_decisions_agent_at", "agent", "at"),
+        Index("ix_decisions_verdict_at", "verdict", "at"),
+        Index("ix_decisions_verdict_reason_at", "verdict", "reason", "at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -33,6 +43,8 @@ class DecisionRecord(Base):
     generation: Mapped[int]
     gate: Mapped[str] = mapped_column(String(64))
     archived_at: Mapped[datetime]
+    # The default stands in the table too: a column with a constant one is added to millions of rows in a moment.
+    agent: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
 
 
 class DecisionTotal(Base):
@@ -60,6 +72,12 @@ class CallDetail(Base):
             "started_at",
             sqlite_where=text("unscreened"),
             postgresql_where=text("unscreened"),
+        ),
+        Index(
+            "ix_call_details_undecided",
+            "started_at",
+            sqlite_where=text(UNDECIDED),
+            postgresql_where=text(UNDECIDED),
         ),
     )
 

@@ -79,7 +79,12 @@ class AuditEvent(Base):
     """What a person did: who (`done_by`, from which address), when, what, to which subject."""
 
     __tablename__ = "audit_events"
-    __table_args__ = (Index("ix_audit_events_subject", "subject_kind", "subject_id"),)
+    __table_args__ = (
+        Index("ix_audit_events_subject", "subject_kind", "subject_id"),
+        Index("ix_audit_events_done_by_done_at", "done_by", "done_at"),
+        Index("ix_audit_events_action_done_at", "action", "done_at"),
+        Index("ix_audit_events_done_by_action_done_at", "done_by", "action", "done_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     done_at: Mapped[datetime] = mapped_column(index=True)

@@ -18,7 +18,7 @@ from admin_web.projection.store import Store, StoreUnavailable
 from admin_web.schema import go_back, migrate
 from admin_web.services.records import utc_now
 from compliance import verdict
-from compliance.models import DecisionRecord, DecisionTotal
+from compliance.models import CallRequest, DecisionRecord, DecisionTotal, Lead
 from compliance.redis_schema import DECISIONS, UNREADABLE_DECISIONS, decision_fields
 from compliance.verdict import Decision, allow, block
 from lab.redis import RedisServer
@@ -116,6 +116,20 @@ async def test_a_record_is_kept_as_it_was_made(stream: Stream):
     assert (row.number, row.dialed, row.lead, row.channel) == (made.number, made.dialed, made.lead, made.channel)
     assert (row.generation, row.gate) == (7, "gate-1")
     assert utc_now() >= row.archived_at > AT
+
+
+async def test_a_decision_bears_the_agent_who_clicked_the_call_and_no_other(stream: Stream):
+    async with stream.database.write() as session:
+        session.add(Lead(id="lead-1", number="+14155550100", created_at=AT, created_by="test"))
+        await session.flush()
+        for channel, agent in (("pbx-1.1", "agent1"), ("pbx-1.9", "agent9")):
+            asked = CallRequest(channel=channel, lead_id="lead-1", number="+14155550100", asked_at=AT, asked_by=agent)
+            session.add(asked)
+    stream.append(decision(1), decision(2))
+    await stream.archive_all()
+    async with stream.database.read() as session:
+        rows = await session.execute(select(DecisionRecord.channel, DecisionRecord.agent))
+        assert {row[0]: row[1] for row in rows} == {"pbx-1.1": "agent1", "pbx-1.2": ""}
 
 
 async def test_the_archive_waits_a_moment_for_the_next_decision(stream: Stream):
