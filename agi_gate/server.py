@@ -13,11 +13,13 @@ import structlog
 
 from agi_gate.decision_log import DecisionLog
 from agi_gate.gate import Gate, Numbering
+from agi_gate.heartbeat import Heartbeat
 from agi_gate.link import Link
 from agi_gate.metrics import Metrics, Snapshot
 from agi_gate.session import Session
 from agi_gate.settings import GateSettings
 from agi_gate.store import Store
+from compliance.redis_schema import GateBeat
 
 BACKLOG = 1024
 """Connections that the kernel holds while the gate is busy."""
@@ -38,7 +40,7 @@ def utc_now() -> datetime:
 
 
 class Server:
-    """One gate: link, store, log, gate and sessions, wired once."""
+    """One gate: link, store, log, gate, sessions and heartbeat, wired once."""
 
     def __init__(self, settings: GateSettings, name: str) -> None:
         deadline_s = settings.deadline_ms / 1000
@@ -49,6 +51,8 @@ class Server:
         self._log = DecisionLog(self._link)
         numbering = Numbering(settings.region, settings.prefix)
         self._gate = Gate(Store(self._link), self._log, numbering, name=name, deadline_s=deadline_s, clock=utc_now)
+        self._heartbeat = Heartbeat(self._link, name, self._how_it_is, utc_now)
+        self._started_at = utc_now()
 
     def snapshot(self) -> Snapshot:
         """Give the counts of this process: see `metrics.Metrics.snapshot`."""
@@ -60,14 +64,29 @@ class Server:
         allow_many_connections()
         async with asyncio.TaskGroup() as tasks:  # If the link ends by a fault, so does the process.
             lasting = [tasks.create_task(self._link.run()), tasks.create_task(self._log.run())]
+            beating = tasks.create_task(self._heartbeat.run())
             server = await asyncio.get_running_loop().create_server(self._session, sock=listener, backlog=BACKLOG)
             try:
                 yield
             finally:
                 server.close()
                 await self._drain()
+                beating.cancel()
+                await self._heartbeat.leave()
                 for task in lasting:
                     task.cancel()
+
+    def _how_it_is(self) -> GateBeat:
+        health = self._link.health
+        return GateBeat(
+            listens=self._settings.agi_bind,
+            started_at=self._started_at,
+            generation=health.state.generation if health.state else 0,
+            doubt=health.doubt,
+            calls=self._metrics.calls.total(),
+            unrecorded=self._log.backlog,
+            dropped=self._log.dropped,
+        )
 
     def _session(self) -> asyncio.Protocol:
         if len(self._sessions) >= self._settings.most_conversations:

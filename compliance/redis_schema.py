@@ -7,6 +7,7 @@ integers as long as `set-max-intset-entries` is at least 10000. Braces are hash 
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from compliance.numbers import E164, LeadId
@@ -18,6 +19,9 @@ LEASE = "dnc:lease"
 DECISIONS = "dnc:decisions"
 UNREADABLE_DECISIONS = "dnc:decisions:unreadable"
 ARCHIVE_GROUP = "archive"
+GATES = "dnc:gates"
+"""Sorted set of the names of gate processes, by when they were last heard of, in milliseconds since 1970 UTC."""
+
 INTERNAL = "internal"
 
 STATE_FIELDS = ("generation", "incarnation", "lists", "changes")
@@ -86,6 +90,11 @@ def override_of(key: str) -> tuple[E164, LeadId] | None:
     """Read back what `override_key` spelled: whose override this is. None for any other key."""
     found = _OVERRIDE.fullmatch(key)
     return (number_of(found[1], int(found[2])), LeadId(found[3])) if found else None
+
+
+def gate_key(name: str) -> str:
+    """Name the key under which a gate process lets itself be heard of; it goes when the gate falls silent."""
+    return f"dnc:gate:{name}"
 
 
 def count_field(list_name: str) -> str:
@@ -165,6 +174,36 @@ def read_decision(fields: Mapping[bytes, bytes]) -> Decision:
         generation=int(text["generation"]),
         gate=text["gate"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class GateBeat:
+    """What a gate process says of itself: where it listens, since when (aware UTC), and what it has done since.
+
+    `doubt` says why it can allow no call now, empty when it can; `unrecorded` decisions wait for Redis, `dropped`
+    ones were lost.
+    """
+
+    listens: str
+    started_at: datetime
+    generation: int
+    doubt: str
+    calls: int
+    unrecorded: int
+    dropped: int
+
+
+def beat_value(beat: GateBeat) -> str:
+    """Spell a beat. The doubt comes last: it may hold anything."""
+    numbers = (epoch_ms(beat.started_at), beat.generation, beat.calls, beat.unrecorded, beat.dropped)
+    return "|".join([*map(str, numbers), beat.listens, beat.doubt])
+
+
+def read_beat(value: bytes) -> GateBeat:
+    """Read back what `beat_value` spelled. Raises ValueError on anything else."""
+    *numbers, listens, doubt = value.decode().split("|", 6)
+    started_ms, generation, calls, unrecorded, dropped = map(int, numbers)
+    return GateBeat(listens, from_epoch_ms(started_ms), generation, doubt, calls, unrecorded, dropped)
 
 
 def epoch_ms(moment: datetime) -> int:

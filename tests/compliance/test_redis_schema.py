@@ -12,12 +12,15 @@ from compliance.policy import LiveOverride, State
 from compliance.redis_schema import (
     EPOCH,
     STATE_FIELDS,
+    GateBeat,
+    beat_value,
     build_key,
     count_field,
     decision_fields,
     epoch_ms,
     exchange_and_line,
     from_epoch_ms,
+    gate_key,
     generation_of,
     listed_key,
     listed_of,
@@ -25,6 +28,7 @@ from compliance.redis_schema import (
     override_key,
     override_of,
     override_value,
+    read_beat,
     read_counts,
     read_decision,
     read_override,
@@ -183,3 +187,25 @@ def test_milliseconds_are_rounded_down_and_come_back(moment):
 def test_a_moment_beyond_the_calendar_is_a_value_error():
     with pytest.raises(ValueError, match="no such moment"):
         from_epoch_ms(10**30)
+
+
+counts = st.integers(0, 10**12)
+
+
+@given(st.just("[::1]:4573"), moments, generations, texts, counts, counts, counts)
+def test_a_beat_comes_back_as_it_was_spelled(listens, started_at, generation, doubt, calls, unrecorded, dropped):
+    started_at = started_at.replace(microsecond=0)
+    beat = GateBeat(listens, started_at, generation, doubt, calls, unrecorded, dropped)
+    assert read_beat(beat_value(beat).encode()) == beat
+
+
+@given(
+    st.one_of(st.binary(), st.sampled_from([b"||||||", b"1|2|3|4|5", b"1|2|3|x|5|6|7", b"9" * 40 + b"|2|3|4|5|6|7"]))
+)
+def test_what_is_no_beat_is_a_value_error(value):
+    with pytest.raises(ValueError):  # noqa: PT011 - of whatever kind
+        read_beat(value)
+
+
+def test_the_key_of_a_gate_belongs_to_no_generation():
+    assert generation_of(gate_key("7:8")) is None
