@@ -10,6 +10,9 @@ from compliance.models.base import Base
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """When a lead was last called that never was: a moment, so that the queue's index orders it first everywhere."""
 
+FOLDED = String(400).with_variant(String(400, collation="C"), "postgresql")
+"""A folded name, ordered by code point on every database: all names that begin alike are one stretch of the index."""
+
 
 class Lead(Base):
     """One person record of the CRM, under the CRM's own id, with one number; several may share a number.
@@ -25,7 +28,7 @@ class Lead(Base):
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(String(200), default="")
-    name_folded: Mapped[str] = mapped_column(String(400), default="")
+    name_folded: Mapped[str] = mapped_column(FOLDED, default="")
     number: Mapped[str] = mapped_column(String(16), index=True)
     queued: Mapped[bool] = mapped_column(default=True)
     last_called_at: Mapped[datetime] = mapped_column(default=NEVER)
