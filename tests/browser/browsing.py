@@ -1,0 +1,67 @@
+"""One person's browser: pages that are watched, and held against what accessibility asks."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, Response
+
+AXE_TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+
+
+@dataclass
+class Watch:
+    """What a browser must never say while a person uses the site."""
+
+    complaints: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+    requests_elsewhere: list[str] = field(default_factory=list)
+
+    def over(self, context: BrowserContext, url: str) -> None:
+        """Watch every page of `context`; the site stands at `url`."""
+        context.on("console", self._heard)
+        context.on("weberror", lambda error: self.complaints.append(f"script failed: {error.error}"))
+        context.on("dialog", self._asked)
+        context.on("response", self._answered)
+        context.on("request", lambda request: self._asked_for(request.url, url))
+
+    def quiet(self) -> None:
+        """Assert that nothing was said."""
+        assert self.complaints == []
+        assert self.dialogs == []
+        assert self.requests_elsewhere == []
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        refused = message.text.startswith("Failed to load resource: the server responded with a status of 4")
+        if message.type in {"error", "warning"} and not refused:
+            self.complaints.append(f"console {message.type}: {message.text}")
+
+    def _asked(self, dialog: Dialog) -> None:
+        if dialog.type == "beforeunload":
+            dialog.accept()
+            return
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 500:
+            self.complaints.append(f"{response.request.method} {response.url}: {response.status}")
+
+    def _asked_for(self, asked: str, url: str) -> None:
+        if not asked.startswith((url, "data:", "blob:")):
+            self.requests_elsewhere.append(asked)
+
+
+def faults(page: Page, rules: list[str] | None = None) -> list[str]:
+    """What axe finds wrong with the page as it is shown now; only by `rules`, if given."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    run_only: dict[str, Any] = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": AXE_TAGS}
+    options = json.dumps({"runOnly": run_only, "resultTypes": ["violations"]})
+    found = page.evaluate(f"() => axe.run({options})")
+    return [
+        f"{violation['id']}: {node['target']} {node['failureSummary']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]

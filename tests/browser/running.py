@@ -1,0 +1,156 @@
+"""The whole product as it runs, the site with people of each role in front, and services to prepare what a test needs."""
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from itertools import count
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import text
+
+from admin_web.accounts import add_user
+from admin_web.database import Database
+from admin_web.documents import DocumentStore, Kept, pieces_of
+from admin_web.projection.projection import Projection
+from admin_web.services.leads import LeadGiven, put_leads
+from admin_web.services.overrides import Consent, grant_override
+from admin_web.services.records import Actor, Records
+from admin_web.services.suppression import suppress
+from admin_web.settings import AdminSettings
+from agi_gate.canary import Answer
+from compliance.consent import ATTESTATION, Basis, Role
+from compliance.numbers import E164, LeadId
+from lab.process import Process, free_port
+from lab.redis import RedisServer
+from tests.whole import Whole, python
+
+PASSWORD = "nine horses under a bridge"
+SHELL = Actor("shell:test")
+AREAS = (415, 212, 213, 312, 503, 512, 602, 617, 628, 702, 713, 720, 773, 808, 917)
+
+Result = TypeVar("Result")
+
+
+def fictional_numbers() -> Iterator[E164]:
+    """The numbers that are reserved for fiction, 555-0100 to 555-0199 of one area after the other."""
+    return (E164(f"+1{area}55501{line:02}") for area in AREAS for line in range(100))
+
+
+class Running(Whole):
+    """Redis, worker, gate and site as processes; users named like their roles, all with `PASSWORD`."""
+
+    def __init__(self, directory: Path, redis: RedisServer, database_url: str, **settings: str) -> None:
+        super().__init__(directory, redis, database_url, **settings)
+        self.port = free_port()
+        self.environment["DNC_WEB_BIND"] = f"127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.site: Process | None = None
+        self._thread = ThreadPoolExecutor(1)  # The tests' own thread belongs to Playwright's event loop.
+        self._numbers, self._leads = fictional_numbers(), count(1)
+
+    def start(self) -> Self:
+        super().start()
+        self.add_people()
+        self.start_site()
+        return self
+
+    def start_site(self) -> Process:
+        self.site = Process(python("admin_web", "serve"), self.directory / "site.log", self.environment)
+        self.site.wait_until(lambda: self.answers("/sign-in"), within_s=30)
+        return self.site
+
+    def answers(self, path: str) -> bool:
+        """Tell whether the site gives this page, to anybody."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        if self.site is not None:
+            self.site.stop()
+        super().stop()
+        self._thread.shutdown()
+
+    def do(self, work: Callable[[Records], Awaitable[Result]]) -> Result:
+        """Have services do something on the record and in the Redis of this product."""
+        return self._thread.submit(asyncio.run, self._done(work)).result()
+
+    async def _done(self, work: Callable[[Records], Awaitable[Result]]) -> Result:
+        settings = AdminSettings(database_url=self.database_url, redis_url=self.redis.url, data_dir=self.directory)
+        async with Database(settings.database) as database, Projection(database, settings) as projection:
+            return await work(Records(database, projection))
+
+    def add_people(self) -> None:
+        async def work(records: Records) -> None:
+            for role in Role:
+                await add_user(records.database, SHELL, role.value, role, PASSWORD)
+
+        self.do(work)
+
+    def number(self) -> E164:
+        """A number that no other test has."""
+        return next(self._numbers)
+
+    def lead(self, number: E164 | None = None, *, name: str = "", listed: bool = False) -> LeadGiven:
+        """A lead of this test alone, on a number of its own unless told."""
+        which = next(self._leads)
+        lead = LeadGiven(LeadId(f"lead-{which}"), number or self.number(), name or f"Lead {which}")
+
+        async def work(records: Records) -> None:
+            await put_leads(records, SHELL, [lead])
+            if listed:
+                standing = (await suppress(records, SHELL, lead.number, source="test")).standing
+                assert standing.in_force, standing
+
+        self.do(work)
+        return lead
+
+    def grant(self, lead: LeadGiven, document: Path, **more: Any) -> int:
+        """Open a lead, placed by `supervisor`; gives the override's id."""
+
+        async def work(records: Records) -> int:
+            kept = await self._keep(document)
+            consent = Consent(lead.id, Basis.SIGNED_CONSENT, date(2026, 1, 2), kept, ATTESTATION, **more)
+            granted = await grant_override(records, Actor("supervisor", "192.0.2.7", Role.SUPERVISOR), consent)
+            assert granted.standing.in_force, granted.standing
+            return granted.override_id
+
+        return self.do(work)
+
+    async def _keep(self, document: Path) -> Kept:
+        store = DocumentStore(self.documents, 25_000_000)
+        return await store.keep(pieces_of(document), document.name, "application/pdf")
+
+    @property
+    def documents(self) -> Path:
+        """Where consent documents are kept."""
+        return self.directory / "documents"
+
+    def kept_files(self) -> list[str]:
+        """Every file below the documents directory, half-written ones too."""
+        if not self.documents.exists():
+            return []
+        return sorted(str(path.relative_to(self.documents)) for path in self.documents.rglob("*") if path.is_file())
+
+    def rows(self, query: str, **values: object) -> list[tuple[Any, ...]]:
+        """Ask SQL."""
+        with self.sql.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query), values)]
+
+    def judged(self, number: str, lead: str = "") -> tuple[bool, str]:
+        """What the gate says over its AGI port: whether the call may be placed, and why."""
+        assert self.gate is not None
+        answer: Answer = self.gate.screen(number, lead)
+        return answer.allowed, answer.reason
+
+    def site_log(self) -> list[dict[str, Any]]:
+        """What the site has logged."""
+        assert self.site is not None
+        lines = self.site.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
