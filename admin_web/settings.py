@@ -1,12 +1,14 @@
 """What `dnc-admin` is told by its environment, beyond the settings it shares with the gate."""
 
+from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from compliance.settings import HostPort, Settings
+from admin_web.pbx.settings import PbxSettings
+from compliance.settings import HostPort
 
 DATABASE_FILE = "dnc.sqlite3"
 
@@ -34,7 +36,13 @@ def _database_url(url: str) -> str:
     return url
 
 
-class AdminSettings(Settings):
+def _addresses(written: str) -> str:
+    for address in filter(None, written.split(",")):
+        ip_address(address.strip())  # its ValueError says what is wrong
+    return written
+
+
+class AdminSettings(PbxSettings):
     """The settings of the site, the worker and the shell commands."""
 
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
@@ -43,12 +51,25 @@ class AdminSettings(Settings):
         description=f"The system of record; empty: SQLite, `{DATABASE_FILE}` of the data directory.",
     )
     web_bind: HostPort = Field("127.0.0.1:8080", description="Where the site answers HTTP.")
+    web_proxies: Annotated[str, AfterValidator(_addresses)] = Field(
+        "",
+        description="Addresses of reverse proxies whose X-Forwarded headers are believed, separated by commas.",
+    )
+    webhook_http: bool = Field(default=False, description="Let webhooks be sent over plain http too.")
+    webhook_private: bool = Field(
+        default=False, description="Let webhooks be sent to loopback, private and link-local addresses too."
+    )
     document_mb: float = Field(
         25,
         gt=0,
         le=1024,
         description="Largest consent document accepted, in megabytes of 1,000,000 bytes.",
     )
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The trusted proxies by address."""
+        return tuple(address.strip() for address in self.web_proxies.split(",") if address.strip())
 
     @property
     def database(self) -> str:
