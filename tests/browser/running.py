@@ -1,4 +1,4 @@
-"""The whole product as it runs, the site with people of each role in front, and services to prepare what a test needs."""
+"""The whole product as it runs, with people of each role, and services to prepare what a test needs."""
 
 import asyncio
 import json
