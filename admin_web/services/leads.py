@@ -10,8 +10,8 @@ from admin_web.folding import folded
 from admin_web.services.dialect import insert_into
 from admin_web.services.records import Actor, Change, Records, Standing
 from admin_web.services.refusal import Refused, cleaned
-from admin_web.services.telling import Event
-from compliance.models import Lead, Override
+from admin_web.services.revocation import end_overrides
+from compliance.models import Lead
 from compliance.numbers import E164, LeadId
 
 LONGEST_NAME = 200
@@ -120,18 +120,6 @@ async def _change(change: Change, row: Lead, number: E164 | None, name: str | No
     row.number, row.name, row.name_folded = number, name, folded(name)
     row.changed_at, row.changed_by = change.at, change.actor.name
     change.audit("change-lead", "lead", row.id, was=was, number=number)
-    return True, await _end_overrides(change, LeadId(row.id), was, number) if was != number else ()
-
-
-async def _end_overrides(change: Change, lead: LeadId, was: E164, number: E164) -> tuple[int, ...]:
-    live = select(Override).where(
-        Override.lead_id == lead, Override.revoked_at.is_(None), Override.expires_at > change.at
-    )
-    ended = (await change.session.scalars(live.with_for_update())).all()
-    reason = f"The lead's number changed from {was} to {number}."
-    for override in ended:
-        override.revoked_at, override.revoked_by, override.revoke_reason = change.at, change.actor.name, reason
-        change.audit("revoke-override", "override", override.id, lead=lead, number=override.number, reason=reason)
-        change.tell(Event.REVOKE, override=override.id, lead=lead, number=override.number, reason=reason)
-        change.project_override(E164(override.number), lead)
-    return tuple(override.id for override in ended)
+    if was == number:
+        return True, ()
+    return True, await end_overrides(change, LeadId(row.id), f"The lead's number changed from {was} to {number}.")

@@ -1,6 +1,6 @@
 """Consent overrides, granted with a document."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, select
@@ -9,14 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.documents import Kept
 from admin_web.services.leads import existing_lead, put_new
 from admin_web.services.listing import lists_of
-from admin_web.services.records import Actor, Change, Records, Standing
+from admin_web.services.records import PENDING, Actor, Change, Records, Standing
 from admin_web.services.refusal import Refused, cleaned, require
+from admin_web.services.revocation import end
 from admin_web.services.telling import Event
 from compliance.consent import ATTESTATION, Basis, ends_at, may_override
 from compliance.models import Document, Lead, Override
 from compliance.numbers import E164, LeadId
 
 LONGEST_NOTE = 2000
+
+RENEWABLE = timedelta(days=30)
+"""How long before its end an override can be renewed."""
 
 EASTERNMOST = timedelta(hours=14)
 """Kiribati is fourteen hours ahead of UTC: no date is today anywhere before it is today there."""
@@ -40,6 +44,14 @@ class NotSuppressed(Refused):
 
 class OverrideStands(Refused):
     """The lead holds a live override already."""
+
+
+class NothingToRenew(Refused):
+    """The override that was to be renewed is not the lead's live one any more."""
+
+
+class NotYetRenewable(Refused):
+    """The override lasts too long still."""
 
 
 class OtherNumber(Refused):
@@ -80,47 +92,55 @@ async def grant_override(records: Records, actor: Actor, consent: Consent) -> Gr
 
     Raises one of the Refused above, NotPermitted, UnknownLead or Unwritable.
     """
-    require(may_override, actor.role, "place an override")
-    if consent.attestation != ATTESTATION:
-        raise NotAttested("The statement was not confirmed in its present wording; nothing was changed.")
-    other = consent.basis is Basis.OTHER
-    note = cleaned(consent.basis_note, LONGEST_NOTE, "What the consent rests on", required=other)
+    note = _checked(actor, consent)
     async with records.change(actor) as change:
         expires_at = _expiry(consent, change.at)
         lead = await _lead(change, consent)
-        await _require_closed(change, lead)
-        override = Override(
-            lead_id=lead.id,
-            number=lead.number,
-            basis=consent.basis,
-            basis_note=note,
-            consented_on=consent.consented_on,
-            document_id=await _document(change, consent.document),
-            attestation=consent.attestation,
-            placed_at=change.at,
-            placed_by=actor.name,
-            placed_from=actor.address[:64],
-            expires_at=expires_at,
-        )
-        change.session.add(override)
-        await change.session.flush()
-        number, particulars = E164(lead.number), {"lead": lead.id, "document": consent.document.sha256}
-        change.audit("grant-override", "override", override.id, **particulars, number=number, basis=consent.basis)
-        change.tell(
-            Event.OVERRIDE,
-            override=override.id,
-            lead=lead.id,
-            number=number,
-            basis=consent.basis,
-            expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
-        )
-        change.project_override(number, consent.lead)
-    return Granted(override.id, consent.lead, number, expires_at, await records.standing())
+        await _require_listed(change, lead)
+        if (standing := await _live_override(change, lead)) is not None:
+            raise OverrideStands(
+                f"Lead {lead.id} holds override {standing.id} until {standing.expires_at:%Y-%m-%d}; "
+                "revoke it before placing another."
+            )
+        granted = await _open(change, lead, consent, note, expires_at)
+    return replace(granted, standing=await records.standing())
+
+
+async def renew_override(records: Records, actor: Actor, consent: Consent, override_id: int) -> Granted:
+    """Open a lead anew on a new document, in place of its live override, which ends at the same moment.
+
+    Raises what `grant_override` raises, but OverrideStands; NothingToRenew, NotYetRenewable.
+    """
+    note = _checked(actor, consent)
+    async with records.change(actor) as change:
+        expires_at = _expiry(consent, change.at)
+        lead = await _lead(change, consent)
+        await _require_listed(change, lead)
+        old = await _live_override(change, lead)
+        if old is None or old.id != override_id:
+            raise NothingToRenew(f"Override {override_id} is not the live override of lead {lead.id} any more.")
+        if old.expires_at > change.at + RENEWABLE:
+            raise NotYetRenewable(
+                f"Override {override_id} lasts until {old.expires_at:%Y-%m-%d}; "
+                f"it can be renewed in its last {RENEWABLE.days} days."
+            )
+        granted = await _open(change, lead, consent, note, expires_at)
+        end(change, old, f"Renewed: override {granted.override_id} took its place.")
+    return replace(granted, standing=await records.standing())
 
 
 async def live_overrides(session: AsyncSession, at: datetime) -> list[Override]:
     """Give the overrides that are live at `at` (aware UTC), in the order in which they were placed."""
     return list(await session.scalars(select(Override).where(*_live_at(at)).order_by(Override.id)))
+
+
+def _checked(actor: Actor, consent: Consent) -> str:
+    """Give the note on the basis. Raises NotPermitted, NotAttested, Unwritable."""
+    require(may_override, actor.role, "place an override")
+    if consent.attestation != ATTESTATION:
+        raise NotAttested("The statement was not confirmed in its present wording; nothing was changed.")
+    needed = consent.basis is Basis.OTHER
+    return cleaned(consent.basis_note, LONGEST_NOTE, "What the consent rests on", required=needed)
 
 
 def _expiry(consent: Consent, at: datetime) -> datetime:
@@ -147,19 +167,46 @@ async def _lead(change: Change, consent: Consent) -> Lead:
     return lead
 
 
-async def _require_closed(change: Change, lead: Lead) -> None:
-    """Raise NotSuppressed or OverrideStands unless the number is listed and the lead closed.
-
-    The lead is held, so of two people who place an override on it at once the second sees the first.
-    """
+async def _require_listed(change: Change, lead: Lead) -> None:
     if not await lists_of(change.session, E164(lead.number)):
         raise NotSuppressed(f"{lead.number} stands on no list: lead {lead.id} can be called without an override.")
+
+
+async def _live_override(change: Change, lead: Lead) -> Override | None:
+    """Find the live override of a held lead: of two people who place one on it at once, the second sees the first."""
     live = select(Override).where(Override.lead_id == lead.id, *_live_at(change.at))
-    if (standing := await change.session.scalar(live)) is not None:
-        raise OverrideStands(
-            f"Lead {lead.id} holds override {standing.id} until {standing.expires_at:%Y-%m-%d}; "
-            "revoke it before placing another."
-        )
+    return await change.session.scalar(live.order_by(Override.expires_at.desc()).limit(1).with_for_update())
+
+
+async def _open(change: Change, lead: Lead, consent: Consent, note: str, expires_at: datetime) -> Granted:
+    """Write the override and its document within a change, and have the projection look at it."""
+    override = Override(
+        lead_id=lead.id,
+        number=lead.number,
+        basis=consent.basis,
+        basis_note=note,
+        consented_on=consent.consented_on,
+        document_id=await _document(change, consent.document),
+        attestation=consent.attestation,
+        placed_at=change.at,
+        placed_by=change.actor.name,
+        placed_from=change.actor.address[:64],
+        expires_at=expires_at,
+    )
+    change.session.add(override)
+    await change.session.flush()
+    number, particulars = E164(lead.number), {"lead": lead.id, "document": consent.document.sha256}
+    change.audit("grant-override", "override", override.id, **particulars, number=number, basis=consent.basis)
+    change.tell(
+        Event.OVERRIDE,
+        override=override.id,
+        lead=lead.id,
+        number=number,
+        basis=consent.basis.value,
+        expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
+    )
+    change.project_override(number, consent.lead)
+    return Granted(override.id, consent.lead, number, expires_at, PENDING)
 
 
 def _live_at(at: datetime) -> tuple[ColumnElement[bool], ...]:

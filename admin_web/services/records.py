@@ -47,6 +47,7 @@ class Standing:
 
 
 IN_FORCE = Standing(in_force=True)
+PENDING = Standing(in_force=False, why_not="The change is not committed yet.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Putting numbers on the company's own list, and lifting them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, Text, literal, select, true
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.services.dialect import each_of, insert_into
 from admin_web.services.leads import existing_lead
-from admin_web.services.records import Actor, Change, Records, Standing
+from admin_web.services.records import PENDING, Actor, Change, Records, Standing
 from admin_web.services.refusal import Refused, cleaned, require
 from admin_web.services.telling import Event
 from compliance.consent import may_revoke
@@ -75,17 +75,31 @@ async def suppress(
 
     Raises UnknownLead, Unwritable.
     """
-    note = cleaned(note, LONGEST_NOTE, "The note")
     async with records.change(actor) as change:
         if lead is not None:
             await existing_lead(change.session, lead)
-        entry_id, added = await _add_or_find(change, _Provenance(list_name, source, note, lead), number)
-        open_overrides = await _open_overrides(change, number)
-        change.audit("suppress", "number", number, list=list_name, entry=entry_id, added=added, lead=lead or "")
-        if added:
-            change.tell(Event.SUPPRESS, list=list_name, numbers=[number], source=source, lead=lead or "")
-        change.project_list(list_name, [number])
-    return Suppressed(number, entry_id, added, open_overrides, await records.standing())
+        done = await suppress_within(change, number, source=source, note=note, lead=lead, list_name=list_name)
+    return replace(done, standing=await records.standing())
+
+
+async def suppress_within(
+    change: Change,
+    number: E164,
+    *,
+    source: str,
+    note: str = "",
+    lead: LeadId | None = None,
+    list_name: str = INTERNAL,
+) -> Suppressed:
+    """Put a number on a list within a change; it comes into force after that. Raises Unwritable."""
+    note = cleaned(note, LONGEST_NOTE, "The note")
+    entry_id, added = await _add_or_find(change, _Provenance(list_name, source, note, lead), number)
+    open_overrides = await _open_overrides(change, number)
+    change.audit("suppress", "number", number, list=list_name, entry=entry_id, added=added, lead=lead or "")
+    if added:
+        change.tell(Event.SUPPRESS, list=list_name, numbers=[number], source=source, lead=lead or "")
+    change.project_list(list_name, [number])
+    return Suppressed(number, entry_id, added, open_overrides, PENDING)
 
 
 async def suppress_many(
@@ -99,17 +113,26 @@ async def suppress_many(
 ) -> SuppressedMany:
     """Put up to CHUNK numbers on a list, in one transaction, and into force. Raises Unwritable."""
     wanted = list(dict.fromkeys(numbers))
+    async with records.change(actor) as change:
+        added = await put_many(change, wanted, source=source, note=note, list_name=list_name)
+    return SuppressedMany(added, len(wanted) - added, await records.standing())
+
+
+async def put_many(
+    change: Change, numbers: Sequence[E164], *, source: str, note: str = "", list_name: str = INTERNAL
+) -> int:
+    """Put up to CHUNK numbers on a list within a change; give how many did not stand there. Raises Unwritable."""
+    wanted = list(dict.fromkeys(numbers))
     if len(wanted) > CHUNK:
         raise ValueError(f"at most {CHUNK} numbers at a time")
     note = cleaned(note, LONGEST_NOTE, "The note")
-    async with records.change(actor) as change:
-        added = await _add(change, _Provenance(list_name, source, note), wanted)
-        already = len(wanted) - len(added)
-        change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
-        if added:
-            change.tell(Event.SUPPRESS, list=list_name, numbers=list(added), source=source, lead="")
-        change.project_list(list_name, wanted)
-    return SuppressedMany(len(added), already, await records.standing())
+    added = await _add(change, _Provenance(list_name, source, note), wanted)
+    already = len(wanted) - len(added)
+    change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
+    if added:
+        change.tell(Event.SUPPRESS, list=list_name, numbers=list(added), source=source, lead="")
+    change.project_list(list_name, wanted)
+    return len(added)
 
 
 async def lift(records: Records, actor: Actor, number: E164, *, reason: str, list_name: str = INTERNAL) -> Lifted:

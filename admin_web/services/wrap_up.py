@@ -1,0 +1,80 @@
+"""Wrapping up a call: how it ended, and what follows for the lead."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from sqlalchemy import select
+
+from admin_web.services.do_not_call import WRAP_UP, Blocked, block_within
+from admin_web.services.leads import existing_lead
+from admin_web.services.records import Actor, Change, Records
+from admin_web.services.refusal import cleaned, require
+from compliance.consent import Role
+from compliance.models import DecisionRecord, Disposition
+from compliance.numbers import LeadId
+
+LONGEST_NOTE = 2000
+
+
+class Outcome(StrEnum):
+    """How a call ended, by the agent's word."""
+
+    NO_ANSWER = "no-answer"
+    CALL_BACK = "call-back"
+    SALE = "sale"
+    NOT_INTERESTED = "not-interested"
+    WRONG_NUMBER = "wrong-number"
+    DO_NOT_CALL = "do-not-call"
+
+
+FINAL = {Outcome.SALE, Outcome.NOT_INTERESTED, Outcome.WRONG_NUMBER}
+"""Outcomes that take a lead off the dial queue. After Do Not Call it is the list that keeps it off: consent that is
+given later brings it back.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedUp:
+    """A call that is wrapped up. `queued` tells whether the lead waits in the queue; `blocked` what Do Not Call did."""
+
+    disposition_id: int
+    lead: LeadId
+    queued: bool
+    blocked: Blocked | None
+
+
+async def wrap_up(
+    records: Records, actor: Actor, lead: LeadId, outcome: Outcome, *, note: str = "", decision_id: str = ""
+) -> WrappedUp:
+    """Put on record how a call to a lead ended, move the lead in the queue, and, on Do Not Call, block its number.
+
+    `decision_id` names the call; one that is not on record for this lead is left out. Raises UnknownLead, Unwritable,
+    NotPermitted.
+    """
+    require(lambda role: role is not Role.AUDITOR, actor.role, "wrap up calls")
+    note = cleaned(note, LONGEST_NOTE, "The note")
+    async with records.change(actor) as change:
+        row = await existing_lead(change.session, lead)
+        blocked = None
+        if outcome is Outcome.DO_NOT_CALL:
+            blocked = await block_within(change, row, WRAP_UP, "Asked for on a call, and wrapped up as Do Not Call.")
+        row.last_called_at, row.queued = change.at, row.queued and outcome not in FINAL
+        disposition = Disposition(
+            lead_id=lead,
+            decision_id=await _known_decision(change, lead, decision_id),
+            outcome=outcome,
+            note=note,
+            wrapped_up_at=change.at,
+            wrapped_up_by=actor.name,
+        )
+        change.session.add(disposition)
+        await change.session.flush()
+        change.audit("wrap-up", "lead", lead, outcome=outcome.value, disposition=disposition.id)
+    if blocked is not None:
+        blocked = replace(blocked, standing=await records.standing())
+    return WrappedUp(disposition.id, lead, row.queued, blocked)
+
+
+async def _known_decision(change: Change, lead: LeadId, decision_id: str) -> str:
+    known = select(DecisionRecord.id).where(DecisionRecord.id == decision_id[:40], DecisionRecord.lead == lead)
+    return await change.session.scalar(known) or ""
