@@ -8,7 +8,6 @@ import typer
 from admin_web.cli import demo, leads, lists, overrides, projection, schema, site, suppression, tokens, users
 from admin_web.cli.shell import give_up
 from admin_web.database import DatabaseUnavailable
-from admin_web.documents import DocumentNotKept
 from admin_web.schema import SchemaMismatch
 from admin_web.services.records import NotInForce
 from admin_web.services.refusal import Refused
@@ -24,7 +23,7 @@ app = typer.Typer(
 for noun in (schema, suppression, overrides, leads, lists, projection, site, users, tokens, demo):
     noun.register(app)
 
-MENDABLE = (SettingsError, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet, DocumentNotKept)
+MENDABLE = (SettingsError, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from admin_web.documents import DocumentStore
+from admin_web.one_page import pdf_of
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import Consent, OverrideStands, grant_override
 from admin_web.services.records import Actor, Records, Standing
@@ -23,19 +24,21 @@ LEADS = (
     LeadGiven(LeadId("demo-4"), FREE, "Demo lead 4, on no list"),
 )
 
-CONSENT = """CONSENT TO BE CALLED (made up for the demo; it stands for no real person)
-
-I agree that this company calls me on +1 415 555 0100, although this number is on its Do-Not-Call list.
-
-Demo lead 2
-"""
+CONSENT = (
+    "CONSENT TO BE CALLED (made up for the demo; it stands for no real person)",
+    "",
+    "I agree that this company calls me on +1 415 555 0100,",
+    "although this number is on its Do-Not-Call list.",
+    "",
+    "Demo lead 2",
+)
 
 
 async def seed(records: Records, actor: Actor, documents: DocumentStore) -> Standing:
     """Put the demo on record, as far as it is not there yet, and into force."""
     await put_leads(records, actor, LEADS)
     done = await suppress_many(records, actor, LISTED, source="demo", note="seeded for the demo")
-    kept = await documents.keep(_consent(), "demo-consent.txt", "text/plain")
+    kept = await documents.keep(_consent(), "demo-consent.pdf")
     yesterday = (records.now() - timedelta(days=1)).date()
     consent = Consent(OPEN_LEAD, Basis.SIGNED_CONSENT, yesterday, kept, ATTESTATION)
     try:
@@ -45,4 +48,4 @@ async def seed(records: Records, actor: Actor, documents: DocumentStore) -> Stan
 
 
 async def _consent() -> AsyncIterator[bytes]:
-    yield CONSENT.encode()
+    yield pdf_of(CONSENT)

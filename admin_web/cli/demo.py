@@ -2,8 +2,9 @@
 
 import typer
 
-from admin_web.cli.shell import actor, documents, opened_records, run
+from admin_web.cli.shell import actor, opened_records, run
 from admin_web.demo import FREE, LISTED, OPEN_LEAD, seed
+from admin_web.documents import documents_of
 from admin_web.services.records import Standing
 from admin_web.settings import AdminSettings
 
@@ -19,7 +20,7 @@ def seed_demo() -> None:
 
     async def work() -> Standing:
         async with opened_records(settings) as records:
-            return await seed(records, actor(), documents(settings))
+            return await seed(records, actor(), documents_of(settings))
 
     standing = run(work())
     typer.echo(f"{' and '.join(LISTED)} are listed, {FREE} is not; lead {OPEN_LEAD} is open on {LISTED[0]}: {standing}")

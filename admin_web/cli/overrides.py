@@ -1,14 +1,13 @@
 """`dnc-admin override grant | revoke | review | list`."""
 
-import mimetypes
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from admin_web.cli.shell import actor, documents, lead_of, number_of, opened_database, opened_records, run, tell
-from admin_web.documents import pieces_of
+from admin_web.cli.shell import actor, lead_of, number_of, opened_database, opened_records, run, tell
+from admin_web.documents import documents_of, pieces_of
 from admin_web.services.overrides import Consent, Granted, grant_override, live_overrides
 from admin_web.services.records import utc_now
 from admin_web.services.refusal import Refused
@@ -44,8 +43,7 @@ def grant(
     async def work() -> Granted:
         async with opened_records(settings) as records:
             who, dialed = lead_of(lead), number_of(number, settings.region) if number else None
-            media_type = mimetypes.guess_type(document.name)[0] or "application/octet-stream"
-            kept = await documents(settings).keep(pieces_of(document), document.name, media_type)
+            kept = await documents_of(settings).keep(pieces_of(document), document.name)
             consent = Consent(
                 who, basis, _day(consented_on), kept, ATTESTATION, basis_note, dialed, _moment(expires_at)
             )

@@ -12,7 +12,6 @@ from typing import Any, NoReturn, TypeVar
 import typer
 
 from admin_web.database import Database
-from admin_web.documents import DocumentStore
 from admin_web.projection.projection import Projection
 from admin_web.schema import require_current
 from admin_web.services.records import Actor, Records, Standing
@@ -49,11 +48,6 @@ async def opened_records(settings: AdminSettings) -> AsyncIterator[Records]:
     """Open the record with its projection. Raises DatabaseUnavailable, SchemaMismatch."""
     async with opened_database(settings) as database, Projection(database, settings) as projection:
         yield Records(database, projection)
-
-
-def documents(settings: AdminSettings) -> DocumentStore:
-    """Give the place where consent documents are kept."""
-    return DocumentStore(settings.data_dir / "documents", settings.document_bytes)
 
 
 def actor() -> Actor:

@@ -20,6 +20,7 @@ from admin_web.settings import AdminSettings, driven
 from compliance.consent import ATTESTATION
 from lab.process import free_port
 from lab.redis import RedisServer
+from tests.samples import PDF
 
 
 @dataclass(frozen=True)
@@ -188,11 +189,11 @@ def test_without_redis_a_change_is_recorded_and_called_not_yet_in_force(migrated
     assert sql(database_url, "SELECT number FROM suppression_entries") == [("+14155550100",)]
 
 
-GRANT = ["override", "grant", "--basis", "signed-consent", "--consented-on", "2026-01-02", "--document", "c.txt"]
+GRANT = ["override", "grant", "--basis", "signed-consent", "--consented-on", "2026-01-02", "--document", "c.pdf"]
 
 
 def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_url: str, tmp_path: Path):
-    (tmp_path / "c.txt").write_text("I agree to be called.")
+    (tmp_path / "c.pdf").write_bytes(PDF)
     in_force("suppress", "+14155550100")
     granted = in_force(*GRANT, "--lead", "L-1", "--number", "4155550100", "--attest")
     assert granted.code == 0
@@ -202,9 +203,9 @@ def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_
         database_url,
         "SELECT sha256, media_type, attestation FROM overrides JOIN documents ON documents.id = document_id",
     )
-    assert (media_type, attestation) == ("text/plain", ATTESTATION)
+    assert (media_type, attestation) == ("application/pdf", ATTESTATION)
     kept = tmp_path / "data" / "documents" / str(sha256)[:2] / str(sha256)[2:]
-    assert kept.read_text() == "I agree to be called."
+    assert kept.read_bytes() == PDF
     assert "L-1\t+14155550100" in in_force("override", "list").out
     assert "override 1 still opens a lead" in in_force("suppress", "+14155550100").err
     assert "holds override 1" in one_line(in_force(*GRANT, "--lead", "L-1", "--attest"))
@@ -227,17 +228,19 @@ def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_
         (["--lead", "L-1", "--attest", "--expires-at", "soon"], "write it as"),
         (["--lead", "L-1", "--attest", "--document", "missing.pdf"], "missing.pdf"),
         (["--lead", "L-1", "--attest", "--document", "empty.pdf"], "empty"),
-        (["--lead", "L-1", "--attest", "--document", "."], "directory"),
+        (["--lead", "L-1", "--attest", "--document", "folder.pdf"], "directory"),
+        (["--lead", "L-1", "--attest", "--document", "letter.txt"], "no consent document by its name"),
     ],
 )
 def test_an_override_that_is_refused_says_why_in_one_line(migrated: Admin, tmp_path: Path, words, hint):
-    (tmp_path / "c.txt").write_text("I agree to be called.")
+    (tmp_path / "c.pdf").write_bytes(PDF)
     (tmp_path / "empty.pdf").touch()
+    (tmp_path / "folder.pdf").mkdir()
     assert hint in one_line(migrated(*GRANT, *words)).lower().replace("l-9", "L-9")
 
 
 def test_a_lead_is_added_and_changed(in_force: Admin, tmp_path: Path):
-    (tmp_path / "c.txt").write_text("I agree to be called.")
+    (tmp_path / "c.pdf").write_bytes(PDF)
     in_force("suppress", "+14155550100")
     assert in_force("lead", "add", "L-1", "4155550100", "--name", "Lead 1").out == "Lead L-1 added with +14155550100.\n"
     assert in_force(*GRANT, "--lead", "L-1", "--attest").code == 0

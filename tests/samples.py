@@ -1,0 +1,64 @@
+"""The smallest honest file of each kind that a consent document may be, and some that only call themselves so."""
+
+import struct
+import zlib
+from pathlib import Path
+
+from admin_web.one_page import pdf_of
+
+PDF = pdf_of(["I agree to be called on +1 415 555 0100."])
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+PNG = (
+    b"\x89PNG\r\n\x1a\n"
+    + _chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    + _chunk(b"IDAT", zlib.compress(b"\0\0"))
+    + _chunk(b"IEND", b"")
+)
+JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00\xff\xd9"
+TIFF = b"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+TIFF_OF_A_MAC = b"MM\x00*\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00"
+WAV = (
+    b"RIFF"
+    + struct.pack("<I", 36)
+    + b"WAVEfmt "
+    + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8)
+    + b"data\0\0\0\0"
+)
+FRAME = b"\xff\xfb\x90\x64" + b"\0" * 413
+MP3 = FRAME * 2
+TAGGED_MP3 = b"ID3\x04\x00\x00\x00\x00\x01\x00" + b"\0" * 128 + FRAME
+EML = (
+    b"Received: from mail.example by mx.example;\r\n Mon, 2 Feb 2026 10:00:00 +0000\r\n"
+    b"From: lead@example.com\r\nTo: office@example.com\r\nSubject: You may call me\r\n"
+    b"Date: Mon, 2 Feb 2026 10:00:00 +0000\r\n\r\nYou may call me.\r\n"
+)
+HTML = b"<!DOCTYPE html><html><script>alert(document.cookie)</script></html>"
+EXE = b"MZ\x90\x00\x03\x00\x00\x00\x04\x00\x00\x00\xff\xff\x00\x00" + b"\0" * 200
+
+ACCEPTED = [
+    ("consent.pdf", PDF, "application/pdf"),
+    ("scan.PNG", PNG, "image/png"),
+    ("scan.jpg", JPEG, "image/jpeg"),
+    ("scan.jpeg", JPEG, "image/jpeg"),
+    ("fax.tif", TIFF, "image/tiff"),
+    ("fax.tiff", TIFF_OF_A_MAC, "image/tiff"),
+    ("call.wav", WAV, "audio/wav"),
+    ("call.mp3", MP3, "audio/mpeg"),
+    ("call.mp3", TAGGED_MP3, "audio/mpeg"),
+    ("letter.eml", EML, "message/rfc822"),
+]
+
+
+def written(directory: Path) -> list[Path]:
+    """One file of each kind, for a browser's file chooser."""
+    paths = []
+    for name, content, _ in ACCEPTED:
+        path = directory / name
+        path.write_bytes(content)
+        paths.append(path)
+    return paths
