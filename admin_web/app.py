@@ -1,29 +1,67 @@
-"""The site as an aiohttp application. So far it tells a supervisor whether it lives and whether it can work."""
+"""The site as an aiohttp application: what it holds, what every request passes, and its pages."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
+from aiohttp_remotes import XForwardedStrict
 
+from admin_web import answers, pages, routing
+from admin_web.auth.guard import guard
 from admin_web.database import Database, DatabaseUnavailable
+from admin_web.documents import DocumentStore
+from admin_web.keys import BANNER, DATABASE, DOCUMENTS, NOW, PBX, PROJECTION, RECORDS, SETTINGS
+from admin_web.pbx.pbx import Pbx
+from admin_web.projection.projection import Projection
+from admin_web.routes import ROUTES
 from admin_web.schema import SchemaMismatch, require_current
+from admin_web.services.records import Records, utc_now
 from admin_web.settings import AdminSettings
 
-DATABASE = web.AppKey("database", Database)
+MOST_OF_A_FORM = 64 * 1024
 
 
-def make_app(settings: AdminSettings) -> web.Application:
+def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> web.Application:
     """Wire the site. Nothing is opened before it starts."""
-    app = web.Application(client_max_size=64 * 1024)
-    app[DATABASE] = Database(settings.database)
-    app.cleanup_ctx.append(_database)
+    passes = [*_proxies(settings), answers.timed, answers.explained, guard]
+    app = web.Application(client_max_size=MOST_OF_A_FORM, middlewares=passes)
+    _hold(app, settings, now)
+    app.on_response_prepare.append(answers.bear_headers)
+    app.cleanup_ctx.append(_opened)
+    pages.set_up(app)
+    routing.add(app, ROUTES)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     return app
 
 
-async def _database(app: web.Application) -> AsyncIterator[None]:
+def _hold(app: web.Application, settings: AdminSettings, now: Callable[[], datetime]) -> None:
+    app[SETTINGS], app[NOW] = settings, now
+    app[DATABASE] = Database(settings.database)
+    app[PROJECTION] = Projection(app[DATABASE], settings, now=now)
+    app[RECORDS] = Records(app[DATABASE], app[PROJECTION], now)
+    app[DOCUMENTS] = DocumentStore(settings.data_dir / "documents", settings.document_bytes)
+    app[PBX] = Pbx(settings)
+    app[BANNER] = _no_banner
+
+
+async def _no_banner() -> str:
+    return ""
+
+
+async def _opened(app: web.Application) -> AsyncIterator[None]:
     yield
+    await app[PBX].close()
+    await app[PROJECTION].close()
     await app[DATABASE].close()
+
+
+def _proxies(settings: AdminSettings) -> list[Middleware]:
+    """Believe what trusted proxies say of a request's address and scheme, and nobody else."""
+    if not settings.proxies:
+        return []
+    return [XForwardedStrict([list(settings.proxies)], white_paths=("/healthz", "/readyz")).middleware]
 
 
 async def healthz(_: web.Request) -> web.Response:

@@ -14,8 +14,10 @@ from admin_web.schema import migrate
 from admin_web.services.records import Records
 from lab.postgres import PostgresServer
 from lab.process import NotInstalled
+from lab.redis import RedisServer
 from tests.conftest import unavailable
 from tests.records import Clock, FakeProjector
+from tests.site import Site, settings_of
 
 TEMPLATE = "migrated"
 _numbers = count(1)
@@ -84,3 +86,11 @@ def projector() -> FakeProjector:
 def records(database: Database, projector: FakeProjector, clock: Clock) -> Records:
     """The record, with a projection and a clock of this test alone."""
     return Records(database, projector, clock)
+
+
+@pytest.fixture
+async def site(database_url: str, redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[Site]:
+    """The site of this test alone, with its projection in force."""
+    async with Site(settings_of(database_url, redis_server.url, tmp_path / "data")) as site:
+        await site.projection.rebuild()
+        yield site

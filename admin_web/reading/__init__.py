@@ -1,0 +1,1 @@
+"""Read models: what pages show, as frozen rows selected by column, one module a page."""

@@ -1,0 +1,1 @@
+"""Views: each parses, calls one service or reads one model, and renders or redirects."""
