@@ -20,7 +20,7 @@ from admin_web.navigation import places
 from admin_web.permissions import Permission, allowed
 from admin_web.services.records import Standing
 from compliance.numbers import E164
-from compliance.verdict import SENTENCES, Reason
+from compliance.verdict import DIALPLAN_REASONS, SENTENCES, Reason
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -120,7 +120,7 @@ def national(number: str) -> str:
 
 def sentence(reason: str) -> str:
     """Give a reason as a sentence for people."""
-    if known := SENTENCES.get(Reason(reason)):
+    if known := (SENTENCES | DIALPLAN_REASONS).get(Reason(reason)):
         return known
     return f"The number is on the list {reason.removesuffix('-dnc')}." if reason.endswith("-dnc") else reason
 

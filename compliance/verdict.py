@@ -45,6 +45,16 @@ SENTENCES: dict[Reason, str] = {
 """Each reason of the gate as a sentence for people. Registries add theirs by name: see `listed_on`."""
 
 
+DIALPLAN_REASONS: dict[Reason, str] = {
+    Reason("gate-unreachable"): "The gate could not be reached.",
+    Reason("gate-silent"): "The gate gave no answer in time.",
+    Reason("gate-broke-off"): "The gate ended the conversation without a verdict for this very channel.",
+    Reason("hung-up"): "The caller hung up before there was a verdict.",
+    Reason("bad-arguments"): "The dialplan was asked to screen something that is no pair of dialled digits and lead.",
+}
+"""The reasons that only a call-detail record carries, because no gate decided, as sentences for people."""
+
+
 def listed_on(list_name: str) -> Reason:
     """Name the reason of a number that stands on `list_name`: `internal` gives `internal-dnc`."""
     return Reason(f"{list_name}-dnc")

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from agi_gate import channel_vars  # noqa: E402
+from compliance import verdict  # noqa: E402
 
 SCREEN = "dnc-screen"
 EMERGENCY = "dnc-emergency"
@@ -23,9 +24,10 @@ NEEDED = {
 NAMES = {
     *(channel_vars.VERDICT, channel_vars.NUMBER, channel_vars.REASON, channel_vars.DECISION),
     *channel_vars.GLOBALS,
+    *channel_vars.CLICKED,
     *channel_vars.OWN,
 }
-REASONS = {*channel_vars.DIALPLAN_REASONS, "bad-channel", "emergency"}
+REASONS = {*verdict.DIALPLAN_REASONS, "bad-channel", "emergency"}
 FROM_OUTSIDE = re.compile(r"\$\{(EXTEN|ARG\d|PJSIP_HEADER|CALLERID)")
 LEAVES = ("Goto", "Return", "Hangup")
 
