@@ -10,25 +10,19 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TextIO
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.columns import LEAD_NAMES, SAMPLE, is_heading, named_column, number_column
 from admin_web.database import Database
 from admin_web.importing import RowRejected, is_number, read_number, without_heading
 from admin_web.report import defused
-from admin_web.services.dialect import each_of
-from admin_web.services.listing import lists_of_many
+from admin_web.services.facts import facts_on_record
 from admin_web.sheet import Row, Sheet
-from compliance.models import Override
 from compliance.numbers import E164, InvalidNumber, LeadId, lead_id
-from compliance.policy import Facts, LiveOverride, State, decide
-from compliance.redis_schema import INTERNAL
+from compliance.policy import Facts, decide
 
 COLUMNS = ("row", "number", "lead", "verdict", "reason", "detail")
 CHUNK = 1000
-
-_RECORD = State(generation=0, incarnation="sql", lists=(INTERNAL,), changes=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,32 +88,6 @@ def _number(row: Row, place: int, width: int, region: str) -> E164 | InvalidNumb
 
 async def _facts(session: AsyncSession, chunk: Sequence[Asked], at: datetime) -> list[Facts | None]:
     """Gather from SQL what Redis would have said of each row; None for a row without a number."""
-    numbers = {asked.number for asked in chunk if not isinstance(asked.number, InvalidNumber)}
-    listed = await lists_of_many(session, numbers)
-    live = await _live_overrides(session, numbers, at)
-    return [
-        None
-        if isinstance(asked.number, InvalidNumber)
-        else Facts(
-            number=asked.number,
-            lead=asked.lead,
-            server=_RECORD.incarnation,
-            state=_RECORD,
-            leased=True,
-            listed=listed[asked.number],
-            override=live.get((asked.number, asked.lead or LeadId(""))),
-        )
-        for asked in chunk
-    ]
-
-
-async def _live_overrides(
-    session: AsyncSession, numbers: set[E164], at: datetime
-) -> dict[tuple[E164, LeadId], LiveOverride]:
-    live = select(Override.number, Override.lead_id, Override.id, Override.basis, Override.expires_at).where(
-        Override.number.in_(select(each_of(session, numbers))), Override.revoked_at.is_(None), Override.expires_at > at
-    )
-    return {
-        (E164(number), LeadId(lead)): LiveOverride(str(override_id), basis, expires_at)
-        for number, lead, override_id, basis, expires_at in await session.execute(live)
-    }
+    asked = [(row.number, row.lead) for row in chunk if not isinstance(row.number, InvalidNumber)]
+    found = iter(await facts_on_record(session, asked, at))
+    return [None if isinstance(row.number, InvalidNumber) else next(found) for row in chunk]

@@ -1,0 +1,53 @@
+"""What the system of record says of many numbers at once, in the form that the rule judges.
+
+SQL is the truth that Redis follows: this is what the gate will be told as soon as every change is in force.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.services.dialect import each_of
+from admin_web.services.listing import lists_of_many
+from compliance.models import Override
+from compliance.numbers import E164, LeadId
+from compliance.policy import Facts, LiveOverride, State
+from compliance.redis_schema import INTERNAL
+
+_RECORD = State(generation=0, incarnation="sql", lists=(INTERNAL,), changes=0)
+
+
+async def facts_on_record(
+    session: AsyncSession, asked: Sequence[tuple[E164, LeadId | None]], at: datetime
+) -> list[Facts]:
+    """Give the facts of each number for its lead, in their order, as of `at` (aware UTC)."""
+    numbers = {number for number, _ in asked}
+    listed = await lists_of_many(session, numbers)
+    live = await _live_overrides(session, {number for number in numbers if listed[number]}, at)
+    return [
+        Facts(
+            number=number,
+            lead=lead,
+            server=_RECORD.incarnation,
+            state=_RECORD,
+            leased=True,
+            listed=listed[number],
+            override=live.get((number, lead)) if lead else None,
+        )
+        for number, lead in asked
+    ]
+
+
+async def _live_overrides(
+    session: AsyncSession, numbers: Collection[E164], at: datetime
+) -> dict[tuple[E164, LeadId], LiveOverride]:
+    """Find what opens leads on these numbers; of several for one lead, the one that lasts longest."""
+    live = select(Override.number, Override.lead_id, Override.id, Override.basis, Override.expires_at).where(
+        Override.number.in_(select(each_of(session, numbers))), Override.revoked_at.is_(None), Override.expires_at > at
+    )
+    return {
+        (E164(number), LeadId(lead)): LiveOverride(str(override_id), basis, expires_at)
+        for number, lead, override_id, basis, expires_at in await session.execute(live.order_by(Override.expires_at))
+    }
