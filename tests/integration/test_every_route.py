@@ -1,0 +1,180 @@
+"""Every route of the site, for every role: held against the one table of permissions, and against forged forms."""
+
+import re
+from itertools import product
+from urllib.parse import quote
+
+import pytest
+from aiohttp import FormData
+from sqlalchemy import text
+
+from admin_web.accounts import add_user
+from admin_web.permissions import GRANTED, Permission, allowed
+from admin_web.routes import ROUTES
+from admin_web.routing import Route
+from admin_web.services.leads import LeadGiven, put_leads
+from admin_web.services.overrides import grant_override
+from admin_web.services.suppression import suppress
+from compliance.consent import Role
+from compliance.models import Base
+from tests.records import ADMIN, CONSENT, LEAD, NUMBER
+from tests.site import PASSWORD, Answer, Browser, Site
+
+PARTS = {"lead": "L-1", "name": "somebody", "user": "somebody", "number": "+14155550100", "list": "internal"}
+"""What stands for the parts of a path: things that are on record. Every other part is the id 1."""
+
+UNWATCHED = {"sessions", "sign_in_buckets", "alembic_version"}
+"""Tables that asking for a page may change."""
+
+WRITES = [route for route in ROUTES if route.method != "GET"]
+
+
+def filled(route: Route) -> str:
+    """A path of this route, with things in it that are on record."""
+    return re.sub(
+        r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}", lambda part: quote(PARTS.get(part[1], "1")), route.path
+    )
+
+
+def shown(route: Route, role: str, answer: Answer) -> str:
+    return f"{route.method} {route.path} ({route.may}) as {role}: {answer.status}"
+
+
+async def ask(browser: Browser, route: Route) -> Answer:
+    """Ask as a browser would that sends an empty form."""
+    if route.method == "GET":
+        return await browser.get(filled(route))
+    if route.upload:
+        return await browser.upload(filled(route), {}, "document", None)
+    return await browser.post(filled(route))
+
+
+@pytest.fixture
+async def furnished(site: Site) -> Site:
+    """A site with one of everything that a path may name."""
+    await add_user(site.database, ADMIN, "somebody", Role.AGENT, PASSWORD)
+    await put_leads(site.records, ADMIN, [LeadGiven(LEAD, NUMBER, "Lead 1")])
+    await suppress(site.records, ADMIN, NUMBER, source="test")
+    await grant_override(site.records, ADMIN, CONSENT)
+    return site
+
+
+async def everything(site: Site) -> dict[str, list[tuple]]:
+    """Every row of every table that pages do not change by being looked at."""
+    names = [table.name for table in Base.metadata.sorted_tables if table.name not in UNWATCHED]
+    async with site.database.read() as session:
+        return {
+            name: sorted(map(tuple, await session.execute(text(f"SELECT * FROM {name}"))), key=str) for name in names
+        }
+
+
+async def test_who_is_not_signed_in_reaches_the_sign_in_page_and_nothing_else(furnished: Site):
+    before, wrong = await everything(furnished), []
+    for route in ROUTES:
+        answer = await ask(furnished.browser(), route)
+        signs_in = answer.status == 303 and answer.location.startswith("/sign-in?next=")
+        right = signs_in if route.method == "GET" else answer.status == 401
+        if not right and route.may is not Permission.ANYBODY:
+            wrong.append(shown(route, "nobody", answer))
+    assert wrong == []
+    assert await everything(furnished) == before
+    assert {route.name for route in ROUTES if route.may is Permission.ANYBODY} == {"sign_in"}
+
+
+async def test_a_role_without_the_permission_is_turned_away_and_nothing_is_changed(furnished: Site):
+    before, wrong = await everything(furnished), []
+    for role, route in product(Role, ROUTES):
+        if not allowed(role, route.may):
+            answer = await ask(await furnished.person(role), route)
+            if answer.status != 403 or "Your role" not in answer.text:
+                wrong.append(shown(route, role, answer))
+    assert wrong == []
+    assert await everything(furnished) == before
+
+
+async def test_a_role_with_the_permission_is_let_through(furnished: Site):
+    wrong = []
+    for role, route in product(Role, ROUTES):
+        if allowed(role, route.may):
+            answer = await ask(await furnished.person(role), route)
+            if answer.status in {401, 403, 405, 415} or answer.status >= 500:
+                wrong.append(shown(route, role, answer))
+    assert wrong == []
+
+
+FORGED = {
+    "without the token": ({"csrf": ""}, {}),
+    "with a made-up token": ({"csrf": "x" * 43}, {}),
+    "from another origin": ({}, {"Origin": "https://evil.example"}),
+    "from an opaque origin": ({}, {"Origin": "null"}),
+    "from another site": ({}, {"Sec-Fetch-Site": "cross-site"}),
+    "from a sibling site": ({}, {"Sec-Fetch-Site": "same-site"}),
+}
+
+
+@pytest.mark.parametrize(("fields", "headers"), FORGED.values(), ids=FORGED)
+async def test_no_write_is_taken_from_a_forged_form(furnished: Site, fields: dict[str, str], headers: dict[str, str]):
+    admin, wrong = await furnished.person(Role.ADMIN), []
+    before = await everything(furnished)
+    for route in WRITES:
+        if route.may is Permission.ANYBODY and not headers:
+            continue  # Nobody's form has a token: where it came from is all there is.
+        forged = await admin.post(filled(route), fields, **headers)
+        if forged.status != 403:
+            wrong.append(shown(route, "admin", forged))
+        if route.upload:
+            uploaded = await admin.upload(filled(route), fields, "document", ("a.pdf", b"%PDF-1.7", "x/y"), **headers)
+            if uploaded.status != 403:
+                wrong.append(f"upload: {shown(route, 'admin', uploaded)}")
+    assert wrong == []
+    assert await everything(furnished) == before
+
+
+async def test_no_file_is_taken_before_the_token(furnished: Site):
+    admin, wrong = await furnished.person(Role.ADMIN), []
+    for route in [route for route in WRITES if route.upload]:
+        form = FormData(default_to_multipart=True)
+        form.add_field("document", b"%PDF-1.7", filename="a.pdf")
+        form.add_field("csrf", admin.csrf)
+        headers = {"Origin": admin.origin}
+        async with admin.session.post(filled(route), data=form, headers=headers, allow_redirects=False) as answer:
+            if answer.status != 403:
+                wrong.append(f"{route.path}: {answer.status}")
+    assert wrong == []
+
+
+def test_every_page_has_a_permission_and_everything_else_is_known(site: Site):
+    bare = {
+        route.resource.canonical
+        for route in site.app.router.routes()
+        if route_of_handler(route.handler) is None and route.resource is not None
+    }
+    assert {path for path in bare if not path.startswith("/api/")} == {"/healthz", "/readyz", "/static"}
+
+
+def route_of_handler(handler: object) -> Route | None:
+    return getattr(handler, "dnc_route", None)
+
+
+ONLY = {
+    Permission.LIFT: {Role.ADMIN},
+    Permission.IMPORT: {Role.ADMIN},
+    Permission.REVIEW: {Role.ADMIN},
+    Permission.REBUILD: {Role.ADMIN},
+    Permission.MANAGE: {Role.ADMIN},
+    Permission.OVERRIDE: {Role.SUPERVISOR, Role.ADMIN},
+    Permission.EXPORT: {Role.ADMIN, Role.AUDITOR},
+    Permission.SEE_AUDIT: {Role.ADMIN, Role.AUDITOR},
+    Permission.SEE_OVERRIDES: {Role.SUPERVISOR, Role.ADMIN, Role.AUDITOR},
+    Permission.SEE_CALLS: {Role.SUPERVISOR, Role.ADMIN, Role.AUDITOR},
+    Permission.SEE_ENFORCEMENT: {Role.SUPERVISOR, Role.ADMIN, Role.AUDITOR},
+    Permission.SUPPRESS: {Role.AGENT, Role.SUPERVISOR, Role.ADMIN},
+    Permission.EDIT_LEADS: {Role.AGENT, Role.SUPERVISOR, Role.ADMIN},
+    Permission.CALL: {Role.AGENT, Role.SUPERVISOR, Role.ADMIN},
+}
+"""Who may do what, written down a second time."""
+
+
+@pytest.mark.parametrize("permission", list(Permission))
+def test_the_table_of_permissions_is_the_one_that_was_agreed_on(permission: Permission):
+    assert {role for role in Role if permission in GRANTED[role]} == ONLY.get(permission, set(Role))
