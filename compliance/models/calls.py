@@ -62,7 +62,11 @@ class DecisionTotal(Base):
 
 
 class CallDetail(Base):
-    """One call-detail record of the PBX; `decision_id` is empty for a call that left without a decision."""
+    """One call-detail record of the PBX; `decision_id` is empty for a call that left without a decision.
+
+    `channel` and `linked_channel` are unique ids, the latter that of the call's first channel; `trunk` is the name of
+    the channel through which the call left the PBX, "" if it did not. `unscreened`: it left, and no verdict let it.
+    """
 
     __tablename__ = "call_details"
     __table_args__ = (
@@ -79,6 +83,12 @@ class CallDetail(Base):
             sqlite_where=text(UNDECIDED),
             postgresql_where=text(UNDECIDED),
         ),
+        Index(
+            "ix_call_details_linked_channel",
+            "linked_channel",
+            sqlite_where=text("trunk <> ''"),
+            postgresql_where=text("trunk <> ''"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -88,6 +98,7 @@ class CallDetail(Base):
     decision_id: Mapped[str] = mapped_column(String(40), index=True, default="")
     source: Mapped[str] = mapped_column(String(80))
     destination: Mapped[str] = mapped_column(String(80))
+    trunk: Mapped[str] = mapped_column(String(80), default="", server_default=text("''"))
     verdict: Mapped[str] = mapped_column(String(8), default="")
     reason: Mapped[str] = mapped_column(String(40), default="")
     disposition: Mapped[str] = mapped_column(String(32))
@@ -115,13 +126,18 @@ class CallRequest(Base):
 
 
 class CdrFile(Base):
-    """How far a CDR file of the PBX has been read: a byte offset in the file of this inode."""
+    """How far a CDR file of the PBX has been read: a byte offset in the file of this inode.
+
+    `head` is the SHA-256 of the first bytes that were read, in hex: a file that begins otherwise is another file.
+    """
 
     __tablename__ = "cdr_files"
 
     path: Mapped[str] = mapped_column(String(500), primary_key=True)
     inode: Mapped[int]
     position: Mapped[int]
+    head: Mapped[str] = mapped_column(String(64))
+    unreadable: Mapped[int] = mapped_column(default=0)
     read_at: Mapped[datetime]
 
 

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from compliance.consent import Basis
@@ -24,10 +24,22 @@ class Document(Base):
 
 
 class Override(Base):
-    """Documented consent that opens one lead on one number until `expires_at`."""
+    """Documented consent that opens one lead on one number until `expires_at`.
+
+    It ends by itself; `expiry_recorded_at` is when the audit event that tells so was written.
+    """
 
     __tablename__ = "overrides"
-    __table_args__ = (one_of("basis", Basis), Index("ix_overrides_lead_number", "lead_id", "number"))
+    __table_args__ = (
+        one_of("basis", Basis),
+        Index("ix_overrides_lead_number", "lead_id", "number"),
+        Index(
+            "ix_overrides_unended",
+            "expires_at",
+            sqlite_where=text("revoked_at IS NULL AND expiry_recorded_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL AND expiry_recorded_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     lead_id: Mapped[str] = mapped_column(ForeignKey("leads.id"))
@@ -41,8 +53,9 @@ class Override(Base):
     placed_by: Mapped[str] = mapped_column(String(64))
     placed_from: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    expiry_recorded_at: Mapped[datetime | None]
     reviewed_at: Mapped[datetime | None]
     reviewed_by: Mapped[str | None] = mapped_column(String(64))
-    revoked_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None] = mapped_column(index=True)
     revoked_by: Mapped[str | None] = mapped_column(String(64))
     revoke_reason: Mapped[str | None] = mapped_column(Text)

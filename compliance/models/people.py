@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Double, ForeignKey, Index, String
+from sqlalchemy import Double, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from compliance.consent import Role
@@ -11,7 +11,10 @@ from compliance.models.base import Base, one_of
 
 
 class User(Base):
-    """A person who signs in. Disabled, never deleted: their name stands in the record."""
+    """A person who signs in. Disabled, never deleted: their name stands in the record.
+
+    `extension` is the telephone that the PBX rings when they click on Call; empty: one that is called like them.
+    """
 
     __tablename__ = "users"
     __table_args__ = (one_of("role", Role),)
@@ -20,6 +23,7 @@ class User(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     full_name: Mapped[str] = mapped_column(String(200), default="")
     role: Mapped[str] = mapped_column(String(20))
+    extension: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     password_hash: Mapped[str] = mapped_column(String(200))
     totp_secret: Mapped[str | None] = mapped_column(String(64))
     totp_confirmed_at: Mapped[datetime | None]

@@ -40,6 +40,7 @@ def upgrade() -> None:
     """Make the tables and columns."""
     _people()
     _leads()
+    _overrides()
     _calls()
     _work()
     _totals()
@@ -52,12 +53,16 @@ def downgrade() -> None:
     for columns in ("agent_at", "verdict_at", "verdict_reason_at"):
         op.drop_index(f"ix_decisions_{columns}", "decisions")
     op.drop_column("decisions", "agent")
+    op.drop_index("ix_overrides_revoked_at", "overrides")
+    op.drop_index("ix_call_details_linked_channel", "call_details")
     op.drop_index("ix_call_details_undecided", "call_details")
     op.drop_index("ix_call_details_unscreened", "call_details")
     with op.batch_alter_table("call_details") as table:
         table.drop_constraint("uq_call_details_record", type_="unique")
-        for column in ("lead", "agent", "unscreened"):
+        for column in ("lead", "agent", "unscreened", "trunk"):
             table.drop_column(column)
+    op.drop_index("ix_overrides_unended", "overrides")
+    op.drop_column("overrides", "expiry_recorded_at")
     op.drop_index("ix_leads_queue", "leads")
     op.drop_index("ix_leads_name_folded_id", "leads")
     with op.batch_alter_table("leads") as table:
@@ -66,7 +71,7 @@ def downgrade() -> None:
     for columns in AUDIT_INDEXES:
         op.drop_index("_".join(["ix_audit_events", *columns]), "audit_events")
     with op.batch_alter_table("users") as table:
-        for column in ("totp_confirmed_at", "totp_last_step"):
+        for column in ("totp_confirmed_at", "totp_last_step", "extension"):
             table.drop_column(column)
 
 
@@ -74,6 +79,7 @@ def _people() -> None:
     with op.batch_alter_table("users") as table:
         table.add_column(moment("totp_confirmed_at", nullable=True))
         table.add_column(sa.Column("totp_last_step", INTEGER, nullable=False, server_default="0"))
+        table.add_column(sa.Column("extension", sa.String(64), nullable=False, server_default=""))
         table.alter_column("totp_last_step", server_default=None)
     op.create_table(
         "sessions",
@@ -125,6 +131,12 @@ def _fold_names() -> None:
         last = found[-1].id
 
 
+def _overrides() -> None:
+    op.add_column("overrides", moment("expiry_recorded_at", nullable=True))
+    unended = sa.text("revoked_at IS NULL AND expiry_recorded_at IS NULL")
+    op.create_index("ix_overrides_unended", "overrides", ["expires_at"], sqlite_where=unended, postgresql_where=unended)
+
+
 def _calls() -> None:
     op.create_table(
         "call_requests",
@@ -145,6 +157,8 @@ def _calls() -> None:
         sa.Column("path", sa.String(500), primary_key=True),
         count("inode"),
         count("position"),
+        text_column("head", 64),
+        count("unreadable"),
         moment("read_at"),
     )
     with op.batch_alter_table("call_details") as table:
@@ -163,6 +177,16 @@ def _calls() -> None:
     op.create_index(
         "ix_call_details_undecided", "call_details", ["started_at"], sqlite_where=undecided, postgresql_where=undecided
     )
+    op.add_column("call_details", sa.Column("trunk", sa.String(80), nullable=False, server_default=""))
+    left = sa.text("trunk <> ''")
+    op.create_index(
+        "ix_call_details_linked_channel",
+        "call_details",
+        ["linked_channel"],
+        sqlite_where=left,
+        postgresql_where=left,
+    )
+    index("overrides", "revoked_at")
     op.add_column("decisions", sa.Column("agent", sa.String(64), nullable=False, server_default=""))
     for columns in (["agent", "at"], ["verdict", "at"], ["verdict", "reason", "at"]):
         op.create_index("_".join(["ix_decisions", *columns]), "decisions", columns)
