@@ -37,6 +37,14 @@ def number_column(sample: Sequence[Row], wanted: str | None, reads: Callable[[st
     return _only([index for index in range(len(rows[0])) if _holds_numbers(rows, index, reads)], rows[0])
 
 
+def chosen_column(headings: Sequence[str], wanted: str | None, names: Collection[str]) -> int | None:
+    """Give the index of the column that is `wanted`, or bears one of these names; None when none does.
+
+    Raises NoColumn.
+    """
+    return _wanted(headings, wanted) if wanted is not None else named_column(headings, names)
+
+
 def named_column(headings: Sequence[str], names: Collection[str]) -> int | None:
     """Find the one column that bears one of these names; None when none does. Raises NoColumn when several do."""
     found = [index for index, heading in enumerate(headings) if _plain(heading) in names]

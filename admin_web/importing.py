@@ -4,29 +4,59 @@ Every chunk is one transaction, and what stands already is left alone: an import
 finished by running it again.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.report import RejectedRows
-from admin_web.services.records import IN_FORCE, NotInForce, Projector, Standing
+from admin_web.services.records import IN_FORCE, Actor, Change, NotInForce, Projector, Records, Standing
 from admin_web.services.suppression import CHUNK
 from admin_web.sheet import Row
 from compliance.numbers import E164, InvalidNumber, normalize
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an import is: rows read so far, and what became of them."""
+    """How far an import is: rows read so far, and what became of them.
+
+    `line` is the line that the last of them began on, `report_bytes` how long the report of rejected rows is.
+    """
 
     rows: int = 0
     added: int = 0
     already: int = 0
     rejected: int = 0
+    line: int = 0
+    report_bytes: int = 0
     standing: Standing = IN_FORCE
+
+
+async def keep_nothing(session: AsyncSession, done: Progress) -> None:
+    """Put nothing on record but the rows."""
+    del session, done
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Where rows go, in whose name, and who is told.
+
+    `keep` takes part in the transaction of each chunk, and may end the import by raising; `begun` is the progress that
+    it put on record last, when an earlier run was cut short.
+    """
+
+    records: Records
+    actor: Actor
+    on_progress: Callable[[Progress], None]
+    keep: Callable[[AsyncSession, Progress], Awaitable[None]] = keep_nothing
+    begun: Progress = Progress()
 
 
 class RowRejected(Exception):
@@ -39,13 +69,13 @@ class RowRejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Import(Generic[Item]):
-    """What an import does: `read` makes an item of a row's cells, `keep` records a chunk of them.
+    """What an import does: `read` makes an item of a row's cells, `put` records a chunk of them within a change.
 
-    `keep` gives how many were new (or changed), and whether they are in force.
+    `put` gives how many were new, or changed.
     """
 
     read: Callable[[Sequence[str]], Item]
-    keep: Callable[[Sequence[Item]], Awaitable[tuple[int, Standing]]]
+    put: Callable[[Change, Sequence[Item]], Awaitable[int]]
 
 
 def read_number(cells: Sequence[str], place: int, width: int, region: str) -> E164:
@@ -65,28 +95,97 @@ def read_number(cells: Sequence[str], place: int, width: int, region: str) -> E1
         raise RowRejected(error.reason, str(error)) from None
 
 
-async def take_in(
-    rows: Iterator[Row], work: Import[Item], report: RejectedRows, on_progress: Callable[[Progress], None]
-) -> Progress:
-    """Record chunk after chunk; memory holds one of them."""
-    done = Progress()
-    while chunk := list(islice(rows, CHUNK)):
-        items: list[Item] = []
-        for row in chunk:
-            try:
-                items.append(_read(row, work))
-            except RowRejected as rejected:
-                report.add(row.line, rejected.reason, str(rejected), row.text)
-        report.flush()
-        added, standing = await work.keep(items) if items else (0, done.standing)
+class Chunk(NamedTuple, Generic[Item]):
+    """Some rows as they were read: what is to be recorded of them, and how far the sheet and the report are then."""
+
+    rows: int
+    items: list[Item]
+    line: int
+    rejected: int
+    report_bytes: int
+
+
+async def take_in(rows: Iterator[Row], work: Import[Item], report: RejectedRows, into: Intake) -> Progress:
+    """Record chunk after chunk; memory holds two of them.
+
+    Reading goes on in a thread, and what is recorded comes into force, while the next chunk is being recorded.
+    """
+    records = replace(into.records, projector=UntilRefused(into.records.projector))
+    done = into.begun
+    await _skip(rows, done.rows)
+    coming_into_force = asyncio.ensure_future(_nothing_to_do())
+    try:
+        async with aclosing(_read_ahead(rows, work, report)) as chunks:
+            async for chunk in chunks:
+                done = await _record(chunk, work, records, into, done)
+                into.on_progress(done)
+                await coming_into_force
+                coming_into_force = asyncio.ensure_future(records.standing())
+    finally:
+        await asyncio.wait({coming_into_force})
+    return replace(done, standing=await into.records.standing())
+
+
+async def _nothing_to_do() -> Standing:
+    return IN_FORCE
+
+
+async def _skip(rows: Iterator[Row], many: int) -> None:
+    for first in range(0, many, CHUNK):
+        await _in_thread(_pass_over, rows, min(CHUNK, many - first))
+
+
+def _pass_over(rows: Iterator[Row], many: int) -> None:
+    for _ in islice(rows, many):
+        pass
+
+
+async def _read_ahead(rows: Iterator[Row], work: Import[Item], report: RejectedRows) -> AsyncGenerator[Chunk[Item]]:
+    """Give chunk after chunk; the next one is read while the last one is being recorded."""
+    reading = asyncio.ensure_future(_in_thread(_read_chunk, rows, work, report))
+    try:
+        while (chunk := await reading).rows:
+            reading = asyncio.ensure_future(_in_thread(_read_chunk, rows, work, report))
+            yield chunk
+    finally:
+        reading.cancel()
+        await asyncio.wait({reading})
+
+
+async def _in_thread(work: Callable[..., Result], *given: object) -> Result:
+    """Run in a thread. No thread can be stopped: cancelling this still waits for its end, with the sheet open."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    try:
+        return await asyncio.shield(running)
+    finally:
+        await asyncio.wait({running})
+
+
+def _read_chunk(rows: Iterator[Row], work: Import[Item], report: RejectedRows) -> Chunk[Item]:
+    items: list[Item] = []
+    count = line = 0
+    for row in islice(rows, CHUNK):
+        count, line = count + 1, row.line
+        try:
+            items.append(_read(row, work))
+        except RowRejected as rejected:
+            report.add(row.line, rejected.reason, str(rejected), row.text)
+    return Chunk(count, items, line, report.count, report.flush())
+
+
+async def _record(chunk: Chunk[Item], work: Import[Item], records: Records, into: Intake, done: Progress) -> Progress:
+    """Record a chunk in one transaction, and with it how far the import is."""
+    async with records.change(into.actor) as change:
+        added = await work.put(change, chunk.items) if chunk.items else 0
         done = Progress(
-            rows=done.rows + len(chunk),
+            rows=done.rows + chunk.rows,
             added=done.added + added,
-            already=done.already + len(items) - added,
-            rejected=report.count,
-            standing=standing,
+            already=done.already + len(chunk.items) - added,
+            rejected=chunk.rejected,
+            line=chunk.line,
+            report_bytes=chunk.report_bytes,
         )
-        on_progress(done)
+        await into.keep(change.session, done)
     return done
 
 

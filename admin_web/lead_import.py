@@ -1,61 +1,80 @@
 """A sheet of leads, added and changed."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 
-from admin_web.columns import LEAD_NAMES, PERSON_NAMES, SAMPLE, NoColumn, named_column, number_column
-from admin_web.importing import (
-    Import,
-    Progress,
-    RowRejected,
-    UntilRefused,
-    is_number,
-    read_number,
-    take_in,
-    without_heading,
-)
+from admin_web.columns import LEAD_NAMES, PERSON_NAMES, SAMPLE, NoColumn, chosen_column, is_heading, number_column
+from admin_web.importing import Import, Intake, Progress, RowRejected, is_number, read_number, take_in, without_heading
 from admin_web.report import RejectedRows
-from admin_web.services.leads import LeadGiven, put_leads
-from admin_web.services.records import Actor, Records, Standing
-from admin_web.sheet import Sheet
+from admin_web.services.leads import LONGEST_NAME, LeadGiven, put_leads_within
+from admin_web.services.records import Change
+from admin_web.services.refusal import Unwritable, cleaned
+from admin_web.sheet import Row, Sheet
 from compliance.numbers import lead_id
 
 
-async def import_leads(
-    records: Records,
-    actor: Actor,
-    sheet: Sheet,
-    report: RejectedRows,
-    *,
-    region: str,
-    on_progress: Callable[[Progress], None],
-) -> Progress:
-    """Add and change the leads of a sheet with the headings lead, number and, perhaps, name.
+@dataclass(frozen=True, slots=True)
+class LeadColumns:
+    """Which columns hold what, by heading or counted from 1; None looks for the usual headings."""
 
-    Raises NotASheet, DatabaseUnavailable, OSError.
-    """
+    lead: str | None = None
+    number: str | None = None
+    name: str | None = None
+
+
+async def import_leads(
+    into: Intake, sheet: Sheet, report: RejectedRows, *, region: str, columns: LeadColumns = LeadColumns()
+) -> Progress:
+    """Add and change the leads of a sheet. Raises NotASheet, DatabaseUnavailable, OSError."""
     rows = iter(sheet)
     sample = list(islice(rows, SAMPLE))
-    headings = next((row.cells for row in sample if row.cells), [])
-    lead_place, name_place = named_column(headings, LEAD_NAMES), named_column(headings, PERSON_NAMES)
-    if lead_place is None:
-        raise NoColumn("The first row must name the columns: lead, number and, perhaps, name.")
-    number_place = number_column(sample, None, lambda cell: is_number(cell, region))
-    patient = replace(records, projector=UntilRefused(records.projector))
+    places = _Places.found(sample, columns, region)
 
-    def read(cells: Sequence[str]) -> LeadGiven:
-        number = read_number(cells, number_place, len(headings), region)
-        lead = lead_id(cells[lead_place]) if len(cells) > lead_place else None
+    async def put(change: Change, leads: Sequence[LeadGiven]) -> int:
+        return sum(await put_leads_within(change, leads))
+
+    chosen = without_heading(chain(sample, rows), places.is_heading_row)
+    return await take_in(chosen, Import(places.read, put), report, into)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where in a row the cells stand that matter; `width` is how many cells the first row has."""
+
+    lead: int
+    number: int
+    name: int | None
+    width: int
+    region: str
+
+    @classmethod
+    def found(cls, sample: Sequence[Row], columns: LeadColumns, region: str) -> "_Places":
+        """Find them. Raises NoColumn."""
+        headings = next((row.cells for row in sample if row.cells), [])
+        lead = chosen_column(headings, columns.lead, LEAD_NAMES)
+        if lead is None:
+            raise NoColumn("The first row must name the columns: lead, number and, perhaps, name.")
+        number = number_column(sample, columns.number, lambda cell: is_number(cell, region))
+        return cls(lead, number, chosen_column(headings, columns.name, PERSON_NAMES), len(headings), region)
+
+    def is_heading_row(self, cells: Sequence[str]) -> bool:
+        """Tell whether the first row of a sheet names its columns."""
+        return len(cells) > self.number and is_heading(cells[self.number])
+
+    def read(self, cells: Sequence[str]) -> LeadGiven:
+        """Read a row. Raises RowRejected."""
+        number = read_number(cells, self.number, self.width, self.region)
+        lead = lead_id(cells[self.lead]) if len(cells) > self.lead else None
         if lead is None:
             raise RowRejected("bad-lead", "a lead id is 1 to 64 letters, digits, dots, dashes and underscores")
-        has_name = name_place is not None and len(cells) > name_place
-        return LeadGiven(lead, number, cells[name_place] if has_name and name_place is not None else None)
+        return LeadGiven(lead, number, self._name(cells))
 
-    async def keep(leads: Sequence[LeadGiven]) -> tuple[int, Standing]:
-        added, altered, standing = await put_leads(patient, actor, leads)
-        return added + altered, standing
-
-    chosen = without_heading(chain(sample, rows), lambda cells: cells == headings)
-    done = await take_in(chosen, Import(read, keep), report, on_progress)
-    return replace(done, standing=await records.standing())
+    def _name(self, cells: Sequence[str]) -> str | None:
+        """Give the name; None when the row has none, which leaves the name that is on record."""
+        if self.name is None or len(cells) <= self.name:
+            return None
+        try:
+            return cleaned(cells[self.name], LONGEST_NAME, "the name")
+        except Unwritable as error:
+            raise RowRejected("bad-name", str(error)) from None

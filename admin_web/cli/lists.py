@@ -13,7 +13,7 @@ import typer
 from admin_web.cli.progress import ImportBar
 from admin_web.cli.shell import ROWS_REJECTED, actor, opened_database, opened_records, run, say_error
 from admin_web.exporting import export_numbers
-from admin_web.importing import Progress
+from admin_web.importing import Intake, Progress
 from admin_web.lead_import import import_leads
 from admin_web.number_import import import_numbers
 from admin_web.report import RejectedRows
@@ -53,10 +53,8 @@ def import_internal(
     async def work() -> Progress:
         with Sheet.open(file) as sheet, RejectedRows(report or _report_for(file)) as rejected, ImportBar(sheet) as bar:
             async with opened_records(settings) as records:
-                return await import_numbers(
-                    records, actor(), sheet, rejected,
-                    region=settings.region, column=column, note=note, on_progress=bar.update,
-                )  # fmt: skip
+                into = Intake(records, actor(), bar.update)
+                return await import_numbers(into, sheet, rejected, region=settings.region, column=column, note=note)
 
     _tell_import(run(work()), report or _report_for(file), "put on the list", "there already")
 
@@ -69,9 +67,7 @@ def import_lead_file(file: Source, report: Report = None) -> None:
     async def work() -> Progress:
         with Sheet.open(file) as sheet, RejectedRows(report or _report_for(file)) as rejected, ImportBar(sheet) as bar:
             async with opened_records(settings) as records:
-                return await import_leads(
-                    records, actor(), sheet, rejected, region=settings.region, on_progress=bar.update
-                )
+                return await import_leads(Intake(records, actor(), bar.update), sheet, rejected, region=settings.region)
 
     _tell_import(run(work()), report or _report_for(file), "added or changed", "so already")
 

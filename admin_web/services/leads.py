@@ -1,13 +1,15 @@
 """Leads: added under the CRM's own id, and followed when their number changes."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.folding import folded
-from admin_web.services.dialect import insert_into
+from admin_web.services.dialect import each_of, insert_into
 from admin_web.services.records import Actor, Change, Records, Standing
 from admin_web.services.refusal import Refused, cleaned
 from admin_web.services.revocation import end_overrides
@@ -70,16 +72,56 @@ async def put_leads(records: Records, actor: Actor, given: Sequence[LeadGiven]) 
 
     Raises Unwritable.
     """
-    added = altered = 0
     async with records.change(actor) as change:
-        # Sorted, so that two imports never wait for each other in a circle.
-        for one in sorted(given, key=lambda lead: lead.id):
-            if await put_new(change, one.id, one.number, one.name or ""):
-                added += 1
-            else:
-                row = await existing_lead(change.session, one.id)
-                altered += (await _change(change, row, one.number, one.name))[0]
+        added, altered = await put_leads_within(change, given)
     return added, altered, await records.standing()
+
+
+async def put_leads_within(change: Change, given: Sequence[LeadGiven]) -> tuple[int, int]:
+    """Add and change leads within a change; give how many of each. Raises Unwritable.
+
+    A lead that is given twice is changed to what was given last.
+    """
+    added = altered = 0
+    for some in _each_once(given):
+        new = await _put_all_new(change, some)
+        added += len(new)
+        altered += await _change_all(change, {lead: one for lead, one in some.items() if lead not in new})
+    return added, altered
+
+
+def _each_once(given: Sequence[LeadGiven]) -> Iterator[dict[LeadId, LeadGiven]]:
+    """Give the leads in rounds, none twice in one, sorted: two imports never wait for each other in a circle."""
+    rounds: list[dict[LeadId, LeadGiven]] = []
+    times: Counter[LeadId] = Counter()
+    for one in given:
+        if times[one.id] == len(rounds):
+            rounds.append({})
+        rounds[times[one.id]][one.id] = one
+        times[one.id] += 1
+    return (dict(sorted(some.items())) for some in rounds)
+
+
+async def _put_all_new(change: Change, given: Mapping[LeadId, LeadGiven]) -> set[LeadId]:
+    """Add the leads that are not there; give which those were."""
+    insert = insert_into(change.session, Lead).on_conflict_do_nothing().returning(Lead.id)
+    values = [_new(change, one.id, one.number, one.name or "") for one in given.values()]
+    new = {LeadId(lead) for lead in await change.session.scalars(insert, values)}
+    for lead in sorted(new):
+        change.audit("add-lead", "lead", lead, number=given[lead].number)
+    return new
+
+
+async def _change_all(change: Change, given: Mapping[LeadId, LeadGiven]) -> int:
+    """Change leads that are there; give how many were not so already."""
+    if not given:
+        return 0
+    held = select(Lead).where(Lead.id.in_(select(each_of(change.session, given)))).order_by(Lead.id).with_for_update()
+    altered = 0
+    for row in (await change.session.scalars(held)).all():
+        one = given[LeadId(row.id)]
+        altered += (await _change(change, row, one.number, one.name))[0]
+    return altered
 
 
 async def existing_lead(session: AsyncSession, lead: LeadId) -> Lead:
@@ -95,19 +137,24 @@ async def put_new(change: Change, lead: LeadId, number: E164, name: str = "") ->
 
     Raises Unwritable.
     """
-    values = {
-        "id": lead,
-        "number": number,
-        "name": (name := cleaned(name, LONGEST_NAME, "The name")),
-        "name_folded": folded(name),
-        "created_at": change.at,
-        "created_by": change.actor.name,
-    }
+    values = _new(change, lead, number, name)
     insert = insert_into(change.session, Lead).values(values).on_conflict_do_nothing().returning(Lead.id)
     if await change.session.scalar(insert) is None:
         return False
     change.audit("add-lead", "lead", lead, number=number)
     return True
+
+
+def _new(change: Change, lead: LeadId, number: E164, name: str) -> dict[str, Any]:
+    name = cleaned(name, LONGEST_NAME, "The name")
+    return {
+        "id": lead,
+        "number": number,
+        "name": name,
+        "name_folded": folded(name),
+        "created_at": change.at,
+        "created_by": change.actor.name,
+    }
 
 
 async def _change(change: Change, row: Lead, number: E164 | None, name: str | None) -> tuple[bool, tuple[int, ...]]:

@@ -114,11 +114,11 @@ async def suppress_many(
     """Put up to CHUNK numbers on a list, in one transaction, and into force. Raises Unwritable."""
     wanted = list(dict.fromkeys(numbers))
     async with records.change(actor) as change:
-        added = await put_many(change, wanted, source=source, note=note, list_name=list_name)
+        added = await suppress_many_within(change, wanted, source=source, note=note, list_name=list_name)
     return SuppressedMany(added, len(wanted) - added, await records.standing())
 
 
-async def put_many(
+async def suppress_many_within(
     change: Change, numbers: Sequence[E164], *, source: str, note: str = "", list_name: str = INTERNAL
 ) -> int:
     """Put up to CHUNK numbers on a list within a change; give how many did not stand there. Raises Unwritable."""

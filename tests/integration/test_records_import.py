@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.importing import Progress
+from admin_web.importing import Intake, Progress
 from admin_web.lead_import import import_leads
 from admin_web.number_import import import_numbers
 from admin_web.report import RejectedRows
@@ -26,6 +28,10 @@ from compliance.models import AuditEvent, Lead, OutboxRow, SuppressionEntry
 from tests.records import ADMIN, LEAD, NUMBER, OTHER, FakeProjector, rows
 
 
+class CutShort(Exception):
+    """The import is stopped in the middle of a transaction."""
+
+
 class Importer:
     """Imports into the records of a test, and reads the report."""
 
@@ -35,21 +41,14 @@ class Importer:
 
     async def numbers(self, content: str | bytes, column: str | None = None) -> Progress:
         with RejectedRows(self.path) as report:
-            return await import_numbers(
-                self.records,
-                ADMIN,
-                sheet(content),
-                report,
-                region="US",
-                column=column,
-                on_progress=self.progress.append,
-            )
+            return await import_numbers(self.into(), sheet(content), report, region="US", column=column)
 
     async def leads(self, content: str) -> Progress:
         with RejectedRows(self.path) as report:
-            return await import_leads(
-                self.records, ADMIN, sheet(content), report, region="US", on_progress=self.progress.append
-            )
+            return await import_leads(self.into(), sheet(content), report, region="US")
+
+    def into(self) -> Intake:
+        return Intake(self.records, ADMIN, self.progress.append)
 
     def rejected(self) -> list[tuple[str, str]]:
         if not self.path.exists():
@@ -155,7 +154,8 @@ async def test_redis_that_comes_back_meanwhile_puts_the_import_in_force(importer
         projector.broken = ""
 
     with RejectedRows(importer.path) as report:
-        done = await import_numbers(importer.records, ADMIN, sheet("4155550100"), report, region="US", on_progress=mend)
+        into = Intake(importer.records, ADMIN, mend)
+        done = await import_numbers(into, sheet("4155550100"), report, region="US")
     assert done.standing.in_force
 
 
@@ -167,7 +167,7 @@ async def test_leads_too_are_in_force_when_redis_comes_back_meanwhile(importer: 
 
     leads = sheet("lead,number\nL-1,4155550100\n")
     with RejectedRows(importer.path) as report:
-        done = await import_leads(importer.records, ADMIN, leads, report, region="US", on_progress=mend)
+        done = await import_leads(Intake(importer.records, ADMIN, mend), leads, report, region="US")
     assert done.standing.in_force
 
 
@@ -186,6 +186,39 @@ async def test_leads_are_added_and_changed(importer: Importer):
     assert importer.rejected() == [("4", "letters"), ("5", "bad-lead")]
     found = {lead.id: (lead.number, lead.name) for lead in await rows(importer.records, Lead)}
     assert found == {"L-1": (OTHER, ""), "L-2": (NUMBER, "New")}
+
+
+async def test_a_lead_whose_name_is_too_long_is_reported_and_holds_nothing_up(importer: Importer):
+    done = await importer.leads(f"lead,number,name\nL-1,4155550100,{'x' * 201}\nL-2,4155550101,New\n")
+    assert (done.added, importer.rejected()) == (1, [("2", "bad-name")])
+
+
+async def test_a_lead_that_is_given_twice_is_as_it_was_given_last(importer: Importer):
+    done = await importer.leads("lead,number,name\nL-1,4155550100,First\nL-1,4155550101,\nL-1,4155550101,Last\n")
+    assert (done.rows, done.added) == (3, 3)
+    assert [(lead.number, lead.name) for lead in await rows(importer.records, Lead)] == [(OTHER, "Last")]
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+async def test_an_import_that_was_cut_short_goes_on_where_it_was_and_counts_nothing_twice(
+    importer: Importer, chunks: int
+):
+    lines = [f"415555{line:04d}" if line % 500 else f"oops {line}" for line in range(2 * CHUNK + 600)]
+    kept: list[Progress] = []
+
+    async def keep(_: AsyncSession, done: Progress) -> None:
+        if len(kept) == chunks:
+            raise CutShort
+        kept.append(done)
+
+    with pytest.raises(CutShort), RejectedRows(importer.path) as report:
+        await import_numbers(replace(importer.into(), keep=keep), sheet("\n".join(lines)), report, region="US")
+    begun = kept[-1]
+    with RejectedRows(importer.path, begun.rejected, begun.report_bytes) as report:
+        done = await import_numbers(replace(importer.into(), begun=begun), sheet("\n".join(lines)), report, region="US")
+    assert (done.rows, done.added, done.already, done.rejected) == (2600, 2594, 0, 6)
+    assert [line for line, _ in importer.rejected()] == [str(line) for line in range(1, 2600, 500)]
+    assert len(await listed(importer.records)) == 2594
 
 
 async def test_leads_without_a_name_column_keep_their_names(importer: Importer):
