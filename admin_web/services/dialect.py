@@ -1,9 +1,9 @@
-"""The two things that SQLite and PostgreSQL spell differently."""
+"""The things that SQLite and PostgreSQL spell differently."""
 
 import json
 from collections.abc import Collection
 
-from sqlalchemy import JSON, ColumnElement, String, cast, func, literal
+from sqlalchemy import JSON, ColumnElement, String, cast, func, literal, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,6 +21,15 @@ def each_of(session: AsyncSession, values: Collection[str]) -> ColumnElement[str
     if _on_sqlite(session):
         return func.json_each(array).table_valued("value").c.value
     return func.json_array_elements_text(cast(array, JSON)).table_valued("value").c.value
+
+
+async def hold_against_writers(session: AsyncSession, table: type[Base]) -> None:
+    """Wait until nobody writes to a table, and let nobody begin before this transaction ends.
+
+    On SQLite whoever writes holds everybody else off anyway.
+    """
+    if not _on_sqlite(session):
+        await session.execute(text(f"LOCK TABLE {table.__tablename__} IN SHARE MODE"))
 
 
 def _on_sqlite(session: AsyncSession) -> bool:

@@ -214,6 +214,7 @@ def _live_at(at: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 async def _document(change: Change, kept: Kept) -> int:
+    """Put a document on record. Raises DocumentNotKept when a sweep took its file away before the row was written."""
     row = Document(
         sha256=kept.sha256,
         name=kept.name,
@@ -224,4 +225,5 @@ async def _document(change: Change, kept: Kept) -> int:
     )
     change.session.add(row)
     await change.session.flush()
+    await kept.require_there()
     return row.id
