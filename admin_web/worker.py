@@ -12,6 +12,7 @@ import structlog
 
 from admin_web.database import Database, DatabaseUnavailable
 from admin_web.decision_archive import IDLE_MS, DecisionArchive
+from admin_web.documents import DocumentsUnavailable, documents_of
 from admin_web.jobs.claims import worker_name
 from admin_web.jobs.kinds import KINDS
 from admin_web.jobs.run import Tools
@@ -20,8 +21,12 @@ from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild import NotNeeded, RebuildUnderWay, SuspiciousDrop
+from admin_web.retention import forget
+from admin_web.services.documents import TooManyOrphans, sweep_documents
+from admin_web.services.expiry import record_expiries
 from admin_web.services.records import NotInForce, Records, utc_now
 from admin_web.settings import AdminSettings
+from admin_web.webhooks.courier import Courier
 
 POLL_S = 0.1
 """How long a change waits that its own service could not apply."""
@@ -43,6 +48,9 @@ LEFT_S = 10.0
 """How often decisions are looked for that somebody read and did not archive."""
 
 SWEEP_S = 600.0
+DOCUMENTS_S = 3600.0
+EXPIRIES_S = 10.0
+"""How often it is looked whether overrides have expired: nothing but the record waits for it."""
 
 STOP_S = 1.0
 """How long a step may take to its end when the worker is told to stop; cutting it off does no harm, nor does a kill."""
@@ -82,8 +90,11 @@ class Worker:
         self._lease_every_s = min(LEASE_S, settings.lease_s / 4 or LEASE_S)
         self._lease_due = self._left_due = self._rebuild_due = self._sweep_due = 0.0
         self._idle_ms = 0
-        tools, name = Tools(Records(database, projection), projection, settings), worker_name()
+        self._records, self._documents = Records(database, projection), documents_of(settings)
+        tools, name = Tools(self._records, projection, settings), worker_name()
         self._runners = {f"jobs: {kind.name}": Runner(kind, tools, name) for kind in KINDS.values()}
+        self._courier = Courier(database, settings, utc_now)
+        self._database = database
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -93,6 +104,8 @@ class Worker:
     async def run(self) -> None:
         """Work until stopped; what then takes too long is cut off, and found again by the next worker."""
         loops = {"projection": self._keep, "archive": self._archive_some, "sweep": self._sweep}
+        loops |= {"webhooks": self._courier.step, "retention": self._forget}
+        loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
         await self._stop.wait()
@@ -100,6 +113,7 @@ class Worker:
         for task in late:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._courier.close()
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[float]]) -> None:
         """Take one step after the other; each gives how many seconds to wait."""
@@ -108,7 +122,7 @@ class Worker:
             try:
                 wait_s = await step()
                 trouble.end()
-            except (NotInForce, NotRebuilt, DatabaseUnavailable) as error:
+            except (NotInForce, NotRebuilt, DatabaseUnavailable, DocumentsUnavailable, TooManyOrphans) as error:
                 wait_s = trouble.meet(error)
             except Exception as error:  # A fault of ours must not end the lease with it.
                 log.exception("failed", loop=name)
@@ -168,3 +182,18 @@ class Worker:
             self._sweep_due = monotonic() + SWEEP_S
             await self._projection.sweep()
         return LEASE_S
+
+    async def _record_expiries(self) -> float:
+        """Put on record which overrides have ended by themselves."""
+        await record_expiries(self._records)
+        return EXPIRIES_S
+
+    async def _sweep_documents(self) -> float:
+        """Take away, now and then, documents that never came on record."""
+        await sweep_documents(self._database, self._documents, utc_now())
+        return DOCUMENTS_S
+
+    async def _forget(self) -> float:
+        """Take out of SQL, now and then, what need not be kept."""
+        await forget(self._database, utc_now())
+        return SWEEP_S

@@ -1,0 +1,1 @@
+"""Telling other systems what changed: signed, repeated until they took it, given up after a day."""
