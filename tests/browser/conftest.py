@@ -14,6 +14,7 @@ from lab.redis import RedisServer
 from tests.browser.browsing import Watch
 from tests.browser.running import PASSWORD, Running
 from tests.conftest import unavailable
+from tests.samples import PDF
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
@@ -103,3 +104,16 @@ def open_as(chromium: Browser, product: Running, signed_in: Callable[[str], Any]
     for context in contexts:
         context.close()
     watch.quiet()
+
+
+@pytest.fixture(scope="package")
+def parts(product: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What stands for the parts of a path: one of everything on record. A part that is not named is the id 1."""
+    document = tmp_path_factory.mktemp("furnished") / "consent.pdf"
+    document.write_bytes(PDF)
+    lead = product.lead(listed=True, name="Northwind Traders")
+    product.lead(lead.number, name="Northwind Traders, second line")
+    override = product.grant(lead, document)
+    product.judged(lead.number, lead.id)
+    product.judged(lead.number)
+    return {"lead": lead.id, "number": lead.number, "list": "internal", "name": "agent", "override": str(override)}

@@ -1,0 +1,54 @@
+"""Every page of the site in light and dark, wide and narrow: nothing for axe to find, nothing wider than the screen."""
+
+import re
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page
+
+from admin_web.routes import ROUTES
+from tests.browser.browsing import faults
+from tests.browser.conftest import NARROW, WIDE, OpenAs
+
+PATHS = sorted({route.path for route in ROUTES if route.method == "GET"})
+
+
+def filled(path: str, parts: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)(:[^{}]*)?\}", lambda part: quote(parts.get(part[1], "1")), path)
+
+
+def in_the_dark(page: Page, *, dark: bool) -> None:
+    page.evaluate("theme => { document.documentElement.dataset.bsTheme = theme }", "dark" if dark else "light")
+
+
+def too_wide(page: Page) -> list[str]:
+    """The elements that reach beyond the screen and can be scrolled to nowhere but on the page itself."""
+    return page.evaluate(
+        """() => {
+          const wide = document.documentElement.clientWidth;
+          if (document.documentElement.scrollWidth <= wide) return [];
+          return [...document.querySelectorAll("main *")]
+            .filter((element) => element.getBoundingClientRect().right > wide + 1)
+            .map((element) => element.outerHTML.slice(0, 120)).slice(0, 5)
+            .concat(`${document.documentElement.scrollWidth} of ${wide} px`);
+        }"""
+    )
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_has_nothing_for_axe_to_find(path: str, parts: dict[str, str], open_as: OpenAs):
+    page = open_as("" if path == "/sign-in" else "admin", reduced_motion="reduce")
+    answer = page.request.get(filled(path, parts))
+    if not answer.headers["content-type"].startswith("text/html"):
+        pytest.skip("no page")
+    page.goto(filled(path, parts))
+    assert page.locator("h1").count() == 1
+    found = []
+    for size in (WIDE, NARROW):
+        page.set_viewport_size(size)
+        in_the_dark(page, dark=False)
+        found += [(size["width"], "light", fault) for fault in faults(page)]
+        in_the_dark(page, dark=True)
+        found += [(size["width"], "dark", fault) for fault in faults(page, ["color-contrast"])]
+        found += [(size["width"], "too wide", fault) for fault in too_wide(page)]
+    assert found == []
