@@ -38,7 +38,8 @@ class Asterisk:
 
     Its endpoints are `dialer` (trusted with `X-Lead-Id`), `phone`, and `lab` (in the context `lab` of
     `dialplan`, the text of further contexts), told apart by the user of From. Its trunk is whoever listens
-    on `trunk_port`. `variables` are globals of the dialplan.
+    on `trunk_port`, the telephone of `agent`, `supervisor` and `admin` whoever listens on `agent_port`.
+    `variables` are globals of the dialplan.
     """
 
     def __init__(
@@ -52,8 +53,8 @@ class Asterisk:
         self.variables = dict(variables or {})
         self.dialplan = dialplan
         self.verbose = verbose
-        self.sip_port, self.trunk_port, self.ami_port = free_udp_port(), free_udp_port(), free_port()
-        self.ami_user, self.ami_secret = "lab", secrets.token_hex(16)
+        self.sip_port, self.trunk_port, self.agent_port = free_udp_port(), free_udp_port(), free_udp_port()
+        self.ami_port, self.ami_user, self.ami_secret = free_port(), "dnc-gate", secrets.token_hex(16)
         self.process: Process | None = None
         self.boot_s = 0.0
 
@@ -79,6 +80,7 @@ class Asterisk:
             "LOG_LEVELS": "notice,warning,error" + (",verbose" if self.verbose else ""),
             "SIP_PORT": str(self.sip_port),
             "TRUNK_PORT": str(self.trunk_port),
+            "AGENT_PORT": str(self.agent_port),
             "AMI_PORT": str(self.ami_port),
             "AMI_SECRET": self.ami_secret,
         }
@@ -110,7 +112,7 @@ class Asterisk:
 
     def cdr(self) -> list[dict[str, str]]:
         """Give the call-detail records so far, each with the fields of `dialplan/cdr_custom.conf`."""
-        fields = re.findall(r"CDR\((\w+)\)", (DIALPLAN / "cdr_custom.conf").read_text())
+        fields = re.findall(r"CDR\((\w+)(?:,u)?\)", (DIALPLAN / "cdr_custom.conf").read_text())
         file = self.directory / "log" / "cdr-custom" / CDR_FILE
         if not file.exists():
             return []
