@@ -2,13 +2,14 @@
 
 from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from admin_web.pbx.settings import PbxSettings
-from compliance.settings import HostPort
+from compliance.settings import HostPort, host_port
 
 DATABASE_FILE = "dnc.sqlite3"
 
@@ -42,6 +43,19 @@ def _addresses(written: str) -> str:
     return written
 
 
+def _host_ports(written: str) -> str:
+    for address in filter(None, written.split(",")):
+        host_port(address.strip())
+    return written
+
+
+def _bucket_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme != "s3" or not parts.hostname or parts.query or parts.username):
+        raise ValueError("write s3://BUCKET or s3://BUCKET/PREFIX; keys and region come from AWS's usual variables")
+    return url
+
+
 class AdminSettings(PbxSettings):
     """The settings of the site, the worker and the shell commands."""
 
@@ -55,6 +69,10 @@ class AdminSettings(PbxSettings):
         "",
         description="Addresses of reverse proxies whose X-Forwarded headers are believed, separated by commas.",
     )
+    gates: Annotated[str, AfterValidator(_host_ports)] = Field(
+        "",
+        description="AGI addresses of the gates, for the canary, separated by commas; empty: DNC_AGI_BIND.",
+    )
     webhook_http: bool = Field(default=False, description="Let webhooks be sent over plain http too.")
     webhook_private: bool = Field(
         default=False, description="Let webhooks be sent to loopback, private and link-local addresses too."
@@ -65,6 +83,15 @@ class AdminSettings(PbxSettings):
         le=1024,
         description="Largest consent document accepted, in megabytes of 1,000,000 bytes.",
     )
+    documents_url: Annotated[str, AfterValidator(_bucket_url)] = Field(
+        "",
+        description="Where consent documents are kept, `s3://BUCKET/PREFIX` (extra `s3`); empty: the data directory.",
+    )
+
+    @property
+    def gate_addresses(self) -> tuple[str, ...]:
+        """Where each gate answers FastAGI, HOST:PORT."""
+        return tuple(address.strip() for address in (self.gates or self.agi_bind).split(",") if address.strip())
 
     @property
     def proxies(self) -> tuple[str, ...]:

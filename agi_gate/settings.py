@@ -8,7 +8,6 @@ from compliance.settings import HostPort, Settings
 class GateSettings(Settings):
     """The settings of `agi-gate`."""
 
-    agi_bind: HostPort = Field("127.0.0.1:4573", description="Where the gate answers FastAGI.")
     metrics_bind: HostPort = Field(
         "127.0.0.1:9573", description="Where the gate answers `/healthz`, `/readyz` and `/metrics` over HTTP."
     )

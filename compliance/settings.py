@@ -35,14 +35,15 @@ def _region(region: str) -> str:
     return region
 
 
-def _host_port(bind: str) -> str:
+def host_port(bind: str) -> str:
+    """Give an address back. Raises ValueError, with how to write it, for anything but HOST:PORT."""
     host, _, port = bind.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError("write HOST:PORT, such as 127.0.0.1:4573")
     return bind
 
 
-HostPort = Annotated[str, AfterValidator(_host_port)]
+HostPort = Annotated[str, AfterValidator(host_port)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Region = Annotated[str, AfterValidator(_region)]
 
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="Least level that is logged, to standard error.",
     )
+    agi_bind: HostPort = Field("127.0.0.1:4573", description="Where the gate answers FastAGI.")
 
     @property
     def redis(self) -> str:

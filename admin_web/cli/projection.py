@@ -12,7 +12,7 @@ from admin_web.cli.phases import PhaseBars
 from admin_web.cli.shell import give_up, opened_database, run
 from admin_web.log import log_to_stderr
 from admin_web.projection.builder import NotRebuilt
-from admin_web.projection.drift import DANGEROUS, Drift
+from admin_web.projection.drift import Drift
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild import Built
 from admin_web.settings import AdminSettings
@@ -59,7 +59,7 @@ def verify() -> None:
                 return await projection.verify(bars.update)
 
     drift = run(work())
-    for line in _lines(drift):
+    for line in drift.lines():
         typer.echo(line)
     if not drift.clean:
         raise typer.Exit(DRIFTED)
@@ -86,19 +86,3 @@ async def _opened(settings: AdminSettings) -> AsyncIterator[Projection]:
     log_to_stderr("ERROR")  # The command says what is to be said itself.
     async with opened_database(settings) as database, Projection(database, settings) as projection:
         yield projection
-
-
-def _lines(drift: Drift) -> list[str]:
-    """Say what was found, the dangerous first."""
-    lines = [f"SQL holds {drift.numbers:,} numbers and {drift.overrides:,} live overrides."]
-    if drift.pending:
-        lines.append(f"{drift.pending:,} changes are recorded and not yet in force; what they name was not compared.")
-    if drift.doubt:
-        lines.append(f"DOUBT: the gate does not rely on generation {drift.generation}: {drift.doubt}.")
-    for kind in sorted(drift.found, key=lambda kind: (kind not in DANGEROUS, kind)):
-        word = "DANGER" if kind in DANGEROUS else "differs"
-        lines.append(f"{word}: {drift.found[kind]:,} {kind}: {', '.join(drift.examples[kind])}")
-    for name, (redis, sql) in drift.counted.items():
-        lines.append(f"differs: Redis counts {redis:,} numbers on {name}, SQL {sql:,}")
-    lines.append("No difference." if drift.clean else "Run `dnc-admin rebuild` to put it right.")
-    return lines

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from admin_web.jobs import upkeep
 from admin_web.jobs.kind import Kind
 
-_ALL: tuple[Kind, ...] = ()
+_ALL: tuple[Kind, ...] = (*upkeep.KINDS,)
 
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}

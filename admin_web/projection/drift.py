@@ -46,3 +46,18 @@ class Drift:
         some = self.examples.setdefault(kind, [])
         if len(some) < EXAMPLES:
             some.append(subject)
+
+    def lines(self) -> list[str]:
+        """Say what was found, the dangerous first."""
+        lines = [f"SQL holds {self.numbers:,} numbers and {self.overrides:,} live overrides."]
+        if self.pending:
+            waiting = f"{self.pending:,} changes are recorded and not yet in force"
+            lines.append(f"{waiting}; what they name was not compared.")
+        if self.doubt:
+            lines.append(f"DOUBT: the gate does not rely on generation {self.generation}: {self.doubt}.")
+        for kind in sorted(self.found, key=lambda kind: (kind not in DANGEROUS, kind)):
+            word = "DANGER" if kind in DANGEROUS else "differs"
+            lines.append(f"{word}: {self.found[kind]:,} {kind}: {', '.join(self.examples[kind])}")
+        for name, (redis, sql) in self.counted.items():
+            lines.append(f"differs: Redis counts {redis:,} numbers on {name}, SQL {sql:,}")
+        return [*lines, "No difference." if self.clean else "Run `dnc-admin rebuild` to put it right."]

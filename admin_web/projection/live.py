@@ -1,12 +1,13 @@
 """What Redis says of itself: which server it is, which projection it holds, and whether it is fit to hold one."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 
 from admin_web.projection.store import Reply, StoreRefused, StoreUnavailable, Wire, words
 from compliance.policy import State, doubt
-from compliance.redis_schema import MAX_INTSET_ENTRIES, STATE, STATE_FIELDS, read_counts, read_state
+from compliance.redis_schema import MAX_INTSET_ENTRIES, REBUILT_AT, STATE, STATE_FIELDS, read_counts, read_state
 
 log = structlog.get_logger()
 
@@ -34,13 +35,16 @@ class StoreUnfit(StoreUnavailable):
 class Live:
     """The projection that Redis holds: `server` is the run id of the process, `counts` are numbers per list.
 
-    `at_ms` is the moment by Redis's own clock, in milliseconds since 1970 UTC.
+    `at_ms` is the moment by Redis's own clock, in milliseconds since 1970 UTC; `rebuilt_at` is aware UTC; `version`
+    names the server and its version.
     """
 
     server: str
     state: State | None
     at_ms: int
     counts: dict[str, int] = field(default_factory=dict)
+    rebuilt_at: datetime | None = None
+    version: str = ""
 
     def doubt(self, generation: int) -> str:
         """Say as a slug why this is not `generation`, whole, on this very server; empty when it is."""
@@ -67,6 +71,8 @@ async def look(wire: Wire) -> Live:
         read_state([fields.get(name.encode()) for name in STATE_FIELDS]),
         seconds * 1000 + micros // 1000,
         read_counts(fields),
+        _moment(fields.get(REBUILT_AT.encode(), b"")),
+        _version(info),
     )
 
 
@@ -90,9 +96,25 @@ async def require_fit(wire: Wire) -> None:
 
 def _field(info: Reply, name: str) -> str:
     """Read one field of an INFO reply. Raises StoreUnavailable."""
-    text = info.decode("utf-8", "replace") if isinstance(info, bytes) else ""
-    for line in text.splitlines():
-        key, _, value = line.partition(":")
-        if key == name and value:
-            return value
+    if value := _fields(info).get(name):
+        return value
     raise StoreUnavailable(f"Redis does not tell its {name}")
+
+
+def _fields(info: Reply) -> dict[str, str]:
+    text = info.decode("utf-8", "replace") if isinstance(info, bytes) else ""
+    return {key: value for key, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def _version(info: Reply) -> str:
+    """Name the server: Valkey tells its own version beside that of the Redis it is compatible with."""
+    fields = _fields(info)
+    own = fields.get("valkey_version")
+    return f"Valkey {own}" if own else f"Redis {fields.get('redis_version', 'of an unknown version')}"
+
+
+def _moment(text: bytes) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.decode("ascii"))
+    except ValueError:
+        return None

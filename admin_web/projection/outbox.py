@@ -15,6 +15,8 @@ ROWS_AT_ONCE = 100
 NUMBERS_AT_ONCE = 2_000
 """Most rows, and about most numbers, that are written at once: Redis serves nobody else meanwhile (about 2 ms)."""
 
+MOST_COUNTED = 10_000
+
 IDS_AT_ONCE = 5_000
 """Ids in one statement; SQLite takes at most 32,766 parameters."""
 
@@ -28,6 +30,13 @@ class Waiting(NamedTuple):
     numbers: list[str]
 
 
+class Lag(NamedTuple):
+    """How many rows wait to be applied, at most `MOST_COUNTED`, and since when the oldest does (aware UTC)."""
+
+    pending: int
+    since: datetime | None
+
+
 _COLUMNS = (OutboxRow.id, OutboxRow.list_name, OutboxRow.lead_id, OutboxRow.numbers)
 _PENDING = OutboxRow.applied_turn.is_(None)
 
@@ -38,6 +47,14 @@ def subjects_of(rows: Iterable[Waiting]) -> Subjects:
     for row in rows:
         subjects.add(row.list_name, row.lead_id, row.numbers)
     return subjects
+
+
+async def lag(session: AsyncSession) -> Lag:
+    """Say how far Redis is behind SQL; quick however far that is."""
+    some = select(OutboxRow.id).where(_PENDING).limit(MOST_COUNTED).subquery()
+    pending = await session.scalar(select(func.count()).select_from(some))
+    oldest = select(OutboxRow.committed_at).where(_PENDING).order_by(OutboxRow.id).limit(1)
+    return Lag(pending or 0, await session.scalar(oldest))
 
 
 async def newest_pending(session: AsyncSession) -> int | None:

@@ -63,7 +63,16 @@ SMALL_SHARE = 0.1
 
 
 class SuspiciousDrop(NotRebuilt):
-    """SQL holds so many fewer numbers than Redis that it may be the wrong database, or a part of one."""
+    """SQL holds so many fewer numbers than Redis that it may be the wrong database, or a part of one.
+
+    `fact` is what would happen, without the cure for people at a shell.
+    """
+
+    def __init__(self, list_name: str, was: int, standing: int) -> None:
+        self.fact = f"the {list_name} list would shrink from {was:,} to {standing:,} numbers"
+        super().__init__(
+            f"{self.fact}; check DNC_DATABASE_URL, and if that is right, run `dnc-admin rebuild --allow-drop`"
+        )
 
 
 class CountsDiffer(NotRebuilt):
@@ -183,7 +192,7 @@ async def _flip(session: AsyncSession, sides: Sides, terms: Terms, wire: Wire, b
         standing = await counts(snapshot)
     _require_equal(builder.counts, standing)
     if not terms.allow_drop:
-        _require_credible(live.counts, standing)
+        require_credible(live.counts, standing)
     await wire.transact(_spell_flip(live, builder.generation, standing, sides, terms.lease_s))
     await outbox.mark_applied(session, builder.pending, turn.number, sides.now())
     await note(session, generation=builder.generation, building=None, building_at=None)
@@ -209,11 +218,9 @@ def _require_equal(acknowledged: Mapping[str, int], standing: Mapping[str, int])
             raise CountsDiffer(f"Redis took {there:,} numbers of the {list_name} list, and SQL holds {wanted:,}")
 
 
-def _require_credible(live: Mapping[str, int], standing: Mapping[str, int]) -> None:
+def require_credible(live: Mapping[str, int], standing: Mapping[str, int]) -> None:
+    """Raise SuspiciousDrop when a list of SQL (`standing`) is much smaller than it is in Redis (`live`)."""
     for list_name, was in live.items():
         lost = was - standing.get(list_name, 0)
         if lost > FEW_NUMBERS and lost > was * SMALL_SHARE:
-            raise SuspiciousDrop(
-                f"the {list_name} list would shrink from {was:,} to {was - lost:,} numbers; check DNC_DATABASE_URL, "
-                "and if that is right, run `dnc-admin rebuild --allow-drop`"
-            )
+            raise SuspiciousDrop(list_name, was, was - lost)

@@ -1,0 +1,77 @@
+"""What every page says while calls are stopped, or while something that is recorded is not in force yet."""
+
+import asyncio
+from datetime import datetime
+from typing import NamedTuple
+
+from admin_web.database import DatabaseUnavailable
+from admin_web.projection import outbox
+from admin_web.projection.drain import Sides
+from admin_web.projection.health import NEVER_ENDS, NO_LEASE, lease_left
+from admin_web.projection.live import Live, ProjectionLost, look
+from admin_web.projection.outbox import Lag
+from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.turn import Turn, last_turn
+
+PATIENCE_S = 0.5
+"""How long a page waits for Redis to say how it is."""
+
+PENDING_S = 1.0
+"""How long a change may be under way before it is worth a word."""
+
+NO_CALLS = "Calls are stopped."
+NOT_IN_FORCE = "Recorded, not yet in force."
+
+
+class Alarm(NamedTuple):
+    """What is wrong, in a few words, and what follows."""
+
+    title: str
+    text: str
+
+
+async def alarm(sides: Sides) -> Alarm | None:
+    """Give what every page has to say now; None when all that is recorded is in force."""
+    try:
+        async with sides.database.read() as session:
+            lag, turn = await outbox.lag(session), await last_turn(session)
+    except DatabaseUnavailable:
+        return Alarm("The record cannot be reached.", "Calls are judged by what was in force before.")
+    try:
+        async with asyncio.timeout(PATIENCE_S), sides.store.wire() as wire:
+            live, lease_ms = await look(wire), await lease_left(wire)
+    except (StoreUnavailable, TimeoutError) as error:
+        why = str(error) or "it does not answer"
+        return Alarm(NO_CALLS, f"Redis cannot be asked: {why}.{_waiting(lag)}")
+    return alarm_of(live, lease_ms, turn, lag, sides.now())
+
+
+def alarm_of(live: Live, lease_ms: int, turn: Turn, lag: Lag, at: datetime) -> Alarm | None:
+    """Judge what Redis says (`live`, and what is left of the lease) against what is on record, at `at` (aware UTC)."""
+    if why := doubt_of(live, turn):
+        return Alarm(NO_CALLS, f"{ProjectionLost(why)}.{_waiting(lag)}")
+    if lease_ms == NO_LEASE:
+        return Alarm(NO_CALLS, f"No worker keeps Redis current: is `dnc-admin worker` running?{_waiting(lag)}")
+    waited_s = (at - lag.since).total_seconds() if lag.since else 0.0
+    if waited_s < PENDING_S:
+        return None
+    ends = "" if lease_ms == NEVER_ENDS else f" If they are not in {lease_ms / 1000:.0f} s, calls are stopped."
+    return Alarm(NOT_IN_FORCE, f"{_counted(lag)} on the way to Redis for {waited_s:.0f} s.{ends}")
+
+
+def doubt_of(live: Live, turn: Turn) -> str:
+    """Say as a slug why Redis does not hold the projection that is on record; empty when it does.
+
+    A generation that went live while its builder died is on record as being built: see `drain.live_generation`.
+    """
+    if turn.building is not None and not live.doubt(turn.building):
+        return ""
+    return live.doubt(turn.generation)
+
+
+def _waiting(lag: Lag) -> str:
+    return f" {_counted(lag)} recorded and not yet in force." if lag.pending else ""
+
+
+def _counted(lag: Lag) -> str:
+    return "One change is" if lag.pending == 1 else f"{lag.pending:,} changes are"

@@ -1,0 +1,142 @@
+"""What is in force now, and who sees to it: SQL beside Redis, the lease, the lag, the gates, the latest jobs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from admin_web.database import Database
+from admin_web.projection import outbox
+from admin_web.projection.drain import Sides
+from admin_web.projection.health import Health, health
+from admin_web.projection.outbox import Lag
+from admin_web.projection.rebuild import SILENT_S, SuspiciousDrop, require_credible
+from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.truth import counts
+from admin_web.projection.turn import Turn, last_turn
+from admin_web.reading.alarm import Alarm, alarm_of, doubt_of
+from admin_web.reading.cached import Cached
+from compliance.models import Job
+
+COUNTS_S = 5.0
+"""How old the counts of SQL may be: with millions of entries they take a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListCount:
+    """The numbers on one list, by SQL and by Redis; None where Redis does not know the list, or cannot be asked."""
+
+    name: str
+    sql: int
+    redis: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that the enforcement page shows; `health` is None, and `trouble` says why, when Redis cannot be asked.
+
+    `doubt` is why the gate may not rely on what Redis holds; `drop` says which list is suspiciously small in SQL.
+    """
+
+    health: Health | None
+    trouble: str
+    doubt: str
+    alarm: Alarm | None
+    turn: Turn
+    lag: Lag
+    lists: Sequence[ListCount]
+    drop: str
+    at: datetime
+
+    @property
+    def in_force(self) -> bool:
+        """Tell whether calls are judged, and by all that is recorded."""
+        return self.health is not None and self.alarm is None
+
+    @property
+    def building(self) -> bool:
+        """Tell whether somebody is rebuilding at this moment."""
+        return self.turn.is_built(self.at, silent_s=SILENT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class LastJob:
+    """The latest job of one kind: how far it is, or how it ended. `outcome` is empty while it is open."""
+
+    id: int
+    kind: str
+    progress: Mapping[str, Any]
+    outcome: str
+    message: str
+    asked_at: datetime
+    asked_by: str
+    claimed_at: datetime | None
+    ended_at: datetime | None
+
+
+_JOB = (
+    Job.id, Job.kind, Job.progress, Job.outcome, Job.message, Job.asked_at, Job.asked_by, Job.claimed_at, Job.ended_at
+)  # fmt: skip
+
+
+async def last_jobs(database: Database, kinds: Sequence[str]) -> dict[str, LastJob]:
+    """Give the latest job of each kind that was ever asked for. Raises DatabaseUnavailable."""
+    found: dict[str, LastJob] = {}
+    async with database.read() as session:
+        for kind in kinds:
+            latest = select(*_JOB).where(Job.kind == kind).order_by(Job.id.desc()).limit(1)
+            for row in await session.execute(latest):
+                found[kind] = LastJob(*row)
+    return found
+
+
+class Enforcement:
+    """Reads the projection of `sides` for pages. Building one asks nothing."""
+
+    def __init__(self, sides: Sides) -> None:
+        self._sides = sides
+        self._counts = Cached(self._count, COUNTS_S)
+
+    async def overview(self) -> Overview:
+        """Look at both sides. Raises DatabaseUnavailable."""
+        standing = await self._counts()
+        async with self._sides.database.read() as session:
+            turn, lag = await last_turn(session), await outbox.lag(session)
+        at = self._sides.now()
+        try:
+            found = await health(self._sides.store)
+        except StoreUnavailable as error:
+            unknown = tuple(_side_by_side(standing, {}, known=False))
+            return Overview(None, str(error), "", None, turn, lag, unknown, "", at)
+        live = found.live
+        return Overview(
+            found,
+            "",
+            doubt_of(live, turn),
+            alarm_of(live, found.lease_ms, turn, lag, at),
+            turn,
+            lag,
+            tuple(_side_by_side(standing, live.counts, known=True)),
+            _drop(live.counts, standing),
+            at,
+        )
+
+    async def _count(self) -> dict[str, int]:
+        async with self._sides.database.read() as session:
+            return await counts(session)
+
+
+def _side_by_side(standing: Mapping[str, int], live: Mapping[str, int], *, known: bool) -> Iterator[ListCount]:
+    for name in [*standing, *sorted(live.keys() - standing.keys())]:
+        yield ListCount(name, standing.get(name, 0), live.get(name) if known else None)
+
+
+def _drop(live: Mapping[str, int], standing: Mapping[str, int]) -> str:
+    """Say why a rebuild would be refused; empty when it would not."""
+    try:
+        require_credible(live, standing)
+    except SuspiciousDrop as refused:
+        return refused.fact
+    return ""
