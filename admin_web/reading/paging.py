@@ -3,9 +3,10 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, tuple_
@@ -13,6 +14,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 PAGE_ROWS = 50
 LONGEST_KEY = 500
+
+STORABLE = re.compile("[^\0\ud800-\udfff]*")
+"""PostgreSQL stores no NUL; half of a UTF-16 pair is no character."""
 
 Row = TypeVar("Row")
 Key = tuple[str | int | datetime, ...]
@@ -49,8 +53,16 @@ def read_key(text: str, *types: type) -> Key | None:
     except (binascii.Error, ValueError, TypeError, KeyError):
         return None
     fits = len(key) == len(types) and all(type(value) is kind for value, kind in zip(key, types, strict=True))
-    aware = all(value.tzinfo is not None for value in key if isinstance(value, datetime))
-    return key if fits and aware else None
+    return key if fits and all(map(_is_storable, key)) else None
+
+
+def _is_storable(value: object) -> bool:
+    """Tell whether both databases can compare a value: a 64-bit integer, text that they store, a moment within UTC."""
+    if isinstance(value, datetime):
+        return value.tzinfo is not None and MINYEAR < value.year < MAXYEAR
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return isinstance(value, str) and STORABLE.fullmatch(value) is not None
 
 
 def behind(columns: Sequence[InstrumentedAttribute[Any]], key: Key, *, descending: bool) -> ColumnElement[bool]:

@@ -1,5 +1,7 @@
 """Every route of the site, for every role: held against the one table of permissions, and against forged forms."""
 
+import base64
+import json
 import re
 from itertools import product
 from urllib.parse import quote
@@ -154,6 +156,51 @@ def test_every_page_has_a_permission_and_everything_else_is_known(site: Site):
 
 def route_of_handler(handler: object) -> Route | None:
     return getattr(handler, "dnc_route", None)
+
+
+ODD = [
+    "%00", "%ED%A0%80", "%FF", "-1", "1" * 30, "9" * 5000, "NaN", "1e999", "2026-99-99", "0001-01-01", "9999-12-31",
+    "%27%3B--", "%25_%5C", "%E2%80%AE", "+1%20(415)%20555", "..%2F..%2Fetc%2Fpasswd", "%7B%7B7*7%7D%7D",
+    "%0D%0ASet-Cookie:x",
+]  # fmt: skip
+"""What no form of the site sends, percent-encoded."""
+
+KEYS = [
+    ["\0"], ["\ud800"], [10**30], [-(10**30)], ["\0", 1],
+    [{"at": "0001-01-01T00:00:00+14:00"}, 1], [1, {"at": "9999-12-31T23:59:59-14:00"}],
+    [{"at": "2026-01-01T00:00:00+00:00"}, 10**30], ["x", 10**30], [True], [None], [[["x"]]], "x", 5,
+]  # fmt: skip
+"""Where no page of a list begins, before they are spelled for the URL."""
+
+
+def odd_queries(page: str) -> list[str]:
+    """Odd values for everything that a page's forms would send by GET, and odd beginnings of a list."""
+    names = {"q", "after", *re.findall(r'<(?:input|select)[^>]* name="(\w+)"', page)}
+    keys = [base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=") for key in KEYS]
+    return [f"{name}={value}" for name in sorted(names) for value in ODD] + [f"after={key}" for key in keys]
+
+
+async def test_no_query_makes_a_page_fail(furnished: Site):
+    admin, wrong = await furnished.person(Role.ADMIN), []
+    for route in [route for route in ROUTES if route.method == "GET"]:
+        page = await admin.get(filled(route))
+        if page.status == 200 and page.headers["Content-Type"].startswith("text/html"):
+            for query in odd_queries(page.text):
+                answer = await admin.get(f"{filled(route)}?{query}")
+                if answer.status >= 500:
+                    wrong.append(f"{route.path}?{query[:60]}: {answer.status}")
+    assert wrong == []
+
+
+async def test_no_part_of_a_path_makes_a_page_fail(furnished: Site):
+    admin, wrong = await furnished.person(Role.ADMIN), []
+    for route in [route for route in ROUTES if "{" in route.path]:
+        for value in ODD:
+            path = re.sub(r"\{(\w+)(:[^{}]*)?\}", value, route.path)
+            answer = await (admin.get(path) if route.method == "GET" else admin.post(path))
+            if answer.status >= 500 or answer.status in {200, 303}:
+                wrong.append(f"{route.method} {path[:80]}: {answer.status}")
+    assert wrong == []
 
 
 ONLY = {
