@@ -14,7 +14,8 @@ ROWS = 500
 
 Row = TypeVar("Row")
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = tuple("=+-@\t\r\n" + "\uff1d\uff0b\uff0d\uff20")
+"""Beginnings of a formula, in full width too."""
 
 
 def cell(value: object) -> str:

@@ -93,7 +93,7 @@ async def _common(request: web.Request) -> dict[str, Any]:
         "may": lambda permission: who is not None and allowed(who.role, Permission(permission)),
         "places": places(request.app, who.role, request.path) if who else (),
         "notice": _notice(request),
-        "banner": await request.app[BANNER]() if who else "",
+        "banner": await request.app[BANNER]() if who else None,
         "csrf_token": who.csrf_token if who else "",
         "now": request.app[NOW](),
         "path": request.path,
@@ -105,7 +105,7 @@ def _notice(request: web.Request) -> Notice | None:
     try:
         kind, text = json.loads(unquote(request.cookies.get(NOTICE, "")))
         return Notice(str(text)[:LONGEST_NOTICE], kind if kind in {"good", "warn", "bad"} else "warn")
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
