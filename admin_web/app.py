@@ -11,9 +11,10 @@ from admin_web import answers, pages, routing
 from admin_web.auth.guard import guard
 from admin_web.database import Database, DatabaseUnavailable
 from admin_web.documents import DocumentStore
-from admin_web.keys import BANNER, DATABASE, DOCUMENTS, NOW, PBX, PROJECTION, RECORDS, SETTINGS
+from admin_web.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS
 from admin_web.pbx.pbx import Pbx
 from admin_web.projection.projection import Projection
+from admin_web.reading.enforcement import Enforcement
 from admin_web.routes import ROUTES
 from admin_web.schema import SchemaMismatch, require_current
 from admin_web.services.records import Records, utc_now
@@ -43,11 +44,7 @@ def _hold(app: web.Application, settings: AdminSettings, now: Callable[[], datet
     app[RECORDS] = Records(app[DATABASE], app[PROJECTION], now)
     app[DOCUMENTS] = DocumentStore(settings.data_dir / "documents", settings.document_bytes)
     app[PBX] = Pbx(settings)
-    app[BANNER] = _no_banner
-
-
-async def _no_banner() -> str:
-    return ""
+    app[ENFORCEMENT] = Enforcement(app[PROJECTION].sides)
 
 
 async def _opened(app: web.Application) -> AsyncIterator[None]:

@@ -1,6 +1,6 @@
 """What the site's application holds, by typed key."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 
 from aiohttp import web
@@ -9,6 +9,7 @@ from admin_web.database import Database
 from admin_web.documents import DocumentStore
 from admin_web.pbx.pbx import Pbx
 from admin_web.projection.projection import Projection
+from admin_web.reading.enforcement import Enforcement
 from admin_web.services.records import Records
 from admin_web.settings import AdminSettings
 
@@ -19,5 +20,4 @@ RECORDS = web.AppKey("records", Records)
 PBX = web.AppKey("pbx", Pbx)
 DOCUMENTS = web.AppKey("documents", DocumentStore)
 NOW: web.AppKey[Callable[[], datetime]] = web.AppKey("now")
-BANNER: web.AppKey[Callable[[], Awaitable[str]]] = web.AppKey("banner")
-"""Gives the sentence that every page shows while what is recorded is not in force; empty when all is well."""
+ENFORCEMENT = web.AppKey("enforcement", Enforcement)

@@ -15,7 +15,7 @@ import phonenumbers
 from aiohttp import web
 
 from admin_web.auth.guard import PERSON
-from admin_web.keys import BANNER, NOW
+from admin_web.keys import ENFORCEMENT, NOW
 from admin_web.navigation import places
 from admin_web.permissions import Permission, allowed
 from admin_web.services.records import Standing
@@ -93,7 +93,7 @@ async def _common(request: web.Request) -> dict[str, Any]:
         "may": lambda permission: who is not None and allowed(who.role, Permission(permission)),
         "places": places(request.app, who.role, request.path) if who else (),
         "notice": _notice(request),
-        "banner": await request.app[BANNER]() if who else None,
+        "banner": await request.app[ENFORCEMENT].alarm() if who else None,
         "csrf_token": who.csrf_token if who else "",
         "now": request.app[NOW](),
         "path": request.path,

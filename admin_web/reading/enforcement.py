@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -16,9 +17,12 @@ from admin_web.projection.rebuild import SILENT_S, SuspiciousDrop, require_credi
 from admin_web.projection.store import StoreUnavailable
 from admin_web.projection.truth import counts
 from admin_web.projection.turn import Turn, last_turn
-from admin_web.reading.alarm import Alarm, alarm_of, doubt_of
+from admin_web.reading.alarm import Alarm, alarm, alarm_of, doubt_of
 from admin_web.reading.cached import Cached
 from compliance.models import Job
+
+ALARM_S = 1.0
+"""How old what every page says of the projection may be."""
 
 COUNTS_S = 5.0
 """How old the counts of SQL may be: with millions of entries they take a while."""
@@ -93,10 +97,14 @@ async def last_jobs(database: Database, kinds: Sequence[str]) -> dict[str, LastJ
 
 
 class Enforcement:
-    """Reads the projection of `sides` for pages. Building one asks nothing."""
+    """Reads the projection of `sides` for pages. Building one asks nothing.
+
+    `alarm` gives what every page has to say now, None when all is well, and raises nothing.
+    """
 
     def __init__(self, sides: Sides) -> None:
         self._sides = sides
+        self.alarm = Cached(partial(alarm, sides), ALARM_S)
         self._counts = Cached(self._count, COUNTS_S)
 
     async def overview(self) -> Overview:
