@@ -107,6 +107,12 @@ _LAST = "\U0010ffff"
 """Behind every character that a name can hold: all names that begin with `smi` lie between it and `smi` with this."""
 
 
+async def lead_of(database: Database, lead: LeadId, at: datetime) -> LeadRow | None:
+    """Give one lead as the list shows it; None when there is none. Raises DatabaseUnavailable."""
+    async with database.read() as session:
+        return next(iter(await _of_id(session, lead, at)), None)
+
+
 async def _of_id(session: AsyncSession, lead: LeadId, at: datetime) -> list[LeadRow]:
     return await _rows(session, select(*_COLUMNS).where(Lead.id == lead), at)
 
@@ -116,7 +122,7 @@ async def _sifted(
 ) -> LeadList:
     """Read on until a page of leads in this state is found, or enough was looked at."""
     kept: list[LeadRow] = []
-    at_once, looked_at = (SIFTED_AT_ONCE if state else most + 1), 0
+    at_once, looked_at = most + 1, 0
     while looked_at < MOST_SIFTED:
         onward = query if after is None else query.where(_behind(after))
         found = await _rows(session, onward.limit(at_once), at)
@@ -128,7 +134,7 @@ async def _sifted(
                 kept.append(row)
         if len(found) < at_once:
             return LeadList(Page(kept))
-        after = found[-1].key
+        after, at_once = found[-1].key, min(2 * at_once, SIFTED_AT_ONCE)
     return LeadList(Page(kept, spelled(after or ())), cut_short=True)
 
 
