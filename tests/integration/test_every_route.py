@@ -3,8 +3,10 @@
 import base64
 import json
 import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
 from itertools import product
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 from aiohttp import FormData
@@ -200,6 +202,55 @@ async def test_no_part_of_a_path_makes_a_page_fail(furnished: Site):
             answer = await (admin.get(path) if route.method == "GET" else admin.post(path))
             if answer.status >= 500 or answer.status in {200, 303}:
                 wrong.append(f"{route.method} {path[:80]}: {answer.status}")
+    assert wrong == []
+
+
+class Forms(HTMLParser):
+    """The forms of a page that change something: where each goes, and the values of its fields as they stand."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self._open = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._open = given.get("method", "").lower() == "post"
+            if self._open:
+                self.found.append((given.get("action", ""), {}))
+        elif self._open and tag in {"input", "select", "textarea", "button"} and given.get("name"):
+            self.found[-1][1].setdefault(given["name"], given.get("value", ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = self._open and tag != "form"
+
+
+def odd_sendings(fields: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The fields of a form with an odd value in one of them, and with one of them left out."""
+    for name in fields.keys() - {"csrf"}:
+        yield {field: value for field, value in fields.items() if field != name}
+        for value in ODD:
+            yield {**fields, name: unquote_to_bytes(value).decode("utf-8", "replace")}
+
+
+async def test_no_form_makes_the_site_fail(furnished: Site):
+    wrong, asked = [], set()
+    for route in [route for route in ROUTES if route.method == "GET"]:
+        admin = await furnished.person(Role.ADMIN)
+        page = await admin.get(filled(route))
+        for action, fields in Forms(page.text).found if page.status == 200 else ():
+            if action in asked or action == "/sign-out":
+                continue
+            asked.add(action)
+            for sent in odd_sendings(fields):
+                answer = await admin.post(action or filled(route), {**sent, "csrf": admin.csrf})
+                uploaded = await admin.upload(
+                    action or filled(route), sent, "document", ("\0../a.pdf", b"%PDF-", "x/y")
+                )
+                if max(answer.status, uploaded.status) >= 500:
+                    wrong.append(f"{action} {str(sent)[:200]}: {answer.status}, {uploaded.status}")
     assert wrong == []
 
 
