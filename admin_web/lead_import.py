@@ -29,17 +29,17 @@ async def import_leads(
     """Add and change the leads of a sheet. Raises NotASheet, DatabaseUnavailable, OSError."""
     rows = iter(sheet)
     sample = list(islice(rows, SAMPLE))
-    places = _Places.found(sample, columns, region)
+    cells = LeadCells.found(sample, columns, region)
 
     async def put(change: Change, leads: Sequence[LeadGiven]) -> int:
         return sum(await put_leads_within(change, leads))
 
-    chosen = without_heading(chain(sample, rows), places.is_heading_row)
-    return await take_in(chosen, Import(places.read, put), report, into)
+    chosen = without_heading(chain(sample, rows), cells.is_heading_row)
+    return await take_in(chosen, Import(cells.read, put), report, into)
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
+class LeadCells:
     """Where in a row the cells stand that matter; `width` is how many cells the first row has."""
 
     lead: int
@@ -49,7 +49,7 @@ class _Places:
     region: str
 
     @classmethod
-    def found(cls, sample: Sequence[Row], columns: LeadColumns, region: str) -> "_Places":
+    def found(cls, sample: Sequence[Row], columns: LeadColumns, region: str) -> "LeadCells":
         """Find them. Raises NoColumn."""
         headings = next((row.cells for row in sample if row.cells), [])
         lead = chosen_column(headings, columns.lead, LEAD_NAMES)

@@ -83,6 +83,12 @@ class AdminSettings(PbxSettings):
         le=1024,
         description="Largest consent document accepted, in megabytes of 1,000,000 bytes.",
     )
+    import_mb: float = Field(
+        500,
+        gt=0,
+        le=10_000,
+        description="Largest list that can be uploaded for import, in megabytes of 1,000,000 bytes.",
+    )
     documents_url: Annotated[str, AfterValidator(_bucket_url)] = Field(
         "",
         description="Where consent documents are kept, `s3://BUCKET/PREFIX` (extra `s3`); empty: the data directory.",
@@ -107,3 +113,8 @@ class AdminSettings(PbxSettings):
     def document_bytes(self) -> int:
         """The largest consent document in bytes."""
         return int(self.document_mb * 1_000_000)
+
+    @property
+    def import_bytes(self) -> int:
+        """The largest list in bytes."""
+        return int(self.import_mb * 1_000_000)

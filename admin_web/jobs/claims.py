@@ -44,7 +44,7 @@ class Claim:
     asked_from: str
     particulars: dict[str, Any]
     progress: dict[str, Any]
-    place: dict[str, int]
+    place: dict[str, Any]
 
 
 def worker_name() -> str:

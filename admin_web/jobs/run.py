@@ -62,7 +62,7 @@ class Run:
         return self.claim.particulars
 
     @property
-    def place(self) -> Mapping[str, int]:
+    def place(self) -> Mapping[str, Any]:
         """What an earlier worker kept last; empty when none has begun."""
         return self.claim.place
 
