@@ -25,7 +25,8 @@ class DecisionRecord(Base):
         Index("ix_decisions_number_at", "number", "at"),
         Index("ix_decisions_lead_at", "lead", "at"),
         Index("ix_decisions_override_at", "override", "at"),
-        Index("ix_decisions_agent_at", "agent", "at"),
+        # Verdict and reason are compared within the index: an agent has tens of thousands of calls.
+        Index("ix_decisions_agent_at", "agent", "at", "verdict", "reason"),
         Index("ix_decisions_verdict_at", "verdict", "at"),
         Index("ix_decisions_verdict_reason_at", "verdict", "reason", "at"),
     )

@@ -188,8 +188,9 @@ def _calls() -> None:
     )
     index("overrides", "revoked_at")
     op.add_column("decisions", sa.Column("agent", sa.String(64), nullable=False, server_default=""))
-    for columns in (["agent", "at"], ["verdict", "at"], ["verdict", "reason", "at"]):
-        op.create_index("_".join(["ix_decisions", *columns]), "decisions", columns)
+    op.create_index("ix_decisions_agent_at", "decisions", ["agent", "at", "verdict", "reason"])
+    op.create_index("ix_decisions_verdict_at", "decisions", ["verdict", "at"])
+    op.create_index("ix_decisions_verdict_reason_at", "decisions", ["verdict", "reason", "at"])
 
 
 def _work() -> None:

@@ -1,0 +1,68 @@
+"""Which calls of the log are wanted, and how both of its tables are asked for them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, TextClause, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from admin_web.services.dialect import each_of
+from compliance.models import CallDetail, DecisionRecord
+from compliance.models.calls import UNDECIDED
+from compliance.numbers import E164
+
+UNSCREENED = "unscreened"
+"""What a call is that left the PBX without a decision, where another has its verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which calls: empty fields ask for all. `verdict` is a Verdict or UNSCREENED; `since` is included, `until` not.
+
+    `dialled` are the spellings of `number` that a record of the PBX may bear.
+    """
+
+    number: E164 | None = None
+    dialled: tuple[str, ...] = ()
+    lead: str = ""
+    agent: str = ""
+    verdict: str = ""
+    reason: str = ""
+    override: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def decisions_wanted(wanted: Wanted, verdict: str) -> list[ColumnElement[bool]]:
+    """Say in SQL which decisions are wanted."""
+    table = DecisionRecord
+    exact = {
+        table.number: wanted.number,
+        table.lead: wanted.lead,
+        table.agent: wanted.agent,
+        table.override: wanted.override,
+        table.verdict: verdict,
+        table.reason: wanted.reason,
+    }
+    return [*(column == value for column, value in exact.items() if value), *_within(table.at, wanted)]
+
+
+def records_wanted(session: AsyncSession, wanted: Wanted) -> list[ColumnElement[bool] | TextClause]:
+    """Say in SQL which of the PBX's records without a decision are wanted."""
+    table = CallDetail
+    exact = {table.lead: wanted.lead, table.agent: wanted.agent, table.reason: wanted.reason}
+    found: list[ColumnElement[bool] | TextClause] = [text(UNDECIDED)]
+    found += [column == value for column, value in exact.items() if value]
+    if wanted.dialled:
+        found.append(table.destination.in_(select(each_of(session, wanted.dialled))))
+    if wanted.verdict == UNSCREENED:
+        found.append(table.unscreened.is_(True))
+    elif wanted.verdict:
+        found += [table.verdict == wanted.verdict, table.unscreened.is_(False)]
+    return [*found, *_within(table.started_at, wanted)]
+
+
+def _within(at: InstrumentedAttribute[datetime], wanted: Wanted) -> list[ColumnElement[bool]]:
+    since = [at >= wanted.since] if wanted.since else []
+    return [*since, at < wanted.until] if wanted.until else since
