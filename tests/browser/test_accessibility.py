@@ -1,20 +1,14 @@
 """Every page of the site in light and dark, wide and narrow: nothing for axe to find, nothing wider than the screen."""
 
-import re
-from urllib.parse import quote
-
 import pytest
 from playwright.sync_api import Page
 
 from admin_web.routes import ROUTES
 from tests.browser.browsing import faults
 from tests.browser.conftest import NARROW, WIDE, OpenAs
+from tests.paths import filled
 
 PATHS = sorted({route.path for route in ROUTES if route.method == "GET"})
-
-
-def filled(path: str, parts: dict[str, str]) -> str:
-    return re.sub(r"\{(\w+)(:[^{}]*)?\}", lambda part: quote(parts.get(part[1], "1")), path)
 
 
 def in_the_dark(page: Page, *, dark: bool) -> None:

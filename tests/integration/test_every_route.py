@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import product
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from aiohttp import FormData
@@ -21,6 +21,7 @@ from admin_web.services.overrides import grant_override
 from admin_web.services.suppression import suppress
 from compliance.consent import Role
 from compliance.models import Base
+from tests.paths import filled, filled_with
 from tests.records import ADMIN, CONSENT, LEAD, NUMBER
 from tests.site import PASSWORD, Answer, Browser, Site
 
@@ -33,13 +34,6 @@ UNWATCHED = {"sessions", "sign_in_buckets", "alembic_version"}
 WRITES = [route for route in ROUTES if route.method != "GET"]
 
 
-def filled(route: Route) -> str:
-    """A path of this route, with things in it that are on record."""
-    return re.sub(
-        r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}", lambda part: quote(PARTS.get(part[1], "1")), route.path
-    )
-
-
 def shown(route: Route, role: str, answer: Answer) -> str:
     return f"{route.method} {route.path} ({route.may}) as {role}: {answer.status}"
 
@@ -47,10 +41,10 @@ def shown(route: Route, role: str, answer: Answer) -> str:
 async def ask(browser: Browser, route: Route) -> Answer:
     """Ask as a browser would that sends an empty form."""
     if route.method == "GET":
-        return await browser.get(filled(route))
+        return await browser.get(filled(route.path, PARTS))
     if route.upload:
-        return await browser.upload(filled(route), {}, "document", None)
-    return await browser.post(filled(route))
+        return await browser.upload(filled(route.path, PARTS), {}, "document", None)
+    return await browser.post(filled(route.path, PARTS))
 
 
 @pytest.fixture
@@ -123,11 +117,13 @@ async def test_no_write_is_taken_from_a_forged_form(furnished: Site, fields: dic
     for route in WRITES:
         if route.may is Permission.ANYBODY and not headers:
             continue  # Nobody's form has a token: where it came from is all there is.
-        forged = await admin.post(filled(route), fields, **headers)
+        forged = await admin.post(filled(route.path, PARTS), fields, **headers)
         if forged.status != 403:
             wrong.append(shown(route, "admin", forged))
         if route.upload:
-            uploaded = await admin.upload(filled(route), fields, "document", ("a.pdf", b"%PDF-1.7", "x/y"), **headers)
+            uploaded = await admin.upload(
+                filled(route.path, PARTS), fields, "document", ("a.pdf", b"%PDF-1.7", "x/y"), **headers
+            )
             if uploaded.status != 403:
                 wrong.append(f"upload: {shown(route, 'admin', uploaded)}")
     assert wrong == []
@@ -141,7 +137,9 @@ async def test_no_file_is_taken_before_the_token(furnished: Site):
         form.add_field("document", b"%PDF-1.7", filename="a.pdf")
         form.add_field("csrf", admin.csrf)
         headers = {"Origin": admin.origin}
-        async with admin.session.post(filled(route), data=form, headers=headers, allow_redirects=False) as answer:
+        async with admin.session.post(
+            filled(route.path, PARTS), data=form, headers=headers, allow_redirects=False
+        ) as answer:
             if answer.status != 403:
                 wrong.append(f"{route.path}: {answer.status}")
     assert wrong == []
@@ -185,10 +183,10 @@ def odd_queries(page: str) -> list[str]:
 async def test_no_query_makes_a_page_fail(furnished: Site):
     admin, wrong = await furnished.person(Role.ADMIN), []
     for route in [route for route in ROUTES if route.method == "GET"]:
-        page = await admin.get(filled(route))
+        page = await admin.get(filled(route.path, PARTS))
         if page.status == 200 and page.headers["Content-Type"].startswith("text/html"):
             for query in odd_queries(page.text):
-                answer = await admin.get(f"{filled(route)}?{query}")
+                answer = await admin.get(f"{filled(route.path, PARTS)}?{query}")
                 if answer.status >= 500:
                     wrong.append(f"{route.path}?{query[:60]}: {answer.status}")
     assert wrong == []
@@ -198,7 +196,7 @@ async def test_no_part_of_a_path_makes_a_page_fail(furnished: Site):
     admin, wrong = await furnished.person(Role.ADMIN), []
     for route in [route for route in ROUTES if "{" in route.path]:
         for value in ODD:
-            path = re.sub(r"\{(\w+)(:[^{}]*)?\}", value, route.path)
+            path = filled_with(route.path, value)
             answer = await (admin.get(path) if route.method == "GET" else admin.post(path))
             if answer.status >= 500 or answer.status in {200, 303}:
                 wrong.append(f"{route.method} {path[:80]}: {answer.status}")
@@ -239,15 +237,15 @@ async def test_no_form_makes_the_site_fail(furnished: Site):
     wrong, asked = [], set()
     for route in [route for route in ROUTES if route.method == "GET"]:
         admin = await furnished.person(Role.ADMIN)
-        page = await admin.get(filled(route))
+        page = await admin.get(filled(route.path, PARTS))
         for action, fields in Forms(page.text).found if page.status == 200 else ():
             if action in asked or action == "/sign-out":
                 continue
             asked.add(action)
             for sent in odd_sendings(fields):
-                answer = await admin.post(action or filled(route), {**sent, "csrf": admin.csrf})
+                answer = await admin.post(action or filled(route.path, PARTS), {**sent, "csrf": admin.csrf})
                 uploaded = await admin.upload(
-                    action or filled(route), sent, "document", ("\0../a.pdf", b"%PDF-", "x/y")
+                    action or filled(route.path, PARTS), sent, "document", ("\0../a.pdf", b"%PDF-", "x/y")
                 )
                 if max(answer.status, uploaded.status) >= 500:
                     wrong.append(f"{action} {str(sent)[:200]}: {answer.status}, {uploaded.status}")
