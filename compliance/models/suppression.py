@@ -51,6 +51,15 @@ class SuppressionEntry(Base):
             sqlite_where=text("lifted_at IS NULL"),
             postgresql_where=text("lifted_at IS NULL"),
         ),
+        Index(
+            "ix_suppression_entries_lifted",
+            "id",
+            sqlite_where=text("lifted_at IS NOT NULL"),
+            postgresql_where=text("lifted_at IS NOT NULL"),
+        ),
+        Index("ix_suppression_entries_source_id", "source", "id"),
+        Index("ix_suppression_entries_added_by_id", "added_by", "id"),
+        Index("ix_suppression_entries_added_by_source_id", "added_by", "source", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

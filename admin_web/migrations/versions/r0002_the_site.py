@@ -33,6 +33,7 @@ FOLDED_AT_ONCE = 5_000
 NEVER = "1970-01-01 00:00:00.000000"
 """With the microseconds that SQLAlchemy writes: SQLite compares moments as text."""
 
+ENTRY_INDEXES = (("source", "id"), ("added_by", "id"), ("added_by", "source", "id"))
 AUDIT_INDEXES = (("done_by", "done_at"), ("action", "done_at"), ("done_by", "action", "done_at"))
 
 
@@ -63,6 +64,9 @@ def downgrade() -> None:
             table.drop_column(column)
     op.drop_index("ix_overrides_unended", "overrides")
     op.drop_column("overrides", "expiry_recorded_at")
+    for columns in ENTRY_INDEXES:
+        op.drop_index("_".join(["ix_suppression_entries", *columns]), "suppression_entries")
+    op.drop_index("ix_suppression_entries_lifted", "suppression_entries")
     op.drop_index("ix_leads_queue", "leads")
     op.drop_index("ix_leads_name_folded_id", "leads")
     with op.batch_alter_table("leads") as table:
@@ -118,6 +122,12 @@ def _leads() -> None:
             table.alter_column(column, server_default=None)
     op.create_index("ix_leads_name_folded_id", "leads", ["name_folded", "id"])
     op.create_index("ix_leads_queue", "leads", ["queued", "last_called_at", "id"])
+    lifted = sa.text("lifted_at IS NOT NULL")
+    op.create_index(
+        "ix_suppression_entries_lifted", "suppression_entries", ["id"], sqlite_where=lifted, postgresql_where=lifted
+    )
+    for columns in ENTRY_INDEXES:
+        op.create_index("_".join(["ix_suppression_entries", *columns]), "suppression_entries", list(columns))
 
 
 def _fold_names() -> None:
