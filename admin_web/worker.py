@@ -10,6 +10,7 @@ from time import monotonic
 
 import structlog
 
+from admin_web.call_details.places import CdrFileUnreadable
 from admin_web.database import Database, DatabaseUnavailable
 from admin_web.decision_archive import IDLE_MS, DecisionArchive
 from admin_web.documents import DocumentsUnavailable, documents_of
@@ -17,6 +18,7 @@ from admin_web.jobs.claims import worker_name
 from admin_web.jobs.kinds import KINDS
 from admin_web.jobs.run import Tools
 from admin_web.jobs.runner import Runner
+from admin_web.pbx.link import PbxTrouble
 from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.projection import Projection
@@ -26,6 +28,7 @@ from admin_web.services.documents import TooManyOrphans, sweep_documents
 from admin_web.services.expiry import record_expiries
 from admin_web.services.records import NotInForce, Records, utc_now
 from admin_web.settings import AdminSettings
+from admin_web.telephony import Telephony
 from admin_web.webhooks.courier import Courier
 
 POLL_S = 0.1
@@ -54,6 +57,9 @@ EXPIRIES_S = 10.0
 
 STOP_S = 1.0
 """How long a step may take to its end when the worker is told to stop; cutting it off does no harm, nor does a kill."""
+
+AWAY = (NotInForce, NotRebuilt, DatabaseUnavailable, DocumentsUnavailable, PbxTrouble, CdrFileUnreadable)
+"""What keeps a loop from its work through no fault of ours: it is tried again."""
 
 log = structlog.get_logger()
 
@@ -94,6 +100,7 @@ class Worker:
         tools, name = Tools(self._records, projection, settings), worker_name()
         self._runners = {f"jobs: {kind.name}": Runner(kind, tools, name) for kind in KINDS.values()}
         self._courier = Courier(database, settings, utc_now)
+        self._telephony = Telephony(self._records, settings)
         self._database = database
         self._stop = asyncio.Event()
 
@@ -106,6 +113,7 @@ class Worker:
         loops = {"projection": self._keep, "archive": self._archive_some, "sweep": self._sweep}
         loops |= {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
+        loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
         await self._stop.wait()
@@ -114,6 +122,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._courier.close()
+        await self._telephony.close()
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[float]]) -> None:
         """Take one step after the other; each gives how many seconds to wait."""
@@ -122,7 +131,7 @@ class Worker:
             try:
                 wait_s = await step()
                 trouble.end()
-            except (NotInForce, NotRebuilt, DatabaseUnavailable, DocumentsUnavailable, TooManyOrphans) as error:
+            except AWAY as error:
                 wait_s = trouble.meet(error)
             except Exception as error:  # A fault of ours must not end the lease with it.
                 log.exception("failed", loop=name)
@@ -190,7 +199,10 @@ class Worker:
 
     async def _sweep_documents(self) -> float:
         """Take away, now and then, documents that never came on record."""
-        await sweep_documents(self._database, self._documents, utc_now())
+        try:
+            await sweep_documents(self._database, self._documents, utc_now())
+        except TooManyOrphans as error:
+            log.error("documents not swept", why=str(error))
         return DOCUMENTS_S
 
     async def _forget(self) -> float:

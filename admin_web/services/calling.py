@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.database import DatabaseUnavailable
 from admin_web.pbx.link import PbxTrouble
@@ -15,18 +16,28 @@ from admin_web.services.leads import existing_lead
 from admin_web.services.records import Actor, Change, Records
 from admin_web.services.refusal import Refused, require
 from compliance.consent import Role
-from compliance.models import CallRequest
+from compliance.models import CallRequest, DecisionRecord, User
 from compliance.numbers import E164, LeadId
+from compliance.verdict import Verdict
 
 LEAD_VARIABLE = "DNC_CALL_LEAD"
 AGENT_VARIABLE = "DNC_CALL_AGENT"
 """Channel variables that the context of click-to-call reads (`dialplan/README.md`)."""
+
+DECISION_VARIABLE = "DNC_DECISION"
+"""The variable by which the PBX's channels name the decision that let them go out."""
+
+LONGEST_CALL = timedelta(hours=24)
+"""How far back the decisions of calls are looked for that may still be up."""
 
 AT_ONCE_S = 2.0
 """How long a click waits for the telephone to be picked up, or to fail; then it says that it rings."""
 
 TWICE_S = 3.0
 """Within which a second click of the same person on the same lead is a double click."""
+
+
+WORKER = Actor("worker")
 
 
 class NoPbxConfigured(Refused):
@@ -85,12 +96,47 @@ async def call_lead(records: Records, pbx: Pbx, actor: Actor, lead: LeadId) -> C
     return replace(request, picked_up=True)
 
 
+async def hang_up_under(records: Records, pbx: Pbx, override_id: int) -> int:
+    """End the calls that are up under an override, and being set up, and put that on record; give how many channels.
+
+    Raises PbxTrouble. Known are the calls whose decision has been archived: look again after a moment.
+    """
+    let_out = await _decisions_under(records, override_id)
+    if not let_out:
+        return 0
+    live = [
+        channel for channel in await pbx.live([DECISION_VARIABLE]) if channel.variables[DECISION_VARIABLE] in let_out
+    ]
+    ended = [channel for channel in live if await pbx.hang_up(channel.name)]
+    if ended:
+        async with records.change(WORKER) as change:
+            for decision in sorted({channel.variables[DECISION_VARIABLE] for channel in ended}):
+                change.audit("hang-up", "override", override_id, decision=decision)
+    return len(ended)
+
+
+async def _decisions_under(records: Records, override_id: int) -> set[str]:
+    since = records.now() - LONGEST_CALL
+    allowed = select(DecisionRecord.id).where(
+        DecisionRecord.override == str(override_id), DecisionRecord.at > since, DecisionRecord.verdict == Verdict.ALLOW
+    )
+    async with records.database.read() as session:
+        return set(await session.scalars(allowed))
+
+
+async def _extension_of(session: AsyncSession, actor: Actor) -> str:
+    """Give the telephone of whoever acts. Raises NoTelephone."""
+    given = await session.scalar(select(User.extension).where(User.name == actor.name))
+    extension = given or actor.name
+    if given is None or not EXTENSION.fullmatch(extension):
+        raise NoTelephone(f"{actor.name} has no telephone that the PBX could ring.")
+    return extension
+
+
 async def _put_on_record(records: Records, actor: Actor, lead: LeadId) -> CallRequested:
     """Write who calls whom, before anything rings. Raises UnknownLead, NoTelephone, AlreadyCalling."""
-    extension = actor.name
-    if not EXTENSION.fullmatch(extension):
-        raise NoTelephone(f"{actor.name} has no telephone that the PBX could ring.")
     async with records.change(actor) as change:
+        extension = await _extension_of(change.session, actor)
         row = await existing_lead(change.session, lead)
         await _require_single_click(change, lead)
         request = CallRequest(
