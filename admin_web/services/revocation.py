@@ -18,6 +18,10 @@ class UnknownOverride(Refused):
     """There is no such override."""
 
 
+class OverrideExpired(Refused):
+    """The override has ended by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Revoked:
     """An override that is at an end. `already` tells that it was so before."""
@@ -32,7 +36,7 @@ class Revoked:
 async def revoke_override(records: Records, actor: Actor, override_id: int, *, reason: str) -> Revoked:
     """End an override at once; one that is at an end already is only brought into force again.
 
-    Raises UnknownOverride, NotPermitted, Unwritable.
+    Raises UnknownOverride, OverrideExpired, NotPermitted, Unwritable.
     """
     require(may_revoke, actor.role, "revoke overrides")
     reason = cleaned(reason, LONGEST_REASON, "The reason", required=True)
@@ -42,6 +46,9 @@ async def revoke_override(records: Records, actor: Actor, override_id: int, *, r
         already = override.revoked_at is not None
         if already:
             change.project_override(number, lead)
+        elif override.expires_at <= change.at:
+            ended = f"{override.expires_at:%Y-%m-%d %H:%M}"
+            raise OverrideExpired(f"Override {override_id} ended by itself on {ended} UTC: there is nothing to revoke.")
         else:
             end(change, override, reason)
     return Revoked(override_id, lead, number, already, await records.standing())
