@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +17,9 @@ from admin_web.documents.shelf import PLACE, place
 
 PIECE = 1024 * 1024
 CONNECT_S, ANSWER_S, RETRY_S = 3, 30, 10
+
+QUICK_S = 2.0
+"""How long what is asked within a transaction of the record may take: others wait for it."""
 
 
 class Bucket:
@@ -51,7 +54,7 @@ class Bucket:
 
     async def holds(self, sha256: str) -> bool:
         """Tell whether a document is there."""
-        with _reaching():
+        async with _quickly():
             try:
                 await obstore.head_async(self._store, place(sha256))
             except FileNotFoundError:
@@ -60,7 +63,7 @@ class Bucket:
 
     async def remove(self, sha256: str) -> None:
         """Take a document away."""
-        with _reaching():
+        async with _quickly():
             try:
                 await obstore.delete_async(self._store, place(sha256))
             except FileNotFoundError:
@@ -83,6 +86,16 @@ def s3_bucket(url: str, spool: Path) -> Bucket:
         retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_S)},
     )
     return Bucket(store, spool)
+
+
+@asynccontextmanager
+async def _quickly() -> AsyncIterator[None]:
+    with _reaching():
+        try:
+            async with asyncio.timeout(QUICK_S):
+                yield
+        except TimeoutError:
+            raise DocumentsUnavailable("The bucket of documents does not answer.") from None
 
 
 @contextmanager

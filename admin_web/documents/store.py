@@ -16,6 +16,7 @@ from admin_web.documents.faults import DocumentDamaged, DocumentNotKept, Documen
 from admin_web.documents.kinds import require_content, require_name
 from admin_web.documents.shelf import Shelf
 from admin_web.settings import AdminSettings
+from compliance.settings import SettingsError
 
 PIECE = 256 * 1024
 LONGEST_NAME = 255
@@ -110,8 +111,20 @@ class DocumentStore:
 
 
 def documents_of(settings: AdminSettings) -> DocumentStore:
-    """Give the place where the settings have documents kept. Opens nothing."""
-    return DocumentStore(settings.data_dir / "documents", settings.document_bytes)
+    """Give the place where the settings have documents kept. Opens nothing. Raises SettingsError."""
+    directory = settings.data_dir / "documents"
+    return DocumentStore(directory, settings.document_bytes, _bucket(settings.documents_url, directory))
+
+
+def _bucket(url: str, spool: Path) -> Shelf | None:
+    """Give the bucket of a URL; none for none. Its library is loaded only by who has a bucket."""
+    if not url:
+        return None
+    try:
+        from admin_web.documents.bucket import s3_bucket  # noqa: PLC0415
+    except ImportError:
+        raise SettingsError("DNC_DOCUMENTS_URL: install dnc-gate[s3] to keep documents in a bucket") from None
+    return s3_bucket(url, spool)
 
 
 async def pieces_of(path: Path) -> AsyncIterator[bytes]:
