@@ -5,9 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, Response
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Response, expect
 
+from tests.browser.running import PASSWORD, Running
+
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+PATIENCE_MS = 10_000
 AXE_TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -51,6 +57,48 @@ class Watch:
     def _asked_for(self, asked: str, url: str) -> None:
         if not asked.startswith((url, "data:", "blob:")):
             self.requests_elsewhere.append(asked)
+
+
+class Visitors:
+    """The browsers of one test; everything that they say is watched."""
+
+    def __init__(self, chromium: Browser, product: Running) -> None:
+        self.watch = Watch()
+        self._chromium, self._product = chromium, product
+        self._contexts: list[BrowserContext] = []
+
+    def open(self, role: str = "", **more: Any) -> Page:
+        """Open a browser for a person of this role, or for nobody; what is more goes to `new_context`."""
+        state = self._state_of(role) if role else None
+        context = self._chromium.new_context(
+            **{"base_url": self._product.url, "viewport": WIDE, "storage_state": state, **more}
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        self.watch.over(context, self._product.url)
+        self._contexts.append(context)
+        return context.new_page()
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+    def _state_of(self, role: str) -> Any:
+        """The cookies of a person who has signed in by the form, once for all tests."""
+        if role not in self._product.cookies:
+            context = self._chromium.new_context(base_url=self._product.url)
+            sign_in(context.new_page(), role)
+            self._product.cookies[role] = context.storage_state()
+            context.close()
+        return self._product.cookies[role]
+
+
+def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
+    """Sign in by the form."""
+    page.goto("/sign-in")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/sign-in" not in url)
 
 
 def faults(page: Page, rules: list[str] | None = None) -> list[str]:

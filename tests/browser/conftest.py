@@ -1,7 +1,8 @@
 """The product and a Chromium for all tests of this directory; for each test the browsers of its people."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,12 +12,10 @@ from playwright.sync_api import Browser, Page
 from lab.chromium import launched
 from lab.process import NotInstalled
 from lab.redis import RedisServer
-from tests.browser.browsing import Watch
-from tests.browser.running import PASSWORD, Running
+from tests.browser.browsing import Visitors
+from tests.browser.running import Running
 from tests.conftest import unavailable
 from tests.samples import PDF
-
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,14 +39,21 @@ def product() -> Iterator[Running]:
     """The whole product; every test has leads and numbers of its own in it."""
     with tempfile.TemporaryDirectory(prefix="dnc-") as path:
         directory = Path(path)
-        redis = RedisServer(directory / "redis")
-        try:
-            redis.start()
-        except NotInstalled as error:
-            unavailable(error)
-        with Running(directory / "whole", redis, f"sqlite:///{directory / 'dnc.sqlite3'}") as product:
+        database = f"sqlite:///{directory / 'dnc.sqlite3'}"
+        with redis_in(directory) as redis, Running(directory / "whole", redis, database) as product:
             yield product
-        redis.stop()
+
+
+@contextmanager
+def redis_in(directory: Path) -> Iterator[RedisServer]:
+    """A Redis whose data stands in `directory`."""
+    redis = RedisServer(directory / "redis")
+    try:
+        redis.start()
+    except NotInstalled as error:
+        unavailable(error)
+    yield redis
+    redis.stop()
 
 
 class OpenAs(Protocol):
@@ -56,54 +62,13 @@ class OpenAs(Protocol):
     def __call__(self, role: str = "", **more: Any) -> Page: ...
 
 
-def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
-    """Sign in by the form."""
-    page.goto("/sign-in")
-    page.get_by_label("User name").fill(name)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(lambda url: "/sign-in" not in url)
-
-
-@pytest.fixture(scope="package")
-def signed_in(chromium: Browser, product: Running) -> Callable[[str], Any]:
-    """The cookies of a person who has signed in by the form, once for all tests."""
-    states: dict[str, Any] = {}
-
-    def state_of(role: str) -> Any:
-        if role not in states:
-            context = chromium.new_context(base_url=product.url)
-            sign_in(context.new_page(), role)
-            states[role] = context.storage_state()
-            context.close()
-        return states[role]
-
-    return state_of
-
-
 @pytest.fixture
-def watch() -> Watch:
-    """What every browser of this test said."""
-    return Watch()
-
-
-@pytest.fixture
-def open_as(chromium: Browser, product: Running, signed_in: Callable[[str], Any], watch: Watch) -> Iterator[OpenAs]:
+def open_as(chromium: Browser, product: Running) -> Iterator[OpenAs]:
     """Open a browser for a person; nothing may be complained about in any of them."""
-    contexts = []
-
-    def opened(role: str = "", **more: Any) -> Page:
-        state = signed_in(role) if role else None
-        context = chromium.new_context(**{"base_url": product.url, "viewport": WIDE, "storage_state": state, **more})
-        context.set_default_timeout(10_000)
-        watch.over(context, product.url)
-        contexts.append(context)
-        return context.new_page()
-
-    yield opened
-    for context in contexts:
-        context.close()
-    watch.quiet()
+    visitors = Visitors(chromium, product)
+    yield visitors.open
+    visitors.close()
+    visitors.watch.quiet()
 
 
 @pytest.fixture(scope="package")

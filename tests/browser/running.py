@@ -49,6 +49,7 @@ class Running(Whole):
         self.environment["DNC_WEB_BIND"] = f"127.0.0.1:{self.port}"
         self.url = f"http://127.0.0.1:{self.port}"
         self.site: Process | None = None
+        self.cookies: dict[str, Any] = {}
         self._thread = ThreadPoolExecutor(1)  # The tests' own thread belongs to Playwright's event loop.
         self._numbers, self._leads = fictional_numbers(), count(1)
 

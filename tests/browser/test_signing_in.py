@@ -2,10 +2,10 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import sign_in
+from tests.browser.browsing import sign_in
 
 
-def test_a_person_signs_in_and_out(product, open_as):
+def test_a_person_signs_in_and_out(open_as):
     page = open_as()
     page.goto("/leads")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
