@@ -8,6 +8,7 @@ import typer
 
 from admin_web.cli.shell import actor, lead_of, number_of, opened_database, opened_records, run, tell
 from admin_web.documents import documents_of, pieces_of
+from admin_web.services.documents import or_discarded
 from admin_web.services.overrides import Consent, Granted, grant_override, live_overrides
 from admin_web.services.records import utc_now
 from admin_web.services.refusal import Refused
@@ -43,11 +44,12 @@ def grant(
     async def work() -> Granted:
         async with opened_records(settings) as records:
             who, dialed = lead_of(lead), number_of(number, settings.region) if number else None
-            kept = await documents_of(settings).keep(pieces_of(document), document.name)
-            consent = Consent(
-                who, basis, _day(consented_on), kept, ATTESTATION, basis_note, dialed, _moment(expires_at)
-            )
-            return await grant_override(records, actor(), consent)
+            until = _moment(expires_at)
+            documents = documents_of(settings)
+            kept = await documents.keep(pieces_of(document), document.name)
+            consent = Consent(who, basis, _day(consented_on), kept, ATTESTATION, basis_note, dialed, until)
+            async with or_discarded(records.database, documents, kept):
+                return await grant_override(records, actor(), consent)
 
     done = run(work())
     end = f"{done.expires_at:%Y-%m-%d %H:%M} UTC"

@@ -135,7 +135,7 @@ async def _page(
     request: web.Request, whole: WholeOverride, form: Form = EMPTY, trouble: str = "", status: int = 0
 ) -> web.Response:
     """Show one override; `trouble` says why what was asked for was not done."""
-    at, after = request.app[NOW](), request.query.get("after", "")
+    at, after, settings = request.app[NOW](), request.query.get("after", ""), request.app[SETTINGS]
     state = whole.row.state(at)
     return await render(
         request,
@@ -150,7 +150,7 @@ async def _page(
         trouble=trouble,
         bases=BASES,
         follows=what_follows(whole),
-        hangs_up=request.app[SETTINGS].hang_up_on_revocation,
+        hangs_up=settings.hang_up_on_revocation and bool(settings.ami_address),
         renewable=state is State.ACTIVE and whole.row.expires_at <= at + RENEWABLE,
     )
 

@@ -237,6 +237,7 @@ def test_an_override_that_is_refused_says_why_in_one_line(migrated: Admin, tmp_p
     (tmp_path / "empty.pdf").touch()
     (tmp_path / "folder.pdf").mkdir()
     assert hint in one_line(migrated(*GRANT, *words)).lower().replace("l-9", "L-9")
+    assert [path for path in (tmp_path / "data" / "documents").rglob("*") if path.is_file()] == []
 
 
 def test_a_lead_is_added_and_changed(in_force: Admin, tmp_path: Path):
