@@ -11,9 +11,11 @@ from admin_web.database import Database
 from admin_web.reading.lead_state import Stand, stands_of
 from admin_web.reading.timeline import Entry, timeline_of
 from admin_web.services.leads import UnknownLead
+from admin_web.services.overrides import RENEWABLE
 from compliance.models import Lead, Override, Registry, RegistryVersion, SuppressionEntry
 from compliance.models.suppression import NEVER
 from compliance.numbers import E164, LeadId
+from compliance.verdict import Verdict
 
 MOST_OTHERS = 20
 """Other leads on the number that are shown; the list of leads has all of them."""
@@ -86,6 +88,18 @@ class LeadPage:
     def others_blocked(self) -> int:
         """How many other leads a listed number keeps blocked: those without an override of their own."""
         return self.on_number - 1 - self.others_open
+
+    def renewable(self, at: datetime) -> bool:
+        """Tell whether its override is in its last days, in which a new document can take its place."""
+        return self.consent is not None and self.consent.expires_at <= at + RENEWABLE
+
+    @property
+    def call_to_wrap_up(self) -> Entry | None:
+        """Give the last call that the gate let through, unless it is wrapped up."""
+        wrapped_up = {entry.decision for entry in self.timeline if entry.kind == "wrap-up"}
+        calls = (entry for entry in self.timeline if entry.kind == "call" and entry.what == Verdict.ALLOW)
+        last = next(calls, None)
+        return None if last is None or last.decision in wrapped_up else last
 
     @property
     def listed_here(self) -> bool:

@@ -27,6 +27,10 @@ class LeadExists(Refused):
     """A lead with this id is there already."""
 
 
+class NumberMoved(Refused):
+    """Somebody else gave the lead another number meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class LeadGiven:
     """A lead as an import gives it; `name` None leaves the name that is on record."""
@@ -50,20 +54,34 @@ async def add_lead(records: Records, actor: Actor, lead: LeadId, number: E164, n
     """Put a new lead on record. Raises LeadExists, Unwritable."""
     async with records.change(actor) as change:
         if not await put_new(change, lead, number, name):
-            raise LeadExists(f"Lead {lead} is there already; change it with `dnc-admin lead change`.")
+            raise LeadExists(f"There is a lead {lead} already; change that one, or choose another id.")
 
 
 async def change_lead(
-    records: Records, actor: Actor, lead: LeadId, *, number: E164 | None = None, name: str | None = None
+    records: Records,
+    actor: Actor,
+    lead: LeadId,
+    *,
+    number: E164 | None = None,
+    name: str | None = None,
+    queued: bool | None = None,
+    was: E164 | None = None,
 ) -> LeadChanged:
-    """Give a lead another number or name. Raises UnknownLead, Unwritable.
+    """Give a lead another number or name, or another place: in the dial queue, or off it.
+
+    `was` is the number that the person saw. Raises UnknownLead, NumberMoved, Unwritable.
 
     An override opens one lead on one number: with the number it ends, and is not there again if the number comes
     back. Consent was given for a telephone that this person no longer answers.
     """
     async with records.change(actor) as change:
         row = await existing_lead(change.session, lead)
+        if was not in {None, row.number}:
+            raise NumberMoved(f"Lead {lead} has got another number meanwhile, {row.number}; nothing was changed.")
         changed, ended = await _change(change, row, number, name)
+        if queued is not None and queued != row.queued:
+            row.queued, changed = queued, True
+            change.audit("queue-lead" if queued else "unqueue-lead", "lead", lead)
     return LeadChanged(lead, changed, ended, await records.standing())
 
 
@@ -128,7 +146,7 @@ async def existing_lead(session: AsyncSession, lead: LeadId) -> Lead:
     """Find a lead and hold it against other writers. Raises UnknownLead."""
     row = await session.scalar(select(Lead).where(Lead.id == lead).with_for_update())
     if row is None:
-        raise UnknownLead(f"There is no lead {lead}; add it with `dnc-admin lead add`.")
+        raise UnknownLead(f"There is no lead {lead}; add it first.")
     return row
 
 

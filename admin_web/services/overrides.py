@@ -162,7 +162,7 @@ async def _lead(change: Change, consent: Consent) -> Lead:
     if consent.number not in {None, lead.number}:
         raise OtherNumber(
             f"Lead {lead.id} is on record with {lead.number}, not {consent.number}; "
-            "if the number changed, say so with `dnc-admin lead change`."
+            "if the number changed, change the lead first."
         )
     return lead
 
