@@ -7,10 +7,10 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiohttp_remotes import XForwardedStrict
 
-from admin_web import answers, pages, routing
+from admin_web import answers, api, pages, routing
 from admin_web.auth.guard import guard
 from admin_web.database import Database, DatabaseUnavailable
-from admin_web.documents import DocumentStore
+from admin_web.documents import documents_of
 from admin_web.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS
 from admin_web.pbx.pbx import Pbx
 from admin_web.projection.projection import Projection
@@ -32,6 +32,7 @@ def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> 
     app.cleanup_ctx.append(_opened)
     pages.set_up(app)
     routing.add(app, ROUTES)
+    api.mount(app)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     return app
@@ -42,7 +43,7 @@ def _hold(app: web.Application, settings: AdminSettings, now: Callable[[], datet
     app[DATABASE] = Database(settings.database)
     app[PROJECTION] = Projection(app[DATABASE], settings, now=now)
     app[RECORDS] = Records(app[DATABASE], app[PROJECTION], now)
-    app[DOCUMENTS] = DocumentStore(settings.data_dir / "documents", settings.document_bytes)
+    app[DOCUMENTS] = documents_of(settings)
     app[PBX] = Pbx(settings)
     app[ENFORCEMENT] = Enforcement(app[PROJECTION].sides)
 
