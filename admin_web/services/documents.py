@@ -14,7 +14,6 @@ from sqlalchemy import select
 from admin_web.database import Database, DatabaseUnavailable
 from admin_web.documents import DocumentStore, DocumentsUnavailable, Kept
 from admin_web.services.dialect import each_of, hold_against_writers
-from admin_web.services.refusal import Refused
 from compliance.models import Document
 
 GRACE = timedelta(hours=24)
@@ -34,10 +33,10 @@ class TooManyOrphans(Exception):
 
 @asynccontextmanager
 async def or_discarded(database: Database, documents: DocumentStore, kept: Kept) -> AsyncIterator[None]:
-    """Take a document away again when what it was uploaded for is refused in this block."""
+    """Take a document away again when what it was uploaded for does not come on record in this block."""
     try:
         yield
-    except Refused:
+    except Exception:
         try:
             await discard(database, documents, kept.sha256)
         except (DatabaseUnavailable, DocumentsUnavailable) as error:

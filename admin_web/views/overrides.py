@@ -14,6 +14,7 @@ from admin_web.pages import day, in_force, national, render, see_other
 from admin_web.permissions import Permission
 from admin_web.reading.lead import LeadPage
 from admin_web.routing import Route
+from admin_web.services.documents import or_discarded
 from admin_web.services.overrides import (
     EASTERNMOST,
     RENEWABLE,
@@ -165,9 +166,10 @@ async def _kept(request: web.Request, upload: Upload) -> Kept:
 async def _granted(request: web.Request, opening: Opening, asked: _Asked, kept: Kept) -> Granted:
     """Raises the Refused that `_FIELDS` names."""
     records, consent = request.app[RECORDS], asked.consent(kept)
-    if opening.replaces is None:
-        return await grant_override(records, actor(request), consent)
-    return await renew_override(records, actor(request), consent, opening.replaces)
+    async with or_discarded(records.database, request.app[DOCUMENTS], kept):
+        if opening.replaces is None:
+            return await grant_override(records, actor(request), consent)
+        return await renew_override(records, actor(request), consent, opening.replaces)
 
 
 def _field_of(error: Refused) -> str:
