@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
-from sqlalchemy import exists, literal_column, select, update
+from sqlalchemy import Update, exists, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -132,10 +132,10 @@ async def put(session: AsyncSession, rows: Sequence[Row]) -> None:
         return
     insert = insert_into(session, CallDetail).on_conflict_do_nothing()
     await (await session.connection()).execute(insert, sorted(rows, key=lambda row: row["channel"]))
-    await _clear_screened(session, {row["linked_channel"] for row in rows if row["trunk"]})
+    await session.execute(clearing(session, {row["linked_channel"] for row in rows if row["trunk"]}))
 
 
-async def _clear_screened(session: AsyncSession, linked: set[str]) -> None:
+def clearing(session: AsyncSession, linked: set[str]) -> Update:
     """Believe of a trunk's channel what the record of the channel that was allowed to dial it says.
 
     When a call is answered, Asterisk takes Local channels out of it and writes a further record, from the caller
@@ -149,5 +149,4 @@ async def _clear_screened(session: AsyncSession, linked: set[str]) -> None:
         allowing.unscreened.is_(False),
     )
     these = CallDetail.linked_channel.in_(select(each_of(session, sorted(linked))))
-    cleared = update(CallDetail).where(CallDetail.unscreened, left, these, proof).values(unscreened=False)
-    await session.execute(cleared)
+    return update(CallDetail).where(CallDetail.unscreened, left, these, proof).values(unscreened=False)
