@@ -9,4 +9,4 @@ LONGEST_FOLDED = 400
 def folded(name: str) -> str:
     """Fold a name: `  Søren  MÜLLER ` gives `søren muller`."""
     bare = "".join(mark for mark in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(mark))
-    return " ".join(bare.split())[:LONGEST_FOLDED]
+    return " ".join(bare.split())[:LONGEST_FOLDED].rstrip()
