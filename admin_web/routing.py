@@ -24,14 +24,14 @@ class Route:
 
 def add(app: web.Application, routes: tuple[Route, ...]) -> None:
     """Put routes into an application. GET and POST of one path share a name."""
+    resources: dict[str, tuple[str, web.Resource]] = {}
     for route in routes:
-        handler = _carrying(route)
-        found = app.router.named_resources().get(route.name)
-        if found is None:
-            found = app.router.add_resource(route.path, name=route.name)
-        if not isinstance(found, web.Resource) or found.canonical != route.path:
+        if route.name not in resources:
+            resources[route.name] = route.path, app.router.add_resource(route.path, name=route.name)
+        path, resource = resources[route.name]
+        if path != route.path:
             raise ValueError(f"two paths bear the name {route.name}")
-        found.add_route(route.method, handler)
+        resource.add_route(route.method, _carrying(route))
 
 
 def route_of(request: web.Request) -> Route | None:
