@@ -6,6 +6,7 @@ second one, and only the messages that answer something.
 """
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -78,8 +79,8 @@ class Link:
         try:
             async with asyncio.timeout(CONNECT_S):
                 await self._manager.connect()
-        except (OSError, TimeoutError) as error:
-            raise PbxUnreachable(f"The PBX cannot be reached at {address}: {error}.") from None
+        except OSError as error:  # asyncio's TimeoutError is one
+            raise PbxUnreachable(f"The PBX cannot be reached at {address}: {_why(error)}.") from None
 
     async def _log_in(self, user: str, secret: str) -> None:
         login = {"Action": "Login", "Username": user, "Secret": secret, "Events": EVENTS}
@@ -92,21 +93,20 @@ class Link:
         """Tell whether the connection has ended."""
         return self._ended.done()
 
-    async def ask(self, headers: Headers, *, within_s: float) -> Sequence[Message]:
-        """Send one action and give what answers it: one message, or all of a list. Raises PbxSilent, Unsendable."""
+    async def ask(self, headers: Headers, *, within_s: float, until: str = "") -> Sequence[Message]:
+        """Send one action and give what answers it, up to the event `until`. Raises PbxSilent, Unsendable."""
         _require_sendable(headers)
         if self.over:
             raise PbxSilent("The PBX has ended the connection.")
-        action = Action(headers)
-        answered = self._manager.send_action(action)
+        action = _Asked(headers, until)
+        self._manager.send_action(action)
         try:
-            await asyncio.wait({answered, self._ended}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-            if not answered.done():
-                raise PbxSilent("The PBX has ended the connection." if self._ended.done() else "The PBX does not answer.")
+            await asyncio.wait({action.future, self._ended}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._manager.forget(action)
-        answer = answered.result()
-        return answer if isinstance(answer, list) else [answer]
+        if not action.future.done():
+            raise PbxSilent("The PBX has ended the connection." if self._ended.done() else "The PBX does not answer.")
+        return action.answers()
 
     def close(self) -> None:
         """End the connection, and whatever waits for an answer on it."""
@@ -114,11 +114,38 @@ class Link:
         self._manager.connection_lost(None)
 
 
+def _why(error: OSError) -> str:
+    """Say in the system's words why there is no connection; asyncio's repeat the address."""
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+
+
 def _require_sendable(headers: Headers) -> None:
     """Raise Unsendable when a value would end its line early."""
     lines = [line for value in headers.values() for line in ([value] if isinstance(value, str) else value)]
     if not all(_VALUE.fullmatch(line) for line in lines):
         raise Unsendable("What was to be sent to the PBX holds a line break, or another character that it may not.")
+
+
+class _Asked(Action):  # type: ignore[misc] # panoramisk has no types
+    """One action, answered when its event has come; panoramisk guesses by the words of the first message."""
+
+    def __init__(self, headers: Headers, until: str) -> None:
+        super().__init__(headers)
+        self._until = until
+
+    def answers(self) -> Sequence[Message]:
+        """Give what has come so far."""
+        return tuple(self.responses)
+
+    def add_message(self, message: Message) -> bool:
+        """Take one message; True with the last one."""
+        self.responses.append(message)
+        last = not self._until or not message.success or message.event == self._until
+        if last and not self.future.done():
+            self.future.set_result(None)
+        return last
 
 
 class _OneLife(Manager):  # type: ignore[misc] # panoramisk has no types

@@ -23,6 +23,9 @@ EXTENSION = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]{0,150}", re.ASCII)
 """What a channel variable may hold: a comma would begin another one."""
 
+UNSET = "(null)"
+"""What Asterisk says for a variable that a channel does not have."""
+
 _REASONS = {
     "0": "it is not registered, or does not exist",
     "1": "it was not picked up",
@@ -91,11 +94,12 @@ class Pbx:
         """
         headers = self._originate_headers(call)
         link = await self._open_link()
-        answer, *events = await link.ask(headers, within_s=self._settings.ring_s + ANSWER_S)
-        if not answer.success:
-            raise NotOriginated(f"The PBX refuses the call: {answer.message}")
-        if not events or events[-1].response != "Success":
-            reason = _REASONS.get(events[-1].reason if events else "0", "it cannot be called")
+        within_s = self._settings.ring_s + ANSWER_S
+        answers = await link.ask(headers, within_s=within_s, until="OriginateResponse")
+        if not answers[0].success:
+            raise NotOriginated(f"The PBX refuses the call: {answers[0].message}")
+        if answers[-1].response != "Success":
+            reason = _REASONS.get(answers[-1].reason, "it cannot be called")
             raise NotPickedUp(f"The telephone {headers['Channel']} did not answer: {reason}.")
 
     def _originate_headers(self, call: Originate) -> Headers:
@@ -121,8 +125,8 @@ class Pbx:
         """Give every channel that is up, with these of its variables. Raises PbxTrouble."""
         link = await self._open_link()
         headers = {"Action": "Status", "Variables": ",".join(variables)}
-        _, *events = await link.ask(headers, within_s=ANSWER_S)
-        return [_live(event) for event in events if event.event == "Status"]
+        answers = await link.ask(headers, within_s=ANSWER_S, until="StatusComplete")
+        return [_live(event) for event in answers if event.event == "Status"]
 
     async def hang_up(self, channel: str) -> bool:
         """End a channel, by its name or unique id; False when it is not there any more. Raises PbxTrouble."""
@@ -167,4 +171,7 @@ class Pbx:
 def _live(event: Message) -> Live:
     """Read one Status event; `Variable` is one line, or several."""
     lines = event.variable if isinstance(event.variable, list) else [event.variable]
-    return Live(event.channel, event.uniqueid, dict(line.split("=", 1) for line in lines if "=" in line))
+    variables = dict(line.split("=", 1) for line in lines if "=" in line)
+    return Live(
+        event.channel, event.uniqueid, {name: "" if value == UNSET else value for name, value in variables.items()}
+    )
