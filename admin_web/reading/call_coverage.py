@@ -22,7 +22,7 @@ class Coverage:
     Decisions are on record from `since`, None when there is none yet; all of them until `until`, None when that is
     not known because Redis could not be asked (`doubt` says why). `waiting` are in Redis and not in the log yet;
     `unreadable` ones were kept aside there for people to look at. `records_read_at` is when the PBX's records were
-    last read, None when they never were.
+    last read, None when they never were; `records_unreadable` lines of them were no records.
     """
 
     since: datetime | None
@@ -30,6 +30,7 @@ class Coverage:
     waiting: int
     unreadable: int
     records_read_at: datetime | None
+    records_unreadable: int = 0
     doubt: str = ""
 
 
@@ -43,8 +44,9 @@ async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
         until, waiting, unreadable, doubt = None, 0, 0, str(error)
     async with database.read() as session:
         since = await session.scalar(select(DecisionRecord.at).order_by(DecisionRecord.at).limit(1))
-        read_at = await session.scalar(select(func.max(CdrFile.read_at)))
-    return Coverage(since, until, waiting, unreadable, read_at, doubt)
+        read = select(func.max(CdrFile.read_at), func.coalesce(func.sum(CdrFile.unreadable), 0))
+        read_at, unread = (await session.execute(read)).one()
+    return Coverage(since, until, waiting, unreadable, read_at, int(unread), doubt)
 
 
 async def count_unscreened(session: AsyncSession, since: datetime | None, until: datetime | None) -> int:

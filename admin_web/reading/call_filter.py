@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from phonenumbers import PhoneNumberFormat, format_number, parse
 from sqlalchemy import ColumnElement, TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -32,6 +33,13 @@ class Wanted:
     override: str = ""
     since: datetime | None = None
     until: datetime | None = None
+
+
+def dialled_as(number: E164, prefix: str) -> tuple[str, ...]:
+    """Give the spellings in which a PBX may have dialled a number; `prefix` is what it puts before outside numbers."""
+    national = "".join(filter(str.isdigit, format_number(parse(number), PhoneNumberFormat.NATIONAL)))
+    plain = (number, number[1:], national, f"00{number[1:]}", f"011{number[1:]}")
+    return tuple(dict.fromkeys([*plain, *(f"{prefix}{digits}" for digits in plain)]))
 
 
 def decisions_wanted(wanted: Wanted, verdict: str) -> list[ColumnElement[bool]]:

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.database import Database
 from admin_web.reading.call_coverage import count_unscreened
 from admin_web.reading.call_filter import UNSCREENED, Wanted, decisions_wanted
-from compliance.models import DecisionRecord, DecisionTotal
+from compliance.models import DecisionRecord, DecisionTotal, Registry
+from compliance.verdict import DIALPLAN_REASONS, SENTENCES, listed_on
 
 MOST_COUNTED = 5_000
 """Decisions that are counted one by one; beyond, a page says "more than"."""
@@ -44,6 +45,13 @@ async def totals(database: Database, wanted: Wanted) -> Totals:
         if _is_of_hours(wanted):
             return Totals(unscreened, await _added_up(session, wanted))
         return Totals(unscreened, None)
+
+
+async def known_reasons(database: Database) -> list[str]:
+    """Give every reason that a call may bear: the gate's, the dialplan's, and those of the registries there are."""
+    async with database.read() as session:
+        registries = await session.scalars(select(Registry.name).order_by(Registry.name))
+        return list(dict.fromkeys([*SENTENCES, *map(listed_on, registries), *DIALPLAN_REASONS]))
 
 
 def _is_of_hours(wanted: Wanted) -> bool:
