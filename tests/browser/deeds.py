@@ -1,0 +1,81 @@
+"""What people do in the site, by what they see: labels, headings, buttons. Nothing here needs JavaScript."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from admin_web.services.leads import LeadGiven
+from compliance.consent import ATTESTATION
+
+NOW = "In force now."
+
+
+def open_lead(page: Page, lead: LeadGiven) -> None:
+    page.goto(f"/leads/{lead.id}")
+    expect(page.get_by_role("heading", level=1)).to_have_text(lead.name)
+
+
+def switch(page: Page) -> Locator:
+    """The Do-Not-Call switch next to the lead's name."""
+    return page.get_by_role("switch", name="Do Not Call")
+
+
+def notice(page: Page) -> Locator:
+    """What the site says of the last deed."""
+    return page.locator("main").get_by_role("status")
+
+
+def in_queue(page: Page, lead: LeadGiven) -> bool:
+    """Look through the dial queue, page by page."""
+    page.goto("/queue")
+    while not page.get_by_role("link", name=lead.name, exact=True).count():
+        further = page.get_by_role("link", name="Next page")
+        if not further.count():
+            return False
+        further.click()
+    return True
+
+
+def fill_consent(
+    page: Page, document: Path | None, *, basis: str = "Signed consent", on: str = "2026-01-02", attest: bool = True
+) -> None:
+    """Fill in the consent form."""
+    if basis:
+        page.get_by_role("radio", name=re.compile(f"^{basis}")).check()
+    page.get_by_label("Date of the consent").fill(on)
+    page.get_by_label(ATTESTATION).set_checked(attest)
+    if document is not None:
+        page.get_by_label("Consent document").set_input_files(document)
+
+
+def place_override(page: Page, lead: LeadGiven, document: Path) -> None:
+    """Open a lead on a consent, from its page on."""
+    open_lead(page, lead)
+    page.get_by_role("link", name="Override").click()
+    fill_consent(page, document)
+    page.get_by_role("button", name="Open this lead").click()
+    expect(notice(page)).to_contain_text(NOW)
+
+
+def find_override(page: Page, lead: LeadGiven, shown: str = "all") -> None:
+    """Open the override of a lead from the table of the Compliance Monitor."""
+    page.goto(f"/monitor?shown={shown}")
+    page.get_by_label("Lead id or number").fill(lead.id)
+    page.get_by_role("button", name="Show").click()
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name=lead.name, exact=True))
+    row.get_by_role("rowheader").get_by_role("link").click()
+
+
+def revoke(page: Page, reason: str) -> None:
+    """Revoke the override that the page shows."""
+    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("button", name="Revoke").click()
+    expect(notice(page)).to_contain_text(NOW)
+
+
+def wrap_up(page: Page, outcome: str, note: str = "") -> None:
+    """Wrap up a call on the lead's page."""
+    page.get_by_role("radio", name=re.compile(f"^{outcome}")).check()
+    page.get_by_label("Note").fill(note)
+    page.get_by_role("button", name="Wrap up").click()
