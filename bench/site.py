@@ -1,0 +1,193 @@
+"""How fast the site answers with a million leads and five million decisions on record, on SQLite and PostgreSQL.
+
+`python -m bench.site` makes the data (once: it stays in the directory for the next run), starts Redis, rebuilds the
+projection and serves the site in a process of its own; then an admin who has signed in asks for every list page and
+search over HTTP, one after the other. The table shows milliseconds at the server, as its Server-Timing header tells:
+from the request's arrival to the finished answer. `--leads 10000` makes everything a hundredth as large.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Annotated
+from urllib.request import urlopen
+
+import typer
+from aiohttp import ClientSession, CookieJar
+
+from admin_web.accounts import NameTaken, add_user, set_password
+from admin_web.database import Database
+from admin_web.schema import migrate
+from admin_web.services.records import Actor
+from bench.site_data import Scale
+from bench.site_load import load, settle, spelled_tables
+from bench.site_pages import PAGES
+from compliance.consent import Role
+from lab.postgres import PostgresServer
+from lab.process import Process, free_port
+from lab.redis import RedisServer
+
+GOAL_MS = 100
+WARM = 2
+"""Answers for each page that are not counted: compiled templates and statements, the database's own memory."""
+
+USER = Actor("shell:bench")
+
+
+class NotAPage(Exception):
+    """What was asked for was not answered with a page."""
+
+
+def main(
+    leads: Annotated[int, typer.Option(help="Leads; everything else follows from it.")] = 1_000_000,
+    directory: Annotated[Path, typer.Option(help="Where the data is kept.")] = Path("/var/tmp/dnc-bench"),
+    times: Annotated[int, typer.Option(help="How often each page is asked for.")] = 30,
+    only: Annotated[str, typer.Option(help="`sqlite` or `postgresql`; both unless told.")] = "",
+    page: Annotated[str, typer.Option(help="Only the pages whose name holds this.")] = "",
+) -> None:
+    """Make the data where it is not there yet, measure, and end with code 1 when a page is over the goal."""
+    home = directory / str(leads)
+    home.mkdir(parents=True, exist_ok=True)
+    for path in (directory, home):
+        path.chmod(0o755)  # PostgreSQL runs as another user.
+    slow = 0
+    for kind, opened in (("sqlite", _sqlite), ("postgresql", _postgres)):
+        if kind.startswith(only):
+            with opened(home, leads) as (url, scale):
+                slow += asyncio.run(measure(kind, url, scale, home, times, page))
+    sys.exit(bool(slow))
+
+
+@contextmanager
+def _sqlite(home: Path, leads: int) -> Iterator[tuple[str, Scale]]:
+    path = home / "dnc.sqlite3"
+
+    def anew() -> str:
+        path.unlink(missing_ok=True)
+        return f"sqlite:///{path}"
+
+    yield _filled(home / "sqlite.made", leads, f"sqlite:///{path}", anew)
+
+
+@contextmanager
+def _postgres(home: Path, leads: int) -> Iterator[tuple[str, Scale]]:
+    with PostgresServer(home / "pg") as server:
+
+        def anew() -> str:
+            server.drop_database("dnc")
+            return server.create_database("dnc")
+
+        yield _filled(home / "postgresql.made", leads, server.url("dnc"), anew)
+
+
+def _filled(made: Path, leads: int, url: str, anew: Callable[[], str]) -> tuple[str, Scale]:
+    """Give a filled database: the one that is there, if it was filled to its end and with the tables of today."""
+    tables = spelled_tables()
+    if made.exists():
+        at, _, there = made.read_text().partition("\n")
+        if there == tables:
+            settle(url)
+            return url, Scale(leads, datetime.fromisoformat(at))
+        made.unlink()
+    scale = Scale(leads, datetime.now(UTC).replace(tzinfo=None))
+    url = anew()
+    print(f"{url.partition(':')[0]}: making {leads:,} leads and what belongs to them", flush=True)
+    asyncio.run(_migrate(url))
+    load(url, scale)
+    made.write_text(f"{scale.now.isoformat()}\n{tables}")
+    return url, scale
+
+
+async def _migrate(url: str) -> None:
+    async with Database(url) as database:
+        await migrate(database)
+
+
+async def measure(kind: str, url: str, scale: Scale, home: Path, times: int, part: str) -> int:
+    """Ask for every page, print the table, and give how many pages are over the goal."""
+    password, port = secrets.token_urlsafe(15), free_port()
+    async with Database(url) as database:
+        try:
+            await add_user(database, USER, "bench", Role.ADMIN, password)
+        except NameTaken:
+            await set_password(database, USER, "bench", password)
+    data = home / f"{kind}-site"
+    data.mkdir(exist_ok=True)
+    with RedisServer(data / "redis", data / "redis.sock") as redis:
+        environment = {
+            "DNC_DATABASE_URL": url,
+            "DNC_REDIS_URL": redis.url,
+            "DNC_DATA_DIR": str(data),
+            "DNC_WEB_BIND": f"127.0.0.1:{port}",
+            "DNC_LEASE_S": "0",  # No worker runs that would renew it.
+        }
+        program = Path(sys.executable).with_name("dnc-admin")
+        with Process([program, "rebuild"], data / "rebuild.log", os.environ | environment) as rebuild:
+            if rebuild.wait(600):
+                raise SystemExit(rebuild.log_end())
+        with Process([program, "serve"], data / "site.log", os.environ | environment) as site:
+            site.wait_until(lambda: "ready" in _get(port, "/readyz"))
+            async with ClientSession(f"http://127.0.0.1:{port}", cookie_jar=CookieJar(unsafe=True)) as session:
+                await _sign_in(session, password)
+                return await _table(kind, session, scale, times, part)
+
+
+def _get(port: int, path: str) -> str:
+    """Ask once, and give what came; nothing while nobody listens."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+            return str(answer.read())
+    except OSError:
+        return ""
+
+
+async def _sign_in(session: ClientSession, password: str) -> None:
+    origin = {"Origin": str(session._base_url).rstrip("/")}  # noqa: SLF001 - the same that is asked
+    fields = {"name": "bench", "password": password, "csrf": ""}
+    async with session.post("/sign-in", data=fields, headers=origin, allow_redirects=False) as answer:
+        if answer.status != 303:
+            raise SystemExit(f"The sign-in was answered with {answer.status}.")
+
+
+async def _table(kind: str, session: ClientSession, scale: Scale, times: int, part: str) -> int:
+    print(f"\n{kind}: {scale.leads:,} leads, {scale.entries:,} entries, {scale.overrides:,} overrides, "
+          f"{scale.decisions:,} decisions; milliseconds at the server")  # fmt: skip
+    print(f"{'page':<36}{'asked':>7}{'p50':>9}{'p95':>9}{'max':>9}")
+    slow, chance = 0, Random(7)
+    for name, asked in PAGES:
+        if part not in name:
+            continue
+        try:
+            took = sorted([await _ask(session, asked(chance, scale)) for _ in range(times + WARM)][WARM:])
+        except NotAPage as error:
+            print(f"{name:<36}  {error}")
+            slow += 1
+            continue
+        p95 = took[min(len(took) - 1, len(took) * 95 // 100)]
+        slow += p95 >= GOAL_MS
+        mark = "  over the goal" if p95 >= GOAL_MS else ""
+        print(f"{name:<36}{len(took):>7}{took[len(took) // 2]:>9.1f}{p95:>9.1f}{took[-1]:>9.1f}{mark}", flush=True)
+    return slow
+
+
+async def _ask(session: ClientSession, path: str) -> float:
+    """Give how many milliseconds the server took for a page. Raises NotAPage."""
+    async with session.get(path, allow_redirects=False) as answer:
+        await answer.read()
+        if answer.status != 200:
+            raise NotAPage(f"{path} was answered with {answer.status}")
+        found = re.search(r"dur=([0-9.]+)", answer.headers.get("Server-Timing", ""))
+        if found is None:
+            raise NotAPage(f"{path} bears no Server-Timing header")
+        return float(found[1])
+
+
+if __name__ == "__main__":
+    typer.run(main)

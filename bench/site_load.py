@@ -1,0 +1,139 @@
+"""Millions of rows into SQLite and PostgreSQL: by COPY, or in one transaction, and indexed afterwards."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy.engine import make_url
+
+from bench import site_data
+from bench.site_data import Rows, Scale
+from compliance.models import Base
+
+PARTS: tuple[tuple[str, str, Callable[[Scale], Rows]], ...] = (
+    ("users", site_data.USERS, site_data.users),
+    ("leads", site_data.LEADS, site_data.leads),
+    ("suppression_entries", site_data.ENTRIES, site_data.entries),
+    ("documents", site_data.DOCUMENTS, site_data.documents),
+    ("overrides", site_data.OVERRIDES, site_data.overrides),
+    ("decisions", site_data.DECISIONS, site_data.decisions),
+    ("call_details", site_data.DETAILS, site_data.details),
+    ("call_requests", site_data.REQUESTS, site_data.requests),
+    ("dispositions", site_data.DISPOSITIONS, site_data.dispositions),
+    ("audit_events", site_data.EVENTS, site_data.events),
+    ("jobs", site_data.JOBS, site_data.jobs),
+)
+"""Each table with its columns and what makes its rows; those pointed at come first."""
+
+TOTALS = {
+    "sqlite": "substr(at, 1, 13) || ':00:00.000000'",
+    "postgresql": "date_trunc('hour', at, 'UTC')",
+}
+"""The hour of a decision: the archive counts by it, and so must we."""
+
+
+GIVEN_IDS = {"documents", "overrides"}
+"""Tables whose rows are given their ids here, so that others can point at them."""
+
+
+def load(url: str, scale: Scale) -> None:
+    """Fill a migrated, empty database."""
+    engine = _engine(url)
+    with engine.begin() as connection:
+        for table in Base.metadata.sorted_tables:
+            for index in table.indexes:
+                index.drop(connection, checkfirst=True)
+    for table, columns, rows in PARTS:
+        began = time.monotonic()
+        count = _fill(url, table, columns.split(), rows(scale))
+        print(f"  {table:<20}{count:>12,} rows {time.monotonic() - began:8.1f} s", flush=True)
+    began = time.monotonic()
+    with engine.begin() as connection:
+        connection.execute(text(_counting(engine.dialect.name)))
+    settle(url)
+    print(f"  {'indexes, statistics':<20}{'':>17} {time.monotonic() - began:8.1f} s", flush=True)
+
+
+def spelled_tables() -> str:
+    """Spell every column of the models: data that was made for others is made anew."""
+    tables = Base.metadata.sorted_tables
+    return "\n".join(f"{column} {column.type!r} {column.nullable}" for table in tables for column in table.columns)
+
+
+def settle(url: str) -> None:
+    """Give the tables the indexes of the models, no more and no fewer, and the planner its statistics."""
+    engine = _engine(url)
+    with engine.begin() as connection:
+        for table in Base.metadata.sorted_tables:
+            wanted = {index.name: index for index in table.indexes}
+            there = _indexes(connection, table.name)
+            for name in there - wanted.keys():
+                connection.execute(text(f'DROP INDEX "{name}"'))
+            for name in wanted.keys() - there:
+                wanted[name].create(connection)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE"))
+    engine.dispose()
+
+
+def _counting(dialect: str) -> str:
+    return (
+        "INSERT INTO decision_totals (hour, verdict, reason, decisions) "
+        f"SELECT {TOTALS[dialect]}, verdict, reason, count(*) FROM decisions GROUP BY 1, 2, 3"
+    )
+
+
+def _indexes(connection: Connection, table: str) -> set[str | None]:
+    found = inspect(connection).get_indexes(table)
+    return {index["name"] for index in found if "duplicates_constraint" not in index}
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    return create_engine(parsed.set(drivername=DRIVERS[parsed.get_backend_name()]))
+
+
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+
+
+def _fill(url: str, table: str, columns: list[str], rows: Rows) -> int:
+    into = f"{table} ({', '.join(columns)})"
+    if make_url(url).get_backend_name() == "sqlite":
+        return _insert(make_url(url).database or "", into, len(columns), rows)
+    return _copy(url, into, rows, table)
+
+
+def _insert(path: str, into: str, width: int, rows: Rows) -> int:
+    marks = ", ".join("?" * width)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA synchronous=OFF")
+        return connection.executemany(f"INSERT INTO {into} VALUES ({marks})", map(_spelt, rows)).rowcount
+
+
+def _spelt(row: tuple[Any, ...]) -> list[Any]:
+    """Spell what SQLite has no type for, as SQLAlchemy does."""
+    return [_SPELLINGS[type(value)](value) if type(value) in _SPELLINGS else value for value in row]
+
+
+_SPELLINGS: dict[type, Callable[[Any], object]] = {
+    datetime: lambda at: at.isoformat(" ", "microseconds"),
+    date: date.isoformat,
+    dict: json.dumps,
+}
+
+
+def _copy(url: str, into: str, rows: Rows, table: str) -> int:
+    count = 0
+    with psycopg.connect(url, options="-c timezone=UTC") as connection:
+        with connection.cursor().copy(f"COPY {into} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row([json.dumps(value) if isinstance(value, dict) else value for value in row])
+                count += 1
+        if table in GIVEN_IDS:
+            connection.execute(f"SELECT setval('{table}_id_seq', (SELECT max(id) FROM {table}))")
+    return count
