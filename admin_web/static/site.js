@@ -45,5 +45,19 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
 
+// Pages that count by days do so by the reader's clocks.
+document.cookie = `dnc_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=strict`;
+
+// A table that is wider than its place can be scrolled by the keyboard.
+function reachableTables() {
+  for (const place of document.querySelectorAll(".table-responsive")) {
+    if (place.scrollWidth > place.clientWidth) place.tabIndex = 0;
+    else place.removeAttribute("tabindex");
+  }
+}
+addEventListener("load", reachableTables);
+addEventListener("resize", reachableTables);
+document.addEventListener("htmx:after:swap", reachableTables);
+
 localMoments(document);
 document.addEventListener("htmx:after:swap", () => localMoments(document));
