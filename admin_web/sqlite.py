@@ -13,6 +13,9 @@ WRITES = "dnc_writes"
 ALTERS = "dnc_alters"
 """Execution option of an engine: its transactions may change the tables."""
 
+SAMPLE = 1000
+"""Rows of each index that are looked at to tell how large it is (lang_analyze.html, section 4)."""
+
 
 async def connect(path: str, lock_s: float) -> aiosqlite.Connection:
     """Open the file and set what SQLite forgets between connections. Raises sqlite3.Error.

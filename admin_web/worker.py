@@ -15,6 +15,7 @@ from admin_web.database import Database, DatabaseUnavailable
 from admin_web.decision_archive import IDLE_MS, DecisionArchive
 from admin_web.documents import DocumentsUnavailable, documents_of
 from admin_web.jobs.claims import worker_name
+from admin_web.jobs.imports import sweep_sheets
 from admin_web.jobs.kinds import KINDS
 from admin_web.jobs.run import Tools
 from admin_web.jobs.runner import Runner
@@ -28,6 +29,7 @@ from admin_web.services.documents import TooManyOrphans, sweep_documents
 from admin_web.services.expiry import record_expiries
 from admin_web.services.records import NotInForce, Records, utc_now
 from admin_web.settings import AdminSettings
+from admin_web.sheet_store import SheetStore
 from admin_web.telephony import Telephony
 from admin_web.webhooks.courier import Courier
 
@@ -52,6 +54,8 @@ LEFT_S = 10.0
 
 SWEEP_S = 600.0
 DOCUMENTS_S = 3600.0
+SHEETS_S = 3600.0
+SIZES_S = 3600.0
 EXPIRIES_S = 10.0
 """How often it is looked whether overrides have expired: nothing but the record waits for it."""
 
@@ -101,7 +105,7 @@ class Worker:
         self._runners = {f"jobs: {kind.name}": Runner(kind, tools, name) for kind in KINDS.values()}
         self._courier = Courier(database, settings, utc_now)
         self._telephony = Telephony(self._records, settings)
-        self._database = database
+        self._database, self._sheets = database, SheetStore.of(settings)
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -113,6 +117,7 @@ class Worker:
         loops = {"projection": self._keep, "archive": self._archive_some, "sweep": self._sweep}
         loops |= {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
+        loops |= {"sheets": self._sweep_sheets, "sizes": self._note_sizes}
         loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
@@ -204,6 +209,16 @@ class Worker:
         except TooManyOrphans as error:
             log.error("documents not swept", why=str(error))
         return DOCUMENTS_S
+
+    async def _sweep_sheets(self) -> float:
+        """Take away, now and then, uploaded lists that nobody imports."""
+        await sweep_sheets(self._database, self._sheets, utc_now())
+        return SHEETS_S
+
+    async def _note_sizes(self) -> float:
+        """Let the database's planner know, now and then, how large the tables have become."""
+        await self._database.note_sizes()
+        return SIZES_S
 
     async def _forget(self) -> float:
         """Take out of SQL, now and then, what need not be kept."""

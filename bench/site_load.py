@@ -1,5 +1,6 @@
 """Millions of rows into SQLite and PostgreSQL: by COPY, or in one transaction, and indexed afterwards."""
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -11,6 +12,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 
+from admin_web.database import Database
 from bench import site_data
 from bench.site_data import Rows, Scale
 from compliance.models import Base
@@ -70,15 +72,23 @@ def settle(url: str) -> None:
     engine = _engine(url)
     with engine.begin() as connection:
         for table in Base.metadata.sorted_tables:
-            wanted = {index.name: index for index in table.indexes}
+            wanted = {(index.name, *index.columns.keys()): index for index in table.indexes}
             there = _indexes(connection, table.name)
-            for name in there - wanted.keys():
+            for name, *_ in there - wanted.keys():
                 connection.execute(text(f'DROP INDEX "{name}"'))
-            for name in wanted.keys() - there:
-                wanted[name].create(connection)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE"))
+            for known in wanted.keys() - there:
+                wanted[known].create(connection)
     engine.dispose()
+    asyncio.run(_note_sizes(url))
+
+
+async def _note_sizes(url: str) -> None:
+    """Do what the worker, or PostgreSQL's own, does in the background."""
+    async with Database(url) as database:
+        await database.note_sizes()
+    if make_url(url).get_backend_name() == "postgresql":
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
 
 
 def _counting(dialect: str) -> str:
@@ -88,9 +98,10 @@ def _counting(dialect: str) -> str:
     )
 
 
-def _indexes(connection: Connection, table: str) -> set[str | None]:
+def _indexes(connection: Connection, table: str) -> set[tuple[str | None, ...]]:
+    """Give the indexes that are there, each with its columns."""
     found = inspect(connection).get_indexes(table)
-    return {index["name"] for index in found if "duplicates_constraint" not in index}
+    return {(index["name"], *index["column_names"]) for index in found if "duplicates_constraint" not in index}
 
 
 def _engine(url: str) -> Engine:

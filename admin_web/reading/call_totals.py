@@ -39,7 +39,7 @@ async def totals(database: Database, wanted: Wanted) -> Totals:
         unscreened = await count_unscreened(session, wanted.since, wanted.until)
         if wanted.verdict == UNSCREENED:
             return Totals(unscreened)
-        if wanted.number or wanted.lead or wanted.agent or wanted.override:
+        if wanted.subject:
             verdicts = await _counted(session, wanted)
             return Totals(unscreened, verdicts, more=sum(verdicts.values()) > MOST_COUNTED)
         if _is_of_hours(wanted):
@@ -73,7 +73,9 @@ async def _added_up(session: AsyncSession, wanted: Wanted) -> Counter[str]:
 
 
 async def _counted(session: AsyncSession, wanted: Wanted) -> Counter[str]:
-    found = select(DecisionRecord.verdict).where(*decisions_wanted(wanted, wanted.verdict)).limit(MOST_COUNTED + 1)
+    found = (
+        select(DecisionRecord.verdict).where(*decisions_wanted(session, wanted, wanted.verdict)).limit(MOST_COUNTED + 1)
+    )
     verdict = found.subquery().c.verdict
     counted = await session.execute(select(verdict, func.count()).group_by(verdict))
     return Counter({row[0]: row[1] for row in counted})

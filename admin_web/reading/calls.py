@@ -116,7 +116,7 @@ async def _calls(session: AsyncSession, wanted: Wanted, behind: Place | None, mo
 
 async def _decisions(session: AsyncSession, wanted: Wanted, behind: Place | None, most: int) -> list[Call]:
     found: list[Call] = []
-    for asked in _decided(wanted, behind):
+    for asked in _decided(session, wanted, behind):
         found += [_from_decision(row) for row in await session.execute(asked.limit(most))]
     return found
 
@@ -151,7 +151,7 @@ def _from_record(row: Row[*tuple[Any, ...]]) -> Call:
     )  # fmt: skip
 
 
-def _decided(wanted: Wanted, behind: Place | None) -> Iterator[Asked]:
+def _decided(session: AsyncSession, wanted: Wanted, behind: Place | None) -> Iterator[Asked]:
     """Ask for decisions in the order of an index. A reason without a verdict is asked for once with each: an index
     on the pair serves a reason that never comes with that verdict as fast as any other.
     """
@@ -159,7 +159,7 @@ def _decided(wanted: Wanted, behind: Place | None) -> Iterator[Asked]:
         return
     apart = wanted.reason and not wanted.verdict
     for verdict in tuple(Verdict) if apart else (wanted.verdict,):
-        asked = select(*_DECISION).where(*decisions_wanted(wanted, verdict))
+        asked = select(*_DECISION).where(*decisions_wanted(session, wanted, verdict))
         if behind is not None:
             tie = true() if behind.record else DecisionRecord.id < behind.decision
             asked = asked.where(_behind(DecisionRecord.at, behind.at, tie))

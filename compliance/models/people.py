@@ -38,11 +38,12 @@ class SignInSession(Base):
     """One browser that a person signed in with; only the SHA-256 of its cookie is kept (64 hex digits)."""
 
     __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_user_name_expires_at", "user_name", "expires_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     csrf_token: Mapped[str] = mapped_column(String(64))
-    user_name: Mapped[str] = mapped_column(ForeignKey("users.name"), index=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name"))
     address: Mapped[str] = mapped_column(String(64))
     browser: Mapped[str] = mapped_column(String(200))
     started_at: Mapped[datetime]

@@ -226,3 +226,14 @@ async def test_a_damaged_sqlite_file_is_named(tmp_path):
         with pytest.raises(DatabaseUnavailable, match="malformed"):
             async with database.read() as session:
                 await session.execute(text("SELECT * FROM projection"))
+
+
+async def test_the_planner_is_told_how_large_the_tables_are(database: Database):
+    async with database.write() as session:
+        await session.execute(text("INSERT INTO sign_in_buckets VALUES ('a', 1, '2026-03-01 12:00:00')"))
+    await database.note_sizes()
+    await database.note_sizes()
+    if database.on_sqlite:
+        async with database.read() as session:
+            noted = await session.execute(text("SELECT stat FROM sqlite_stat1 WHERE tbl = 'sign_in_buckets'"))
+            assert noted.scalar_one().startswith("1 ")

@@ -51,8 +51,10 @@ def downgrade() -> None:
     """Take away what `upgrade` made."""
     for name in reversed(TABLES):
         op.drop_table(name)
-    for columns in ("agent_at", "verdict_at", "verdict_reason_at"):
-        op.drop_index(f"ix_decisions_{columns}", "decisions")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP STATISTICS st_decisions_verdict_reason")
+    for name in ("agent_at", "verdict_at", "verdict_reason_at"):
+        op.drop_index(f"ix_decisions_{name}", "decisions")
     op.drop_column("decisions", "agent")
     op.drop_index("ix_overrides_revoked_at", "overrides")
     op.drop_index("ix_call_details_linked_channel", "call_details")
@@ -100,7 +102,7 @@ def _people() -> None:
         sa.UniqueConstraint("token_hash", name="uq_sessions_token_hash"),
         points_at("users.name", "sessions", "user_name"),
     )
-    index("sessions", "user_name")
+    op.create_index("ix_sessions_user_name_expires_at", "sessions", ["user_name", "expires_at"])
     for columns in AUDIT_INDEXES:
         op.create_index("_".join(["ix_audit_events", *columns]), "audit_events", list(columns))
     op.create_table(
@@ -201,6 +203,9 @@ def _calls() -> None:
     op.create_index("ix_decisions_agent_at", "decisions", ["agent", "at", "verdict", "reason"])
     op.create_index("ix_decisions_verdict_at", "decisions", ["verdict", "at"])
     op.create_index("ix_decisions_verdict_reason_at", "decisions", ["verdict", "reason", "at"])
+    if op.get_bind().dialect.name == "postgresql":
+        # Without it, a reason that never comes with a verdict is thought as frequent as the two are by themselves.
+        op.execute("CREATE STATISTICS st_decisions_verdict_reason (mcv) ON verdict, reason FROM decisions")
 
 
 def _work() -> None:
