@@ -1,11 +1,13 @@
 """What a form brought: bounded texts, the errors beside them, and a file as it arrives."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TypeVar
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDict
 
 from admin_web.auth.guard import CSRF_FIELD, MULTIPART, require_csrf
@@ -15,6 +17,11 @@ LONGEST_FIELDS = 64 * 1024
 PIECE = 256 * 1024
 PIECE_S = 20.0
 """How long the next piece of an upload may take: a browser that stalls frees its place."""
+
+UNREADABLE = (ValueError, HttpProcessingError)
+"""What aiohttp raises on a body without its boundaries, or with a line that never ends."""
+
+Got = TypeVar("Got")
 
 
 @dataclass
@@ -65,13 +72,15 @@ class Upload:
     file_name: str
     media_type: str
     _part: BodyPartReader | None
+    _reader: MultipartReader | None = None
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Give the file's content. Raises HTTPRequestTimeout when it stalls, HTTPBadRequest when it is cut short."""
-        if self._part is None:
+        if self._part is None or self._reader is None:
             return
-        while piece := await _in_time(self._part):
+        while piece := await _in_time(self._part.read_chunk(PIECE)):
             yield piece
+        await _in_time(self._reader.next())  # Only a boundary behind it tells that the file is whole.
 
 
 async def read_upload(request: web.Request) -> Upload:
@@ -90,14 +99,14 @@ async def read_upload(request: web.Request) -> Upload:
             if not fields and part.name != CSRF_FIELD:
                 break
             if part.filename is not None:
-                require_csrf(request, fields[CSRF_FIELD])
+                require_csrf(request, fields.get(CSRF_FIELD, ""))
                 name = part.filename[:LONGEST_FIELD]
                 media_type = part.headers.get("Content-Type", "application/octet-stream")
-                return Upload(Form(fields), name, media_type, part)
+                return Upload(Form(fields), name, media_type, part, reader)
             await _take_field(fields, part)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=_STALLED) from None
-    except ValueError as error:  # no boundary, no end of a header
+    except UNREADABLE as error:
         raise web.HTTPBadRequest(text="The form cannot be read; send it again.") from error
     require_csrf(request, fields.get(CSRF_FIELD, ""))
     return Upload(Form(fields), "", "", None)
@@ -113,17 +122,18 @@ def _text(value: str) -> str:
 
 async def _take_field(fields: MultiDict[str], part: BodyPartReader) -> None:
     value = b""
-    while piece := await _in_time(part):
+    while piece := await _in_time(part.read_chunk(PIECE)):
         value += piece
         if len(value) > LONGEST_FIELDS or len(fields) > 50:
             raise web.HTTPRequestEntityTooLarge(LONGEST_FIELDS, len(value), text="The form is too large.")
     fields.add(part.name or "", _text(value.decode("utf-8", "replace")))
 
 
-async def _in_time(part: BodyPartReader) -> bytes:
+async def _in_time(step: Coroutine[None, None, Got]) -> Got:
+    """Take the next step of reading a body. Raises HTTPRequestTimeout, HTTPBadRequest."""
     try:
-        return await asyncio.wait_for(part.read_chunk(PIECE), PIECE_S)
+        return await asyncio.wait_for(step, PIECE_S)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=_STALLED) from None
-    except ValueError:
+    except UNREADABLE:
         raise web.HTTPBadRequest(text="The upload was cut short. Nothing was changed; send it again.") from None
