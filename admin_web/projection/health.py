@@ -32,6 +32,11 @@ class GateSeen:
     heard_at: datetime
     beat: GateBeat | None
 
+    @property
+    def screens(self) -> bool:
+        """Tell whether it lives and could allow a call."""
+        return self.beat is not None and not self.beat.doubt
+
 
 @dataclass(frozen=True, slots=True)
 class Backlog:

@@ -1,0 +1,51 @@
+// The chart of the dashboard, drawn from its own table: there is one set of numbers.
+"use strict";
+
+const table = document.getElementById("dials");
+const place = document.getElementById("dials-chart");
+const zone = document.getElementById("zone");
+const SERIES = [
+  ["Allowed", "#2fb344", "#2fb344"],
+  ["Under override", "#c27803", "#f5c344"],
+  ["Blocked", "#c92a2a", "#ff6b6b"],
+];
+let chart = null;
+
+function numbers() {
+  const rows = [...table.tBodies[0].rows];
+  const columns = SERIES.map((_, n) => rows.map((row) => Number(row.querySelectorAll("[data-count]")[n].dataset.count)));
+  return [rows.map((row) => Date.parse(row.querySelector("time").dateTime) / 1000), ...columns];
+}
+
+function draw() {
+  const dark = document.documentElement.dataset.bsTheme === "dark";
+  const ink = dark ? "#c8d3e1" : "#3a4859";
+  const axis = { stroke: ink, grid: { stroke: dark ? "#33415580" : "#cbd5e180" }, ticks: { show: false } };
+  chart?.destroy();
+  chart = new uPlot({
+    width: place.clientWidth,
+    height: 260,
+    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone.value),
+    axes: [axis, { ...axis, size: 60 }],
+    scales: { y: { range: (_, low, high) => [0, Math.max(high, 5)] } },
+    series: [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }].concat(
+      SERIES.map(([label, light, night], n) => ({
+        label,
+        stroke: dark ? night : light,
+        width: 2,
+        dash: [[], [8, 4], [2, 3]][n],
+        paths: uPlot.paths.stepped({ align: 1 }),
+        points: { show: false },
+      })),
+    ),
+  }, numbers(), place);
+}
+
+// The browser's own clocks, beside those that the page was made with.
+const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (own && ![...zone.options].some((option) => option.value === own)) zone.add(new Option(own));
+
+document.getElementById("dials-numbers").open = false;
+draw();
+new ResizeObserver(() => chart.setSize({ width: place.clientWidth, height: 260 })).observe(place);
+new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
