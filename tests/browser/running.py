@@ -57,10 +57,17 @@ class Running(Whole):
         self._numbers, self._leads = fictional_numbers(), count(1)
 
     def start(self) -> Self:
-        super().start()
-        self.add_people()
-        self.start_site()
+        try:
+            super().start()
+            self.add_people()
+            self.start_site()
+        except BaseException:
+            self.stop()
+            raise
         return self
+
+    def until_ready(self, within_s: float = 60.0) -> None:
+        super().until_ready(within_s)
 
     def start_site(self) -> Process:
         self.site = Process(python("admin_web", "serve"), self.directory / "site.log", self.environment)

@@ -1,0 +1,130 @@
+"""The story once more with a real Asterisk and SIPp: what people click in the site is what happens on the wire."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from lab.asterisk import CDR_FILE, Asterisk
+from lab.line import Line
+from lab.process import NotInstalled
+from lab.sipp import Call, Trunk, sipp_binary
+from tests.browser.browsing import Visitors
+from tests.browser.conftest import redis_in
+from tests.browser.deeds import find_override, in_queue, notice, open_lead, place_override, revoke, wrap_up
+from tests.browser.running import Running
+from tests.conftest import unavailable
+from tests.samples import PDF
+
+pytestmark = pytest.mark.pbx
+
+
+@pytest.fixture
+def asterisk(tmp_path: Path) -> Iterator[Asterisk]:
+    asterisk = Asterisk(tmp_path / "pbx")
+    try:
+        sipp_binary()
+        asterisk.start()
+    except NotInstalled as error:
+        unavailable(error)
+    yield asterisk
+    asterisk.stop()
+
+
+@pytest.fixture
+def connected(asterisk: Asterisk, short_path: Path) -> Iterator[Running]:
+    """The product with the PBX behind it: the manager interface, its call-detail records, hang-up on revocation."""
+    settings = {
+        "DNC_AMI_ADDRESS": f"127.0.0.1:{asterisk.ami_port}",
+        "DNC_AMI_USER": asterisk.ami_user,
+        "DNC_AMI_SECRET": asterisk.ami_secret,
+        "DNC_CDR_FILE": str(asterisk.directory / "log" / "cdr-custom" / CDR_FILE),
+        "DNC_HANG_UP_ON_REVOCATION": "true",
+    }
+    database = f"sqlite:///{short_path / 'dnc.sqlite3'}"
+    with redis_in(short_path) as redis, Running(short_path / "whole", redis, database, **settings) as connected:
+        asterisk.set_global("DNC_GATE", f"127.0.0.1:{connected.gate.port}")
+        yield connected
+
+
+@pytest.fixture
+def visitors(connected: Running, chromium: Browser) -> Iterator[Visitors]:
+    visitors = Visitors(chromium, connected)
+    yield visitors
+    visitors.close()
+    visitors.watch.quiet()
+
+
+def until_calls(pbx: Asterisk, page: Page, up: int) -> None:
+    """Wait until so many channels are up."""
+    for _ in range(100):
+        if pbx.calls() == up:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{pbx.calls()} channels are up, not {up}")
+
+
+def until_shown(page: Page, text: str) -> None:
+    """Look at the page again until it says so: the worker reads the PBX's records every few seconds."""
+    for _ in range(60):
+        if text in page.locator("main").inner_text():
+            return
+        page.wait_for_timeout(500)
+        page.reload()
+    raise AssertionError(page.locator("main").inner_text())
+
+
+def test_click_to_call_wrap_up_override_and_revocation_reach_the_wire(
+    connected: Running, asterisk: Asterisk, visitors: Visitors, tmp_path: Path
+):
+    lead = connected.lead()
+    agent, supervisor, admin = (visitors.open(role) for role in ("agent", "supervisor", "admin"))
+    consent = tmp_path / "consent.pdf"
+    consent.write_bytes(PDF)
+    with Line(asterisk, tmp_path / "line") as line, Trunk(tmp_path / "phone", asterisk.agent_port) as telephone:
+        # The agent's own telephone is rung, then the lead is dialled, through the gate.
+        open_lead(agent, lead)
+        agent.get_by_role("button", name="Call", exact=True).click()
+        expect(notice(agent)).to_contain_text("is being dialled")
+        until_calls(asterisk, agent, 2)
+        assert (telephone.numbers(), line.trunk.numbers()) == (["telephone"], [lead.number])
+        asterisk.rx("channel request hangup all")
+        until_calls(asterisk, agent, 0)
+        until_shown(agent, "answered")
+
+        # The wrap-up blocks the number on the very next dial, however it is spelled.
+        wrap_up(agent, "Do Not Call", "asked us not to call again")
+        expect(notice(agent)).to_contain_text("In force now.")
+        assert agent.get_by_role("button", name="Call", exact=True).count() == 0
+        assert not in_queue(agent, lead)
+        spelled = f"({lead.number[2:5]}) {lead.number[5:8]}-{lead.number[8:]}"
+        blocked = line.place(Call(lead.number, lead.id), Call(spelled, lead.id))
+        assert [(call.status, call.record["dnc_reason"]) for call in blocked] == [(403, "internal-dnc")] * 2
+
+        # The override opens the lead alone: by a click and from a dialer that names the lead.
+        place_override(supervisor, lead, consent)
+        calls = line.place(Call(lead.number, lead.id), Call(lead.number, "another-lead"), Call(lead.number))
+        assert [call.status for call in calls] == [200, 403, 403]
+        open_lead(agent, lead)
+        agent.get_by_role("button", name="Call", exact=True).click()
+        expect(notice(agent)).to_contain_text("is being dialled")
+        until_calls(asterisk, agent, 2)
+        assert line.trunk.numbers() == [lead.number] * 3
+
+        # The revocation hangs up the call that is up, and the next is blocked.
+        find_override(admin, lead)
+        revoke(admin, "The person asked us to stop.")
+        until_calls(asterisk, admin, 0)
+        (after,) = line.place(Call(lead.number, lead.id))
+        assert (after.status, after.record["dnc_reason"]) == (403, "internal-dnc")
+        assert line.trunk.numbers() == [lead.number] * 3
+
+    # What stands under the override: who called whom, when, and how it ended.
+    until_shown(admin, "agent")
+    under_it = admin.get_by_role("region", name="Calls under this override").get_by_role("row")
+    by_click = under_it.filter(has=admin.get_by_role("cell", name="agent", exact=True))
+    expect(by_click).to_contain_text(lead.name)
+    until_shown(admin, "Answered")
+    admin.goto("/calls")
+    expect(admin.get_by_role("row").filter(has_text="internal-dnc").first).to_be_visible()
