@@ -1,4 +1,7 @@
-"""People who sign in. Passwords are kept as argon2id hashes; a person is disabled, never deleted."""
+"""People who sign in. Passwords are kept as argon2id hashes; a person is disabled, never deleted.
+
+An operator's shell may do all of it, of roles only the admin. There is always one admin who can sign in.
+"""
 
 import asyncio
 import re
@@ -9,10 +12,12 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import select
 
+from admin_web.auth import sessions
 from admin_web.database import Database
+from admin_web.permissions import Permission, allowed
 from admin_web.services.dialect import insert_into
 from admin_web.services.records import Actor, Change, changing
-from admin_web.services.refusal import Refused, Unwritable, cleaned
+from admin_web.services.refusal import Refused, Unwritable, cleaned, require
 from compliance.consent import Role
 from compliance.models import User
 
@@ -36,8 +41,16 @@ class UnknownUser(Refused):
     """There is no such user."""
 
 
+class LastAdmin(Refused):
+    """Nobody else could manage users, lift entries or revoke overrides any more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is the last admin who can sign in; make somebody else an admin first.")
+
+
 async def add_user(database: Database, actor: Actor, name: str, role: Role, password: str, full_name: str = "") -> None:
-    """Let a person sign in. Raises NameTaken, Unwritable."""
+    """Let a person sign in. Raises NameTaken, Unwritable, NotPermitted."""
+    _require_admin(actor)
     if not NAME.fullmatch(name):
         raise Unwritable("A user name is 1 to 64 small letters, digits, dots, dashes and underscores, a letter first.")
     hashed = await hash_password(password)
@@ -69,22 +82,88 @@ async def add_first_admin(database: Database, actor: Actor) -> str | None:
 
 
 async def set_password(database: Database, actor: Actor, name: str, password: str) -> None:
-    """Give a user another password. Raises UnknownUser, Unwritable."""
+    """Give a user another password, and end their sessions. Raises UnknownUser, Unwritable, NotPermitted."""
+    _require_admin(actor)
     hashed = await hash_password(password)
     async with changing(database, actor) as change:
-        user = await _held_user(change, name)
+        user = await held_user(change, name)
         user.password_hash = hashed
+        await sessions.end_all(change.session, name, actor.name, change.at)
         change.audit("set-password", "user", name)
 
 
 async def disable_user(database: Database, actor: Actor, name: str) -> bool:
-    """Let a user sign in no more; False when that was so before. Raises UnknownUser."""
+    """Let a user sign in no more, and end their sessions; False when that was so before.
+
+    Raises UnknownUser, LastAdmin, NotPermitted.
+    """
+    _require_admin(actor)
     async with changing(database, actor) as change:
-        user = await _held_user(change, name)
+        admins = await _held_admins(change)
+        user = await held_user(change, name)
         if user.disabled_at is not None:
             return False
+        if admins == [name]:
+            raise LastAdmin(name)
         user.disabled_at, user.disabled_by = change.at, actor.name
+        await sessions.end_all(change.session, name, actor.name, change.at)
         change.audit("disable-user", "user", name)
+    return True
+
+
+async def enable_user(database: Database, actor: Actor, name: str) -> bool:
+    """Let a disabled user sign in again; False when they could before. Raises UnknownUser, NotPermitted."""
+    _require_admin(actor)
+    async with changing(database, actor) as change:
+        user = await held_user(change, name)
+        if user.disabled_at is None:
+            return False
+        user.disabled_at = user.disabled_by = None
+        change.audit("enable-user", "user", name)
+    return True
+
+
+async def change_role(database: Database, actor: Actor, name: str, role: Role) -> bool:
+    """Give a user another role, in force on their next click; False when it was theirs before.
+
+    Raises UnknownUser, LastAdmin, NotPermitted.
+    """
+    _require_admin(actor)
+    async with changing(database, actor) as change:
+        admins = await _held_admins(change)
+        user = await held_user(change, name)
+        was = user.role
+        if was == role:
+            return False
+        if admins == [name]:
+            raise LastAdmin(name)
+        user.role = role
+        change.audit("change-role", "user", name, role=role, was=was)
+    return True
+
+
+async def end_sessions(database: Database, actor: Actor, name: str) -> int:
+    """End every session of a user; give how many that was. Raises UnknownUser, NotPermitted."""
+    _require_admin(actor)
+    async with changing(database, actor) as change:
+        await held_user(change, name)
+        ended = await sessions.end_all(change.session, name, actor.name, change.at)
+        change.audit("end-sessions", "user", name, sessions=ended)
+    return ended
+
+
+async def reset_totp(database: Database, actor: Actor, name: str) -> bool:
+    """Let a user who lost their telephone sign in without a one-time code; False when none was asked of them.
+
+    Raises UnknownUser, NotPermitted.
+    """
+    _require_admin(actor)
+    async with changing(database, actor) as change:
+        user = await held_user(change, name)
+        if user.totp_secret is None:
+            return False
+        user.totp_secret = user.totp_confirmed_at = None
+        change.audit("reset-totp", "user", name)
     return True
 
 
@@ -114,8 +193,19 @@ def random_password() -> str:
     return secrets.token_urlsafe(15)
 
 
-async def _held_user(change: Change, name: str) -> User:
+async def held_user(change: Change, name: str) -> User:
+    """Give a user, whom nobody else changes until this change is over. Raises UnknownUser."""
     user = await change.session.scalar(select(User).where(User.name == name).with_for_update())
     if user is None:
         raise UnknownUser(f"There is no user {name}.")
     return user
+
+
+async def _held_admins(change: Change) -> list[str]:
+    """Name the admins who can sign in. Their rows are held: two who disable each other at once come one by one."""
+    admins = select(User).where(User.role == Role.ADMIN, User.disabled_at.is_(None)).order_by(User.id)
+    return [user.name for user in await change.session.scalars(admins.with_for_update())]
+
+
+def _require_admin(actor: Actor) -> None:
+    require(lambda role: allowed(role, Permission.MANAGE), actor.role, "manage users")

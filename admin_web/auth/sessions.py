@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Update, select, update
+from sqlalchemy import ColumnElement, Update, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.database import Database
@@ -52,13 +52,7 @@ async def person_of(database: Database, token: str, at: datetime) -> Person | No
     found = (
         select(User.name, User.full_name, User.role, SignInSession.id, SignInSession.csrf_token, SignInSession.seen_at)
         .join(User, User.name == SignInSession.user_name)
-        .where(
-            SignInSession.token_hash == hashed(token),
-            SignInSession.ended_at.is_(None),
-            SignInSession.expires_at > at,
-            SignInSession.seen_at > at - IDLE,
-            User.disabled_at.is_(None),
-        )
+        .where(SignInSession.token_hash == hashed(token), *is_open(at), User.disabled_at.is_(None))
     )
     async with database.read() as session:
         row = (await session.execute(found)).one_or_none()
@@ -76,22 +70,30 @@ async def end(database: Database, session_id: int, by: str, at: datetime) -> Non
         await session.execute(_ending(by, at).where(SignInSession.id == session_id))
 
 
-async def end_all(session: AsyncSession, user_name: str, by: str, at: datetime, *, but: int | None = None) -> None:
-    """End every session of a person within a transaction, except `but`."""
-    ending = _ending(by, at).where(SignInSession.user_name == user_name)
-    await session.execute(ending if but is None else ending.where(SignInSession.id != but))
+async def end_own(session: AsyncSession, session_id: int, user_name: str, at: datetime) -> bool:
+    """End one session of a person within a transaction; False when it is none of theirs, or has ended."""
+    own = _ending(user_name, at).where(SignInSession.id == session_id, SignInSession.user_name == user_name)
+    return await session.scalar(own.returning(SignInSession.id)) is not None
+
+
+async def end_all(session: AsyncSession, user_name: str, by: str, at: datetime, *, but: int | None = None) -> int:
+    """End every session of a person within a transaction, except `but`; give how many that was."""
+    ending = _ending(by, at).where(SignInSession.user_name == user_name).returning(SignInSession.id)
+    ended = await session.scalars(ending if but is None else ending.where(SignInSession.id != but))
+    return len(ended.all())
 
 
 async def open_sessions(database: Database, user_name: str, at: datetime) -> Sequence[SignInSession]:
     """Give the sessions of a person that are open at `at`, the one used last first."""
-    of_person = select(SignInSession).where(
-        SignInSession.user_name == user_name,
-        SignInSession.ended_at.is_(None),
-        SignInSession.expires_at > at,
-        SignInSession.seen_at > at - IDLE,
-    )
+    of_person = select(SignInSession).where(SignInSession.user_name == user_name, *is_open(at))
     async with database.read() as session:
         return (await session.scalars(of_person.order_by(SignInSession.seen_at.desc()))).all()
+
+
+def is_open(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Say in SQL which sessions are open at `at` (aware UTC): neither ended nor over nor idled away."""
+    table = SignInSession
+    return table.ended_at.is_(None), table.expires_at > at, table.seen_at > at - IDLE
 
 
 def hashed(token: str) -> str:

@@ -22,6 +22,10 @@ class NotSignedIn(Refused):
     """Name, password or code are wrong; which of them is not told."""
 
 
+class WrongPassword(Refused):
+    """Somebody who is signed in does not know the password of their own account."""
+
+
 async def sign_in(database: Database, name: str, password: str, code: str, origin: Actor, at: datetime) -> str:
     """Open a session and give its cookie. `origin` names the browser and bears the address.
 
@@ -39,6 +43,18 @@ async def sign_in(database: Database, name: str, password: str, code: str, origi
         if held is not None:
             change.audit("sign-in-refused", "user", name)
     raise NotSignedIn("Name, password or one-time code is wrong. Nothing was changed.")
+
+
+async def prove(database: Database, actor: Actor, password: str, at: datetime) -> None:
+    """Make sure that who is signed in knows the password. Raises WrongPassword, TooManyAttempts.
+
+    Whoever finds a browser that was left open must not get any further than the browser.
+    """
+    await throttle.take(database, throttle.buckets(actor.name, actor.address), at)
+    if not await _is_password(password, await _user(database, actor.name)):
+        raise WrongPassword("This is not your present password. Nothing was changed.")
+    async with database.write() as session:
+        await throttle.give_back(session, actor.name, actor.address, at)
 
 
 def _code_fits(user: User, code: str, at: datetime) -> bool:
