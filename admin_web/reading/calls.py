@@ -157,7 +157,7 @@ def _decided(session: AsyncSession, wanted: Wanted, behind: Place | None) -> Ite
     """
     if wanted.verdict == UNSCREENED:
         return
-    apart = wanted.reason and not wanted.verdict
+    apart = wanted.reason and not wanted.verdict and not wanted.subject
     for verdict in tuple(Verdict) if apart else (wanted.verdict,):
         asked = select(*_DECISION).where(*decisions_wanted(session, wanted, verdict))
         if behind is not None:
