@@ -351,7 +351,7 @@ def test_the_demo_can_be_seeded_again_and_again(in_force: Admin, database_url: s
         "+14155550100 and +14155550101 are listed, +14155550199 is not; lead demo-2 is open on +14155550100: in force\n"
     )
     counts = "SELECT (SELECT count(*) FROM overrides), (SELECT count(*) FROM suppression_entries), count(*) FROM leads"
-    assert sql(database_url, counts) == [(1, 2, 4)]
+    assert sql(database_url, counts) == [(2, 4, 20)]
 
 
 def test_no_command_is_a_question_for_help(admin: Admin):
