@@ -3,8 +3,8 @@
 `python -m bench.site` makes the data (once: it stays in the directory for the next run), starts Redis, rebuilds the
 projection and serves the site in a process of its own; then an admin who has signed in asks for every list page and
 search over HTTP, one after the other. The table shows milliseconds at the server, as its Server-Timing header tells:
-from the request's arrival to the finished answer, with the database's files in the system's memory. `--leads 10000`
-makes everything a hundredth as large.
+from the request's arrival to the finished answer, with the database's files in the system's memory; and the CPU time
+that the site's process took for each, which tells of a busy machine. `--leads 10000` makes all a hundredth as large.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from admin_web.accounts import NameTaken, add_user, set_password
 from admin_web.database import Database
 from admin_web.schema import migrate
 from admin_web.services.records import Actor
+from bench.load import cpu_seconds
 from bench.site_data import Scale
 from bench.site_load import load, settle, spelled_tables
 from bench.site_pages import PAGES
@@ -150,7 +151,7 @@ async def measure(kind: str, url: str, scale: Scale, home: Path, times: int, par
             site.wait_until(lambda: "ready" in _get(port, "/readyz"))
             async with ClientSession(f"http://127.0.0.1:{port}", cookie_jar=CookieJar(unsafe=True)) as session:
                 await _sign_in(session, password)
-                return await _table(kind, session, scale, times, part)
+                return await _table(kind, session, site.pid, scale, times, part)
 
 
 def _get(port: int, path: str) -> str:
@@ -170,14 +171,15 @@ async def _sign_in(session: ClientSession, password: str) -> None:
             raise SystemExit(f"The sign-in was answered with {answer.status}.")
 
 
-async def _table(kind: str, session: ClientSession, scale: Scale, times: int, part: str) -> int:
+async def _table(kind: str, session: ClientSession, pid: int, scale: Scale, times: int, part: str) -> int:
     print(f"\n{kind}: {scale.leads:,} leads, {scale.entries:,} entries, {scale.overrides:,} overrides, "
           f"{scale.decisions:,} decisions; milliseconds at the server")  # fmt: skip
-    print(f"{'page':<36}{'asked':>7}{'p50':>9}{'p95':>9}{'max':>9}")
+    print(f"{'page':<36}{'asked':>7}{'p50':>9}{'p95':>9}{'max':>9}{'CPU':>9}")
     slow, chance = 0, Random(7)
     for name, asked in PAGES:
         if part not in name:
             continue
+        cpu = cpu_seconds(pid)
         try:
             took = sorted([await _ask(session, asked(chance, scale)) for _ in range(times + WARM)][WARM:])
         except NotAPage as error:
@@ -187,7 +189,9 @@ async def _table(kind: str, session: ClientSession, scale: Scale, times: int, pa
         p95 = took[min(len(took) - 1, len(took) * 95 // 100)]
         slow += p95 >= GOAL_MS
         mark = "  over the goal" if p95 >= GOAL_MS else ""
-        print(f"{name:<36}{len(took):>7}{took[len(took) // 2]:>9.1f}{p95:>9.1f}{took[-1]:>9.1f}{mark}", flush=True)
+        each = (cpu_seconds(pid) - cpu) / (times + WARM) * 1000
+        middle = took[len(took) // 2]
+        print(f"{name:<36}{len(took):>7}{middle:>9.1f}{p95:>9.1f}{took[-1]:>9.1f}{each:>9.1f}{mark}", flush=True)
     return slow
 
 
