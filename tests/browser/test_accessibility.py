@@ -1,11 +1,12 @@
 """Every page of the site in light and dark, wide and narrow: nothing for axe to find, nothing wider than the screen."""
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from admin_web.routes import ROUTES
 from tests.browser.browsing import NARROW, WIDE, faults
 from tests.browser.conftest import OpenAs
+from tests.browser.running import Running
 from tests.paths import filled
 
 PATHS = sorted({route.path for route in ROUTES if route.method == "GET"})
@@ -46,3 +47,14 @@ def test_a_page_has_nothing_for_axe_to_find(path: str, parts: dict[str, str], op
         found += [(size["width"], "dark", fault) for fault in faults(page, ["color-contrast"])]
         found += [(size["width"], "too wide", part) for part in too_wide(page)]
     assert not found, "\n".join(f"{width} px, {how}: {what}" for width, how, what in found)
+
+
+def test_a_form_with_errors_has_nothing_for_axe_to_find(product: Running, open_as: OpenAs):
+    page = open_as("supervisor", reduced_motion="reduce")
+    page.goto(f"/leads/{product.lead(listed=True).id}/override")
+    page.locator("form[enctype]").evaluate("form => { form.noValidate = true }")
+    page.get_by_role("button", name="Open this lead").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was saved.")
+    assert faults(page) == []
+    in_the_dark(page, dark=True)
+    assert faults(page, ["color-contrast"]) == []
