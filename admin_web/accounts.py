@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from admin_web.auth import sessions
 from admin_web.database import Database
+from admin_web.pbx.pbx import EXTENSION
 from admin_web.permissions import Permission, allowed
 from admin_web.services.dialect import insert_into
 from admin_web.services.records import Actor, Change, changing
@@ -123,22 +124,27 @@ async def enable_user(database: Database, actor: Actor, name: str) -> bool:
     return True
 
 
-async def change_role(database: Database, actor: Actor, name: str, role: Role) -> bool:
-    """Give a user another role, in force on their next click; False when it was theirs before.
+async def change_user(
+    database: Database, actor: Actor, name: str, *, role: Role | None = None, extension: str | None = None
+) -> bool:
+    """Give a user another role or telephone extension, in force on their next click; False when both were theirs.
 
-    Raises UnknownUser, LastAdmin, NotPermitted.
+    An empty extension stands for the user's name. Raises UnknownUser, LastAdmin, Unwritable, NotPermitted.
     """
     _require_admin(actor)
+    if extension and not EXTENSION.fullmatch(extension):
+        raise Unwritable("An extension is 1 to 64 letters, digits, dots, dashes and underscores.")
     async with changing(database, actor) as change:
         admins = await _held_admins(change)
         user = await held_user(change, name)
-        was = user.role
-        if was == role:
+        was = (Role(user.role), user.extension)
+        wanted = (was[0] if role is None else role, was[1] if extension is None else extension)
+        if wanted == was:
             return False
-        if admins == [name]:
+        if admins == [name] and wanted[0] is not Role.ADMIN:
             raise LastAdmin(name)
-        user.role = role
-        change.audit("change-role", "user", name, role=role, was=was)
+        user.role, user.extension = wanted
+        change.audit("change-user", "user", name, role=wanted[0], extension=wanted[1], was=" ".join(was).strip())
     return True
 
 

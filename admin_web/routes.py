@@ -2,6 +2,7 @@
 
 from admin_web.routing import Route
 from admin_web.views import (
+    account,
     audit,
     calls,
     dashboard,
@@ -16,9 +17,11 @@ from admin_web.views import (
     overrides,
     queue,
     sign_in,
+    users,
 )
 
 ROUTES: tuple[Route, ...] = (
+    *account.ROUTES,
     *audit.ROUTES,
     *calls.ROUTES,
     *dashboard.ROUTES,
@@ -33,4 +36,5 @@ ROUTES: tuple[Route, ...] = (
     *overrides.ROUTES,
     *queue.ROUTES,
     *sign_in.ROUTES,
+    *users.ROUTES,
 )

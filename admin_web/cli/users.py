@@ -85,7 +85,7 @@ def change_password(name: Name, ask: Ask = False, stdin: Stdin = False) -> None:
 
 @people.command()
 def disable(name: Name) -> None:
-    """Let a user sign in no more; the name stays on record."""
+    """Let a user sign in no more, and sign them out; the name stays on record."""
     settings = AdminSettings.load()
 
     async def work() -> bool:
@@ -93,6 +93,42 @@ def disable(name: Name) -> None:
             return await disable_user(database, actor(), name)
 
     typer.echo(f"User {name} {'disabled' if run(work()) else 'had been disabled before'}.")
+
+
+@people.command()
+def enable(name: Name) -> None:
+    """Let a disabled user sign in again, with the password as it was."""
+    settings = AdminSettings.load()
+
+    async def work() -> bool:
+        async with opened_database(settings) as database:
+            return await enable_user(database, actor(), name)
+
+    typer.echo(f"User {name} {'can sign in again' if run(work()) else 'could sign in before'}.")
+
+
+@people.command("role")
+def give_role(name: Name, role: Annotated[Role, typer.Argument(help="What this person is to the system.")]) -> None:
+    """Give a user another role, in force on their next click."""
+    settings = AdminSettings.load()
+
+    async def work() -> bool:
+        async with opened_database(settings) as database:
+            return await change_user(database, actor(), name, role=role)
+
+    typer.echo(f"User {name} {'has' if run(work()) else 'had'} the role {role}.")
+
+
+@people.command("totp-reset")
+def forget_codes(name: Name) -> None:
+    """Let a user who lost their telephone sign in without a one-time code."""
+    settings = AdminSettings.load()
+
+    async def work() -> bool:
+        async with opened_database(settings) as database:
+            return await reset_totp(database, actor(), name)
+
+    typer.echo(f"User {name} {'is asked for no one-time code any more' if run(work()) else 'was asked for none'}.")
 
 
 @people.command("list")

@@ -24,12 +24,13 @@ class UserRow:
     created_by: str
     disabled_at: datetime | None
     disabled_by: str | None
+    extension: str
     sessions: int
 
 
 _USER = (
     User.name, User.full_name, User.role, User.totp_confirmed_at, User.created_at, User.created_by, User.disabled_at,
-    User.disabled_by,
+    User.disabled_by, User.extension,
 )  # fmt: skip
 
 
