@@ -1,4 +1,7 @@
-"""`dnc-admin user add | first | password | disable | list`. No password ever stands on the command line."""
+"""`dnc-admin user`: add, first, list, role, password, disable, enable, totp-reset.
+
+No password ever stands on the command line.
+"""
 
 import getpass
 import sys
@@ -11,8 +14,11 @@ from admin_web.accounts import (
     FIRST_ADMIN,
     add_first_admin,
     add_user,
+    change_user,
     disable_user,
+    enable_user,
     random_password,
+    reset_totp,
     set_password,
     users,
 )

@@ -107,6 +107,9 @@ EVERY_NEEDING_TABLES = [
     ["user", "add", "somebody", "--role", "agent"],
     ["user", "password", "somebody"],
     ["user", "disable", "somebody"],
+    ["user", "enable", "somebody"],
+    ["user", "role", "somebody", "agent"],
+    ["user", "totp-reset", "somebody"],
     ["user", "list"],
     ["token", "make", "crm", "--scope", "read"],
     ["token", "revoke", "crm"],
@@ -302,16 +305,26 @@ def test_a_list_is_exported_and_scrubbed(in_force: Admin, tmp_path: Path):
 
 
 def test_a_made_up_password_is_shown_once(migrated: Admin, database_url: str):
-    said = migrated("user", "add", "somebody", "--role", "admin", "--full-name", "Some Body")
+    said = migrated("user", "add", "somebody", "--role", "auditor", "--full-name", "Some Body")
     first, second = said.out.splitlines()
-    assert first == "User somebody added, role admin."
+    assert first == "User somebody added, role auditor."
     password = second.removeprefix("Password, shown this once: ")
     assert len(password) == 20
     assert password not in str(sql(database_url, "SELECT * FROM users"))
-    assert migrated("user", "list").out == "somebody\tadmin\tSome Body\t\n"
+    assert migrated("user", "list").out == "somebody\tauditor\tSome Body\t\n"
     assert "There is a user somebody already" in one_line(migrated("user", "add", "somebody", "--role", "agent"))
     assert migrated("user", "disable", "somebody").out == "User somebody disabled.\n"
     assert "disabled 20" in migrated("user", "list").out
+
+
+def test_a_person_is_given_another_role_and_let_in_again_and_the_last_admin_stays(migrated: Admin):
+    migrated("user", "add", "somebody", "--role", "agent")
+    migrated("user", "disable", "somebody")
+    assert migrated("user", "enable", "somebody").out == "User somebody can sign in again.\n"
+    assert migrated("user", "role", "somebody", "admin").out == "User somebody has the role admin.\n"
+    assert migrated("user", "totp-reset", "somebody").out == "User somebody was asked for none.\n"
+    assert "last admin" in one_line(migrated("user", "disable", "somebody"))
+    assert "last admin" in one_line(migrated("user", "role", "somebody", "agent"))
 
 
 def test_a_password_comes_from_standard_input_or_the_terminal(migrated: Admin, monkeypatch: pytest.MonkeyPatch):
