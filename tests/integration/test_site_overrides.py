@@ -16,7 +16,7 @@ from tests.site_consent import PDF, grant
 FORM = "/leads/L-1/override"
 CONSENT = {"basis": "signed-consent", "basis_note": "", "consented_on": "2026-01-15", "attestation": ATTESTATION}
 FILE = ("consent.pdf", PDF, "application/pdf")
-HIDDEN = re.compile(r'<input type="hidden" name="(number|until)" value="([^"]*)"')
+HIDDEN = re.compile(r'<input type="hidden" name="(number|until|replaces)" value="([^"]*)"')
 
 
 @pytest.fixture
@@ -178,6 +178,19 @@ async def test_an_override_that_ends_soon_is_renewed_by_a_new_document_without_a
     assert "override 2 took its place" in old.revoke_reason
     assert new.document_id != old.document_id
     assert "/leads/L-1" in await supervisor.page("/queue")
+
+
+@pytest.mark.usefixtures("listed")
+async def test_a_form_for_a_first_override_renews_nothing_that_somebody_else_placed_meanwhile(
+    site: Site, supervisor: Browser
+):
+    carried = await hidden(supervisor)
+    await grant(site, LEAD, site.now() + timedelta(days=2))
+    answer = await supervisor.upload(FORM, {**carried, **CONSENT}, "document", FILE)
+    assert answer.status == 422
+    assert "has changed since you opened this form" in answer.text
+    assert 'name="replaces" value="1"' in answer.text
+    assert len(await rows(site.records, Override)) == 1
 
 
 @pytest.mark.usefixtures("listed")
