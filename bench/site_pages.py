@@ -61,7 +61,7 @@ RARE = {"reason": "bad-channel"}
 NEVER = {"reason": "not-listed", "verdict": "BLOCK"}
 
 PAGES: tuple[tuple[str, Asked], ...] = (
-    ("dashboard", lambda c, s: _page("/", span=c.choice(["day", "week", "month"]))),
+    ("dashboard", lambda c, s: _page("/", span=c.choice(["24h", "7d", "30d"]))),
     ("dial queue", lambda c, s: "/queue"),
     ("dial queue, further on", lambda c, s: _page("/queue", after=spelled((_moment(c, s), lead_id(_lead(c, s)))))),
     ("leads", lambda c, s: "/leads"),
