@@ -2,17 +2,27 @@
 
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from playwright.sync_api import Browser, Page
+from redis import Redis
 
+from lab import demo_history
 from lab.chromium import launched
-from lab.process import free_port
+from lab.process import NotStarted, free_port
 from lab.stack import Stack
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
+
+READ_S = 60.0
+"""How long the worker may take to archive the day's calls and to read the PBX's records of them."""
+
+
+MOST_UNTOLD = 10
+"""The canary's own calls went through no PBX."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +36,11 @@ class Picture:
 
 
 PICTURES = (
-    Picture("dashboard", "/"),
-    Picture("lead", "/leads/demo-2"),
-    Picture("consent", "/leads/demo-1/override"),
+    Picture("dashboard", "/", height=1000),
+    Picture("lead", "/leads/demo-8", height=1100),
+    Picture("consent", "/leads/demo-5/override"),
     Picture("monitor", "/monitor", theme="dark"),
-    Picture("calls", "/calls"),
+    Picture("calls", "/calls", height=1100),
 )
 
 
@@ -39,12 +49,16 @@ def main() -> None:
     said: list[str] = []
     with tempfile.TemporaryDirectory(prefix="dnc-") as directory, launched() as browser:
         binds = {f"DNC_{name}_BIND": f"127.0.0.1:{free_port()}" for name in ("AGI", "METRICS", "WEB")}
-        os.environ |= {"DNC_DATA_DIR": directory, "DNC_REDIS_URL": "", "DNC_DATABASE_URL": "", **binds}
+        cdr_file = Path(directory) / "cdr.csv"
+        place = {"DNC_DATA_DIR": directory, "DNC_REDIS_URL": "", "DNC_DATABASE_URL": "", "DNC_CDR_FILE": str(cdr_file)}
+        os.environ |= {**place, **binds}
         stack = Stack(said.append)
         try:
             stack.start()
             stack.command("dnc-admin", "seed-demo")
             stack.canary()
+            with Redis(unix_socket_path=str(stack.data_dir / "redis.sock")) as redis:
+                demo_history.record(redis, cdr_file)
             take(browser, stack.site, password="\n".join(said).rpartition("once: ")[2].split()[0])
         finally:
             stack.stop()
@@ -56,6 +70,7 @@ def take(browser: Browser, site: str, password: str) -> None:
     context = browser.new_context(base_url=site, device_scale_factor=2, reduced_motion="reduce")
     page = context.new_page()
     _sign_in(page, password)
+    _wait_for_records(page)
     for picture in PICTURES:
         page.set_viewport_size({"width": 1440, "height": picture.height})
         page.emulate_media(color_scheme=picture.theme)
@@ -70,6 +85,15 @@ def _sign_in(page: Page, password: str) -> None:
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+def _wait_for_records(page: Page) -> None:
+    """Look at the call log until the latest calls of the demo's day have ended there."""
+    deadline = time.monotonic() + READ_S
+    while page.goto("/calls") and page.get_by_text("not told yet").count() > MOST_UNTOLD:
+        if time.monotonic() > deadline:
+            raise NotStarted("the worker has not read the call-detail records")
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":
