@@ -21,7 +21,7 @@ class UnknownCall(Refused):
 
 @dataclass(frozen=True, slots=True)
 class CallFile:
-    """What is on record of one call. `decision` is None for a call that no gate decided, which has one of `records`.
+    """What is on record of one call. `decision` is None for a record of the PBX that stands alone.
 
     `others` are decisions on the same channel, `later` those about the same number that came after it.
     """
@@ -70,14 +70,16 @@ async def decided_call(database: Database, decision_id: str) -> CallFile:
         )
 
 
-async def undecided_call(database: Database, record_id: int) -> CallFile:
-    """Give what belongs to a record of the PBX that no decision stands behind. Raises UnknownCall."""
+async def lone_record(database: Database, record_id: int) -> CallFile:
+    """Give what belongs to a record of the PBX that stands alone. Raises UnknownCall."""
     async with database.read() as session:
         record = await session.get(CallDetail, record_id)
-        if record is None or record.decision_id:
+        if record is None or (record.decision_id and not record.unscreened):
             raise UnknownCall(f"There is no call without a decision under record {record_id}.")
-        same = select(DecisionRecord).where(DecisionRecord.channel == record.channel).limit(SHOWN)
-        others = (await session.scalars(same)).all() if record.channel else []
+        same = select(DecisionRecord).where(
+            or_(DecisionRecord.channel == record.channel, DecisionRecord.id == record.decision_id)
+        )
+        others = (await session.scalars(same.order_by(DecisionRecord.at).limit(SHOWN))).all()
         lead = await session.get(Lead, record.lead)
         return CallFile(None, [record], await _request(session, record.channel), lead, None, [], others, [])
 

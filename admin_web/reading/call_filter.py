@@ -10,11 +10,11 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from admin_web.services.dialect import each_of, on_sqlite
 from compliance.models import CallDetail, DecisionRecord
-from compliance.models.calls import UNDECIDED
+from compliance.models.calls import ALONE
 from compliance.numbers import E164
 
 UNSCREENED = "unscreened"
-"""What a call is that left the PBX without a decision, where another has its verdict."""
+"""What a call is that left the PBX without a decision that let it, where another has its verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ def decisions_wanted(session: AsyncSession, wanted: Wanted, verdict: str) -> lis
 
 
 def records_wanted(session: AsyncSession, wanted: Wanted) -> list[ColumnElement[bool] | TextClause]:
-    """Say in SQL which of the PBX's records without a decision are wanted."""
+    """Say in SQL which of the PBX's records that stand alone are wanted."""
     table = CallDetail
     exact = {table.lead: wanted.lead, table.agent: wanted.agent, table.reason: wanted.reason}
-    found: list[ColumnElement[bool] | TextClause] = [text(UNDECIDED)]
+    found: list[ColumnElement[bool] | TextClause] = [text(f"({ALONE})")]
     found += [column == value for column, value in exact.items() if value]
     if wanted.dialled:
         found.append(table.destination.in_(select(each_of(session, wanted.dialled))))

@@ -1,7 +1,8 @@
 """The call log: what the gate decided on each call and how the call ended, and the calls that no gate decided.
 
-Two tables in one order of time. A decision brings the PBX's records of its call along; a record of the PBX without
-a decision stands for itself: the dialplan blocked the call, or it left unscreened.
+Two tables in one order of time. A decision brings the PBX's records of its call along. A record of the PBX stands alone
+when no decision is behind it, because the dialplan ruled by itself, and when the call left unscreened: without a
+decision, or although one stopped it.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
@@ -37,7 +38,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. Without a `decision` it is known from `record` of the PBX alone; `unscreened` ones left it.
+    """One call. Without a `decision` it is a `record` of the PBX that stands alone; `unscreened` ones left it.
 
     `number` is E.164; where it is empty, `dialed` holds the digits as the PBX gave them.
     """
@@ -109,7 +110,7 @@ async def _calls(session: AsyncSession, wanted: Wanted, behind: Place | None, mo
         wanted = replace(wanted, until=None)  # Of two upper bounds, SQLite might begin at the one that is further off.
     found = await _decisions(session, wanted, behind, most)
     if not wanted.override:
-        asked = _undecided(session, wanted, behind)
+        asked = _alone(session, wanted, behind)
         found += [_from_record(row) for row in await session.execute(asked.limit(most))]
     return await _completed(session, _latest(found, most))
 
@@ -166,7 +167,7 @@ def _decided(session: AsyncSession, wanted: Wanted, behind: Place | None) -> Ite
         yield asked.order_by(DecisionRecord.at.desc(), DecisionRecord.id.desc())
 
 
-def _undecided(session: AsyncSession, wanted: Wanted, behind: Place | None) -> Asked:
+def _alone(session: AsyncSession, wanted: Wanted, behind: Place | None) -> Asked:
     asked = select(*_RECORD).where(*records_wanted(session, wanted))
     if behind is not None:
         asked = asked.where(_behind(CallDetail.started_at, behind.at, CallDetail.id < behind.record))

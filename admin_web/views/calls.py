@@ -12,7 +12,7 @@ from admin_web.keys import DATABASE, NOW, PROJECTION, SETTINGS
 from admin_web.pages import render
 from admin_web.permissions import Permission
 from admin_web.reading import call_totals
-from admin_web.reading.call import decided_call, undecided_call
+from admin_web.reading.call import decided_call, lone_record
 from admin_web.reading.call_coverage import MOST_COUNTED, coverage
 from admin_web.reading.call_filter import UNSCREENED, Wanted, dialled_as
 from admin_web.reading.call_totals import known_reasons, totals
@@ -66,8 +66,8 @@ async def call(request: web.Request) -> web.StreamResponse:
 
 
 async def record(request: web.Request) -> web.StreamResponse:
-    """Show one call that no gate decided."""
-    found = await undecided_call(request.app[DATABASE], int(request.match_info["record"]))
+    """Show one record of the PBX that stands alone."""
+    found = await lone_record(request.app[DATABASE], int(request.match_info["record"]))
     return await render(request, "calls/record.html", found=found, record=found.records[0])
 
 

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from compliance.models.base import Base, one_of
 from compliance.verdict import Verdict
 
-
-UNDECIDED = "decision_id = '' AND (unscreened OR verdict <> '')"
-"""What holds of a call-detail record that the call log shows by itself: no decision of a gate stands behind it."""
+ALONE = "unscreened OR (decision_id = '' AND verdict <> '')"
+"""What holds of a call-detail record that the call log shows by itself: no decision stands behind it, or the call left
+although the decision stopped it."""
 
 
 class DecisionRecord(Base):
@@ -79,10 +79,10 @@ class CallDetail(Base):
             postgresql_where=text("unscreened"),
         ),
         Index(
-            "ix_call_details_undecided",
+            "ix_call_details_alone",
             "started_at",
-            sqlite_where=text(UNDECIDED),
-            postgresql_where=text(UNDECIDED),
+            sqlite_where=text(ALONE),
+            postgresql_where=text(ALONE),
         ),
         Index(
             "ix_call_details_linked_channel",

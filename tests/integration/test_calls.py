@@ -7,7 +7,7 @@ import pytest
 
 from admin_web.database import Database
 from admin_web.projection.store import Store
-from admin_web.reading.call import UnknownCall, decided_call, undecided_call
+from admin_web.reading.call import UnknownCall, decided_call, lone_record
 from admin_web.reading.call_coverage import coverage
 from admin_web.reading.call_filter import UNSCREENED, Wanted, dialled_as
 from admin_web.reading.call_totals import known_reasons, totals
@@ -37,6 +37,17 @@ async def test_decisions_and_records_without_one_stand_in_one_order_of_time(data
         record(3, decision_id=decision(3).id, verdict="ALLOW"),
     )
     assert await found(database, Wanted()) == ["r4", "03", "r2", "01"]
+
+
+async def test_a_call_that_left_although_its_decision_stopped_it_stands_beside_the_decision(database: Database):
+    stopped = decision(1, verdict="BLOCK", reason="internal-dnc")
+    left = record(1, AT + 2 * SECOND, decision_id=stopped.id, verdict="BLOCK", reason="internal-dnc", unscreened=True)
+    await put(database, stopped, left)
+    assert await found(database, Wanted()) == ["r1", "01"]
+    assert await found(database, Wanted(verdict=UNSCREENED)) == ["r1"]
+    assert (await totals(database, Wanted())).unscreened == 1
+    alone = await lone_record(database, left.id)
+    assert [other.id for other in alone.others] == [stopped.id]
 
 
 async def test_a_call_that_never_meant_to_leave_is_no_call_of_the_log(database: Database):
@@ -166,7 +177,7 @@ async def test_a_call_that_is_not_in_the_log_is_refused_in_words(database: Datab
         await decided_call(database, "nothing")
     for record_id in (1, 2):
         with pytest.raises(UnknownCall):
-            await undecided_call(database, record_id)
+            await lone_record(database, record_id)
 
 
 async def test_totals_are_told_where_that_is_quick_and_not_guessed_elsewhere(database: Database):

@@ -58,7 +58,7 @@ def downgrade() -> None:
     op.drop_column("decisions", "agent")
     op.drop_index("ix_overrides_revoked_at", "overrides")
     op.drop_index("ix_call_details_linked_channel", "call_details")
-    op.drop_index("ix_call_details_undecided", "call_details")
+    op.drop_index("ix_call_details_alone", "call_details")
     op.drop_index("ix_call_details_unscreened", "call_details")
     with op.batch_alter_table("call_details") as table:
         table.drop_constraint("uq_call_details_record", type_="unique")
@@ -185,9 +185,9 @@ def _calls() -> None:
     op.create_index(
         "ix_call_details_unscreened", "call_details", ["started_at"], sqlite_where=there, postgresql_where=there
     )
-    undecided = sa.text("decision_id = '' AND (unscreened OR verdict <> '')")
+    alone = sa.text("unscreened OR (decision_id = '' AND verdict <> '')")
     op.create_index(
-        "ix_call_details_undecided", "call_details", ["started_at"], sqlite_where=undecided, postgresql_where=undecided
+        "ix_call_details_alone", "call_details", ["started_at"], sqlite_where=alone, postgresql_where=alone
     )
     op.add_column("call_details", sa.Column("trunk", sa.String(80), nullable=False, server_default=""))
     left = sa.text("trunk <> ''")
