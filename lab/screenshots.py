@@ -38,7 +38,7 @@ class Picture:
 PICTURES = (
     Picture("dashboard", "/", height=1000),
     Picture("lead", "/leads/demo-8", height=1100),
-    Picture("consent", "/leads/demo-5/override"),
+    Picture("consent", "/leads/demo-5/override", height=1000),
     Picture("monitor", "/monitor", theme="dark"),
     Picture("calls", "/calls", height=1100),
 )
