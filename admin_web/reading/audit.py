@@ -64,7 +64,7 @@ async def event_page(
         return page_of(await _events(session, sought, behind, rows + 1), lambda event: event.place, rows)
 
 
-async def every_event(database: Database, sought: Sought, at_a_time: int = 500) -> AsyncIterator[Event]:
+async def every_event(database: Database, sought: Sought, at_a_time: int = 250) -> AsyncIterator[Event]:
     """Give all events, the latest first: a few at a time, in a transaction for each, however many they are."""
     behind: Place | None = None
     while True:

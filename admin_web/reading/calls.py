@@ -76,7 +76,7 @@ async def call_page(
         return page_of(await _calls(session, wanted, behind, rows + 1), lambda call: call.place, rows)
 
 
-async def every_call(database: Database, wanted: Wanted, at_a_time: int = 500) -> AsyncIterator[Call]:
+async def every_call(database: Database, wanted: Wanted, at_a_time: int = 250) -> AsyncIterator[Call]:
     """Give all calls, the latest first: a few at a time, in a transaction for each, however many they are."""
     behind: Place | None = None
     while True:
@@ -106,20 +106,24 @@ async def decision_of(database: Database, decision: str) -> Call | None:
 
 
 async def _calls(session: AsyncSession, wanted: Wanted, behind: Place | None, most: int) -> list[Call]:
-    if behind and wanted.until and behind.at < wanted.until:
-        wanted = replace(wanted, until=None)  # Of two upper bounds, SQLite might begin at the one that is further off.
     found = await _decisions(session, wanted, behind, most)
     if not wanted.override:
-        asked = _alone(session, wanted, behind)
+        asked = _alone(session, _bounded_once(wanted, behind), behind)
         found += [_from_record(row) for row in await session.execute(asked.limit(most))]
     return await _completed(session, _latest(found, most))
 
 
 async def _decisions(session: AsyncSession, wanted: Wanted, behind: Place | None, most: int) -> list[Call]:
     found: list[Call] = []
-    for asked in _decided(session, wanted, behind):
+    for asked in _decided(session, _bounded_once(wanted, behind), behind):
         found += [_from_decision(row) for row in await session.execute(asked.limit(most))]
     return found
+
+
+def _bounded_once(wanted: Wanted, behind: Place | None) -> Wanted:
+    """Leave out the end of the period where a place is earlier: of two bounds SQLite might begin at the farther one."""
+    earlier = behind is not None and wanted.until is not None and behind.at < wanted.until
+    return replace(wanted, until=None) if earlier else wanted
 
 
 def _latest(calls: list[Call], most: int) -> list[Call]:
