@@ -45,7 +45,8 @@ async def _ask(wire: Wire, state: State | None, openings: Sequence[Opening]) -> 
     answers, server, answering = iter(replies), _run_id(info), _state(fields)
     found = []
     for number, lead in openings:
-        listed = tuple(name for name in state.lists if _is_member(next(answers))) if state else ()
+        # A doubt is not a no: whatever is not SISMEMBER's 0 counts as listed.
+        listed = tuple(name for name in state.lists if next(answers) != 0) if state else ()
         override = _override(next(answers)) if state else None
         found.append(Facts(number, lead, server, answering, leased == 1, listed, override))
     return found, answering
@@ -76,13 +77,6 @@ def _run_id(info: Reply) -> str:
         if line.startswith(b"run_id:"):
             return line.removeprefix(b"run_id:").decode("ascii", "replace")
     raise StoreUnavailable("Redis does not tell its run_id")
-
-
-def _is_member(reply: Reply) -> bool:
-    """Read SISMEMBER's reply. Raises StoreUnavailable for anything but 0 and 1: a doubt is not a no."""
-    if reply in (0, 1):
-        return bool(reply)
-    raise StoreUnavailable(f"Redis would not say whether the number is listed: {reply!r}")
 
 
 def _override(reply: Reply) -> LiveOverride | None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from admin_web.database import Database
+from admin_web.projection import facts
 from admin_web.reading import queue
 from admin_web.reading.queue import Offer, Place, QueuePage, dial_queue
 from admin_web.services.leads import LeadGiven, put_leads
@@ -78,6 +79,33 @@ async def test_a_listed_number_leaves_the_queue_with_every_lead_on_it(world: Wor
     found = await page(world)
     assert ids(found.offers) == ["c"]
     assert found.blocked == 2
+
+
+async def test_every_list_of_the_projection_counts_not_the_companys_own_alone(world: World):
+    await add(world, ("a", 1), ("b", 2))
+    await world.suppress(number(1), "staff")
+    await world.projection.rebuild()
+    assert not world.gate.allows(number(1))
+    assert ids((await page(world)).offers) == ["b"]
+
+
+async def test_answers_of_another_generation_than_was_asked_for_are_asked_again(world: World, monkeypatch):
+    """Between our look at the state and our questions a new generation goes live, and the old one is emptied."""
+    await add(world, ("a", 1))
+    await world.suppress(number(1))
+    await world.projection.drain()
+    asked, old = facts._ask, await world.keys()
+
+    async def ask(wire, *rest):
+        if old:
+            await world.projection.rebuild()
+            world.redis.delete(*old)
+            old.clear()
+        return await asked(wire, *rest)
+
+    monkeypatch.setattr(facts, "_ask", ask)
+    assert (await page(world)).offers == ()
+    assert old == []
 
 
 async def test_an_override_offers_its_lead_alone_and_names_itself(world: World):
