@@ -1,10 +1,11 @@
 """How fast the site answers with a million leads and five million decisions on record, on SQLite and PostgreSQL.
 
 `python -m bench.site` makes the data (once: it stays in the directory for the next run), starts Redis, rebuilds the
-projection and serves the site in a process of its own; then an admin who has signed in asks for every list page and
-search over HTTP, one after the other. The table shows milliseconds at the server, as its Server-Timing header tells:
-from the request's arrival to the finished answer, with the database's files in the system's memory; and the CPU time
-that the site's process took for each, which tells of a busy machine. `--leads 10000` makes all a hundredth as large.
+projection and serves the site in a process of its own; then an admin who has signed in, and a program with a token, ask
+for every list page and search over HTTP, one after the other. The table shows milliseconds at the server, as its
+Server-Timing header tells: from the request's arrival to the finished answer, with the database's files in the system's
+memory; and the CPU time that the site's process took for each, which tells of a busy machine. `--leads 10000` makes all
+a hundredth as large.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from admin_web.accounts import NameTaken, add_user, set_password
 from admin_web.database import Database
 from admin_web.schema import migrate
 from admin_web.services.records import Actor
+from admin_web.tokens import Scope, make_token
 from bench.load import cpu_seconds
 from bench.site_data import Scale
 from bench.site_load import load, settle, spelled_tables
@@ -133,6 +135,7 @@ async def measure(kind: str, url: str, scale: Scale, home: Path, times: int, par
             await add_user(database, USER, "bench", Role.ADMIN, password)
         except NameTaken:
             await set_password(database, USER, "bench", password)
+        token = await make_token(database, USER, f"bench {secrets.token_hex(8)}", {Scope.READ})
     data = home / f"{kind}-site"
     data.mkdir(exist_ok=True)
     with RedisServer(data / "redis", data / "redis.sock") as redis:
@@ -149,7 +152,9 @@ async def measure(kind: str, url: str, scale: Scale, home: Path, times: int, par
                 raise SystemExit(rebuild.log_end())
         with Process([program, "serve"], data / "site.log", os.environ | environment) as site:
             site.wait_until(lambda: "ready" in _get(port, "/readyz"))
-            async with ClientSession(f"http://127.0.0.1:{port}", cookie_jar=CookieJar(unsafe=True)) as session:
+            bearer = {"Authorization": f"Bearer {token}"}
+            url = f"http://127.0.0.1:{port}"
+            async with ClientSession(url, cookie_jar=CookieJar(unsafe=True), headers=bearer) as session:
                 await _sign_in(session, password)
                 return await _table(kind, session, site.pid, scale, times, part)
 

@@ -1,4 +1,4 @@
-"""Every list page and search of the site, asked for as people do: common and rare, found and not, first and last."""
+"""Every list page and search, asked for as people and programs do: common and rare, found and not, first and last."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -138,5 +138,12 @@ PAGES: tuple[tuple[str, Asked], ...] = (
     ("jobs", lambda c, s: "/jobs"),
     ("users", lambda c, s: "/users"),
     ("enforcement", lambda c, s: "/enforcement"),
+    ("API, queue", lambda c, s: "/api/v1/queue"),
+    ("API, leads by number", lambda c, s: _page("/api/v1/leads", search=_spelling(_lead(c, s), c))),
+    ("API, leads by name", lambda c, s: _page("/api/v1/leads", search=name(_lead(c, s))[: c.randrange(3, 30)])),
+    ("API, decisions", lambda c, s: "/api/v1/decisions"),
+    ("API, decisions by number", lambda c, s: _page("/api/v1/decisions", number=number(_lead(c, s)))),
+    ("API, decisions, rare reason", lambda c, s: _page("/api/v1/decisions", **RARE)),
+    ("API, overrides", lambda c, s: "/api/v1/overrides"),
 )
 """What a page is called in the table, and what makes an address of it: by chance, the same each time."""
