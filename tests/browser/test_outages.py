@@ -22,7 +22,7 @@ NOT_YET = "ecorded, not yet in force"
 BANNER = ".banner"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresServer]:
     with tempfile.TemporaryDirectory(prefix="dnc-pg-", ignore_cleanup_errors=True) as directory:
         server = PostgresServer(Path(directory), fsync=False)
@@ -34,11 +34,13 @@ def postgres() -> Iterator[PostgresServer]:
         server.stop()
 
 
-@pytest.fixture
-def own(postgres: PostgresServer, short_path: Path) -> Iterator[Running]:
-    """A product of this test alone, on PostgreSQL, whose engines can be stopped."""
-    with redis_in(short_path) as redis, Running(short_path / "whole", redis, postgres.create_database("dnc")) as own:
-        yield own
+@pytest.fixture(scope="module")
+def own(postgres: PostgresServer) -> Iterator[Running]:
+    """A product of these tests alone, on PostgreSQL, whose engines can be stopped; each test starts them again."""
+    with tempfile.TemporaryDirectory(prefix="dnc-") as path:
+        directory, database = Path(path), postgres.create_database("dnc")
+        with redis_in(directory) as redis, Running(directory / "whole", redis, database) as own:
+            yield own
 
 
 @pytest.fixture
@@ -140,6 +142,6 @@ def test_without_sql_every_page_says_so_nothing_is_half_done_and_calls_are_judge
     postgres.start()
     until(agent, lambda: agent.goto(f"/leads/{lead.id}").status == 200)
     assert own.rows("SELECT count(*) FROM suppression_entries WHERE number = :number", number=lead.number) == [(0,)]
-    assert own.rows("SELECT count(*) FROM overrides") == [(0,)]
+    assert own.rows("SELECT count(*) FROM overrides WHERE lead_id = :lead", lead=listed.id) == [(0,)]
     switch(agent).click()
     expect(notice(agent)).to_contain_text("In force now.")
