@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from admin_web.database import Database, DatabaseUnavailable
 from admin_web.decision_archive import ARCHIVE_GROUP, BATCH, DecisionArchive
-from admin_web.decision_rows import row_of
+from admin_web.decision_rows import put, row_of
 from admin_web.projection.store import Store, StoreUnavailable
 from admin_web.schema import go_back, migrate
 from admin_web.services.records import utc_now
@@ -40,6 +40,10 @@ def decision(number: int) -> Decision:
 
 def blocked(number: int, reason: str = "internal-dnc") -> Decision:
     return replace(decision(number), ruling=block(verdict.Reason(reason)))
+
+
+def fields(one: Decision) -> dict[bytes, bytes]:
+    return {name.encode(): value.encode() for name, value in decision_fields(one).items()}
 
 
 class Stream:
@@ -333,6 +337,21 @@ async def test_decisions_are_counted_by_hour_verdict_and_reason(stream: Stream):
         (AT + HOUR, "ALLOW", "not-listed"): 1,
         (AT, "BLOCK", "internal-dnc"): 1,
     }
+
+
+async def test_two_corrections_at_once_take_what_stood_there_out_of_the_totals_once(stream: Stream):
+    stream.append(decision(1))
+    await stream.archive_all()
+
+    async def correct(reason: str) -> None:
+        async with stream.database.write() as session:
+            await put(session, [row_of(fields(blocked(1, reason)), AT)])
+            await asyncio.sleep(0.1)  # The other one is here, too, or waits for this one's end.
+
+    async with stream.database.read() as one, stream.database.read() as other:
+        await asyncio.gather(one.connection(), other.connection())  # Opening one takes longer than what follows.
+    await asyncio.gather(correct("internal-dnc"), correct("deadline"))
+    assert await stream.archived() == {decision(1).id: "deadline"}
 
 
 async def test_a_correction_moves_its_decision_from_one_total_to_another(stream: Stream):

@@ -3,12 +3,14 @@
 import signal
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 from sqlalchemy import update
 
 from admin_web.database import Database
 from admin_web.projection.projection import Projection
+from admin_web.projection.store import TIMEOUT_S
 from admin_web.reading.alarm import NO_CALLS, NOT_IN_FORCE, Alarm, alarm
 from admin_web.reading.cached import Cached
 from admin_web.reading.enforcement import Enforcement, ListCount
@@ -85,11 +87,14 @@ async def test_a_redis_that_is_away_stops_calls_and_what_is_recorded_waits(world
     assert text.endswith("One change is recorded and not yet in force.")
 
 
-async def test_a_redis_that_does_not_answer_holds_no_page_up_for_long(world: World):
+async def test_a_redis_that_does_not_answer_holds_no_page_up_for_long(world: World, monkeypatch):
+    monkeypatch.setattr("admin_web.reading.alarm.PATIENCE_S", 0.05)
     assert world.server.process is not None
     world.server.process.signal(signal.SIGSTOP)
     try:
+        asked_at = monotonic()
         assert (await said(world)).title == NO_CALLS
+        assert monotonic() - asked_at < TIMEOUT_S
     finally:
         world.server.process.signal(signal.SIGCONT)
 

@@ -115,10 +115,13 @@ async def test_the_canary_asks_the_real_gate_and_says_what_it_answered(
         page = await browser.page("/enforcement")
         assert f"127.0.0.1:{gate.port}: right  BLOCK  +14155550100" in page
         assert "right  ALLOW  +14155550199" in page
+        assert ">failed<" not in page
         GateView(redis_server).redis.delete(STATE)
         await browser.post("/enforcement/ask/canary")
         await Runner(KINDS["canary"], tools, "worker").step()
-        assert "WRONG  BLOCK  +14155550199" in await browser.page("/enforcement")
+        page = await browser.page("/enforcement")
+        assert "WRONG  BLOCK  +14155550199" in page
+        assert ">failed<" in page
         await asyncio.to_thread(gate.process.wait_until, lambda: GateView(redis_server).redis.exists(GATES) == 1)
         assert f"127.0.0.1:{gate.port}</td>" in await browser.page("/enforcement")
     await browser.post("/enforcement/ask/canary")
