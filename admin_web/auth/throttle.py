@@ -3,19 +3,16 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import ceil
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.database import Database
 from admin_web.services.dialect import insert_into
 from admin_web.services.refusal import Refused
 from compliance.models import SignInBucket
-
-FORGOTTEN = timedelta(days=1)
-"""Every bucket is full again long before that."""
 
 
 class TooManyAttempts(Refused):
@@ -59,12 +56,6 @@ async def give_back(session: AsyncSession, name: str, address: str, at: datetime
     """Fill the buckets of a name from an address again: its person has proved who they are."""
     for bucket in buckets(name, address)[1:]:
         await _put(session, bucket, bucket.most, at)
-
-
-async def forget(database: Database, at: datetime) -> None:
-    """Take out the buckets that have long been full."""
-    async with database.write() as session:
-        await session.execute(delete(SignInBucket).where(SignInBucket.filled_at < at - FORGOTTEN))
 
 
 async def _filled(session: AsyncSession, bucket: Bucket, at: datetime) -> float:

@@ -3,14 +3,16 @@
 import asyncio
 import html
 import re
+from datetime import timedelta
 
 import pyotp
 import pytest
 from sqlalchemy import select, update
 
 from admin_web.accounts import LastAdmin, add_user, change_user, disable_user, enable_user, users
-from admin_web.auth import totp
+from admin_web.auth import throttle, totp
 from admin_web.database import Database
+from admin_web.retention import forget
 from admin_web.services.records import Actor
 from admin_web.services.refusal import NotPermitted
 from compliance.consent import Role
@@ -248,3 +250,9 @@ async def test_what_people_are_called_is_text_and_no_markup(site: Site):
     admin = await site.person(Role.ADMIN)
     for path in ("/users", "/users/agent"):
         assert "<script>alert" not in await admin.page(path)
+
+
+async def test_attempts_to_sign_in_are_counted_for_a_day_at_most(database: Database):
+    await throttle.take(database, throttle.buckets("agent", "192.0.2.1"), AT)
+    assert await forget(database, AT + timedelta(days=1)) == 0
+    assert await forget(database, AT + timedelta(days=1, seconds=1)) == 3
