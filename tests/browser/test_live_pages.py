@@ -1,0 +1,44 @@
+"""What is drawn and what is followed while it goes on: the dashboard's chart, and a rebuild under one's eyes."""
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenAs
+
+
+def test_the_chart_is_drawn_from_the_table_which_stays_at_hand(open_as: OpenAs):
+    page = open_as("admin")
+    page.goto("/?span=24h")
+    expect(page.locator("#dials-chart canvas")).to_be_visible()
+    rows = page.locator("#dials tbody tr")
+    expect(rows).to_have_count(24)
+    expect(rows.first).to_be_hidden()
+    page.get_by_text("The same as a table").click()
+    expect(rows.first).to_be_visible()
+
+
+def test_without_scripts_the_table_is_open_and_days_can_be_chosen(open_as: OpenAs):
+    page = open_as("auditor", java_script_enabled=False)
+    page.goto("/?span=24h")
+    expect(page.locator("#dials tbody tr").first).to_be_visible()
+    expect(page.locator("#dials-chart")).to_be_hidden()
+    page.get_by_role("link", name="30 days", exact=True).click()
+    expect(page.get_by_text("From (UTC)")).to_be_visible()
+
+
+def test_days_are_counted_by_the_clocks_of_the_browser(open_as: OpenAs):
+    page = open_as("auditor", timezone_id="Europe/Berlin")
+    page.goto("/leads")  # Any page tells the site which clocks these are.
+    page.goto("/?span=30d")
+    expect(page.get_by_label("Clocks of")).to_have_value("Europe/Berlin")
+    page.get_by_label("Clocks of").select_option("UTC")
+    expect(page.locator("#dials th").first).to_have_text("From (UTC)")
+
+
+def test_a_rebuild_is_followed_to_its_end_without_a_click(open_as: OpenAs):
+    page = open_as("admin")
+    page.goto("/enforcement")
+    page.get_by_role("button", name="Rebuild", exact=True).click()
+    page.wait_for_url("**/enforcement")
+    before = page.evaluate("window.kept = 'this very page'")
+    expect(page.get_by_text("is live after")).to_be_visible()
+    assert page.evaluate("window.kept") == before
