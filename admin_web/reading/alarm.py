@@ -48,7 +48,7 @@ async def alarm(sides: Sides) -> Alarm | None:
 
 def alarm_of(live: Live, lease_ms: int, turn: Turn, lag: Lag, at: datetime) -> Alarm | None:
     """Judge what Redis says (`live`, and what is left of the lease) against what is on record, at `at` (aware UTC)."""
-    if why := doubt_of(live, turn):
+    if why := _doubt_of(live, turn):
         return Alarm(NO_CALLS, f"{ProjectionLost(why)}.{_waiting(lag)}")
     if lease_ms == NO_LEASE:
         return Alarm(NO_CALLS, f"No worker keeps Redis current: is `dnc-admin worker` running?{_waiting(lag)}")
@@ -59,7 +59,7 @@ def alarm_of(live: Live, lease_ms: int, turn: Turn, lag: Lag, at: datetime) -> A
     return Alarm(NOT_IN_FORCE, f"{_counted(lag)} on the way to Redis for {waited_s:.0f} s.{ends}")
 
 
-def doubt_of(live: Live, turn: Turn) -> str:
+def _doubt_of(live: Live, turn: Turn) -> str:
     """Say as a slug why Redis does not hold the projection that is on record; empty when it does.
 
     A generation that went live while its builder died is on record as being built: see `drain.live_generation`.

@@ -17,7 +17,7 @@ from admin_web.projection.rebuild import SILENT_S, SuspiciousDrop, require_credi
 from admin_web.projection.store import StoreUnavailable
 from admin_web.projection.truth import counts
 from admin_web.projection.turn import Turn, last_turn
-from admin_web.reading.alarm import Alarm, alarm, alarm_of, doubt_of
+from admin_web.reading.alarm import Alarm, alarm, alarm_of
 from admin_web.reading.cached import Cached
 from compliance.models import Job
 
@@ -41,12 +41,11 @@ class ListCount:
 class Overview:
     """All that the enforcement page shows; `health` is None, and `trouble` says why, when Redis cannot be asked.
 
-    `doubt` is why the gate may not rely on what Redis holds; `drop` says which list is suspiciously small in SQL.
+    `drop` says which list is suspiciously small in SQL.
     """
 
     health: Health | None
     trouble: str
-    doubt: str
     alarm: Alarm | None
     turn: Turn
     lag: Lag
@@ -117,12 +116,11 @@ class Enforcement:
             found = await health(self._sides.store)
         except StoreUnavailable as error:
             unknown = tuple(_side_by_side(standing, {}, known=False))
-            return Overview(None, str(error), "", None, turn, lag, unknown, "", at)
+            return Overview(None, str(error), None, turn, lag, unknown, "", at)
         live = found.live
         return Overview(
             found,
             "",
-            doubt_of(live, turn),
             alarm_of(live, found.lease_ms, turn, lag, at),
             turn,
             lag,

@@ -160,7 +160,7 @@ async def test_the_overview_holds_redis_beside_sql(world: World):
     assert overview.in_force
     assert not overview.building
     assert overview.lists == (ListCount("internal", 1, 1),)
-    assert (overview.turn.generation, overview.lag.pending, overview.drop, overview.doubt) == (1, 0, "", "")
+    assert (overview.turn.generation, overview.lag.pending, overview.drop) == (1, 0, "")
     health = overview.health
     assert health is not None
     assert health.live.server == world.redis.info("server")["run_id"]
