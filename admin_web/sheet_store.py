@@ -18,6 +18,14 @@ from admin_web.settings import AdminSettings
 from admin_web.sheet import Sheet
 
 ARRIVING = "arriving-"
+REPORT = ".rejected.csv"
+
+SHEET_S = 24 * 3600.0
+"""How long a sheet is kept that no open job names: a person looks at its preview, or has gone home."""
+
+REPORT_S = 90 * 24 * 3600.0
+"""How long the report of rejected rows can be downloaded."""
+
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
@@ -94,17 +102,18 @@ class SheetStore:
 
     def report(self, token: str) -> Path:
         """Give the place of the report of a sheet's rejected rows. Raises UnknownSheet."""
-        return self.directory / f"{_known(token)}.rejected.csv"
+        return self.directory / f"{_known(token)}{REPORT}"
 
-    def sweep(self, wanted: Collection[str], before: datetime) -> int:
-        """Take away what was written before `before` (aware UTC) and is not of a wanted token; give how many files."""
-        gone = 0
-        for path in self.directory.glob("*") if self.directory.exists() else ():
-            token = path.name.removeprefix(ARRIVING).split(".")[0]
-            if token not in wanted and path.stat().st_mtime < before.timestamp():
-                path.unlink(missing_ok=True)
-                gone += 1
-        return gone
+    def sweep(self, wanted: Collection[str], at: datetime) -> int:
+        """Take away what is old at `at` (aware UTC), but for the sheets with these tokens; give how many files."""
+        old = [path for path in self._files() if _age_s(path, at) > (REPORT_S if _is_report(path) else SHEET_S)]
+        gone = [path for path in old if path.name.removeprefix(ARRIVING).split(".")[0] not in wanted]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
+
+    def _files(self) -> list[Path]:
+        return list(self.directory.iterdir()) if self.directory.exists() else []
 
     async def _write(self, file: BinaryIO, pieces: AsyncIterable[bytes]) -> int:
         """Write all pieces; give about how many lines they hold."""
@@ -143,6 +152,17 @@ class SheetStore:
             yield
         except OSError as error:
             raise SheetNotKept(f"The file cannot be kept in {self.directory}: {error.strerror}.") from error
+
+
+def _is_report(path: Path) -> bool:
+    return path.name.endswith(REPORT)
+
+
+def _age_s(path: Path, at: datetime) -> float:
+    try:
+        return at.timestamp() - path.stat().st_mtime
+    except FileNotFoundError:  # It has just gone, to its final name or for ever.
+        return 0.0
 
 
 def _known(token: str) -> str:

@@ -1,12 +1,16 @@
 """Whole lists taken in as background work: numbers for the company's own list, and leads."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.database import Database
 from admin_web.importing import Intake, Progress
 from admin_web.jobs.kind import Kind
 from admin_web.jobs.run import Run
@@ -16,6 +20,7 @@ from admin_web.permissions import Permission
 from admin_web.report import RejectedRows
 from admin_web.sheet import Sheet
 from admin_web.sheet_store import KeptSheet, SheetStore
+from compliance.models import Job
 
 NUMBERS, LEADS = "import-numbers", "import-leads"
 
@@ -42,6 +47,14 @@ class Asked:
     def lead_columns(self) -> LeadColumns:
         """The columns of leads."""
         return LeadColumns(self.columns.get("lead"), self.columns.get("number"), self.columns.get("name"))
+
+
+async def sweep_sheets(database: Database, store: SheetStore, at: datetime) -> int:
+    """Take away old sheets that no open job names; give how many files. Raises DatabaseUnavailable, OSError."""
+    open_imports = select(Job.particulars).where(Job.outcome == "", Job.kind.in_([NUMBERS, LEADS]))
+    async with database.read() as session:
+        wanted = {Asked.read(particulars).sheet.token for particulars in await session.scalars(open_imports)}
+    return await asyncio.to_thread(store.sweep, wanted, at)
 
 
 async def numbers(run: Run) -> str:

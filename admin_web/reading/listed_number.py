@@ -1,0 +1,80 @@
+"""One number: the lists it stands on, its entries over time, and what lifting it would open."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.database import Database
+from admin_web.reading.lists import Entry, entries_of
+from admin_web.services.facts import facts_on_record
+from compliance.models import Lead
+from compliance.numbers import E164, LeadId
+from compliance.policy import Facts, decide
+from compliance.redis_schema import INTERNAL
+from compliance.verdict import Verdict
+
+MOST_LEADS = 100
+"""Leads on the number that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeadThere:
+    """A lead on the number: whether it may be dialled, and whether it might if the number were lifted."""
+
+    id: LeadId
+    name: str
+    dialable: bool
+    dialable_if_lifted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListedNumber:
+    """All that the page of a number shows. `more_leads`: there are more of them than are shown."""
+
+    number: E164
+    lists: tuple[str, ...]
+    entries: Sequence[Entry]
+    leads: Sequence[LeadThere]
+    more_leads: bool
+
+    @property
+    def standing(self) -> Entry | None:
+        """The entry that stands on the company's own list, if one does."""
+        return next((one for one in self.entries if one.lifted_at is None and one.list_name == INTERNAL), None)
+
+    @property
+    def other_lists(self) -> tuple[str, ...]:
+        """The lists that it stands on whatever becomes of the company's own."""
+        return tuple(name for name in self.lists if name != INTERNAL)
+
+    @property
+    def opened(self) -> Sequence[LeadThere]:
+        """The leads that become dialable when the number is lifted."""
+        return [lead for lead in self.leads if lead.dialable_if_lifted and not lead.dialable]
+
+
+async def listed_number(database: Database, number: E164, at: datetime) -> ListedNumber:
+    """Read what is known of a number at `at` (aware UTC). Raises DatabaseUnavailable."""
+    async with database.read() as session:
+        names = await _leads_on(session, number)
+        bare, *facts = await facts_on_record(session, [(number, None), *((number, lead) for lead, _ in names)], at)
+        entries = await entries_of(session, number)
+    leads = [_lead_there(lead, name, known, at) for (lead, name), known in zip(names, facts, strict=True)]
+    return ListedNumber(number, bare.listed, entries, leads[:MOST_LEADS], len(leads) > MOST_LEADS)
+
+
+async def _leads_on(session: AsyncSession, number: E164) -> list[tuple[LeadId, str]]:
+    found = select(Lead.id, Lead.name).where(Lead.number == number).order_by(Lead.id).limit(MOST_LEADS + 1)
+    return [(LeadId(lead), name) for lead, name in await session.execute(found)]
+
+
+def _lead_there(lead: LeadId, name: str, facts: Facts, at: datetime) -> LeadThere:
+    lifted = replace(facts, listed=tuple(name for name in facts.listed if name != INTERNAL))
+    return LeadThere(lead, name, _dialable(facts, at), _dialable(lifted, at))
+
+
+def _dialable(facts: Facts, at: datetime) -> bool:
+    return decide(facts.number, facts, at).verdict is Verdict.ALLOW
