@@ -95,13 +95,13 @@ async def _import(
     ):
         into = Intake(run.tools.records, run.actor, partial(_show, run, asked), keep, begun)
         done = await take(into, sheet, report)
-    run.show("rows", asked.sheet.lines, asked.sheet.lines, **_counts(done))
+    run.show("lines", asked.sheet.lines, asked.sheet.lines, **_counts(done))
     counted = f"{done.rows:,} rows: {done.added:,} {new}, {done.already:,} {old}, {done.rejected:,} rejected"
     return f"{counted}; {done.standing}."
 
 
 def _show(run: Run, asked: Asked, done: Progress) -> None:
-    run.show("rows", min(done.line, asked.sheet.lines), asked.sheet.lines, **_counts(done))
+    run.show("lines", min(done.line, asked.sheet.lines), asked.sheet.lines, **_counts(done))
 
 
 def _counts(done: Progress) -> dict[str, int]:
