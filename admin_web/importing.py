@@ -49,7 +49,8 @@ class Intake:
     """Where rows go, in whose name, and who is told.
 
     `keep` takes part in the transaction of each chunk, and may end the import by raising; `begun` is the progress that
-    it put on record last, when an earlier run was cut short.
+    it put on record last, when an earlier run was cut short. `pause_s`: how long the record is left to others after
+    each chunk.
     """
 
     records: Records
@@ -57,6 +58,7 @@ class Intake:
     on_progress: Callable[[Progress], None]
     keep: Callable[[AsyncSession, Progress], Awaitable[None]] = keep_nothing
     begun: Progress = Progress()
+    pause_s: float = 0.0
 
 
 class RowRejected(Exception):
@@ -120,6 +122,7 @@ async def take_in(rows: Iterator[Row], work: Import[Item], report: RejectedRows,
                 done = await _record(chunk, work, records, into, done)
                 into.on_progress(done)
                 await coming_into_force
+                await asyncio.sleep(into.pause_s)
                 coming_into_force = asyncio.ensure_future(records.standing())
     finally:
         await asyncio.wait({coming_into_force})

@@ -14,6 +14,7 @@ import secrets
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
@@ -90,13 +91,13 @@ class Browser:
     def __init__(self, session: ClientSession) -> None:
         self.session = session
         self.csrf = ""
-        self.took: dict[str, list[float]] = {"pages": [], "blocking a number": []}
+        self.took: dict[str, list[float]] = defaultdict(list)
 
     async def page(self, path: str) -> str:
         began = time.perf_counter()
         async with self.session.get(path) as answer:
             text = await answer.text()
-        self.took["pages"].append((time.perf_counter() - began) * 1000)
+        self.took[path].append((time.perf_counter() - began) * 1000)
         self.csrf = self.csrf or re.findall(r'name="csrf" value="([^"]+)"', text)[0]
         return text
 
@@ -126,11 +127,11 @@ def _list(rows: int) -> bytes:
 
 async def _import(kind: str, browser: Browser, worker: Process, rows: int) -> None:
     job, before = await browser.start(rows), _resident_mb(worker.pid)
-    browser.took["pages"].clear()
+    browser.took.clear()
     began, memory, text = time.perf_counter(), [before], ""
     singles, paths = iter(random.Random(2).sample(range(2_000_000, 9_999_999), 100_000)), cycle(PAGES)
     while "hx-trigger" in (text := await browser.page(f"{job}/live")):
-        for path, _ in zip(paths, range(4), strict=False):
+        for _, path in zip(range(4), paths, strict=False):
             await browser.page(path)
             await asyncio.sleep(PAUSE_S)
         await browser.block(f"+1212{next(singles)}")

@@ -24,6 +24,9 @@ from compliance.models import Job
 
 NUMBERS, LEADS = "import-numbers", "import-leads"
 
+SQLITE_PAUSE_S = 0.03
+"""SQLite has one write lock, and whoever waits for it looks again every 25 to 100 ms: it must be free for a while."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -89,11 +92,13 @@ async def _import(
         del place["standing"]
         await run.keep(session, **place)
 
+    records = run.tools.records
+    pause_s = SQLITE_PAUSE_S if records.database.on_sqlite else 0.0
     with (
         store.open(asked.sheet) as sheet,
         RejectedRows(store.report(asked.sheet.token), begun.rejected, begun.report_bytes) as report,
     ):
-        into = Intake(run.tools.records, run.actor, partial(_show, run, asked), keep, begun)
+        into = Intake(records, run.actor, partial(_show, run, asked), keep, begun, pause_s)
         done = await take(into, sheet, report)
     run.show("lines", asked.sheet.lines, asked.sheet.lines, **_counts(done))
     counted = f"{done.rows:,} rows: {done.added:,} {new}, {done.already:,} {old}, {done.rejected:,} rejected"

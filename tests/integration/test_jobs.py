@@ -147,6 +147,20 @@ async def test_a_worker_that_was_taken_for_dead_records_nothing_any_more(shop: S
     assert await shop.steps() == ["0", "1", "2"]
 
 
+async def test_of_two_workers_at_one_job_only_the_one_that_took_it_over_records(shop: Shop, clock: Clock):
+    runner = shop.runner()
+    await shop.ask()
+    first = Run(await dead_claim(shop), shop.tools)
+    clock.move(seconds=SILENT_S + 1)
+    second = Run(await dead_claim(shop, "second"), shop.tools)
+    with pytest.raises(NotOurs):
+        await count_to_three(first)
+    assert await shop.steps() == []
+    await count_to_three(second)
+    assert await shop.steps() == ["0", "1", "2"]
+    assert await runner.step() == POLL_S
+
+
 async def test_a_cancelled_job_records_nothing_any_more_and_is_stopped(shop: Shop, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(claims, "BEAT_S", 0.05)
     stopped = asyncio.Event()

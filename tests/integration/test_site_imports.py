@@ -2,11 +2,12 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
-from admin_web.jobs.imports import sweep_sheets
+from admin_web.jobs.imports import NUMBERS, sweep_sheets
 from admin_web.jobs.kinds import KINDS
 from admin_web.jobs.run import Tools
 from admin_web.jobs.runner import POLL_S, Runner
@@ -118,6 +119,17 @@ async def test_only_an_admin_imports_and_nobody_else_sees_an_upload_or_a_job(sit
     for path in (uploaded.location, started.location, f"{started.location}/report", "/jobs"):
         assert (await other.get(path)).status == 403
     assert (await other.post(f"{started.location}/cancel")).status == 403
+
+
+async def test_an_upload_is_seen_by_the_person_who_made_it_alone(site: Site):
+    async def pieces() -> AsyncIterator[bytes]:
+        yield LIST
+
+    kept = await SheetStore.of(site.settings).keep(pieces(), "list.csv", NUMBERS, "another-admin")
+    browser = await site.person("admin")
+    assert (await browser.get(f"/imports/sheets/{kept.token}")).status == 404
+    assert (await browser.post(f"/imports/sheets/{kept.token}", {"number": "2"})).status == 404
+    assert await rows(site.records, Job) == []
 
 
 async def test_an_upload_without_the_forms_token_keeps_nothing(site: Site):
