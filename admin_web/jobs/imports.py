@@ -24,7 +24,7 @@ from compliance.models import Job
 
 NUMBERS, LEADS = "import-numbers", "import-leads"
 
-SQLITE_PAUSE_S = 0.03
+SQLITE_PAUSE_S = 0.06
 """SQLite has one write lock, and whoever waits for it looks again every 25 to 100 ms: it must be free for a while."""
 
 
