@@ -3,10 +3,10 @@
 import hashlib
 import secrets
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from admin_web.database import Database
 from admin_web.services.dialect import insert_into
@@ -17,13 +17,23 @@ from compliance.models import ApiToken
 PREFIX = "dnc_"
 """What a leaked token is recognised by."""
 
+USED_EVERY = timedelta(minutes=1)
+"""How often a token's last use is written down; a call is not a write each time."""
+
+LONGEST_NAME = 58
+"""A token stands on record as `token:NAME`, in a column of 64 characters."""
+
 
 class Scope(StrEnum):
-    """What a token may do."""
+    """What a token may do. `read` sees people and calls; `scrub` only learns whether numbers may be dialled."""
 
     READ = "read"
+    SCRUB = "scrub"
+    LEADS = "leads"
     SUPPRESS = "suppress"
+    LIFT = "lift"
     OVERRIDE = "override"
+    REVOKE = "revoke"
 
 
 class TokenNameTaken(Refused):
@@ -40,7 +50,7 @@ async def make_token(
     """Make a token and give it, for the only time. Raises TokenNameTaken, Unwritable."""
     if not scopes:
         raise Unwritable("A token needs at least one scope.")
-    name = cleaned(name, 64, "The name", required=True)
+    name = cleaned(name, LONGEST_NAME, "The name", required=True)
     token = PREFIX + secrets.token_urlsafe(32)
     async with changing(database, actor) as change:
         if expires_at is not None and expires_at <= change.at:
@@ -81,6 +91,13 @@ async def live_token(database: Database, token: str, at: datetime) -> ApiToken |
     if found is None or found.revoked_at is not None:
         return None
     return found if found.expires_at is None or at < found.expires_at else None
+
+
+async def note_use(database: Database, token_id: int, last: datetime | None, at: datetime) -> None:
+    """Write down that a token was used at `at`, unless it was used a moment before, at `last` (both aware UTC)."""
+    if last is None or at - last >= USED_EVERY:
+        async with database.write() as session:
+            await session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=at))
 
 
 async def tokens(database: Database) -> Sequence[ApiToken]:

@@ -10,11 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.services.dialect import each_of
-from admin_web.services.listing import lists_of_many
+from admin_web.services.listing import listed_among, lists_of_many
 from compliance.models import Override
-from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, LiveOverride, State
+from compliance.numbers import E164, InvalidNumber, LeadId
+from compliance.policy import Facts, LiveOverride, State, decide
 from compliance.redis_schema import INTERNAL
+from compliance.verdict import Ruling
 
 _RECORD = State(generation=0, incarnation="sql", lists=(INTERNAL,), changes=0)
 
@@ -38,6 +39,33 @@ async def facts_on_record(
         )
         for number, lead in asked
     ]
+
+
+async def rulings_on_record(
+    session: AsyncSession, asked: Sequence[tuple[E164 | InvalidNumber, LeadId | None]], at: datetime
+) -> list[Ruling]:
+    """Rule on many calls at `at` (aware UTC), in their order.
+
+    The rule looks at a number only to see that the facts are that number's own, so numbers of which the same is known
+    share one ruling: most of a million stand on no list.
+    """
+    numbers = {number for number, _ in asked if not isinstance(number, InvalidNumber)}
+    listed = await listed_among(session, numbers)
+    live = await _live_overrides(session, listed, at)
+    known: dict[object, Ruling] = {}
+    rulings = []
+    for number, lead in asked:
+        if isinstance(number, InvalidNumber):
+            rulings.append(decide(number, None, at))
+            continue
+        lists = listed.get(number, ())
+        override = live.get((number, lead)) if lists and lead else None
+        ruling = known.get((lists, override))
+        if ruling is None:
+            facts = Facts(number, lead, _RECORD.incarnation, _RECORD, True, lists, override)
+            ruling = known[(lists, override)] = decide(number, facts, at)
+        rulings.append(ruling)
+    return rulings
 
 
 async def _live_overrides(

@@ -22,8 +22,13 @@ async def lists_of(session: AsyncSession, number: E164) -> tuple[str, ...]:
 
 async def lists_of_many(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, tuple[str, ...]]:
     """Name the lists that each number stands on, the company's own first, then the registries by name."""
+    return dict.fromkeys(numbers, ()) | await listed_among(session, numbers)
+
+
+async def listed_among(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, tuple[str, ...]]:
+    """Give those of the numbers that stand on any list, each with its lists as `lists_of_many` orders them."""
     own, published = await _own_lists(session, numbers), await _registries(session, numbers)
-    return {number: (*sorted(own[number]), *sorted(published[number])) for number in numbers}
+    return {number: (*sorted(own[number]), *sorted(published[number])) for number in {*own, *published}}
 
 
 async def _own_lists(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, set[str]]:

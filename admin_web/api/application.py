@@ -1,0 +1,37 @@
+"""The API as an application of its own, mounted by the site: it knows no cookie and no session."""
+
+from typing import Any
+
+from aiohttp import web
+
+from admin_web.api.bearer import FAILURES, Failures
+from admin_web.api.once import UNDER_WAY
+from admin_web.api.openapi import PREFIX, described
+from admin_web.api.operations import OPERATIONS, STREAMS
+from admin_web.api.scrubbing import PLACES, places
+from admin_web.api.serving import handler_of, with_problems
+
+_DOCUMENT = web.AppKey("openapi", dict[str, Any])
+
+
+def make_api() -> web.Application:
+    """Make the API; the application that it is mounted in holds the record."""
+    api = web.Application(middlewares=[with_problems])
+    api[FAILURES], api[UNDER_WAY], api[PLACES] = Failures(), set(), places()
+    api[_DOCUMENT] = described(OPERATIONS, STREAMS)
+    for operation in OPERATIONS:
+        api.router.add_route(operation.method, operation.path, handler_of(operation))
+    for stream in STREAMS:
+        api.router.add_route(stream.method, stream.path, stream.view)
+    api.router.add_route("GET", "/openapi.json", openapi)
+    return api
+
+
+def mount(app: web.Application) -> None:
+    """Mount the API in the site."""
+    app.add_subapp(PREFIX, make_api())
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """Describe the API (OpenAPI 3.1), to anybody: it holds nothing but names."""
+    return web.json_response(request.app[_DOCUMENT])

@@ -1,0 +1,122 @@
+"""A request as it arrives: bounded in size and in time, and read as what its operation takes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import BodyPartReader, web
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from admin_web.api.operation import AnyOperation, Asked
+from admin_web.api.problem import Problem
+
+JSON = "application/json"
+MULTIPART = "multipart/form-data"
+
+MOST_BYTES = 2_000_000
+"""A thousand leads with the longest names fit in."""
+
+MOST_FIELDS = 20
+ARRIVES_S = 30.0
+PIECE = 256 * 1024
+PIECE_S = 20.0
+MOST_ERRORS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of a form as it arrives: its content in pieces, and what its sender calls it."""
+
+    pieces: AsyncIterator[bytes]
+    name: str
+    media_type: str
+
+
+async def read_json(request: web.Request, operation: AnyOperation) -> Asked:
+    """Read the body of a write. Raises Problem."""
+    if request.content_type != JSON:
+        raise Problem("unsupported-media-type", f"Send {JSON}.")
+    try:
+        sent = from_json(await _whole_body(request), allow_inf_nan=False)
+    except ValueError as error:
+        raise Problem("bad-request", f"The body is no JSON: {error}.") from None
+    if not isinstance(sent, dict):
+        raise Problem("bad-request", "The body must be a JSON object.")
+    if twice := sorted(sent.keys() & set(operation.in_path)):
+        raise Problem("bad-request", f"{', '.join(twice)} stands in the path already.")
+    return fitting(operation.asks, {**sent, **request.match_info})
+
+
+def read_query(request: web.Request, operation: AnyOperation) -> Asked:
+    """Read the path and the query of a GET. Raises Problem."""
+    if twice := sorted(name for name in request.query if len(request.query.getall(name)) > 1):
+        raise Problem("bad-request", f"{', '.join(twice)} may be given once.")
+    return fitting(operation.asks, {**request.query, **request.match_info})
+
+
+async def read_form(request: web.Request, operation: AnyOperation, keep: Callable[[Upload], Awaitable[None]]) -> Asked:
+    """Read a multipart form; `keep` takes its document as it arrives. Raises Problem, and what `keep` does."""
+    if request.content_type != MULTIPART:
+        raise Problem("unsupported-media-type", f"Send {MULTIPART}.")
+    fields: dict[str, str] = {}
+    try:
+        async for part in _parts(request):
+            name = part.name or ""
+            if name == operation.file:
+                await keep(Upload(_pieces(part), part.filename or "", part.headers.get("Content-Type", "")))
+            else:
+                fields[name] = (await _whole_part(part)).decode("utf-8", "replace")
+    except TimeoutError:
+        raise Problem("request-timeout", "The upload stalled. Nothing was changed; send it again.") from None
+    except (ValueError, AssertionError, EOFError):  # no boundary, no end of a header: aiohttp names it in many ways
+        raise Problem("bad-request", "The form cannot be read. Nothing was changed.") from None
+    return fitting(operation.asks, {**fields, **request.match_info})
+
+
+def fitting(model: type[Asked], given: Mapping[str, object]) -> Asked:
+    """Read what a request holds as its operation takes it. Raises Problem, which points at what does not fit."""
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        told = [{"at": "".join(f"/{place}" for place in one["loc"]), "detail": one["msg"]} for one in wrong]
+        first = f"{told[0]['at'] or 'the request'}: {told[0]['detail']}"
+        raise Problem("bad-request", f"The request does not fit: {first}.", told[:MOST_ERRORS]) from None
+
+
+async def _whole_body(request: web.Request) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(ARRIVES_S):
+            async for piece in request.content.iter_any():
+                body += piece
+                if len(body) > MOST_BYTES:
+                    raise Problem("too-large", f"The body is larger than {MOST_BYTES:,} bytes; send several requests.")
+    except TimeoutError:
+        raise Problem("request-timeout", f"The body did not arrive within {ARRIVES_S:.0f} seconds.") from None
+    return bytes(body)
+
+
+async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
+    reader = await request.multipart()
+    count = 0
+    while (part := await asyncio.wait_for(reader.next(), PIECE_S)) is not None:
+        count += 1
+        if count > MOST_FIELDS or not isinstance(part, BodyPartReader):
+            raise ValueError("not the form of this operation")
+        yield part
+
+
+async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while piece := await asyncio.wait_for(part.read_chunk(PIECE), PIECE_S):
+        yield piece
+
+
+async def _whole_part(part: BodyPartReader) -> bytes:
+    value = bytearray()
+    async for piece in _pieces(part):
+        value += piece
+        if len(value) > MOST_BYTES // MOST_FIELDS:
+            raise Problem("too-large", f"The field {part.name} is too long.")
+    return bytes(value)

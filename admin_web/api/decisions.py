@@ -1,0 +1,133 @@
+"""The gate's decisions over the API: what became of each call, and how it ended."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from admin_web.api import words
+from admin_web.api.operation import Asked, Call, Given
+from admin_web.api.problem import Problem
+from admin_web.reading.call_filter import Wanted
+from admin_web.reading.calls import Call as Decided
+from admin_web.reading.calls import Place, decision_of, decision_page
+from compliance.verdict import Verdict
+
+DecisionId = Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,40}$", examples=["01a20a789220-cf157d42-00000004"])]
+AnyOverride = Annotated[str, Field(pattern="^[0-9]{0,19}$", description="The id of an override.")]
+
+
+class ListDecisions(words.Paged):
+    """Which decisions: what is left out asks for all. `since` is included, `until` is not."""
+
+    number: words.Number | None = None
+    lead: words.Lead | None = None
+    agent: Annotated[str, Field(pattern="^[a-z0-9_.-]{0,64}$", description="The user name of who clicked.")] = ""
+    verdict: Verdict | None = None
+    reason: words.Slug = ""
+    override: AnyOverride = ""
+    since: words.Moment | None = None
+    until: words.Moment | None = None
+
+
+class GetDecision(Asked):
+    """Which decision."""
+
+    decision: DecisionId
+
+
+class Ended(Given):
+    """How the PBX says the call ended."""
+
+    disposition: str
+    started_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    seconds_billed: int
+
+
+class Decision(Given):
+    """What the gate did to one call. `number` is empty when `dialed` was no telephone number."""
+
+    decision: str
+    at: datetime
+    verdict: Verdict
+    reason: str
+    detail: str
+    number: str
+    dialed: str
+    lead: str
+    agent: str
+    override: str
+    channel: str
+    gate: str
+    outcome: Ended | None
+
+
+class DecisionPage(Given):
+    """Decisions, the latest first. `next` is empty on the last page."""
+
+    items: list[Decision]
+    next: str
+
+
+async def list_decisions(call: Call, asked: ListDecisions) -> DecisionPage:
+    """Find decisions."""
+    wanted = Wanted(
+        number=call.number(asked.number) if asked.number is not None else None,
+        lead=asked.lead or "",
+        agent=asked.agent,
+        verdict=asked.verdict or "",
+        reason=asked.reason,
+        override=asked.override,
+        since=asked.since,
+        until=asked.until,
+    )
+    found = await decision_page(call.database, wanted, _place(asked), asked.limit)
+    return DecisionPage(items=[_shown(decided) for decided in found.rows], next=found.next_key)
+
+
+async def get_decision(call: Call, asked: GetDecision) -> Decision:
+    """Read one decision."""
+    found = await decision_of(call.database, asked.decision)
+    if found is None:
+        raise Problem("unknown-decision", f"There is no decision {asked.decision}, or it is not archived yet.")
+    return _shown(found)
+
+
+def _place(asked: ListDecisions) -> Place | None:
+    match asked.key(datetime, int, str):
+        case (datetime() as at, int() as record, str() as decision):
+            return Place(at, record, decision)
+    return None
+
+
+def _shown(decided: Decided) -> Decision:
+    return Decision(
+        decision=decided.decision,
+        at=decided.at,
+        verdict=Verdict(decided.verdict),
+        reason=decided.reason,
+        detail=decided.detail,
+        number=decided.number,
+        dialed=decided.dialed,
+        lead=decided.lead,
+        agent=decided.agent,
+        override=decided.override,
+        channel=decided.channel,
+        gate=decided.gate,
+        outcome=_ended(decided),
+    )
+
+
+def _ended(decided: Decided) -> Ended | None:
+    outcome = decided.outcome
+    if outcome is None:
+        return None
+    return Ended(
+        disposition=outcome.disposition,
+        started_at=outcome.started_at,
+        answered_at=outcome.answered_at,
+        ended_at=outcome.ended_at,
+        seconds_billed=outcome.seconds_billed,
+    )

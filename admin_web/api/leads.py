@@ -1,0 +1,166 @@
+"""Leads over the API: found, read, put, changed."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from admin_web.api import words
+from admin_web.api.operation import Asked, Call, Given, Standing
+from admin_web.api.problem import Problem
+from admin_web.reading.lead_state import LeadState
+from admin_web.reading.leads import LeadRow, lead_list, lead_of, wanted
+from admin_web.services.leads import LeadGiven, UnknownLead, add_lead, change_lead, put_leads
+from admin_web.services.suppression import CHUNK
+from compliance.numbers import InvalidNumber, LeadId
+from compliance.policy import LiveOverride
+
+
+class OpenOverride(Given):
+    """The override that opens a lead."""
+
+    override: str
+    basis: str
+    expires_at: datetime
+
+
+class LeadShown(Given):
+    """A lead and whether it may be dialled, by the system of record."""
+
+    lead: str
+    name: str
+    number: str
+    queued: bool
+    state: LeadState
+    lists: list[str]
+    override: OpenOverride | None
+
+
+class LeadPage(Given):
+    """Leads by name. `next` is empty on the last page; a page of one state may be short and still have a next one."""
+
+    items: list[LeadShown]
+    next: str
+
+
+class ListLeads(words.Paged):
+    """Which leads: `search` is a number in any spelling, an id, or how a name begins."""
+
+    search: words.Search = ""
+    state: LeadState | None = None
+
+
+class GetLead(Asked):
+    """Which lead."""
+
+    lead: words.Lead
+
+
+class AddLead(Asked):
+    """A lead that is not there yet."""
+
+    lead: words.Lead
+    number: words.Number
+    name: words.Name = ""
+
+
+class PutLead(Asked):
+    """What a lead is from now on; a name that is left out stays as it is."""
+
+    lead: words.Lead
+    number: words.Number
+    name: words.Name | None = None
+
+
+class ChangeLead(Asked):
+    """What of a lead is to change."""
+
+    lead: words.Lead
+    number: words.Number | None = None
+    name: words.Name | None = None
+
+
+class PutLeads(Asked):
+    """Leads to add or to change, all of them or none."""
+
+    leads: Annotated[list[PutLead], Field(min_length=1, max_length=CHUNK)]
+
+
+class LeadKept(Standing):
+    """A lead as it is now on record; `ended_overrides` ended because its number changed."""
+
+    lead: str
+    changed: bool
+    ended_overrides: list[int]
+
+
+class LeadsKept(Standing):
+    """How many leads were added, how many changed; the others were so already."""
+
+    added: int
+    changed: int
+
+
+async def list_leads(call: Call, asked: ListLeads) -> LeadPage:
+    """Find leads."""
+    sought = wanted(asked.search, asked.state or "", region=call.settings.region)
+    key = asked.key(str, str)
+    found = await lead_list(call.database, sought, call.records.now(), after=key, rows=asked.limit)
+    return LeadPage(items=[_shown(row) for row in found.page.rows], next=found.page.next_key)
+
+
+async def get_lead(call: Call, asked: GetLead) -> LeadShown:
+    """Read one lead."""
+    row = await lead_of(call.database, LeadId(asked.lead), call.records.now())
+    if row is None:
+        raise UnknownLead(f"There is no lead {asked.lead}.")
+    return _shown(row)
+
+
+async def post_lead(call: Call, asked: AddLead) -> LeadKept:
+    """Add a lead."""
+    await add_lead(call.records, call.actor, LeadId(asked.lead), call.number(asked.number), asked.name)
+    return LeadKept(lead=asked.lead, changed=True, ended_overrides=[])
+
+
+async def put_lead(call: Call, asked: PutLead) -> LeadsKept:
+    """Add a lead, or change the one that is there."""
+    return await put_many(call, PutLeads(leads=[asked]))
+
+
+async def patch_lead(call: Call, asked: ChangeLead) -> LeadKept:
+    """Change what is given of a lead."""
+    number = call.number(asked.number) if asked.number is not None else None
+    done = await change_lead(call.records, call.actor, LeadId(asked.lead), number=number, name=asked.name)
+    return LeadKept(lead=done.lead, changed=done.changed, ended_overrides=list(done.ended_overrides))
+
+
+async def put_many(call: Call, asked: PutLeads) -> LeadsKept:
+    """Add and change many leads."""
+    given = []
+    for place, lead in enumerate(asked.leads):
+        try:
+            given.append(LeadGiven(LeadId(lead.lead), call.number(lead.number), lead.name))
+        except InvalidNumber as error:
+            where = {"at": f"/leads/{place}/number", "detail": str(error)}
+            raise Problem("invalid-number", str(error), [where]) from None
+    added, changed, _ = await put_leads(call.records, call.actor, given)
+    return LeadsKept(added=added, changed=changed)
+
+
+def _shown(row: LeadRow) -> LeadShown:
+    return LeadShown(
+        lead=row.id,
+        name=row.name,
+        number=row.number,
+        queued=row.queued,
+        state=row.stand.state,
+        lists=list(row.stand.lists),
+        override=_opening(row.stand.override),
+    )
+
+
+def _opening(override: LiveOverride | None) -> OpenOverride | None:
+    if override is None:
+        return None
+    return OpenOverride(override=override.id, basis=override.basis, expires_at=override.expires_at)

@@ -1,0 +1,188 @@
+"""The description of the API (OpenAPI 3.1), made from the operations themselves: it cannot say what they do not do."""
+
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+
+from admin_web.api.operation import AnyOperation, Stream
+from admin_web.api.problem import KINDS, PROBLEM_JSON, TYPE
+
+Schema: TypeAlias = dict[str, Any]
+
+PREFIX = "/api/v1"
+REF = "#/components/schemas/{model}"
+PROBLEM = {"$ref": REF.format(model="Problem")}
+
+EVERYWHERE = ("bad-request", "unauthorized", "forbidden", "too-many-requests", "internal-error", "record-unavailable")
+"""Problems that any operation may answer."""
+
+WRITES = ("request-timeout", "too-large", "unsupported-media-type", "refused", "still-at-it", "key-reused")
+
+IDEMPOTENCY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes the write safe to send again: it is done once, and its answer given again, for two days.",
+    "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
+}
+
+
+def described(operations: Sequence[AnyOperation], streams: Sequence[Stream]) -> Schema:
+    """Give the whole document."""
+    schemas = _Schemas(operations)
+    paths: dict[str, Schema] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+    for stream in streams:
+        paths.setdefault(stream.path, {})[stream.method.lower()] = _stream(stream)
+    paths["/openapi.json"] = {"get": _itself()}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "dnc-gate", "version": version("dnc-gate"), "description": _ABOUT},
+        "servers": [{"url": PREFIX}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components | {"Problem": _problem()},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+_ABOUT = "The Do-Not-Call record for the CRM and for dialers. docs/api.md has examples of each operation."
+
+
+class _Untitled(GenerateJsonSchema):
+    """Leaves out the titles that only repeat the names of fields."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        """Say no."""
+        del schema
+        return False
+
+
+class _Schemas:
+    """What operations take and give, as JSON Schema; what is shared stands among the components."""
+
+    def __init__(self, operations: Iterable[AnyOperation]) -> None:
+        models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
+        for operation in operations:
+            models += [(operation.gives, "serialization"), (operation.asks, "validation")]
+        self._refs, made = models_json_schema(models, ref_template=REF, schema_generator=_Untitled)
+        self.components: dict[str, Schema] = made["$defs"]
+
+    def given(self, operation: AnyOperation) -> Schema:
+        """Refer to what an operation answers."""
+        return self._refs[(operation.gives, "serialization")]
+
+    def asked(self, operation: AnyOperation) -> Schema:
+        """Give the object that an operation takes, from path and body together."""
+        return self.components[self._refs[(operation.asks, "validation")]["$ref"].rsplit("/", 1)[1]]
+
+
+def _operation(operation: AnyOperation, schemas: _Schemas) -> Schema:
+    asked = schemas.asked(operation)
+    properties, required = asked.get("properties", {}), set(asked.get("required", ()))
+    in_path = set(operation.in_path)
+    placed = {name: "path" if name in in_path else "query" for name in properties}
+    if operation.writes:
+        placed = {name: "path" for name in properties if name in in_path}
+    parameters = [
+        {"name": name, "in": place, "required": name in required, "schema": _in_url(properties[name])}
+        for name, place in placed.items()
+    ]
+    described: Schema = _named(operation, [*parameters, *([IDEMPOTENCY] if operation.writes else [])])
+    if operation.writes:
+        rest = {name: schema for name, schema in properties.items() if name not in in_path}
+        described["requestBody"] = _body(operation, asked, rest, sorted(required - in_path))
+    described["responses"] = _answers(operation, schemas.given(operation)) | _problems(
+        [*EVERYWHERE, *(WRITES if operation.writes else ()), *operation.refuses]
+    )
+    return described
+
+
+def _in_url(schema: Schema) -> Schema:
+    """Describe a parameter: one that is left out is not there, it is never null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    plain = {name: value for name, value in schema.items() if name != "anyOf" and value is not None}
+    return plain | kinds[0] if kinds else schema
+
+
+def _named(operation: AnyOperation | Stream, parameters: list[Schema]) -> Schema:
+    named: Schema = {
+        "operationId": operation.name,
+        "summary": operation.does,
+        "description": f"Needs a token with the scope `{operation.scope}`.",
+        "security": [{"bearer": []}],
+    }
+    return named | ({"parameters": parameters} if parameters else {})
+
+
+def _body(operation: AnyOperation, asked: Schema, properties: Schema, required: list[str]) -> Schema:
+    body = asked | {"properties": properties, "required": required}
+    if not operation.file:
+        return {"required": bool(required), "content": {"application/json": {"schema": body}}}
+    file = {"type": "string", "format": "binary", "description": "PDF, PNG, JPEG, TIFF, WAV, MP3 or EML."}
+    body |= {"properties": properties | {operation.file: file}, "required": [*required, operation.file]}
+    return {"required": True, "content": {"multipart/form-data": {"schema": body}}}
+
+
+def _answers(operation: AnyOperation, given: Schema) -> Schema:
+    content = {"application/json": {"schema": given}}
+    if not operation.writes:
+        return {"200": {"description": "Found.", "content": content}}
+    replayed = {"Idempotency-Replayed": {"description": "Given when it was done before.", "schema": {"const": "true"}}}
+    return {
+        str(operation.status): {"description": "Done, and in force.", "content": content, "headers": replayed},
+        "202": {"description": "Recorded, not yet in force.", "content": content, "headers": replayed},
+    }
+
+
+def _problems(slugs: Iterable[str]) -> Schema:
+    """Describe the problems of an operation, by their status."""
+    by_status: dict[str, list[str]] = {}
+    for slug in slugs:
+        by_status.setdefault(str(KINDS[slug][0]), []).append(slug)
+    return {
+        status: {
+            "description": " ".join(f"`{slug}`: {KINDS[slug][1]}." for slug in found),
+            "content": {PROBLEM_JSON: {"schema": PROBLEM}},
+        }
+        for status, found in sorted(by_status.items())
+    }
+
+
+def _stream(stream: Stream) -> Schema:
+    responses = stream.document["responses"] | _problems([*EVERYWHERE, *stream.refuses])
+    return _named(stream, []) | stream.document | {"responses": responses}
+
+
+def _itself() -> Schema:
+    content = {"application/json": {"schema": {"type": "object"}}}
+    return {
+        "operationId": "get-openapi",
+        "summary": "This document.",
+        "security": [],
+        "responses": {"200": {"description": "The document.", "content": content}},
+    }
+
+
+def _problem() -> Schema:
+    error = {"type": "object", "required": ["at", "detail"], "properties": {"at": _TEXT, "detail": _TEXT}}
+    return {
+        "type": "object",
+        "description": "Problem details (RFC 9457). `type` is stable; `detail` is a sentence for people.",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"enum": [TYPE + slug for slug in KINDS]},
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "detail": _TEXT,
+            "errors": {"type": "array", "items": error},
+        },
+    }
+
+
+_TEXT = {"type": "string"}

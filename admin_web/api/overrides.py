@@ -1,0 +1,216 @@
+"""Consent overrides over the API: placed with their document, listed, revoked."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from admin_web.api import words
+from admin_web.api.operation import Asked, Call, Given, Standing
+from admin_web.api.problem import Problem
+from admin_web.reading.monitor import OverrideRow, State, WholeOverride, override_page, whole_override
+from admin_web.reading.monitor_filter import Shown, Sought
+from admin_web.services.overrides import Consent, grant_override, renew_override
+from admin_web.services.revocation import UnknownOverride, revoke_override
+from compliance.consent import ATTESTATION, Basis
+from compliance.numbers import LeadId
+
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
+def _written_out(value: object) -> object:
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise ValueError("write a date as 2026-11-23")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_out)]
+
+
+class GetConsentTerms(Asked):
+    """Nothing."""
+
+
+class ConsentTerms(Given):
+    """What an override takes: the statement that must be confirmed word for word, and the grounds there are."""
+
+    attestation: str
+    bases: list[Basis]
+    largest_document: int
+
+
+class ListOverrides(words.Paged):
+    """Which overrides: what is left out asks for all."""
+
+    state: Shown = Shown.ALL
+    number: words.Number | None = None
+    lead: words.Lead | None = None
+    basis: Basis | None = None
+    placed_by: Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=64)] = ""
+    since: words.Moment | None = None
+    until: words.Moment | None = None
+
+
+class GetOverride(Asked):
+    """Which override."""
+
+    override: words.OverrideId
+
+
+class OverrideShown(Given):
+    """An override and how it stands."""
+
+    override: int
+    state: State
+    lead: str
+    number: str
+    basis: str
+    consented_on: date
+    document: str
+    placed_at: datetime
+    placed_by: str
+    expires_at: datetime
+    reviewed_at: datetime | None
+    reviewed_by: str | None
+    revoked_at: datetime | None
+    revoked_by: str | None
+    revoke_reason: str | None
+
+
+class OverrideWhole(OverrideShown):
+    """Everything about an override; its document stays in the site, under the SHA-256 of its content."""
+
+    basis_note: str
+    attestation: str
+    placed_from: str
+    document_sha256: str
+    document_media_type: str
+    document_size: int
+    lists: list[str]
+
+
+class OverridePage(Given):
+    """Overrides, the latest first; those of one end first come in the order of their ends."""
+
+    items: list[OverrideShown]
+    next: str
+
+
+class PlaceOverride(Asked):
+    """What consent there is. `attestation` is the statement of the consent terms, as whoever sends this confirms it.
+
+    `renews` is the override that this one takes the place of, in its last days.
+    """
+
+    lead: words.Lead
+    basis: Basis
+    consented_on: Day
+    attestation: Annotated[str, Field(min_length=1, max_length=2000)]
+    basis_note: words.Note = ""
+    expires_at: words.Moment | None = None
+    renews: words.OverrideId | None = None
+
+
+class OverridePlaced(Standing):
+    """An override that opens its lead, and no other, until it ends."""
+
+    override: int
+    lead: str
+    number: str
+    expires_at: datetime
+
+
+class RevokeOverride(Asked):
+    """Which override ends, and why."""
+
+    override: words.OverrideId
+    reason: words.Reason
+
+
+class OverrideRevoked(Standing):
+    """An override that is at an end; `already` tells that it was before."""
+
+    override: int
+    lead: str
+    number: str
+    already: bool
+
+
+async def get_terms(call: Call, _: GetConsentTerms) -> ConsentTerms:
+    """Give what an override takes."""
+    return ConsentTerms(attestation=ATTESTATION, bases=list(Basis), largest_document=call.settings.document_bytes)
+
+
+async def list_overrides(call: Call, asked: ListOverrides) -> OverridePage:
+    """Find overrides."""
+    sought = Sought(
+        shown=asked.state,
+        person=asked.placed_by,
+        basis=asked.basis,
+        since=asked.since,
+        until=asked.until,
+        number=call.number(asked.number) if asked.number is not None else None,
+        lead=LeadId(asked.lead) if asked.lead else None,
+    )
+    at = call.records.now()
+    key = asked.key(datetime, int) if sought.by_end else asked.key(int)
+    found = await override_page(call.database, sought, at, key, asked.limit)
+    return OverridePage(items=[_shown(row, at) for row in found.rows], next=found.next_key)
+
+
+async def get_override(call: Call, asked: GetOverride) -> OverrideWhole:
+    """Read one override."""
+    at = call.records.now()
+    found = await whole_override(call.database, asked.override, at)
+    if found is None:
+        raise UnknownOverride(f"There is no override {asked.override}.")
+    return _whole(found, at)
+
+
+async def post_override(call: Call, asked: PlaceOverride) -> OverridePlaced:
+    """Open a lead."""
+    if call.document is None:
+        raise Problem("bad-request", "There is no document: send one file as the field document. Nothing was changed.")
+    consent = Consent(
+        lead=LeadId(asked.lead),
+        basis=asked.basis,
+        consented_on=asked.consented_on,
+        document=call.document,
+        attestation=asked.attestation,
+        basis_note=asked.basis_note,
+        expires_at=asked.expires_at,
+    )
+    if asked.renews is None:
+        done = await grant_override(call.records, call.actor, consent)
+    else:
+        done = await renew_override(call.records, call.actor, consent, asked.renews)
+    return OverridePlaced(override=done.override_id, lead=done.lead, number=done.number, expires_at=done.expires_at)
+
+
+async def post_revoke(call: Call, asked: RevokeOverride) -> OverrideRevoked:
+    """End an override."""
+    done = await revoke_override(call.records, call.actor, asked.override, reason=asked.reason)
+    return OverrideRevoked(override=done.override_id, lead=done.lead, number=done.number, already=done.already)
+
+
+def _shown(row: OverrideRow, at: datetime) -> OverrideShown:
+    return OverrideShown(**_of_row(row, at))
+
+
+def _whole(found: WholeOverride, at: datetime) -> OverrideWhole:
+    return OverrideWhole(
+        **_of_row(found.row, at),
+        basis_note=found.basis_note,
+        attestation=found.attestation,
+        placed_from=found.placed_from,
+        document_sha256=found.document.sha256,
+        document_media_type=found.document.media_type,
+        document_size=found.document.size,
+        lists=list(found.lists),
+    )
+
+
+def _of_row(row: OverrideRow, at: datetime) -> dict[str, Any]:
+    shared = {name: getattr(row, name) for name in OverrideShown.model_fields if hasattr(row, name)}
+    return {**shared, "override": row.id, "state": row.state(at)}

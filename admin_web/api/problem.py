@@ -1,0 +1,130 @@
+"""What the API answers when it does not do what it was asked: problem details (RFC 9457), each of a stable type."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from admin_web.database import DatabaseUnavailable
+from admin_web.documents import DocumentNotKept, DocumentsUnavailable, DocumentTooLarge
+from admin_web.services.leads import LeadExists, UnknownLead
+from admin_web.services.overrides import NothingToRenew, NotSuppressed, NotYetRenewable, OverrideStands
+from admin_web.services.refusal import NotPermitted, Refused
+from admin_web.services.revocation import OverrideExpired, UnknownOverride
+from admin_web.services.suppression import NotListed
+from admin_web.sheet import NotASheet
+from compliance.numbers import InvalidNumber
+
+PROBLEM_JSON = "application/problem+json"
+TYPE = "urn:dnc-gate:problem:"
+
+KINDS: Mapping[str, tuple[int, str]] = {
+    "bad-request": (400, "The request does not fit the description of this operation"),
+    "unauthorized": (401, "A bearer token is needed"),
+    "forbidden": (403, "The token may not do this"),
+    "unknown-route": (404, "There is no such path"),
+    "unknown-lead": (404, "There is no such lead"),
+    "unknown-override": (404, "There is no such override"),
+    "unknown-decision": (404, "There is no such decision"),
+    "method-not-allowed": (405, "The path does not take this method"),
+    "request-timeout": (408, "The request took too long to arrive"),
+    "lead-exists": (409, "A lead with this id is there already"),
+    "not-listed": (409, "The number does not stand on the list"),
+    "not-suppressed": (409, "The number stands on no list, so there is nothing to open"),
+    "override-stands": (409, "The lead holds a live override already"),
+    "override-expired": (409, "The override has ended by itself"),
+    "nothing-to-renew": (409, "The override is not the lead's live one"),
+    "not-yet-renewable": (409, "The override does not end soon"),
+    "still-at-it": (409, "The same request is being carried out"),
+    "too-large": (413, "The request is too large"),
+    "unsupported-media-type": (415, "This kind of content is not taken here"),
+    "invalid-number": (422, "This is not one telephone number"),
+    "document-not-kept": (422, "The document was not taken"),
+    "not-a-sheet": (422, "No list can be read from this"),
+    "key-reused": (422, "The idempotency key was used for another request"),
+    "unknown-page": (422, "The list has no such page"),
+    "refused": (422, "What was asked for is not allowed"),
+    "too-many-requests": (429, "Too many requests"),
+    "internal-error": (500, "The site failed"),
+    "record-unavailable": (503, "The system of record cannot be reached"),
+    "queue-unavailable": (503, "The queue cannot be judged"),
+    "documents-unavailable": (503, "Documents cannot be kept at this moment"),
+}
+"""Each type of problem by its slug, with its status and its title. A slug is never renamed, only retired."""
+
+SLUGS: Mapping[type[Exception], str] = {
+    UnknownLead: "unknown-lead",
+    UnknownOverride: "unknown-override",
+    LeadExists: "lead-exists",
+    NotListed: "not-listed",
+    NotSuppressed: "not-suppressed",
+    OverrideStands: "override-stands",
+    OverrideExpired: "override-expired",
+    NothingToRenew: "nothing-to-renew",
+    NotYetRenewable: "not-yet-renewable",
+    NotPermitted: "forbidden",
+    InvalidNumber: "invalid-number",
+    DocumentTooLarge: "too-large",
+    DocumentsUnavailable: "documents-unavailable",
+    DocumentNotKept: "document-not-kept",
+    NotASheet: "not-a-sheet",
+    DatabaseUnavailable: "record-unavailable",
+    Refused: "refused",
+}
+"""What services raise, the finer before the coarser."""
+
+
+@dataclass(eq=False)
+class Problem(Refused):
+    """A request that is not carried out; `detail` is a sentence for whoever wrote the program that sent it.
+
+    `errors` point at what is wrong within the request (JSON Pointers, RFC 6901).
+    """
+
+    slug: str
+    detail: str
+    errors: Sequence[Mapping[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        """The status that an answer of this type has."""
+        return KINDS[self.slug][0]
+
+    def answer(self) -> web.Response:
+        """Give the answer that tells of it."""
+        status, title = KINDS[self.slug]
+        said: dict[str, Any] = {"type": TYPE + self.slug, "title": title, "status": status, "detail": self.detail}
+        if self.errors:
+            said["errors"] = list(self.errors)
+        return web.Response(
+            status=status, body=json.dumps(said).encode(), content_type=PROBLEM_JSON, headers=dict(self.headers)
+        )
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """Give what a service raised as a problem; None when it is a fault of ours."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, web.HTTPException):
+        return _of_http(error)
+    slug = next((slug for kind, slug in SLUGS.items() if isinstance(error, kind)), None)
+    if slug is None:
+        return None
+    if slug == "record-unavailable":  # Its own words name the database's address.
+        return Problem(slug, "Nothing was changed. Try again in a moment.", headers={"Retry-After": "2"})
+    return Problem(slug, str(error))
+
+
+def _of_http(error: web.HTTPException) -> Problem:
+    """Give what aiohttp raises by itself: no such path, no such method, a body that breaks the rules of HTTP."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return Problem("method-not-allowed", f"This path takes {allowed}.", headers={"Allow": allowed})
+    slugs = {HTTPStatus.NOT_FOUND: "unknown-route", HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-large"}
+    slug = slugs.get(HTTPStatus(error.status), "bad-request")
+    see = "The operations stand in /api/v1/openapi.json." if slug == "unknown-route" else error.reason
+    return Problem(slug, see)

@@ -1,0 +1,62 @@
+"""The dial queue over the API: whom to call next, judged as the gate will judge the call."""
+
+from datetime import datetime
+
+from admin_web.api import words
+from admin_web.api.operation import Call, Given
+from admin_web.api.problem import Problem
+from admin_web.reading.paging import spelled
+from admin_web.reading.queue import Place, dial_queue
+from compliance.numbers import LeadId
+from compliance.verdict import SENTENCES
+
+
+class GetQueue(words.Paged):
+    """How many leads, and behind which page."""
+
+
+class Waiting(Given):
+    """A lead that may be dialled now, and why; `override` is the id of the one that opens it, or empty."""
+
+    lead: str
+    name: str
+    number: str
+    last_called_at: datetime | None
+    reason: str
+    override: str
+
+
+class Queue(Given):
+    """Leads to call, those called longest ago first; `blocked` were passed over. `next` is empty at the end."""
+
+    items: list[Waiting]
+    blocked: int
+    next: str
+
+
+async def get_queue(call: Call, asked: GetQueue) -> Queue:
+    """Give the next leads to dial. Raises Problem when the gate would block every call."""
+    behind = _place(asked)
+    found = await dial_queue(call.database, call.projection, call.records.now(), behind=behind, most=asked.limit)
+    if found.doubt is not None:
+        said = f"{SENTENCES[found.doubt.reason]} The gate blocks every call until it is, so nothing is offered."
+        raise Problem("queue-unavailable", said, headers={"Retry-After": "5"})
+    items = [
+        Waiting(
+            lead=offer.lead,
+            name=offer.name,
+            number=offer.number,
+            last_called_at=offer.last_called_at,
+            reason=offer.reason,
+            override=offer.override,
+        )
+        for offer in found.offers
+    ]
+    return Queue(items=items, blocked=found.blocked, next=spelled(tuple(found.behind)) if found.behind else "")
+
+
+def _place(asked: GetQueue) -> Place | None:
+    match asked.key(datetime, str):
+        case (datetime() as at, str() as lead):
+            return Place(at, LeadId(lead))
+    return None

@@ -1,0 +1,166 @@
+"""A scrub over the API: a million numbers in one request, judged by the rule of the gate, answered as they are judged.
+
+The request is taken to disk before the first answer is sent: most programs send all of it before they read anything,
+and would wait for us while we waited for them. Memory holds one chunk, however long the list is.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from io import BufferedReader
+from typing import IO, Any, cast
+
+from aiohttp import web
+
+from admin_web.api.bearer import bearer_of
+from admin_web.api.operation import Stream
+from admin_web.api.problem import Problem
+from admin_web.keys import DATABASE, RECORDS, SETTINGS
+from admin_web.scrub import Asked, asked_of_json, asked_of_lines, asked_of_sheet, judged
+from admin_web.sheet import Sheet
+from admin_web.tokens import Scope
+from compliance.numbers import InvalidNumber
+from compliance.verdict import Ruling
+
+NDJSON = "application/x-ndjson"
+TEXT, CSV = "text/plain", "text/csv"
+
+MOST_BYTES = 128_000_000
+"""Two million numbers with their leads as JSON fit in."""
+
+AT_ONCE = 2
+PIECE = 256 * 1024
+PIECE_S = 20.0
+READER_S = 60.0
+"""How long the other side may leave a part of the answer unread: a snapshot of the record is held open for it."""
+
+PLACES = web.AppKey("scrub_places", asyncio.Semaphore)
+
+
+def places() -> asyncio.Semaphore:
+    """Give how many scrubs may go on at once in this process."""
+    return asyncio.Semaphore(AT_ONCE)
+
+
+async def scrub(request: web.Request) -> web.StreamResponse:
+    """Judge a list."""
+    await bearer_of(request, Scope.SCRUB)
+    if request.content_type not in {TEXT, CSV, NDJSON}:
+        raise Problem("unsupported-media-type", f"Send {TEXT} (one number per line), {CSV} or {NDJSON}.")
+    async with _place(request), _spooled(request) as spool:
+        app = request.config_dict
+        asked = _asked(spool, request.content_type, app[SETTINGS].region)
+        async with aclosing(judged(app[DATABASE], asked, app[RECORDS].now())) as chunks:
+            return await _answered(request, chunks)
+
+
+async def _answered(request: web.Request, chunks: AsyncIterator[Sequence[tuple[Asked, Ruling]]]) -> web.StreamResponse:
+    """Send what was judged. What fails before the first answer is told as a problem; later the answer is cut off."""
+    answer = web.StreamResponse(headers={"Content-Type": NDJSON})
+    async for chunk in chunks:
+        said = await asyncio.to_thread(_spelled, chunk)
+        if not answer.prepared:
+            await answer.prepare(request)
+        try:
+            async with asyncio.timeout(READER_S):
+                await answer.write(said)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            return answer
+    if not answer.prepared:
+        await answer.prepare(request)
+    await answer.write_eof()
+    return answer
+
+
+@asynccontextmanager
+async def _place(request: web.Request) -> AsyncIterator[None]:
+    held = request.app[PLACES]
+    if held.locked():
+        said = f"{AT_ONCE} lists are being judged already. Ask again in a moment."
+        raise Problem("too-many-requests", said, headers={"Retry-After": "5"})
+    async with held:
+        yield
+
+
+@asynccontextmanager
+async def _spooled(request: web.Request) -> AsyncIterator[IO[bytes]]:
+    """Take the request's body to an unnamed file; give it at its beginning. Raises Problem."""
+    with tempfile.TemporaryFile() as spool:
+        size, pieces = 0, request.content.iter_chunked(PIECE)
+        while True:
+            try:
+                piece = await asyncio.wait_for(anext(pieces, b""), PIECE_S)
+            except TimeoutError:
+                raise Problem("request-timeout", "The list stalled on its way. Send it again.") from None
+            if not piece:
+                break
+            size += len(piece)
+            if size > MOST_BYTES:
+                raise Problem("too-large", f"The list is larger than {MOST_BYTES:,} bytes; send it in parts.")
+            await asyncio.to_thread(spool.write, piece)
+        spool.seek(0)
+        yield spool
+
+
+def _asked(spool: IO[bytes], content_type: str, region: str) -> Iterator[Asked]:
+    if content_type == CSV:
+        return asked_of_sheet(Sheet(cast("BufferedReader", spool), "the list"), region)
+    return asked_of_json(spool, region) if content_type == NDJSON else asked_of_lines(spool, region)
+
+
+def _spelled(chunk: Sequence[tuple[Asked, Ruling]]) -> bytes:
+    """Write a line for each row. All that is spelled here is ours: a number, a lead id and slugs need no escape."""
+    lines = []
+    for (line, _, number, lead), ruling in chunk:
+        e164 = "null" if isinstance(number, InvalidNumber) else f'"{number}"'
+        whose = f'"{lead}"' if lead else "null"
+        lines.append(
+            f'{{"line":{line},"number":{e164},"lead":{whose},"verdict":"{ruling.verdict}","reason":"{ruling.reason}",'
+            f'"detail":"{ruling.detail}","override":"{ruling.override}"}}\n'
+        )
+    return "".join(lines).encode()
+
+
+_LINE: dict[str, Any] = {
+    "type": "object",
+    "description": "The verdict on one line of the list.",
+    "required": ["line", "number", "lead", "verdict", "reason", "detail", "override"],
+    "properties": {
+        "line": {"type": "integer", "description": "The line of the list, counted from 1."},
+        "number": {"type": ["string", "null"], "description": "E.164; null when the line holds no number."},
+        "lead": {"type": ["string", "null"]},
+        "verdict": {"enum": ["ALLOW", "BLOCK"]},
+        "reason": {"type": "string"},
+        "detail": {"type": "string"},
+        "override": {"type": "string"},
+    },
+}
+
+SCRUB = Stream(
+    name="scrub",
+    method="POST",
+    path="/scrub",
+    scope=Scope.SCRUB,
+    does="Judge a list of numbers, a million in one request, by the rule of the gate, as of one moment.",
+    view=scrub,
+    refuses=("request-timeout", "too-large", "unsupported-media-type", "not-a-sheet"),
+    document={
+        "requestBody": {
+            "required": True,
+            "content": {
+                TEXT: {"schema": {"type": "string", "description": "One number per line."}},
+                CSV: {"schema": {"type": "string", "description": "A column of numbers, and one named lead, or none."}},
+                NDJSON: {"schema": {"type": "string", "description": 'Lines such as {"number": "…", "lead": "…"}.'}},
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "One JSON object a line, in the order of the list; lines that are blank have none.",
+                "content": {NDJSON: {"schema": {"type": "string"}, "x-line": _LINE}},
+            }
+        },
+    },
+)

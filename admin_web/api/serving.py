@@ -1,0 +1,105 @@
+"""How an operation is served: who asks, what is asked, done once, and the answer."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from admin_web.api.bearer import Bearer, bearer_of
+from admin_web.api.body import JSON, Upload, read_form, read_json, read_query
+from admin_web.api.once import UNDER_WAY, Json, Key, alone, done_once, request_hash
+from admin_web.api.operation import AnyOperation, Asked, Call
+from admin_web.api.problem import Problem, problem_of
+from admin_web.documents import Kept
+from admin_web.keys import DATABASE, DOCUMENTS, PROJECTION, RECORDS, SETTINGS
+from admin_web.services.documents import or_discarded
+from admin_web.services.records import Records
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+LONGEST_KEY = 255
+
+log = structlog.get_logger()
+
+
+@web.middleware
+async def with_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer whatever is raised with a problem."""
+    try:
+        return await handler(request)
+    except Exception as error:
+        problem = problem_of(error)
+        if problem is None:
+            log.exception("failed", path=request.path)
+            problem = Problem("internal-error", "This is a fault of the site, and its log says where.")
+        return problem.answer()
+
+
+def handler_of(operation: AnyOperation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Make the handler of an operation."""
+    return partial(_write if operation.writes else _read, operation)
+
+
+async def _read(operation: AnyOperation, request: web.Request) -> web.StreamResponse:
+    bearer = await bearer_of(request, operation.scope)
+    call = _call(request, bearer, request.config_dict[RECORDS], None)
+    given = await operation.run(call, read_query(request, operation))
+    return web.Response(body=given.model_dump_json().encode(), content_type=JSON)
+
+
+async def _write(operation: AnyOperation, request: web.Request) -> web.StreamResponse:
+    """Carry out a write, and answer whether it is in force."""
+    records, documents = request.config_dict[RECORDS], request.config_dict[DOCUMENTS]
+    bearer = await bearer_of(request, operation.scope)
+    if request.query_string:
+        raise Problem("bad-request", "A write takes no query; put everything into its body.")
+    kept: list[Kept] = []
+    async with AsyncExitStack() as held:
+
+        async def keep(upload: Upload) -> None:
+            if kept:
+                raise Problem("bad-request", "Send one document. Nothing was changed.")
+            kept.append(await documents.keep(upload.pieces, upload.name, upload.media_type))
+            await held.enter_async_context(or_discarded(request.config_dict[DATABASE], documents, kept[0]))
+
+        asked = await (read_form(request, operation, keep) if operation.file else read_json(request, operation))
+        document = kept[0] if kept else None
+        key = _key(request, bearer, operation, asked, document)
+        held.enter_context(alone(request.config_dict[UNDER_WAY], key))
+
+        async def work(joined: Records) -> Json:
+            given = await operation.run(_call(request, bearer, joined, document), asked)
+            answer: Json = given.model_dump(mode="json")
+            return answer
+
+        answer, again = await done_once(records, key, work)
+    return await _answered(operation, records, answer, again=again)
+
+
+async def _answered(operation: AnyOperation, records: Records, answer: Json, *, again: bool) -> web.Response:
+    """Answer a write with its standing of this moment, also when it was carried out long ago."""
+    standing = await records.standing()
+    now = answer | {"in_force": standing.in_force, "why_not": standing.why_not}
+    return web.json_response(
+        operation.gives(**now).model_dump(mode="json"),
+        status=operation.status if standing.in_force else 202,
+        headers={"Idempotency-Replayed": "true"} if again else {},
+    )
+
+
+def _call(request: web.Request, bearer: Bearer, records: Records, kept: Kept | None) -> Call:
+    app = request.config_dict
+    return Call(bearer.actor, app[DATABASE], app[PROJECTION], records, app[SETTINGS], kept)
+
+
+def _key(request: web.Request, bearer: Bearer, operation: AnyOperation, asked: Asked, kept: Kept | None) -> Key | None:
+    """Read the idempotency key; None when there is none. Raises Problem."""
+    text = request.headers.get(IDEMPOTENCY_KEY)
+    if text is None:
+        return None
+    if not 1 <= len(text) <= LONGEST_KEY or not (text.isascii() and text.isprintable()):
+        raise Problem("bad-request", f"{IDEMPOTENCY_KEY} has 1 to {LONGEST_KEY} printable ASCII characters.")
+    document = (kept.sha256, kept.name) if kept else ()
+    return Key(bearer.token_id, text, request_hash(operation.name, asked.model_dump_json(), *document))

@@ -1,0 +1,163 @@
+"""Putting numbers on the company's own list over the API, taking them off, and asking how they stand."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from admin_web.api import words
+from admin_web.api.operation import Asked, Call, Given, Standing
+from admin_web.services.do_not_call import block_lead
+from admin_web.services.facts import facts_on_record
+from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many
+from compliance.numbers import E164, InvalidNumber, LeadId
+from compliance.policy import decide
+from compliance.verdict import Verdict
+
+
+class GetNumber(Asked):
+    """Which number, and for which lead it would be dialled."""
+
+    number: words.Number
+    lead: words.Lead | None = None
+
+
+class NumberShown(Given):
+    """How a number stands by the system of record. `override` is the id of the one that opens the lead, or empty."""
+
+    number: str
+    verdict: Verdict
+    reason: str
+    lists: list[str]
+    override: str
+
+
+class Suppress(Asked):
+    """A number whose owner must not be called, and the lead that it became known from."""
+
+    number: words.Number
+    lead: words.Lead | None = None
+    source: words.Source = "api"
+    note: words.Note = ""
+
+
+class Suppressed(Standing):
+    """A number on the list; `open_overrides` still open leads on it: revoke those whose consent was taken back."""
+
+    number: str
+    entry: int
+    added: bool
+    open_overrides: list[int]
+
+
+class SuppressMany(Asked):
+    """Numbers whose owners must not be called."""
+
+    numbers: Annotated[list[words.Number], Field(min_length=1, max_length=CHUNK)]
+    source: words.Source = "api"
+    note: words.Note = ""
+
+
+class NotTaken(Given):
+    """An item that is not one telephone number: its place in the list, counted from 0, and why."""
+
+    at: int
+    reason: str
+    detail: str
+
+
+class SuppressedMany(Standing):
+    """How many numbers were added, how many stood there already, and which items are no numbers."""
+
+    added: int
+    already: int
+    rejected: list[NotTaken]
+
+
+class Block(Asked):
+    """The lead who asked not to be called again."""
+
+    lead: words.Lead
+
+
+class Blocked(Standing):
+    """The number is listed, and the lead's own overrides ended; `still_open` are others who hold one on the number."""
+
+    lead: str
+    number: str
+    added: bool
+    ended_overrides: list[int]
+    still_open: list[str]
+
+
+class Lift(Asked):
+    """A number that may be called again."""
+
+    number: words.Number
+    reason: words.Reason
+
+
+class Lifted(Standing):
+    """A number off the list; its entry stays on record."""
+
+    number: str
+    entry: int
+
+
+async def get_number(call: Call, asked: GetNumber) -> NumberShown:
+    """Judge one number by the rule of the gate."""
+    number, at = call.number(asked.number), call.records.now()
+    lead = LeadId(asked.lead) if asked.lead else None
+    async with call.database.read() as session:
+        (facts,) = await facts_on_record(session, [(number, lead)], at)
+    ruling = decide(number, facts, at)
+    return NumberShown(
+        number=number,
+        verdict=ruling.verdict,
+        reason=ruling.reason,
+        lists=list(facts.listed),
+        override=ruling.override,
+    )
+
+
+async def post_suppress(call: Call, asked: Suppress) -> Suppressed:
+    """Put a number on the list."""
+    lead = LeadId(asked.lead) if asked.lead else None
+    done = await suppress(
+        call.records, call.actor, call.number(asked.number), source=asked.source, note=asked.note, lead=lead
+    )
+    return Suppressed(
+        number=done.number, entry=done.entry_id, added=done.added, open_overrides=list(done.open_overrides)
+    )
+
+
+async def post_suppress_many(call: Call, asked: SuppressMany) -> SuppressedMany:
+    """Put many numbers on the list: those that are numbers, the others are told."""
+    numbers: list[E164] = []
+    rejected = []
+    for place, dialed in enumerate(asked.numbers):
+        try:
+            numbers.append(call.number(dialed))
+        except InvalidNumber as error:
+            rejected.append(NotTaken(at=place, reason=error.reason, detail=str(error)))
+    if not numbers:
+        return SuppressedMany(added=0, already=0, rejected=rejected)
+    done = await suppress_many(call.records, call.actor, numbers, source=asked.source, note=asked.note)
+    return SuppressedMany(added=done.added, already=done.already, rejected=rejected)
+
+
+async def post_block(call: Call, asked: Block) -> Blocked:
+    """Do as the lead asked who must not be called again."""
+    done = await block_lead(call.records, call.actor, LeadId(asked.lead))
+    return Blocked(
+        lead=done.lead,
+        number=done.number,
+        added=done.added,
+        ended_overrides=list(done.ended),
+        still_open=list(done.still_open),
+    )
+
+
+async def post_lift(call: Call, asked: Lift) -> Lifted:
+    """Take a number off the list."""
+    done = await lift(call.records, call.actor, call.number(asked.number), reason=asked.reason)
+    return Lifted(number=done.number, entry=done.entry_id)
