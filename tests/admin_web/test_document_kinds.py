@@ -48,7 +48,7 @@ def test_a_file_of_a_kind_under_the_name_of_another_is_refused_with_both(name, c
         ("call.mp3", b"ID3\x04\x00\x00\x00\x00\x01\x00" + b"\0" * 128 + HTML, "kind"),
         ("call.mp3", b"ID3\x04\x00\x00\xff\x00\x01\x00" + FRAME, "kind"),
         ("call.mp3", b"ID3", "kind|text"),
-        ("call.mp3", b"\xff\xfe<\0h\0t\0m\0l\0>\0", "kind"),
+        ("call.mp3", b"\xff\xfeh\0t\0m\0l\0", "kind"),
         ("letter.eml", HTML, "HTML"),
         ("letter.eml", b"From: a\nDate: b\n<html><script>", "kind|text"),
         ("letter.eml", b"\n" + EML, "text"),
