@@ -93,7 +93,7 @@ async def _with_agents(session: AsyncSession, rows: Sequence[Row]) -> list[Row]:
     """Add who clicked: a call request is on record before the PBX is asked, and so before there is a decision."""
     channels = select(each_of(session, [row["channel"] for row in rows]))
     asked = select(CallRequest.channel, CallRequest.asked_by).where(CallRequest.channel.in_(channels))
-    agents = {channel: agent for channel, agent in await session.execute(asked)}
+    agents = {row.channel: row.asked_by for row in await session.execute(asked)}
     return [{**row, "agent": agents.get(row["channel"], "")} for row in rows]
 
 

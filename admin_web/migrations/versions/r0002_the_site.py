@@ -186,9 +186,7 @@ def _calls() -> None:
         "ix_call_details_unscreened", "call_details", ["started_at"], sqlite_where=there, postgresql_where=there
     )
     alone = sa.text("unscreened OR (decision_id = '' AND verdict <> '')")
-    op.create_index(
-        "ix_call_details_alone", "call_details", ["started_at"], sqlite_where=alone, postgresql_where=alone
-    )
+    op.create_index("ix_call_details_alone", "call_details", ["started_at"], sqlite_where=alone, postgresql_where=alone)
     op.add_column("call_details", sa.Column("trunk", sa.String(80), nullable=False, server_default=""))
     left = sa.text("trunk <> ''")
     op.create_index(
