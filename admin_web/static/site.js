@@ -49,15 +49,19 @@ document.addEventListener("change", (event) => {
 document.cookie = `dnc_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=strict`;
 
 // A table that is wider than its place can be scrolled by the keyboard.
-function reachableTables() {
-  for (const place of document.querySelectorAll(".table-responsive")) {
+const sizes = new ResizeObserver((places) => {
+  for (const { target } of places) {
+    const place = target.closest(".table-responsive");
     if (place.scrollWidth > place.clientWidth) place.tabIndex = 0;
     else place.removeAttribute("tabindex");
   }
+});
+function reachableTables() {
+  sizes.disconnect();
+  for (const part of document.querySelectorAll(".table-responsive, .table-responsive > table")) sizes.observe(part);
 }
-addEventListener("load", reachableTables);
-addEventListener("resize", reachableTables);
 document.addEventListener("htmx:after:swap", reachableTables);
 
+reachableTables();
 localMoments(document);
 document.addEventListener("htmx:after:swap", () => localMoments(document));
