@@ -57,13 +57,9 @@ class Program:
         return cls(str(site._server.make_url("/api/v1")), token)
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answered:
-        sent = (
-            body
-            if isinstance(body, bytes | BytesIO | FormData)
-            else None
-            if body is None
-            else json.dumps(body).encode()
-        )
+        sent = json.dumps(body).encode() if isinstance(body, dict) else body
+        if isinstance(sent, bytes):
+            sent = BytesIO(sent)  # aiohttp warns of large bytes
         if sent is not None and not isinstance(sent, FormData):
             headers = {"Content-Type": "application/json", **headers}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -76,16 +72,14 @@ class Program:
     async def post(self, path: str, body: Any, **headers: str) -> Answered:
         return await self.ask("POST", path, body, **headers)
 
-    async def place(
-        self, content: bytes | BytesIO = PDF, name: str = "consent.pdf", key: str = "", **fields: str
-    ) -> Answered:
+    async def place(self, content: bytes = PDF, name: str = "consent.pdf", key: str = "", **fields: str) -> Answered:
         """Place an override; a field that is empty is left out."""
         form = FormData(default_to_multipart=True)
         for field, value in {**CONSENT, **fields}.items():
             if value:
                 form.add_field(field, value)
         if name:
-            form.add_field("document", content, filename=name, content_type="application/pdf")
+            form.add_field("document", BytesIO(content), filename=name, content_type="application/pdf")
         return await self.ask("POST", "/overrides", form, **({"Idempotency_Key": key} if key else {}))
 
     async def close(self) -> None:

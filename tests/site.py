@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -71,11 +72,11 @@ class Browser:
         self, path: str, fields: Mapping[str, str], name: str, file: tuple[str, bytes, str] | None, **headers: str
     ) -> Answer:
         """Send a form with a file field `name`: file name, content, media type; None leaves it out."""
-        form = FormData(default_to_multipart=True)
+        form = FormData(quote_fields=False, default_to_multipart=True)  # as browsers name files
         for field, value in {CSRF_FIELD: self.csrf, **fields}.items():
             form.add_field(field, value)
         if file is not None:
-            form.add_field(name, file[1], filename=file[0], content_type=file[2])
+            form.add_field(name, BytesIO(file[1]), filename=file[0], content_type=file[2])
         return await self._ask("POST", path, data=form, headers={"Origin": self.origin, **headers})
 
     async def page(self, path: str) -> str:

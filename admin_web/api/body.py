@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from admin_web.api.operation import AnyOperation, Asked
 from admin_web.api.problem import Problem
+from admin_web.forms import UNREADABLE
 
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
@@ -69,7 +70,7 @@ async def read_form(request: web.Request, operation: AnyOperation, keep: Callabl
                 fields[name] = (await _whole_part(part)).decode("utf-8", "replace")
     except TimeoutError:
         raise Problem("request-timeout", "The upload stalled. Nothing was changed; send it again.") from None
-    except (ValueError, AssertionError, EOFError):  # no boundary, no end of a header: aiohttp names it in many ways
+    except (*UNREADABLE, AssertionError, EOFError):  # no boundary, no end of a header: aiohttp names it in many ways
         raise Problem("bad-request", "The form cannot be read. Nothing was changed.") from None
     return fitting(operation.asks, {**fields, **request.match_info})
 
