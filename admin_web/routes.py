@@ -17,7 +17,9 @@ from admin_web.views import (
     overrides,
     queue,
     sign_in,
+    tokens,
     users,
+    webhooks,
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -36,5 +38,7 @@ ROUTES: tuple[Route, ...] = (
     *overrides.ROUTES,
     *queue.ROUTES,
     *sign_in.ROUTES,
+    *tokens.ROUTES,
     *users.ROUTES,
+    *webhooks.ROUTES,
 )

@@ -88,9 +88,7 @@ async def live_token(database: Database, token: str, at: datetime) -> ApiToken |
     """Find the token that a caller presents at `at` (aware UTC), unless it was revoked or is over."""
     async with database.read() as session:
         found = await session.scalar(select(ApiToken).where(ApiToken.token_hash == hashed(token)))
-    if found is None or found.revoked_at is not None:
-        return None
-    return found if found.expires_at is None or at < found.expires_at else None
+    return found if found is not None and found.is_good(at) else None
 
 
 async def note_use(database: Database, token_id: int, last: datetime | None, at: datetime) -> None:

@@ -79,6 +79,10 @@ class ApiToken(Base):
     revoked_at: Mapped[datetime | None]
     revoked_by: Mapped[str | None] = mapped_column(String(64))
 
+    def is_good(self, at: datetime) -> bool:
+        """Tell whether the token opens anything at `at` (aware UTC)."""
+        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
+
 
 class AuditEvent(Base):
     """What a person did: who (`done_by`, from which address), when, what, to which subject."""

@@ -19,6 +19,8 @@ from admin_web.routing import Route
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import grant_override
 from admin_web.services.suppression import suppress
+from admin_web.services.telling import Event
+from admin_web.services.webhooks import add_webhook
 from compliance.consent import Role
 from compliance.models import Base
 from tests.paths import filled, filled_with
@@ -54,6 +56,7 @@ async def furnished(site: Site) -> Site:
     await put_leads(site.records, ADMIN, [LeadGiven(LEAD, NUMBER, "Lead 1")])
     await suppress(site.records, ADMIN, NUMBER, source="test")
     await grant_override(site.records, ADMIN, CONSENT)
+    await add_webhook(site.records, ADMIN, site.settings, "https://crm.example/", [Event.LIFT])
     return site
 
 

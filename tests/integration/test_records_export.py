@@ -10,6 +10,7 @@ import pytest
 
 from admin_web.database import Database
 from admin_web.exporting import export_numbers
+from admin_web.importing import Intake
 from admin_web.number_import import import_numbers
 from admin_web.report import RejectedRows
 from admin_web.scrub import scrub
@@ -66,7 +67,7 @@ async def test_what_was_exported_can_be_imported_again(records: Records, tmp_pat
     raw = out.getvalue().encode()
     with RejectedRows(tmp_path / "rejected.csv") as report:
         sheet = Sheet(io.BufferedReader(io.BytesIO(raw)), "export.csv", len(raw))
-        done = await import_numbers(records, ADMIN, sheet, report, region="GB", on_progress=lambda _: None)
+        done = await import_numbers(Intake(records, ADMIN, lambda _: None), sheet, report, region="GB")
     assert (done.rows, done.already, done.rejected) == (3000, 3000, 0)
 
 
