@@ -20,7 +20,7 @@ from admin_web.services.listing import lists_of_many
 from admin_web.services.overrides import NotSuppressed, OverrideStands, grant_override, live_overrides
 from admin_web.services.records import Records
 from admin_web.services.refusal import Refused
-from admin_web.services.revocation import UnknownOverride, revoke_override
+from admin_web.services.revocation import OverrideExpired, UnknownOverride, revoke_override
 from admin_web.services.suppression import NotListed, lift, suppress, suppress_many
 from compliance.models import AuditEvent, OutboxRow, Override, SuppressionEntry
 from compliance.numbers import E164, LeadId
@@ -143,8 +143,12 @@ class RecordMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def revoke_one(self, data: st.DataObject) -> None:
         override_id = data.draw(st.sampled_from(sorted(self.overrides)))
-        done = self.runner.run(revoke_override(self.records, ADMIN, override_id, reason="test"))
+        work = revoke_override(self.records, ADMIN, override_id, reason="test")
         opened = self.overrides[override_id]
+        if not opened.revoked and override_id not in self.live().values():
+            self.refused(work, OverrideExpired)
+            return
+        done = self.runner.run(work)
         assert (done.already, done.lead, done.number) == (opened.revoked, opened.lead, opened.number)
         opened.revoked = True
         self.changed[opened.number, opened.lead] += 1
