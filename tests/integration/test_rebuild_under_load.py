@@ -10,6 +10,7 @@ import pytest
 
 from bench.load import Outcome, open_loop, run
 from lab.redis import RedisServer
+from tests.samples import PDF
 from tests.whole import Whole
 
 CALLS_PER_SECOND = 500
@@ -88,8 +89,8 @@ def test_ten_rebuilds_under_load_let_no_listed_number_through_and_fail_no_call(w
 
 
 def test_what_is_added_and_revoked_during_rebuilds_is_blocked_from_then_on(whole, short_path):
-    document = short_path / "consent.txt"
-    document.write_text("I agree to be called.")
+    document = short_path / "consent.pdf"
+    document.write_bytes(PDF)
     for number, lead in LATER_REVOKED:
         whole.admin("suppress", number)
         whole.admin(

@@ -14,6 +14,7 @@ from lab.asterisk import Asterisk
 from lab.line import Line, Placed
 from lab.redis import RedisServer
 from lab.sipp import Call
+from tests.samples import PDF
 from tests.whole import Whole
 
 LISTED = [f"+1415555{line:04}" for line in range(100, 150)]
@@ -49,7 +50,7 @@ def whole(redis_server: RedisServer, short_path: Path, pbx: Asterisk, settings: 
 
 
 def grant(whole: Whole, lead: str, number: str, document: Path, *more: str) -> None:
-    document.write_text("I agree to be called.")
+    document.write_bytes(PDF)
     whole.admin(
         "override", "grant", "--lead", lead, "--number", number, "--basis", "signed-consent",
         "--consented-on", "2026-01-02", "--document", str(document), "--attest", *more,
@@ -88,7 +89,7 @@ def test_of_a_thousand_calls_no_listed_number_reaches_the_trunk_and_each_has_one
 
 def test_an_override_opens_its_lead_and_no_other_until_it_is_revoked(whole, line, short_path):
     number = LISTED[0]
-    grant(whole, "lead-1", number, short_path / "consent.txt")
+    grant(whole, "lead-1", number, short_path / "consent.pdf")
     calls = [Call(number, "lead-1"), Call(number, "lead-2"), Call(number), Call(number, "lead-1", caller="phone")]
     assert [call.record["dnc_reason"] for call in line.place(*calls)] == ["override", *["internal-dnc"] * 3]
     assert line.trunk.numbers() == [number]
@@ -101,7 +102,7 @@ def test_an_override_opens_its_lead_and_no_other_until_it_is_revoked(whole, line
 def test_an_override_that_ends_meanwhile_is_blocked_from_that_second_on(whole, line, short_path):
     number, ends = LISTED[1], time.time() + 8
     until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
-    grant(whole, "lead-1", number, short_path / "consent.txt", "--expires-at", until)
+    grant(whole, "lead-1", number, short_path / "consent.pdf", "--expires-at", until)
     calls = line.place(*[Call(number, "lead-1")] * 60, per_second=5)
     reasons = [call.record["dnc_reason"] for call in calls]
     assert reasons == sorted(reasons, reverse=True)
