@@ -35,11 +35,11 @@ class Upload:
 
 
 async def read_json(request: web.Request, operation: AnyOperation) -> Asked:
-    """Read the body of a write. Raises Problem."""
-    if request.content_type != JSON:
+    """Read the body of a write; without one, nothing was given. Raises Problem."""
+    if request.can_read_body and request.content_type != JSON:
         raise Problem("unsupported-media-type", f"Send {JSON}.")
     try:
-        sent = from_json(await _whole_body(request), allow_inf_nan=False)
+        sent = from_json(await _whole_body(request) or b"{}", allow_inf_nan=False)
     except ValueError as error:
         raise Problem("bad-request", f"The body is no JSON: {error}.") from None
     if not isinstance(sent, dict):

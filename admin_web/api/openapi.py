@@ -90,7 +90,7 @@ def _operation(operation: AnyOperation, schemas: _Schemas) -> Schema:
     if operation.writes:
         placed = {name: "path" for name in properties if name in in_path}
     parameters = [
-        {"name": name, "in": place, "required": name in required, "schema": _in_url(properties[name])}
+        {"name": name, "in": place, "required": name in required, "schema": _as_text(properties[name])}
         for name, place in placed.items()
     ]
     described: Schema = _named(operation, [*parameters, *([IDEMPOTENCY] if operation.writes else [])])
@@ -103,8 +103,8 @@ def _operation(operation: AnyOperation, schemas: _Schemas) -> Schema:
     return described
 
 
-def _in_url(schema: Schema) -> Schema:
-    """Describe a parameter: one that is left out is not there, it is never null."""
+def _as_text(schema: Schema) -> Schema:
+    """Describe a parameter, or a field of a form: one that is left out is not there, it is never null."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     plain = {name: value for name, value in schema.items() if name != "anyOf" and value is not None}
     return plain | kinds[0] if kinds else schema
@@ -125,7 +125,8 @@ def _body(operation: AnyOperation, asked: Schema, properties: Schema, required: 
     if not operation.file:
         return {"required": bool(required), "content": {"application/json": {"schema": body}}}
     file = {"type": "string", "format": "binary", "description": "PDF, PNG, JPEG, TIFF, WAV, MP3 or EML."}
-    body |= {"properties": properties | {operation.file: file}, "required": [*required, operation.file]}
+    fields = {name: _as_text(schema) for name, schema in properties.items()} | {operation.file: file}
+    body |= {"properties": fields, "required": [*required, operation.file]}
     return {"required": True, "content": {"multipart/form-data": {"schema": body}}}
 
 

@@ -150,10 +150,12 @@ SCRUB = Stream(
     document={
         "requestBody": {
             "required": True,
+            "description": "The list: one number per line; a sheet with a column of numbers, and of leads if one is "
+            "named so; or one JSON object per line. It is text, so no schema can say more.",
             "content": {
-                TEXT: {"schema": {"type": "string", "description": "One number per line."}},
-                CSV: {"schema": {"type": "string", "description": "A column of numbers, and one named lead, or none."}},
-                NDJSON: {"schema": {"type": "string", "description": 'Lines such as {"number": "…", "lead": "…"}.'}},
+                TEXT: {"example": "+14155550100\n(415) 555-0199\n"},
+                CSV: {"example": "number,lead\n+14155550100,crm-4711\n"},
+                NDJSON: {"example": '{"number": "+14155550100", "lead": "crm-4711"}\n'},
             },
         },
         "responses": {
