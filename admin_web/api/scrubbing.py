@@ -155,7 +155,7 @@ SCRUB = Stream(
             "content": {
                 TEXT: {"example": "+14155550100\n(415) 555-0199\n"},
                 CSV: {"example": "number,lead\n+14155550100,crm-4711\n"},
-                NDJSON: {"example": '{"number": "+14155550100", "lead": "crm-4711"}\n'},
+                NDJSON: {"schema": {"type": "string", "description": 'Lines such as {"number": "…", "lead": "…"}.'}},
             },
         },
         "responses": {
