@@ -90,24 +90,41 @@ class Registry(Base):
 
 
 class RegistryVersion(Base):
-    """One import of a registry: immutable once whole."""
+    """One import of a registry: immutable once whole, that is, once `whole_at` is set.
+
+    `kind` is `full` or `changes`; changes were applied to the version `base_id`. `accepted` and `rejected` count rows
+    of the file, `numbers` the distinct numbers that the version lists, `added` and `removed` how it differs from the
+    one before. `area_codes` are those that stand in its rows. `beat_at` is when an import under way was last heard of.
+    `may_shrink`: somebody has said that it may list far fewer numbers than the one before.
+    """
 
     __tablename__ = "registry_versions"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     registry_name: Mapped[str] = mapped_column(ForeignKey("registries.name"), index=True)
+    kind: Mapped[str] = mapped_column(String(16), default="full")
+    base_id: Mapped[int | None]
     obtained_at: Mapped[datetime]
+    format: Mapped[str] = mapped_column(String(32), default="")
     file_name: Mapped[str] = mapped_column(String(255))
     file_sha256: Mapped[str] = mapped_column(String(64))
+    file_bytes: Mapped[int] = mapped_column(default=0)
     accepted: Mapped[int] = mapped_column(default=0)
     rejected: Mapped[int] = mapped_column(default=0)
+    numbers: Mapped[int] = mapped_column(default=0)
+    exchanges: Mapped[int] = mapped_column(default=0)
+    added: Mapped[int] = mapped_column(default=0)
+    removed: Mapped[int] = mapped_column(default=0)
+    area_codes: Mapped[list[str]] = mapped_column(default=list)
+    may_shrink: Mapped[bool] = mapped_column(default=False)
     imported_at: Mapped[datetime]
     imported_by: Mapped[str] = mapped_column(String(64))
-    whole_at: Mapped[datetime | None]
+    beat_at: Mapped[datetime | None]
+    whole_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
 class RegistryExchange(Base):
-    """The line numbers that one registry version lists in one exchange: ascending unsigned 16-bit big-endian."""
+    """The line numbers that one registry version lists in one exchange, as `admin_web.registries.lines` spells them."""
 
     __tablename__ = "registry_exchanges"
 
