@@ -37,7 +37,7 @@ def test_every_command_stands_in_the_readme():
 
 
 def test_every_file_that_the_documents_point_at_exists():
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md")]:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md"), *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
         for path in re.findall(rf"`((?:{ROOMS})/[\w./]*)`", document.read_text()):

@@ -69,16 +69,14 @@ async def done_once(records: Records, key: Key | None, work: Callable[[Records],
 
 
 @contextmanager
-def alone(under_way: set[tuple[int, str]], key: Key | None) -> Iterator[None]:
-    """Hold a key while its request is carried out. Raises Problem when it is held already."""
-    if key is None:
-        yield
-        return
-    held = key.token_id, key.text
+def alone(under_way: set[tuple[int, str]], token_id: int, text: str) -> Iterator[None]:
+    """Hold a key, if there is one, while its request is read and carried out. Raises Problem when somebody holds it."""
+    held = token_id, text
     if held in under_way:
         said = "A request with this Idempotency-Key is being carried out. Ask again in a moment for its answer."
         raise Problem("still-at-it", said, headers={"Retry-After": "1"})
-    under_way.add(held)
+    if text:
+        under_way.add(held)
     try:
         yield
     finally:

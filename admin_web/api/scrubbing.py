@@ -107,8 +107,10 @@ async def _spooled(request: web.Request) -> AsyncIterator[IO[bytes]]:
 
 def _asked(spool: IO[bytes], content_type: str, region: str) -> Iterator[Asked]:
     if content_type == CSV:
-        return asked_of_sheet(Sheet(cast("BufferedReader", spool), "the list"), region)
-    return asked_of_json(spool, region) if content_type == NDJSON else asked_of_lines(spool, region)
+        with Sheet(cast("BufferedReader", spool), "the list") as sheet:
+            yield from asked_of_sheet(sheet, region)
+        return
+    yield from asked_of_json(spool, region) if content_type == NDJSON else asked_of_lines(spool, region)
 
 
 def _spelled(chunk: Sequence[tuple[Asked, Ruling]]) -> bytes:

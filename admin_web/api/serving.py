@@ -56,7 +56,10 @@ async def _write(operation: AnyOperation, request: web.Request) -> web.StreamRes
     if request.query_string:
         raise Problem("bad-request", "A write takes no query; put everything into its body.")
     kept: list[Kept] = []
+    text = _key_text(request)
     async with AsyncExitStack() as held:
+        # Before the body: a second request brings the same document, and would take it away under the first.
+        held.enter_context(alone(request.config_dict[UNDER_WAY], bearer.token_id, text))
 
         async def keep(upload: Upload) -> None:
             if kept:
@@ -66,8 +69,7 @@ async def _write(operation: AnyOperation, request: web.Request) -> web.StreamRes
 
         asked = await (read_form(request, operation, keep) if operation.file else read_json(request, operation))
         document = kept[0] if kept else None
-        key = _key(request, bearer, operation, asked, document)
-        held.enter_context(alone(request.config_dict[UNDER_WAY], key))
+        key = Key(bearer.token_id, text, _hash(operation, asked, document)) if text else None
 
         async def work(joined: Records) -> Json:
             given = await operation.run(_call(request, bearer, joined, document), asked)
@@ -94,12 +96,16 @@ def _call(request: web.Request, bearer: Bearer, records: Records, kept: Kept | N
     return Call(bearer.actor, app[DATABASE], app[PROJECTION], records, app[SETTINGS], kept)
 
 
-def _key(request: web.Request, bearer: Bearer, operation: AnyOperation, asked: Asked, kept: Kept | None) -> Key | None:
-    """Read the idempotency key; None when there is none. Raises Problem."""
+def _key_text(request: web.Request) -> str:
+    """Read the idempotency key; empty when there is none. Raises Problem."""
     text = request.headers.get(IDEMPOTENCY_KEY)
     if text is None:
-        return None
+        return ""
     if not 1 <= len(text) <= LONGEST_KEY or not (text.isascii() and text.isprintable()):
         raise Problem("bad-request", f"{IDEMPOTENCY_KEY} has 1 to {LONGEST_KEY} printable ASCII characters.")
+    return text
+
+
+def _hash(operation: AnyOperation, asked: Asked, kept: Kept | None) -> str:
     document = (kept.sha256, kept.name) if kept else ()
-    return Key(bearer.token_id, text, request_hash(operation.name, asked.model_dump_json(), *document))
+    return request_hash(operation.name, asked.model_dump_json(), *document)

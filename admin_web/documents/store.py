@@ -36,7 +36,7 @@ class Kept:
     async def require_there(self) -> None:
         """Raise DocumentNotKept when the document was taken away since it was kept."""
         if self.shelf is not None and not await self.shelf.holds(self.sha256):
-            raise DocumentNotKept(f"“{self.name}” was uploaded too long ago and taken away; upload it again.")
+            raise DocumentNotKept(f"“{self.name}” was taken away before it came on record; upload it again.")
 
 
 class DocumentStore:

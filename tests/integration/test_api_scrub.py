@@ -1,0 +1,196 @@
+"""A list that is judged in one request: every line in its order, however long, and nobody waits for it."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from io import BytesIO
+from pathlib import Path
+from statistics import quantiles
+
+import aiohttp
+import pytest
+
+from admin_web.api import scrubbing
+from admin_web.services.records import Actor, Records
+from admin_web.services.suppression import CHUNK, suppress_many
+from admin_web.tokens import Scope, make_token
+from compliance.numbers import E164
+from lab.redis import RedisServer
+from tests.api import Answered, Program
+from tests.browser.running import Running
+from tests.site import Site
+
+NUMBER, OTHER = "+14155550100", "+14155550101"
+ROWS = 1_000_000
+LISTED_EACH = 1_000
+"""Every so many of them stands on the list."""
+
+GROWTH = 48_000_000
+"""Bytes that the site may grow by: far less than the verdicts on all of the list (130 MB as text)."""
+
+WAIT_S = 0.5
+"""Within which 95 of 100 other requests are answered meanwhile, on a machine that does everything at once."""
+
+
+@pytest.fixture
+async def crm(site: Site) -> AsyncIterator[Program]:
+    program = await Program.of(site)
+    yield program
+    await program.close()
+
+
+async def judged(program: Program, content: bytes, content_type: str = "text/plain") -> list[dict[str, object]]:
+    answer = await program.post("/scrub", content, Content_Type=content_type)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/x-ndjson"), answer.text
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+async def test_each_kind_of_list_is_judged_by_the_rule_of_a_call(crm: Program):
+    for lead in ("L-1", "L-2"):
+        await crm.post("/leads", {"lead": lead, "number": NUMBER})
+    await crm.post("/suppress", {"number": NUMBER})
+    override = (await crm.place()).json["override"]
+    lines = b'{"number": "4155550100", "lead": "L-1"}\n{"number": "4155550100", "lead": "L-2"}\n\nnonsense\n'
+    sheet = b"phone,lead\r\n4155550100,L-1\r\n4155550100,L-2\r\n,\r\noops,L-1\r\n"
+    for content, content_type in ((lines, "application/x-ndjson"), (sheet, "text/csv")):
+        found = await judged(crm, content, content_type)
+        said = [(one["number"], one["lead"], one["verdict"], one["reason"], one["override"]) for one in found]
+        assert said[:2] == [
+            (NUMBER, "L-1", "ALLOW", "override", str(override)),
+            (NUMBER, "L-2", "BLOCK", "internal-dnc", ""),
+        ]
+        assert (found[-1]["number"], found[-1]["verdict"], found[-1]["reason"]) == (None, "BLOCK", "invalid-number")
+    plain = await judged(crm, b"(415) 555-0100\n\n  +14155550101\r\n4155\n\xff\xfe\n")
+    assert [(one["line"], one["number"], one["verdict"]) for one in plain] == [
+        (1, NUMBER, "BLOCK"),
+        (3, OTHER, "ALLOW"),
+        (4, None, "BLOCK"),
+        (5, None, "BLOCK"),
+    ]
+
+
+async def test_an_empty_list_has_an_empty_answer(crm: Program):
+    assert await judged(crm, b"") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "slug"),
+    [
+        (b"4155550100", "application/json", "unsupported-media-type"),
+        (b"PK\x03\x04" + b"\0" * 200, "text/csv", "not-a-sheet"),
+        (b"name,colour\nA,red\n", "text/csv", "not-a-sheet"),
+    ],
+)
+async def test_what_is_no_list_is_a_problem(crm: Program, content: bytes, content_type: str, slug: str):
+    assert (await crm.post("/scrub", content, Content_Type=content_type)).problem == slug
+
+
+async def test_a_list_that_is_too_large_is_refused(crm: Program, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scrubbing, "MOST_BYTES", 1000)
+    assert (await crm.post("/scrub", b"4155550100\n" * 100, Content_Type="text/plain")).problem == "too-large"
+
+
+async def test_a_list_that_stalls_on_its_way_is_given_up(crm: Program, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scrubbing, "PIECE_S", 0.2)
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b"4155550100\n"
+        await asyncio.sleep(30)
+
+    headers = {"Content-Type": "text/plain"}
+    async with crm.session.post(crm.origin + "/scrub", data=stalling(), headers=headers) as answer:
+        assert Answered(answer.status, answer.headers, await answer.text()).problem == "request-timeout"
+
+
+async def test_a_third_list_at_once_is_asked_to_come_again(crm: Program, site: Site):
+    (api,) = site.app._subapps
+    for _ in range(scrubbing.AT_ONCE):
+        await api[scrubbing.PLACES].acquire()
+    refused = await crm.post("/scrub", b"4155550100\n", Content_Type="text/plain")
+    assert (refused.problem, int(refused.headers["Retry-After"]) > 0) == ("too-many-requests", True)
+    api[scrubbing.PLACES].release()
+    assert len(await judged(crm, b"4155550100\n")) == 1
+
+
+async def test_who_does_not_read_the_answer_is_cut_off(crm: Program, site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scrubbing, "READER_S", 0.3)
+    (api,) = site.app._subapps
+    content = b"".join(b"415555%04d\n" % (place % 10_000) for place in range(200_000))
+    headers = {"Content-Type": "text/plain"}
+    async with crm.session.post(crm.origin + "/scrub", data=BytesIO(content), headers=headers) as answer:
+        await until(lambda: api[scrubbing.PLACES]._value == scrubbing.AT_ONCE)
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+
+
+async def until(holds) -> None:
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
+
+
+def number(place: int) -> str:
+    return f"+1415{2_000_000 + place * 7:07}"
+
+
+def memory(pid: int, what: str) -> int:
+    """Bytes of a process, as Linux counts them: `VmRSS` now, `VmHWM` at the most so far."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(what)]
+    return int(line.split()[1]) * 1024
+
+
+async def stand_on_the_list(records: Records) -> str:
+    listed = [E164(number(place)) for place in range(0, ROWS, LISTED_EACH)]
+    for begin in range(0, len(listed), CHUNK):
+        await suppress_many(records, Actor("tests"), listed[begin : begin + CHUNK], source="test")
+    return await make_token(records.database, Actor("tests"), "crm", list(Scope))
+
+
+async def scrub_all(program: Program) -> tuple[int, int]:
+    """Send a million numbers, all before anything is read; give how many lines came, and how many were blocked."""
+
+    async def numbers() -> AsyncIterator[bytes]:
+        for begin in range(0, ROWS, 10_000):
+            yield "".join(number(place) + "\n" for place in range(begin, begin + 10_000)).encode()
+
+    headers = {"Content-Type": "text/plain"}
+    limit = aiohttp.ClientTimeout(total=600)
+    async with program.session.post(
+        program.origin + "/scrub", data=numbers(), headers=headers, timeout=limit
+    ) as answer:
+        assert answer.status == 200
+        lines = blocked = 0
+        async for line in answer.content:
+            lines += 1
+            if b'"BLOCK"' in line:
+                assert json.loads(line)["line"] == lines
+                assert (lines - 1) % LISTED_EACH == 0
+                blocked += 1
+    return lines, blocked
+
+
+async def test_a_million_numbers_in_one_request_hold_memory_flat_and_nobody_up(
+    redis_server: RedisServer, database_url: str, short_path: Path
+):
+    product = Running(short_path / "whole", redis_server, database_url)
+    try:
+        await asyncio.to_thread(product.start_site)
+        token = await asyncio.to_thread(product.do, stand_on_the_list)
+        program = Program(f"{product.url}/api/v1", token)
+        assert (await program.post("/scrub", b"4155550100\n" * 10_000, Content_Type="text/plain")).status == 200
+        before = memory(product.site.pid, "VmHWM")
+        scrub = asyncio.create_task(scrub_all(program))
+        waits = []
+        while not scrub.done():
+            began = time.monotonic()
+            assert (await program.get("/leads?limit=1")).status == 200
+            waits.append(time.monotonic() - began)
+            await asyncio.sleep(0.05)
+        assert await scrub == (ROWS, ROWS // LISTED_EACH)
+        grown = memory(product.site.pid, "VmHWM") - before
+        assert grown < GROWTH
+        assert quantiles(waits, n=20)[18] < WAIT_S
+        await program.close()
+    finally:
+        await asyncio.to_thread(product.stop)
