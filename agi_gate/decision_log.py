@@ -48,10 +48,12 @@ class DecisionLog:
         Raises RecordUnavailable; the stream may hold the decision all the same, if the answer was lost.
         """
         try:
-            answers = await self._link.ask([append(decision)])
+            answers = await self._link.ask([append(decision)], to_replicas=True)
         except StoreUnavailable as error:
             raise RecordUnavailable(str(error)) from error
         _appended(answers.replies[0])
+        if not answers.replicated:
+            raise RecordUnavailable("too few replicas of Redis have the record")
         return answers.behind
 
     def note(self, decision: Decision) -> None:

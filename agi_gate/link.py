@@ -3,20 +3,26 @@
 Each pipeline reads the projection's state before its commands and again behind them, so that whoever asked can tell
 whether anything moved in between. The run id of the server is read once per connection: a server that restarts
 breaks the connection, so what comes over one connection comes from one incarnation.
+
+Behind Sentinel the sentinels are asked where the master is whenever it is connected to, and every second whether it
+still is. A master that was replaced while it was silent does not know that: until then its records lack the replicas
+that are asked for, so that no call is allowed by it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from agi_gate.wire import Answer, Command, StoreUnavailable, connection_to, exchange, greet
+from agi_gate.wire import Answer, Command, StoreUnavailable, connection_to, exchange, greet, locate
 from compliance.policy import State, doubt
 from compliance.redis_schema import LEASE, STATE, STATE_FIELDS, read_state
+from compliance.redis_url import Master, read_redis_url
 
 BEFORE: tuple[Command, ...] = (("HMGET", STATE, *STATE_FIELDS), ("EXISTS", LEASE))
 BEHIND: tuple[Command, ...] = (("HMGET", STATE, *STATE_FIELDS),)
@@ -30,24 +36,35 @@ RECONNECT_S = (0.0, 0.02, 0.05, 0.1, 0.25)
 BEAT_S = 0.5
 """How often an idle link asks for the state: a server that went away is missed before the next call needs it."""
 
+WAIT_SHARE = 0.125
+"""How long replicas are waited for: half a deadline when a silent Redis is given up after four (`server.PATIENCE`)."""
+
+FOLLOW_S = 1.0
+"""How often the sentinels are asked whether they still name the same master."""
+
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What came back for one question, with the state before and behind it and the server that answered."""
+    """What came back for one question, with the state before and behind it and the server that answered.
+
+    `replicated` tells whether as many replicas as are asked for have all that was written up to then.
+    """
 
     server: str
     before: State | None
     behind: State | None
     leased: bool
     replies: list[Answer]
+    replicated: bool
 
 
 @dataclass(slots=True)
 class _Question:
     commands: Sequence[Command]
     answered: asyncio.Future[Answers]
+    to_replicas: bool
 
 
 @dataclass(slots=True)
@@ -68,16 +85,22 @@ class Health:
 
 
 class Link:
-    """The connection and the questions that wait for it. `ask` may be called once `run` is under way."""
+    """The connection and the questions that wait for it. `ask` may be called once `run` is under way.
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    What is asked `to_replicas` waits, within a fraction of `timeout_s`, until so many replicas have what it wrote.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float, replicas: int = 0) -> None:
         self._url = url
         self._timeout_s = timeout_s
+        self._replicas = replicas
+        self._wait: Command = ("WAIT", replicas, max(1, int(timeout_s * 1000 * WAIT_SHARE)))
+        self._master = self._named = Master(url)
         self._waiting: deque[_Question] = deque()
         self._something = asyncio.Event()
         self.health = Health()
 
-    def ask(self, commands: Sequence[Command]) -> asyncio.Future[Answers]:
+    def ask(self, commands: Sequence[Command], *, to_replicas: bool = False) -> asyncio.Future[Answers]:
         """Put a question; its future ends in Answers or StoreUnavailable. Cancelling it is safe.
 
         Raises StoreUnavailable at once while there is no connection: a call does not wait for one.
@@ -85,7 +108,7 @@ class Link:
         if not self.health.connected:
             raise StoreUnavailable(self.health.trouble)
         answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Question(commands, answered))
+        self._waiting.append(_Question(commands, answered, to_replicas))
         self._something.set()
         return answered
 
@@ -94,38 +117,56 @@ class Link:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat())
             tasks.create_task(self._stay_connected())
+            if read_redis_url(self._url):
+                tasks.create_task(self._follow())
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
             self._something.set()
 
+    async def _follow(self) -> None:
+        """Notice when the sentinels name another master than the one that is connected to."""
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            with suppress(StoreUnavailable):  # As long as none of them answers, the master stays what it was.
+                self._named = await locate(self._url, self._timeout_s)
+                self._something.set()
+
     async def _stay_connected(self) -> None:
         attempt = 0
         while True:
-            connection = connection_to(self._url, self._timeout_s)
             try:
-                await self._connect(connection)
-                attempt = 0
-                await self._serve(connection)
+                async with self._connected() as connection:
+                    attempt = 0
+                    await self._serve(connection)
             except (RedisError, OSError, TimeoutError, StoreUnavailable) as error:
                 self._lost(error)
             finally:
                 self.health.connected = False
                 self._fail_waiting(StoreUnavailable(self.health.trouble))
-                await connection.disconnect(nowait=True)
             await asyncio.sleep(RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)])
             attempt += 1
 
-    async def _connect(self, connection: AbstractConnection) -> None:
-        async with asyncio.timeout(self._timeout_s):
-            server = await greet(connection)
-        self.health = Health(True, "", server, connects=self.health.connects + 1)
-        log.info("redis connected", server=server)
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AbstractConnection]:
+        master = await locate(self._url, self._timeout_s)
+        connection = connection_to(master.url, self._timeout_s)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                server = master.incarnation(await greet(connection))
+            self._master = self._named = master
+            self.health = Health(True, "", server, connects=self.health.connects + 1)
+            log.info("redis connected", server=server)
+            yield connection
+        finally:
+            await connection.disconnect(nowait=True)
 
     async def _serve(self, connection: AbstractConnection) -> None:
         while True:
             await self._something.wait()
+            if self._named != self._master:
+                raise StoreUnavailable("the sentinels name another master now")
             questions = self._take()
             try:
                 await self._pipeline(connection, questions)
@@ -149,16 +190,20 @@ class Link:
         return taken
 
     async def _pipeline(self, connection: AbstractConnection, questions: list[_Question]) -> None:
-        commands = [*BEFORE, *(command for question in questions for command in question.commands), *BEHIND]
+        asked = [command for question in questions for command in question.commands]
+        waits = self._replicas and any(question.to_replicas for question in questions)
+        commands = [*BEFORE, *asked, *([self._wait] if waits else ()), *BEHIND]
         async with asyncio.timeout(self._timeout_s):
             replies = await exchange(connection, commands)
         before, leased, behind = _state(replies[0]), replies[1] == 1, _state(replies[-1])
         self.health.state, self.health.leased = behind, leased
+        replicated = not waits or _reached(replies[-2], self._replicas)
         at = len(BEFORE)
         for question in questions:
             end = at + len(question.commands)
             if not question.answered.done():
-                question.answered.set_result(Answers(self.health.server, before, behind, leased, replies[at:end]))
+                answers = Answers(self.health.server, before, behind, leased, replies[at:end], replicated)
+                question.answered.set_result(answers)
             at = end
 
     def _lost(self, error: Exception) -> None:
@@ -178,6 +223,11 @@ class Link:
 def _fail(question: _Question, error: StoreUnavailable) -> None:
     if not question.answered.done():
         question.answered.set_exception(error)
+
+
+def _reached(reply: Answer, replicas: int) -> bool:
+    """Tell from WAIT's reply whether enough replicas have acknowledged."""
+    return isinstance(reply, int) and reply >= replicas
 
 
 def _state(reply: Answer) -> State | None:

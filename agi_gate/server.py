@@ -47,7 +47,7 @@ class Server:
         self._settings = settings
         self._sessions: set[Session] = set()
         self._metrics = Metrics()
-        self._link = Link(settings.redis, timeout_s=deadline_s * PATIENCE)
+        self._link = Link(settings.redis, timeout_s=deadline_s * PATIENCE, replicas=settings.replicas)
         self._log = DecisionLog(self._link)
         numbering = Numbering(settings.region, settings.prefix)
         self._gate = Gate(Store(self._link), self._log, numbering, name=name, deadline_s=deadline_s, clock=utc_now)

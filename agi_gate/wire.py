@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import re
 from collections.abc import Sequence
 from typing import cast
 
@@ -11,6 +10,8 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
+
+from compliance.redis_url import Master, NoMaster, read_redis_url, without_secrets
 
 Command = tuple[str | bytes | int, ...]
 Answer = bytes | int | None | list[bytes | None] | ResponseError
@@ -27,8 +28,35 @@ class StoreRefused(StoreUnavailable):
     """Redis answers, but must not be relied on: it may evict, or it wants other credentials."""
 
 
+async def locate(url: str, within_s: float) -> Master:
+    """Tell where the Redis of `url` is now; behind Sentinel, the sentinels are asked. Raises StoreUnavailable."""
+    sentinels = read_redis_url(url)
+    if sentinels is None:
+        return Master(url)
+
+    async def ask(sentinel_url: str) -> list[bytes | None]:
+        return await _ask_sentinel(sentinel_url, sentinels.question, within_s)
+
+    try:
+        return await sentinels.find(ask, within_s)
+    except NoMaster as error:
+        raise StoreUnavailable(str(error)) from None
+
+
+async def _ask_sentinel(url: str, question: Command, within_s: float) -> list[bytes | None]:
+    connection = connection_to(url, within_s)
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+        (answer,) = await exchange(connection, [question])
+    finally:
+        await connection.disconnect(nowait=True)
+    if isinstance(answer, list):
+        return answer
+    raise StoreUnavailable(str(answer))
+
+
 def connection_to(url: str, timeout_s: float) -> AbstractConnection:
-    """Make the connection that a Redis URL describes; nothing is opened yet. Raises ValueError for a bad URL."""
+    """Make the connection that a plain Redis URL describes; nothing is opened yet. Raises ValueError for a bad URL."""
     pool = ConnectionPool.from_url(
         url,
         socket_connect_timeout=timeout_s,
@@ -44,9 +72,15 @@ def connection_to(url: str, timeout_s: float) -> AbstractConnection:
 
 
 async def greet(connection: AbstractConnection) -> str:
-    """Open the connection and give the run id of the server. Raises StoreRefused for one that may lose numbers."""
+    """Open the connection and give the run id of the server.
+
+    Raises StoreRefused for one that may lose numbers, or that takes no records because it copies another.
+    """
     await connection.connect()  # type: ignore[no-untyped-call]
-    server, memory = await exchange(connection, [("INFO", "server"), ("INFO", "memory")])
+    asked: list[Command] = [("INFO", "server"), ("INFO", "memory"), ("INFO", "replication")]
+    server, memory, replication = await exchange(connection, asked)
+    if _field(replication, "role") != "master":
+        raise StoreRefused("it is a replica of another Redis and takes no records")
     policy = _field(memory, "maxmemory_policy")
     if policy.startswith("allkeys"):
         raise StoreRefused(f"its maxmemory-policy {policy} may evict listed numbers; set it to noeviction")
@@ -78,9 +112,9 @@ async def exchange(connection: AbstractConnection, commands: Sequence[Command]) 
 
 async def reach(url: str) -> None:
     """Make sure, once, that a usable Redis answers at `url`. Raises StoreUnavailable with what to change."""
-    shown = re.sub("//[^/]*@", "//", url)  # Never the password.
+    shown = without_secrets(url)
     try:
-        connection = connection_to(url, REACH_S)
+        connection = connection_to((await locate(url, REACH_S)).url, REACH_S)
         async with asyncio.timeout(REACH_S):
             try:
                 await greet(connection)
@@ -88,6 +122,6 @@ async def reach(url: str) -> None:
                 await connection.disconnect(nowait=True)
     except StoreRefused as error:
         raise StoreRefused(f"the Redis at {shown} cannot be used: {error}") from None
-    except (RedisError, OSError, ValueError, TimeoutError) as error:
+    except (StoreUnavailable, RedisError, OSError, ValueError, TimeoutError) as error:
         why = "no answer" if isinstance(error, TimeoutError) else str(error)
         raise StoreUnavailable(f"DNC_REDIS_URL: no usable Redis at {shown}: {why}") from None

@@ -7,15 +7,14 @@ secrets, the content of the file that `DNC_<NAME>_FILE` names.
 import os
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from compliance.numbers import known_region
+from compliance.redis_url import read_redis_url
 
 PREFIX = "DNC_"
-REDIS_SCHEMES = {"redis", "rediss", "unix"}
 
 
 class SettingsError(Exception):
@@ -23,9 +22,8 @@ class SettingsError(Exception):
 
 
 def _redis_url(url: str) -> str:
-    parts = urlsplit(url)
-    if url and (parts.scheme not in REDIS_SCHEMES or not (parts.netloc or parts.path)):
-        raise ValueError("write redis://HOST:PORT/DB, rediss://… for TLS, or unix:///PATH/TO/SOCKET")
+    if url:
+        read_redis_url(url)
     return url
 
 
@@ -56,7 +54,14 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("var"), description="Directory for SQLite, the private Redis and documents.")
     redis_url: RedisUrl = Field(
         "",
-        description="Redis of the projection; empty: the private Redis of `scripts/up` in the data directory.",
+        description="Redis of the projection, Sentinel too; empty: a private one in the data directory (`scripts/up`).",
+    )
+    replicas: int = Field(
+        0,
+        ge=0,
+        le=10,
+        validate_default=True,
+        description="Replicas of Redis that must have a decision before ALLOW, and a change before it is in force.",
     )
     region: Region = Field("US", description="Region in which numbers without a country code are read.")
     prefix: str = Field(
@@ -76,6 +81,17 @@ class Settings(BaseSettings):
         description="Least level that is logged, to standard error.",
     )
     agi_bind: HostPort = Field("127.0.0.1:4573", description="Where the gate answers FastAGI.")
+
+    @field_validator("replicas")
+    @classmethod
+    def _enough_replicas(cls, replicas: int, info: ValidationInfo) -> int:
+        """A master that was replaced while it was silent may go on answering for seconds: only the want of replicas
+        tells it, and every decision and block that its successor never received is lost.
+        """
+        url = info.data.get("redis_url")
+        if url and read_redis_url(url) and not replicas:
+            raise ValueError("Sentinel replaces a master by a replica: write how many must have a record first, 1 say")
+        return replicas
 
     @property
     def redis(self) -> str:

@@ -7,7 +7,9 @@ may be applied late, twice or out of order, and Redis still ends at the truth. W
 - after EXEC, before the commit in SQL: the truth is in force, the rows are still pending and are applied again.
   Nobody was told that they are in force, and the lease does not outlast their not being so;
 - EXEC was sent, and given up for lost: it may still be carried out. `dnc:state` was watched before the truth was
-  read, and every write changes `dnc:state`: if anybody has written since, Redis discards it.
+  read, and every write changes `dnc:state`: if anybody has written since, Redis discards it;
+- EXEC was carried out, and Redis died before enough replicas had it: the rows are still pending. The replica that
+  becomes master is another server than the one on record: it is rebuilt from SQL before it is believed.
 """
 
 from collections.abc import Callable
@@ -73,6 +75,7 @@ async def _turn(sides: Sides, wire: Wire, newest: int) -> bool:
             state = live.require(await live_generation(session, turn, live))
             truth = await truth_of(session, outbox.subjects_of(rows), sides.now())
             await change_live(wire, state, truth)
+            await wire.acknowledged()
             await outbox.mark_applied(session, [row.id for row in rows], turn.number, sides.now())
     return more
 

@@ -42,7 +42,8 @@ async def _ask(wire: Wire, state: State | None, openings: Sequence[Opening]) -> 
     """Ask for the facts as `state` spells them; give them, and the state that they were answered in."""
     questions = [] if state is None else [command for opening in openings for command in _questions(state, opening)]
     info, fields, leased, *replies = await wire.ask(("INFO", "server"), _STATE, ("EXISTS", LEASE), *questions)
-    answers, server, answering = iter(replies), _run_id(info), _state(fields)
+    server, answering = wire.master.incarnation(_run_id(info)), _state(fields)
+    answers = iter(replies)
     found = []
     for number, lead in openings:
         # A doubt is not a no: whatever is not SISMEMBER's 0 counts as listed.

@@ -35,8 +35,8 @@ class StoreUnfit(StoreUnavailable):
 class Live:
     """The projection that Redis holds: `server` is the run id of the process, `counts` are numbers per list.
 
-    `at_ms` is the moment by Redis's own clock, in milliseconds since 1970 UTC; `rebuilt_at` is aware UTC; `version`
-    names the server and its version.
+    Behind Sentinel `server` names the reign of the process as master, too. `at_ms` is the moment by Redis's own clock,
+    in milliseconds since 1970 UTC; `rebuilt_at` is aware UTC; `version` names the server and its version.
     """
 
     server: str
@@ -67,7 +67,7 @@ async def look(wire: Wire) -> Live:
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     seconds, micros = (int(word) for word in words(clock))
     return Live(
-        _field(info, "run_id"),
+        wire.master.incarnation(_field(info, "run_id")),
         read_state([fields.get(name.encode()) for name in STATE_FIELDS]),
         seconds * 1000 + micros // 1000,
         read_counts(fields),

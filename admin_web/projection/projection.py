@@ -30,7 +30,7 @@ class Projection:
     """
 
     def __init__(self, database: Database, settings: AdminSettings, *, now: Callable[[], datetime] = utc_now) -> None:
-        self.sides = Sides(database, Store(settings.redis), now)
+        self.sides = Sides(database, Store(settings.redis, settings.replicas), now)
         self._lease_s = settings.lease_s
         self._drain = Shared(partial(drain, self.sides))
 

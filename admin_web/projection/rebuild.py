@@ -17,6 +17,7 @@ that this generation holds every number that was reported as in force.
 - Killed after the flip, before the commit: `dnc:state` names the new generation, which held the whole truth of SQL at
   the flip. SQL still names the old one. Rows that were pending are still pending. Whoever takes the next turn finds
   Redis serving the generation that SQL has as being built, puts that on record (`drain.live_generation`), and goes on.
+  The same holds when too few replicas have acknowledged the flip.
 - The flip was sent and given up for lost: it may be carried out late. It is refused by Redis if anybody has written
   to `dnc:state` since it was watched, or taken away the mark: each change does the former, each sweep the latter.
 - Killed after the commit: old keys are left; the next sweep takes them out.
@@ -35,7 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.database import DatabaseUnavailable
 from admin_web.projection import outbox
-from admin_web.projection.builder import SUPERSEDED, Builder, NotRebuilt, Progress, RebuildSuperseded
+from admin_web.projection.builder import SUPERSEDED, WRITE_WITHIN_S, Builder, NotRebuilt, Progress, RebuildSuperseded
 from admin_web.projection.drain import Sides, live_generation
 from admin_web.projection.lease import spell_lease
 from admin_web.projection.live import Live, look, require_fit
@@ -171,6 +172,7 @@ async def _build(sides: Sides, terms: Terms, wire: Wire, builder: Builder) -> No
     await discard(sides.store, builder.generation)
     await builder.begin()
     await builder.load()
+    await wire.acknowledged(within_s=WRITE_WITHIN_S)  # Most of it, so that the flip need not wait for it in its turn.
     for _ in range(MOST_ROUNDS):
         async with sides.database.read() as session:
             if await builder.catch_up(session) <= FEW_ROWS:
@@ -194,6 +196,7 @@ async def _flip(session: AsyncSession, sides: Sides, terms: Terms, wire: Wire, b
     if not terms.allow_drop:
         require_credible(live.counts, standing)
     await wire.transact(_spell_flip(live, builder.generation, standing, sides, terms.lease_s))
+    await wire.acknowledged()
     await outbox.mark_applied(session, builder.pending, turn.number, sides.now())
     await note(session, generation=builder.generation, building=None, building_at=None)
 

@@ -2,18 +2,17 @@
 
 import asyncio
 import math
-import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Self, TypeAlias
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from admin_web.projection.pools import Pools
 from admin_web.services.records import NotInForce
+from compliance.redis_url import Master, NoMaster, without_secrets
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 Reply: TypeAlias = "bytes | int | ResponseError | list[Reply] | None"
@@ -34,11 +33,19 @@ class StoreMoved(StoreUnavailable):
     """Somebody else wrote to the projection between our look at it and our write, so nothing was written."""
 
 
-class Wire:
-    """One connection. Whatever is in doubt after a failure is settled by closing it; it never reconnects."""
+class TooFewReplicas(StoreUnavailable):
+    """What was written could be lost with the master; whoever wrote it writes it again."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+
+class Wire:
+    """One connection to `master`. Whatever is in doubt after a failure is settled by closing it; it never reconnects.
+
+    `replicas` must have what is written before it counts as kept.
+    """
+
+    def __init__(self, connection: AbstractConnection, master: Master, replicas: int = 0) -> None:
         self._connection = connection
+        self.master, self._replicas = master, replicas
         self.watching = False
 
     async def exchange(self, commands: Iterable[Command], *, within_s: float = TIMEOUT_S) -> list[Reply]:
@@ -75,6 +82,15 @@ class Wire:
             raise StoreRefused(str(done))
         return _accepted(done)
 
+    async def acknowledged(self, *, within_s: float = TIMEOUT_S) -> None:
+        """Wait until enough replicas have all that was written over this connection. Raises TooFewReplicas."""
+        if not self._replicas:
+            return
+        waiting: Command = ("WAIT", self._replicas, max(1, int(within_s * 1000)))
+        (reached,) = await self.ask(waiting, within_s=within_s + TIMEOUT_S)
+        if not isinstance(reached, int) or reached < self._replicas:
+            raise TooFewReplicas(f"{reached or 0!r} of the {self._replicas} replicas of DNC_REPLICAS have it")
+
     async def _reply(self) -> Reply:
         try:
             reply: Reply = await self._connection.read_response(timeout=math.inf)
@@ -84,54 +100,54 @@ class Wire:
 
 
 class Store:
-    """The Redis at `url`. Building one opens nothing. Raises StoreUnavailable for a URL that is none."""
+    """The Redis at `url`. Building one opens nothing. Raises StoreUnavailable for a URL that is none.
 
-    def __init__(self, url: str) -> None:
-        self.shown = re.sub("//[^/]*@", "//", url)  # Never the password.
+    `replicas` as in the settings: see `Wire.acknowledged`.
+    """
+
+    def __init__(self, url: str, replicas: int = 0) -> None:
+        self.shown = without_secrets(url)
+        self._replicas = replicas
         try:
-            self._pool = _pool(url)
+            self._pools = Pools(url, TIMEOUT_S)
         except ValueError as error:
             raise StoreUnavailable(f"DNC_REDIS_URL: {self.shown}: {error}") from None
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
         """Open a connection, or take one that is free, for the length of a block. Raises StoreUnavailable."""
+        whole = False
         with _named(f"no usable Redis at {self.shown}: "):
             async with asyncio.timeout(TIMEOUT_S):
-                connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        wire, whole = Wire(connection), False
+                master, pool = await self._pools.current()
+                connection = await self._connection(pool)
+        wire = Wire(connection, master, self._replicas)
         try:
             yield wire
-            whole = not wire.watching
+            whole = not wire.watching and self._pools.is_current(pool)
         finally:
             if not whole:  # A reply may still be on its way, or a key still watched.
+                self._pools.doubt()
                 await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
+            await pool.release(connection)
+
+    async def _connection(self, pool: ConnectionPool) -> AbstractConnection:
+        try:
+            connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError, asyncio.CancelledError):
+            self._pools.doubt()
+            raise
+        return connection
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._pool.aclose()
+        await self._pools.close()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def _pool(url: str) -> ConnectionPool:
-    """Make connections without the library's own retries: a dead Redis would take seconds to be called dead."""
-    return ConnectionPool.from_url(
-        url,
-        max_connections=20,
-        socket_connect_timeout=TIMEOUT_S,
-        socket_timeout=None,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        driver_info=None,
-        client_name="dnc-admin",
-        protocol=2,
-    )
 
 
 @contextmanager
@@ -141,7 +157,7 @@ def _named(doing: str) -> Iterator[None]:
         yield
     except TimeoutError:
         raise StoreUnavailable("Redis did not answer in time") from None
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, NoMaster) as error:
         raise StoreUnavailable(f"{doing}{error}") from error
 
 

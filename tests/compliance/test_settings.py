@@ -35,6 +35,8 @@ def test_with_an_empty_environment_everything_has_a_default(tmp_path):
         ("DNC_DEADLINE_MS", "0", "greater than or equal to 5"),
         ("DNC_LEASE_S", "-1", "greater than or equal to 0"),
         ("DNC_LOG_LEVEL", "LOUD", "pattern"),
+        ("DNC_REDIS_URL", "redis+sentinel://127.0.0.1:26379", "name the master"),
+        ("DNC_REPLICAS", "-1", "greater than or equal to 0"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_one_line_that_names_it(monkeypatch, name, value, says):
@@ -45,6 +47,14 @@ def test_a_wrong_setting_is_refused_in_one_line_that_names_it(monkeypatch, name,
     assert message.startswith(f"{name}: ")
     assert says in message
     assert "\n" not in message
+
+
+def test_behind_sentinel_a_record_must_be_on_a_replica_too(monkeypatch):
+    monkeypatch.setenv("DNC_REDIS_URL", "redis+sentinel://127.0.0.1:26379/dnc")
+    with pytest.raises(SettingsError, match=r"^DNC_REPLICAS: Sentinel replaces a master"):
+        GateSettings.load()
+    monkeypatch.setenv("DNC_REPLICAS", "1")
+    assert GateSettings.load().replicas == 1
 
 
 def test_a_refusal_never_repeats_what_may_be_a_secret(monkeypatch):

@@ -1,0 +1,157 @@
+"""Where the Redis of the projection is: at one address, or wherever the sentinels say that its master is now.
+
+    redis://[USER:PASSWORD@]HOST:PORT/DB    rediss://… with TLS    unix:///PATH/TO/SOCKET
+    redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],…/NAME[/DB][?OPTIONS]    rediss+sentinel://… with TLS
+
+USER and PASSWORD are those of the master. The options `sentinel_username` and `sentinel_password` are for the
+sentinels; all others go to the master, and those that begin with `ssl_` to both.
+
+No input or output here: whoever looks for the master brings his own way to ask one sentinel.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+HOW_TO_WRITE = (
+    "write redis://HOST:PORT/DB, rediss://… for TLS, unix:///PATH/TO/SOCKET, or "
+    "redis+sentinel://HOST:PORT,HOST:PORT/NAME for Sentinel"
+)
+DIRECT_SCHEMES = {"redis", "rediss", "unix"}
+SENTINEL_SCHEMES = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
+SENTINEL_PORT = 26379
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/@]+)(?::([0-9]{1,5}))?")
+_SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
+
+
+class NoMaster(Exception):
+    """No sentinel could say where the master is; the message has what each of them did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """The Redis to be asked: its plain URL, and the number of the failover that made it master ("" without Sentinel).
+
+    The number tells two reigns of one server apart: what it held in the first may have been lost before the second.
+    """
+
+    url: str
+    epoch: str = ""
+
+    def incarnation(self, run_id: str) -> str:
+        """Name the server process with `run_id` for the time that it is this master."""
+        return f"{run_id}.{self.epoch}" if self.epoch else run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """A Sentinel URL, read. `addresses` are HOST:PORT; `name` is what the sentinels call the master."""
+
+    scheme: str
+    user: str
+    addresses: tuple[str, ...]
+    name: str
+    db: str
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def question(self) -> tuple[str | bytes | int, ...]:
+        """The command that asks a sentinel for the master."""
+        return "SENTINEL", "MASTER", self.name
+
+    def urls(self) -> list[str]:
+        """Give the plain URL of each sentinel."""
+        given = dict(self.options)
+        name, password = (quote(given.get(option, ""), safe="") for option in _SENTINEL_OPTIONS)
+        user = f"{name}:{password}@" if name or password else ""
+        options = _query([option for option in self.options if option[0].startswith("ssl_")])
+        return [f"{self.scheme}://{user}{address}{options}" for address in self.addresses]
+
+    def read(self, reply: Sequence[bytes | None]) -> tuple[int, bool, Master] | None:
+        """Read a sentinel's answer: the number of the last failover, whether the master lives, and where it is.
+
+        None for anything but such an answer.
+        """
+        words = [word.decode("utf-8", "replace") for word in reply if word is not None]
+        fields = dict(zip(words[::2], words[1::2], strict=False))
+        host, port, epoch = fields.get("ip", ""), fields.get("port", ""), fields.get("config-epoch", "")
+        if not host or not port.isdecimal() or not epoch.isdecimal():
+            return None
+        where = f"[{host}]" if ":" in host else host
+        options = _query([option for option in self.options if option[0] not in _SENTINEL_OPTIONS])
+        url = f"{self.scheme}://{self.user}{where}:{port}/{self.db}{options}"
+        return int(epoch), "down" not in fields.get("flags", ""), Master(url, epoch)
+
+    async def find(self, ask: Callable[[str], Awaitable[Sequence[bytes | None]]], within_s: float) -> Master:
+        """Ask all sentinels at once; of what is answered within `within_s` seconds the latest failover counts.
+
+        `ask` puts the question to the sentinel at a URL, and raises whatever keeps it from an answer. One sentinel
+        that has not heard of a failover, or that is silent, does not matter then. Raises NoMaster.
+        """
+        asking = [asyncio.ensure_future(ask(url)) for url in self.urls()]
+        try:
+            await asyncio.wait(asking, timeout=within_s)
+        finally:
+            for task in asking:
+                task.cancel()
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+        found, troubles = list[tuple[int, bool, Master]](), list[str]()
+        for address, outcome in zip(self.addresses, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                troubles.append(f"{address}: {_trouble(outcome)}")
+            elif answer := self.read(outcome):
+                found.append(answer)
+            else:
+                troubles.append(f"{address}: its answer names no master")
+        if not found:
+            raise NoMaster(f"no sentinel names the master {self.name} ({'; '.join(troubles)})")
+        return max(found, key=lambda answer: answer[:2])[2]
+
+
+def read_redis_url(url: str) -> Sentinels | None:
+    """Read the URL of the projection's Redis; None for a plain one. Raises ValueError that says how to write it."""
+    scheme = url.partition("://")[0]
+    if scheme in SENTINEL_SCHEMES:
+        return _sentinels(url)
+    parts = urlsplit(url)
+    if parts.scheme not in DIRECT_SCHEMES or not (parts.netloc or parts.path):
+        raise ValueError(HOW_TO_WRITE)
+    return None
+
+
+def without_secrets(url: str) -> str:
+    """Give a Redis URL for people to read: without user, password and options."""
+    return re.sub("//[^/]*@", "//", url.partition("?")[0])
+
+
+def _sentinels(url: str) -> Sentinels:
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    name, _, db = parts.path.removeprefix("/").partition("/")
+    if not name or not (db or "0").isdecimal():
+        raise ValueError("name the master behind the sentinels: redis+sentinel://HOST:PORT,HOST:PORT/NAME or …/NAME/DB")
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    if any(option == "db" for option, _ in options):
+        raise ValueError("write the number of the database behind the master's name: …/NAME/DB")
+    addresses = tuple(_address(host.strip()) for host in hosts.split(","))
+    return Sentinels(SENTINEL_SCHEMES[parts.scheme], user + at, addresses, unquote(name), db or "0", tuple(options))
+
+
+def _address(host: str) -> str:
+    found = _ADDRESS.fullmatch(host)
+    if found is None or int(found[2] or SENTINEL_PORT) > 65535:
+        raise ValueError("write each sentinel as HOST or HOST:PORT, separated by commas")
+    return f"{found[1]}:{found[2] or SENTINEL_PORT}"
+
+
+def _query(options: Sequence[tuple[str, str]]) -> str:
+    return f"?{urlencode(options)}" if options else ""
+
+
+def _trouble(outcome: BaseException) -> str:
+    """Say in words what kept a sentinel from its answer."""
+    silent = isinstance(outcome, asyncio.CancelledError | TimeoutError)
+    return "no answer" if silent else str(outcome) or type(outcome).__name__

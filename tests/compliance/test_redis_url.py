@@ -1,0 +1,116 @@
+"""Where the Redis of the projection is: how its URL is written, and whom to believe about the master."""
+
+import asyncio
+
+import pytest
+
+from compliance.redis_url import Master, NoMaster, Sentinels, read_redis_url, without_secrets
+
+URL = "redis+sentinel://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3/dnc"
+
+
+def answer(port: int, epoch: int, flags: str = "master") -> list[bytes | None]:
+    words = ["name", "dnc", "ip", "127.0.0.1", "port", str(port), "flags", flags, "config-epoch", str(epoch)]
+    return [word.encode() for word in words]
+
+
+def sentinels(url: str = URL) -> Sentinels:
+    read = read_redis_url(url)
+    assert read is not None
+    return read
+
+
+@pytest.mark.parametrize("url", ["redis://h:6379/0", "rediss://u:p@h", "redis://[::1]:6379", "unix:///run/r.sock?db=2"])
+def test_a_plain_url_needs_no_sentinel(url):
+    assert read_redis_url(url) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "asked", "master"),
+    [
+        ("redis+sentinel://a:1,b:2/dnc", ["redis://a:1", "redis://b:2"], "redis://10.0.0.1:6379/0"),
+        ("redis+sentinel://a,[::1]:5/dnc/3", ["redis://a:26379", "redis://[::1]:5"], "redis://10.0.0.1:6379/3"),
+        ("redis+sentinel://u:p%40@a/dnc", ["redis://a:26379"], "redis://u:p%40@10.0.0.1:6379/0"),
+        (
+            "rediss+sentinel://:p@a/dnc?ssl_ca_certs=/ca.pem&sentinel_password=s/1&sentinel_username=w",
+            ["rediss://w:s%2F1@a:26379?ssl_ca_certs=%2Fca.pem"],
+            "rediss://:p@10.0.0.1:6379/0?ssl_ca_certs=%2Fca.pem",
+        ),
+    ],
+)
+def test_a_sentinel_url_says_whom_to_ask_and_how_to_reach_the_master(url, asked, master):
+    read = sentinels(url)
+    assert read.urls() == asked
+    told = ["ip", "10.0.0.1", "port", "6379", "config-epoch", "4"]
+    assert read.read([word.encode() for word in told]) == (4, True, Master(master, "4"))
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("localhost:6379", "redis://HOST:PORT/DB"),
+        ("http://localhost", "redis://HOST:PORT/DB"),
+        ("redis+sentinel://a:1,b:2", "name the master"),
+        ("redis+sentinel://a:1/", "name the master"),
+        ("redis+sentinel://a:1/dnc/x", "name the master"),
+        ("redis+sentinel:///dnc", "each sentinel as HOST"),
+        ("redis+sentinel://a:1,,b:2/dnc", "each sentinel as HOST"),
+        ("redis+sentinel://a:99999/dnc", "each sentinel as HOST"),
+        ("redis+sentinel://a:b/dnc", "each sentinel as HOST"),
+        ("redis+sentinel://a/dnc?db=3", "behind the master's name"),
+    ],
+)
+def test_a_url_that_is_none_says_how_to_write_it(url, says):
+    with pytest.raises(ValueError, match=says):
+        read_redis_url(url)
+
+
+def test_no_secret_of_a_url_is_shown():
+    assert without_secrets("redis+sentinel://u:hunter2@a:1,b:2/dnc?sentinel_password=hunter2") == (
+        "redis+sentinel://a:1,b:2/dnc"
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "port"),
+    [
+        ([answer(7000, 1), answer(7001, 2), answer(7000, 1)], 7001),
+        ([answer(7000, 1, "master,s_down"), answer(7000, 1), answer(7001, 1, "master,o_down")], 7000),
+        ([ConnectionRefusedError("refused"), asyncio.Event(), answer(7002, 0)], 7002),
+        ([[b"ip", b""], [], answer(7002, 0)], 7002),
+    ],
+    ids=["the latest failover", "the one that lives", "whoever answers", "whoever makes sense"],
+)
+async def test_of_all_that_the_sentinels_say_the_latest_failover_counts(told, port):
+    found = await sentinels().find(asking(told), 0.05)
+    assert found.url == f"redis://127.0.0.1:{port}/0"
+
+
+async def test_when_no_sentinel_can_say_it_the_error_tells_what_each_of_them_did():
+    told = [ConnectionRefusedError("refused"), asyncio.Event(), []]
+    with pytest.raises(NoMaster) as error:
+        await sentinels().find(asking(told), 0.05)
+    assert str(error.value) == (
+        "no sentinel names the master dnc "
+        "(127.0.0.1:1: refused; 127.0.0.1:2: no answer; 127.0.0.1:3: its answer names no master)"
+    )
+
+
+def test_the_same_server_in_another_reign_is_another_incarnation():
+    assert Master("redis://a").incarnation("run") == "run"
+    assert Master("redis://a", "1").incarnation("run") != Master("redis://a", "2").incarnation("run")
+
+
+def asking(told):
+    """Answer each sentinel's URL in turn; an event stands for silence, an error is raised."""
+    outcomes = dict(zip(sentinels().urls(), told, strict=True))
+
+    async def ask(url):
+        outcome = outcomes[url]
+        if isinstance(outcome, Exception):
+            raise outcome
+        if isinstance(outcome, asyncio.Event):
+            await outcome.wait()
+        return outcome
+
+    return ask
