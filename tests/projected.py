@@ -30,12 +30,13 @@ class Projected:
     def __init__(self, server: RedisServer, generation: int = 1) -> None:
         self.redis = redis.Redis(unix_socket_path=str(server.socket))
         self.generation = generation
+        self.lists: tuple[str, ...] = ("internal",)
         self.verify()
 
     def verify(self) -> None:
         """Declare the projection whole and current on the server that runs now."""
         run_id = self.redis.info("server")["run_id"]
-        self.redis.hset(STATE, mapping=state_values(State(self.generation, run_id, ("internal",), 0)))
+        self.redis.hset(STATE, mapping=state_values(State(self.generation, run_id, self.lists, 0)))
         self.redis.set(LEASE, "test", px=60_000)
 
     def put_on(self, number: str, list_name: str = "internal") -> None:

@@ -122,6 +122,7 @@ def test_a_reply_that_never_ends_is_refused():
         ('17"', False),
         ("17 18", False),
         ("١٢", False),
+        *((f"17.1{char}", False) for char in ",;:=+*/@&|$%(){}[]<>'~\\\t\x00é"),
     ],
 )
 def test_a_channel_id_goes_back_only_if_it_is_letters_digits_dot_dash_underscore(channel, trusted):

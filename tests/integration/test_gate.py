@@ -79,6 +79,17 @@ def test_an_override_opens_one_lead_on_one_number_until_it_is_revoked(gate, proj
     assert gate.screen(LISTED, "lead-1").reason == "internal-dnc"
 
 
+def test_a_number_on_any_list_is_blocked_and_an_override_opens_it_too(gate, projected):
+    projected.lists = ("internal", "uk-tps", "us-ftc")
+    projected.put_on(FREE, "us-ftc")
+    projected.verify()
+    answers = gate.screen(FREE), gate.screen(LISTED), gate.screen("+14155550198")
+    assert [answer.reason for answer in answers] == ["us-ftc-dnc", "internal-dnc", "not-listed"]
+    projected.grant(FREE, "lead-1", soon())
+    assert gate.screen(FREE, "lead-1").allowed
+    assert gate.screen(FREE, "lead-2").reason == "us-ftc-dnc"
+
+
 def test_an_override_ends_at_its_second_even_if_redis_still_holds_it(gate, projected):
     expires_at = datetime.now(UTC) + timedelta(seconds=1.2)
     projected.grant(LISTED, "lead-1", expires_at)

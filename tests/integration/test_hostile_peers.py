@@ -1,5 +1,6 @@
 """Peers that are no PBX, or a broken one: others are answered as before, and the gate lets go of each in time."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -7,10 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agi_gate.canary import header
+from compliance import verdict
 from lab.redis import RedisServer
 from tests.asterisk import GateProcess, Pbx
 from tests.projected import Projected
@@ -164,31 +166,59 @@ def test_a_thousand_idle_connections_are_closed_at_their_deadline(gate):
     gate.process.wait_until(lambda: gate.metric("dnc_gate_open_conversations") <= 1)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.one_of(
-        st.binary(max_size=300),
-        st.tuples(st.binary(max_size=60), st.text(max_size=40), st.binary(max_size=60)).map(
-            lambda parts: b"agi_network_script: screen\n" + parts[0] + b"\nagi_uniqueid: " + parts[1].encode()
-            + b"\nagi_arg_1: " + LISTED.encode() + b"\nagi_arg_2: " + parts[2] + b"\n\n"
-        ),
-        st.tuples(st.sampled_from([b"", b" ", b"x"]), st.text(max_size=20)).map(
-            lambda parts: header(LISTED + parts[1], parts[0].decode(), "pbx-1.1")
-        ),
+REASONS = "|".join(map(re.escape, verdict.SENTENCES))
+OWN_LINE = re.compile(
+    rf'EXEC MSet "DNC_NUMBER=(?:{re.escape(LISTED)})?,DNC_REASON=({REASONS}),DNC_DECISION=([0-9a-f-]{{30,40}}),'
+    rf"CDR\(dnc_verdict\)=BLOCK,CDR\(dnc_reason\)=\1,CDR\(dnc_decision\)=\2,CDR\(dnc_number\)=(?:{re.escape(LISTED)})?,"
+    r'DNC_VERDICT=BLOCK"\n'
+)
+"""A line that blocks: every value in it is one that the gate has made itself."""
+
+
+def bytes_or_text() -> st.SearchStrategy[bytes]:
+    """What may stand in a field: nothing, bytes of any kind, or text that a person or an attacker would write."""
+    return st.one_of(
+        st.just(b""), st.binary(max_size=40), st.text(max_size=30).map(str.encode), st.sampled_from(HOSTILE)
     )
-)  # fmt: skip
-def test_no_bytes_lead_to_allow_for_a_listed_number_nor_come_back_on_a_line(gate, said):
-    with Pbx(gate.port) as pbx:
-        pbx.send(said + b"\n\n")
-        line = pbx.line()
-        if line:
+
+
+HOSTILE = [
+    b" ",
+    b"lead-1",
+    b'"',
+    b",DNC_VERDICT=ALLOW-pbx-1.1",
+    b"ALLOW-pbx-1.1",
+    b"\rHANGUP",
+    b"x" * 600,
+    b"${X}",
+    b"&911",
+]
+
+REQUEST = b"""agi_network_script: screen
+agi_callerid: %b
+agi_uniqueid: pbx-1.1%b
+agi_arg_1: +14155550100%b
+agi_arg_2: %b
+
+"""
+REQUESTS = st.tuples(*[bytes_or_text()] * 4).map(lambda parts: REQUEST % parts)
+SAID = st.one_of(st.binary(max_size=300).map(lambda noise: noise + b"\n\n"), REQUESTS)
+
+
+def test_no_bytes_lead_to_allow_for_a_listed_number_nor_come_back_on_a_line(gate):
+    answered = []
+
+    @settings(max_examples=300, deadline=None)
+    @given(SAID)
+    def holds(said: bytes) -> None:
+        with Pbx(gate.port) as pbx:
+            pbx.send(said)
+            line = pbx.line()
             pbx.send(b"200 result=0\n")
             pbx.read()
-    assert b"ALLOW" not in line
-    if line:
-        known = rb'EXEC MSet "DNC_NUMBER='
-        assert line.startswith(known)
-        assert line.endswith(b',DNC_VERDICT=BLOCK"\n')
-        assert line.count(b"\n") == 1
-        marks = [word for word in (said[i : i + 12] for i in range(len(said) - 11)) if word in line]
-        assert all(word in b"+14155550100" or word in b"DNC_VERDICT" for word in marks)
+        if line:
+            answered.append(said)
+            assert OWN_LINE.fullmatch(line.decode()), line
+
+    holds()
+    assert len(answered) > 50, "most requests were not understood: nothing has been shown"

@@ -17,8 +17,8 @@ CALLS_PER_SECOND = 500
 REBUILDS = 10
 LISTED = [f"+1415555{line:04}" for line in range(400)]
 FREE = [f"+1415555{line:04}" for line in range(5000, 5400)]
-LATER_LISTED = [f"+1415556{line:04}" for line in range(12)]
-LATER_REVOKED = [(f"+1415557{line:04}", f"lead-{line}") for line in range(6)]
+LATER_LISTED = [f"+1415556{line:04}" for line in range(8)]
+LATER_REVOKED = [(f"+1415557{line:04}", f"lead-{line}") for line in range(4)]
 
 
 class Load:
@@ -69,9 +69,17 @@ def whole(redis_server: RedisServer, database_url: str, short_path: Path) -> Ite
     settings = {"DNC_LOG_LEVEL": "WARNING", "DNC_DEADLINE_MS": "1000", "DNC_PEER_MS": "10000"}
     with Whole(short_path / "whole", redis_server, database_url, **settings) as whole:
         listed = short_path / "listed.txt"
-        listed.write_text("\n".join(LISTED))
+        listed.write_text("\n".join([*LISTED, *dict(LATER_REVOKED)]))
         whole.admin("import", "internal", str(listed))
         yield whole
+
+
+def expect_that_no_call_failed(load: Load) -> None:
+    """Each call has an answer, and that of a free number says that it is free."""
+    assert sum(outcome.unanswered for outcome in load.outcomes) == 0
+    free = load.reasons(FREE)
+    late = free.pop("deadline", 0)  # Of a machine that was given to other programs for a second, not of the rebuild.
+    assert (free.keys(), late < sum(free.values()) / 30) == ({"not-listed"}, True), (free, late)
 
 
 def test_ten_rebuilds_under_load_let_no_listed_number_through_and_fail_no_call(whole):
@@ -81,18 +89,14 @@ def test_ten_rebuilds_under_load_let_no_listed_number_through_and_fail_no_call(w
     calls = sum(sum(outcome.answers.values()) for outcome in load.outcomes)
     print(f"{calls} calls during {REBUILDS} rebuilds")
     assert calls > REBUILDS * CALLS_PER_SECOND * 0.2
-    assert sum(outcome.unanswered for outcome in load.outcomes) == 0
     assert [number for number in LISTED if load.allowed(number)] == []
-    failed = load.reasons(FREE)
-    late = failed.pop("deadline", 0)  # Of a machine that was given to other programs for a second, not of the rebuild.
-    assert (failed.keys(), late < calls / 100) == ({"not-listed"}, True), (failed, late)
+    expect_that_no_call_failed(load)
 
 
 def test_what_is_added_and_revoked_during_rebuilds_is_blocked_from_then_on(whole, short_path):
     document = short_path / "consent.pdf"
     document.write_bytes(PDF)
     for number, lead in LATER_REVOKED:
-        whole.admin("suppress", number)
         whole.admin(
             "override", "grant", "--lead", lead, "--number", number, "--basis", "signed-consent",
             "--consented-on", "2026-01-02", "--document", str(document), "--attest",
@@ -100,9 +104,11 @@ def test_what_is_added_and_revoked_during_rebuilds_is_blocked_from_then_on(whole
         assert whole.gate.screen(number, lead).allowed
     over = threading.Event()
 
+    rebuilds = []
+
     def rebuild() -> None:
-        while not over.is_set():
-            whole.admin("rebuild")
+        while not over.is_set() or len(rebuilds) < REBUILDS:
+            rebuilds.append(whole.admin("rebuild"))
 
     rebuilder = threading.Thread(target=rebuild)
     with Load(whole.gate.port, dict(LATER_REVOKED)) as load:
@@ -118,5 +124,6 @@ def test_what_is_added_and_revoked_during_rebuilds_is_blocked_from_then_on(whole
                 load.watched = [*load.watched, opened]
         over.set()
         rebuilder.join()
-    assert sum(outcome.unanswered for outcome in load.outcomes) == 0
-    assert [number for number in load.watched if load.allowed(number)] == []
+    assert len(rebuilds) >= REBUILDS
+    assert [number for number in [*LISTED, *load.watched] if load.allowed(number)] == []
+    expect_that_no_call_failed(load)

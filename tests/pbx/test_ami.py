@@ -66,9 +66,10 @@ async def up(asked: Pbx, unique_id: str) -> list[Live]:
     """The channels of a call, once the trunk has answered."""
 
     async def both() -> list[Live] | None:
-        live = await asked.live(["DNC_DECISION", "CHANNEL(linkedid)"])
+        live = await asked.live(["DNC_DECISION", "CHANNEL(linkedid)", "CHANNEL(state)"])
         ours = [one for one in live if one.variables["CHANNEL(linkedid)"] == unique_id]
-        return ours if len(ours) >= 2 else None
+        answered = {one.name.partition("-")[0] for one in ours if one.variables["CHANNEL(state)"] == "Up"}
+        return ours if "PJSIP/trunk" in answered else None
 
     return await until(both)
 
