@@ -6,10 +6,11 @@ its record even when the record could not be made at once.
 
 import asyncio
 from collections import deque
+from itertools import chain
 
 import structlog
 
-from agi_gate.link import Link
+from agi_gate.link import Asking, Link, question
 from agi_gate.wire import Answer, Command, StoreUnavailable
 from compliance.policy import State
 from compliance.redis_schema import DECISIONS, decision_fields
@@ -42,13 +43,13 @@ class DecisionLog:
         """How many decisions wait to be put on record."""
         return len(self._backlog)
 
-    async def record(self, decision: Decision) -> State | None:
+    def record(self, decision: Decision) -> Asking[State | None]:
         """Append a decision; give the projection's state as it stood behind the append.
 
         Raises RecordUnavailable; the stream may hold the decision all the same, if the answer was lost.
         """
         try:
-            answers = await self._link.ask([append(decision)], to_replicas=True)
+            answers = yield question(append(decision), to_replicas=True)
         except StoreUnavailable as error:
             raise RecordUnavailable(str(error)) from error
         _appended(answers.replies[0])
@@ -76,7 +77,7 @@ class DecisionLog:
         """Append the oldest of what waits; tell whether Redis took it."""
         some = [self._backlog[i] for i in range(min(FLUSH_AT_ONCE, len(self._backlog)))]
         try:
-            answers = await self._link.ask([append(decision) for decision in some])
+            answers = await self._link.answers_to(*map(append, some))
             for decision, reply in zip(some, answers.replies, strict=True):
                 _appended(reply)
                 self._forget(decision)
@@ -94,7 +95,7 @@ class DecisionLog:
 
 def append(decision: Decision) -> Command:
     """Spell the command that appends `decision` to the stream."""
-    return ("XADD", DECISIONS, "*", *(word for pair in decision_fields(decision).items() for word in pair))
+    return ("XADD", DECISIONS, "*", *chain.from_iterable(decision_fields(decision).items()))
 
 
 def _appended(reply: Answer) -> None:

@@ -1,12 +1,12 @@
 """One call: from the dialled digits to a decision on record. Every path ends in a Decision, none in a guess."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable
+from agi_gate.link import Asking
 from agi_gate.protocol import Request
 from agi_gate.store import Store
 from agi_gate.wire import StoreUnavailable
@@ -39,8 +39,12 @@ class Numbering:
         return emergency_number(dialed, self.region, self.prefix)
 
 
+class DeadlinePassed(Exception):
+    """A decision was not reached in time."""
+
+
 class Gate:
-    """Screens calls. `deadline_s` bounds the whole of a decision, in seconds; `clock` gives aware UTC."""
+    """Screens calls; `name` goes on record with each, `clock` gives aware UTC."""
 
     def __init__(
         self,
@@ -49,15 +53,17 @@ class Gate:
         numbering: Numbering,
         *,
         name: str,
-        deadline_s: float,
         clock: Callable[[], datetime],
     ) -> None:
         self._store, self._log, self._numbering = store, log, numbering
-        self._name, self._deadline_s, self._clock = name, deadline_s, clock
+        self._name, self._clock = name, clock
         self._ids = DecisionIds()
 
-    async def screen(self, request: Request) -> Decision:
-        """Judge the call that `request` asks about. An ALLOW is on record before it is returned."""
+    def screen(self, request: Request) -> Asking[Decision]:
+        """Judge the call that `request` asks about. An ALLOW is on record before it is given.
+
+        Whoever carries the questions to Redis throws DeadlinePassed when the time for a decision is over.
+        """
         dialed, lead_text = request.arguments if len(request.arguments) == 2 else ("", "")
         lead = lead_id(lead_text)
         if request.script != SCRIPT or len(request.arguments) != 2:
@@ -67,43 +73,42 @@ class Gate:
         if emergency := self._numbering.emergency(dialed):
             return self._note(self._decision(request, emergency, lead, allow(verdict.EMERGENCY)))
         number = self._numbering.read(dialed)
-        late = self._decision(request, number, lead, block(verdict.DEADLINE))
+        draft = self._decision(request, number, lead, block(verdict.DEADLINE))
         try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._judge(number, lead, late)
-        except TimeoutError:
-            return self._note(late)
+            return (yield from self._judge(number, lead, draft))
+        except DeadlinePassed:
+            return self._note(draft)
 
     def failed(self, request: Request) -> Decision:
         """Block a call that `screen` could not judge because of a fault of its own."""
         return self._note(self._decision(request, "", None, block(verdict.INTERNAL_ERROR)))
 
-    async def _judge(self, number: E164 | InvalidNumber, lead: LeadId | None, draft: Decision) -> Decision:
-        facts = None if isinstance(number, InvalidNumber) else await self._facts(number, lead)
+    def _judge(self, number: E164 | InvalidNumber, lead: LeadId | None, draft: Decision) -> Asking[Decision]:
+        facts = None if isinstance(number, InvalidNumber) else (yield from self._facts(number, lead))
         ruling = decide(number, facts, draft.at)
         generation = facts.state.generation if facts and facts.state else 0
         decision = replace(draft, ruling=ruling, generation=generation)
         try:
-            behind = await self._log.record(decision)
+            behind = yield from self._log.record(decision)
         except RecordUnavailable:
             blocked = ruling if ruling.verdict is Verdict.BLOCK else block(verdict.RECORD_UNAVAILABLE)
             return self._note(replace(decision, ruling=blocked))
         if facts is None or ruling.verdict is Verdict.BLOCK or behind == facts.state:
             return decision
-        return await self._reconsider(decision, facts)
+        return (yield from self._reconsider(decision, facts))
 
-    async def _reconsider(self, decision: Decision, facts: Facts) -> Decision:
+    def _reconsider(self, decision: Decision, facts: Facts) -> Asking[Decision]:
         """Ask again, because the projection moved between the facts and the record of an ALLOW.
 
         Without this a revocation could be acknowledged to the person who made it, and a call still pass on what
         was read just before. The record is corrected when the ALLOW no longer holds.
         """
-        ruling = decide(facts.number, await self._facts(facts.number, facts.lead), self._clock())
+        ruling = decide(facts.number, (yield from self._facts(facts.number, facts.lead)), self._clock())
         return decision if ruling.verdict is Verdict.ALLOW else self._note(replace(decision, ruling=ruling))
 
-    async def _facts(self, number: E164, lead: LeadId | None) -> Facts | None:
+    def _facts(self, number: E164, lead: LeadId | None) -> Asking[Facts | None]:
         try:
-            return await self._store.facts(number, lead)
+            return (yield from self._store.facts(number, lead))
         except StoreUnavailable:
             return None
 

@@ -39,7 +39,7 @@ class Heartbeat:
 
     async def _say(self, commands: Sequence[Command]) -> None:
         with suppress(StoreUnavailable):
-            await self._link.ask(commands)
+            await self._link.answers_to(*commands)
 
 
 def beat(name: str, how: GateBeat, at: datetime) -> Sequence[Command]:

@@ -7,28 +7,39 @@ breaks the connection, so what comes over one connection comes from one incarnat
 Behind Sentinel the sentinels are asked where the master is whenever it is connected to, and every second whether it
 still is. A master that was replaced while it was silent does not know that: until then its records lack the replicas
 that are asked for, so that no call is allowed by it.
+
+Who asks (`Asker`) is called back, within the tick in which the replies arrive: a call costs no task and no future.
+Up to `MOST_UNDER_WAY` pipelines are on their way at once, so that the gate works on one while Redis works on the
+next; what is asked meanwhile waits and makes the next one larger.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from time import monotonic
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from agi_gate.wire import Answer, Command, StoreUnavailable, connection_to, exchange, greet, locate
+from agi_gate.pipe import Pipe
+from agi_gate.wire import Answer, Command, StoreUnavailable, connection_to, greet, locate, packed
 from compliance.policy import State, doubt
 from compliance.redis_schema import LEASE, STATE, STATE_FIELDS, read_state
 from compliance.redis_url import Master, read_redis_url
 
-BEFORE: tuple[Command, ...] = (("HMGET", STATE, *STATE_FIELDS), ("EXISTS", LEASE))
-BEHIND: tuple[Command, ...] = (("HMGET", STATE, *STATE_FIELDS),)
+BEFORE = packed(("HMGET", STATE, *STATE_FIELDS), ("EXISTS", LEASE))
+BEHIND = packed(("HMGET", STATE, *STATE_FIELDS))
+AROUND = 3
+"""How many replies the commands before and behind the questions have."""
 
 MOST_COMMANDS = 2_000
 """Commands in one pipeline: more would make those at its front wait for those at its end."""
+
+MOST_UNDER_WAY = 2
 
 RECONNECT_S = (0.0, 0.02, 0.05, 0.1, 0.25)
 """Waits between attempts to connect; the last one goes on for ever."""
@@ -42,11 +53,28 @@ WAIT_SHARE = 0.125
 FOLLOW_S = 1.0
 """How often the sentinels are asked whether they still name the same master."""
 
+LOOKS = 8
+"""How often it is looked within the timeout whether Redis has fallen silent."""
+
+Given = TypeVar("Given")
+
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Question(NamedTuple):
+    """Commands, packed, and how many replies they have; what is asked `to_replicas` writes what they must have too."""
+
+    commands: bytes
+    replies: int
+    to_replicas: bool = False
+
+
+def question(*commands: Command, to_replicas: bool = False) -> Question:
+    """Pack commands into a question."""
+    return Question(packed(*commands), len(commands), to_replicas)
+
+
+class Answers(NamedTuple):
     """What came back for one question, with the state before and behind it and the server that answered.
 
     `replicated` tells whether as many replicas as are asked for have all that was written up to then.
@@ -56,15 +84,24 @@ class Answers:
     before: State | None
     behind: State | None
     leased: bool
-    replies: list[Answer]
-    replicated: bool
+    replies: Sequence[Answer]
+    replicated: bool = True
 
 
-@dataclass(slots=True)
-class _Question:
-    commands: Sequence[Command]
-    answered: asyncio.Future[Answers]
-    to_replicas: bool
+Asking: TypeAlias = Generator[Question, Answers, Given]
+"""Work that asks as it goes: it yields a question and is sent the answers, or thrown StoreUnavailable."""
+
+
+class Asker(Protocol):
+    """Whoever asks; one of the two is called, once, for each question. Who is `over` wants no answer any more."""
+
+    over: bool
+
+    def answered(self, answers: Answers) -> None:
+        """Take the answers."""
+
+    def failed(self, error: StoreUnavailable) -> None:
+        """Take note that there are none."""
 
 
 @dataclass(slots=True)
@@ -87,43 +124,46 @@ class Health:
 class Link:
     """The connection and the questions that wait for it. `ask` may be called once `run` is under way.
 
-    What is asked `to_replicas` waits, within a fraction of `timeout_s`, until so many replicas have what it wrote.
+    What is asked `to_replicas` waits, within a fraction of `timeout_s`, until so many `replicas` have what it wrote.
     """
 
     def __init__(self, url: str, *, timeout_s: float, replicas: int = 0) -> None:
         self._url = url
         self._timeout_s = timeout_s
         self._replicas = replicas
-        self._wait: Command = ("WAIT", replicas, max(1, int(timeout_s * 1000 * WAIT_SHARE)))
+        self._wait = packed(("WAIT", replicas, max(1, int(timeout_s * 1000 * WAIT_SHARE))))
         self._master = self._named = Master(url)
-        self._waiting: deque[_Question] = deque()
-        self._something = asyncio.Event()
+        self._pipe: Pipe | None = None
+        self._waiting: deque[tuple[Asker, Question]] = deque()
+        self._due = False
+        self._fields: Answer = None
+        self._state: State | None = None
         self.health = Health()
 
-    def ask(self, commands: Sequence[Command], *, to_replicas: bool = False) -> asyncio.Future[Answers]:
-        """Put a question; its future ends in Answers or StoreUnavailable. Cancelling it is safe.
+    def ask(self, asker: Asker, question: Question) -> None:
+        """Put a question; `asker` is called back when it is answered, never before this returns.
 
         Raises StoreUnavailable at once while there is no connection: a call does not wait for one.
         """
         if not self.health.connected:
             raise StoreUnavailable(self.health.trouble)
-        answered: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Question(commands, answered, to_replicas))
-        self._something.set()
-        return answered
+        self._waiting.append((asker, question))
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    async def answers_to(self, *commands: Command) -> Answers:
+        """Ask, and wait for the answers: for what is no call. Raises StoreUnavailable."""
+        waiting = _Waiting()
+        self.ask(waiting, question(*commands))
+        return await waiting.future
 
     async def run(self) -> None:
         """Connect, answer questions, and connect again, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._beat())
             tasks.create_task(self._stay_connected())
             if read_redis_url(self._url):
                 tasks.create_task(self._follow())
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_S)
-            self._something.set()
 
     async def _follow(self) -> None:
         """Notice when the sentinels name another master than the one that is connected to."""
@@ -131,7 +171,8 @@ class Link:
             await asyncio.sleep(FOLLOW_S)
             with suppress(StoreUnavailable):  # As long as none of them answers, the master stays what it was.
                 self._named = await locate(self._url, self._timeout_s)
-                self._something.set()
+            if self._pipe and self._named != self._master:
+                self._pipe.end(StoreUnavailable("the sentinels name another master now"))
 
     async def _stay_connected(self) -> None:
         attempt = 0
@@ -143,8 +184,8 @@ class Link:
             except (RedisError, OSError, TimeoutError, StoreUnavailable) as error:
                 self._lost(error)
             finally:
-                self.health.connected = False
-                self._fail_waiting(StoreUnavailable(self.health.trouble))
+                self.health.connected, self._pipe = False, None
+                self._fail_waiting()
             await asyncio.sleep(RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)])
             attempt += 1
 
@@ -157,54 +198,80 @@ class Link:
                 server = master.incarnation(await greet(connection))
             self._master = self._named = master
             self.health = Health(True, "", server, connects=self.health.connects + 1)
+            self._fields = self._state = None
             log.info("redis connected", server=server)
             yield connection
         finally:
             await connection.disconnect(nowait=True)
 
     async def _serve(self, connection: AbstractConnection) -> None:
-        while True:
-            await self._something.wait()
-            if self._named != self._master:
-                raise StoreUnavailable("the sentinels name another master now")
-            questions = self._take()
-            try:
-                await self._pipeline(connection, questions)
-            except BaseException:
-                trouble = StoreUnavailable("the connection to Redis broke while it was asked")
-                for question in questions:
-                    _fail(question, trouble)
-                raise
+        """Answer questions until the connection is lost, or Redis falls silent. Raises what ended it."""
+        pipe = self._pipe = Pipe(connection)
+        beat_due = 0.0
+        while not pipe.ended.done():
+            if monotonic() >= beat_due and not pipe.under_way:
+                self._send(pipe, [])
+                beat_due = monotonic() + BEAT_S
+            await asyncio.wait({pipe.ended}, timeout=self._timeout_s / LOOKS)
+            if pipe.silent_s > self._timeout_s:
+                pipe.end(TimeoutError())
+        raise pipe.ended.result()
 
-    def _take(self) -> list[_Question]:
+    def _flush(self) -> None:
+        """Send what was asked in this tick, unless enough is under way: then the next replies send it."""
+        self._due = False
+        while self._pipe and self._waiting and self._pipe.under_way < MOST_UNDER_WAY:
+            if asked := self._take():
+                self._send(self._pipe, asked)
+
+    def _take(self) -> list[tuple[Asker, Question]]:
         """Take what waits, up to `MOST_COMMANDS`, in the order it was asked."""
-        taken: list[_Question] = []
+        taken: list[tuple[Asker, Question]] = []
         room = MOST_COMMANDS
         while self._waiting and room > 0:
-            question = self._waiting.popleft()
-            if not question.answered.done():  # Given up meanwhile: its call is already blocked.
-                room -= len(question.commands) + 1
-                taken.append(question)
-        if not self._waiting:
-            self._something.clear()
+            asking = self._waiting.popleft()
+            if not asking[0].over:  # Otherwise it was given up meanwhile: its call is already blocked.
+                room -= asking[1].replies
+                taken.append(asking)
         return taken
 
-    async def _pipeline(self, connection: AbstractConnection, questions: list[_Question]) -> None:
-        asked = [command for question in questions for command in question.commands]
-        waits = self._replicas and any(question.to_replicas for question in questions)
-        commands = [*BEFORE, *asked, *([self._wait] if waits else ()), *BEHIND]
-        async with asyncio.timeout(self._timeout_s):
-            replies = await exchange(connection, commands)
-        before, leased, behind = _state(replies[0]), replies[1] == 1, _state(replies[-1])
-        self.health.state, self.health.leased = behind, leased
-        replicated = not waits or _reached(replies[-2], self._replicas)
-        at = len(BEFORE)
-        for question in questions:
-            end = at + len(question.commands)
-            if not question.answered.done():
-                answers = Answers(self.health.server, before, behind, leased, replies[at:end], replicated)
-                question.answered.set_result(answers)
+    def _send(self, pipe: Pipe, asked: list[tuple[Asker, Question]]) -> None:
+        waits = self._replicas > 0 and any(question.to_replicas for _, question in asked)
+        commands = [BEFORE, *[question.commands for _, question in asked], self._wait if waits else b"", BEHIND]
+        replies = AROUND + sum([question.replies for _, question in asked]) + waits
+        pipe.send(_Asked(self, asked, waits), commands, replies)
+
+    def share_out(self, asked: list[tuple[Asker, Question]], replies: list[Answer], *, waited: bool) -> None:
+        """Give everybody of one pipeline their part of its replies, and send what was asked meanwhile."""
+        try:
+            before, leased, behind = self._read(replies[0]), replies[1] == 1, self._read(replies[-1])
+        except StoreUnavailable as error:
+            _fail(asked, error)
+            if self._pipe:
+                self._pipe.end(error)
+            return
+        health = self.health
+        health.state, health.leased = behind, leased
+        replicated = not waited or _reached(replies[-2], self._replicas)
+        at = AROUND - 1
+        for asker, question in asked:
+            end = at + question.replies
+            asker.answered(Answers(health.server, before, behind, leased, replies[at:end], replicated))
             at = end
+        if not self._due:
+            self._flush()
+
+    def _read(self, reply: Answer) -> State | None:
+        """Read the state out of a reply. Raises StoreUnavailable when the server would not give it.
+
+        A loading, failing-over or read-only server says so in an error: it is asked again over a new connection.
+        """
+        if reply == self._fields and reply is not None:
+            return self._state
+        if not isinstance(reply, list):
+            raise StoreUnavailable(f"Redis would not give its state: {reply!r}")
+        self._fields, self._state = reply, read_state(reply)
+        return self._state
 
     def _lost(self, error: Exception) -> None:
         late = f"Redis did not answer within {self._timeout_s * 1000:.0f} ms"
@@ -213,16 +280,23 @@ class Link:
             log.warning("redis lost", trouble=trouble)
         self.health = Health(False, trouble, connects=self.health.connects)
 
-    def _fail_waiting(self, error: StoreUnavailable) -> None:
+    def _fail_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
-        self._something.clear()
-        for question in waiting:
-            _fail(question, error)
+        _fail(waiting, StoreUnavailable(self.health.trouble))
 
 
-def _fail(question: _Question, error: StoreUnavailable) -> None:
-    if not question.answered.done():
-        question.answered.set_exception(error)
+class _Asked(NamedTuple):
+    """The questions of one pipeline."""
+
+    link: Link
+    asked: list[tuple[Asker, Question]]
+    waited: bool
+
+    def answered(self, replies: list[Answer]) -> None:
+        self.link.share_out(self.asked, replies, waited=self.waited)
+
+    def failed(self, error: StoreUnavailable) -> None:
+        _fail(self.asked, error)
 
 
 def _reached(reply: Answer, replicas: int) -> bool:
@@ -230,11 +304,23 @@ def _reached(reply: Answer, replicas: int) -> bool:
     return isinstance(reply, int) and reply >= replicas
 
 
-def _state(reply: Answer) -> State | None:
-    """Read the state out of a reply. Raises StoreUnavailable when the server would not give it.
+def _fail(asked: Iterable[tuple[Asker, Question]], error: StoreUnavailable) -> None:
+    for asker, _ in asked:
+        asker.failed(error)
 
-    A loading, failing-over or read-only server says so in an error: it is asked again over a new connection.
-    """
-    if isinstance(reply, list):
-        return read_state(reply)
-    raise StoreUnavailable(f"Redis would not give its state: {reply!r}")
+
+class _Waiting:
+    """An asker that somebody awaits."""
+
+    over = False
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
+
+    def answered(self, answers: Answers) -> None:
+        if not self.future.done():
+            self.future.set_result(answers)
+
+    def failed(self, error: StoreUnavailable) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)

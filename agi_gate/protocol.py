@@ -22,8 +22,9 @@ END_OF_HEADER = b"\n\n"
 HANGUP = b"HANGUP"
 
 _CHANNEL = re.compile(r"[A-Za-z0-9._-]{1,150}", re.ASCII)
-_VARIABLE = re.compile(r"[A-Za-z0-9_()]{1,64}", re.ASCII)
-_VALUE = re.compile(r"[A-Za-z0-9+._-]{0,200}", re.ASCII)
+_FIELD = re.compile(rb"^(agi_[^:\n]*): ?(.*)$", re.MULTILINE)
+_ASSIGNMENT = r"[A-Za-z0-9_()]{1,64}=[A-Za-z0-9+._-]{0,200}"
+_LINE = re.compile(rf'EXEC MSet "{_ASSIGNMENT}(?:,{_ASSIGNMENT})*"\n', re.ASCII)
 
 
 class PeerBroke(Exception):
@@ -92,12 +93,9 @@ def read_request(header: bytes) -> Request:
     A value may hold any bytes, a caller's name in Latin-1 say; only what the gate uses is decoded. A field that
     comes twice is refused: a line break smuggled into a caller's name must not replace the number that is judged.
     """
-    fields: dict[bytes, bytes] = {}
-    for line in header.split(b"\n"):
-        name, colon, value = line.partition(b":")
-        if not colon or not name.startswith(b"agi_") or name in fields:
-            raise PeerBroke("header-malformed")
-        fields[name] = value.removeprefix(b" ")
+    fields: dict[bytes, bytes] = dict(_FIELD.findall(header))
+    if len(fields) != header.count(b"\n") + 1:
+        raise PeerBroke("header-malformed")
     return Request(
         script=_text(fields.get(b"agi_network_script", b"")),
         arguments=tuple(_arguments(fields)),
@@ -107,7 +105,7 @@ def read_request(header: bytes) -> Request:
 
 def _arguments(fields: dict[bytes, bytes]) -> Iterable[str]:
     """Give the values of agi_arg_1, agi_arg_2, … Raises PeerBroke when one of the row is missing."""
-    count = sum(name.startswith(b"agi_arg_") for name in fields)
+    count = sum([name.startswith(b"agi_arg_") for name in fields])
     for index in range(1, count + 1):
         value = fields.get(b"agi_arg_%d" % index)
         if value is None:
@@ -141,12 +139,10 @@ def set_variables(pairs: Iterable[tuple[str, str]]) -> bytes:
     Raises ValueError for a name or a value that could end a word, a line or an assignment: whatever goes wrong
     upstream, nothing but letters, digits and `+ . _ -` ever leaves as a value.
     """
-    assignments = []
-    for name, value in pairs:
-        if not (_VARIABLE.fullmatch(name) and _VALUE.fullmatch(value)):
-            raise ValueError(f"{name} cannot go on an AGI line")
-        assignments.append(f"{name}={value}")
-    line = f'EXEC MSet "{",".join(assignments)}"\n'.encode("ascii")
+    assignments = [f"{name}={value}" for name, value in pairs]
+    line = f'EXEC MSet "{",".join(assignments)}"\n'
+    if not _LINE.fullmatch(line) or line.count(",") != len(assignments) - 1:
+        raise ValueError("this cannot go on an AGI line")
     if len(line) > LONGEST_COMMAND:
         raise ValueError(f"an AGI line of {len(line)} bytes is longer than Asterisk reads")
-    return line
+    return line.encode("ascii")

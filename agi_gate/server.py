@@ -1,22 +1,26 @@
 """Accept, answer, drain: one gate process on a listening socket that it is given."""
 
 import asyncio
+import logging
 import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import structlog
 
+from agi_gate.call_log import CallLog
 from agi_gate.decision_log import DecisionLog
 from agi_gate.gate import Gate, Numbering
 from agi_gate.heartbeat import Heartbeat
 from agi_gate.link import Link
 from agi_gate.metrics import Metrics, Snapshot
-from agi_gate.session import Session
+from agi_gate.screening import Screenings
+from agi_gate.session import Session, Switchboard
 from agi_gate.settings import GateSettings
 from agi_gate.store import Store
 from compliance.redis_schema import GateBeat
@@ -45,12 +49,17 @@ class Server:
     def __init__(self, settings: GateSettings, name: str) -> None:
         deadline_s = settings.deadline_ms / 1000
         self._settings = settings
-        self._sessions: set[Session] = set()
         self._metrics = Metrics()
         self._link = Link(settings.redis, timeout_s=deadline_s * PATIENCE, replicas=settings.replicas)
         self._log = DecisionLog(self._link)
         numbering = Numbering(settings.region, settings.prefix)
-        self._gate = Gate(Store(self._link), self._log, numbering, name=name, deadline_s=deadline_s, clock=utc_now)
+        gate = Gate(Store(self._link), self._log, numbering, name=name, clock=utc_now)
+        self._board = Switchboard(
+            Screenings(gate, self._link, deadline_s=deadline_s),
+            self._metrics,
+            CallLog(sys.stderr if logs_calls(settings.log_level) else None),
+            peer_s=settings.peer_ms / 1000,
+        )
         self._heartbeat = Heartbeat(self._link, name, self._how_it_is, utc_now)
         self._started_at = utc_now()
 
@@ -89,20 +98,20 @@ class Server:
         )
 
     def _session(self) -> asyncio.Protocol:
-        if len(self._sessions) >= self._settings.most_conversations:
+        if len(self._board.sessions) >= self._settings.most_conversations:
             self._metrics.refused_peers["too-many"] += 1
             return _Unwelcome()
-        return Session(self._gate, self._metrics, self._sessions, peer_s=self._settings.peer_ms / 1000)
+        return Session(self._board)
 
     async def _drain(self) -> None:
         """Let conversations and records end by themselves, for `DRAIN_S` at most."""
         try:
             async with asyncio.timeout(DRAIN_S):
-                while self._sessions or self._log.backlog:  # noqa: ASYNC110 - two counts, watched once in a lifetime
+                while self._board.sessions or self._log.backlog:  # noqa: ASYNC110 - two counts, watched once in a lifetime
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            log.error("stopped with work undone", conversations=len(self._sessions), records=self._log.backlog)
-        for session in tuple(self._sessions):
+            log.error("stopped with work undone", conversations=len(self._board.sessions), records=self._log.backlog)
+        for session in tuple(self._board.sessions):
             session.refuse("stopping")
 
 
@@ -111,6 +120,11 @@ class _Unwelcome(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
+
+
+def logs_calls(level: str) -> bool:
+    """Tell whether a line of each call is wanted: it is of the level INFO."""
+    return logging.getLevelNamesMapping()[level] <= logging.INFO
 
 
 def allow_many_connections() -> None:

@@ -5,36 +5,57 @@ Asterisk then goes on with the answer that the dialplan preset, which is BLOCK.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import cast
 
-import structlog
-
 from agi_gate import channel_vars
-from agi_gate.gate import Gate
+from agi_gate.call_log import CallLog
+from agi_gate.expiry import Expiries
 from agi_gate.metrics import Metrics
 from agi_gate.protocol import HungUp, PeerBroke, Reader, Reply, Request, set_variables
-from compliance.numbers import mask
+from agi_gate.screening import Screenings
 from compliance.verdict import Decision, Verdict
 
-log = structlog.get_logger()
+
+class Switchboard:
+    """What all conversations share. `peer_s` bounds how many seconds a peer may take for its header, and its reply."""
+
+    def __init__(self, screenings: Screenings, metrics: Metrics, calls: CallLog, *, peer_s: float) -> None:
+        self.screenings, self.metrics, self.calls = screenings, metrics, calls
+        self.headers = Expiries[_Wait](peer_s)
+        self.replies = Expiries[_Wait](peer_s)
+        self.sessions: set[Session] = set()
+
+
+class _Wait:
+    """What a conversation waits for from its peer; it is refused when that does not come."""
+
+    __slots__ = ("_refuse", "over")
+
+    def __init__(self, refuse: Callable[[], None]) -> None:
+        self._refuse, self.over = refuse, False
+
+    def expire(self) -> None:
+        self._refuse()
 
 
 class Session(asyncio.Protocol):
-    """One connection. `peer_s` bounds, in seconds, how long the peer may take for its header and for its reply."""
+    """One connection."""
 
-    def __init__(self, gate: Gate, metrics: Metrics, sessions: set["Session"], *, peer_s: float) -> None:
-        self._gate, self._metrics, self._sessions, self._peer_s = gate, metrics, sessions, peer_s
+    def __init__(self, board: Switchboard) -> None:
+        self._board = board
         self._reader = Reader()
-        self._screening: asyncio.Task[None] | None = None
+        self._decided = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock for the header."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class.
-        self._sessions.add(self)
-        self._metrics.open_conversations += 1
-        self._timer = asyncio.get_running_loop().call_later(self._peer_s, self.refuse, "slow-header")
+        board = self._board
+        board.sessions.add(self)
+        board.metrics.open_conversations += 1
+        self._wait = _Wait(self._slow_header)
+        board.headers.watch(self._wait)
 
     def data_received(self, data: bytes) -> None:
         """Take what the peer says."""
@@ -46,9 +67,10 @@ class Session(asyncio.Protocol):
         for event in events:
             match event:
                 case Request():
-                    self._timer.cancel()
-                    self._screening = asyncio.get_running_loop().create_task(self._answer(event))
-                case Reply() if self._screening is None or not self._screening.done():
+                    self._wait.over = True
+                    self._started = perf_counter()
+                    self._board.screenings.begin(event, self._answer)
+                case Reply() if not self._decided:
                     self.refuse("reply-before-command")
                 case Reply():
                     self._transport.close()
@@ -58,28 +80,32 @@ class Session(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection. A decision under way still reaches its record."""
         del exc
-        self._timer.cancel()
-        self._sessions.discard(self)
-        self._metrics.open_conversations -= 1
+        self._wait.over = True
+        self._board.sessions.discard(self)
+        self._board.metrics.open_conversations -= 1
 
     def refuse(self, why: str) -> None:
         """Close a conversation that has no answer."""
-        self._metrics.refused_peers[why] += 1
+        self._board.metrics.refused_peers[why] += 1
         self._transport.abort()
 
-    async def _answer(self, request: Request) -> None:
-        started = perf_counter()
-        try:
-            decision = await self._gate.screen(request)
-        except Exception:  # Whatever went wrong, the call is blocked, and the fault is logged whole.
-            log.exception("screening failed", channel=request.channel)
-            decision = self._gate.failed(request)
-        if not self._transport.is_closing():
-            self._transport.write(set_variables(variables(decision)))
-            self._timer = asyncio.get_running_loop().call_later(self._peer_s, self.refuse, "slow-reply")
-        seconds = perf_counter() - started
-        self._metrics.count(decision, seconds)
-        _log(decision, seconds)
+    def _slow_header(self) -> None:
+        self.refuse("slow-header")
+
+    def _slow_reply(self) -> None:
+        self.refuse("slow-reply")
+
+    def _answer(self, decision: Decision) -> None:
+        """Send the one line, and start the clock for the reply."""
+        self._decided = True
+        board, transport = self._board, self._transport
+        if not transport.is_closing():
+            transport.write(set_variables(variables(decision)))
+            self._wait = _Wait(self._slow_reply)
+            board.replies.watch(self._wait)
+        seconds = perf_counter() - self._started
+        board.metrics.count(decision, seconds)
+        board.calls.note(decision, seconds)
 
 
 def variables(decision: Decision) -> Iterator[tuple[str, str]]:
@@ -96,17 +122,3 @@ def variables(decision: Decision) -> Iterator[tuple[str, str]]:
     yield from zip(channel_vars.GATE_CDR_FIELDS, values, strict=True)
     allowed = ruling.verdict is Verdict.ALLOW and decision.channel
     yield channel_vars.VERDICT, f"{Verdict.ALLOW}-{decision.channel}" if allowed else Verdict.BLOCK
-
-
-def _log(decision: Decision, seconds: float) -> None:
-    log.info(
-        "screened",
-        decision=decision.id,
-        verdict=decision.ruling.verdict.value,
-        reason=decision.ruling.reason,
-        detail=decision.ruling.detail,
-        number=mask(decision.number or decision.dialed),
-        lead=decision.lead,
-        channel=decision.channel,
-        ms=round(seconds * 1000, 2),
-    )

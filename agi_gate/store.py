@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agi_gate.link import Answers, Link
+from agi_gate.link import Answers, Asking, Link, question
 from agi_gate.wire import Answer, Command, StoreUnavailable
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State
@@ -18,7 +18,7 @@ class Store:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def facts(self, number: E164, lead: LeadId | None) -> Facts:
+    def facts(self, number: E164, lead: LeadId | None) -> Asking[Facts]:
         """Give what is known of `number` for `lead`. Raises StoreUnavailable.
 
         The commands are spelled for the generation seen last. If the answers came from another one, they are
@@ -26,7 +26,7 @@ class Store:
         """
         expected = self._link.health.state
         for _ in range(MOST_ASKINGS):
-            answers = await self._link.ask(_questions(expected, number, lead))
+            answers = yield question(*_commands(expected, number, lead))
             if answers.before is None or _same_build(answers.before, expected):
                 return _facts(number, lead, answers)
             expected = answers.before
@@ -37,7 +37,7 @@ def _same_build(one: State, other: State | None) -> bool:
     return other is not None and (one.generation, one.lists) == (other.generation, other.lists)
 
 
-def _questions(state: State | None, number: E164, lead: LeadId | None) -> list[Command]:
+def _commands(state: State | None, number: E164, lead: LeadId | None) -> list[Command]:
     """Spell one SISMEMBER per list, and the look-up of the override when there is a lead."""
     if state is None:
         return []

@@ -97,10 +97,14 @@ def _field(info: Answer, name: str) -> str:
     raise StoreRefused(f"INFO does not tell {name}: {info if isinstance(info, ResponseError) else 'no such field'}")
 
 
+def packed(*commands: Command) -> bytes:
+    """Spell commands as Redis reads them."""
+    return b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]
+
+
 async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Answer]:
     """Send commands in one write and read a reply to each; an error reply is given back in its place."""
-    packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]
-    await connection.send_packed_command(packed, check_health=False)
+    await connection.send_packed_command(packed(*commands), check_health=False)
     replies: list[Answer] = []
     for _ in commands:
         try:

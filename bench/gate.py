@@ -1,56 +1,112 @@
-"""How many calls a second one gate process decides, every decision recorded on disk, and how fast.
+"""How much a decision costs: our gate beside the least that any server can cost, and beside a plain one.
 
-`python -m bench.gate [seconds]`: a real gate on one core; Redis, with the append-only file fsynced on every write, and
-the callers on the other. Prints a table, with the CPU time of the gate for each call.
+`python -m bench.gate [--seconds 2] [--rounds 5] [--everysec]`: in turn, under the same load,
+
+- floor: a C server that answers a fixed verdict and asks nobody (bench/floor.c),
+- documented: a server as panoramisk's documentation shows it, with one SISMEMBER; it records nothing,
+- gate: every decision on the stream, and on disk, before it is answered; with --everysec on the stream.
+
+The server has one core, the callers (bench/callers.c) and Redis have the other. Every answer is checked. Medians over
+the rounds; the ratios are of figures of the same round.
 """
 
+import argparse
 import os
-import random
-import sys
+import statistics
 import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.load import Outcome, closed_loop, cpu_seconds, open_loop, run, warm
+from bench.agi import LOAD_CORE, SERVER_CORE, Callers, Load, Outcome, Server, documented, floor, median, pin
 from lab.redis import RedisServer
 from tests.asterisk import GateProcess
 from tests.projected import Projected
 
-NUMBERS = 1_000
+LISTED = 1_000
+LOADS = (Load("closed", 1), Load("closed", 32), Load("closed", 256), Load("open", 1000))
+GOALS = (
+    ("calls a second, of the floor's", Load("closed", 32), "floor", "per_second", 0.38, 0.6),
+    ("calls a second, of documented's", Load("closed", 32), "documented", "per_second", 1.8, 3.0),
+    ("CPU a call, in floors", Load("closed", 32), "floor", "cpu_us", 5.5, 3.0),
+    ("p50 at 1,000 a second, in floors", Load("open", 1000), "floor", "p50_us", 2.0, 1.5),
+)
+"""What is compared, under which load, with which server; what it must be, and should be."""
+
+Runs = Mapping[tuple[str, Load], list[Outcome]]
 
 
-def anyone() -> tuple[str, str]:
-    """Give one of ten thousand numbers, a tenth of them listed, and a lead."""
-    return f"+1415555{random.randrange(10_000):04}", "lead-1"
+@contextmanager
+def gate(directory: Path, redis: RedisServer) -> Iterator[Server]:
+    """Run our gate, on uvloop, as `agi-gate serve` does; nobody reads a line of each call."""
+    with GateProcess(directory / "gate", redis.url, DNC_LOG_LEVEL="WARNING") as process:
+        process.until_ready()
+        pin(process.process.pid, SERVER_CORE)
+        yield Server("gate", process.process, process.port, LISTED)
 
 
-def row(name: str, outcome: Outcome, cpu_s: float) -> str:
-    calls = len(outcome.seconds)
-    decided = sum(count for (_, allowed), count in outcome.answers.items() if allowed)
-    latency = f"{outcome.percentile_ms(50):>9.2f}{outcome.percentile_ms(99):>9.2f}"
-    return f"{name:<22}{outcome.per_second:>9.0f}{latency}{cpu_s / calls * 1e6:>12.0f}{decided:>10}{calls:>10}"
+def measured(servers: Sequence[Server], callers: Callers, rounds: int, seconds: float) -> Runs:
+    """Ask the servers in turn, round after round."""
+    runs: dict[tuple[str, Load], list[Outcome]] = defaultdict(list)
+    for server in servers:
+        callers.place(server, Load("closed", 4), 0.5)
+    for _ in range(rounds):
+        for load in LOADS:
+            for server in servers:
+                runs[server.name, load].append(callers.place(server, load, seconds))
+    return runs
+
+
+def table(runs: Runs) -> Iterator[str]:
+    """Spell the medians."""
+    yield f"{'':<26}{'calls/s':>9}{'CPU us/call':>13}{'p50 us':>9}{'p99 us':>9}{'unanswered':>12}{'wrong':>7}"
+    for (name, load), outcomes in runs.items():
+        figures = [median(outcomes, figure) for figure in ("per_second", "cpu_us", "p50_us", "p99_us")]
+        per_second, cpu, p50, p99 = figures
+        unanswered, wrong = (sum(getattr(one, name) for one in outcomes) for name in ("unanswered", "wrong"))
+        yield f"{name:<12}{load!s:<14}{per_second:>9,.0f}{cpu:>13.1f}{p50:>9,.0f}{p99:>9,.0f}{unanswered:>12}{wrong:>7}"
+
+
+def judged(runs: Runs) -> Iterator[str]:
+    """Spell the ratios beside what they must be, and should be."""
+    yield f"{'':<40}{'is':>7}{'must':>7}{'aim':>7}"
+    for said, load, other, figure, must, aim in GOALS:
+        pairs = zip(runs["gate", load], runs[other, load], strict=True)
+        ratio = statistics.median(getattr(ours, figure) / getattr(theirs, figure) for ours, theirs in pairs)
+        yield f"{said:<40}{ratio:>7.2f}{must:>7}{aim:>7}"
+    p99 = median(runs["gate", Load("open", 1000)], "p99_us") / 1000
+    yield f"{'p99 at 1,000 a second, ms':<40}{p99:>7.2f}{5:>7}{3:>7}"
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
-    with tempfile.TemporaryDirectory(prefix="dnc-bench-") as directory, RedisServer(Path(directory) / "r") as redis:
+    """Measure, and print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--everysec", action="store_true", help="Redis writes to disk once a second.")
+    asked = parser.parse_args()
+    options = {"appendfsync": "everysec"} if asked.everysec else {}
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dnc-bench-")))
+        redis = stack.enter_context(RedisServer(directory / "r", options=options))
         projected = Projected(redis)
-        for line in range(NUMBERS):
+        for line in range(LISTED):
             projected.put_on(f"+1415555{line:04}")
-        with GateProcess(Path(directory) / "gate", redis.url) as gate:
-            gate.until_ready()
-            projected.redis.persist("dnc:lease")
-            os.sched_setaffinity(gate.process.pid, {0})
-            for pid in (0, redis.running.pid):
-                os.sched_setaffinity(pid, {1})
-            warm(gate.port, anyone)
-            print(f"{'':<22}{'calls/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU us/call':>12}{'allowed':>10}{'calls':>10}")
-            for callers in (1, 32, 256):
-                before = cpu_seconds(gate.process.pid)
-                outcome = run(closed_loop(gate.port, callers, seconds, anyone))
-                print(row(f"{callers} callers", outcome, cpu_seconds(gate.process.pid) - before))
-            before = cpu_seconds(gate.process.pid)
-            outcome = run(open_loop(gate.port, 1000, seconds, anyone))
-            print(row("1000 calls/s, open", outcome, cpu_seconds(gate.process.pid) - before))
+        projected.redis.persist("dnc:lease")
+        pin(redis.running.pid, LOAD_CORE)
+        servers = [
+            stack.enter_context(floor(directory)),
+            stack.enter_context(documented(directory, redis.url, LISTED)),
+            stack.enter_context(gate(directory, redis)),
+        ]
+        runs = measured(servers, Callers(directory), asked.rounds, asked.seconds)
+    print(f"{os.cpu_count()} cores; appendfsync {options.get('appendfsync', 'always')}")
+    print("\n".join([*table(runs), "", *judged(runs)]))
+    if any(
+        outcome.wrong or outcome.unanswered for (name, _), some in runs.items() if name == "gate" for outcome in some
+    ):
+        raise SystemExit("The gate gave an answer that is wrong, or none.")
 
 
 if __name__ == "__main__":

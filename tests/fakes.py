@@ -1,6 +1,7 @@
 """Stand-ins of a few lines for the gate's two neighbours, where a test must choose what happens between two steps."""
 
 from agi_gate.decision_log import RecordUnavailable
+from agi_gate.link import Asking, question
 from agi_gate.wire import StoreUnavailable
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, State
@@ -13,7 +14,8 @@ class FakeStore:
     def __init__(self, *facts: Facts | None) -> None:
         self.left = list(facts)
 
-    async def facts(self, number: E164, lead: LeadId | None) -> Facts:
+    def facts(self, number: E164, lead: LeadId | None) -> Asking[Facts]:
+        yield question(("PING",))
         facts = self.left.pop(0)
         if facts is None:
             raise StoreUnavailable("gone")
@@ -28,7 +30,8 @@ class FakeLog:
         self.recorded: list[Decision] = []
         self.noted: list[Decision] = []
 
-    async def record(self, decision: Decision) -> State | None:
+    def record(self, decision: Decision) -> Asking[State | None]:
+        yield question(("PING",))
         if self.behind is None:
             raise RecordUnavailable("full")
         self.recorded.append(decision)

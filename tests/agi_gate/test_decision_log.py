@@ -3,12 +3,14 @@
 from datetime import UTC, datetime
 
 import pytest
+from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
 from agi_gate import decision_log
 from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable, append
-from agi_gate.link import Link
+from agi_gate.link import Answers, Link
+from agi_gate.wire import StoreUnavailable
 from compliance import verdict
 from compliance.verdict import Decision, block
 
@@ -21,9 +23,18 @@ def unreachable() -> DecisionLog:
     return DecisionLog(Link("redis://127.0.0.1:1", timeout_s=1))
 
 
-async def test_without_redis_a_decision_cannot_be_recorded_and_that_is_said_at_once():
-    with pytest.raises(RecordUnavailable, match="not connected yet"):
-        await unreachable().record(decision(1))
+def test_without_redis_a_decision_cannot_be_recorded():
+    recording = unreachable().record(decision(1))
+    next(recording)
+    with pytest.raises(RecordUnavailable, match="gone"):
+        recording.throw(StoreUnavailable("gone"))
+
+
+def test_a_redis_that_takes_no_record_has_none():
+    recording = unreachable().record(decision(1))
+    next(recording)
+    with pytest.raises(RecordUnavailable, match="OOM"):
+        recording.send(Answers("run-1", None, None, True, [ResponseError("OOM")]))
 
 
 async def test_what_is_noted_waits_until_redis_takes_it():
