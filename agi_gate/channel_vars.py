@@ -29,10 +29,13 @@ GATE_CDR_FIELDS = tuple(f"CDR({field})" for field in (CDR_VERDICT, CDR_REASON, C
 """What the gate sets of them. The lead it leaves to the dialplan: nothing that the PBX sent is sent back."""
 
 GLOBALS = ("DNC_GATE", "DNC_TIMEOUT", "DNC_NOTICE")
-"""What an operator sets: where the gate is, how many seconds it may take, what a blocked caller hears."""
+"""What an operator sets: where the gates are, how many seconds they may take, what a blocked caller hears."""
 
 CLICKED = ("DNC_CALL_LEAD", "DNC_CALL_AGENT")
 """What the site sets on a channel that somebody has clicked for: the lead that is called, and by whom."""
 
-OWN = ("DNC_LEAD", "DNC_LIMIT", "DNC_BACK")
+OWN = (
+    *("DNC_LEAD", "DNC_LIMIT", "DNC_BACK"),
+    *("DNC_REST", "DNC_ADDRESS", "DNC_WITHIN", "DNC_UNTIL", "DNC_LEFT"),
+)
 """What the dialplan keeps for itself while it screens."""

@@ -19,7 +19,10 @@ COMPARISON = '$["${DNC_VERDICT}" = "ALLOW-${UNIQUEID}"]'
 NEEDED = {
     "AGIEXITONHANGUP=yes": r"AGIEXITONHANGUP\)?=yes",
     "AGISIGHUP=no": r"AGISIGHUP\)?=no",
+}
+NEEDED_EACH_TIME = {
     "an absolute timeout": r"TIMEOUT\(absolute\)=[1-9]",
+    "the safe answer": r"DNC_VERDICT=BLOCK.*DNC_NUMBER=.*DNC_DECISION=",
 }
 NAMES = {
     *(channel_vars.VERDICT, channel_vars.NUMBER, channel_vars.REASON, channel_vars.DECISION),
@@ -125,16 +128,24 @@ def unguarded_returns(contexts: dict[str, Context]) -> Iterator[Fault]:
 
 
 def missing_needs(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Without these three and a T extension nothing ends a call whose gate is silent."""
+    """Without these nothing ends a call whose gate is silent, or half of one gate's answer completes the next one's."""
     for step in steps_of(contexts):
         if step.app != "AGI":
             continue
         earlier = [other for other in contexts[step.context].steps if other.line < step.line]
-        for name, pattern in NEEDED.items():
-            if not any(re.search(pattern, other.data) for other in earlier):
-                yield step, f"AGI without {name} before it"
+        again = [other for other in earlier if other.line >= _asked_again_from(contexts[step.context].steps, step)]
+        for steps, needed in ((earlier, NEEDED), (again, NEEDED_EACH_TIME)):
+            for name, pattern in needed.items():
+                if not any(re.search(pattern, other.data) for other in steps):
+                    yield step, f"AGI without {name} before it"
         if not any(other.exten == "T" for other in contexts[step.context].steps):
             yield step, "AGI in a context without a T extension"
+
+
+def _asked_again_from(steps: list[Step], agi: Step) -> int:
+    """Give the line of the label from which `agi` comes again, the last one before it that a later step jumps to."""
+    back = {target.rpartition(",")[2] for step in steps if step.line > agi.line for target in _targets(step)}
+    return max((step.line for step in steps if step.line < agi.line and step.label in back), default=0)
 
 
 def unknown_names(contexts: dict[str, Context]) -> Iterator[Fault]:

@@ -1,0 +1,126 @@
+"""A list of gates on a real Asterisk: the first one that speaks decides; the others cost a bounded time."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lab.line import Line, Placed
+from lab.sipp import Call
+from tests.pbx.conftest import NOBODY
+from tests.pbx.gates import Behaviour, FakeGate, allow, block, ending_with, hold, saying, verdict
+
+LISTED = "4155550100"
+AT_MOST_S = 3.0
+SHARE_S = 1.0
+"""What each of two gates may take of the two seconds that they have together."""
+
+Gates = Callable[..., list[FakeGate]]
+
+
+async def close_at_once(*_: object) -> None:
+    pass
+
+
+half = ending_with(lambda r: verdict(r).partition("50100")[0])
+"""Dies within the number: its verdict has come, and is an ALLOW for this very channel."""
+
+FAILURES: dict[str, tuple[Behaviour | None, float]] = {
+    "is dead": (None, 0.0),
+    "is silent": (hold, SHARE_S),
+    "closes at once": (close_at_once, 0.0),
+    "dies after half a line": (half, 0.0),
+    "dies after the verdict": (ending_with(lambda r: verdict(r).partition(",")[0]), 0.0),
+    "allows another channel": (saying(lambda r: verdict(r, "ALLOW-1700000000.1") + "\n"), 0.0),
+    "says failure": (saying(lambda _: "failure\n"), 0.0),
+}
+
+
+@pytest.fixture
+def gates(line: Line) -> Iterator[Gates]:
+    """Start gates that behave as told, None for one that is not running, and have the PBX ask them in this order."""
+    started: list[FakeGate] = []
+
+    def start(*behaviours: Behaviour | None) -> list[FakeGate]:
+        ours = [FakeGate(behaviour).start() for behaviour in behaviours if behaviour is not None]
+        started.extend(ours)
+        addresses = iter(fake.address for fake in ours)
+        listed = [NOBODY if behaviour is None else next(addresses) for behaviour in behaviours]
+        line.pbx.set_global("DNC_GATE", "&".join(listed))
+        return ours
+
+    yield start
+    for fake in started:
+        fake.stop()
+
+
+def placed(line: Line) -> Placed:
+    [call] = line.place(Call(LISTED, "lead-7"))
+    return call
+
+
+def test_the_first_gate_decides_and_the_second_is_not_asked(line: Line, gates: Gates) -> None:
+    _, second = gates(block, allow)
+    call = placed(line)
+    assert (call.status, call.record["dnc_reason"]) == (403, "internal-dnc")
+    assert second.heard == []
+    assert line.trunk.numbers() == []
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_after_a_gate_that_fails_the_second_one_allows(line: Line, gates: Gates, failure: str) -> None:
+    behaviour, cost_s = FAILURES[failure]
+    gates(behaviour, allow)
+    call = placed(line)
+    assert (call.status, call.record["dnc_verdict"], call.record["dnc_lead"]) == (200, "ALLOW", "lead-7")
+    assert line.trunk.numbers() == ["+14155550100"]
+    assert call.outcome.seconds < cost_s + 1.0
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_after_a_gate_that_fails_the_second_one_blocks(line: Line, gates: Gates, failure: str) -> None:
+    gates(FAILURES[failure][0], block)
+    call = placed(line)
+    record = call.record
+    assert (call.status, record["dnc_verdict"], record["dnc_reason"]) == (403, "BLOCK", "internal-dnc")
+    assert line.trunk.numbers() == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        ("is dead", "is dead", "gate-unreachable"),
+        ("is silent", "is silent", "gate-silent"),
+        ("is dead", "is silent", "gate-silent"),
+        ("is silent", "is dead", "gate-unreachable"),
+        ("dies after half a line", "dies after the verdict", "gate-broke-off"),
+        ("dies after the verdict", "dies after half a line", "gate-broke-off"),
+    ],
+)
+def test_when_all_fail_the_call_is_blocked_within_one_limit_for_all(
+    line: Line, gates: Gates, first: str, second: str, reason: str
+) -> None:
+    gates(FAILURES[first][0], FAILURES[second][0])
+    call = placed(line)
+    assert (call.status, call.record["dnc_verdict"], call.record["dnc_reason"]) == (403, "BLOCK", reason)
+    assert line.trunk.numbers() == []
+    assert call.outcome.seconds < AT_MOST_S
+
+
+def test_half_of_one_answer_does_not_complete_half_of_another(line: Line, gates: Gates) -> None:
+    whole_but_for_the_verdict = ending_with(lambda r: verdict(r).partition(",")[2].join(('EXEC MSet "', "\n")))
+    gates(ending_with(lambda r: verdict(r).partition(",")[0]), whole_but_for_the_verdict)
+    call = placed(line)
+    assert (call.status, call.record["dnc_verdict"]) == (403, "BLOCK")
+    assert line.trunk.numbers() == []
+
+
+def test_five_silent_gates_take_no_longer_than_one(line: Line, gates: Gates) -> None:
+    gates(*[hold] * 5)
+    call = placed(line)
+    assert (call.status, call.record["dnc_reason"]) == (403, "gate-silent")
+    assert call.outcome.seconds < AT_MOST_S
+
+
+def test_calls_at_once_each_find_the_second_gate(line: Line, gates: Gates) -> None:
+    gates(hold, allow)
+    assert [call.status for call in line.place(*[Call(LISTED, "lead-7")] * 3)] == [200, 200, 200]
