@@ -135,7 +135,7 @@ async def _nothing_to_do() -> Standing:
 
 async def _skip(rows: Iterator[Row], many: int) -> None:
     for first in range(0, many, CHUNK):
-        await _in_thread(_pass_over, rows, min(CHUNK, many - first))
+        await in_thread(_pass_over, rows, min(CHUNK, many - first))
 
 
 def _pass_over(rows: Iterator[Row], many: int) -> None:
@@ -145,17 +145,17 @@ def _pass_over(rows: Iterator[Row], many: int) -> None:
 
 async def _read_ahead(rows: Iterator[Row], work: Import[Item], report: RejectedRows) -> AsyncGenerator[Chunk[Item]]:
     """Give chunk after chunk; the next one is read while the last one is being recorded."""
-    reading = asyncio.ensure_future(_in_thread(_read_chunk, rows, work, report))
+    reading = asyncio.ensure_future(in_thread(_read_chunk, rows, work, report))
     try:
         while (chunk := await reading).rows:
-            reading = asyncio.ensure_future(_in_thread(_read_chunk, rows, work, report))
+            reading = asyncio.ensure_future(in_thread(_read_chunk, rows, work, report))
             yield chunk
     finally:
         reading.cancel()
         await asyncio.wait({reading})
 
 
-async def _in_thread(work: Callable[..., Result], *given: object) -> Result:
+async def in_thread(work: Callable[..., Result], *given: object) -> Result:
     """Run in a thread. No thread can be stopped: cancelling this still waits for its end, with the sheet open."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *given))
     try:

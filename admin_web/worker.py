@@ -98,7 +98,7 @@ class Worker:
         self._projection = projection
         self._archive = DecisionArchive(database, projection.sides.store, utc_now)
         self._lease_every_s = min(LEASE_S, settings.lease_s / 4 or LEASE_S)
-        self._lease_due = self._left_due = self._rebuild_due = self._sweep_due = 0.0
+        self._lease_due = self._left_due = self._rebuild_due = self._sweep_due = self._follow_due = 0.0
         self._idle_ms = 0
         self._records, self._documents = Records(database, projection), documents_of(settings)
         tools, name = Tools(self._records, projection, settings), worker_name()
@@ -115,6 +115,7 @@ class Worker:
     async def run(self) -> None:
         """Work until stopped; what then takes too long is cut off, and found again by the next worker."""
         loops = {"projection": self._keep, "archive": self._archive_some, "sweep": self._sweep}
+        loops |= {"registries": self._follow}
         loops |= {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
         loops |= {"sheets": self._sweep_sheets, "sizes": self._note_sizes}
@@ -179,6 +180,18 @@ class Worker:
             raise
         self._lease_due = self._sweep_due = monotonic()
         return 0.0
+
+    async def _follow(self) -> float:
+        """Bring into force what was imported of registries, unless whoever imported it is at it."""
+        if monotonic() >= self._follow_due and await self._projection.behind():
+            self._follow_due = monotonic() + FAILED_S
+            try:
+                await self._projection.follow()
+            except SuspiciousDrop:
+                self._follow_due = monotonic() + REFUSED_S
+                raise
+            self._sweep_due = monotonic()
+        return LEASE_S
 
     async def _archive_some(self) -> float:
         """Archive the next decisions; at the start, after a failure, and now and then, also what was left."""

@@ -29,6 +29,7 @@ LISTS = "lists"
 CHANGES = "changes"
 REBUILT_AT = "rebuilt_at"
 _COUNT = "count:"
+_VERSION = "version:"
 
 MAX_INTSET_ENTRIES = 10_000
 """What `set-max-intset-entries` must be at least: an exchange has at most ten thousand lines."""
@@ -74,6 +75,11 @@ def generation_pattern(generation: int | None = None) -> str:
     return f"dnc:{'[0-9]*' if generation is None else generation}:*"
 
 
+def listed_pattern(generation: int, list_name: str) -> str:
+    """Give a glob for all keys of one list in one generation."""
+    return f"dnc:{generation}:{list_name}:*"
+
+
 def generation_of(key: str) -> int | None:
     """Read the generation that a key belongs to; None for keys that belong to none."""
     found = _OF_A_GENERATION.match(key)
@@ -102,12 +108,26 @@ def count_field(list_name: str) -> str:
     return f"{_COUNT}{list_name}"
 
 
+def version_field(list_name: str) -> str:
+    """Name the field of `dnc:state` that says which version of a registry Redis holds."""
+    return f"{_VERSION}{list_name}"
+
+
+def read_versions(values: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Read the version of each registry out of all the fields of `dnc:state`; what is malformed is left out."""
+    return _numbered(values, _VERSION)
+
+
 def read_counts(values: Mapping[bytes, bytes]) -> dict[str, int]:
     """Read the numbers per list out of all the fields of `dnc:state`; what is malformed is left out."""
+    return _numbered(values, _COUNT)
+
+
+def _numbered(values: Mapping[bytes, bytes], start: str) -> dict[str, int]:
     return {
-        name.decode("ascii", "replace").removeprefix(_COUNT): int(value)
+        name.decode("ascii", "replace").removeprefix(start): int(value)
         for name, value in values.items()
-        if name.startswith(_COUNT.encode()) and value.isdigit()
+        if name.startswith(start.encode()) and value.isdigit()
     }
 
 

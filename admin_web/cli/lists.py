@@ -11,6 +11,7 @@ from typing import Annotated, TextIO
 import typer
 
 from admin_web.cli.progress import ImportBar
+from admin_web.cli.registries import ANY, Lists, import_registry
 from admin_web.cli.shell import ROWS_REJECTED, actor, opened_database, opened_records, run, say_error
 from admin_web.exporting import export_numbers
 from admin_web.importing import Intake, Progress
@@ -22,7 +23,8 @@ from admin_web.services.records import utc_now
 from admin_web.settings import AdminSettings
 from admin_web.sheet import Sheet
 
-imports = typer.Typer(help="Take a whole list in.", no_args_is_help=True)
+imports = typer.Typer(help="Take a whole list in.", no_args_is_help=True, cls=Lists)
+imports.command(ANY)(import_registry)
 exports = typer.Typer(help="Give a whole list out.", no_args_is_help=True)
 
 Source = Annotated[str, typer.Argument(metavar="FILE", help="CSV, or one number per line; - is standard input.")]

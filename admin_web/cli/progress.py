@@ -2,22 +2,32 @@
 
 import sys
 import time
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from admin_web.importing import Progress
-from admin_web.sheet import Sheet
 
 PLAIN_EVERY_S = 5.0
+
+
+class Readable(Protocol):
+    """What is read: its name, its size in bytes, if that is known, and how many of them have been read."""
+
+    name: str
+    size: int | None
+
+    @property
+    def bytes_read(self) -> int:
+        """How far it has been read."""
 
 
 class ImportBar:
     """The progress of the import of `sheet`, on standard error."""
 
-    def __init__(self, sheet: Sheet) -> None:
+    def __init__(self, sheet: Readable) -> None:
         self._sheet = sheet
         self._began = self._said = time.monotonic()
         console = Console(file=sys.stderr)
@@ -42,7 +52,14 @@ class ImportBar:
             self._bar.update(self._task, completed=self._sheet.bytes_read, said=said)
         elif now - self._said >= PLAIN_EVERY_S:
             self._said = now
-            print(f"{self._sheet.name}: {said}", file=sys.stderr)
+            print(f"{self._sheet.name}: {said}{self._left(now)}", file=sys.stderr)
+
+    def _left(self, now: float) -> str:
+        """Say how long it will take from here, if that can be told."""
+        read, size = self._sheet.bytes_read, self._sheet.size
+        if not (read and size):
+            return ""
+        return f", about {(now - self._began) * max(size - read, 0) / read:,.0f} s left"
 
     def __enter__(self) -> Self:
         self._bar.start()

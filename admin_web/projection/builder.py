@@ -12,10 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.database import DatabaseUnavailable
 from admin_web.projection import outbox
+from admin_web.projection.batches import batches
 from admin_web.projection.drain import Sides
 from admin_web.projection.live import Live, look
+from admin_web.projection.registries import AT_ONCE, RegistryWriter, exchanges_of
 from admin_web.projection.store import Command, Reply, Wire
-from admin_web.projection.truth import all_exchanges, all_overrides, counts, truth_of
+from admin_web.projection.truth import (
+    all_exchanges,
+    all_overrides,
+    counts,
+    own_counts,
+    registry_exchanges,
+    registry_versions,
+    truth_of,
+)
 from admin_web.projection.turn import ONLY, last_turn
 from admin_web.projection.writing import Part, parts_of, spell_overrides
 from compliance.models import Projection
@@ -52,12 +62,13 @@ class BuildLost(NotRebuilt):
 class Builder:
     """Builds `generation` over one connection, so that all of it is in one incarnation of Redis.
 
-    `counts` are the numbers per list that Redis has acknowledged.
+    `counts` are the numbers per list that Redis has acknowledged, `versions` those of the registries that it was given.
     """
 
     def __init__(self, sides: Sides, wire: Wire, generation: int, progress: Progress) -> None:
         self.generation = generation
         self.counts: dict[str, int] = defaultdict(int)
+        self.versions: dict[str, int] = {}
         self.pending: set[int] = set()
         self._sides, self._wire, self._progress = sides, wire, progress
         self._mark = secrets.token_hex(8).encode()
@@ -81,11 +92,13 @@ class Builder:
         async with self._sides.database.read() as session:
             self._since_turn = (await last_turn(session)).number
             self.pending = await outbox.pending_ids(session)
+            self.versions = await registry_versions(session)
             await self._load_numbers(session)
+            await self._load_registries(session)
             await self._load_overrides(session)
 
     async def _load_numbers(self, session: AsyncSession) -> None:
-        total, parts, lines = sum((await counts(session)).values()), list[Part](), 0
+        total, parts, lines = sum((await own_counts(session)).values()), list[Part](), 0
         self._progress("numbers", 0, total)
         async for list_name, exchange, some in all_exchanges(session):
             parts.append(Part(list_name, exchange, True, some))
@@ -97,6 +110,15 @@ class Builder:
                 parts, lines = [], 0
         await self._put(parts)
         self._progress("numbers", sum(self.counts.values()), total)
+
+    async def _load_registries(self, session: AsyncSession) -> None:
+        writer, standing = RegistryWriter(self._wire, WRITE_WITHIN_S), await counts(session)
+        for name, version in self.versions.items():
+            async for some in registry_exchanges(session, version):
+                for few in batches(some, AT_ONCE):
+                    await self._be_heard_of()
+                    self.counts[name] += await writer.write(exchanges_of(self.generation, name, few))
+                self._progress(name, self.counts[name], standing[name])
 
     async def _load_overrides(self, session: AsyncSession) -> None:
         commands: list[Command] = []

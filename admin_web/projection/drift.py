@@ -23,7 +23,8 @@ class Drift:
     `numbers` and `overrides` are how many SQL holds. `counted` are the numbers per list as `dnc:state` counts them,
     where that differs from SQL. `doubt` says as a slug why the gate may not rely on the projection at all: `no-state`,
     `other-incarnation`, `other-generation`, or `no-lease`; it is empty when it may. `pending` changes are recorded,
-    and not in force yet; what they name is not compared.
+    and not in force yet; what they name is not compared. `behind` are registries of which Redis holds another version
+    than the one in force, as `following.behind` gives them; what is compared is the version that it holds.
     """
 
     doubt: str = ""
@@ -32,6 +33,7 @@ class Drift:
     overrides: int = 0
     pending: int = 0
     counted: dict[str, tuple[int, int]] = field(default_factory=dict)
+    behind: dict[str, tuple[int, int]] = field(default_factory=dict)
     found: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
@@ -53,6 +55,8 @@ class Drift:
         if self.pending:
             waiting = f"{self.pending:,} changes are recorded and not yet in force"
             lines.append(f"{waiting}; what they name was not compared.")
+        for name, (redis, sql) in self.behind.items():
+            lines.append(f"{name}: version {sql} is recorded and not yet in force; Redis holds {redis or 'none'}.")
         if self.doubt:
             lines.append(f"DOUBT: the gate does not rely on generation {self.generation}: {self.doubt}.")
         for kind in sorted(self.found, key=lambda kind: (kind not in DANGEROUS, kind)):

@@ -7,7 +7,15 @@ import structlog
 
 from admin_web.projection.store import Reply, StoreRefused, StoreUnavailable, Wire, words
 from compliance.policy import State, doubt
-from compliance.redis_schema import MAX_INTSET_ENTRIES, REBUILT_AT, STATE, STATE_FIELDS, read_counts, read_state
+from compliance.redis_schema import (
+    MAX_INTSET_ENTRIES,
+    REBUILT_AT,
+    STATE,
+    STATE_FIELDS,
+    read_counts,
+    read_state,
+    read_versions,
+)
 
 log = structlog.get_logger()
 
@@ -35,14 +43,16 @@ class StoreUnfit(StoreUnavailable):
 class Live:
     """The projection that Redis holds: `server` is the run id of the process, `counts` are numbers per list.
 
-    Behind Sentinel `server` names the reign of the process as master, too. `at_ms` is the moment by Redis's own clock,
-    in milliseconds since 1970 UTC; `rebuilt_at` is aware UTC; `version` names the server and its version.
+    `versions` are those of the registries that it holds. Behind Sentinel `server` names the reign of the process as
+    master, too. `at_ms` is the moment by Redis's own clock, in milliseconds since 1970 UTC; `rebuilt_at` is aware UTC;
+    `version` names the server and its version.
     """
 
     server: str
     state: State | None
     at_ms: int
     counts: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
     rebuilt_at: datetime | None = None
     version: str = ""
 
@@ -71,6 +81,7 @@ async def look(wire: Wire) -> Live:
         read_state([fields.get(name.encode()) for name in STATE_FIELDS]),
         seconds * 1000 + micros // 1000,
         read_counts(fields),
+        read_versions(fields),
         _moment(fields.get(REBUILT_AT.encode(), b"")),
         _version(info),
     )

@@ -10,6 +10,7 @@ from admin_web.projection.builder import Progress
 from admin_web.projection.drain import Sides, drain
 from admin_web.projection.drift import Drift
 from admin_web.projection.facts import facts_of
+from admin_web.projection.following import behind, follow
 from admin_web.projection.lease import renew_lease
 from admin_web.projection.live import require_fit
 from admin_web.projection.rebuild import Built, Terms, quiet, rebuild
@@ -47,6 +48,14 @@ class Projection:
         builder that is at work.
         """
         return await rebuild(self.sides, Terms(self._lease_s, allow_drop, only_if_lost), progress)
+
+    async def behind(self) -> dict[str, tuple[int, int]]:
+        """Give each registry of which Redis holds another version than the one in force: Redis's, SQL's; 0 for none."""
+        return await behind(self.sides)
+
+    async def follow(self, *, allow_drop: bool = False, progress: Progress = quiet) -> None:
+        """Bring the registries' versions in force by the record into force in Redis. Raises NotRebuilt too."""
+        await follow(self.sides, Terms(self._lease_s, allow_drop, only_if_lost=True), progress)
 
     async def verify(self, progress: Progress = quiet) -> Drift:
         """Compare SQL and Redis, subject by subject."""

@@ -42,10 +42,10 @@ from admin_web.projection.lease import spell_lease
 from admin_web.projection.live import Live, look, require_fit
 from admin_web.projection.store import Command, StoreUnavailable, Wire
 from admin_web.projection.sweep import discard
-from admin_web.projection.truth import counts
+from admin_web.projection.truth import counts, may_shrink, registry_versions
 from admin_web.projection.turn import Turn, note, take_turn
 from compliance.policy import State
-from compliance.redis_schema import REBUILT_AT, STATE, build_key, count_field, state_values
+from compliance.redis_schema import REBUILT_AT, STATE, build_key, count_field, state_values, version_field
 
 log = structlog.get_logger()
 
@@ -80,6 +80,10 @@ class CountsDiffer(NotRebuilt):
     """Redis has acknowledged another number of numbers than SQL holds."""
 
 
+class RegistriesMoved(NotRebuilt):
+    """A registry's new version came into force by the record while the one before was being loaded."""
+
+
 class RebuildUnderWay(NotRebuilt):
     """Another builder was heard of a moment ago."""
 
@@ -102,7 +106,7 @@ class Terms:
     """On which terms a rebuild is made.
 
     `lease_s` as in the settings; `allow_drop` takes SQL's word for a much smaller list; `only_if_lost` leaves alone
-    what is whole, and a builder that is at work.
+    what is whole and holds the registries' versions in force, and a builder that is at work.
     """
 
     lease_s: float
@@ -143,15 +147,15 @@ async def _claim(sides: Sides, wire: Wire, terms: Terms) -> int:
         live = await look(wire)
         current = await live_generation(session, turn, live)
         if terms.only_if_lost:
-            _require_lost(turn, live, current, sides)
+            _require_lost(turn, live, current, sides, await registry_versions(session))
         known = (current, turn.building or 0, live.state.generation if live.state else 0)
         generation = max(known) + 1
         await note(session, building=generation, building_since_turn=turn.number, building_at=sides.now())
         return generation
 
 
-def _require_lost(turn: Turn, live: Live, current: int, sides: Sides) -> None:
-    if not live.doubt(current):
+def _require_lost(turn: Turn, live: Live, current: int, sides: Sides, versions: Mapping[str, int]) -> None:
+    if not live.doubt(current) and live.versions == versions:
         raise NotNeeded("Redis holds the projection that is on record")
     if turn.is_built(sides.now(), silent_s=SILENT_S):
         raise RebuildUnderWay("another rebuild is under way")
@@ -192,19 +196,29 @@ async def _flip(session: AsyncSession, sides: Sides, terms: Terms, wire: Wire, b
     async with sides.database.read() as snapshot:
         await builder.catch_up(snapshot)
         standing = await counts(snapshot)
+        await _require_same_versions(snapshot, builder)
+        let = await may_shrink(snapshot)
     _require_equal(builder.counts, standing)
     if not terms.allow_drop:
-        require_credible(live.counts, standing)
-    await wire.transact(_spell_flip(live, builder.generation, standing, sides, terms.lease_s))
+        require_credible({name: was for name, was in live.counts.items() if name not in let}, standing)
+    await wire.transact(_spell_flip(live, builder, standing, sides, terms.lease_s))
     await wire.acknowledged()
     await outbox.mark_applied(session, builder.pending, turn.number, sides.now())
     await note(session, generation=builder.generation, building=None, building_at=None)
 
 
-def _spell_flip(live: Live, generation: int, standing: dict[str, int], sides: Sides, lease_s: float) -> list[Command]:
+async def _require_same_versions(session: AsyncSession, builder: Builder) -> None:
+    """Raise RegistriesMoved when a registry has another version in force now than the one that was loaded."""
+    if builder.versions != await registry_versions(session):
+        raise RegistriesMoved("a new version of a registry came into force meanwhile")
+
+
+def _spell_flip(live: Live, builder: Builder, standing: dict[str, int], sides: Sides, lease_s: float) -> list[Command]:
+    generation = builder.generation
     changes = live.state.changes + 1 if live.state else 0
     fields = state_values(State(generation, live.server, tuple(standing), changes))
     fields |= {count_field(name): str(number) for name, number in standing.items()}
+    fields |= {version_field(name): str(version) for name, version in builder.versions.items()}
     fields[REBUILT_AT] = sides.now().isoformat()
     return [
         ("DEL", STATE),

@@ -1,7 +1,7 @@
 """What SQL says: of a few subjects at one moment, or of everything in one snapshot."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.services.dialect import each_of
-from compliance.models import Override, SuppressionEntry
+from compliance.models import Override, Registry, RegistryExchange, RegistryVersion, SuppressionEntry
 from compliance.numbers import E164, LeadId
 from compliance.policy import LiveOverride
 from compliance.redis_schema import INTERNAL, LINE_DIGITS
@@ -21,6 +21,9 @@ Opening: TypeAlias = tuple[E164, LeadId]
 
 ROWS_AT_ONCE = 10_000
 """Rows that are held in memory while everything is read."""
+
+EXCHANGES_AT_ONCE = 1_000
+"""Exchanges of a registry that are, each of at most 1,250 bytes."""
 
 
 @dataclass(slots=True)
@@ -126,8 +129,43 @@ async def all_overrides(session: AsyncSession, at: datetime) -> AsyncIterator[tu
             yield _opened(row)
 
 
+async def registry_versions(session: AsyncSession) -> dict[str, int]:
+    """Give the version in force of each registry that has one, by name."""
+    versions = select(Registry.name, Registry.version_in_force_id).where(Registry.version_in_force_id.is_not(None))
+    rows = await session.execute(versions.order_by(Registry.name))
+    return {name: version for name, version in rows if version is not None}
+
+
+async def registry_exchanges(session: AsyncSession, version_id: int) -> AsyncIterator[Sequence[tuple[str, bytes]]]:
+    """Give what a version lists, as (exchange, lines as SQL keeps them), some thousands at a time, ascending."""
+    exchanges = RegistryExchange.__table__.columns
+    held = select(exchanges.exchange, exchanges.lines).where(exchanges.version_id == version_id)
+    rows = await session.stream(held.order_by(exchanges.exchange).execution_options(yield_per=EXCHANGES_AT_ONCE))
+    async for some in rows.partitions():
+        yield [(row[0], row[1]) for row in some if row[1]]
+
+
 async def counts(session: AsyncSession) -> dict[str, int]:
-    """Count the numbers that stand on each list; the company's own is always there, and first."""
+    """Count the numbers that stand on each list: the company's own, which are always there, then the registries."""
+    return await own_counts(session) | await _registry_counts(session)
+
+
+async def may_shrink(session: AsyncSession) -> set[str]:
+    """Name the registries whose version in force somebody has let be much smaller than the one before."""
+    let = select(Registry.name).join(RegistryVersion, RegistryVersion.id == Registry.version_in_force_id)
+    return set(await session.scalars(let.where(RegistryVersion.may_shrink)))
+
+
+async def _registry_counts(session: AsyncSession) -> dict[str, int]:
+    """Give how many numbers each version in force has, as they were counted when it became whole."""
+    counted = select(Registry.name, RegistryVersion.numbers).join(
+        RegistryVersion, RegistryVersion.id == Registry.version_in_force_id
+    )
+    return {row[0]: row[1] for row in await session.execute(counted.order_by(Registry.name))}
+
+
+async def own_counts(session: AsyncSession) -> dict[str, int]:
+    """Count the numbers that stand on the company's own lists; `internal` is always there, and first."""
     counted = (
         select(SuppressionEntry.list_name, func.count())
         .where(SuppressionEntry.lifted_at.is_(None))

@@ -5,7 +5,7 @@ about to be applied, is drift. So there is no false alarm, and changes wait only
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,10 +16,21 @@ from admin_web.projection.builder import Progress
 from admin_web.projection.compare import Difference, compare, subjects_of
 from admin_web.projection.drain import Sides
 from admin_web.projection.drift import Drift
+from admin_web.projection.following import behind
 from admin_web.projection.live import Live, look
+from admin_web.projection.registry_check import RegistryCheck
 from admin_web.projection.store import StoreUnavailable, Wire, words
 from admin_web.projection.sweep import scan
-from admin_web.projection.truth import Opening, Subjects, Truth, all_exchanges, all_overrides, counts, truth_of
+from admin_web.projection.truth import (
+    Opening,
+    Subjects,
+    Truth,
+    all_exchanges,
+    all_overrides,
+    counts,
+    own_counts,
+    truth_of,
+)
 from admin_web.projection.turn import last_turn, take_turn
 from compliance.numbers import E164
 from compliance.policy import LiveOverride
@@ -62,14 +73,15 @@ class _Comparison:
 
     async def run(self) -> Drift:
         """Compare in both directions. Raises ProjectionMoved."""
-        await self._judge_state()
+        live = await self._judge_state()
         if self._drift.generation:
+            await self._compare_registries(live)
             await self._find_missing()
-            await self._find_extra()
+            await self._find_extra(live.versions)
             await self._judge_counts()
         return self._drift
 
-    async def _judge_state(self) -> None:
+    async def _judge_state(self) -> Live:
         live = await look(self._wire)
         (leased,) = await self._wire.ask(("EXISTS", LEASE))
         async with self._sides.database.read() as session:
@@ -77,21 +89,32 @@ class _Comparison:
         flipped = turn.building if turn.building and not live.doubt(turn.building) else turn.generation
         self._drift.doubt = live.doubt(flipped) or ("" if leased else "no-lease")
         self._drift.generation = live.state.generation if live.state else 0
+        self._drift.behind = await behind(self._sides)
+        return live
+
+    async def _compare_registries(self, live: Live) -> None:
+        """Compare whole exchanges. A generation that is over is being taken out: its gaps are no drift."""
+        registries = RegistryCheck(self._sides.database, self._wire, live.versions, self._drift)
+        await registries.find_missing(live.counts, self._progress)
+        await registries.find_extra()
+        self._require_same(await look(self._wire))
 
     async def _find_missing(self) -> None:
         """Look in Redis for what SQL holds."""
         async with self._sides.database.read() as session:
-            total = sum((await counts(session)).values())
+            total = sum((await own_counts(session)).values())
+            seen = 0
             async for truth in _recorded(session, self._sides.now()):
-                self._drift.numbers += sum(len(numbers) for numbers in truth.standing.values())
+                seen += sum(len(numbers) for numbers in truth.standing.values())
                 self._drift.overrides += len(truth.overrides)
                 await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
-                self._progress("SQL in Redis", self._drift.numbers, total)
+                self._progress("SQL in Redis", seen, max(seen, total))
+        self._drift.numbers += seen
 
-    async def _find_extra(self) -> None:
+    async def _find_extra(self, registries: Collection[str]) -> None:
         """Look in SQL for what Redis holds; what both hold has been compared."""
         seen = 0
-        async for subjects in _projected(self._wire, self._drift.generation):
+        async for subjects in _projected(self._wire, self._drift.generation, registries):
             async with self._sides.database.read() as session:
                 truth = (await truth_of(session, subjects, self._sides.now())).noes()
             await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
@@ -118,7 +141,8 @@ class _Comparison:
             async with self._sides.database.read() as snapshot:
                 self._drift.pending = len(await outbox.pending_ids(snapshot))
                 standing = await counts(snapshot)
-            for name in () if self._drift.pending else live.counts.keys() | standing.keys():
+            names = (live.counts.keys() | standing.keys()) - self._drift.behind.keys()
+            for name in () if self._drift.pending else names:
                 pair = live.counts.get(name, 0), standing.get(name, 0)
                 if pair[0] != pair[1]:
                     self._drift.counted[name] = pair
@@ -126,9 +150,12 @@ class _Comparison:
     async def _take_turn(self, session: AsyncSession) -> Live:
         await take_turn(session)
         live = await look(self._wire)
+        self._require_same(live)
+        return live
+
+    def _require_same(self, live: Live) -> None:
         if live.state is None or live.state.generation != self._drift.generation:
             raise ProjectionMoved
-        return live
 
 
 async def _recorded(session: AsyncSession, at: datetime) -> AsyncIterator[Truth]:
@@ -151,12 +178,12 @@ async def _recorded(session: AsyncSession, at: datetime) -> AsyncIterator[Truth]
     yield Truth({}, overrides)
 
 
-async def _projected(wire: Wire, generation: int) -> AsyncIterator[Subjects]:
-    """Give all that a generation in Redis holds, some at a time."""
+async def _projected(wire: Wire, generation: int, registries: Collection[str]) -> AsyncIterator[Subjects]:
+    """Give all that a generation in Redis holds but for registries, some at a time."""
     subjects, held = Subjects(), 0
     async for keys in scan(wire, generation_pattern(generation)):
         subjects.openings |= {opening for key in keys if (opening := override_of(key))}
-        sets = [(key, listed) for key in keys if (listed := listed_of(key))]
+        sets = [(key, listed) for key in keys if (listed := listed_of(key)) and listed[0] not in registries]
         for some in batches(sets, KEYS_AT_ONCE):
             replies = await wire.ask(*(("SMEMBERS", key) for key, _ in some))
             for (_, (list_name, exchange)), lines in zip(some, replies, strict=True):

@@ -1,18 +1,16 @@
 """On which lists a number stands, by the system of record."""
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.registries.lines import holds
 from admin_web.services.dialect import each_of
 from compliance.models import Registry, RegistryExchange, SuppressionEntry
 from compliance.numbers import E164
 from compliance.redis_schema import exchange_and_line
-
-BYTES_PER_LINE = 2
 
 
 async def lists_of(session: AsyncSession, number: E164) -> tuple[str, ...]:
@@ -57,14 +55,3 @@ async def _registries(session: AsyncSession, numbers: Collection[E164]) -> dict[
             if holds(lines, exchange_and_line(number)[1]):
                 lists[number].add(name)
     return lists
-
-
-def holds(lines: bytes, line: int) -> bool:
-    """Tell whether an exchange's line numbers (ascending unsigned 16-bit big-endian) hold `line`."""
-    places = range(len(lines) // BYTES_PER_LINE)
-
-    def at(place: int) -> int:
-        return int.from_bytes(lines[place * BYTES_PER_LINE :][:BYTES_PER_LINE], "big")
-
-    place = bisect_left(places, line, key=at)
-    return place < len(places) and at(place) == line

@@ -1,0 +1,83 @@
+"""Registries compared between SQL and Redis, whole exchanges at a time, in flat memory.
+
+Nothing but a rebuild writes a registry's sets, and a version never changes: what differs is drift, whatever goes on.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+from admin_web.database import Database
+from admin_web.projection import drift
+from admin_web.projection.batches import batches
+from admin_web.projection.builder import Progress
+from admin_web.projection.drift import Drift
+from admin_web.projection.registries import Exchange, exchanges_of
+from admin_web.projection.store import Reply, Wire, words
+from admin_web.projection.sweep import scan
+from admin_web.projection.truth import registry_exchanges
+from admin_web.registries.versions import kept_of
+from compliance.redis_schema import listed_of, listed_pattern, number_of
+
+SETS_AT_ONCE = 20
+"""Sets whose members are fetched in one go; each has at most ten thousand."""
+
+FETCHED_WITHIN_S = 20.0
+
+_WORDS = [str(line).encode() for line in range(10_000)]
+
+
+class RegistryCheck:
+    """Compares the registries that one generation holds, as `versions` say, and notes in `drift` what differs."""
+
+    def __init__(self, database: Database, wire: Wire, versions: dict[str, int], drift: Drift) -> None:
+        self._database, self._wire, self._versions, self._drift = database, wire, versions, drift
+
+    async def find_missing(self, counts: dict[str, int], progress: Progress) -> None:
+        """Look in Redis for what SQL holds, and at whatever else stands in the same sets."""
+        for name, version in self._versions.items():
+            done = 0
+            async with self._database.read() as session:
+                async for some in registry_exchanges(session, version):
+                    async for one, reply in self._fetched(name, some):
+                        self._compare(name, one, reply)
+                        done += len(one.lines)
+                    progress(f"{name} in Redis", done, max(done, counts.get(name, 0)))
+            self._drift.numbers += done
+
+    async def find_extra(self) -> None:
+        """Look in SQL for the sets that Redis holds; one that both hold has been compared."""
+        for name in self._versions:
+            async for keys in scan(self._wire, listed_pattern(self._drift.generation, name)):
+                await self._look_up(name, [listed[1] for key in keys if (listed := listed_of(key))])
+
+    async def _look_up(self, name: str, exchanges: Sequence[str]) -> None:
+        async with self._database.read() as session:
+            known = await kept_of(session, self._versions[name], exchanges)
+        for exchange in exchanges:
+            if not known.get(exchange):
+                (one,) = exchanges_of(self._drift.generation, name, [(exchange, b"")])
+                (reply,) = await self._wire.ask(("SMEMBERS", one.key))
+                self._compare(name, one, reply)
+
+    async def _fetched(self, name: str, kept: Sequence[tuple[str, bytes]]) -> AsyncIterator[tuple[Exchange, Reply]]:
+        for few in batches(exchanges_of(self._drift.generation, name, kept), SETS_AT_ONCE):
+            replies = await self._wire.ask(*(("SMEMBERS", one.key) for one in few), within_s=FETCHED_WITHIN_S)
+            for pair in zip(few, replies, strict=True):
+                yield pair
+
+    def _compare(self, name: str, one: Exchange, reply: Reply) -> None:
+        """Compare two sets; in a set of integers Redis gives them ascending, as SQL has them."""
+        wanted = [_WORDS[line] for line in one.lines.tolist()]
+        if wanted == reply:
+            return
+        there = set(words(reply))
+        for kind, lines in ((drift.MISSING, set(wanted) - there), (drift.EXTRA, there - set(wanted))):
+            for line in sorted(lines, key=_order):
+                self._drift.add(kind, f"{_shown(one.exchange, line)} on {name}")
+
+
+def _order(line: bytes) -> tuple[int, bytes]:
+    return int(line) if line.isdigit() else -1, line
+
+
+def _shown(exchange: str, line: bytes) -> str:
+    return number_of(exchange, int(line)) if line.isdigit() else f"+{exchange} {line!r}"

@@ -1,0 +1,63 @@
+"""Files as authorities publish them, and their import as a test wants it."""
+
+import zipfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import select
+
+from admin_web.importing import Progress
+from admin_web.registries.intake import FULL, Intake, Taken, Wanted
+from admin_web.registries.lines import unpack
+from admin_web.registries.names import country_for
+from admin_web.registries.reader import Reading, found_format
+from admin_web.registries.source import Source
+from admin_web.report import RejectedRows
+from admin_web.services.records import Actor, Records
+from compliance.models import Registry, RegistryExchange
+from compliance.redis_schema import number_of
+
+OBTAINED = datetime(2026, 2, 20, tzinfo=UTC)
+SHELL = Actor("shell:test")
+
+
+async def take(
+    records: Records, name: str, *files: Path, kind: str = FULL, form: str | None = None, column: str | None = None,
+    allow_drop: bool = False, seen: list[Progress] | None = None,
+) -> Taken:  # fmt: skip
+    """Import files as a version of a registry."""
+    source = Source(files)
+    read = found_format(Source(files), form)
+    wanted = Wanted(name, kind, OBTAINED, allow_drop=allow_drop)
+    with RejectedRows(files[0].with_suffix(".rejected.csv")) as report:
+        intake = Intake(records, SHELL, wanted, report, (seen if seen is not None else []).append)
+        return await intake.take_in(source, Reading(await country_for(records.database, name), read, column))
+
+
+def file(directory: Path, content: str | bytes, name: str = "list.txt") -> Path:
+    path = directory / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def zipped(path: Path, *members: tuple[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def flat(numbers: Sequence[str], end: str = "\n") -> str:
+    """Spell numbers of +1 as the FTC does."""
+    return "".join(f"{number[2:5]},{number[5:]}{end}" for number in numbers)
+
+
+async def in_force(records: Records, name: str) -> list[str]:
+    """Every number that the version in force of a registry lists."""
+    held = select(RegistryExchange.exchange, RegistryExchange.lines).join(
+        Registry, Registry.version_in_force_id == RegistryExchange.version_id
+    )
+    async with records.database.read() as session:
+        rows = (await session.execute(held.where(Registry.name == name))).all()
+    return sorted(number_of(exchange, line) for exchange, lines in rows for line in unpack(lines).tolist())
