@@ -5,6 +5,7 @@ from time import perf_counter
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from yarl import URL
 
 from admin_web.database import DatabaseUnavailable
 from admin_web.pages import render
@@ -97,4 +98,16 @@ def _own_text(error: web.HTTPException) -> str:
 
 async def _failed(request: web.Request, status: int, text: str) -> web.Response:
     title = TITLES.get(status, "Not done")
-    return await render(request, "errors/page.html", status=status, title=title, text=text)
+    back = _came_from(request)
+    return await render(request, "errors/page.html", status=status, title=title, text=text, back=back)
+
+
+def _came_from(request: web.Request) -> str:
+    """Give the page of this site that led here, for a link back to it; empty when that is not known."""
+    try:
+        page = URL(request.headers.get("Referer", ""))
+    except ValueError:
+        return ""
+    path = page.raw_path_qs
+    ours = page.host == request.url.host and path.startswith("/") and not path.startswith("//")
+    return path if ours and (request.method, path) != ("GET", request.path_qs) else ""

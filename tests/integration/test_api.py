@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from sqlalchemy import select, text
 
+from admin_web.api import body
 from admin_web.api.openapi import described
 from admin_web.api.operations import OPERATIONS, STREAMS
 from admin_web.api.problem import KINDS
@@ -296,7 +297,7 @@ async def test_a_flood_of_wrong_tokens_is_held_off_and_the_right_one_goes_throug
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "slug"),
+    ("method", "path", "sent", "slug"),
     [
         ("POST", "/suppress", b"", "bad-request"),
         ("POST", "/suppress", b"{", "bad-request"),
@@ -334,8 +335,8 @@ async def test_a_flood_of_wrong_tokens_is_held_off_and_the_right_one_goes_throug
         ("POST", "/overrides", b"{}", "unsupported-media-type"),
     ],
 )
-async def test_what_does_not_fit_is_a_problem_that_says_so(crm: Program, method: str, path: str, body, slug: str):
-    answer = await crm.ask(method, path, body)
+async def test_what_does_not_fit_is_a_problem_that_says_so(crm: Program, method: str, path: str, sent, slug: str):
+    answer = await crm.ask(method, path, sent)
     assert answer.problem == slug, answer.text
     assert answer.status == KINDS[slug][0]
 
@@ -347,6 +348,38 @@ async def test_a_body_of_another_kind_is_refused(crm: Program):
     assert broken.problem == "bad-request"
     none = await crm.post("/overrides", b"nonsense", Content_Type="multipart/form-data")
     assert none.problem == "bad-request"
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "begun"),
+    [
+        ("/suppress", "application/json", b'{"number": '),
+        (
+            "/overrides",
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="lead"\r\n\r\nL',
+        ),
+        (
+            "/overrides",
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="document"; filename="a.pdf"\r\n\r\n' + PDF,
+        ),
+    ],
+)
+async def test_what_stalls_on_its_way_is_given_up_and_leaves_nothing(
+    crm: Program, site: Site, monkeypatch: pytest.MonkeyPatch, path: str, content_type: str, begun: bytes
+):
+    monkeypatch.setattr(body, "ARRIVES_S", 0.2)
+    monkeypatch.setattr(body, "PIECE_S", 0.2)
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield begun
+        await asyncio.sleep(30)
+
+    headers = {"Content-Type": content_type}
+    async with crm.session.post(crm.origin + path, data=stalling(), headers=headers) as answer:
+        assert Answered(answer.status, answer.headers, await answer.text()).problem == "request-timeout"
+    assert [file for file in site.documents.directory.rglob("*") if file.is_file()] == []
 
 
 async def test_a_method_that_a_path_does_not_take_names_those_it_does(crm: Program):

@@ -243,3 +243,23 @@ async def test_the_list_is_paged_by_name_and_shows_every_lead_once(site: Site):
         onward = re.search(r'rel="next" href="([^"]+)"', page)
         path = f"/leads{onward[1]}".replace("&amp;", "&") if onward else ""
     assert sorted(seen) == [f"p{n:03d}" for n in range(120)]
+
+
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        ("{origin}/leads?q=north", "/leads?q=north"),
+        ("{origin}/leads/nobody", ""),
+        ("{origin}//elsewhere.example/", ""),
+        ("https://elsewhere.example/leads", ""),
+        ("javascript:alert(1)", ""),
+        ("http://[", ""),
+    ],
+)
+async def test_a_page_that_is_not_there_leads_back_to_where_one_came_from_within_the_site(
+    site: Site, referer: str, back: str
+):
+    admin = await site.person("admin")
+    answer = await admin.get("/leads/nobody", Referer=referer.format(origin=admin.origin))
+    assert answer.status == 404
+    assert re.findall(r'href="([^"]*)">Back<', answer.text) == ([back] if back else [])
