@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable
@@ -43,6 +44,15 @@ class DeadlinePassed(Exception):
     """A decision was not reached in time."""
 
 
+class Attempt(NamedTuple):
+    """One call as it is asked about, with the moment (aware UTC) and the id of its decision."""
+
+    request: Request
+    lead: LeadId | None
+    at: datetime
+    decision_id: str
+
+
 class Gate:
     """Screens calls; `name` goes on record with each, `clock` gives aware UTC."""
 
@@ -65,29 +75,28 @@ class Gate:
         Whoever carries the questions to Redis throws DeadlinePassed when the time for a decision is over.
         """
         dialed, lead_text = request.arguments if len(request.arguments) == 2 else ("", "")
-        lead = lead_id(lead_text)
+        attempt = self._attempt(request, lead_id(lead_text))
         if request.script != SCRIPT or len(request.arguments) != 2:
-            return self._note(self._decision(request, "", lead, block(verdict.BAD_REQUEST)))
+            return self._note(self._decision(attempt, "", block(verdict.BAD_REQUEST)))
         if not request.channel:
-            return self._note(self._decision(request, "", lead, block(verdict.BAD_CHANNEL)))
+            return self._note(self._decision(attempt, "", block(verdict.BAD_CHANNEL)))
         if emergency := self._numbering.emergency(dialed):
-            return self._note(self._decision(request, emergency, lead, allow(verdict.EMERGENCY)))
+            return self._note(self._decision(attempt, emergency, allow(verdict.EMERGENCY)))
         number = self._numbering.read(dialed)
-        draft = self._decision(request, number, lead, block(verdict.DEADLINE))
         try:
-            return (yield from self._judge(number, lead, draft))
+            return (yield from self._judge(attempt, number))
         except DeadlinePassed:
-            return self._note(draft)
+            return self._note(self._decision(attempt, number, block(verdict.DEADLINE)))
 
     def failed(self, request: Request) -> Decision:
         """Block a call that `screen` could not judge because of a fault of its own."""
-        return self._note(self._decision(request, "", None, block(verdict.INTERNAL_ERROR)))
+        return self._note(self._decision(self._attempt(request, None), "", block(verdict.INTERNAL_ERROR)))
 
-    def _judge(self, number: E164 | InvalidNumber, lead: LeadId | None, draft: Decision) -> Asking[Decision]:
-        facts = None if isinstance(number, InvalidNumber) else (yield from self._facts(number, lead))
-        ruling = decide(number, facts, draft.at)
+    def _judge(self, attempt: Attempt, number: E164 | InvalidNumber) -> Asking[Decision]:
+        facts = None if isinstance(number, InvalidNumber) else (yield from self._facts(number, attempt.lead))
+        ruling = decide(number, facts, attempt.at)
         generation = facts.state.generation if facts and facts.state else 0
-        decision = replace(draft, ruling=ruling, generation=generation)
+        decision = self._decision(attempt, number, ruling, generation)
         try:
             behind = yield from self._log.record(decision)
         except RecordUnavailable:
@@ -116,21 +125,28 @@ class Gate:
         self._log.note(decision)
         return decision
 
-    def _decision(self, request: Request, number: str | InvalidNumber, lead: LeadId | None, ruling: Ruling) -> Decision:
+    def _attempt(self, request: Request, lead: LeadId | None) -> Attempt:
         at = self._clock()
+        return Attempt(request, lead, at, self._ids.next(at))
+
+    def _decision(self, attempt: Attempt, number: str | InvalidNumber, ruling: Ruling, generation: int = 0) -> Decision:
+        request = attempt.request
         return Decision(
-            id=self._ids.next(at),
-            at=at,
+            id=attempt.decision_id,
+            at=attempt.at,
             ruling=ruling,
             dialed=printable(request.arguments[0] if request.arguments else ""),
             number="" if isinstance(number, InvalidNumber) else number,
-            lead=lead or "",
+            lead=attempt.lead or "",
             channel=request.channel,
-            generation=0,
+            generation=generation,
             gate=self._name,
         )
 
 
 def printable(dialed: str) -> str:
     """Give the dialled digits for the record: bounded, and nothing but printable ASCII; `?` stands for the rest."""
-    return "".join(c if " " <= c <= "~" else "?" for c in dialed[:LONGEST_DIALED])
+    shown = dialed[:LONGEST_DIALED]
+    if shown.isascii() and shown.isprintable():
+        return shown
+    return "".join(c if " " <= c <= "~" else "?" for c in shown)

@@ -98,19 +98,17 @@ def read_request(header: bytes) -> Request:
         raise PeerBroke("header-malformed")
     return Request(
         script=_text(fields.get(b"agi_network_script", b"")),
-        arguments=tuple(_arguments(fields)),
+        arguments=tuple(_arguments(fields, header.count(b"\nagi_arg_"))),
         channel=trusted_channel(_text(fields.get(b"agi_uniqueid", b""))),
     )
 
 
-def _arguments(fields: dict[bytes, bytes]) -> Iterable[str]:
-    """Give the values of agi_arg_1, agi_arg_2, … Raises PeerBroke when one of the row is missing."""
-    count = sum([name.startswith(b"agi_arg_") for name in fields])
-    for index in range(1, count + 1):
-        value = fields.get(b"agi_arg_%d" % index)
-        if value is None:
-            raise PeerBroke("arguments-not-in-a-row")
-        yield _text(value)
+def _arguments(fields: dict[bytes, bytes], count: int) -> list[str]:
+    """Give the `count` values of agi_arg_1, agi_arg_2, … Raises PeerBroke when one of the row is missing."""
+    try:
+        return [_text(fields[b"agi_arg_%d" % index]) for index in range(1, count + 1)]
+    except KeyError:
+        raise PeerBroke("arguments-not-in-a-row") from None
 
 
 def _text(value: bytes) -> str:

@@ -5,9 +5,10 @@ Asterisk then goes on with the answer that the dialplan preset, which is BLOCK.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from enum import StrEnum
 from time import perf_counter
-from typing import cast
+from typing import NamedTuple, cast
 
 from agi_gate import channel_vars
 from agi_gate.call_log import CallLog
@@ -18,26 +19,22 @@ from agi_gate.screening import Screenings
 from compliance.verdict import Decision, Verdict
 
 
+class Stage(StrEnum):
+    """How far a conversation is: what comes next."""
+
+    HEADER = "header"
+    DECISION = "decision"
+    REPLY = "reply"
+    OVER = "over"
+
+
 class Switchboard:
     """What all conversations share. `peer_s` bounds how many seconds a peer may take for its header, and its reply."""
 
     def __init__(self, screenings: Screenings, metrics: Metrics, calls: CallLog, *, peer_s: float) -> None:
         self.screenings, self.metrics, self.calls = screenings, metrics, calls
-        self.headers = Expiries[_Wait](peer_s)
-        self.replies = Expiries[_Wait](peer_s)
+        self.waits = Expiries[Wait](peer_s)
         self.sessions: set[Session] = set()
-
-
-class _Wait:
-    """What a conversation waits for from its peer; it is refused when that does not come."""
-
-    __slots__ = ("_refuse", "over")
-
-    def __init__(self, refuse: Callable[[], None]) -> None:
-        self._refuse, self.over = refuse, False
-
-    def expire(self) -> None:
-        self._refuse()
 
 
 class Session(asyncio.Protocol):
@@ -46,7 +43,7 @@ class Session(asyncio.Protocol):
     def __init__(self, board: Switchboard) -> None:
         self._board = board
         self._reader = Reader()
-        self._decided = False
+        self.stage = Stage.HEADER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock for the header."""
@@ -54,8 +51,7 @@ class Session(asyncio.Protocol):
         board = self._board
         board.sessions.add(self)
         board.metrics.open_conversations += 1
-        self._wait = _Wait(self._slow_header)
-        board.headers.watch(self._wait)
+        board.waits.watch(Wait(self, Stage.HEADER))
 
     def data_received(self, data: bytes) -> None:
         """Take what the peer says."""
@@ -67,10 +63,9 @@ class Session(asyncio.Protocol):
         for event in events:
             match event:
                 case Request():
-                    self._wait.over = True
-                    self._started = perf_counter()
+                    self.stage, self._started = Stage.DECISION, perf_counter()
                     self._board.screenings.begin(event, self._answer)
-                case Reply() if not self._decided:
+                case Reply() if self.stage is not Stage.REPLY:
                     self.refuse("reply-before-command")
                 case Reply():
                     self._transport.close()
@@ -80,7 +75,7 @@ class Session(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection. A decision under way still reaches its record."""
         del exc
-        self._wait.over = True
+        self.stage = Stage.OVER
         self._board.sessions.discard(self)
         self._board.metrics.open_conversations -= 1
 
@@ -89,23 +84,32 @@ class Session(asyncio.Protocol):
         self._board.metrics.refused_peers[why] += 1
         self._transport.abort()
 
-    def _slow_header(self) -> None:
-        self.refuse("slow-header")
-
-    def _slow_reply(self) -> None:
-        self.refuse("slow-reply")
-
     def _answer(self, decision: Decision) -> None:
         """Send the one line, and start the clock for the reply."""
-        self._decided = True
         board, transport = self._board, self._transport
         if not transport.is_closing():
             transport.write(set_variables(variables(decision)))
-            self._wait = _Wait(self._slow_reply)
-            board.replies.watch(self._wait)
+            self.stage = Stage.REPLY
+            board.waits.watch(Wait(self, Stage.REPLY))
         seconds = perf_counter() - self._started
         board.metrics.count(decision, seconds)
         board.calls.note(decision, seconds)
+
+
+class Wait(NamedTuple):
+    """A conversation that waits for its peer's header, or reply; it is refused when that does not come."""
+
+    session: Session
+    stage: Stage
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the conversation has gone on."""
+        return self.session.stage is not self.stage
+
+    def expire(self) -> None:
+        """Close the conversation."""
+        self.session.refuse(f"slow-{self.stage}")
 
 
 def variables(decision: Decision) -> Iterator[tuple[str, str]]:
