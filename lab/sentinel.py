@@ -49,6 +49,12 @@ class Sentinel:
             told: Mapping[str, Any] = client.sentinel_master(NAME)
         return told
 
+    def replicas(self) -> int:
+        """Count the replicas that it takes for alive and in step. Raises RedisError."""
+        with Redis(port=self.port, socket_timeout=2) as client:
+            told = client.sentinel_slaves(NAME)
+        return sum(one["flags"] == "slave" and one["master-link-status"] == "ok" for one in told)
+
     def stop(self) -> None:
         """End it, if it runs."""
         if self.process is not None:
@@ -90,7 +96,7 @@ class Watched:
         self.until(lambda: len(self.following()) == len(others))
         for at in range(3):
             self.sentinels.append(Sentinel(self.directory / f"sentinel-{at}", first.port, quorum=2).start())
-        self.until(lambda: all(self._knows(one) for one in self.sentinels))
+        self.until_at_rest()
         return self
 
     def following(self) -> list[int]:
@@ -112,6 +118,12 @@ class Watched:
         """Wait until another server than `old` is named as the master; give it."""
         self.until(lambda: self.master is not old)
         return self.master
+
+    def until_at_rest(self) -> None:
+        """Wait until all sentinels take all servers for alive: a replica that has just come back is not promoted, and
+        follows a new master late.
+        """
+        self.until(lambda: all(self._knows(one) for one in self.sentinels), within_s=60.0)
 
     def kill_master(self) -> RedisServer:
         """Kill the master as a crash would; give it."""
@@ -148,8 +160,7 @@ class Watched:
         return int(latest["port"])
 
     def _knows(self, one: Sentinel) -> bool:
-        told = one.master()
-        return (told["num-other-sentinels"], told["num-slaves"]) == (2, len(self.servers) - 1)
+        return (one.master()["num-other-sentinels"], one.replicas()) == (2, len(self.servers) - 1)
 
 
 def _answered(ready: Callable[[], bool]) -> bool:

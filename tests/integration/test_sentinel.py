@@ -16,8 +16,9 @@ LISTED = "+14155550100"
 LATER = "+14155550101"
 LEASE_S = 10.0
 SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "500", "DNC_LEASE_S": str(LEASE_S)}
-FAILOVER_S = 8.0
-"""How long Sentinel may take on a busy machine: half a second until the master is called dead, and an election."""
+FAILOVER_S = 20.0
+"""How long Sentinel may take: half a second until the master is called dead, an election, and up to 13 seconds until it
+has the other replica follow the new master (`python -m bench.failover`)."""
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def whole(watched: Watched, database_url: str, short_path: Path) -> Iterator[Who
 
 
 def someone() -> tuple[str, str]:
-    return f"+1415555{random.randrange(90, 190):04}", "lead-1"
+    return random.choice([LISTED, f"+1415555{random.randrange(110, 190):04}"]), "lead-1"
 
 
 def test_a_master_that_is_killed_under_load_is_replaced_and_nothing_is_lost(watched: Watched, whole: Whole):
@@ -53,7 +54,7 @@ def test_a_master_that_is_killed_under_load_is_replaced_and_nothing_is_lost(watc
             callers.until_allowed(50)
             assert time.monotonic() - began < FAILOVER_S + LEASE_S
             watched.revive(killed)
-            watched.until(lambda: len(watched.following()) == 2)
+            watched.until_at_rest()
         callers.until_allowed(50)
     allowed = [answer.decision for _, _, answer in callers.answers if answer.allowed]
     records = whole.until_archived(set(allowed))

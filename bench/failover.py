@@ -1,0 +1,77 @@
+"""How long calls stop when the master of a Redis under Sentinel is killed, and whether anything is lost.
+
+`python -m bench.failover [kills] [numbers]`: a master and two replicas (every write on disk, and on one replica, before
+ALLOW), three sentinels that call a master dead after half a second, worker and gate, and four callers, half of whose
+calls go to a listed number. Prints, for each kill, seconds until another master is named, until the other replica
+follows it, and until the projection has been rebuilt on it and a call is allowed; and in the end what was answered and
+what of it is on record.
+"""
+
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from lab.sentinel import Watched
+from tests.whole import Callers, Whole
+
+LISTED = "+14155550100"
+SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "200", "DNC_LEASE_S": "60"}
+
+
+def someone() -> tuple[str, str]:
+    """Give the listed number, or one that is not."""
+    return random.choice([LISTED, f"+1415555{random.randrange(1000, 2000):04}"]), "lead-1"
+
+
+def listed(numbers: int) -> str:
+    """Give `numbers` to import, in two area codes."""
+    return "".join(f"+1212{line:07}\n" for line in range(2_000_000, 2_000_000 + numbers))
+
+
+def kill(watched: Watched, callers: Callers) -> tuple[float, float, float]:
+    """Kill the master under load; give seconds until another one is named, has a replica, and allows a call."""
+    callers.until_allowed(50)
+    killed, began = watched.kill_master(), time.monotonic()
+    watched.until_replaced(killed)
+    named = time.monotonic() - began
+    watched.until(lambda: len(watched.following()) == 1, within_s=60)
+    followed = time.monotonic() - began
+    callers.until_allowed(1, within_s=120)
+    allowed = time.monotonic() - began
+    watched.revive(killed)
+    watched.until_at_rest()
+    return named, followed, allowed
+
+
+def main() -> None:
+    given = [int(word) for word in sys.argv[1:]]
+    kills, numbers = [*given, *(3, 100_000)[len(given) :]]
+    with tempfile.TemporaryDirectory(prefix="dnc-") as directory, Watched(Path(directory) / "r", 2) as watched:
+        sheet = Path(directory) / "numbers.txt"
+        sheet.write_text(listed(numbers))
+        with Whole(Path(directory) / "w", watched, f"sqlite:///{directory}/dnc.sqlite3", **SETTINGS) as whole:
+            whole.admin("suppress", LISTED)
+            whole.admin("import", "internal", str(sheet))
+            print(f"{numbers + 1:,} numbers on the list")
+            print(f"{'':<8}{'named after s':>16}{'followed after s':>18}{'allowed after s':>18}")
+            with Callers(whole, someone) as callers:
+                for at in range(kills):
+                    named, followed, allowed = kill(watched, callers)
+                    print(f"kill {at + 1:<3}{named:>16.1f}{followed:>18.1f}{allowed:>18.1f}")
+            report(whole, callers)
+
+
+def report(whole: Whole, callers: Callers) -> None:
+    """Print what was answered, and what of it is on record."""
+    allowed = [answer.decision for _, _, answer in callers.answers if answer.allowed]
+    records = whole.until_archived(set(allowed), within_s=60)
+    wrong = sum(answer.allowed for dialed, _, answer in callers.answers if dialed == LISTED)
+    whole_ones = sum(records[decision][0] == "ALLOW" for decision in allowed)
+    print(f"{len(callers.answers):,} answers, {len(allowed):,} ALLOW, {whole_ones:,} of them in SQL as ALLOW")
+    print(f"listed number answered ALLOW: {wrong}")
+
+
+if __name__ == "__main__":
+    main()
