@@ -26,9 +26,9 @@ EXAMPLES = re.findall(
     r"^### ([a-z-]+)\n(.*?)^```sh\n(.*?)^```\n```json\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL
 )
 CHANGES = {
-    "at", "channel", "document_sha256", "document_size", "expires_at", "next", "placed_at", "placed_from",
+    "at", "channel", "document_sha256", "document_size", "entry", "expires_at", "next", "placed_at", "placed_from",
 }  # fmt: skip
-"""What is another value each time."""
+"""What is another value each time, or on another database."""
 
 
 def test_each_operation_has_an_example_that_names_its_scope():
