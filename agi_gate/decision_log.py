@@ -10,7 +10,8 @@ from itertools import chain
 
 import structlog
 
-from agi_gate.link import Asking, Link, question
+from agi_gate.asking import Asking, question
+from agi_gate.link import Link
 from agi_gate.wire import Answer, Command, StoreUnavailable
 from compliance.policy import State
 from compliance.redis_schema import DECISIONS, decision_fields

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
+from agi_gate.asking import Asking
 from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable
-from agi_gate.link import Asking
 from agi_gate.protocol import Request
 from agi_gate.store import Store
 from agi_gate.wire import StoreUnavailable

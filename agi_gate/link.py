@@ -15,16 +15,17 @@ next; what is asked meanwhile waits and makes the next one larger.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import NamedTuple
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from agi_gate.asking import Answers, Asker, Question, question
 from agi_gate.pipe import Pipe
 from agi_gate.wire import Answer, Command, StoreUnavailable, connection_to, greet, locate, packed
 from compliance.policy import State, doubt
@@ -56,52 +57,7 @@ FOLLOW_S = 1.0
 LOOKS = 8
 """How often it is looked within the timeout whether Redis has fallen silent."""
 
-Given = TypeVar("Given")
-
 log = structlog.get_logger()
-
-
-class Question(NamedTuple):
-    """Commands, packed, and how many replies they have; what is asked `to_replicas` writes what they must have too."""
-
-    commands: bytes
-    replies: int
-    to_replicas: bool = False
-
-
-def question(*commands: Command, to_replicas: bool = False) -> Question:
-    """Pack commands into a question."""
-    return Question(packed(*commands), len(commands), to_replicas)
-
-
-class Answers(NamedTuple):
-    """What came back for one question, with the state before and behind it and the server that answered.
-
-    `replicated` tells whether as many replicas as are asked for have all that was written up to then.
-    """
-
-    server: str
-    before: State | None
-    behind: State | None
-    leased: bool
-    replies: Sequence[Answer]
-    replicated: bool = True
-
-
-Asking: TypeAlias = Generator[Question, Answers, Given]
-"""Work that asks as it goes: it yields a question and is sent the answers, or thrown StoreUnavailable."""
-
-
-class Asker(Protocol):
-    """Whoever asks; one of the two is called, once, for each question. Who is `over` wants no answer any more."""
-
-    over: bool
-
-    def answered(self, answers: Answers) -> None:
-        """Take the answers."""
-
-    def failed(self, error: StoreUnavailable) -> None:
-        """Take note that there are none."""
 
 
 @dataclass(slots=True)
@@ -254,8 +210,8 @@ class Link:
         health.state, health.leased = behind, leased
         replicated = not waited or _reached(replies[-2], self._replicas)
         at = AROUND - 1
-        for asker, question in asked:
-            end = at + question.replies
+        for asker, put in asked:
+            end = at + put.replies
             asker.answered(Answers(health.server, before, behind, leased, replies[at:end], replicated))
             at = end
         if not self._due:

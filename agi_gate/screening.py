@@ -5,9 +5,10 @@ from typing import TypeAlias
 
 import structlog
 
+from agi_gate.asking import Answers, Question
 from agi_gate.expiry import Expiries
 from agi_gate.gate import DeadlinePassed, Gate
-from agi_gate.link import Answers, Link, Question
+from agi_gate.link import Link
 from agi_gate.protocol import Request
 from agi_gate.wire import StoreUnavailable
 from compliance.verdict import Decision

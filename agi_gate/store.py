@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from agi_gate.link import Answers, Asking, Link, question
+from agi_gate.asking import Answers, Asking, question
+from agi_gate.link import Link
 from agi_gate.wire import Answer, Command, StoreUnavailable
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State
