@@ -5,7 +5,19 @@ import sys
 import structlog
 import typer
 
-from admin_web.cli import demo, leads, lists, overrides, projection, schema, site, suppression, tokens, users
+from admin_web.cli import (
+    demo,
+    leads,
+    lists,
+    overrides,
+    projection,
+    registry_terms,
+    schema,
+    site,
+    suppression,
+    tokens,
+    users,
+)
 from admin_web.cli.shell import give_up
 from admin_web.database import DatabaseUnavailable
 from admin_web.schema import SchemaMismatch
@@ -20,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for noun in (schema, suppression, overrides, leads, lists, projection, site, users, tokens, demo):
+for noun in (schema, suppression, overrides, leads, lists, registry_terms, projection, site, users, tokens, demo):
     noun.register(app)
 
 MENDABLE = (SettingsError, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet)

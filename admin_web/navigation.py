@@ -27,6 +27,7 @@ _PLACES = (
     ("Compliance Monitor", "monitor", "monitor", Permission.SEE_OVERRIDES),
     ("Call log", "calls", "calls", Permission.SEE_CALLS),
     ("Enforcement", "enforcement", "enforcement", Permission.SEE_ENFORCEMENT),
+    ("Registries", "file", "registries", Permission.SEE_ENFORCEMENT),
     ("Background jobs", "jobs", "jobs", Permission.IMPORT),
     ("Audit events", "audit", "audit", Permission.SEE_AUDIT),
     ("Users", "users", "users", Permission.MANAGE),

@@ -25,6 +25,7 @@ class Permission(StrEnum):
     SEE_AUDIT = "see-audit"
     SEE_ENFORCEMENT = "see-enforcement"
     REBUILD = "rebuild"
+    SET_TERMS = "set-terms"
     EXPORT = "export"
     MANAGE = "manage"
 

@@ -14,9 +14,13 @@ from agi_gate.wire import StoreUnavailable
 from compliance import verdict
 from compliance.numbers import E164, InvalidNumber, LeadId, emergency_number, lead_id, normalize
 from compliance.policy import Facts, decide
+from compliance.terms import campaign_id
 from compliance.verdict import Decision, Ruling, Verdict, allow, block
 
 SCRIPT = "screen"
+ARGUMENTS = (2, 3)
+"""What is asked about: what was dialled, the lead, and, where there is one, the campaign."""
+
 LONGEST_DIALED = 64
 """Characters of the dialled digits that go on record; the rule sees all of them."""
 
@@ -74,9 +78,9 @@ class Gate:
 
         Whoever carries the questions to Redis throws DeadlinePassed when the time for a decision is over.
         """
-        dialed, lead_text = request.arguments if len(request.arguments) == 2 else ("", "")
+        dialed, lead_text, campaign_text, *_ = (*request.arguments, "", "", "")
         attempt = self._attempt(request, lead_id(lead_text))
-        if request.script != SCRIPT or len(request.arguments) != 2:
+        if request.script != SCRIPT or len(request.arguments) not in ARGUMENTS:
             return self._note(self._decision(attempt, "", block(verdict.BAD_REQUEST)))
         if not request.channel:
             return self._note(self._decision(attempt, "", block(verdict.BAD_CHANNEL)))
@@ -84,7 +88,8 @@ class Gate:
             return self._note(self._decision(attempt, emergency, allow(verdict.EMERGENCY)))
         number = self._numbering.read(dialed)
         try:
-            return (yield from self._judge(attempt, number))
+            campaign = campaign_id(campaign_text) if campaign_text else None
+            return (yield from self._judge(attempt, number, campaign or ""))
         except DeadlinePassed:
             return self._note(self._decision(attempt, number, block(verdict.DEADLINE)))
 
@@ -92,8 +97,8 @@ class Gate:
         """Block a call that `screen` could not judge because of a fault of its own."""
         return self._note(self._decision(self._attempt(request, None), "", block(verdict.INTERNAL_ERROR)))
 
-    def _judge(self, attempt: Attempt, number: E164 | InvalidNumber) -> Asking[Decision]:
-        facts = None if isinstance(number, InvalidNumber) else (yield from self._facts(number, attempt.lead))
+    def _judge(self, attempt: Attempt, number: E164 | InvalidNumber, campaign: str) -> Asking[Decision]:
+        facts = None if isinstance(number, InvalidNumber) else (yield from self._facts(number, attempt.lead, campaign))
         ruling = decide(number, facts, attempt.at)
         generation = facts.state.generation if facts and facts.state else 0
         decision = self._decision(attempt, number, ruling, generation)
@@ -104,20 +109,20 @@ class Gate:
             return self._note(replace(decision, ruling=blocked))
         if facts is None or ruling.verdict is Verdict.BLOCK or behind == facts.state:
             return decision
-        return (yield from self._reconsider(decision, facts))
+        return (yield from self._reconsider(decision, facts, campaign))
 
-    def _reconsider(self, decision: Decision, facts: Facts) -> Asking[Decision]:
+    def _reconsider(self, decision: Decision, facts: Facts, campaign: str) -> Asking[Decision]:
         """Ask again, because the projection moved between the facts and the record of an ALLOW.
 
         Without this a revocation could be acknowledged to the person who made it, and a call still pass on what
         was read just before. The record is corrected when the ALLOW no longer holds.
         """
-        ruling = decide(facts.number, (yield from self._facts(facts.number, facts.lead)), self._clock())
+        ruling = decide(facts.number, (yield from self._facts(facts.number, facts.lead, campaign)), self._clock())
         return decision if ruling.verdict is Verdict.ALLOW else self._note(replace(decision, ruling=ruling))
 
-    def _facts(self, number: E164, lead: LeadId | None) -> Asking[Facts | None]:
+    def _facts(self, number: E164, lead: LeadId | None, campaign: str) -> Asking[Facts | None]:
         try:
-            return (yield from self._store.facts(number, lead))
+            return (yield from self._store.facts(number, lead, campaign))
         except StoreUnavailable:
             return None
 

@@ -2,15 +2,28 @@
 
 from collections.abc import Sequence
 
+import structlog
+
 from agi_gate.asking import Answers, Asking, question
 from agi_gate.link import Link
 from agi_gate.wire import Answer, Command, StoreUnavailable
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State
-from compliance.redis_schema import exchange_and_line, listed_key, override_key, read_override
+from compliance.redis_schema import (
+    exchange_and_line,
+    listed_key,
+    override_key,
+    read_override,
+    read_terms,
+    terms_digest,
+    terms_key,
+)
+from compliance.terms import Applying, Terms
 
 MOST_ASKINGS = 5
 """How often facts are asked again when the projection moved meanwhile, before the call is given up."""
+
+log = structlog.get_logger()
 
 
 class Store:
@@ -18,53 +31,84 @@ class Store:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._digest, self._terms = "", Terms((), ())
 
-    def facts(self, number: E164, lead: LeadId | None) -> Asking[Facts]:
-        """Give what is known of `number` for `lead`. Raises StoreUnavailable.
+    def facts(self, number: E164, lead: LeadId | None, campaign: str = "") -> Asking[Facts]:
+        """Give what is known of `number` for `lead`, as the terms for `campaign` have it. Raises StoreUnavailable.
 
         The commands are spelled for the generation seen last. If the answers came from another one, they are
-        asked again: the old generation outlives its successor's arrival by longer than any decision takes.
+        asked again: the old generation outlives its successor's arrival by longer than any decision takes. So it is
+        with the terms of the registries: they are fetched when their digest has moved, and kept.
         """
         expected = self._link.health.state
         for _ in range(MOST_ASKINGS):
-            answers = yield question(*_commands(expected, number, lead))
-            if answers.before is None or _same_build(answers.before, expected):
-                return _facts(number, lead, answers)
-            expected = answers.before
+            applying = self._terms.applying(number, campaign) if expected and self._knows(expected) else None
+            answers = yield question(*_commands(expected, applying, number, lead))
+            before = answers.before
+            if before is None or _same_build(before, expected):
+                if before is None or applying is not None:
+                    return _facts(number, lead, answers, applying)
+                if not self._learn(before, answers.replies[0]):
+                    return Facts(number, lead, answers.server, before, answers.leased)
+            expected = before
         raise StoreUnavailable("the projection did not stand still")
+
+    def _knows(self, state: State) -> bool:
+        """Tell whether the terms that are kept are those of `state`."""
+        return state.terms == self._digest and state.lists == self._terms.lists
+
+    def _learn(self, state: State, document: Answer) -> bool:
+        """Keep the terms of `state`, unless another call has meanwhile; tell whether this is what Redis gave."""
+        if self._knows(state):
+            return True
+        if not isinstance(document, bytes) or terms_digest(document) != state.terms:
+            return False
+        try:
+            terms = Terms(state.lists, read_terms(document))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            log.exception("terms unreadable", digest=state.terms)
+            return False
+        self._digest, self._terms = state.terms, terms
+        return True
 
 
 def _same_build(one: State, other: State | None) -> bool:
-    return other is not None and (one.generation, one.lists) == (other.generation, other.lists)
+    return other is not None and (one.generation, one.lists, one.terms) == (other.generation, other.lists, other.terms)
 
 
-def _commands(state: State | None, number: E164, lead: LeadId | None) -> list[Command]:
-    """Spell one SISMEMBER per list, and the look-up of the override when there is a lead."""
+def _commands(state: State | None, applying: Applying | None, number: E164, lead: LeadId | None) -> list[Command]:
+    """Spell one SISMEMBER per list that applies, and the look-up of the override when there is a lead.
+
+    Without terms that is not known: then they are what is asked for.
+    """
     if state is None:
         return []
+    if applying is None:
+        return [("GET", terms_key(state.generation))]
     exchange, line = exchange_and_line(number)
     commands: list[Command] = [
-        ("SISMEMBER", listed_key(state.generation, name, exchange), line) for name in state.lists
+        ("SISMEMBER", listed_key(state.generation, name, exchange), line) for name in applying.lists
     ]
     if lead:
         commands.append(("GET", override_key(state.generation, number, lead)))
     return commands
 
 
-def _facts(number: E164, lead: LeadId | None, answers: Answers) -> Facts:
-    """Read the facts out of answers whose questions were spelled for `answers.before`."""
+def _facts(number: E164, lead: LeadId | None, answers: Answers, applying: Applying | None) -> Facts:
+    """Read the facts out of answers whose questions were spelled for `answers.before` and `applying`."""
     state = answers.before
-    if state is None:
+    if state is None or applying is None:
         return Facts(number, lead, answers.server, None, answers.leased)
-    on_lists, rest = answers.replies[: len(state.lists)], answers.replies[len(state.lists) :]
+    on_lists, rest = answers.replies[: len(applying.lists)], answers.replies[len(applying.lists) :]
     return Facts(
         number,
         lead,
         answers.server,
         state,
         answers.leased,
-        listed=tuple(name for name, reply in zip(state.lists, on_lists, strict=True) if _is_member(reply)),
+        listed=tuple(name for name, reply in zip(applying.lists, on_lists, strict=True) if _is_member(reply)),
         override=_override(rest),
+        applying=applying,
     )
 
 

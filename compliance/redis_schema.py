@@ -5,13 +5,16 @@ member, an integer, and the digits before them name the set. Redis stores such a
 integers as long as `set-max-intset-entries` is at least 10000. Braces are hash tags: the same keys work on a cluster.
 """
 
+import hashlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from compliance.numbers import E164, LeadId
 from compliance.policy import LiveOverride, State
+from compliance.terms import RegistryTerms
 from compliance.verdict import Decision, Reason, Ruling, Verdict
 
 STATE = "dnc:state"
@@ -24,9 +27,10 @@ GATES = "dnc:gates"
 
 INTERNAL = "internal"
 
-STATE_FIELDS = ("generation", "incarnation", "lists", "changes")
+STATE_FIELDS = ("generation", "incarnation", "lists", "changes", "terms")
 LISTS = "lists"
 CHANGES = "changes"
+TERMS = "terms"
 REBUILT_AT = "rebuilt_at"
 _COUNT = "count:"
 _VERSION = "version:"
@@ -39,6 +43,7 @@ LINE_DIGITS = 4
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _COUNTED = re.compile(r"[0-9]{1,18}")
+_DIGEST = re.compile(r"[0-9a-f]{16}")
 _OF_A_GENERATION = re.compile(r"dnc:([0-9]{1,18}):")
 _LISTED = re.compile(r"dnc:[0-9]+:([^:{}]+):\{([0-9]+)\}")
 _OVERRIDE = re.compile(r"dnc:[0-9]+:override:\{([0-9]+)\}:([0-9]{1,4}):(.+)")
@@ -68,6 +73,54 @@ def override_key(generation: int, number: E164, lead: LeadId) -> str:
 def build_key(generation: int) -> str:
     """Name the mark of a generation that is being built; without it the generation can never become the live one."""
     return f"dnc:{generation}:build"
+
+
+def terms_key(generation: int) -> str:
+    """Name the terms of the registries of one generation; `dnc:state` holds their digest."""
+    return f"dnc:{generation}:terms"
+
+
+def terms_value(registries: Iterable[RegistryTerms]) -> bytes:
+    """Spell the terms of all registries: the same terms are always the same bytes."""
+    spelled = [_spell_terms(one) for one in sorted(registries, key=lambda one: one.name)]
+    return json.dumps(spelled, separators=(",", ":"), sort_keys=True).encode("ascii")
+
+
+def _spell_terms(one: RegistryTerms) -> dict[str, object]:
+    covered: dict[str, list[str]] = {}
+    for prefix, until in sorted(one.covered.items()):
+        covered.setdefault(str(epoch_ms(until)), []).append(prefix)
+    return {
+        "name": one.name,
+        "prefixes": sorted(one.prefixes),
+        "covered": covered,
+        "when_stale": "block" if one.blocks_when_stale else "warn",
+        "when_uncovered": "block" if one.blocks_uncovered else "pass",
+        "spared": sorted(one.spared),
+    }
+
+
+def read_terms(value: bytes) -> tuple[RegistryTerms, ...]:
+    """Read back what `terms_value` spelled. Raises ValueError, KeyError, TypeError or AttributeError on anything else.
+
+    Whatever does not say plainly that it passes, blocks.
+    """
+    return tuple(
+        RegistryTerms(
+            one["name"],
+            frozenset(one["prefixes"]),
+            {prefix: from_epoch_ms(int(ms)) for ms, prefixes in one["covered"].items() for prefix in prefixes},
+            one["when_stale"] != "warn",
+            one["when_uncovered"] != "pass",
+            tuple(one["spared"]),
+        )
+        for one in json.loads(value)
+    )
+
+
+def terms_digest(value: bytes) -> str:
+    """Give the digest of spelled terms, as `dnc:state` holds it."""
+    return hashlib.sha256(value).hexdigest()[:16]
 
 
 def generation_pattern(generation: int | None = None) -> str:
@@ -144,7 +197,7 @@ def read_override(value: bytes) -> LiveOverride:
 
 def state_values(state: State) -> dict[str, str]:
     """Spell `state` as the fields of `dnc:state`."""
-    values = (str(state.generation), state.incarnation, ",".join(state.lists), str(state.changes))
+    values = (str(state.generation), state.incarnation, ",".join(state.lists), str(state.changes), state.terms)
     return dict(zip(STATE_FIELDS, values, strict=True))
 
 
@@ -152,12 +205,12 @@ def read_state(values: Sequence[bytes | None]) -> State | None:
     """Read the values of `STATE_FIELDS` in their order; None unless every one is there and well-formed."""
     if None in values:
         return None
-    generation, incarnation, lists, changes = (
+    generation, incarnation, lists, changes, terms = (
         value.decode("ascii", "replace") for value in values if value is not None
     )
-    if not (_COUNTED.fullmatch(generation) and _COUNTED.fullmatch(changes) and lists):
+    if not (_COUNTED.fullmatch(generation) and _COUNTED.fullmatch(changes) and _DIGEST.fullmatch(terms) and lists):
         return None
-    return State(int(generation), incarnation, tuple(lists.split(",")), int(changes))
+    return State(int(generation), incarnation, tuple(lists.split(",")), int(changes), terms)
 
 
 def decision_fields(decision: Decision) -> dict[str, str]:

@@ -20,6 +20,8 @@ NOT_LISTED = Reason("not-listed")
 OVERRIDE = Reason("override")
 EMERGENCY = Reason("emergency")
 INVALID_NUMBER = Reason("invalid-number")
+REGISTRY_STALE = Reason("registry-stale")
+REGISTRY_UNCOVERED = Reason("registry-uncovered")
 STATE_UNVERIFIED = Reason("state-unverified")
 STORE_UNAVAILABLE = Reason("store-unavailable")
 RECORD_UNAVAILABLE = Reason("record-unavailable")
@@ -30,9 +32,11 @@ INTERNAL_ERROR = Reason("internal-error")
 
 SENTENCES: dict[Reason, str] = {
     NOT_LISTED: "The number is on no list that applies.",
-    OVERRIDE: "The number is listed, and this lead holds a live consent override.",
+    OVERRIDE: "The number is listed, or could not be checked, and this lead holds a live consent override.",
     EMERGENCY: "An emergency number: never stopped.",
     Reason("internal-dnc"): "The number is on the company's own Do-Not-Call list.",
+    REGISTRY_STALE: "The copy of a registry that should cover the number is too old.",
+    REGISTRY_UNCOVERED: "A registry should cover the number, and its area code was never imported.",
     INVALID_NUMBER: "The dialled digits are not one telephone number.",
     STATE_UNVERIFIED: "Redis answered, but it is not known to hold the whole, current list.",
     STORE_UNAVAILABLE: "Redis could not be asked.",
@@ -70,9 +74,9 @@ class Ruling:
     override: str = ""
 
 
-def allow(reason: Reason, *, override: str = "") -> Ruling:
+def allow(reason: Reason, detail: str = "", *, override: str = "") -> Ruling:
     """Rule that the call may be placed."""
-    return Ruling(Verdict.ALLOW, reason, override=override)
+    return Ruling(Verdict.ALLOW, reason, detail, override)
 
 
 def block(reason: Reason, detail: str = "") -> Ruling:

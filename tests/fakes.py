@@ -13,8 +13,10 @@ class FakeStore:
 
     def __init__(self, *facts: Facts | None) -> None:
         self.left = list(facts)
+        self.campaigns: list[str] = []
 
-    def facts(self, number: E164, lead: LeadId | None) -> Asking[Facts]:
+    def facts(self, number: E164, lead: LeadId | None, campaign: str = "") -> Asking[Facts]:
+        self.campaigns.append(campaign)
         yield question(("PING",))
         facts = self.left.pop(0)
         if facts is None:

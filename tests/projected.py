@@ -19,7 +19,11 @@ from compliance.redis_schema import (
     override_value,
     read_decision,
     state_values,
+    terms_digest,
+    terms_key,
+    terms_value,
 )
+from compliance.terms import RegistryTerms
 from compliance.verdict import Decision
 from lab.redis import RedisServer
 
@@ -31,12 +35,16 @@ class Projected:
         self.redis = redis.Redis(unix_socket_path=str(server.socket))
         self.generation = generation
         self.lists: tuple[str, ...] = ("internal",)
+        self.registries: tuple[RegistryTerms, ...] = ()
         self.verify()
 
     def verify(self) -> None:
         """Declare the projection whole and current on the server that runs now."""
         run_id = self.redis.info("server")["run_id"]
-        self.redis.hset(STATE, mapping=state_values(State(self.generation, run_id, self.lists, 0)))
+        terms = terms_value(self.registries)
+        self.redis.set(terms_key(self.generation), terms)
+        state = State(self.generation, run_id, self.lists, 0, terms_digest(terms))
+        self.redis.hset(STATE, mapping=state_values(state))
         self.redis.set(LEASE, "test", px=60_000)
 
     def put_on(self, number: str, list_name: str = "internal") -> None:

@@ -21,7 +21,7 @@ from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.settings import AdminSettings
 from compliance.consent import ATTESTATION, Basis
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, decide
+from compliance.policy import Facts, State, decide
 from compliance.redis_schema import (
     LEASE,
     STATE,
@@ -31,7 +31,11 @@ from compliance.redis_schema import (
     override_key,
     read_override,
     read_state,
+    read_terms,
+    terms_digest,
+    terms_key,
 )
+from compliance.terms import Terms
 from compliance.verdict import Ruling, Verdict
 from lab.redis import RedisServer
 from tests.faults import Fuse, MortalDatabase, MortalStore
@@ -51,18 +55,25 @@ class GateView:
         """Rule on one call. Raises redis.RedisError."""
         while True:
             state = read_state(self.redis.hmget(STATE, *STATE_FIELDS))
-            facts = self._facts(E164(number), LeadId(lead) if lead else None, state)
+            facts = self._facts(E164(number), LeadId(lead) if lead else None, state, self._terms(state))
             if facts is not None:
                 return decide(E164(number), facts, self._now())
 
     def allows(self, number: str, lead: str = "") -> bool:
         return self.rule(number, lead).verdict is Verdict.ALLOW
 
-    def _facts(self, number: E164, lead: LeadId | None, expected: object) -> Facts | None:
+    def _terms(self, state: State | None) -> Terms | None:
+        document = self.redis.get(terms_key(state.generation)) if state else None
+        if document is None or terms_digest(document) != state.terms:
+            return None
+        return Terms(state.lists, read_terms(document))
+
+    def _facts(self, number: E164, lead: LeadId | None, expected: State | None, terms: Terms | None) -> Facts | None:
         """Read the facts in one transaction; None when the projection moved since `expected` was read."""
+        applying = terms.applying(number) if terms else None
         pipe = self.redis.pipeline(transaction=True)
         pipe.hmget(STATE, *STATE_FIELDS).exists(LEASE).info("server")
-        lists = expected.lists if expected else ()
+        lists = applying.lists if applying else ()
         for name in lists:
             exchange, line = exchange_and_line(number)
             pipe.sismember(listed_key(expected.generation, name, exchange), line)
@@ -74,7 +85,8 @@ class GateView:
             return None
         listed = tuple(name for name, answer in zip(lists, answers, strict=False) if answer)
         found = answers[len(lists)] if len(answers) > len(lists) else None
-        return Facts(number, lead, info["run_id"], state, bool(leased), listed, read_override(found) if found else None)
+        override = read_override(found) if found else None
+        return Facts(number, lead, info["run_id"], state, bool(leased), listed, override, applying)
 
 
 class Undrained:
@@ -115,7 +127,9 @@ class World:
         return Projection(self.database, settings, now=self.now)
 
     async def keys(self, pattern: str = "dnc:[0-9]*") -> list[str]:
-        return sorted(key.decode() for key in self.redis.scan_iter(pattern))
+        """Give the keys of numbers and overrides; each generation that was ever live holds its terms as well."""
+        found = (key.decode() for key in self.redis.scan_iter(pattern))
+        return sorted(key for key in found if not key.endswith(":terms"))
 
     async def restart(self, *, empty: bool = False) -> None:
         """Kill Redis and start it again, with its data or without."""

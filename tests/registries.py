@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
@@ -18,7 +18,8 @@ from admin_web.services.records import Actor, Records
 from compliance.models import Registry, RegistryExchange
 from compliance.redis_schema import number_of
 
-OBTAINED = datetime(2026, 2, 20, tzinfo=UTC)
+OBTAINED = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+"""Fresh, whenever the tests are run."""
 SHELL = Actor("shell:test")
 
 

@@ -12,7 +12,7 @@ may be applied late, twice or out of order, and Redis still ends at the truth. W
   becomes master is another server than the one on record: it is rebuilt from SQL before it is believed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,7 +25,8 @@ from admin_web.projection.store import Store, StoreMoved, Wire
 from admin_web.projection.truth import truth_of
 from admin_web.projection.turn import Turn, note, take_turn
 from admin_web.projection.writing import change_live
-from compliance.redis_schema import STATE
+from admin_web.services.terms import terms_on_record
+from compliance.redis_schema import STATE, terms_value
 
 MOST_TRIES = 3
 """How often a turn is taken again when somebody without one wrote to Redis meanwhile."""
@@ -74,10 +75,17 @@ async def _turn(sides: Sides, wire: Wire, newest: int) -> bool:
             live = await look(wire)
             state = live.require(await live_generation(session, turn, live))
             truth = await truth_of(session, outbox.subjects_of(rows), sides.now())
-            await change_live(wire, state, truth)
+            await change_live(wire, state, truth, await _terms(session, rows, live))
             await wire.acknowledged()
             await outbox.mark_applied(session, [row.id for row in rows], turn.number, sides.now())
     return more
+
+
+async def _terms(session: AsyncSession, rows: Sequence[outbox.Waiting], live: Live) -> bytes | None:
+    """Spell the terms of the registries as Redis holds them, when one of the rows is about terms."""
+    if all(row.numbers for row in rows):
+        return None
+    return terms_value(await terms_on_record(session, live.versions))
 
 
 async def live_generation(session: AsyncSession, turn: Turn, live: Live) -> int:

@@ -11,8 +11,9 @@ OVERRIDE_EXTRA = "open in Redis, not in SQL"
 OVERRIDE_MISSING = "open in SQL, not in Redis"
 OVERRIDE_OTHER = "open in both, with another id, basis or end"
 OVERRIDE_ENDLESS = "open in Redis, and kept there beyond its end"
+TERMS_OTHER = "not as SQL has them"
 
-DANGEROUS = (MISSING, OVERRIDE_EXTRA, OVERRIDE_OTHER)
+DANGEROUS = (MISSING, OVERRIDE_EXTRA, OVERRIDE_OTHER, TERMS_OTHER)
 """What may let a call through that must not be."""
 
 

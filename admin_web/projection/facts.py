@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from admin_web.projection.store import Command, Reply, Store, StoreUnavailable, Wire
 from admin_web.projection.truth import Opening
+from admin_web.services.terms import compiled
 from compliance.policy import Facts, LiveOverride, State
 from compliance.redis_schema import (
     LEASE,
@@ -14,7 +15,10 @@ from compliance.redis_schema import (
     override_key,
     read_override,
     read_state,
+    terms_digest,
+    terms_key,
 )
+from compliance.terms import Applying, Terms
 
 MOST_ASKINGS = 5
 """How often facts are asked again when the projection moved meanwhile."""
@@ -31,38 +35,57 @@ async def facts_of(store: Store, openings: Sequence[Opening]) -> list[Facts]:
         (fields,) = await wire.ask(_STATE)
         expected = _state(fields)
         for _ in range(MOST_ASKINGS):
-            found, state = await _ask(wire, expected, openings)
+            terms = await _terms(wire, expected)
+            found, state = await _ask(wire, expected, terms, openings)
             if _build(state) == _build(expected):
                 return found
             expected = state
     raise StoreUnavailable("the projection did not stand still")
 
 
-async def _ask(wire: Wire, state: State | None, openings: Sequence[Opening]) -> tuple[list[Facts], State | None]:
+async def _terms(wire: Wire, state: State | None) -> Terms | None:
+    """Give the terms of the registries that `state` names; None when Redis does not hold them."""
+    if state is None:
+        return None
+    (document,) = await wire.ask(("GET", terms_key(state.generation)))
+    if not isinstance(document, bytes) or terms_digest(document) != state.terms:
+        return None
+    return compiled(state.lists, document)
+
+
+async def _ask(
+    wire: Wire, state: State | None, terms: Terms | None, openings: Sequence[Opening]
+) -> tuple[list[Facts], State | None]:
     """Ask for the facts as `state` spells them; give them, and the state that they were answered in."""
-    questions = [] if state is None else [command for opening in openings for command in _questions(state, opening)]
+    applying = [terms.applying(number) if terms else None for number, _ in openings]
+    questions = [
+        command
+        for opening, one in zip(openings, applying, strict=True)
+        if state is not None and one is not None
+        for command in _questions(state, one, opening)
+    ]
     info, fields, leased, *replies = await wire.ask(("INFO", "server"), _STATE, ("EXISTS", LEASE), *questions)
     server, answering = wire.master.incarnation(_run_id(info)), _state(fields)
     answers = iter(replies)
     found = []
-    for number, lead in openings:
+    for (number, lead), one in zip(openings, applying, strict=True):
         # A doubt is not a no: whatever is not SISMEMBER's 0 counts as listed.
-        listed = tuple(name for name in state.lists if next(answers) != 0) if state else ()
-        override = _override(next(answers)) if state else None
-        found.append(Facts(number, lead, server, answering, leased == 1, listed, override))
+        listed = tuple(name for name in one.lists if next(answers) != 0) if one else ()
+        override = _override(next(answers)) if one else None
+        found.append(Facts(number, lead, server, answering, leased == 1, listed, override, one))
     return found, answering
 
 
-def _questions(state: State, opening: Opening) -> Iterator[Command]:
+def _questions(state: State, applying: Applying, opening: Opening) -> Iterator[Command]:
     number, lead = opening
     exchange, line = exchange_and_line(number)
-    for name in state.lists:
+    for name in applying.lists:
         yield "SISMEMBER", listed_key(state.generation, name, exchange), line
     yield "GET", override_key(state.generation, number, lead)
 
 
-def _build(state: State | None) -> tuple[int, tuple[str, ...]] | None:
-    return (state.generation, state.lists) if state else None
+def _build(state: State | None) -> tuple[int, tuple[str, ...], str] | None:
+    return (state.generation, state.lists, state.terms) if state else None
 
 
 def _state(reply: Reply) -> State | None:

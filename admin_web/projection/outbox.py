@@ -22,7 +22,7 @@ IDS_AT_ONCE = 5_000
 
 
 class Waiting(NamedTuple):
-    """A row as it names its subjects: numbers on a list, or overrides of a lead."""
+    """A row as it names its subjects: numbers on a list, or overrides of a lead; without any, a list's terms."""
 
     id: int
     list_name: str | None

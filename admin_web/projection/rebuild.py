@@ -44,8 +44,19 @@ from admin_web.projection.store import Command, StoreUnavailable, Wire
 from admin_web.projection.sweep import discard
 from admin_web.projection.truth import counts, may_shrink, registry_versions
 from admin_web.projection.turn import Turn, note, take_turn
+from admin_web.projection.writing import spell_terms
+from admin_web.services.terms import terms_on_record
 from compliance.policy import State
-from compliance.redis_schema import REBUILT_AT, STATE, build_key, count_field, state_values, version_field
+from compliance.redis_schema import (
+    REBUILT_AT,
+    STATE,
+    build_key,
+    count_field,
+    state_values,
+    terms_digest,
+    terms_value,
+    version_field,
+)
 
 log = structlog.get_logger()
 
@@ -198,10 +209,11 @@ async def _flip(session: AsyncSession, sides: Sides, terms: Terms, wire: Wire, b
         standing = await counts(snapshot)
         await _require_same_versions(snapshot, builder)
         let = await may_shrink(snapshot)
+        document = terms_value(await terms_on_record(snapshot, builder.versions))
     _require_equal(builder.counts, standing)
     if not terms.allow_drop:
         require_credible({name: was for name, was in live.counts.items() if name not in let}, standing)
-    await wire.transact(_spell_flip(live, builder, standing, sides, terms.lease_s))
+    await wire.transact(_spell_flip(live, builder, standing, document, sides, terms.lease_s))
     await wire.acknowledged()
     await outbox.mark_applied(session, builder.pending, turn.number, sides.now())
     await note(session, generation=builder.generation, building=None, building_at=None)
@@ -213,16 +225,19 @@ async def _require_same_versions(session: AsyncSession, builder: Builder) -> Non
         raise RegistriesMoved("a new version of a registry came into force meanwhile")
 
 
-def _spell_flip(live: Live, builder: Builder, standing: dict[str, int], sides: Sides, lease_s: float) -> list[Command]:
+def _spell_flip(
+    live: Live, builder: Builder, standing: dict[str, int], document: bytes, sides: Sides, lease_s: float
+) -> list[Command]:
     generation = builder.generation
     changes = live.state.changes + 1 if live.state else 0
-    fields = state_values(State(generation, live.server, tuple(standing), changes))
+    fields = state_values(State(generation, live.server, tuple(standing), changes, terms_digest(document)))
     fields |= {count_field(name): str(number) for name, number in standing.items()}
     fields |= {version_field(name): str(version) for name, version in builder.versions.items()}
     fields[REBUILT_AT] = sides.now().isoformat()
     return [
         ("DEL", STATE),
         ("HSET", STATE, *(word for pair in fields.items() for word in pair)),
+        *spell_terms(generation, document),
         ("UNLINK", build_key(generation)),
         spell_lease(live.at_ms, lease_s),
     ]

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.projection import outbox
+from admin_web.projection import drift, outbox
 from admin_web.projection.batches import batches
 from admin_web.projection.builder import Progress
 from admin_web.projection.compare import Difference, compare, subjects_of
@@ -32,9 +32,19 @@ from admin_web.projection.truth import (
     truth_of,
 )
 from admin_web.projection.turn import last_turn, take_turn
+from admin_web.services.terms import terms_on_record
 from compliance.numbers import E164
 from compliance.policy import LiveOverride
-from compliance.redis_schema import LEASE, generation_pattern, listed_of, number_of, override_of
+from compliance.redis_schema import (
+    LEASE,
+    generation_pattern,
+    listed_of,
+    number_of,
+    override_of,
+    terms_digest,
+    terms_key,
+    terms_value,
+)
 
 SUBJECTS_AT_ONCE = 5_000
 """Subjects that are compared in one go."""
@@ -141,11 +151,20 @@ class _Comparison:
             async with self._sides.database.read() as snapshot:
                 self._drift.pending = len(await outbox.pending_ids(snapshot))
                 standing = await counts(snapshot)
+                terms = terms_value(await terms_on_record(snapshot, live.versions))
+            await self._judge_terms(live, terms)
             names = (live.counts.keys() | standing.keys()) - self._drift.behind.keys()
             for name in () if self._drift.pending else names:
                 pair = live.counts.get(name, 0), standing.get(name, 0)
                 if pair[0] != pair[1]:
                     self._drift.counted[name] = pair
+
+    async def _judge_terms(self, live: Live, wanted: bytes) -> None:
+        """Compare the terms of the registries with those that the gate reads, and trusts by their digest."""
+        (held,) = await self._wire.ask(("GET", terms_key(self._drift.generation)))
+        digest = live.state.terms if live.state else ""
+        if not self._drift.pending and (held != wanted or digest != terms_digest(wanted)):
+            self._drift.add(drift.TERMS_OTHER, "the terms of the registries")
 
     async def _take_turn(self, session: AsyncSession) -> Live:
         await take_turn(session)

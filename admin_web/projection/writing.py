@@ -17,12 +17,15 @@ from compliance.redis_schema import (
     CHANGES,
     LISTS,
     STATE,
+    TERMS,
     count_field,
     epoch_ms,
     exchange_and_line,
     listed_key,
     override_key,
     override_value,
+    terms_digest,
+    terms_key,
 )
 
 
@@ -68,9 +71,16 @@ def spell_overrides(generation: int, overrides: Iterable[tuple[Opening, LiveOver
             yield "SET", key, override_value(override), "PXAT", epoch_ms(override.expires_at)
 
 
-async def change_live(wire: Wire, state: State, truth: Truth) -> None:
+def spell_terms(generation: int, document: bytes) -> Iterator[Command]:
+    """Spell what puts the terms of the registries in force, with the digest by which the gate knows them."""
+    yield "SET", terms_key(generation), document
+    yield "HSET", STATE, TERMS, terms_digest(document)
+
+
+async def change_live(wire: Wire, state: State, truth: Truth, terms: bytes | None = None) -> None:
     """Write a truth to the live generation, all of it or nothing. `dnc:state` was watched before it was read.
 
+    With it go the terms of the registries, if they have changed.
     Raises StoreMoved when somebody else has written since.
     """
     parts = parts_of(truth)
@@ -82,6 +92,7 @@ async def change_live(wire: Wire, state: State, truth: Truth) -> None:
         [
             *(part.spell(state.generation) for part in parts),
             *spell_overrides(state.generation, truth.overrides.items()),
+            *(spell_terms(state.generation, terms) if terms is not None else ()),
             *_account(state, gains),
         ]
     )

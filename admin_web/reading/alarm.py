@@ -1,6 +1,7 @@
 """What every page says while calls are stopped, or while something that is recorded is not in force yet."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from admin_web.projection.live import Live, ProjectionLost, look
 from admin_web.projection.outbox import Lag
 from admin_web.projection.store import StoreUnavailable
 from admin_web.projection.turn import Turn, last_turn
+from admin_web.reading.registries import Standing, standings
 
 PATIENCE_S = 0.5
 """How long a page waits for Redis to say how it is."""
@@ -21,6 +23,8 @@ PENDING_S = 1.0
 
 NO_CALLS = "Calls are stopped."
 NOT_IN_FORCE = "Recorded, not yet in force."
+STALE = "A registry is stale."
+STALE_SOON = "A registry will soon be stale."
 
 
 class Alarm(NamedTuple):
@@ -35,6 +39,7 @@ async def alarm(sides: Sides) -> Alarm | None:
     try:
         async with sides.database.read() as session:
             lag, turn = await outbox.lag(session), await last_turn(session)
+            found = await standings(session, sides.now())
     except DatabaseUnavailable:
         return Alarm("The record cannot be reached.", "Calls are judged by what was in force before.")
     try:
@@ -43,7 +48,15 @@ async def alarm(sides: Sides) -> Alarm | None:
     except (StoreUnavailable, TimeoutError) as error:
         why = str(error) or "it does not answer"
         return Alarm(NO_CALLS, f"Redis cannot be asked: {why}.{_waiting(lag)}")
-    return alarm_of(live, lease_ms, turn, lag, sides.now())
+    return alarm_of(live, lease_ms, turn, lag, sides.now()) or alarm_of_registries(found)
+
+
+def alarm_of_registries(found: Sequence[Standing]) -> Alarm | None:
+    """Say which copies of registries are too old, or soon will be; None when none is."""
+    warnings = " ".join(one.warning for one in sorted(found, key=lambda one: not one.stale) if one.warning)
+    if not warnings:
+        return None
+    return Alarm(STALE if any(one.stale for one in found) else STALE_SOON, warnings)
 
 
 def alarm_of(live: Live, lease_ms: int, turn: Turn, lag: Lag, at: datetime) -> Alarm | None:

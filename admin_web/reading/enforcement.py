@@ -19,6 +19,7 @@ from admin_web.projection.truth import counts
 from admin_web.projection.turn import Turn, last_turn
 from admin_web.reading.alarm import Alarm, alarm, alarm_of
 from admin_web.reading.cached import Cached
+from admin_web.reading.registries import Standing, standings
 from compliance.models import Job
 
 ALARM_S = 1.0
@@ -52,6 +53,7 @@ class Overview:
     lists: Sequence[ListCount]
     drop: str
     at: datetime
+    registries: Sequence[Standing] = ()
 
     @property
     def in_force(self) -> bool:
@@ -111,12 +113,13 @@ class Enforcement:
         standing = await self._counts()
         async with self._sides.database.read() as session:
             turn, lag = await last_turn(session), await outbox.lag(session)
+            registries = await standings(session, self._sides.now())
         at = self._sides.now()
         try:
             found = await health(self._sides.store)
         except StoreUnavailable as error:
             unknown = tuple(_side_by_side(standing, {}, known=False))
-            return Overview(None, str(error), None, turn, lag, unknown, "", at)
+            return Overview(None, str(error), None, turn, lag, unknown, "", at, registries)
         live = found.live
         return Overview(
             found,
@@ -127,6 +130,7 @@ class Enforcement:
             tuple(_side_by_side(standing, live.counts, known=True)),
             _drop(live.counts, standing),
             at,
+            registries,
         )
 
     async def _count(self) -> dict[str, int]:

@@ -249,10 +249,17 @@ class Intake:
             version.accepted, version.rejected = self._done.added, self._done.rejected
             kept_areas = before.area_codes if before and self._wanted.kind != FULL else []
             version.area_codes = sorted({*self._areas, *kept_areas})
+            if before and self._wanted.kind == PART:
+                version.obtained = self._obtained(before, kept_areas)
             version.file_sha256, version.whole_at = sha256, change.at
             registry.version_in_force_id = version.id
             self._tell(change, version)
         return Taken(self._version, sizes.numbers, version.added, version.removed, self._done.rows, self._done.rejected)
+
+    def _obtained(self, before: RegistryVersion, kept: Sequence[str]) -> dict[str, str]:
+        """Say when each area code was obtained that is not of these files: it is no fresher than it was."""
+        then = before.obtained_at.isoformat()
+        return {area: before.obtained.get(area, then) for area in kept if area not in self._areas}
 
     def _require_credible(self, was: int, numbers: int) -> None:
         lost = was - numbers

@@ -5,6 +5,7 @@ import re
 from sqlalchemy import select
 
 from admin_web.database import Database
+from admin_web.services.presets import preset_of
 from admin_web.services.records import Change
 from admin_web.services.refusal import Refused
 from compliance.models import Registry, SuppressionEntry
@@ -13,7 +14,7 @@ from compliance.redis_schema import INTERNAL
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 LONGEST_NAME = 32
-RESERVED = (INTERNAL, "leads", "override", "build")
+RESERVED = (INTERNAL, "leads", "override", "build", "terms")
 KNOWN = (("us-", "US"), ("ca-", "CA"), ("uk-", "GB"))
 """What a name begins with, and the country that follows: us-ftc, us-tx, ca-dncl, uk-tps, uk-ctps."""
 
@@ -45,15 +46,19 @@ async def on_record(change: Change, name: str, country: str | None, account: str
     registry = await change.session.scalar(select(Registry).where(Registry.name == name).with_for_update())
     if registry is None:
         await _require_free(change, name)
+        known = preset_of(name)
         registry = Registry(
             name=name,
             country=country_of(name, country),
             area_codes=[],
+            by_area_code=known.by_area_code,
+            fresh_days=known.fresh_days,
             created_at=change.at,
             created_by=change.actor.name,
         )
         change.session.add(registry)
         change.audit("add-registry", "registry", name, country=registry.country)
+        change.project_terms(name)
     elif country is not None and country != registry.country:
         raise Refused(f"{name} lists numbers of {registry.country}, not of {country}.")
     if account is not None:

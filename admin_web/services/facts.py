@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.services.dialect import each_of
 from admin_web.services.listing import listed_among, lists_of_many
+from admin_web.services.terms import compiled_terms
 from compliance.models import Override
 from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.policy import Facts, LiveOverride, State, decide
@@ -25,8 +26,11 @@ async def facts_on_record(
 ) -> list[Facts]:
     """Give the facts of each number for its lead, in their order, as of `at` (aware UTC)."""
     numbers = {number for number, _ in asked}
-    listed = await lists_of_many(session, numbers)
-    live = await _live_overrides(session, {number for number in numbers if listed[number]}, at)
+    terms, listed = await compiled_terms(session), await lists_of_many(session, numbers)
+    applying = {number: terms.applying(number) for number in numbers}
+    live = await _live_overrides(
+        session, {number for number in numbers if listed[number] or applying[number].may_block}, at
+    )
     return [
         Facts(
             number=number,
@@ -34,8 +38,9 @@ async def facts_on_record(
             server=_RECORD.incarnation,
             state=_RECORD,
             leased=True,
-            listed=listed[number],
+            listed=terms.those_applying(applying[number], listed[number]),
             override=live.get((number, lead)) if lead else None,
+            applying=applying[number],
         )
         for number, lead in asked
     ]
@@ -50,20 +55,23 @@ async def rulings_on_record(
     share one ruling: most of a million stand on no list.
     """
     numbers = {number for number, _ in asked if not isinstance(number, InvalidNumber)}
-    listed = await listed_among(session, numbers)
-    live = await _live_overrides(session, listed, at)
+    terms, listed = await compiled_terms(session), await listed_among(session, numbers)
+    unsure = {number for number in numbers if terms.applying(number).may_block} if terms.registries else set()
+    live = await _live_overrides(session, {*listed, *unsure}, at)
     known: dict[object, Ruling] = {}
     rulings = []
     for number, lead in asked:
         if isinstance(number, InvalidNumber):
             rulings.append(decide(number, None, at))
             continue
-        lists = listed.get(number, ())
-        override = live.get((number, lead)) if lists and lead else None
-        ruling = known.get((lists, override))
+        applying, lists = terms.applying(number), listed.get(number, ())
+        override = live.get((number, lead)) if lead else None
+        alike = id(applying), lists, override
+        ruling = known.get(alike)
         if ruling is None:
-            facts = Facts(number, lead, _RECORD.incarnation, _RECORD, True, lists, override)
-            ruling = known[(lists, override)] = decide(number, facts, at)
+            lists = terms.those_applying(applying, lists)
+            facts = Facts(number, lead, _RECORD.incarnation, _RECORD, True, lists, override, applying)
+            ruling = known[alike] = decide(number, facts, at)
         rulings.append(ruling)
     return rulings
 

@@ -1,7 +1,7 @@
 """On which lists a number stands, by the system of record."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,7 +10,7 @@ from admin_web.registries.lines import holds
 from admin_web.services.dialect import each_of
 from compliance.models import Registry, RegistryExchange, SuppressionEntry
 from compliance.numbers import E164
-from compliance.redis_schema import exchange_and_line
+from compliance.redis_schema import INTERNAL, exchange_and_line
 
 
 async def lists_of(session: AsyncSession, number: E164) -> tuple[str, ...]:
@@ -26,7 +26,11 @@ async def lists_of_many(session: AsyncSession, numbers: Collection[E164]) -> dic
 async def listed_among(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, tuple[str, ...]]:
     """Give those of the numbers that stand on any list, each with its lists as `lists_of_many` orders them."""
     own, published = await _own_lists(session, numbers), await _registries(session, numbers)
-    return {number: (*sorted(own[number]), *sorted(published[number])) for number in {*own, *published}}
+    return {number: (*_ordered(own[number]), *sorted(published[number])) for number in {*own, *published}}
+
+
+def _ordered(own: Iterable[str]) -> list[str]:
+    return sorted(own, key=lambda name: (name != INTERNAL, name))
 
 
 async def _own_lists(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, set[str]]:

@@ -80,6 +80,10 @@ class Change:
         """Have the projection look again at whether these numbers stand on a list."""
         self.session.add(OutboxRow(list_name=list_name, numbers=list(numbers), committed_at=self.at))
 
+    def project_terms(self, registry: str) -> None:
+        """Have the projection look again at the terms of the registries, of which one has changed."""
+        self.session.add(OutboxRow(list_name=registry, numbers=[], committed_at=self.at))
+
     def project_override(self, number: E164, lead: LeadId) -> None:
         """Have the projection look again at whether a lead is open on a number."""
         self.session.add(OutboxRow(numbers=[number], lead_id=lead, committed_at=self.at))

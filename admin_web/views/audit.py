@@ -17,7 +17,7 @@ from admin_web.routing import Route
 from admin_web.views import filters
 
 FILTERS = ("by", "action", "kind", "subject", "since", "until")
-KINDS = ("lead", "number", "list", "override", "user", "token", "webhook", "job", "projection")
+KINDS = ("lead", "number", "list", "override", "user", "token", "webhook", "job", "projection", "registry")
 COLUMNS = ("at", "by", "from", "action", "kind", "subject", "particulars")
 
 NOTHING: Page[Event] = Page(())

@@ -50,6 +50,7 @@ class Base(DeclarativeBase):
         bytes: LargeBinary,
         int: BigInteger().with_variant(Integer, "sqlite"),
         dict[str, Any]: JSON,
+        dict[str, str]: JSON,
         list[str]: JSON,
     }
 

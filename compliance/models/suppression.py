@@ -75,8 +75,17 @@ class SuppressionEntry(Base):
     lift_reason: Mapped[str | None] = mapped_column(Text)
 
 
+WARN, PASS, BLOCK = "warn", "pass", "block"
+"""What happens when a registry is stale (warn or block), and to numbers that it does not cover (pass or block)."""
+
+
 class Registry(Base):
-    """A list that an authority publishes, and the version of it that is in force."""
+    """A list that an authority publishes, the version of it that is in force, and the terms on which it applies.
+
+    `area_codes` are those that it should cover; none: those of its whole country. With `by_area_code` a version covers
+    what stands in its rows, otherwise all that it should. `fresh_days` is how long a copy may be relied on; 0: for
+    ever. `spared` are campaigns to which it does not apply.
+    """
 
     __tablename__ = "registries"
 
@@ -85,8 +94,15 @@ class Registry(Base):
     owner_account: Mapped[str | None] = mapped_column(String(64))
     area_codes: Mapped[list[str]]
     version_in_force_id: Mapped[int | None]
+    by_area_code: Mapped[bool] = mapped_column(default=True)
+    fresh_days: Mapped[int] = mapped_column(default=31)
+    when_stale: Mapped[str] = mapped_column(String(8), default=BLOCK)
+    when_uncovered: Mapped[str] = mapped_column(String(8), default=PASS)
+    spared: Mapped[list[str]] = mapped_column(default=list)
     created_at: Mapped[datetime]
     created_by: Mapped[str] = mapped_column(String(64))
+    changed_at: Mapped[datetime | None]
+    changed_by: Mapped[str | None] = mapped_column(String(64))
 
 
 class RegistryVersion(Base):
@@ -95,6 +111,7 @@ class RegistryVersion(Base):
     `kind` is `full` or `changes`; changes were applied to the version `base_id`. `accepted` and `rejected` count rows
     of the file, `numbers` the distinct numbers that the version lists, `added` and `removed` how it differs from the
     one before. `area_codes` are those that stand in its rows. `beat_at` is when an import under way was last heard of.
+    `obtained` says by area code when its numbers were obtained (ISO 8601), where that was not `obtained_at`.
     `may_shrink`: somebody has said that it may list far fewer numbers than the one before.
     """
 
@@ -116,6 +133,7 @@ class RegistryVersion(Base):
     added: Mapped[int] = mapped_column(default=0)
     removed: Mapped[int] = mapped_column(default=0)
     area_codes: Mapped[list[str]] = mapped_column(default=list)
+    obtained: Mapped[dict[str, str]] = mapped_column(default=dict)
     may_shrink: Mapped[bool] = mapped_column(default=False)
     imported_at: Mapped[datetime]
     imported_by: Mapped[str] = mapped_column(String(64))

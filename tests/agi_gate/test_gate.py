@@ -7,15 +7,19 @@ import pytest
 
 from agi_gate.gate import LONGEST_DIALED, DeadlinePassed, Gate, Numbering, printable
 from agi_gate.protocol import Request
+from compliance import verdict
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State
+from compliance.terms import Applying
+from compliance.verdict import allow
 from tests.fakes import FakeLog, FakeStore
 
 NUMBER = E164("+14155550100")
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STATE = State(7, "run-1", ("internal",), 3)
+APPLYING = Applying(("internal",), (), allow(verdict.NOT_LISTED))
 MOVED = replace(STATE, changes=4)
-FREE = Facts(NUMBER, LeadId("lead-1"), "run-1", STATE, leased=True)
+FREE = Facts(NUMBER, LeadId("lead-1"), "run-1", STATE, leased=True, applying=APPLYING)
 LISTED = replace(FREE, listed=("internal",), state=MOVED)
 OPEN = replace(LISTED, override=LiveOverride("42", "other", AT + timedelta(days=1)), state=STATE)
 ASKED = Request("screen", ("415-555-0100", "lead-1"), "pbx-1.1")
@@ -84,6 +88,17 @@ def test_a_change_does_not_have_a_block_looked_at_again():
     assert decision.ruling.reason == "internal-dnc"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "campaign"),
+    [(("sales",), "sales"), ((), ""), (("",), ""), (("a b",), ""), (("x" * 65,), ""), (("sales,other",), "")],
+)
+def test_the_campaign_is_asked_about_if_it_is_one_also_when_the_projection_moved(arguments, campaign):
+    store = FakeStore(FREE, replace(FREE, state=MOVED))
+    asked = replace(ASKED, arguments=(*ASKED.arguments, *arguments))
+    decision = answered(gate(store, FakeLog(MOVED)).screen(asked))
+    assert (decision.ruling.reason, store.campaigns) == ("not-listed", [campaign] * 2)
+
+
 @pytest.mark.parametrize("steps_taken", [1, 2])
 def test_what_takes_longer_than_the_deadline_is_a_block_on_record(steps_taken):
     log = FakeLog(STATE)
@@ -103,7 +118,7 @@ def test_what_takes_longer_than_the_deadline_is_a_block_on_record(steps_taken):
     [
         (Request("other", ASKED.arguments, "pbx-1.1"), "bad-request"),
         (Request("screen", ("4155550100",), "pbx-1.1"), "bad-request"),
-        (Request("screen", ("4155550100", "lead-1", ""), "pbx-1.1"), "bad-request"),
+        (Request("screen", ("4155550100", "lead-1", "", ""), "pbx-1.1"), "bad-request"),
         (Request("screen", (), "pbx-1.1"), "bad-request"),
         (Request("screen", ASKED.arguments, ""), "bad-channel"),
         (Request("screen", ("911", ""), ""), "bad-channel"),

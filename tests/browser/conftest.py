@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import pytest
 from playwright.sync_api import Browser, Page
 
+from admin_web.services.registries import Terms, add_registry
 from lab.chromium import launched
 from lab.process import NotInstalled
 from lab.redis import RedisServer
 from tests.browser.browsing import Visitors
-from tests.browser.running import Running
+from tests.browser.running import SHELL, Running
 from tests.conftest import unavailable
 from tests.samples import PDF
 
@@ -81,4 +82,6 @@ def parts(product: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     override = product.grant(lead, document)
     product.judged(lead.number, lead.id)
     product.judged(lead.number)
-    return {"lead": lead.id, "number": lead.number, "list": "internal", "name": "agent", "override": str(override)}
+    product.do(lambda records: add_registry(records, SHELL, "uk-tps", "", Terms()))
+    named = {"list": "internal", "name": "agent", "registry": "uk-tps", "override": str(override)}
+    return named | {"lead": lead.id, "number": lead.number}

@@ -1,6 +1,7 @@
 """What one program spells, the other reads: keys and values of Redis, there and back."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,8 +34,12 @@ from compliance.redis_schema import (
     read_decision,
     read_override,
     read_state,
+    read_terms,
     state_values,
+    terms_digest,
+    terms_value,
 )
+from compliance.terms import RegistryTerms
 from compliance.verdict import Decision, Reason, Ruling, Verdict
 
 numbers = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True).map(E164)
@@ -113,14 +118,18 @@ def test_what_is_no_override_is_a_value_error_and_nothing_else(value):
     assert override.expires_at.tzinfo is UTC
 
 
-@given(generations, st.from_regex(r"[0-9a-f]{40}", fullmatch=True), st.lists(lists, min_size=1), st.integers(0, 10**12))
-def test_the_state_is_read_as_it_was_spelled(generation, incarnation, names, changes):
-    state = State(generation, incarnation, tuple(names), changes)
+digests = st.from_regex(r"[0-9a-f]{16}", fullmatch=True)
+servers = st.from_regex(r"[0-9a-f]{40}", fullmatch=True)
+
+
+@given(generations, servers, st.lists(lists, min_size=1), st.integers(0, 10**12), digests)
+def test_the_state_is_read_as_it_was_spelled(generation, incarnation, names, changes, terms):
+    state = State(generation, incarnation, tuple(names), changes, terms)
     spelled = state_values(state)
     assert read_state([spelled[name].encode() for name in STATE_FIELDS]) == state
 
 
-STATED = {"generation": b"7", "incarnation": b"run-1", "lists": b"internal", "changes": b"0"}
+STATED = {"generation": b"7", "incarnation": b"run-1", "lists": b"internal", "changes": b"0", "terms": b"0" * 16}
 
 
 MALFORMED = (None, b"", b"-1", b"7x", b"9" * 5000, "７".encode())
@@ -128,7 +137,7 @@ MALFORMED = (None, b"", b"-1", b"7x", b"9" * 5000, "７".encode())
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [(field, value) for field in ("generation", "changes") for value in MALFORMED]
+    [(field, value) for field in ("generation", "changes", "terms") for value in MALFORMED]
     + [("lists", None), ("lists", b""), ("incarnation", None)],
 )
 def test_a_state_with_a_missing_or_malformed_field_is_no_state(field, value):
@@ -136,8 +145,41 @@ def test_a_state_with_a_missing_or_malformed_field_is_no_state(field, value):
 
 
 def test_an_incomplete_state_is_no_state():
-    assert read_state([None, b"run-1", b"internal", b"0"]) is None
-    assert read_state([None] * 4) is None
+    assert read_state([None, b"run-1", b"internal", b"0", b"0" * 16]) is None
+    assert read_state([None] * 5) is None
+
+
+registries = st.builds(
+    RegistryTerms,
+    lists,
+    st.frozensets(st.from_regex(r"[1-9][0-9]{0,6}", fullmatch=True), max_size=5),
+    st.dictionaries(st.from_regex(r"[1-9][0-9]{0,6}", fullmatch=True), moments, max_size=5),
+    st.booleans(),
+    st.booleans(),
+    st.lists(lists, max_size=3).map(sorted).map(tuple),
+)
+
+
+@given(st.lists(registries, unique_by=lambda one: one.name, max_size=4))
+def test_the_terms_are_read_as_they_were_spelled_and_no_copy_is_fresh_for_longer(terms):
+    read = read_terms(terms_value(terms))
+    for one, spelled in zip(read, sorted(terms, key=lambda one: one.name), strict=True):
+        assert replace(one, covered=spelled.covered) == spelled
+        assert one.covered.keys() == spelled.covered.keys()
+        for prefix, until in one.covered.items():
+            assert timedelta(0) <= spelled.covered[prefix] - until < timedelta(milliseconds=1)
+
+
+@given(st.permutations(["us-ftc", "us-tx", "ca-dncl"]))
+def test_the_same_terms_have_the_same_digest_in_whatever_order(names):
+    terms = [RegistryTerms(name, frozenset({"1"}), {}, True, True) for name in names]
+    assert terms_digest(terms_value(terms)) == terms_digest(terms_value(sorted(terms, key=lambda one: one.name)))
+
+
+def test_what_does_not_say_that_it_passes_blocks():
+    spelled = terms_value([RegistryTerms("us-ftc", frozenset({"1"}), {}, False, False)])
+    (odd,) = read_terms(spelled.replace(b'"warn"', b'"odd"').replace(b'"pass"', b'"odd"'))
+    assert (odd.blocks_when_stale, odd.blocks_uncovered) == (True, True)
 
 
 def test_counts_are_read_by_list_and_malformed_ones_left_out():

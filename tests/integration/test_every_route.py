@@ -18,6 +18,7 @@ from admin_web.routes import ROUTES
 from admin_web.routing import Route
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import grant_override
+from admin_web.services.registries import Terms, add_registry
 from admin_web.services.suppression import suppress
 from admin_web.services.telling import Event
 from admin_web.services.webhooks import add_webhook
@@ -27,7 +28,14 @@ from tests.paths import filled, filled_with
 from tests.records import ADMIN, CONSENT, LEAD, NUMBER
 from tests.site import PASSWORD, Answer, Browser, Site
 
-PARTS = {"lead": "L-1", "name": "somebody", "user": "somebody", "number": "+14155550100", "kind": "numbers"}
+PARTS = {
+    "lead": "L-1",
+    "name": "somebody",
+    "user": "somebody",
+    "number": "+14155550100",
+    "kind": "numbers",
+    "registry": "us-ftc",
+}
 """What stands for the parts of a path: things that are on record. Every other part is the id 1."""
 
 UNWATCHED = {"sessions", "sign_in_buckets", "alembic_version"}
@@ -56,6 +64,7 @@ async def furnished(site: Site) -> Site:
     await put_leads(site.records, ADMIN, [LeadGiven(LEAD, NUMBER, "Lead 1")])
     await suppress(site.records, ADMIN, NUMBER, source="test")
     await grant_override(site.records, ADMIN, CONSENT)
+    await add_registry(site.records, ADMIN, "us-ftc", "", Terms())
     await add_webhook(site.records, ADMIN, site.settings, "https://crm.example/", [Event.LIFT])
     return site
 

@@ -1,0 +1,155 @@
+"""Registries put on record, and the terms on which they apply."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import select
+
+from admin_web.registries.names import checked_name, country_of
+from admin_web.services.presets import preset_of
+from admin_web.services.records import Actor, Change, Records, Standing
+from admin_web.services.refusal import Refused, cleaned, require
+from compliance.consent import may_revoke
+from compliance.models import Registry, SuppressionEntry
+from compliance.models.suppression import BLOCK, PASS, WARN
+from compliance.terms import campaign_id
+
+LONGEST_ACCOUNT = 64
+MOST_DAYS = 366
+MOST_CAMPAIGNS = 100
+
+_AREA_CODE = re.compile(r"[1-9][0-9]{0,5}")
+_NANP_AREA_CODE = re.compile(r"[2-9][0-9]{2}")
+_NANP = ("US", "CA")
+
+
+class RegistryStands(Refused):
+    """There is a registry of that name already."""
+
+
+class UnknownRegistry(Refused):
+    """There is no registry of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The terms of a registry, as somebody sets them; see `compliance.models.Registry`."""
+
+    owner_account: str = ""
+    area_codes: tuple[str, ...] = ()
+    by_area_code: bool = True
+    fresh_days: int = 31
+    when_stale: str = BLOCK
+    when_uncovered: str = PASS
+    spared: tuple[str, ...] = ()
+
+
+def terms_preset(name: str) -> Terms:
+    """Give the terms that a registry of that name begins with."""
+    known = preset_of(name)
+    return Terms(by_area_code=known.by_area_code, fresh_days=known.fresh_days)
+
+
+def new_registry(change: Change, name: str, country: str, terms: Terms) -> Registry:
+    """Put a registry on record within a change. Raises Refused."""
+    terms = _checked(terms, country)
+    registry = Registry(name=name, country=country, created_at=change.at, created_by=change.actor.name)
+    _set(registry, terms)
+    change.session.add(registry)
+    change.audit("add-registry", "registry", name, country=country, **_particulars(terms))
+    change.project_terms(name)
+    return registry
+
+
+async def add_registry(records: Records, actor: Actor, name: str, country: str, terms: Terms) -> Standing:
+    """Put a registry on record and its terms into force. Raises Refused or one of its kinds."""
+    require(may_revoke, actor.role, "add registries")
+    country = country_of(checked_name(name), country)
+    async with records.change(actor) as change:
+        if await change.session.get(Registry, name) is not None:
+            raise RegistryStands(f"There is a registry {name} already.")
+        own = select(SuppressionEntry.id).where(SuppressionEntry.list_name == name).limit(1)
+        if await change.session.scalar(own) is not None:
+            raise RegistryStands(f"{name} is a list of the company's own; choose another name.")
+        new_registry(change, name, country, terms)
+    return await records.standing()
+
+
+async def set_terms(records: Records, actor: Actor, name: str, terms: Terms) -> Standing:
+    """Set the terms of a registry and bring them into force. Raises UnknownRegistry, Refused."""
+    require(may_revoke, actor.role, "set the terms of registries")
+    async with records.change(actor) as change:
+        registry = await change.session.scalar(select(Registry).where(Registry.name == name).with_for_update())
+        if registry is None:
+            raise UnknownRegistry(f"There is no registry {name}.")
+        terms = _checked(terms, registry.country)
+        _set(registry, terms)
+        registry.changed_at, registry.changed_by = change.at, change.actor.name
+        change.audit("set-terms", "registry", name, **_particulars(terms))
+        change.project_terms(name)
+    return await records.standing()
+
+
+def standing_terms(registry: Registry) -> Terms:
+    """Give the terms that a registry has."""
+    return Terms(
+        registry.owner_account or "",
+        tuple(registry.area_codes),
+        registry.by_area_code,
+        registry.fresh_days,
+        registry.when_stale,
+        registry.when_uncovered,
+        tuple(registry.spared),
+    )
+
+
+def _set(registry: Registry, terms: Terms) -> None:
+    registry.owner_account = terms.owner_account or None
+    registry.area_codes, registry.spared = list(terms.area_codes), list(terms.spared)
+    registry.by_area_code, registry.fresh_days = terms.by_area_code, terms.fresh_days
+    registry.when_stale, registry.when_uncovered = terms.when_stale, terms.when_uncovered
+
+
+def _checked(terms: Terms, country: str) -> Terms:
+    """Give the terms as they are kept. Raises Refused for what cannot be set."""
+    if terms.when_stale not in {WARN, BLOCK}:
+        raise Refused("A stale registry warns or blocks: write warn or block.")
+    if terms.when_uncovered not in {PASS, BLOCK}:
+        raise Refused("Numbers that are not covered pass or are blocked: write pass or block.")
+    if not 0 <= terms.fresh_days <= MOST_DAYS:
+        raise Refused(f"A copy is fresh for 1 to {MOST_DAYS} days, or 0: for ever.")
+    return replace(
+        terms,
+        owner_account=cleaned(terms.owner_account, LONGEST_ACCOUNT, "The account"),
+        area_codes=_area_codes(terms.area_codes, country),
+        spared=_campaigns(terms.spared),
+    )
+
+
+def _area_codes(codes: Iterable[str], country: str) -> tuple[str, ...]:
+    pattern = _NANP_AREA_CODE if country in _NANP else _AREA_CODE
+    if odd := next((code for code in codes if not pattern.fullmatch(code)), None):
+        raise Refused(f"{odd!r} is no area code: write them in digits, without a trunk prefix, with spaces in between.")
+    return tuple(sorted(set(codes)))
+
+
+def _campaigns(names: Iterable[str]) -> tuple[str, ...]:
+    if odd := next((name for name in names if campaign_id(name) is None), None):
+        raise Refused(f"{odd!r} is no campaign: write 1 to 64 letters, digits, dots, dashes and underscores.")
+    kept = tuple(sorted(set(names)))
+    if len(kept) > MOST_CAMPAIGNS:
+        raise Refused(f"At most {MOST_CAMPAIGNS} campaigns can be spared.")
+    return kept
+
+
+def _particulars(terms: Terms) -> dict[str, str | int]:
+    return {
+        "account": terms.owner_account,
+        "area_codes": " ".join(terms.area_codes),
+        "by_area_code": int(terms.by_area_code),
+        "fresh_days": terms.fresh_days,
+        "when_stale": terms.when_stale,
+        "when_uncovered": terms.when_uncovered,
+        "spared": " ".join(terms.spared),
+    }

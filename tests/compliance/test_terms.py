@@ -1,0 +1,153 @@
+"""Which lists apply to a number, by the longest beginning, and what follows where they do not know it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compliance import verdict
+from compliance.area_codes import prefixes_of
+from compliance.numbers import E164
+from compliance.terms import RegistryTerms, Terms, campaign_id
+from compliance.verdict import allow, block
+
+AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+LISTS = ("internal", "ca-dncl", "uk-tps", "us-ftc", "us-tx")
+"""In the order in which a reason is looked for."""
+
+FTC = RegistryTerms("us-ftc", frozenset({"1415", "1212", "1214"}), {"1415": AT + DAY, "1214": AT - DAY}, True, True)
+TEXAS = RegistryTerms("us-tx", frozenset({"1214"}), {"1214": AT + DAY}, True, True, spared=("service",))
+DNCL = RegistryTerms("ca-dncl", frozenset({"1416", "1604"}), {"1416": AT - DAY}, False, False)
+TPS = RegistryTerms("uk-tps", frozenset({"44"}), {"44": AT + DAY}, True, True)
+TERMS = Terms(LISTS, (FTC, TEXAS, DNCL, TPS))
+
+CASES = [
+    ("+14155550100", "", ("internal", "us-ftc"), allow(verdict.NOT_LISTED)),
+    ("+12125550100", "", ("internal", "us-ftc"), block(verdict.REGISTRY_UNCOVERED, "us-ftc")),
+    ("+12145550100", "", ("internal", "us-ftc", "us-tx"), block(verdict.REGISTRY_STALE, "us-ftc")),
+    ("+12145550100", "service", ("internal", "us-ftc"), block(verdict.REGISTRY_STALE, "us-ftc")),
+    ("+12145550100", "unheard-of", ("internal", "us-ftc", "us-tx"), block(verdict.REGISTRY_STALE, "us-ftc")),
+    ("+14165550100", "", ("internal", "ca-dncl"), allow(verdict.NOT_LISTED, "stale-ca-dncl")),
+    ("+16045550100", "", ("internal", "ca-dncl"), allow(verdict.REGISTRY_UNCOVERED, "ca-dncl")),
+    ("+442079460000", "", ("internal", "uk-tps"), allow(verdict.NOT_LISTED)),
+    ("+4930123456", "", ("internal",), allow(verdict.NOT_LISTED)),
+]
+
+
+@pytest.mark.parametrize(("number", "campaign", "lists", "ruling"), CASES)
+def test_the_terms_of_a_number(number, campaign, lists, ruling):
+    applying = TERMS.applying(E164(number), campaign)
+    assert applying.lists == lists
+    assert applying.unlisted(AT) == ruling
+
+
+def test_a_copy_is_stale_from_its_moment_on():
+    applying = TERMS.applying(E164("+14155550100"))
+    last = AT + DAY - timedelta(microseconds=1)
+    assert (applying.unlisted(last).reason, applying.unlisted(AT + DAY).reason) == ("not-listed", "registry-stale")
+
+
+def test_a_stale_registry_comes_before_one_that_does_not_cover_the_number():
+    gap = RegistryTerms("ca-dncl", frozenset({"1415"}), {}, True, True)
+    applying = Terms(LISTS, (FTC, gap)).applying(E164("+14155550100"))
+    assert [applying.unlisted(AT).reason, applying.unlisted(AT + DAY).reason] == [
+        "registry-uncovered",
+        "registry-stale",
+    ]
+
+
+def test_one_that_blocks_comes_before_one_that_lets_pass():
+    passing = RegistryTerms("a", frozenset({"1415"}), {}, True, False)
+    blocking = RegistryTerms("z", frozenset({"1415"}), {}, True, True)
+    ruling = Terms(("internal",), (passing, blocking)).applying(E164("+14155550100")).unlisted(AT)
+    assert ruling == block(verdict.REGISTRY_UNCOVERED, "z")
+
+
+def test_a_list_that_no_terms_speak_of_is_asked_about_every_number_for_every_campaign():
+    terms = Terms(("internal", "unheard-of"), (TEXAS,))
+    for campaign in ("", "service", "other"):
+        for number in ("+12145550100", "+14155550100", "+442079460000"):
+            assert {"internal", "unheard-of"} <= set(terms.applying(E164(number), campaign).lists)
+
+
+def test_a_registry_of_which_the_projection_holds_nothing_covers_nothing():
+    applying = Terms(("internal",), (FTC,)).applying(E164("+14155550100"))
+    assert (applying.lists, applying.unlisted(AT)) == (("internal",), block(verdict.REGISTRY_UNCOVERED, "us-ftc"))
+
+
+prefixes = st.from_regex(r"[1-3]{1,4}", fullmatch=True)
+moments = st.integers(-3, 3).map(lambda days: AT + days * DAY)
+registries = st.builds(
+    RegistryTerms,
+    st.sampled_from(LISTS[1:]),
+    st.frozensets(prefixes, max_size=4),
+    st.dictionaries(prefixes, moments, max_size=4),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([(), ("service",)]),
+)
+
+
+def plainly(terms: list[RegistryTerms], lists: tuple[str, ...], number: str, campaign: str, at: datetime):
+    """The same by brute force: each registry by itself, each beginning tried."""
+    asked, stale, gaps = {"internal"}, [], []
+    for one in terms:
+        starts = sorted((s for s in {*one.prefixes, *one.covered} if number[1:].startswith(s)), key=len)
+        if campaign in one.spared or not starts:
+            continue
+        asked.add(one.name)
+        if starts[-1] not in one.covered or one.name not in lists:
+            gaps.append(one)
+        elif at >= one.covered[starts[-1]]:
+            stale.append(one)
+    asked |= {name for name in lists if name not in {one.name for one in terms}}
+    if any(one.blocks_when_stale for one in stale):
+        said = ("BLOCK", "registry-stale")
+    elif gaps:
+        said = ("BLOCK" if any(one.blocks_uncovered for one in gaps) else "ALLOW", "registry-uncovered")
+    else:
+        said = ("ALLOW", "not-listed")
+    named = sorted(name for name in asked & set(lists) if name in {one.name for one in terms})
+    return (*(name for name in lists if name in asked and name not in named), *named), said
+
+
+@given(
+    st.lists(registries, max_size=4, unique_by=lambda one: one.name),
+    st.lists(st.sampled_from(LISTS[1:]), unique=True),
+    st.from_regex(r"\+[1-4]{7}", fullmatch=True),
+    st.sampled_from(["", "service", "unheard-of"]),
+    moments,
+)
+def test_the_look_up_says_what_brute_force_says(terms, names, number, campaign, at):
+    lists = ("internal", *names)
+    applying = Terms(lists, tuple(terms)).applying(E164(number), campaign)
+    ruling = applying.unlisted(at)
+    assert (applying.lists, (ruling.verdict, ruling.reason)) == plainly(terms, lists, number, campaign, at)
+    assert applying.may_block or ruling.verdict == "ALLOW"
+
+
+def test_the_united_states_and_canada_share_no_area_code_but_those_nobody_knows():
+    states, canada = prefixes_of("US"), prefixes_of("CA")
+    assert {"1415", "1212", "1787", "1671"} <= states - canada
+    assert {"1416", "1604", "1867"} <= canada - states
+    assert "1876" not in states | canada
+    assert "1415" not in states & canada
+
+
+@pytest.mark.parametrize(
+    ("country", "area_codes", "prefixes"),
+    [("GB", [], {"44"}), ("DE", [], {"49"}), ("US", ["214", "469"], {"1214", "1469"}), ("GB", ["20"], {"4420"})],
+)
+def test_the_beginnings_of_a_countrys_numbers(country, area_codes, prefixes):
+    assert prefixes_of(country, area_codes) == prefixes
+
+
+@pytest.mark.parametrize("text", ["", "a b", "x" * 65, "a,b", "café", "a\n"])
+def test_what_is_no_campaign_is_none(text):
+    assert campaign_id(text) is None
+
+
+def test_a_campaign_is_letters_digits_dots_dashes_and_underscores():
+    assert campaign_id("Spring_2027.b-1") == "Spring_2027.b-1"
