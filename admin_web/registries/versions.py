@@ -115,7 +115,7 @@ async def sizes(session: AsyncSession, version_id: int, before_id: int | None) -
     before = RegistryExchange.__table__.alias()
     pairs = (
         select(_TABLE.lines, before.c.lines)
-        .outerjoin(before, (before.c.version_id == before_id) & (before.c.exchange == _TABLE.exchange))
+        .outerjoin(before, (before.c.version_id == (before_id or 0)) & (before.c.exchange == _TABLE.exchange))
         .where(_TABLE.version_id == version_id)
     )
     numbers = exchanges = common = 0
