@@ -63,8 +63,7 @@ def connection_to(url: str, timeout_s: float) -> AbstractConnection:
         socket_timeout=None,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
-        lib_name=None,
-        lib_version=None,
+        driver_info=None,
         client_name="agi-gate",
         protocol=2,
     )

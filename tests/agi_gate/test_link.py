@@ -1,0 +1,150 @@
+"""The link over a real socket, to a Redis of ten lines: one tick is one pipeline, and each asker gets its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from agi_gate.asking import Answers, question
+from agi_gate.link import Link
+from agi_gate.wire import StoreUnavailable
+
+INFO = b"run_id:run-1\r\nmaxmemory_policy:noeviction\r\nrole:master\r\n"
+STATE = b"*4\r\n$1\r\n7\r\n$5\r\nrun-1\r\n$8\r\ninternal\r\n$1\r\n3\r\n"
+Reply = Callable[[list[bytes]], bytes]
+
+
+def as_redis(command: list[bytes]) -> bytes:
+    match command:
+        case [b"INFO", _]:
+            return b"$%d\r\n%s\r\n" % (len(INFO), INFO)
+        case [b"HMGET", *_]:
+            return STATE
+        case [b"EXISTS", _]:
+            return b":1\r\n"
+        case [b"ECHO", word]:
+            return b"$%d\r\n%s\r\n" % (len(word), word)
+        case _:
+            return b"+OK\r\n"
+
+
+class FakeRedis:
+    """Answers commands; keeps how many it read at once. `say` gives the reply, `chunk` how many bytes go at a time."""
+
+    def __init__(self, say: Reply = as_redis, chunk: int = 100_000) -> None:
+        self.say, self.chunk, self.batches = say, chunk, list[list[list[bytes]]]()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        buffer = b""
+        while data := await reader.read(1_000_000):
+            commands, buffer = parsed(buffer + data)
+            self.batches.append(commands)
+            said = b"".join(map(self.say, commands))
+            for at in range(0, len(said), self.chunk):
+                writer.write(said[at : at + self.chunk])
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+
+
+def parsed(data: bytes) -> tuple[list[list[bytes]], bytes]:
+    commands = []
+    while data:
+        head, _, rest = data.partition(b"\r\n")
+        words = []
+        for _ in range(int(head[1:])):
+            size, _, rest = rest.partition(b"\r\n")
+            words.append(rest[: int(size[1:])])
+            rest = rest[int(size[1:]) + 2 :]
+        commands.append(words)
+        data = rest
+    return commands, b""
+
+
+@asynccontextmanager
+async def linked(directory: Path, fake: FakeRedis) -> AsyncIterator[Link]:
+    server = await asyncio.start_unix_server(fake.serve, directory / "redis.sock")
+    link = Link(f"unix://{directory}/redis.sock", timeout_s=0.5)
+    running = asyncio.create_task(link.run())
+    async with asyncio.timeout(5):
+        while link.health.doubt:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.005)
+    yield link
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    server.close()
+
+
+async def echoed(link: Link, word: bytes) -> Answers:
+    return await link.answers_to(("ECHO", word), ("ECHO", word))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 100_000])
+async def test_each_asker_gets_the_replies_to_its_own_question_however_they_are_cut(short_path, chunk):
+    fake = FakeRedis(chunk=chunk)
+    async with linked(short_path, fake) as link:
+        words = [b"word-%d" % number for number in range(50)]
+        answers = await asyncio.gather(*(echoed(link, word) for word in words))
+    assert [list(each.replies) for each in answers] == [[word, word] for word in words]
+    assert {(each.server, each.leased, each.behind.changes) for each in answers} == {("run-1", True, 3)}
+
+
+async def test_what_is_asked_in_one_tick_is_one_pipeline_between_two_looks_at_the_state(short_path):
+    fake = FakeRedis()
+    async with linked(short_path, fake) as link:
+        before = len(fake.batches)
+        await asyncio.gather(*(echoed(link, b"%d" % number) for number in range(20)))
+        (batch,) = [each for each in fake.batches[before:] if any(command[0] == b"ECHO" for command in each)]
+    assert [command[0] for command in batch] == [b"HMGET", b"EXISTS", *[b"ECHO"] * 40, b"HMGET"]
+
+
+async def test_an_asker_that_gave_up_before_it_was_sent_is_not_sent(short_path):
+    class GivenUp:
+        over = True
+
+        def answered(self, answers: Answers) -> None:
+            raise AssertionError
+
+        failed = answered
+
+    fake = FakeRedis()
+    async with linked(short_path, fake) as link:
+        link.ask(GivenUp(), question(("ECHO", b"late")))
+        await echoed(link, b"in time")
+    assert not [batch for batch in fake.batches if [b"ECHO", b"late"] in batch]
+
+
+@pytest.mark.parametrize("rubbish", [b"what is no reply\r\n", b"-LOADING it reads its data\r\n", b"*-1\r\n"])
+async def test_a_state_that_is_none_fails_everybody_and_connects_anew(short_path, rubbish):
+    spoiled = []
+
+    def say(command: list[bytes]) -> bytes:
+        return rubbish if spoiled and command[0] == b"HMGET" else as_redis(command)
+
+    async with linked(short_path, FakeRedis(say)) as link:
+        spoiled.append(True)
+        outcomes = await asyncio.gather(*(echoed(link, b"%d" % n) for n in range(5)), return_exceptions=True)
+        assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+        spoiled.clear()
+        async with asyncio.timeout(5):
+            while link.health.doubt:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.005)
+        assert list((await echoed(link, b"again")).replies) == [b"again", b"again"]
+
+
+async def test_a_redis_that_falls_silent_fails_everybody_within_the_timeout(short_path):
+    silent = []
+
+    def say(command: list[bytes]) -> bytes:
+        return b"" if silent else as_redis(command)
+
+    async with linked(short_path, FakeRedis(say)) as link:
+        silent.append(True)
+        began = asyncio.get_running_loop().time()
+        outcomes = await asyncio.gather(*(echoed(link, b"%d" % n) for n in range(5)), return_exceptions=True)
+        assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+        assert asyncio.get_running_loop().time() - began < 3
+        with pytest.raises(StoreUnavailable, match="did not answer within 500 ms"):
+            link.ask(None, question(("ECHO", b"x")))

@@ -1,0 +1,105 @@
+"""One call carried to its decision: whatever Redis does, and whenever, it is decided once, and never by a guess."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from agi_gate.asking import Answers, Asker, Question, question
+from agi_gate.gate import DeadlinePassed
+from agi_gate.protocol import Request
+from agi_gate.screening import Screening, Screenings
+from agi_gate.wire import StoreUnavailable
+
+ASKED = Request("screen", ("4155550100", ""), "pbx-1.1")
+ANSWERS = Answers("run-1", None, None, True, [])
+PING = question(("PING",))
+
+
+class FakeLink:
+    """Keeps who asks; refuses when there is no connection."""
+
+    def __init__(self, *, connected: bool = True) -> None:
+        self.connected, self.asking = connected, list[Asker]()
+
+    def ask(self, asker: Asker, question: Question) -> None:
+        if not self.connected:
+            raise StoreUnavailable("not connected")
+        self.asking.append(asker)
+
+
+class FakeGate:
+    """Takes the steps that it is given; tells what reached them."""
+
+    def __init__(self, steps: Callable) -> None:
+        self._steps = steps
+
+    def screen(self, request: Request):
+        return self._steps()
+
+    def failed(self, request: Request) -> str:
+        return "failed"
+
+
+def asks_twice():
+    seen = []
+    for _ in range(2):
+        try:
+            seen.append(type((yield PING)).__name__)
+        except (StoreUnavailable, DeadlinePassed) as error:
+            seen.append(type(error).__name__)
+            if isinstance(error, DeadlinePassed):
+                break
+    return seen
+
+
+def screening(steps=asks_twice, *, connected: bool = True):
+    link, decided = FakeLink(connected=connected), []
+    return Screening(FakeGate(steps), link, ASKED, decided.append), link, decided
+
+
+def test_each_answer_takes_one_step_and_the_last_one_decides():
+    call, link, decided = screening()
+    call.begin()
+    call.answered(ANSWERS)
+    assert (decided, call.over, link.asking) == ([], False, [call, call])
+    call.answered(ANSWERS)
+    assert (decided, call.over) == ([["Answers", "Answers"]], True)
+
+
+def test_a_question_that_cannot_be_put_is_one_without_an_answer():
+    call, link, decided = screening(connected=False)
+    call.begin()
+    assert (decided, link.asking) == ([["StoreUnavailable", "StoreUnavailable"]], [])
+
+
+def test_after_its_deadline_a_call_hears_no_answer():
+    call, _, decided = screening()
+    call.begin()
+    call.expire()
+    call.answered(ANSWERS)
+    call.failed(StoreUnavailable("late"))
+    assert decided == [["DeadlinePassed"]]
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+def test_a_fault_at_any_step_blocks_the_call_and_is_logged_whole(answers):
+    def breaks():
+        for _ in range(answers):
+            yield PING
+        raise KeyError("a fault")
+
+    call, _, decided = screening(breaks)
+    with capture_logs() as said:
+        call.begin()
+        for _ in range(answers):
+            call.answered(ANSWERS)
+    assert (decided, call.over) == (["failed"], True)
+    assert [(line["event"], line["exc_info"]) for line in said] == [("screening failed", True)]
+
+
+async def test_a_call_that_nobody_answers_is_over_by_its_deadline():
+    decided = asyncio.get_running_loop().create_future()
+    Screenings(FakeGate(asks_twice), FakeLink(), deadline_s=0.02).begin(ASKED, decided.set_result)
+    assert await asyncio.wait_for(decided, 5) == ["DeadlinePassed"]
