@@ -31,6 +31,13 @@ def test_without_redis_a_decision_cannot_be_recorded():
         recording.throw(StoreUnavailable("gone"))
 
 
+def test_a_record_that_too_few_replicas_have_is_none():
+    recording = unreachable().record(decision(1))
+    assert next(recording).to_replicas
+    with pytest.raises(RecordUnavailable, match="too few replicas"):
+        recording.send(Answers("run-1", None, None, True, [b"1-1"], replicated=False))
+
+
 def test_a_redis_that_takes_no_record_has_none():
     recording = unreachable().record(decision(1))
     next(recording)

@@ -69,3 +69,13 @@ async def test_one_that_expires_while_another_is_begun_by_it_leaves_the_other_wa
     expiries.watch(first)
     await until_over(first, second)
     assert second.expired_at is not None
+
+
+async def test_what_came_later_lasts_as_long():
+    expiries, first, later = Expiries[Thing](0.1), Thing(), Thing()
+    expiries.watch(first)
+    await asyncio.sleep(0.05)  # half of its time
+    began = asyncio.get_running_loop().time()
+    expiries.watch(later)
+    await until_over(first, later)
+    assert later.expired_at - began >= 0.1

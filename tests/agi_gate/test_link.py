@@ -64,9 +64,9 @@ def parsed(data: bytes) -> tuple[list[list[bytes]], bytes]:
 
 
 @asynccontextmanager
-async def linked(directory: Path, fake: FakeRedis) -> AsyncIterator[Link]:
+async def linked(directory: Path, fake: FakeRedis, replicas: int = 0) -> AsyncIterator[Link]:
     server = await asyncio.start_unix_server(fake.serve, directory / "redis.sock")
-    link = Link(f"unix://{directory}/redis.sock", timeout_s=0.5)
+    link = Link(f"unix://{directory}/redis.sock", timeout_s=0.5, replicas=replicas)
     running = asyncio.create_task(link.run())
     async with asyncio.timeout(5):
         while link.health.doubt:  # noqa: ASYNC110 - it tells nobody
@@ -148,3 +148,31 @@ async def test_a_redis_that_falls_silent_fails_everybody_within_the_timeout(shor
         assert asyncio.get_running_loop().time() - began < 3
         with pytest.raises(StoreUnavailable, match="did not answer within 500 ms"):
             link.ask(None, question(("ECHO", b"x")))
+
+
+class Recording:
+    """An asker whose question is written to replicas too."""
+
+    over = False
+
+    def __init__(self) -> None:
+        self.told = asyncio.get_running_loop().create_future()
+
+    def answered(self, answers: Answers) -> None:
+        self.told.set_result(answers)
+
+    def failed(self, error: StoreUnavailable) -> None:
+        self.told.set_exception(error)
+
+
+@pytest.mark.parametrize(("reached", "enough"), [(b":1\r\n", False), (b":2\r\n", True), (b"-ERR WAIT\r\n", False)])
+async def test_what_too_few_replicas_have_is_not_replicated(short_path, reached, enough):
+    fake = FakeRedis(lambda command: reached if command[0] == b"WAIT" else as_redis(command))
+    async with linked(short_path, fake, replicas=2) as link:
+        asker = Recording()
+        link.ask(asker, question(("ECHO", b"x"), to_replicas=True))
+        answers = await asker.told
+        assert (list(answers.replies), answers.replicated) == ([b"x"], enough)
+        assert (await echoed(link, b"y")).replicated
+    (batch,) = [each for each in fake.batches if [b"ECHO", b"x"] in each]
+    assert [command[0] for command in batch] == [b"HMGET", b"EXISTS", b"ECHO", b"WAIT", b"HMGET"]

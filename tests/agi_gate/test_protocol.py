@@ -136,7 +136,9 @@ def test_the_answer_is_one_line_that_sets_all_variables():
     assert line == b'EXEC MSet "DNC_VERDICT=ALLOW-17.1,DNC_NUMBER=+14155550100,CDR(dnc_reason)=override"\n'
 
 
-@pytest.mark.parametrize("value", ["a,b", "a=b", 'a"', "a\n", "a b", "a\\", "${X}", "ü", "a;b", "(", "x" * 201])
+@pytest.mark.parametrize(
+    "value", ["a,b", "a,DNC_VERDICT=ALLOW-1.1", "a=b", 'a"', "a\n", "a b", "a\\", "${X}", "ü", "a;b", "(", "x" * 201]
+)
 def test_a_value_that_could_end_a_word_or_a_line_never_leaves(value):
     with pytest.raises(ValueError, match="cannot go on an AGI line"):
         set_variables([("DNC_NUMBER", value)])
