@@ -10,9 +10,12 @@ import pytest
 from agi_gate.asking import Answers, question
 from agi_gate.link import Link
 from agi_gate.wire import StoreUnavailable
+from compliance.policy import State
+from compliance.redis_schema import state_values
 
 INFO = b"run_id:run-1\r\nmaxmemory_policy:noeviction\r\nrole:master\r\n"
-STATE = b"*4\r\n$1\r\n7\r\n$5\r\nrun-1\r\n$8\r\ninternal\r\n$1\r\n3\r\n"
+FIELDS = [value.encode() for value in state_values(State(7, "run-1", ("internal",), 3, "0" * 16)).values()]
+STATE = b"*%d\r\n" % len(FIELDS) + b"".join(b"$%d\r\n%s\r\n" % (len(field), field) for field in FIELDS)
 Reply = Callable[[list[bytes]], bytes]
 
 
