@@ -98,7 +98,7 @@ def read_request(header: bytes) -> Request:
         raise PeerBroke("header-malformed")
     return Request(
         script=_text(fields.get(b"agi_network_script", b"")),
-        arguments=tuple(_arguments(fields, header.count(b"\nagi_arg_"))),
+        arguments=tuple(_arguments(fields, (b"\n" + header).count(b"\nagi_arg_"))),
         channel=trusted_channel(_text(fields.get(b"agi_uniqueid", b""))),
     )
 

@@ -63,7 +63,10 @@ class Screening:
 
     def _end(self, decision: Decision) -> None:
         self.over = True
-        self._decided(decision)
+        try:
+            self._decided(decision)
+        except Exception:  # It must not reach the link, where other calls wait for their part of the same replies.
+            log.exception("answering failed", channel=self._request.channel)
 
 
 class Screenings:

@@ -88,12 +88,20 @@ class Session(asyncio.Protocol):
         """Send the one line, and start the clock for the reply."""
         board, transport = self._board, self._transport
         if not transport.is_closing():
-            transport.write(set_variables(variables(decision)))
+            transport.write(self._line(decision))
             self.stage = Stage.REPLY
             board.waits.watch(Wait(self, Stage.REPLY))
         seconds = perf_counter() - self._started
         board.metrics.count(decision, seconds)
         board.calls.note(decision, seconds)
+
+    def _line(self, decision: Decision) -> bytes:
+        """Spell the answer. Raises ValueError for one that cannot be said; the PBX goes on with its preset BLOCK."""
+        try:
+            return set_variables(variables(decision))
+        except ValueError:
+            self.refuse("no-answer")
+            raise
 
 
 class Wait(NamedTuple):

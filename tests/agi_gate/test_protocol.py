@@ -64,6 +64,7 @@ def test_a_request_without_its_empty_line_is_not_yet_a_request():
         (b"agi_arg_1\n\n", "header-malformed"),
         (HEADER + b"agi_arg_1: 4155550199\n\n", "header-malformed"),
         (HEADER + b"agi_arg_4: x\n\n", "arguments-not-in-a-row"),
+        (b"agi_arg_4: x\n" + HEADER + b"\n", "arguments-not-in-a-row"),
         (b"agi_network: yes\nagi_callerid: x\r\nInjected: y\n\n", "header-malformed"),
         (b"agi_x: " + b"a" * LONGEST_HEADER, "header-too-long"),
         (b"agi_x: " + b"a" * LONGEST_HEADER + b"\n\n", "header-too-long"),

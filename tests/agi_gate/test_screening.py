@@ -103,3 +103,15 @@ async def test_a_call_that_nobody_answers_is_over_by_its_deadline():
     decided = asyncio.get_running_loop().create_future()
     Screenings(FakeGate(asks_twice), FakeLink(), deadline_s=0.02).begin(ASKED, decided.set_result)
     assert await asyncio.wait_for(decided, 5) == ["DeadlinePassed"]
+
+
+def test_an_answer_that_cannot_be_given_is_logged_and_goes_no_further():
+    def unable(decision: object) -> None:
+        raise ValueError("this cannot go on an AGI line")
+
+    with capture_logs() as said:
+        call = Screening(FakeGate(asks_twice), FakeLink(connected=False), ASKED, unable)
+        call.begin()
+    assert (call.over, [(line["event"], line["channel"]) for line in said]) == (
+        True, [("answering failed", "pbx-1.1")]
+    )  # fmt: skip

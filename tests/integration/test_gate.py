@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from agi_gate.canary import header
+from compliance.redis_schema import LISTS, STATE
 from compliance.verdict import Verdict
 from lab.redis import RedisServer
-from tests.asterisk import GateProcess
+from tests.asterisk import GateProcess, Pbx
 from tests.projected import Projected
 
 LISTED, FREE = "+14155550100", "+14155550199"
@@ -218,3 +220,13 @@ def test_metrics_count_calls_by_verdict_and_reason(gate):
     assert gate.metric('dnc_gate_calls_total{reason="internal-dnc",verdict="BLOCK"}') == 1
     assert gate.metric('dnc_gate_seconds_bucket{le="+Inf"}') == 3
     assert gate.metric("dnc_gate_ready") == 1
+
+
+def test_a_list_whose_name_cannot_be_said_to_a_pbx_allows_nobody_and_harms_no_other_call(gate, projected):
+    projected.redis.hset(STATE, LISTS, "internal,odd name")
+    projected.put_on(FREE, "odd name")
+    with Pbx(gate.port) as pbx:
+        pbx.send(header(FREE, "", "pbx-1.1"))
+        assert pbx.read() == b""
+    assert gate.screen(LISTED).reason == "internal-dnc"
+    assert gate.screen("+14155550198").allowed
