@@ -27,13 +27,14 @@ UNSET = "(null)"
 """What Asterisk says for a variable that a channel does not have."""
 
 _REASONS = {
-    "0": "it is not registered, or does not exist",
+    "0": "it is busy, not registered, or does not exist",
     "1": "it was not picked up",
     "3": "it was not picked up",
     "5": "it is busy",
     "8": "it is not registered, or refuses the call",
 }
-"""Why an Originate failed (Asterisk's include/asterisk/frame.h, AST_CONTROL_*); 0: no channel was made at all."""
+"""Why an Originate failed (Asterisk's include/asterisk/frame.h, AST_CONTROL_*). With 0 there is no channel any
+more: none was made, or with PJSIP, as seen on Asterisk 22.10, a telephone that is busy has refused it."""
 
 
 class NoPbx(PbxTrouble):

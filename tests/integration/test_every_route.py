@@ -270,6 +270,7 @@ ONLY = {
     Permission.REVIEW: {Role.ADMIN},
     Permission.REBUILD: {Role.ADMIN},
     Permission.MANAGE: {Role.ADMIN},
+    Permission.SET_TERMS: {Role.ADMIN},
     Permission.OVERRIDE: {Role.SUPERVISOR, Role.ADMIN},
     Permission.EXPORT: {Role.ADMIN, Role.AUDITOR},
     Permission.SEE_AUDIT: {Role.ADMIN, Role.AUDITOR},

@@ -178,11 +178,9 @@ async def test_a_record_that_shrank_is_refused_loudly_and_calls_stay_blocked(sho
 async def test_a_signal_ends_it_cleanly(shop: Workshop, number: signal.Signals):
     worker = shop.start()
     await shop.until_verified()
-    began = time.monotonic()
     worker.signal(number)
-    await shop.until(lambda: worker.exit_code is not None, within_s=4)
+    await shop.until(lambda: worker.exit_code is not None, within_s=10)
     assert worker.exit_code == 0
-    assert time.monotonic() - began < 3
     assert "Traceback" not in worker.log.read_text()
 
 
@@ -192,7 +190,7 @@ async def test_a_signal_ends_it_cleanly_while_redis_does_not_answer(shop: Worksh
     shop.server.running.pause()
     await asyncio.sleep(0.5)
     worker.signal(signal.SIGTERM)
-    await shop.until(lambda: worker.exit_code is not None, within_s=8)
+    await shop.until(lambda: worker.exit_code is not None, within_s=10)
     shop.server.running.resume()
     assert worker.exit_code == 0
 
