@@ -10,22 +10,27 @@ Given = TypeVar("Given")
 
 
 class Question(NamedTuple):
-    """Commands, packed, and how many replies they have; what is asked `to_replicas` writes what they must have too."""
+    """Commands, packed, and how many replies they have.
+
+    What is asked `to_replicas` writes what they must have too. What stands `alone` needs to be told no state.
+    """
 
     commands: bytes
     replies: int
     to_replicas: bool = False
+    alone: bool = False
 
 
-def question(*commands: Command, to_replicas: bool = False) -> Question:
+def question(*commands: Command, to_replicas: bool = False, alone: bool = False) -> Question:
     """Pack commands into a question."""
-    return Question(packed(*commands), len(commands), to_replicas)
+    return Question(packed(*commands), len(commands), to_replicas, alone)
 
 
 class Answers(NamedTuple):
     """What came back for one question, with the state before and behind it and the server that answered.
 
-    `replicated` tells whether as many replicas as are asked for have all that was written up to then.
+    Where all that was asked at once stands alone there is no state. `replicated` tells whether as many replicas as are
+    asked for have all that was written up to then.
     """
 
     server: str

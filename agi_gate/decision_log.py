@@ -10,10 +10,11 @@ from itertools import chain
 
 import structlog
 
-from agi_gate.asking import Asking, question
+from agi_gate.asking import Answers, Asking, question
+from agi_gate.foreseen import LOAD, append_if, is_unknown
 from agi_gate.link import Link
 from agi_gate.wire import Answer, Command, StoreUnavailable
-from compliance.policy import State
+from compliance.policy import Facts, State
 from compliance.redis_schema import DECISIONS, decision_fields
 from compliance.verdict import Decision
 
@@ -54,9 +55,25 @@ class DecisionLog:
         except StoreUnavailable as error:
             raise RecordUnavailable(str(error)) from error
         _appended(answers.replies[0])
-        if not answers.replicated:
-            raise RecordUnavailable("too few replicas of Redis have the record")
+        _replicated(answers)
         return answers.behind
+
+    def record_foreseen(self, decision: Decision, facts: Facts) -> Asking[bool]:
+        """Append a decision if the foreseen `facts` that it was made on are so; tell whether it was appended.
+
+        Raises StoreUnavailable, or RecordUnavailable when replicas lack it; the stream may hold the decision all the
+        same.
+        """
+        if facts.state is None:
+            return False
+        answers = yield append_if(facts, facts.state, decision)
+        reply = answers.replies[0]
+        if is_unknown(reply):
+            yield question(LOAD)
+        if not isinstance(reply, bytes):
+            return False
+        _replicated(answers)
+        return True
 
     def note(self, decision: Decision) -> None:
         """Take a decision that could not be recorded at once, to be appended later."""
@@ -103,3 +120,9 @@ def _appended(reply: Answer) -> None:
     """Raise RecordUnavailable unless `reply` is the id of a new entry: a full Redis says OOM, a full disk MISCONF."""
     if not isinstance(reply, bytes):
         raise RecordUnavailable(str(reply))
+
+
+def _replicated(answers: Answers) -> None:
+    """Raise RecordUnavailable unless as many replicas as are asked for have what was appended."""
+    if not answers.replicated:
+        raise RecordUnavailable("too few replicas of Redis have the record")

@@ -20,9 +20,13 @@ Thing = TypeVar("Thing", bound=Lasting)
 
 
 class Expiries(Generic[Thing]):
-    """Has whatever is not over within `seconds` expire. All last equally long, so they end in the order they came."""
+    """Has whatever is not over within `seconds` expire. All last equally long, so they end in the order they came.
+
+    It is made on the loop that it is used on, and keeps it: in Python 3.11 it costs a system call to ask for it.
+    """
 
     def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._watched: deque[tuple[float, Thing]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -32,13 +36,13 @@ class Expiries(Generic[Thing]):
         watched = self._watched
         while watched and watched[0][1].over:
             watched.popleft()
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         watched.append((loop.time() + self._seconds, thing))
         if self._timer is None:
             self._timer = loop.call_at(watched[0][0], self._look)
 
     def _look(self) -> None:
-        loop, watched, self._timer = asyncio.get_running_loop(), self._watched, None
+        loop, watched, self._timer = self._loop, self._watched, None
         now = loop.time()
         while watched and (watched[0][1].over or watched[0][0] <= now):
             _, thing = watched.popleft()

@@ -88,14 +88,31 @@ class Gate:
             return self._note(self._decision(attempt, emergency, allow(verdict.EMERGENCY)))
         number = self._numbering.read(dialed)
         try:
-            campaign = campaign_id(campaign_text) if campaign_text else None
-            return (yield from self._judge(attempt, number, campaign or ""))
+            campaign = (campaign_id(campaign_text) if campaign_text else None) or ""
+            foreseen = yield from self._foresee(attempt, number, campaign)
+            return foreseen or (yield from self._judge(attempt, number, campaign))
         except DeadlinePassed:
             return self._note(self._decision(attempt, number, block(verdict.DEADLINE)))
 
     def failed(self, request: Request) -> Decision:
         """Block a call that `screen` could not judge because of a fault of its own."""
         return self._note(self._decision(self._attempt(request, None), "", block(verdict.INTERNAL_ERROR)))
+
+    def _foresee(self, attempt: Attempt, number: E164 | InvalidNumber, campaign: str) -> Asking[Decision | None]:
+        """Allow a call whose number is on no list, as most are: asked and recorded at once. None for any other."""
+        facts = None if isinstance(number, InvalidNumber) else self._store.foreseen(number, attempt.lead, campaign)
+        if facts is None or facts.state is None:
+            return None
+        ruling = decide(number, facts, attempt.at)
+        if ruling.verdict is Verdict.BLOCK:
+            return None
+        decision = self._decision(attempt, number, ruling, facts.state.generation)
+        try:
+            return decision if (yield from self._log.record_foreseen(decision, facts)) else None
+        except StoreUnavailable:
+            return self._note(replace(decision, ruling=block(verdict.STORE_UNAVAILABLE)))
+        except RecordUnavailable:
+            return self._note(replace(decision, ruling=block(verdict.RECORD_UNAVAILABLE)))
 
     def _judge(self, attempt: Attempt, number: E164 | InvalidNumber, campaign: str) -> Asking[Decision]:
         facts = None if isinstance(number, InvalidNumber) else (yield from self._facts(number, attempt.lead, campaign))

@@ -1,8 +1,9 @@
 """One connection to Redis, shared by all calls: what is asked in the same tick travels in one pipeline.
 
-Each pipeline reads the projection's state before its commands and again behind them, so that whoever asked can tell
-whether anything moved in between. The run id of the server is read once per connection: a server that restarts
-breaks the connection, so what comes over one connection comes from one incarnation.
+A pipeline reads the projection's state before its commands and again behind them, so that whoever asked can tell
+whether anything moved in between; unless all that is asked compares with the state by itself. The run id of the
+server is read once per connection: a server that restarts breaks the connection, so what comes over one connection
+comes from one incarnation.
 
 Behind Sentinel the sentinels are asked where the master is whenever it is connected to, and every second whether it
 still is. A master that was replaced while it was silent does not know that: until then its records lack the replicas
@@ -34,8 +35,8 @@ from compliance.redis_url import Master, read_redis_url
 
 BEFORE = packed(("HMGET", STATE, *STATE_FIELDS), ("EXISTS", LEASE))
 BEHIND = packed(("HMGET", STATE, *STATE_FIELDS))
-AROUND = 3
-"""How many replies the commands before and behind the questions have."""
+AHEAD, AROUND = 2, 3
+"""How many replies the commands before the questions have, and those before and behind them."""
 
 MOST_COMMANDS = 2_000
 """Commands in one pipeline: more would make those at its front wait for those at its end."""
@@ -46,7 +47,7 @@ RECONNECT_S = (0.0, 0.02, 0.05, 0.1, 0.25)
 """Waits between attempts to connect; the last one goes on for ever."""
 
 BEAT_S = 0.5
-"""How often an idle link asks for the state: a server that went away is missed before the next call needs it."""
+"""How often a link asks for the state, whatever calls ask: a server that went away is missed before they need it."""
 
 WAIT_SHARE = 0.125
 """How long replicas are waited for: half a deadline when a silent Redis is given up after four (`server.PATIENCE`)."""
@@ -99,14 +100,18 @@ class Link:
     def ask(self, asker: Asker, question: Question) -> None:
         """Put a question; `asker` is called back when it is answered, never before this returns.
 
-        Raises StoreUnavailable at once while there is no connection: a call does not wait for one.
+        It goes at once if nothing is under way, else with what others ask in this tick. Raises StoreUnavailable at
+        once while there is no connection: a call does not wait for one.
         """
         if not self.health.connected:
             raise StoreUnavailable(self.health.trouble)
+        if self._pipe and not self._pipe.under_way and not self._waiting:
+            self._send(self._pipe, [(asker, question)])
+            return
         self._waiting.append((asker, question))
         if not self._due:
             self._due = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     async def answers_to(self, *commands: Command) -> Answers:
         """Ask, and wait for the answers: for what is no call. Raises StoreUnavailable."""
@@ -116,6 +121,7 @@ class Link:
 
     async def run(self) -> None:
         """Connect, answer questions, and connect again, until cancelled."""
+        self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stay_connected())
             if read_redis_url(self._url):
@@ -165,7 +171,7 @@ class Link:
         pipe = self._pipe = Pipe(connection)
         beat_due = 0.0
         while not pipe.ended.done():
-            if monotonic() >= beat_due and not pipe.under_way:
+            if monotonic() >= beat_due:
                 self._send(pipe, [])
                 beat_due = monotonic() + BEAT_S
             await asyncio.wait({pipe.ended}, timeout=self._timeout_s / LOOKS)
@@ -192,29 +198,40 @@ class Link:
         return taken
 
     def _send(self, pipe: Pipe, asked: list[tuple[Asker, Question]]) -> None:
-        waits = self._replicas > 0 and any(question.to_replicas for _, question in asked)
-        commands = [BEFORE, *[question.commands for _, question in asked], self._wait if waits else b"", BEHIND]
-        replies = AROUND + sum([question.replies for _, question in asked]) + waits
-        pipe.send(_Asked(self, asked, waits), commands, replies)
+        questions = [question for _, question in asked]
+        sent = _Asked(
+            self,
+            asked,
+            watched=not questions or not all(question.alone for question in questions),
+            waited=self._replicas > 0 and any(question.to_replicas for question in questions),
+        )
+        commands = [question.commands for question in questions]
+        if sent.watched:
+            commands = [BEFORE, *commands]
+        commands += [self._wait] * sent.waited + [BEHIND] * sent.watched
+        pipe.send(
+            sent, commands, sum([question.replies for question in questions]) + AROUND * sent.watched + sent.waited
+        )
 
-    def share_out(self, asked: list[tuple[Asker, Question]], replies: list[Answer], *, waited: bool) -> None:
+    def share_out(self, sent: "_Asked", replies: list[Answer]) -> None:
         """Give everybody of one pipeline their part of its replies, and send what was asked meanwhile."""
-        try:
-            before, leased, behind = self._read(replies[0]), replies[1] == 1, self._read(replies[-1])
-        except StoreUnavailable as error:
-            _fail(asked, error)
-            if self._pipe:
-                self._pipe.end(error)
-            return
-        health = self.health
-        health.state, health.leased = behind, leased
-        replicated = not waited or _reached(replies[-2], self._replicas)
-        at = AROUND - 1
-        for asker, put in asked:
+        before = behind = None
+        if sent.watched:
+            try:
+                before, behind = self._read(replies[0]), self._read(replies[-1])
+            except StoreUnavailable as error:
+                _fail(sent.asked, error)
+                if self._pipe:
+                    self._pipe.end(error)
+                return
+            self.health.state, self.health.leased = behind, replies[1] == 1
+        at, server, leased = AHEAD * sent.watched, self.health.server, self.health.leased
+        replicated = not sent.waited or _reached(replies[-1 - sent.watched], self._replicas)
+        for asker, put in sent.asked:
             end = at + put.replies
-            asker.answered(Answers(health.server, before, behind, leased, replies[at:end], replicated))
+            asker.answered(Answers(server, before, behind, leased, replies[at:end], replicated))
             at = end
-        if not self._due:
+        if not self._due and self._waiting:
             self._flush()
 
     def _read(self, reply: Answer) -> State | None:
@@ -242,14 +259,15 @@ class Link:
 
 
 class _Asked(NamedTuple):
-    """The questions of one pipeline."""
+    """The questions of one pipeline: whether the state is read around them, and whether replicas are waited for."""
 
     link: Link
     asked: list[tuple[Asker, Question]]
+    watched: bool
     waited: bool
 
     def answered(self, replies: list[Answer]) -> None:
-        self.link.share_out(self.asked, replies, waited=self.waited)
+        self.link.share_out(self, replies)
 
     def failed(self, error: StoreUnavailable) -> None:
         _fail(self.asked, error)

@@ -16,6 +16,7 @@ import structlog
 
 from agi_gate.call_log import CallLog
 from agi_gate.decision_log import DecisionLog
+from agi_gate.door import Connection, Door
 from agi_gate.gate import Gate, Numbering
 from agi_gate.heartbeat import Heartbeat
 from agi_gate.link import Link
@@ -76,12 +77,14 @@ class Server:
         async with asyncio.TaskGroup() as tasks:  # If the link ends by a fault, so does the process.
             lasting = [tasks.create_task(self._link.run()), tasks.create_task(self._log.run())]
             beating = tasks.create_task(self._heartbeat.run())
-            server = await asyncio.get_running_loop().create_server(self._session, sock=listener, backlog=BACKLOG)
+            door = Door(listener, self._converse)
+            door.open()
             try:
                 yield
             finally:
-                server.close()
+                door.shut()
                 await self._drain()
+                door.remove()
                 beating.cancel()
                 await self._heartbeat.leave()
                 for task in lasting:
@@ -99,11 +102,12 @@ class Server:
             dropped=self._log.dropped,
         )
 
-    def _session(self) -> asyncio.Protocol:
+    def _converse(self, connection: Connection) -> Session | None:
+        """Begin a conversation. A peer over the limit has none: the PBX goes on with its preset BLOCK."""
         if len(self._board.sessions) >= self._settings.most_conversations:
             self._metrics.refused_peers["too-many"] += 1
-            return _Unwelcome()
-        return Session(self._board)
+            return None
+        return Session(self._board, connection)
 
     async def _drain(self) -> None:
         """Let conversations and records end by themselves, for `DRAIN_S` at most."""
@@ -115,13 +119,6 @@ class Server:
             log.error("stopped with work undone", conversations=len(self._board.sessions), records=self._log.backlog)
         for session in tuple(self._board.sessions):
             session.refuse("stopping")
-
-
-class _Unwelcome(asyncio.Protocol):
-    """A connection over the limit: closed at once, so that the PBX goes on with its preset BLOCK."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
 
 
 def logs_calls(level: str) -> bool:

@@ -4,14 +4,14 @@ A conversation has one deadline for the whole header and one for the reply. A pe
 Asterisk then goes on with the answer that the dialplan preset, which is BLOCK.
 """
 
-import asyncio
 from collections.abc import Iterator
 from enum import StrEnum
 from time import perf_counter
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from agi_gate import channel_vars
 from agi_gate.call_log import CallLog
+from agi_gate.door import Connection
 from agi_gate.expiry import Expiries
 from agi_gate.metrics import Metrics
 from agi_gate.protocol import HungUp, PeerBroke, Reader, Reply, Request, set_variables
@@ -37,23 +37,18 @@ class Switchboard:
         self.sessions: set[Session] = set()
 
 
-class Session(asyncio.Protocol):
-    """One connection."""
+class Session:
+    """One conversation over `connection`."""
 
-    def __init__(self, board: Switchboard) -> None:
-        self._board = board
+    def __init__(self, board: Switchboard, connection: Connection) -> None:
+        self._board, self._connection = board, connection
         self._reader = Reader()
         self.stage = Stage.HEADER
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock for the header."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class.
-        board = self._board
         board.sessions.add(self)
         board.metrics.open_conversations += 1
         board.waits.watch(Wait(self, Stage.HEADER))
 
-    def data_received(self, data: bytes) -> None:
+    def heard(self, data: bytes) -> None:
         """Take what the peer says."""
         try:
             events = self._reader.feed(data)
@@ -65,16 +60,15 @@ class Session(asyncio.Protocol):
                 case Request():
                     self.stage, self._started = Stage.DECISION, perf_counter()
                     self._board.screenings.begin(event, self._answer)
-                case Reply() if self.stage is not Stage.REPLY:
+                case Reply() if self.stage is Stage.DECISION:
                     self.refuse("reply-before-command")
                 case Reply():
-                    self._transport.close()
+                    self._connection.close()
                 case HungUp():
                     """The verdict still goes on record; Asterisk itself ends the conversation."""
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def gone(self) -> None:
         """Forget the connection. A decision under way still reaches its record."""
-        del exc
         self.stage = Stage.OVER
         self._board.sessions.discard(self)
         self._board.metrics.open_conversations -= 1
@@ -82,13 +76,12 @@ class Session(asyncio.Protocol):
     def refuse(self, why: str) -> None:
         """Close a conversation that has no answer."""
         self._board.metrics.refused_peers[why] += 1
-        self._transport.abort()
+        self._connection.close()
 
     def _answer(self, decision: Decision) -> None:
         """Send the one line, and start the clock for the reply."""
-        board, transport = self._board, self._transport
-        if not transport.is_closing():
-            transport.write(self._line(decision))
+        board = self._board
+        if self.stage is Stage.DECISION and self._connection.say(self._line(decision)):
             self.stage = Stage.REPLY
             board.waits.watch(Wait(self, Stage.REPLY))
         seconds = perf_counter() - self._started

@@ -33,6 +33,15 @@ class Store:
         self._link = link
         self._digest, self._terms = "", Terms((), ())
 
+    def foreseen(self, number: E164, lead: LeadId | None, campaign: str = "") -> Facts | None:
+        """Give what would be known of a number if it were on no list, and nothing had changed since Redis last
+        answered. None when that answer does not tell enough."""
+        health = self._link.health
+        if health.state is None or not self._knows(health.state):
+            return None
+        applying = self._terms.applying(number, campaign)
+        return Facts(number, lead, health.server, health.state, health.leased, applying=applying)
+
     def facts(self, number: E164, lead: LeadId | None, campaign: str = "") -> Asking[Facts]:
         """Give what is known of `number` for `lead`, as the terms for `campaign` have it. Raises StoreUnavailable.
 

@@ -14,6 +14,10 @@ class FakeStore:
     def __init__(self, *facts: Facts | None) -> None:
         self.left = list(facts)
         self.campaigns: list[str] = []
+        self.expected: Facts | None = None
+
+    def foreseen(self, number: E164, lead: LeadId | None, campaign: str = "") -> Facts | None:
+        return self.expected
 
     def facts(self, number: E164, lead: LeadId | None, campaign: str = "") -> Asking[Facts]:
         self.campaigns.append(campaign)
@@ -29,6 +33,7 @@ class FakeLog:
 
     def __init__(self, behind: State | None) -> None:
         self.behind = behind
+        self.foreseen_right: bool | Exception = False
         self.recorded: list[Decision] = []
         self.noted: list[Decision] = []
 
@@ -38,6 +43,14 @@ class FakeLog:
             raise RecordUnavailable("full")
         self.recorded.append(decision)
         return self.behind
+
+    def record_foreseen(self, decision: Decision, facts: Facts) -> Asking[bool]:
+        yield question(("PING",))
+        if isinstance(self.foreseen_right, Exception):
+            raise self.foreseen_right
+        if self.foreseen_right:
+            self.recorded.append(decision)
+        return self.foreseen_right
 
     def note(self, decision: Decision) -> None:
         self.noted.append(decision)

@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from agi_gate.decision_log import RecordUnavailable
 from agi_gate.gate import LONGEST_DIALED, DeadlinePassed, Gate, Numbering, printable
 from agi_gate.protocol import Request
+from agi_gate.wire import StoreUnavailable
 from compliance import verdict
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State
 from compliance.terms import Applying
-from compliance.verdict import allow
+from compliance.verdict import allow, block
 from tests.fakes import FakeLog, FakeStore
 
 NUMBER = E164("+14155550100")
@@ -150,3 +152,53 @@ def test_an_ill_formed_lead_is_no_lead():
 def test_what_was_dialled_is_recorded_bounded_and_printable():
     assert printable("+1\n415\x00é") == "+1?415??"
     assert len(printable("1" * 1000)) == LONGEST_DIALED
+
+
+def foreseen(facts: Facts | None, right: bool | Exception, *asked: Facts | None):
+    """Screen a call of which `facts` are foreseen, rightly or not; then those `asked` for are given."""
+    store, log = FakeStore(*asked), FakeLog(STATE)
+    store.expected, log.foreseen_right = facts, right
+    return answered(gate(store, log).screen(ASKED)), log, store
+
+
+def test_what_was_foreseen_rightly_is_recorded_and_asked_for_no_more():
+    decision, log, _ = foreseen(FREE, True)
+    assert (decision.ruling.reason, decision.generation, log.recorded, log.noted) == ("not-listed", 7, [decision], [])
+
+
+def test_what_was_foreseen_wrongly_is_judged_on_facts_that_were_asked_for():
+    decision, log, _ = foreseen(FREE, False, replace(LISTED, state=STATE))
+    assert (decision.ruling.reason, log.recorded, log.noted) == ("internal-dnc", [decision], [])
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(StoreUnavailable("gone"), "store-unavailable"), (RecordUnavailable("replicas"), "record-unavailable")],
+)
+def test_what_may_or_may_not_be_on_record_blocks_and_the_record_is_set_right(error: Exception, reason: str):
+    decision, log, _ = foreseen(FREE, error)
+    assert (decision.ruling.verdict, decision.ruling.reason, log.noted) == ("BLOCK", reason, [decision])
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        replace(FREE, leased=False),
+        replace(FREE, server="run-2"),
+        replace(FREE, state=None),
+        replace(FREE, applying=replace(APPLYING, after=block(verdict.REGISTRY_STALE))),
+    ],
+)
+def test_a_block_is_not_foreseen_but_asked_for(facts: Facts):
+    decision, log, store = foreseen(facts, True, LISTED)
+    assert (decision.ruling.reason, store.left, log.recorded) == ("internal-dnc", [], [decision])
+
+
+def test_a_call_that_is_late_while_its_record_is_under_way_is_blocked_and_the_record_set_right():
+    store, log = FakeStore(), FakeLog(STATE)
+    store.expected = FREE
+    steps = gate(store, log).screen(ASKED)
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.throw(DeadlinePassed())
+    assert (end.value.value.ruling.reason, log.noted) == ("deadline", [end.value.value])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agi_gate import link as room
 from agi_gate.asking import Answers, question
 from agi_gate.link import Link
 from agi_gate.wire import StoreUnavailable
@@ -94,13 +95,57 @@ async def test_each_asker_gets_the_replies_to_its_own_question_however_they_are_
     assert {(each.server, each.leased, each.behind.changes) for each in answers} == {("run-1", True, 3)}
 
 
-async def test_what_is_asked_in_one_tick_is_one_pipeline_between_two_looks_at_the_state(short_path):
+async def test_what_is_asked_first_goes_at_once_and_the_rest_of_a_tick_in_one_pipeline_between_two_looks(short_path):
     fake = FakeRedis()
     async with linked(short_path, fake) as link:
         before = len(fake.batches)
         await asyncio.gather(*(echoed(link, b"%d" % number) for number in range(20)))
-        (batch,) = [each for each in fake.batches[before:] if any(command[0] == b"ECHO" for command in each)]
-    assert [command[0] for command in batch] == [b"HMGET", b"EXISTS", *[b"ECHO"] * 40, b"HMGET"]
+        said = [command[0] for batch in fake.batches[before:] for command in batch]
+    first = [b"HMGET", b"EXISTS", *[b"ECHO"] * 2, b"HMGET"]
+    rest = [b"HMGET", b"EXISTS", *[b"ECHO"] * 38, b"HMGET"]
+    assert said[: len(first + rest)] == first + rest
+
+
+async def test_no_state_is_read_around_what_stands_alone_and_it_is_read_again_with_the_next_that_does_not(short_path):
+    fake = FakeRedis()
+    async with linked(short_path, fake) as link:
+        before = len(fake.batches)
+        for alone in (True, False):
+            waiting = Waiting()
+            link.ask(waiting, question(("ECHO", b"word"), alone=alone))
+            answers = await waiting.answers
+            assert (answers.server, answers.replies) == ("run-1", [b"word"])
+            assert (answers.behind is None) is alone
+        said = [command[0] for batch in fake.batches[before:] for command in batch]
+    assert said[:5] == [b"ECHO", b"HMGET", b"EXISTS", b"ECHO", b"HMGET"]
+
+
+async def test_the_state_is_looked_at_though_all_that_is_asked_stands_alone(short_path, monkeypatch):
+    monkeypatch.setattr(room, "BEAT_S", 0.02)
+    fake = FakeRedis()
+    async with linked(short_path, fake) as link:
+        until = asyncio.get_running_loop().time() + 0.5
+        while asyncio.get_running_loop().time() < until:
+            waiting = Waiting()
+            link.ask(waiting, question(("ECHO", b"word"), alone=True))
+            await waiting.answers
+    looks = sum(command[0] == b"EXISTS" for batch in fake.batches for command in batch)
+    assert looks >= 5
+
+
+class Waiting:
+    """An asker that a test awaits."""
+
+    over = False
+
+    def __init__(self) -> None:
+        self.answers = asyncio.get_running_loop().create_future()
+
+    def answered(self, answers: Answers) -> None:
+        self.answers.set_result(answers)
+
+    def failed(self, error: StoreUnavailable) -> None:
+        self.answers.set_exception(error)
 
 
 async def test_an_asker_that_gave_up_before_it_was_sent_is_not_sent(short_path):
@@ -114,8 +159,11 @@ async def test_an_asker_that_gave_up_before_it_was_sent_is_not_sent(short_path):
 
     fake = FakeRedis()
     async with linked(short_path, fake) as link:
+        first = asyncio.create_task(echoed(link, b"first"))  # It goes at once, and the others wait.
+        await asyncio.sleep(0)
         link.ask(GivenUp(), question(("ECHO", b"late")))
         await echoed(link, b"in time")
+        await first
     assert not [batch for batch in fake.batches if [b"ECHO", b"late"] in batch]
 
 

@@ -1,0 +1,164 @@
+"""The door that the PBX comes in by: connections are accepted, what arrives is read, what is said is sent.
+
+A conversation is a few hundred bytes long, and asyncio's transports cost as much as all else that it takes. So there
+is nothing here but the system calls: one epoll has all connections, and the event loop watches that epoll.
+"""
+
+import asyncio
+import errno
+import select
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+
+PIECE = 4096
+"""Bytes read at once; a whole request is smaller."""
+
+MOST_EVENTS = 1024
+
+RETRY_S = 0.5
+"""How long nobody is let in when the system has no room for another connection."""
+
+_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+log = structlog.get_logger()
+
+
+class Conversation(Protocol):
+    """Who talks over a connection."""
+
+    def heard(self, data: bytes) -> None:
+        """Take what the peer said."""
+
+    def gone(self) -> None:
+        """Take note that the connection is closed, by whomever."""
+
+
+class Connection:
+    """One open connection."""
+
+    __slots__ = ("_door", "_socket", "conversation")
+
+    def __init__(self, door: "Door", connected: socket.socket) -> None:
+        self._door, self._socket = door, connected
+        self.conversation: Conversation | None = None
+
+    def say(self, line: bytes) -> bool:
+        """Send a line; tell whether it was taken. A peer that does not take one is closed: it does not read."""
+        try:
+            taken = self._socket.send(line, socket.MSG_DONTWAIT) == len(line)
+        except OSError:
+            taken = False
+        if not taken:
+            self.close()
+        return taken
+
+    def listen(self) -> None:
+        """Hand over what has arrived, if anything."""
+        try:
+            data = self._socket.recv(PIECE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data and self.conversation:
+            self.conversation.heard(data)
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection, unless it is closed."""
+        if (fd := self._socket.fileno()) < 0:
+            return
+        self._door.forget(fd)
+        self._socket.close()
+        if self.conversation:
+            self.conversation.gone()
+
+
+class Door:
+    """Lets peers in from `listener`. `converse` begins a conversation, or gives None for a peer that is not welcome.
+
+    It is made on the event loop that it is used on.
+    """
+
+    def __init__(self, listener: socket.socket, converse: Callable[[Connection], Conversation | None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listener, self._converse = listener, converse
+        self._listening = listener.fileno()
+        self._connections: dict[int, Connection] = {}
+        self._epoll = select.epoll()
+
+    def open(self) -> None:
+        """Let peers in from now on."""
+        self._epoll.register(self._listening, select.EPOLLIN)
+        self._loop.add_reader(self._epoll.fileno(), self._attend)
+
+    def shut(self) -> None:
+        """Let nobody in any more; who is in stays."""
+        with suppress(FileNotFoundError):  # While there is no room, it is not watched.
+            # Closing is not enough: as long as another process has the same listener, the epoll tells of it.
+            self._epoll.unregister(self._listening)
+        self._listener.close()
+
+    def remove(self) -> None:
+        """Close whatever is open."""
+        for connection in tuple(self._connections.values()):
+            connection.close()
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def forget(self, fd: int) -> None:
+        """Take note that a connection is about to be closed; the system then takes it out of the epoll."""
+        del self._connections[fd]
+
+    def _attend(self) -> None:
+        connections = self._connections
+        for fd, _ in self._epoll.poll(0, MOST_EVENTS):
+            if connection := connections.get(fd):
+                self._listen_to(connection)
+            elif fd == self._listening:
+                self._let_in()
+
+    def _listen_to(self, connection: Connection) -> None:
+        try:
+            connection.listen()
+        except Exception:  # One conversation's fault ends that one.
+            log.exception("conversation failed")
+            connection.close()
+
+    def _let_in(self) -> None:
+        """Accept whoever waits, and listen at once: the request has mostly arrived by then."""
+        while True:
+            try:
+                connected, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    self._pause(error)
+                return
+            self._begin(connected)
+
+    def _begin(self, connected: socket.socket) -> None:
+        connection = Connection(self, connected)
+        self._connections[connected.fileno()] = connection
+        connection.conversation = self._converse(connection)
+        if connection.conversation is None:
+            connection.close()
+            return
+        self._epoll.register(connected.fileno(), select.EPOLLIN)
+        self._listen_to(connection)
+
+    def _pause(self, error: OSError) -> None:
+        """Leave the waiting to wait: the epoll would tell of them without end."""
+        log.error("no more connections can be accepted", why=str(error))
+        self._epoll.unregister(self._listening)
+        self._loop.call_later(RETRY_S, self._go_on)
+
+    def _go_on(self) -> None:
+        if self._listener.fileno() >= 0 and not self._epoll.closed:
+            self._epoll.register(self._listening, select.EPOLLIN)

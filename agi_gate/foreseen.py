@@ -1,0 +1,63 @@
+"""The common call in one round trip: the decision is made on facts that are foreseen, and recorded if they hold.
+
+Most numbers are on no list. The gate judges a call as if this one were on none, and sends Redis what it counted on
+together with the decision. Redis compares and appends in one step, which no change can come between. It appends
+nothing when anything is otherwise: then the call is judged anew on facts that were asked for.
+"""
+
+import hashlib
+
+from agi_gate.asking import Question, question
+from agi_gate.wire import Answer, Command
+from compliance.policy import Facts, State
+from compliance.redis_schema import (
+    DECISIONS,
+    LEASE,
+    STATE,
+    STATE_FIELDS,
+    decision_fields,
+    exchange_and_line,
+    listed_key,
+    state_values,
+)
+from compliance.verdict import Decision
+
+DECISION_FIELDS = (
+    *("id", "at", "verdict", "reason", "detail", "override"),
+    *("number", "dialed", "lead", "channel", "generation", "gate"),
+)
+
+_FIRST_FIELD = 6
+_FIRST_LIST = _FIRST_FIELD + len(DECISION_FIELDS)
+
+SCRIPT = f"""
+local state = redis.call('HMGET', ARGV[1], {", ".join(f"'{name}'" for name in STATE_FIELDS)})
+if table.concat(state, '\\n') ~= ARGV[4] then return 0 end
+if redis.call('EXISTS', ARGV[2]) == 0 then return 0 end
+for i = {_FIRST_LIST}, #ARGV do
+  if redis.call('SISMEMBER', ARGV[i], ARGV[5]) ~= 0 then return 0 end
+end
+return redis.call('XADD', ARGV[3], '*',
+  {", ".join(f"'{name}', ARGV[{at}]" for at, name in enumerate(DECISION_FIELDS, _FIRST_FIELD))})
+"""
+"""Compare and append. A field of the state that is missing is an error, and so nothing is appended."""
+
+_SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+LOAD: Command = ("SCRIPT", "LOAD", SCRIPT)
+
+
+def append_if(facts: Facts, state: State, decision: Decision) -> Question:
+    """Spell the question that appends `decision` if `facts`, with `state`, are so and no list has the number."""
+    exchange, line = exchange_and_line(facts.number)
+    lists = facts.applying.lists if facts.applying else ()
+    keys = [listed_key(state.generation, name, exchange) for name in lists]
+    believed = "\n".join(state_values(state).values())
+    fields = decision_fields(decision).values()
+    command: Command = ("EVALSHA", _SHA, 0, STATE, LEASE, DECISIONS, believed, line, *fields, *keys)
+    return question(command, to_replicas=True, alone=True)
+
+
+def is_unknown(reply: Answer) -> bool:
+    """Tell whether Redis does not have the script: it is a new one, or has restarted."""
+    return isinstance(reply, Exception) and str(reply).startswith("NOSCRIPT")

@@ -1,0 +1,172 @@
+"""A decision on foreseen facts, on a real Redis: it is appended if all was foreseen rightly, and never otherwise."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from agi_gate.asking import Answers, Question
+from agi_gate.decision_log import DecisionLog
+from agi_gate.foreseen import DECISION_FIELDS, append_if
+from agi_gate.link import Link
+from agi_gate.wire import StoreUnavailable
+from compliance import verdict
+from compliance.numbers import E164
+from compliance.policy import Facts, State
+from compliance.redis_schema import (
+    DECISIONS,
+    LEASE,
+    STATE,
+    STATE_FIELDS,
+    decision_fields,
+    exchange_and_line,
+    listed_key,
+)
+from compliance.terms import Applying
+from compliance.verdict import Decision, allow
+from lab.redis import RedisServer
+from tests.projected import Projected
+
+NUMBER = E164("+14155550199")
+LISTS = ("internal", "us-ftc")
+DECISION = Decision(
+    "id-1", datetime.now(UTC), allow(verdict.NOT_LISTED, "a"), "415", NUMBER, "lead-1", "pbx-1.1", 1, "g"
+)
+
+
+class Asked:
+    """Carries the questions of one record to Redis, and its end to the test."""
+
+    over = False
+
+    def __init__(self, link: Link) -> None:
+        self.link, self.questions = link, list[Question]()
+        self.end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def record(self, facts: Facts) -> bool:
+        self.steps = DecisionLog(self.link).record_foreseen(DECISION, facts)
+        self._go(self.steps.send, None)
+        return await self.end
+
+    def answered(self, answers: Answers) -> None:
+        self._go(self.steps.send, answers)
+
+    def failed(self, error: StoreUnavailable) -> None:
+        self._go(self.steps.throw, error)
+
+    def _go(self, step: Callable[..., Question], given: object) -> None:
+        try:
+            self.questions.append(step(given))
+        except StopIteration as end:
+            self.end.set_result(end.value)
+        else:
+            self.link.ask(self, self.questions[-1])
+
+
+@pytest.fixture
+def projected(redis_server: RedisServer) -> Projected:
+    projected = Projected(redis_server)
+    projected.lists = LISTS
+    projected.verify()
+    return projected
+
+
+@pytest.fixture
+async def link(projected: Projected, redis_server: RedisServer) -> AsyncIterator[Link]:
+    link = Link(redis_server.url, timeout_s=2)
+    running = asyncio.create_task(link.run())
+    async with asyncio.timeout(5):
+        while link.health.state is None:  # noqa: ASYNC110 - the link tells nobody when it has connected
+            await asyncio.sleep(0.001)
+    yield link
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def facts_of(link: Link) -> Facts:
+    applying = Applying(LISTS, (), allow(verdict.NOT_LISTED))
+    return Facts(NUMBER, None, link.health.server, link.health.state, leased=True, applying=applying)
+
+
+async def test_the_first_record_teaches_redis_the_script_and_the_next_is_made_in_one_step(link, projected):
+    assert await Asked(link).record(facts_of(link)) is False
+    assert projected.decisions() == []
+    asked = Asked(link)
+    assert await asked.record(facts_of(link)) is True
+    assert len(asked.questions) == 1
+    [recorded] = projected.decisions()
+    assert decision_fields(recorded) == decision_fields(DECISION)
+
+
+async def test_a_redis_that_forgot_the_script_is_taught_it_again(link, projected):
+    for expected in (False, True):
+        assert await Asked(link).record(facts_of(link)) is expected
+    projected.redis.script_flush()
+    for expected in (False, True):
+        assert await Asked(link).record(facts_of(link)) is expected
+    assert len(projected.decisions()) == 2
+
+
+def test_the_script_spells_every_field_of_a_decision_in_its_order():
+    assert tuple(decision_fields(DECISION)) == DECISION_FIELDS
+
+
+def listed_on(name: str) -> Callable[[Projected], object]:
+    exchange, line = exchange_and_line(NUMBER)
+    return lambda projected: projected.redis.sadd(listed_key(1, name, exchange), line)
+
+
+def of_another_type(projected: Projected) -> None:
+    projected.redis.set(listed_key(1, "us-ftc", exchange_and_line(NUMBER)[0]), "no set")
+
+
+def full(projected: Projected) -> None:
+    projected.redis.config_set("maxmemory", "1")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *(
+            pytest.param(lambda p, f=field: p.redis.hset(STATE, f, "9"), id=f"another {field}")
+            for field in STATE_FIELDS
+        ),
+        *(pytest.param(lambda p, f=field: p.redis.hdel(STATE, f), id=f"no {field}") for field in STATE_FIELDS),
+        pytest.param(lambda p: p.redis.delete(STATE), id="no state"),
+        pytest.param(lambda p: p.redis.delete(LEASE), id="no lease"),
+        pytest.param(listed_on("internal"), id="on the first list"),
+        pytest.param(listed_on("us-ftc"), id="on the last list"),
+        pytest.param(of_another_type, id="a list that is no set"),
+        pytest.param(lambda p: p.redis.set(DECISIONS, "no stream"), id="no stream"),
+        pytest.param(full, id="no memory left"),
+    ],
+)
+async def test_nothing_is_appended_when_anything_is_otherwise(link, projected, spoil):
+    foreseen = facts_of(link)
+    await Asked(link).record(foreseen)
+    spoil(projected)
+    assert await Asked(link).record(foreseen) is False
+    assert projected.redis.type(DECISIONS) in {b"none", b"string"}
+
+
+async def test_a_change_that_is_counted_is_seen_though_the_gate_has_not_heard_of_it(link, projected):
+    foreseen = facts_of(link)
+    await Asked(link).record(foreseen)
+    projected.put_on("+14155550100")
+    assert await Asked(link).record(foreseen) is False
+    await link.answers_to(("PING",))
+    assert await Asked(link).record(facts_of(link)) is True
+
+
+async def test_without_a_state_nothing_is_asked(link):
+    asked = Asked(link)
+    assert await asked.record(replace(facts_of(link), state=None)) is False
+    assert asked.questions == []
+
+
+def test_replicas_are_waited_for_and_no_state_is_read_around_it():
+    state = State(1, "run-1", LISTS, 0, "0" * 16)
+    question = append_if(Facts(NUMBER, None, "run-1", state, leased=True), state, DECISION)
+    assert (question.to_replicas, question.alone, question.replies) == (True, True, 1)
