@@ -85,6 +85,8 @@ class Database:
             async with self.write() as session:
                 await session.execute(text(f"PRAGMA analysis_limit={sqlite.SAMPLE}"))
                 await session.execute(text("ANALYZE"))
+                for forgotten in sqlite.FORGET_SIZES:
+                    await session.execute(text(forgotten))
 
     async def close(self) -> None:
         """Close every connection."""

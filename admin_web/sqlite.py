@@ -16,6 +16,10 @@ ALTERS = "dnc_alters"
 SAMPLE = 1000
 """Rows of each index that are looked at to tell how large it is (lang_analyze.html, section 4)."""
 
+FORGET_SIZES = ("DELETE FROM sqlite_stat1 WHERE tbl = 'registry_exchanges'", "ANALYZE sqlite_schema")
+"""Of a table that an import makes a hundred thousand times larger within a minute, the planner must not know that it
+was small: it then scans it for every row of it. Without statistics it takes the primary key."""
+
 
 async def connect(path: str, lock_s: float) -> aiosqlite.Connection:
     """Open the file and set what SQLite forgets between connections. Raises sqlite3.Error.

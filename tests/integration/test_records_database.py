@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.database import CONNECT_S, Database
 from admin_web.database_faults import DatabaseUnavailable
-from compliance.models import Lead, Projection
+from compliance.models import Lead, Projection, Registry, RegistryExchange, RegistryVersion
 from lab.process import free_port
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -237,3 +237,32 @@ async def test_the_planner_is_told_how_large_the_tables_are(database: Database):
         async with database.read() as session:
             noted = await session.execute(text("SELECT stat FROM sqlite_stat1 WHERE tbl = 'sign_in_buckets'"))
             assert noted.scalar_one().startswith("1 ")
+
+
+async def test_a_registry_that_was_small_is_never_scanned_for_each_row_of_one_that_is_large(database: Database):
+    if not database.on_sqlite:
+        pytest.skip("PostgreSQL looks at how many pages a table has")
+    async with database.write() as session:
+        session.add(Registry(name="us-ftc", country="US", area_codes=[], created_at=AT, created_by="test"))
+        await session.flush()
+        session.add(
+            RegistryVersion(
+                id=1,
+                registry_name="us-ftc",
+                obtained_at=AT,
+                file_name="",
+                file_sha256="",
+                imported_at=AT,
+                imported_by="",
+            )
+        )
+        await session.flush()
+        session.add(RegistryExchange(version_id=1, exchange="1202555", lines=b"\0\1"))
+    await database.note_sizes()
+    joined = (
+        "EXPLAIN QUERY PLAN SELECT new.lines, old.lines FROM registry_exchanges new LEFT JOIN registry_exchanges old"
+        " ON old.version_id = 1 AND old.exchange = new.exchange WHERE new.version_id = 2"
+    )
+    async with database.read() as session:
+        plan = [row[3] for row in await session.execute(text(joined))]
+    assert [step.split()[0] for step in plan] == ["SEARCH", "SEARCH"], plan
