@@ -24,6 +24,7 @@ from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild import NotNeeded, RebuildUnderWay, SuspiciousDrop
+from admin_web.registries.leftovers import sweep_versions
 from admin_web.retention import forget
 from admin_web.services.documents import TooManyOrphans, sweep_documents
 from admin_web.services.expiry import record_expiries
@@ -55,6 +56,7 @@ LEFT_S = 10.0
 SWEEP_S = 600.0
 DOCUMENTS_S = 3600.0
 SHEETS_S = 3600.0
+VERSIONS_S = 60.0
 SIZES_S = 3600.0
 EXPIRIES_S = 10.0
 """How often it is looked whether overrides have expired: nothing but the record waits for it."""
@@ -118,7 +120,7 @@ class Worker:
         loops |= {"registries": self._follow}
         loops |= {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
-        loops |= {"sheets": self._sweep_sheets, "sizes": self._note_sizes}
+        loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "sizes": self._note_sizes}
         loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
@@ -182,11 +184,17 @@ class Worker:
         return 0.0
 
     async def _follow(self) -> float:
-        """Bring into force what was imported of registries, unless whoever imported it is at it."""
-        if monotonic() >= self._follow_due and await self._projection.behind():
+        """Bring into force what was imported of registries, unless whoever imported it is at it.
+
+        Where their terms are lost, more may be: then the projection is built anew.
+        """
+        if monotonic() < self._follow_due:
+            return LEASE_S
+        lost = await self._projection.terms_lost()
+        if lost or await self._projection.behind():
             self._follow_due = monotonic() + FAILED_S
             try:
-                await self._projection.follow()
+                await (self._projection.rebuild() if lost else self._projection.follow())
             except SuspiciousDrop:
                 self._follow_due = monotonic() + REFUSED_S
                 raise
@@ -227,6 +235,11 @@ class Worker:
         """Take away, now and then, uploaded lists that nobody imports."""
         await sweep_sheets(self._database, self._sheets, utc_now())
         return SHEETS_S
+
+    async def _sweep_versions(self) -> float:
+        """Take away what imports of registries have left that were cut short."""
+        await sweep_versions(self._database, utc_now())
+        return VERSIONS_S
 
     async def _note_sizes(self) -> float:
         """Let the database's planner know, now and then, how large the tables have become."""

@@ -9,6 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from agi_gate.metrics import Snapshot, exposition
 from agi_gate.server import listen
 
+SENTENCES = {
+    "no-terms": "no-terms: Redis does not hold the terms of the registries that it names; the worker rebuilds it, "
+    "or run dnc-admin rebuild"
+}
+"""Doubts that do not say by themselves what to do."""
+
 Snapshots = Callable[[], list[Snapshot]]
 
 
@@ -20,7 +26,7 @@ def observer_app(snapshots: Snapshots, processes: int) -> web.Application:
 
     async def readyz(_: web.Request) -> web.Response:
         live = [snapshot for snapshot in snapshots() if snapshot["live"]]
-        doubts = {snapshot["doubt"] for snapshot in live} - {""}
+        doubts = {SENTENCES.get(str(snapshot["doubt"]), str(snapshot["doubt"])) for snapshot in live} - {""}
         if len(live) < processes:
             doubts.add(f"{len(live)} of {processes} processes serve")
         return web.Response(text="\n".join(sorted(doubts) or ["ready"]) + "\n", status=503 if doubts else 200)

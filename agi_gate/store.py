@@ -57,7 +57,9 @@ class Store:
             if before is None or _same_build(before, expected):
                 if before is None or applying is not None:
                     return _facts(number, lead, answers, applying)
-                if not self._learn(before, answers.replies[0]):
+                known = self._learn(before, answers.replies[0])
+                self._link.health.termless = None if known else before
+                if not known:
                     return Facts(number, lead, answers.server, before, answers.leased)
             expected = before
         raise StoreUnavailable("the projection did not stand still")

@@ -10,11 +10,16 @@ from compliance.redis_schema import (
     DECISIONS,
     GATES,
     LEASE,
+    STATE,
+    STATE_FIELDS,
     UNREADABLE_DECISIONS,
     GateBeat,
     from_epoch_ms,
     gate_key,
     read_beat,
+    read_state,
+    terms_digest,
+    terms_key,
 )
 
 MOST_GATES = 100
@@ -49,12 +54,16 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What Redis holds and who asks it. `lease_ms` is what is left of the lease, or one of PTTL's two words."""
+    """What Redis holds and who asks it. `lease_ms` is what is left of the lease, or one of PTTL's two words.
+
+    `terms_lost`: it does not hold the terms of the registries that its state names.
+    """
 
     live: Live
     lease_ms: int
     backlog: Backlog
     gates: tuple[GateSeen, ...]
+    terms_lost: bool
 
 
 async def lease_left(wire: Wire) -> int:
@@ -63,10 +72,27 @@ async def lease_left(wire: Wire) -> int:
     return left if isinstance(left, int) else NO_LEASE
 
 
+async def terms_lost(wire: Wire, live: Live) -> bool:
+    """Tell whether Redis lacks the terms of the registries that `live` names, or holds others. Raises StoreUnavailable.
+
+    While the state moves that is not known, and not said.
+    """
+    if live.state is None:
+        return False
+    document, fields = await wire.ask(("GET", terms_key(live.state.generation)), ("HMGET", STATE, *STATE_FIELDS))
+    values = fields if isinstance(fields, list) else []
+    now = read_state([value if isinstance(value, bytes) else None for value in values]) if values else None
+    digest = terms_digest(document) if isinstance(document, bytes) else ""
+    still = now is not None and (now.generation, now.terms) == (live.state.generation, live.state.terms)
+    return still and digest != live.state.terms
+
+
 async def health(store: Store) -> Health:
     """Ask Redis for all of it. Raises StoreUnavailable."""
     async with store.wire() as wire:
-        return Health(await look(wire), await lease_left(wire), await _backlog(wire), tuple(await _gates(wire)))
+        live = await look(wire)
+        lost = await terms_lost(wire, live)
+        return Health(live, await lease_left(wire), await _backlog(wire), tuple(await _gates(wire)), lost)
 
 
 async def _backlog(wire: Wire) -> Backlog:

@@ -11,8 +11,9 @@ from admin_web.projection.drain import Sides, drain
 from admin_web.projection.drift import Drift
 from admin_web.projection.facts import facts_of
 from admin_web.projection.following import behind, follow
+from admin_web.projection.health import terms_lost
 from admin_web.projection.lease import renew_lease
-from admin_web.projection.live import require_fit
+from admin_web.projection.live import look, require_fit
 from admin_web.projection.rebuild import Built, Terms, quiet, rebuild
 from admin_web.projection.shared import Shared
 from admin_web.projection.store import Store
@@ -52,6 +53,11 @@ class Projection:
     async def behind(self) -> dict[str, tuple[int, int]]:
         """Give each registry of which Redis holds another version than the one in force: Redis's, SQL's; 0 for none."""
         return await behind(self.sides)
+
+    async def terms_lost(self) -> bool:
+        """Tell whether Redis lacks the terms of the registries that its state names, or holds others."""
+        async with self.sides.store.wire() as wire:
+            return await terms_lost(wire, await look(wire))
 
     async def follow(self, *, allow_drop: bool = False, progress: Progress = quiet) -> None:
         """Bring the registries' versions in force by the record into force in Redis. Raises NotRebuilt too."""

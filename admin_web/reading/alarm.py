@@ -8,7 +8,7 @@ from typing import NamedTuple
 from admin_web.database import DatabaseUnavailable
 from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
-from admin_web.projection.health import NEVER_ENDS, NO_LEASE, lease_left
+from admin_web.projection.health import NEVER_ENDS, NO_LEASE, lease_left, terms_lost
 from admin_web.projection.live import Live, ProjectionLost, look
 from admin_web.projection.outbox import Lag
 from admin_web.projection.store import StoreUnavailable
@@ -22,6 +22,10 @@ PENDING_S = 1.0
 """How long a change may be under way before it is worth a word."""
 
 NO_CALLS = "Calls are stopped."
+TERMS_LOST = (
+    "Redis does not hold the terms of the registries that it names: a gate that does not know them yet allows no call. "
+    "The worker rebuilds it, or run `dnc-admin rebuild`."
+)
 NOT_IN_FORCE = "Recorded, not yet in force."
 STALE = "A registry is stale."
 STALE_SOON = "A registry will soon be stale."
@@ -45,10 +49,11 @@ async def alarm(sides: Sides) -> Alarm | None:
     try:
         async with asyncio.timeout(PATIENCE_S), sides.store.wire() as wire:
             live, lease_ms = await look(wire), await lease_left(wire)
+            lost = await terms_lost(wire, live)
     except (StoreUnavailable, TimeoutError) as error:
         why = str(error) or "it does not answer"
         return Alarm(NO_CALLS, f"Redis cannot be asked: {why}.{_waiting(lag)}")
-    return alarm_of(live, lease_ms, turn, lag, sides.now()) or alarm_of_registries(found)
+    return alarm_of(live, lease_ms, turn, lag, sides.now(), terms_lost=lost) or alarm_of_registries(found)
 
 
 def alarm_of_registries(found: Sequence[Standing]) -> Alarm | None:
@@ -59,10 +64,14 @@ def alarm_of_registries(found: Sequence[Standing]) -> Alarm | None:
     return Alarm(STALE if any(one.stale for one in found) else STALE_SOON, warnings)
 
 
-def alarm_of(live: Live, lease_ms: int, turn: Turn, lag: Lag, at: datetime) -> Alarm | None:
+def alarm_of(
+    live: Live, lease_ms: int, turn: Turn, lag: Lag, at: datetime, *, terms_lost: bool = False
+) -> Alarm | None:
     """Judge what Redis says (`live`, and what is left of the lease) against what is on record, at `at` (aware UTC)."""
     if why := _doubt_of(live, turn):
         return Alarm(NO_CALLS, f"{ProjectionLost(why)}.{_waiting(lag)}")
+    if terms_lost:
+        return Alarm(NO_CALLS, f"{TERMS_LOST}{_waiting(lag)}")
     if lease_ms == NO_LEASE:
         return Alarm(NO_CALLS, f"No worker keeps Redis current: is `dnc-admin worker` running?{_waiting(lag)}")
     waited_s = (at - lag.since).total_seconds() if lag.since else 0.0

@@ -124,7 +124,7 @@ class Enforcement:
         return Overview(
             found,
             "",
-            alarm_of(live, found.lease_ms, turn, lag, at),
+            alarm_of(live, found.lease_ms, turn, lag, at, terms_lost=found.terms_lost),
             turn,
             lag,
             tuple(_side_by_side(standing, live.counts, known=True)),

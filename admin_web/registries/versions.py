@@ -32,6 +32,13 @@ class Overtaken(Refused):
         super().__init__("Another import of this registry has begun; this one has stopped, and changed nothing.")
 
 
+class Moved(Refused):
+    """Another version is in force than the one that was seen when an import was asked for."""
+
+    def __init__(self, registry: str) -> None:
+        super().__init__(f"Another version of {registry} has come into force meanwhile; look at it, then import again.")
+
+
 class Sizes(NamedTuple):
     """How many numbers and exchanges a version lists, and how many of the numbers its predecessor listed too."""
 

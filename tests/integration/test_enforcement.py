@@ -23,11 +23,13 @@ from compliance.redis_schema import (
     GATES,
     LEASE,
     STATE,
+    TERMS,
     GateBeat,
     beat_value,
     decision_fields,
     epoch_ms,
     gate_key,
+    terms_key,
 )
 from compliance.verdict import Decision, allow
 from lab.redis import RedisServer
@@ -229,3 +231,28 @@ async def test_what_is_cached_is_asked_for_once_in_its_time_and_a_failure_is_not
         await cached()
     assert [await cached(), await cached()] == [2, 2]
     assert await Cached(work, 0)() == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda redis: redis.delete(terms_key(1)),
+        lambda redis: redis.set(terms_key(1), b"odd"),
+        lambda redis: redis.hset(STATE, TERMS, "0" * 16),
+    ],
+)
+async def test_lost_terms_of_the_registries_are_said_until_the_projection_is_rebuilt(world: World, damage):
+    enforcement = Enforcement(world.projection.sides)
+    assert not await world.projection.terms_lost()
+    damage(world.redis)
+    title, text = await said(world)
+    assert (title, text.split(":")[0]) == (
+        NO_CALLS,
+        "Redis does not hold the terms of the registries that it names",
+    )
+    overview = await enforcement.overview()
+    assert (overview.in_force, overview.alarm) == (False, Alarm(title, text))
+    assert await world.projection.terms_lost()
+    await world.projection.rebuild()
+    assert await alarm(world.projection.sides) is None
+    assert (await enforcement.overview()).in_force

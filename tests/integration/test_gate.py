@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agi_gate.canary import header
-from compliance.redis_schema import LISTS, STATE
+from compliance.redis_schema import LISTS, STATE, terms_key
 from compliance.verdict import Verdict
 from lab.redis import RedisServer
 from tests.asterisk import GateProcess, Pbx
@@ -149,6 +149,20 @@ class TestNoVerifiedState:
         assert gate.get("/readyz")[0] == 503
         projected.verify()
         assert gate.screen(FREE).allowed
+
+    def test_lost_terms_are_told_by_readiness_as_soon_as_they_are_missed(self, gate, projected):
+        assert gate.screen(FREE).allowed
+        projected.generation = 2
+        projected.verify()
+        projected.redis.delete(terms_key(2))
+        projected.redis.hset("dnc:state", "terms", "0" * 16)
+        answer = gate.screen(FREE)
+        assert projected.decision(answer.decision).ruling.detail == "no-terms"
+        status, said = gate.get("/readyz")
+        assert (status, said.startswith("no-terms: Redis does not hold the terms")) == (503, True)
+        projected.verify()
+        assert gate.screen(FREE).allowed
+        assert gate.get("/readyz")[0] == 200
 
     def test_a_restarted_redis_is_not_believed_until_it_is_verified_again(self, gate, projected, redis_server):
         redis_server.restart()

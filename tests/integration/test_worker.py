@@ -18,7 +18,7 @@ from admin_web.services.records import utc_now
 from compliance import verdict
 from compliance.models import DecisionRecord
 from compliance.policy import State
-from compliance.redis_schema import DECISIONS, LEASE, STATE, decision_fields, listed_key
+from compliance.redis_schema import DECISIONS, LEASE, STATE, decision_fields, listed_key, terms_key
 from compliance.verdict import Decision, allow
 from lab.process import Process
 from lab.redis import RedisServer
@@ -103,6 +103,14 @@ async def test_it_rebuilds_by_itself_when_redis_was_emptied(shop: Workshop):
         assert not shop.gate.allows(LISTED)
         await shop.until_verified()
         assert not shop.gate.allows(LISTED)
+
+
+async def test_it_rebuilds_when_the_terms_of_the_registries_are_lost(shop: Workshop):
+    shop.start()
+    await shop.until_verified()
+    generation = int(shop.redis.hget(STATE, "generation"))
+    shop.redis.delete(terms_key(generation))
+    await shop.until(lambda: int(shop.redis.hget(STATE, "generation")) > generation and shop.gate.allows(OTHER))
 
 
 async def test_it_takes_out_what_earlier_generations_left(shop: Workshop):
