@@ -7,6 +7,8 @@ from admin_web.sheet import NotASheet, Row
 SAMPLE = 50
 """Rows that are looked at before a column is chosen."""
 
+LONGEST_PLACE = 6
+
 NUMBER_NAMES = {
     "number", "numbers", "phone", "phonenumber", "phonenumbers", "telephone", "telephonenumber", "tel", "mobile",
     "mobilenumber", "cell", "cellphone", "msisdn", "e164", "dialed", "dialled",
@@ -16,7 +18,11 @@ PERSON_NAMES = {"name", "fullname", "leadname"}
 
 
 class NoColumn(NotASheet):
-    """The column cannot be told from the sheet; the message says how to name it."""
+    """The column cannot be told from the sheet; the message says how to name it, `fact` only what is the matter."""
+
+    def __init__(self, message: str, fact: str = "") -> None:
+        super().__init__(message)
+        self.fact = fact or message
 
 
 def number_column(sample: Sequence[Row], wanted: str | None, reads: Callable[[str], bool]) -> int:
@@ -57,7 +63,7 @@ def is_heading(cell: str) -> bool:
 
 
 def _wanted(headings: Sequence[str], wanted: str) -> int:
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(headings):
+    if wanted.isdecimal() and len(wanted) < LONGEST_PLACE and 1 <= int(wanted) <= len(headings):
         return int(wanted) - 1
     for index, heading in enumerate(headings):
         if heading.casefold() == wanted.casefold():
@@ -74,7 +80,8 @@ def _only(found: Sequence[int], headings: Sequence[str]) -> int:
     if len(found) == 1:
         return found[0]
     what = "Several columns hold numbers" if found else "No column holds numbers"
-    raise NoColumn(f"{what}; name one with --column. The first row has {_shown(headings)}.")
+    shown = _shown(headings)
+    raise NoColumn(f"{what}; name one with --column. The first row has {shown}.", f"{what}. The first row has {shown}.")
 
 
 def _shown(headings: Sequence[str]) -> str:

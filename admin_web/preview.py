@@ -61,7 +61,7 @@ def preview(sheet: Sheet, asked: Asked, region: str) -> Preview:
         cells = _cells(sample, asked, region)
     except NoColumn as error:
         rows = [RowSeen(row.line, _shown(row)) for row in sample[:SHOWN]]
-        return Preview(said, headings, rows, asked.columns, str(error))
+        return Preview(said, headings, rows, asked.columns, error.fact)
     rows = [_seen(place, row, cells) for place, row in enumerate(sample[:SHOWN])]
     return Preview(said, headings, rows, _chosen(cells))
 

@@ -89,6 +89,12 @@ class AdminSettings(PbxSettings):
         le=10_000,
         description="Largest list that can be uploaded for import, in megabytes of 1,000,000 bytes.",
     )
+    registry_mb: float = Field(
+        5_000,
+        gt=0,
+        le=100_000,
+        description="Largest file of a registry that can be uploaded, in megabytes of 1,000,000 bytes.",
+    )
     documents_url: Annotated[str, AfterValidator(_bucket_url)] = Field(
         "",
         description="Where consent documents are kept, `s3://BUCKET/PREFIX` (extra `s3`); empty: the data directory.",
@@ -118,3 +124,8 @@ class AdminSettings(PbxSettings):
     def import_bytes(self) -> int:
         """The largest list in bytes."""
         return int(self.import_mb * 1_000_000)
+
+    @property
+    def registry_bytes(self) -> int:
+        """The largest file of a registry in bytes."""
+        return int(self.registry_mb * 1_000_000)

@@ -39,28 +39,42 @@ class UnknownSheet(Refused):
 
 @dataclass(frozen=True, slots=True)
 class KeptSheet:
-    """A sheet on disk: `token` is its random name there, `name` what its sender called it, `lines` about how long."""
+    """A sheet on disk: `token` is its random name there, `name` what its sender called it, `lines` about how long.
+
+    `registry` is the list that it was uploaded for, if it is a registry's.
+    """
 
     token: str
     name: str
     kind: str
     by: str
     lines: int
+    registry: str = ""
 
 
 class SheetStore:
-    """Sheets of at most `most` bytes in `directory`, each with a note of what it is, and the reports about them."""
+    """Sheets of at most `most` bytes in `directory`, each with a note of what it is, and the reports about them.
 
-    def __init__(self, directory: Path, most: int) -> None:
+    `instead` says what to do with a larger one.
+    """
+
+    def __init__(self, directory: Path, most: int, instead: str = "split it") -> None:
         self.directory = directory
         self.most = most
+        self._instead = instead
 
     @classmethod
     def of(cls, settings: AdminSettings) -> Self:
         """Give the place where the settings have sheets kept. Opens nothing."""
         return cls(settings.data_dir / "imports", settings.import_bytes)
 
-    async def keep(self, pieces: AsyncIterable[bytes], name: str, kind: str, by: str) -> KeptSheet:
+    @classmethod
+    def of_registries(cls, settings: AdminSettings) -> Self:
+        """Give the same place, where files of registries may be larger. Opens nothing."""
+        instead = "import it on the server, with dnc-admin import"
+        return cls(settings.data_dir / "imports", settings.registry_bytes, instead)
+
+    async def keep(self, pieces: AsyncIterable[bytes], name: str, kind: str, by: str, registry: str = "") -> KeptSheet:
         """Write a sheet as it arrives, for an import of that kind. Raises SheetNotKept, and what `pieces` does.
 
         When this returns, it is on disk under its final name, directory entry too. What was cut short leaves nothing.
@@ -73,7 +87,7 @@ class SheetStore:
                 with arriving.open("wb") as file:
                     lines = await self._write(file, pieces)
                     await asyncio.to_thread(_to_disk, file)
-            kept = KeptSheet(token, plain_name(name), kind, by, lines)
+            kept = KeptSheet(token, plain_name(name), kind, by, lines, registry)
             with self._writing():
                 await asyncio.to_thread(self._settle, arriving, kept)
         finally:
@@ -89,16 +103,25 @@ class SheetStore:
 
     def open(self, kept: KeptSheet) -> Sheet:
         """Open a sheet. Raises UnknownSheet, NotASheet."""
-        path = self._sheet(_known(kept.token))
-        try:
-            stream = path.open("rb")
-        except FileNotFoundError:
-            raise UnknownSheet("The uploaded file is no longer there; upload it again.") from None
+        path = self.path(kept)
+        stream = path.open("rb")
         try:
             return Sheet(stream, kept.name, path.stat().st_size)
         except BaseException:
             stream.close()
             raise
+
+    def path(self, kept: KeptSheet) -> Path:
+        """Give the place of a sheet. Raises UnknownSheet."""
+        path = self._sheet(_known(kept.token))
+        if not path.exists():
+            raise UnknownSheet("The uploaded file is no longer there; upload it again.")
+        return path
+
+    def discard(self, kept: KeptSheet) -> None:
+        """Take a sheet away that nobody wants any more; the report about it stays."""
+        for path in (self._sheet(_known(kept.token)), self._note(kept.token)):
+            path.unlink(missing_ok=True)
 
     def report(self, token: str) -> Path:
         """Give the place of the report of a sheet's rejected rows. Raises UnknownSheet."""
@@ -122,7 +145,7 @@ class SheetStore:
             size += len(piece)
             lines += piece.count(b"\n")
             if size > self.most:
-                raise SheetNotKept(f"The file is larger than {self.most / 1_000_000:g} MB; split it.")
+                raise SheetNotKept(f"The file is larger than {self.most / 1_000_000:g} MB; {self._instead}.")
             await asyncio.to_thread(file.write, piece)
         if not size:
             raise SheetNotKept("The file is empty.")

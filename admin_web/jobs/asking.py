@@ -1,6 +1,6 @@
 """Background work, asked for and called off by people."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -39,16 +39,19 @@ async def ask(
     particulars: Mapping[str, Any] | None = None,
     *,
     now: Callable[[], datetime] = utc_now,
+    unless: Callable[[Change], Awaitable[None]] | None = None,
 ) -> int:
     """Put a job on record, to be carried out by a worker; give its id. `particulars` are values that JSON knows.
 
-    Raises NotPermitted, JobUnderWay.
+    `unless` takes part in the transaction, and may refuse by raising. Raises NotPermitted, JobUnderWay.
     """
     wanted = KINDS[kind]
     require(lambda role: allowed(role, wanted.may), actor.role, f"ask for “{wanted.title}”")
     async with changing(database, actor, now) as change:
         if wanted.alone:
             await _require_none(change, wanted)
+        if unless is not None:
+            await unless(change)
         job = Job(
             kind=kind,
             particulars=dict(particulars or {}),

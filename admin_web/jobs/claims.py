@@ -84,6 +84,13 @@ async def keep(
     await _write(session, ours, progress=progress, place=place, beat_at=at, tries=0)
 
 
+async def note(
+    session: AsyncSession, ours: Claim, progress: dict[str, Any], place: dict[str, int], at: datetime
+) -> None:
+    """Put on record what the work is at, where the next worker would begin it anew. Raises NotOurs."""
+    await _write(session, ours, progress=progress, place=place, beat_at=at)
+
+
 async def release(session: AsyncSession, ours: Claim, progress: dict[str, Any]) -> None:
     """Leave the job to the next worker that comes by. Raises NotOurs."""
     await _write(session, ours, progress=progress, claimed_by=None, tries=0)

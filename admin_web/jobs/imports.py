@@ -54,9 +54,9 @@ class Asked:
 
 async def sweep_sheets(database: Database, store: SheetStore, at: datetime) -> int:
     """Take away old sheets that no open job names; give how many files. Raises DatabaseUnavailable, OSError."""
-    open_imports = select(Job.particulars).where(Job.outcome == "", Job.kind.in_([NUMBERS, LEADS]))
+    open_jobs = select(Job.particulars).where(Job.outcome == "")
     async with database.read() as session:
-        wanted = {Asked.read(particulars).sheet.token for particulars in await session.scalars(open_imports)}
+        wanted = {asked["sheet"]["token"] for asked in await session.scalars(open_jobs) if "sheet" in asked}
     return await asyncio.to_thread(store.sweep, wanted, at)
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from admin_web.jobs import imports, upkeep
+from admin_web.jobs import imports, registries, upkeep
 from admin_web.jobs.kind import Kind
 
-_ALL: tuple[Kind, ...] = (*imports.KINDS, *upkeep.KINDS)
+_ALL: tuple[Kind, ...] = (*imports.KINDS, *registries.KINDS, *upkeep.KINDS)
 
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}

@@ -83,3 +83,7 @@ class Run:
         nothing. So no piece of the work is ever recorded twice, whatever is killed.
         """
         await claims.keep(session, self.claim, self.progress, place, self.tools.records.now())
+
+    async def note(self, session: AsyncSession, **place: int) -> None:
+        """Do the same for work that the next worker begins anew: workers that die of it are counted on."""
+        await claims.note(session, self.claim, self.progress, place, self.tools.records.now())

@@ -8,6 +8,7 @@ from sqlalchemy import Row, Select, select
 
 from admin_web.database import Database
 from admin_web.jobs.asking import UnknownJob
+from admin_web.jobs.asking_registries import open_import
 from admin_web.jobs.claims import SILENT_S
 from admin_web.jobs.kinds import KINDS
 from admin_web.reading.paging import PAGE_ROWS, Key, Page, behind, page_of
@@ -89,6 +90,12 @@ async def one_job(database: Database, job_id: int, at: datetime) -> JobSeen:
     if row is None:
         raise UnknownJob(f"There is no job {job_id}.")
     return _seen(row, at)
+
+
+async def import_of(database: Database, registry: str) -> int | None:
+    """Give the id of the open job that imports a file of a registry; None when none does."""
+    async with database.read() as session:
+        return await open_import(session, registry)
 
 
 def _all() -> Select[*tuple[Any, ...]]:

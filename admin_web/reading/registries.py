@@ -124,9 +124,19 @@ async def standing_of(database: Database, name: str, at: datetime) -> tuple[Stan
     """Give one registry, with its versions, the newest first. Raises DatabaseUnavailable."""
     versions = select(RegistryVersion).where(RegistryVersion.registry_name == name)
     async with database.read() as session:
-        found = next((one for one in await standings(session, at) if one.name == name), None)
+        found = await _named(session, name, at)
         latest = versions.order_by(RegistryVersion.id.desc()).limit(MOST_VERSIONS)
         return (found, list(await session.scalars(latest))) if found else None
+
+
+async def one_standing(database: Database, name: str, at: datetime) -> Standing | None:
+    """Give one registry; None when there is none of that name. Raises DatabaseUnavailable."""
+    async with database.read() as session:
+        return await _named(session, name, at)
+
+
+async def _named(session: AsyncSession, name: str, at: datetime) -> Standing | None:
+    return next((one for one in await standings(session, at) if one.name == name), None)
 
 
 def _standing(registry: Registry, version: RegistryVersion | None, at: datetime) -> Standing:

@@ -6,25 +6,26 @@ that nobody else waits for long. Memory: 1,250 bytes for each exchange that rows
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.database import DatabaseUnavailable
 from admin_web.importing import Progress, in_thread
 from admin_web.projection.rebuild import FEW_NUMBERS, SMALL_SHARE
-from admin_web.registries import versions
+from admin_web.registries import leftovers, versions
 from admin_web.registries.gathered import SIX_DIGITS, Gathered, Ints, TooManyExchanges, split
 from admin_web.registries.lines import Bytes, bitmap_of, pack
-from admin_web.registries.names import checked_name, on_record
 from admin_web.registries.reader import Reading
 from admin_web.registries.rows import Piece
 from admin_web.registries.source import Source
 from admin_web.report import RejectedRows
 from admin_web.services.records import Actor, Change, Records
 from admin_web.services.refusal import Refused
+from admin_web.services.registries import registry_for
 from admin_web.sheet import NotASheet
 from compliance.models import Registry, RegistryVersion
 
@@ -42,8 +43,9 @@ MOST_REPORTED = 100_000
 class Wanted:
     """What is to be taken in: a version of the registry `name`, as of `obtained_at` (aware UTC).
 
-    `country` and `account` as in `names.on_record`. `allow_drop` takes the files' word for a much smaller list.
-    `pause_s`: how long the record is left to others after each transaction.
+    `country` and `account` as in `registry_for`. `allow_drop` takes the files' word for a much smaller list.
+    `pause_s`: how long the record is left to others after each transaction. `over` is the version in force that
+    somebody has seen and wants replaced, 0 for none; None: whichever it is.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Wanted:
     account: str | None = None
     allow_drop: bool = False
     pause_s: float = 0.0
+    over: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,19 @@ class Intake:
         self._listed, self._deleted = Gathered(), Gathered()
         self._written: set[int] = set()
         self._areas: set[str] = set()
-        self._version = 0
+        self.version = 0
         self._base: int | None = None
 
     async def take_in(self, source: Source, reading: Reading) -> Taken:
         """Raise NotASheet, Refused, DatabaseUnavailable, OSError; the version before then stays in force."""
+        try:
+            return await self._take_in(source, reading)
+        except (NotASheet, Refused, OSError):
+            with suppress(DatabaseUnavailable):  # A worker finds what is left.
+                await leftovers.discard(self._records.database, self.version)
+            raise
+
+    async def _take_in(self, source: Source, reading: Reading) -> Taken:
         await self._begin(source, reading)
         hashing = asyncio.ensure_future(in_thread(source.sha256))
         try:
@@ -113,9 +124,11 @@ class Intake:
     async def _begin(self, source: Source, reading: Reading) -> None:
         wanted = self._wanted
         async with self._change() as change:
-            registry = await on_record(change, checked_name(wanted.name), wanted.country, wanted.account)
-            await versions.give_up(change.session, wanted.name)
+            registry = await registry_for(change, wanted.name, wanted.country, wanted.account)
             self._base = registry.version_in_force_id
+            if wanted.over not in {None, self._base or 0}:
+                raise versions.Moved(wanted.name)
+            await versions.give_up(change.session, wanted.name)
             if self._base is None and wanted.kind == CHANGES:
                 raise Refused(f"There is no version of {wanted.name} yet that changes could be applied to.")
             version = RegistryVersion(
@@ -125,7 +138,7 @@ class Intake:
             )  # fmt: skip
             change.session.add(version)
             await change.session.flush()
-            self._version = version.id
+            self.version = version.id
 
     async def _gather(self, pieces: Iterator[Piece]) -> None:
         """Gather piece after piece; what no more rows come for goes to SQL meanwhile."""
@@ -144,7 +157,7 @@ class Intake:
             self._report.flush()
             return False
         if piece.deleted and self._wanted.kind != CHANGES:
-            raise NotASheet("There are deleted numbers in it: import it as changes, with --changes.")
+            raise NotASheet("There are deleted numbers in it: import it as changes.")
         try:
             self._put(piece)
         except TooManyExchanges:
@@ -186,7 +199,7 @@ class Intake:
         for exchanges, bitmaps in batches:
             again = self._written.intersection(exchanges.tolist())
             async with self._ours() as change:
-                await versions.add(change.session, self._version, exchanges, bitmaps, again)
+                await versions.add(change.session, self.version, exchanges, bitmaps, again)
             self._note(exchanges)
             await asyncio.sleep(self._wanted.pause_s)
 
@@ -210,7 +223,7 @@ class Intake:
         after, base = "", self._base
         while base is not None:
             async with self._ours() as change:
-                after = await versions.copy(change.session, base, self._version, after, leaving)
+                after = await versions.copy(change.session, base, self.version, after, leaving)
             await asyncio.sleep(self._wanted.pause_s)
             if not after:
                 return
@@ -224,9 +237,9 @@ class Intake:
     async def _apply(self, exchanges: Ints, change_of: Callable[[Bytes, Bytes], Bytes], bitmaps: Bytes) -> None:
         names = [str(exchange) for exchange in exchanges.tolist()]
         async with self._ours() as change:
-            kept = await versions.kept_of(change.session, self._version, names)
+            kept = await versions.kept_of(change.session, self.version, names)
             changed = [
-                {"version_id": self._version, "exchange": name, "lines": pack(change_of(_bitmap(kept, name), new))}
+                {"version_id": self.version, "exchange": name, "lines": pack(change_of(_bitmap(kept, name), new))}
                 for name, new in zip(names, bitmaps, strict=True)
             ]
             await versions.put(change.session, changed, again=True)
@@ -235,11 +248,11 @@ class Intake:
     async def _end(self, sha256: str) -> Taken:
         """Make the version whole and put it in force, in one transaction."""
         async with self._records.database.read() as session:
-            sizes = await versions.sizes(session, self._version, self._base)
+            sizes = await versions.sizes(session, self.version, self._base)
         async with self._ours() as change:
             registry = await change.session.get_one(Registry, self._wanted.name, with_for_update=True)
             before = await change.session.get(RegistryVersion, registry.version_in_force_id or 0)
-            version = await change.session.get_one(RegistryVersion, self._version)
+            version = await change.session.get_one(RegistryVersion, self.version)
             if registry.version_in_force_id != self._base:
                 raise versions.Overtaken
             was = before.numbers if before else 0
@@ -254,7 +267,7 @@ class Intake:
             version.file_sha256, version.whole_at = sha256, change.at
             registry.version_in_force_id = version.id
             self._tell(change, version)
-        return Taken(self._version, sizes.numbers, version.added, version.removed, self._done.rows, self._done.rejected)
+        return Taken(self.version, sizes.numbers, version.added, version.removed, self._done.rows, self._done.rejected)
 
     def _obtained(self, before: RegistryVersion, kept: Sequence[str]) -> dict[str, str]:
         """Say when each area code was obtained that is not of these files: it is no fresher than it was."""
@@ -266,7 +279,7 @@ class Intake:
         if not self._wanted.allow_drop and lost > FEW_NUMBERS and lost > was * SMALL_SHARE:
             raise Refused(
                 f"{self._wanted.name} would shrink from {was:,} to {numbers:,} numbers, and stays as it is: if the "
-                "file holds some area codes only, import it with --part; if it is right, with --allow-drop."
+                "file holds some area codes only, import it as a part; if it is right, allow the drop."
             )
 
     def _tell(self, change: Change, version: RegistryVersion) -> None:
@@ -286,7 +299,7 @@ class Intake:
     async def _ours(self) -> AsyncIterator[Change]:
         """Open a transaction in which nobody can give the version up. Raises Overtaken when somebody has."""
         async with self._change() as change:
-            await versions.require_ours(change, self._version)
+            await versions.require_ours(change, self.version)
             yield change
 
 

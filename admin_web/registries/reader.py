@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from admin_web.columns import SAMPLE, chosen_column, is_heading
-from admin_web.importing import RowRejected, read_number
-from admin_web.number_import import NumberCells
+from admin_web.columns import SAMPLE, is_heading
+from admin_web.importing import RowRejected
+from admin_web.registries.cells import Cells
 from admin_web.registries.formats import CSV, FORMATS, XML, Format, sniff
 from admin_web.registries.rows import Odd, Piece, Rejected, read_block
 from admin_web.registries.source import Part, Source
 from admin_web.sheet import NotASheet, Row, Sheet
-from compliance.numbers import E164, InvalidNumber, normalize
+from compliance.numbers import InvalidNumber, normalize
 
 ROWS_AT_ONCE = 20_000
 
@@ -21,8 +21,6 @@ _TAG = re.compile(rb"<\s*(ac|ph)\b([^<>]*)>", re.IGNORECASE)
 _VALUE = re.compile(rb"\bval\s*=[^0-9]{0,6}([0-9-]+)", re.IGNORECASE)
 _DELETED = re.compile(rb"\b(?:type|ch|change|op|action|status)\s*=[^a-z]{0,6}d", re.IGNORECASE)
 _DEED = re.compile(r"a|d|add\w*|delete\w*", re.IGNORECASE)
-_COLUMNS = "+"
-"""Joins the columns of a number that stands in several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +42,11 @@ class Reading:
         for block in source.blocks(part):
             piece, odd = read_block(block, self.form.layouts, line, part.name)
             line = piece.line
-            _each(piece, odd, self._read_line)
+            read_each(piece, odd, self.read_line)
             yield piece
 
-    def _read_line(self, piece: Piece, odd: Odd) -> None:
+    def read_line(self, piece: Piece, odd: Odd) -> None:
+        """Put the number of a line into a piece. Raises RowRejected, InvalidNumber."""
         cells = [cell.strip().strip('"').strip() for cell in odd.text.split(",")]
         if self.form.name == "lines":
             piece.numbers.append(normalize(odd.text.strip().strip('"'), self.region))
@@ -67,34 +66,43 @@ class Reading:
         with Sheet(_stream(source, part), part.name) as sheet:
             rows = iter(sheet)
             sample = list(islice(rows, SAMPLE))
-            cells = _Cells.found(sample, self.column, self.region)
+            cells = Cells.found(sample, self.column, self.region)
             rows = chain(sample, rows)
             while some := list(islice(rows, ROWS_AT_ONCE)):
                 piece = Piece(line=some[-1].line)
-                _each(piece, [Odd(row.line, row.text) for row in some], _in_turn(some, cells))
+                read_each(piece, [Odd(row.line, row.text) for row in some], _in_turn(some, cells))
                 yield piece
 
     def _xml(self, source: Source, part: Part) -> Iterator[Piece]:
         area, line = b"", 1
         for block in source.blocks(part, b">"):
-            piece, odd = Piece(), []
-            for tag in _TAG.finditer(block):
-                found = _VALUE.search(tag[2])
-                value = found[1] if found else b""
-                if tag[1].lower() == b"ac":
-                    area = value
-                    continue
-                number = (area + value if len(value) <= 7 else value).decode()
-                deed = "D" if _DELETED.search(tag[2]) else "A"
-                odd.append(Odd(line, f"{number},{deed}"))
+            odd, area = tags(block, area, line)
             line += block.count(b"\n")
-            piece.line = line
-            _each(piece, odd, self._read_tag)
+            piece = Piece(line=line)
+            read_each(piece, odd, self.read_tag)
             yield piece
 
-    def _read_tag(self, piece: Piece, odd: Odd) -> None:
+    def read_tag(self, piece: Piece, odd: Odd) -> None:
+        """Put the number of a tag, as `tags` spells it, into a piece. Raises InvalidNumber."""
         number, _, deed = odd.text.partition(",")
         piece.changed[normalize(number, self.region)] = deed == "A"
+
+
+def tags(block: bytes, area: bytes, line: int) -> tuple[list[Odd], bytes]:
+    """Give the numbers of a block of XML, each with A or D, and the area code that holds at its end.
+
+    All are said to stand on `line`, where the block begins.
+    """
+    odd = []
+    for tag in _TAG.finditer(block):
+        found = _VALUE.search(tag[2])
+        value = found[1] if found else b""
+        if tag[1].lower() == b"ac":
+            area = value
+            continue
+        number = (area + value if len(value) <= 7 else value).decode()
+        odd.append(Odd(line, f"{number},{'D' if _DELETED.search(tag[2]) else 'A'}"))
+    return odd, area
 
 
 def found_format(source: Source, wanted: str | None) -> Format:
@@ -113,7 +121,7 @@ def found_format(source: Source, wanted: str | None) -> Format:
     return next(iter(found.values()))
 
 
-def _each(piece: Piece, odd: Sequence[Odd], read: Callable[[Piece, Odd], None]) -> None:
+def read_each(piece: Piece, odd: Sequence[Odd], read: Callable[[Piece, Odd], None]) -> None:
     """Read rows one by one; those that are no numbers are noted with their reasons."""
     for row in odd:
         try:
@@ -125,33 +133,7 @@ def _each(piece: Piece, odd: Sequence[Odd], read: Callable[[Piece, Odd], None]) 
         piece.rows += 1
 
 
-class _Cells:
-    """Where in a row the number stands: in one cell, or in several that are joined."""
-
-    def __init__(self, places: Sequence[int], width: int, region: str) -> None:
-        self._places, self._width, self._region = places, width, region
-
-    @classmethod
-    def found(cls, sample: Sequence[Row], column: str | None, region: str) -> "_Cells":
-        """Find it by the first rows. Raises NoColumn."""
-        if column is None or _COLUMNS not in column:
-            cells = NumberCells.found(sample, column, region)
-            return cls([cells.number], cells.width, region)
-        headings = next((row.cells for row in sample if row.cells), [])
-        places = [chosen_column(headings, name.strip(), ()) for name in column.split(_COLUMNS)]
-        return cls([place for place in places if place is not None], len(headings), region)
-
-    def read(self, row: Row) -> E164:
-        """Read a row. Raises RowRejected, InvalidNumber."""
-        if row.cells is None:
-            raise RowRejected("malformed", "its quotation marks do not match")
-        if len(self._places) == 1:
-            return read_number(row.cells, self._places[0], self._width, self._region)
-        cells = row.cells
-        return normalize("".join(cells[place] for place in self._places if place < len(cells)), self._region)
-
-
-def _in_turn(rows: Sequence[Row], cells: _Cells) -> Callable[[Piece, Odd], None]:
+def _in_turn(rows: Sequence[Row], cells: Cells) -> Callable[[Piece, Odd], None]:
     turn = iter(rows)
 
     def read(piece: Piece, odd: Odd) -> None:

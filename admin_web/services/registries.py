@@ -9,7 +9,7 @@ from sqlalchemy import select
 from admin_web.registries.names import checked_name, country_of
 from admin_web.services.presets import preset_of
 from admin_web.services.records import Actor, Change, Records, Standing
-from admin_web.services.refusal import Refused, cleaned, require
+from admin_web.services.refusal import Refused, Unwritable, cleaned, require
 from compliance.consent import may_revoke
 from compliance.models import Registry, SuppressionEntry
 from compliance.models.suppression import BLOCK, PASS, WARN
@@ -32,6 +32,14 @@ class UnknownRegistry(Refused):
     """There is no registry of that name."""
 
 
+class UnfitTerm(Refused):
+    """A term cannot be set so; `field` names it as in `Terms`."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The terms of a registry, as somebody sets them; see `compliance.models.Registry`."""
@@ -51,8 +59,35 @@ def terms_preset(name: str) -> Terms:
     return Terms(by_area_code=known.by_area_code, fresh_days=known.fresh_days)
 
 
-def new_registry(change: Change, name: str, country: str, terms: Terms) -> Registry:
+async def registry_for(change: Change, name: str, country: str | None, account: str | None) -> Registry:
+    """Give the registry that an import is for; a new one is put on record as `add_registry` does. Raises Refused.
+
+    `account`, whose copy it is, becomes the registry's when it is said.
+    """
+    registry = await _locked(change, checked_name(name))
+    if registry is None:
+        terms = replace(terms_preset(name), owner_account=account or "")
+        registry = await _new(change, name, country_of(name, country), terms)
+    elif country is not None and country != registry.country:
+        raise Refused(f"{name} lists numbers of {registry.country}, not of {country}.")
+    elif account is not None and account != (registry.owner_account or ""):
+        _change(change, registry, replace(standing_terms(registry), owner_account=account))
+    await change.session.flush()
+    return registry
+
+
+async def _locked(change: Change, name: str) -> Registry | None:
+    found: Registry | None = await change.session.scalar(
+        select(Registry).where(Registry.name == name).with_for_update()
+    )
+    return found
+
+
+async def _new(change: Change, name: str, country: str, terms: Terms) -> Registry:
     """Put a registry on record within a change. Raises Refused."""
+    own = select(SuppressionEntry.id).where(SuppressionEntry.list_name == name).limit(1)
+    if await change.session.scalar(own) is not None:
+        raise RegistryStands(f"{name} is a list of the company's own; choose another name.")
     terms = _checked(terms, country)
     registry = Registry(name=name, country=country, created_at=change.at, created_by=change.actor.name)
     _set(registry, terms)
@@ -69,10 +104,7 @@ async def add_registry(records: Records, actor: Actor, name: str, country: str, 
     async with records.change(actor) as change:
         if await change.session.get(Registry, name) is not None:
             raise RegistryStands(f"There is a registry {name} already.")
-        own = select(SuppressionEntry.id).where(SuppressionEntry.list_name == name).limit(1)
-        if await change.session.scalar(own) is not None:
-            raise RegistryStands(f"{name} is a list of the company's own; choose another name.")
-        new_registry(change, name, country, terms)
+        await _new(change, name, country, terms)
     return await records.standing()
 
 
@@ -80,15 +112,19 @@ async def set_terms(records: Records, actor: Actor, name: str, terms: Terms) -> 
     """Set the terms of a registry and bring them into force. Raises UnknownRegistry, Refused."""
     require(may_revoke, actor.role, "set the terms of registries")
     async with records.change(actor) as change:
-        registry = await change.session.scalar(select(Registry).where(Registry.name == name).with_for_update())
+        registry = await _locked(change, name)
         if registry is None:
             raise UnknownRegistry(f"There is no registry {name}.")
-        terms = _checked(terms, registry.country)
-        _set(registry, terms)
-        registry.changed_at, registry.changed_by = change.at, change.actor.name
-        change.audit("set-terms", "registry", name, **_particulars(terms))
-        change.project_terms(name)
+        _change(change, registry, terms)
     return await records.standing()
+
+
+def _change(change: Change, registry: Registry, terms: Terms) -> None:
+    terms = _checked(terms, registry.country)
+    _set(registry, terms)
+    registry.changed_at, registry.changed_by = change.at, change.actor.name
+    change.audit("set-terms", "registry", registry.name, **_particulars(terms))
+    change.project_terms(registry.name)
 
 
 def standing_terms(registry: Registry) -> Terms:
@@ -114,32 +150,44 @@ def _set(registry: Registry, terms: Terms) -> None:
 def _checked(terms: Terms, country: str) -> Terms:
     """Give the terms as they are kept. Raises Refused for what cannot be set."""
     if terms.when_stale not in {WARN, BLOCK}:
-        raise Refused("A stale registry warns or blocks: write warn or block.")
+        raise UnfitTerm("when_stale", "A stale registry warns or blocks: write warn or block.")
     if terms.when_uncovered not in {PASS, BLOCK}:
-        raise Refused("Numbers that are not covered pass or are blocked: write pass or block.")
+        raise UnfitTerm("when_uncovered", "Numbers that are not covered pass or are blocked: write pass or block.")
     if not 0 <= terms.fresh_days <= MOST_DAYS:
-        raise Refused(f"A copy is fresh for 1 to {MOST_DAYS} days, or 0: for ever.")
+        raise UnfitTerm("fresh_days", f"A copy is fresh for 1 to {MOST_DAYS} days, or 0: for ever.")
     return replace(
         terms,
-        owner_account=cleaned(terms.owner_account, LONGEST_ACCOUNT, "The account"),
+        owner_account=_account(terms.owner_account),
         area_codes=_area_codes(terms.area_codes, country),
         spared=_campaigns(terms.spared),
     )
 
 
+def _account(account: str) -> str:
+    try:
+        return cleaned(account, LONGEST_ACCOUNT, "The account")
+    except Unwritable as error:
+        raise UnfitTerm("owner_account", str(error)) from None
+
+
 def _area_codes(codes: Iterable[str], country: str) -> tuple[str, ...]:
     pattern = _NANP_AREA_CODE if country in _NANP else _AREA_CODE
     if odd := next((code for code in codes if not pattern.fullmatch(code)), None):
-        raise Refused(f"{odd!r} is no area code: write them in digits, without a trunk prefix, with spaces in between.")
+        raise UnfitTerm(
+            "area_codes",
+            f"{odd!r} is no area code: write them in digits, without a trunk prefix, with spaces in between.",
+        )
     return tuple(sorted(set(codes)))
 
 
 def _campaigns(names: Iterable[str]) -> tuple[str, ...]:
     if odd := next((name for name in names if campaign_id(name) is None), None):
-        raise Refused(f"{odd!r} is no campaign: write 1 to 64 letters, digits, dots, dashes and underscores.")
+        raise UnfitTerm(
+            "spared", f"{odd!r} is no campaign: write 1 to 64 letters, digits, dots, dashes and underscores."
+        )
     kept = tuple(sorted(set(names)))
     if len(kept) > MOST_CAMPAIGNS:
-        raise Refused(f"At most {MOST_CAMPAIGNS} campaigns can be spared.")
+        raise UnfitTerm("spared", f"At most {MOST_CAMPAIGNS} campaigns can be spared.")
     return kept
 
 

@@ -104,7 +104,7 @@ def _kind(request: web.Request) -> str:
 def _sheet(request: web.Request) -> KeptSheet:
     """Find the sheet of the address, for the person who uploaded it alone. Raises UnknownSheet."""
     kept = SheetStore.of(request.app[SETTINGS]).find(request.match_info["sheet"])
-    if kept.by != person(request).name:
+    if kept.by != person(request).name or kept.kind not in KINDS.values():
         raise UnknownSheet("There is no such file.")
     return kept
 

@@ -6,7 +6,6 @@ from aiohttp import web
 
 from admin_web.auth.guard import actor
 from admin_web.jobs.asking import JobOver, UnknownJob, cancel
-from admin_web.jobs.imports import LEADS, NUMBERS
 from admin_web.keys import DATABASE, NOW, SETTINGS
 from admin_web.pages import Notice, render, see_other
 from admin_web.permissions import Permission
@@ -74,7 +73,7 @@ async def _job(request: web.Request) -> JobSeen:
 
 def _report(request: web.Request, found: JobSeen) -> Path | None:
     """Give the report of an import; None when there is none."""
-    if found.kind not in {NUMBERS, LEADS}:
+    if "sheet" not in found.particulars:
         return None
     path = SheetStore.of(request.app[SETTINGS]).report(found.particulars["sheet"]["token"])
     return path if path.exists() else None

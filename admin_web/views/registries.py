@@ -1,5 +1,7 @@
 """The registries: how fresh each is, what it does not cover, and the terms on which it applies."""
 
+from datetime import timedelta
+
 from aiohttp import web
 
 from admin_web.auth.guard import actor
@@ -7,18 +9,23 @@ from admin_web.forms import EMPTY, Form, read_form
 from admin_web.keys import DATABASE, NOW, RECORDS
 from admin_web.pages import Notice, render, see_other
 from admin_web.permissions import Permission
+from admin_web.reading.jobs import import_of
 from admin_web.reading.registries import all_standings, standing_of
+from admin_web.registries.names import NoCountry
 from admin_web.routing import Route
 from admin_web.services.presets import PRESETS
 from admin_web.services.records import Standing
 from admin_web.services.refusal import Refused
-from admin_web.services.registries import Terms, UnknownRegistry, add_registry, set_terms, terms_preset
+from admin_web.services.registries import Terms, UnfitTerm, UnknownRegistry, add_registry, set_terms, terms_preset
 from compliance.models.suppression import BLOCK, PASS, WARN
 
 STALE = ((BLOCK, "Block all calls to the area codes that it covers"), (WARN, "Warn, and let calls pass"))
 UNCOVERED = ((PASS, "Let calls pass, with that reason on record"), (BLOCK, "Block the calls"))
 COVERS = (("codes", "The area codes that stand in its rows"), ("whole", "All that it should cover"))
 """What a form offers, by value."""
+
+HEARD = timedelta(minutes=2)
+"""How long an import may be silent before the page says so."""
 
 
 async def registries(request: web.Request) -> web.StreamResponse:
@@ -41,7 +48,7 @@ async def add(request: web.Request) -> web.StreamResponse:
             request.app[RECORDS], actor(request), name, form.text("country").upper(), terms_preset(name)
         )
     except Refused as error:
-        form.errors["name"] = str(error)
+        form.errors["country" if isinstance(error, NoCountry) else "name"] = str(error)
         return await _asked(request, form, 422)
     return see_other(request, "registry", notice=_notice(f"{name} is added", standing), registry=name)
 
@@ -56,10 +63,8 @@ async def change(request: web.Request) -> web.StreamResponse:
     form, name = await read_form(request), request.match_info["registry"]
     try:
         standing = await set_terms(request.app[RECORDS], actor(request), name, _terms(form))
-    except UnknownRegistry:
-        raise
-    except Refused as error:
-        form.errors["terms"] = str(error)
+    except UnfitTerm as error:
+        form.errors[error.field] = str(error)
         return await _shown(request, form, 422)
     return see_other(request, "registry", notice=_notice("The terms are set", standing), registry=name)
 
@@ -98,9 +103,11 @@ async def _shown(request: web.Request, form: Form, status: int = 200) -> web.Str
         raise UnknownRegistry(f"There is no registry {name}.")
     one, versions = found
     choices = {"stale": STALE, "uncovered": UNCOVERED, "covers": COVERS}
+    job = await import_of(request.app[DATABASE], name)
     return await render(
-        request, "registries/page.html", status=status, one=one, versions=versions, form=form, choices=choices
-    )
+        request, "registries/page.html", status=status, one=one, versions=versions, form=form, choices=choices, job=job,
+        heard=request.app[NOW]() - HEARD,
+    )  # fmt: skip
 
 
 ONE = "/registries/{registry:[a-z0-9-]{1,32}}"

@@ -113,3 +113,40 @@ def faults(page: Page, rules: list[str] | None = None) -> list[str]:
         for violation in found["violations"]
         for node in violation["nodes"]
     ]
+
+
+def in_the_dark(page: Page, *, dark: bool) -> None:
+    page.evaluate("theme => { document.documentElement.dataset.bsTheme = theme }", "dark" if dark else "light")
+
+
+def laid_out(page: Page) -> None:
+    """Wait until the page has been drawn in its new size, and its scripts have heard of it."""
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+
+
+def too_wide(page: Page) -> list[str]:
+    """The elements that reach beyond the screen and can be scrolled to nowhere but on the page itself."""
+    return page.evaluate(
+        """() => {
+          const wide = document.documentElement.clientWidth;
+          if (document.documentElement.scrollWidth <= wide) return [];
+          return [...document.querySelectorAll("main *")]
+            .filter((element) => element.getBoundingClientRect().right > wide + 1)
+            .map((element) => element.outerHTML.slice(0, 120)).slice(0, 5)
+            .concat(`${document.documentElement.scrollWidth} of ${wide} px`);
+        }"""
+    )
+
+
+def all_faults(page: Page) -> list[str]:
+    """What is wrong with the page, wide and narrow, light and dark."""
+    found = []
+    for size in (WIDE, NARROW):
+        page.set_viewport_size(size)
+        laid_out(page)
+        in_the_dark(page, dark=False)
+        found += [f"{size['width']} px, light: {fault}" for fault in faults(page)]
+        in_the_dark(page, dark=True)
+        found += [f"{size['width']} px, dark: {fault}" for fault in faults(page, ["color-contrast"])]
+        found += [f"{size['width']} px, too wide: {part}" for part in too_wide(page)]
+    return found

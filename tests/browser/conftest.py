@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import pytest
 from playwright.sync_api import Browser, Page
 
+from admin_web.jobs.imports import NUMBERS
+from admin_web.registries.leftovers import IMPORT_REGISTRY
 from admin_web.services.registries import Terms, add_registry
 from lab.chromium import launched
 from lab.process import NotInstalled
@@ -83,5 +85,9 @@ def parts(product: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     product.judged(lead.number, lead.id)
     product.judged(lead.number)
     product.do(lambda records: add_registry(records, SHELL, "uk-tps", "", Terms()))
+    sheets = {
+        "sheet": product.sheet(b"name,home,work\nAda,4155550100,4155550101\n", "list.csv", NUMBERS),
+        "upload": product.sheet(b"02079460000 \r\n01632960001 \r\nodd\r\n", "tps.txt", IMPORT_REGISTRY, "uk-tps"),
+    }
     named = {"list": "internal", "name": "agent", "registry": "uk-tps", "override": str(override)}
-    return named | {"lead": lead.id, "number": lead.number}
+    return named | sheets | {"lead": lead.id, "number": lead.number, "job": str(product.imported("uk-tps"))}

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from itertools import count
@@ -15,12 +15,17 @@ from sqlalchemy import text
 from admin_web.accounts import add_user
 from admin_web.database import Database
 from admin_web.documents import DocumentStore, Kept, pieces_of
+from admin_web.jobs.asking_registries import ask_import
+from admin_web.jobs.registries import Asked
 from admin_web.projection.projection import Projection
+from admin_web.registries.intake import FULL
+from admin_web.registries.leftovers import IMPORT_REGISTRY
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import Consent, grant_override
-from admin_web.services.records import Actor, Records
+from admin_web.services.records import Actor, Records, utc_now
 from admin_web.services.suppression import suppress
 from admin_web.settings import AdminSettings
+from admin_web.sheet_store import SheetStore
 from agi_gate.canary import Answer
 from compliance.consent import ATTESTATION, Basis, Role
 from compliance.numbers import E164, LeadId
@@ -30,6 +35,7 @@ from tests.whole import Whole, python
 
 PASSWORD = "nine horses under a bridge"
 SHELL = Actor("shell:test")
+ADMIN = Actor("admin", "192.0.2.8", Role.ADMIN)
 PATIENT = {"DNC_DEADLINE_MS": "1000"}
 """Browser, site and engines share a machine here: what is tested is what the gate decides, not how soon."""
 
@@ -133,6 +139,32 @@ class Running(Whole):
             return granted.override_id
 
         return self.do(work)
+
+    def sheet(self, content: bytes, name: str, kind: str, registry: str = "") -> str:
+        """Upload a file for import, as `admin` would; gives its token."""
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content
+
+        async def work(records: Records) -> str:
+            store = SheetStore(self.directory / "imports", 1_000_000)
+            return (await store.keep(pieces(), name, kind, "admin", registry)).token
+
+        return self.do(work)
+
+    def imported(self, registry: str) -> int:
+        """Have the worker import a file of a registry, one row of which is rejected; gives the job's id."""
+        token = self.sheet(b"02079460000 \r\nodd\r\n", "first.txt", IMPORT_REGISTRY, registry)
+
+        async def work(records: Records) -> int:
+            sheet = SheetStore(self.directory / "imports", 1_000_000).find(token)
+            return await ask_import(records.database, ADMIN, Asked(sheet, FULL, utc_now().date(), 0))
+
+        job = self.do(work)
+        assert self.worker is not None
+        done = "SELECT 1 FROM jobs WHERE id = :job AND outcome = 'done'"
+        self.worker.wait_until(lambda: bool(self.rows(done, job=job)), within_s=30)
+        return job
 
     async def _keep(self, document: Path) -> Kept:
         store = DocumentStore(self.documents, 25_000_000)

@@ -18,6 +18,7 @@ from lab.redis import RedisServer
 from tests.conftest import unavailable
 from tests.records import Clock, FakeProjector
 from tests.site import Site, settings_of
+from tests.yard import Yard
 
 TEMPLATE = "migrated"
 _numbers = count(1)
@@ -94,3 +95,15 @@ async def site(database_url: str, redis_server: RedisServer, tmp_path: Path) -> 
     async with Site(settings_of(database_url, redis_server.url, tmp_path / "data")) as site:
         await site.projection.rebuild()
         yield site
+
+
+@pytest.fixture
+async def yard(
+    database: Database, database_url: str, redis_server: RedisServer, short_path: Path
+) -> AsyncIterator[Yard]:
+    async with Yard(database, redis_server, database_url, short_path) as yard:
+        await yard.projection.rebuild()
+        yield yard
+        for worker in yard.workers:
+            worker.stop()
+        yard.sql.dispose()
