@@ -98,7 +98,8 @@ class Standing:
         if self.version is None:
             return f"{self.name} was never imported: calls to the numbers that it should cover {follows}."
         named = ", ".join(self.uncovered[:MOST_NAMED]) + (" …" if len(self.uncovered) > MOST_NAMED else "")
-        return f"{self.name} does not cover {len(self.uncovered):,} area codes ({named}): calls to them {follows}."
+        lacking = "1 area code" if len(self.uncovered) == 1 else f"{len(self.uncovered):,} area codes"
+        return f"{self.name} does not cover {lacking} ({named}): calls there {follows}."
 
 
 def _days(days: int) -> str:

@@ -71,7 +71,9 @@ class Taken:
 
     def __str__(self) -> str:
         changed = f"{self.added:,} more and {self.removed:,} fewer than before"
-        return f"{self.numbers:,} numbers, {changed}; {self.rows:,} rows, {self.rejected:,} rejected"
+        numbers = "1 number" if self.numbers == 1 else f"{self.numbers:,} numbers"
+        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        return f"{numbers}, {changed}; {rows}, {self.rejected:,} rejected"
 
 
 async def nothing_to_keep(session: AsyncSession, done: Progress) -> None:

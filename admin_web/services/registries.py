@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import select
 
@@ -30,6 +31,10 @@ class RegistryStands(Refused):
 
 class UnknownRegistry(Refused):
     """There is no registry of that name."""
+
+
+class TermsMoved(Refused):
+    """Somebody else has set the terms since they were seen."""
 
 
 class UnfitTerm(Refused):
@@ -108,13 +113,20 @@ async def add_registry(records: Records, actor: Actor, name: str, country: str, 
     return await records.standing()
 
 
-async def set_terms(records: Records, actor: Actor, name: str, terms: Terms) -> Standing:
-    """Set the terms of a registry and bring them into force. Raises UnknownRegistry, Refused."""
+async def set_terms(
+    records: Records, actor: Actor, name: str, terms: Terms, *, seen: datetime | None = None
+) -> Standing:
+    """Set the terms of a registry and bring them into force. Raises UnknownRegistry, TermsMoved, Refused.
+
+    `seen` is when the terms had been set last that somebody has seen and wants replaced; see `terms_set_at`.
+    """
     require(may_revoke, actor.role, "set the terms of registries")
     async with records.change(actor) as change:
         registry = await _locked(change, name)
         if registry is None:
             raise UnknownRegistry(f"There is no registry {name}.")
+        if seen not in {None, terms_set_at(registry)}:
+            raise TermsMoved(f"{registry.changed_by} has set the terms meanwhile; look at them, then set yours again.")
         _change(change, registry, terms)
     return await records.standing()
 
@@ -125,6 +137,11 @@ def _change(change: Change, registry: Registry, terms: Terms) -> None:
     registry.changed_at, registry.changed_by = change.at, change.actor.name
     change.audit("set-terms", "registry", registry.name, **_particulars(terms))
     change.project_terms(registry.name)
+
+
+def terms_set_at(registry: Registry) -> datetime:
+    """Give when the terms of a registry were set last."""
+    return registry.changed_at or registry.created_at
 
 
 def standing_terms(registry: Registry) -> Terms:

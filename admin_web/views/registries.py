@@ -1,6 +1,6 @@
 """The registries: how fresh each is, what it does not cover, and the terms on which it applies."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
@@ -16,12 +16,20 @@ from admin_web.routing import Route
 from admin_web.services.presets import PRESETS
 from admin_web.services.records import Standing
 from admin_web.services.refusal import Refused
-from admin_web.services.registries import Terms, UnfitTerm, UnknownRegistry, add_registry, set_terms, terms_preset
+from admin_web.services.registries import (
+    Terms,
+    TermsMoved,
+    UnfitTerm,
+    UnknownRegistry,
+    add_registry,
+    set_terms,
+    terms_preset,
+)
 from compliance.models.suppression import BLOCK, PASS, WARN
 
-STALE = ((BLOCK, "Block all calls to the area codes that it covers"), (WARN, "Warn, and let calls pass"))
-UNCOVERED = ((PASS, "Let calls pass, with that reason on record"), (BLOCK, "Block the calls"))
-COVERS = (("codes", "The area codes that stand in its rows"), ("whole", "All that it should cover"))
+STALE = ((BLOCK, "Block calls to what it covers"), (WARN, "Warn, let calls pass"))
+UNCOVERED = ((PASS, "Pass, with that on record"), (BLOCK, "Are blocked"))
+COVERS = (("codes", "The area codes in its rows"), ("whole", "All that it should cover"))
 """What a form offers, by value."""
 
 HEARD = timedelta(minutes=2)
@@ -62,9 +70,12 @@ async def change(request: web.Request) -> web.StreamResponse:
     """Set the terms of a registry."""
     form, name = await read_form(request), request.match_info["registry"]
     try:
-        standing = await set_terms(request.app[RECORDS], actor(request), name, _terms(form))
+        standing = await set_terms(request.app[RECORDS], actor(request), name, _terms(form), seen=_seen(form))
     except UnfitTerm as error:
         form.errors[error.field] = str(error)
+        return await _shown(request, form, 422)
+    except TermsMoved as error:
+        form.errors["seen"] = str(error)
         return await _shown(request, form, 422)
     return see_other(request, "registry", notice=_notice("The terms are set", standing), registry=name)
 
@@ -81,6 +92,14 @@ def _terms(form: Form) -> Terms:
         when_uncovered=form.text("when_uncovered"),
         spared=_words(form.text("spared")),
     )
+
+
+def _seen(form: Form) -> datetime:
+    """Read when the terms had been set that the form showed; what is no moment is none at which they were."""
+    try:
+        return datetime.fromisoformat(form.text("seen")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -32,9 +32,9 @@ from admin_web.sheet_store import KeptSheet, SheetNotKept, SheetStore, UnknownSh
 from admin_web.views.registries import ONE
 
 TAKEN_AS = (
-    (FULL, "The whole registry: what it lists now and is not in the file is listed no more"),
-    (PART, "Some area codes: those in the file are replaced, all others stay"),
-    (CHANGES, "Changes: numbers are added to what it lists now, and deleted from it"),
+    (FULL, "The whole registry", "What is listed now and not in the file is listed no more."),
+    (PART, "Some area codes", "Those in the file are replaced, all others stay."),
+    (CHANGES, "Changes", "Numbers are added to what is listed now, and deleted from it."),
 )
 FORMS = tuple((form.name, form.title) for form in FORMATS.values())
 """What a form offers, by value."""
@@ -183,7 +183,7 @@ def _judge(seen: Seen, sent: Form, taken_as: str, day: date | None, today: date)
     """Note what is wrong, by field."""
     if day is not None and day > today:
         sent.errors["obtained"] = TO_COME
-    if taken_as not in dict(TAKEN_AS):
+    if taken_as not in {FULL, PART, CHANGES}:
         sent.errors["taken_as"] = "Say what the file is."
     elif seen.found.form.is_changes and taken_as != CHANGES:
         sent.errors["taken_as"] = ARE_CHANGES

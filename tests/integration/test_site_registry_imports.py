@@ -307,7 +307,7 @@ async def test_the_next_worker_begins_anew_unless_the_version_is_whole_or_was_gi
     await again(site, job_id, second.id)
     await work(site)
     assert len(await rows(site.records, RegistryVersion)) == 2
-    assert "1 numbers, 1 more and 0 fewer" in await admin.page(started.location)
+    assert "1 number, 1 more and 0 fewer" in await admin.page(started.location)
     await again(site, job_id, first.id)
     await work(site)
     assert "Another import of this registry has begun" in await admin.page(started.location)
