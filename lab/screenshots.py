@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,7 @@ PICTURES = (
     Picture("consent", "/leads/demo-5/override", height=1000),
     Picture("monitor", "/monitor", theme="dark"),
     Picture("calls", "/calls", height=1100),
+    Picture("registry", "/registries/us-ftc", height=1250, theme="dark"),
 )
 
 
@@ -57,11 +59,20 @@ def main() -> None:
             stack.start()
             stack.command("dnc-admin", "seed-demo")
             stack.canary()
+            _import_registry(stack, Path(directory) / "202 415.txt")
             with Redis(unix_socket_path=str(stack.data_dir / "redis.sock")) as redis:
                 demo_history.record(redis, cdr_file)
             take(browser, stack.site, password="\n".join(said).rpartition("once: ")[2].split()[0])
         finally:
             stack.stop()
+
+
+def _import_registry(stack: Stack, file: Path) -> None:
+    """Have a registry that covers two of its three area codes, all numbers of it reserved for fiction."""
+    file.write_text("".join(f"{area},55501{line:02}\n" for area in (202, 415) for line in range(0, 100, 3)))
+    words = ("--account", "a seller's own", "--area-codes", "202 415 917")
+    stack.command("dnc-admin", "registry", "add", "us-ftc", *words)
+    stack.command("dnc-admin", "import", "us-ftc", str(file), "--obtained", f"{datetime.now(UTC):%Y-%m-%d}")
 
 
 def take(browser: Browser, site: str, password: str) -> None:

@@ -11,7 +11,12 @@ from playwright.sync_api import Browser, Page
 
 from admin_web.jobs.imports import NUMBERS
 from admin_web.registries.leftovers import IMPORT_REGISTRY
+from admin_web.services.records import Records
 from admin_web.services.registries import Terms, add_registry
+from admin_web.services.telling import Event
+from admin_web.services.webhooks import add_webhook
+from admin_web.settings import AdminSettings
+from admin_web.tokens import Scope, make_token
 from lab.chromium import launched
 from lab.process import NotInstalled
 from lab.redis import RedisServer
@@ -74,6 +79,12 @@ def open_as(chromium: Browser, product: Running) -> Iterator[OpenAs]:
     visitors.watch.quiet()
 
 
+async def hand_out(records: Records) -> None:
+    """Make a token for the API and a webhook, which is never sent to."""
+    await make_token(records.database, SHELL, "crm", list(Scope))
+    await add_webhook(records, SHELL, AdminSettings(), "https://crm.example/hooks/dnc", list(Event))
+
+
 @pytest.fixture(scope="package")
 def parts(product: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What stands for the parts of a path: one of everything on record. A part that is not named is the id 1."""
@@ -85,6 +96,7 @@ def parts(product: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     product.judged(lead.number, lead.id)
     product.judged(lead.number)
     product.do(lambda records: add_registry(records, SHELL, "uk-tps", "", Terms()))
+    product.do(hand_out)
     sheets = {
         "sheet": product.sheet(b"name,home,work\nAda,4155550100,4155550101\n", "list.csv", NUMBERS),
         "upload": product.sheet(b"02079460000 \r\n01632960001 \r\nodd\r\n", "tps.txt", IMPORT_REGISTRY, "uk-tps"),

@@ -82,6 +82,7 @@ async def test_a_worker_killed_in_the_middle_of_a_registry_leaves_the_version_be
         yard.age(job_id)
     yard.start()
     job = await yard.until_over(job_id)
+    assert job.tries == 3  # Workers that die of it are counted, however far they came.
     rows = EXCHANGES + REPORTED
     said = f"{EXCHANGES:,} numbers, {EXCHANGES:,} more and 1 fewer than before; {rows:,} rows, {REPORTED} rejected"
     assert job.message == f"Version 4 of us-ftc: {said}; in force."
