@@ -153,6 +153,7 @@ async def test_a_file_that_turns_out_bad_fails_its_job_and_the_version_before_st
     assert "The version that was in force before stays in force." in page
     assert await in_force(site.records, "us-ftc") == [A]
     assert {row.version_id for row in await exchanges(site)} == {taken.version}
+    assert [version.beat_at is None for version in await rows(site.records, RegistryVersion)][1:] == [True]
     assert "Start the import" in await admin.page(uploaded.location)  # It is kept, to be looked at again.
 
 
