@@ -27,7 +27,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from agi_gate.asking import Answers, Asker, Question, question
-from agi_gate.pipe import Pipe
+from agi_gate.pipe import BROKEN, Pipe
 from agi_gate.wire import Answer, Command, StoreUnavailable, connection_to, greet, locate, packed
 from compliance.policy import State, doubt
 from compliance.redis_schema import LEASE, STATE, STATE_FIELDS, read_state
@@ -109,10 +109,11 @@ class Link:
         It goes at once if nothing is under way, else with what others ask in this tick. Raises StoreUnavailable at
         once while there is no connection: a call does not wait for one.
         """
-        if not self.health.connected:
-            raise StoreUnavailable(self.health.trouble)
-        if self._pipe and not self._pipe.under_way and not self._waiting:
-            self._send(self._pipe, [(asker, question)])
+        pipe = self._pipe
+        if not self.health.connected or (pipe and pipe.ended.done()):
+            raise StoreUnavailable(self.health.trouble or BROKEN)
+        if pipe and not pipe.under_way and not self._waiting:
+            self._send(pipe, [(asker, question)])
             return
         self._waiting.append((asker, question))
         if not self._due:
@@ -188,9 +189,10 @@ class Link:
     def _flush(self) -> None:
         """Send what was asked in this tick, unless enough is under way: then the next replies send it."""
         self._due = False
-        while self._pipe and self._waiting and self._pipe.under_way < MOST_UNDER_WAY:
+        pipe = self._pipe
+        while pipe and not pipe.ended.done() and self._waiting and pipe.under_way < MOST_UNDER_WAY:
             if asked := self._take():
-                self._send(self._pipe, asked)
+                self._send(pipe, asked)
 
     def _take(self) -> list[tuple[Asker, Question]]:
         """Take what waits, up to `MOST_COMMANDS`, in the order it was asked."""

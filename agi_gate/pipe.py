@@ -12,6 +12,8 @@ from redis.exceptions import ResponseError
 
 from agi_gate.wire import Answer, StoreUnavailable
 
+BROKEN = "the connection to Redis broke while it was asked"
+
 _MORE = object()
 """What the parser says when a reply has not arrived whole."""
 
@@ -85,5 +87,5 @@ class Pipe(asyncio.Protocol):
         self.ended.set_result(why)
         self._transport.abort()
         for sent in self._sent:
-            sent.batch.failed(StoreUnavailable("the connection to Redis broke while it was asked"))
+            sent.batch.failed(StoreUnavailable(BROKEN))
         self._sent.clear()

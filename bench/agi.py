@@ -54,6 +54,7 @@ class Outcome:
     cpu_us: float
     unanswered: int
     wrong: int
+    given_up: int
     allowed: int
 
 
@@ -64,7 +65,8 @@ class Callers:
         self._program = built("callers", directory)
 
     def place(self, server: "Server", load: Load, seconds: float) -> Outcome:
-        """Ask one server. `wrong` counts answers other than the server ought to give."""
+        """Ask one server. `wrong` counts answers other than the server ought to give, save those that were
+        given up: blocked because Redis had not answered in time."""
         words = [self._program, server.port, load.kind, load.number, seconds, server.listed]
         before = cpu_seconds(server.process.pid)
         said = subprocess.run(
@@ -76,7 +78,7 @@ class Callers:
         calls = max(told["calls"], 1)
         return Outcome(
             calls, calls / told["wall_s"], told["p50_us"], told["p99_us"], spent / calls * 1e6,
-            told["unanswered"], told["wrong"], told["allowed"],
+            told["unanswered"], told["wrong"], told["given_up"], told["allowed"],
         )  # fmt: skip
 
 

@@ -4,8 +4,8 @@
  *        callers PORT open PER_SECOND SECONDS [LISTED]     calls are due at fixed times, however slow the answers
  *
  * Of ten thousand numbers +1415555xxxx the first LISTED must be blocked and all others allowed, on the very channel
- * that asked; LISTED -1 checks nothing. Latency counts from the connect, in the open loop from the due time, to the
- * close. Prints one JSON object: calls, wall_s, unanswered, wrong, allowed, and latencies in microseconds. */
+ * that asked; LISTED -1 checks nothing. One of the others may be given up: blocked because there was no answer in time. Latency counts from the connect, in the open loop from the due time, to the
+ * close. Prints one JSON object: calls, wall_s, unanswered, wrong, given_up, allowed, and latencies in microseconds. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,7 +25,7 @@ enum { MOST = 32768, ANSWER = 2048, EVENTS = 512, KEPT = 8000000 };
 static struct call { double since; int used, number, asked, answered; char channel[48]; char answer[ANSWER]; } *calls;
 static struct sockaddr_in server;
 static int queue, listed = -1, up;
-static long done, unanswered, wrong, allowed;
+static long done, unanswered, wrong, given_up, allowed;
 static uint64_t drawn = 88172645463325252ULL;
 static float *latencies;
 
@@ -81,7 +81,9 @@ static void judge(struct call *call) {
   snprintf(verdict, sizeof verdict, "DNC_VERDICT=ALLOW-%s\"", call->channel);
   int let = strstr(call->answer, verdict) != NULL;
   allowed += let;
-  if (listed >= 0 && let != (call->number >= listed)) wrong++;
+  if (listed < 0 || let == (call->number >= listed)) return;
+  if (!let && (strstr(call->answer, "DNC_REASON=deadline") || strstr(call->answer, "-unavailable,"))) given_up++;
+  else wrong++;
 }
 
 /* Take what arrived; 1 when the call is over. */
@@ -150,8 +152,8 @@ int main(int argc, char **argv) {
   double wall = now() - started;
   unanswered += up;
   qsort(latencies, done < KEPT ? done : KEPT, sizeof *latencies, ascending);
-  printf("{\"calls\": %ld, \"wall_s\": %.4f, \"unanswered\": %ld, \"wrong\": %ld, \"allowed\": %ld, \"p50_us\": %.1f, "
+  printf("{\"calls\": %ld, \"wall_s\": %.4f, \"unanswered\": %ld, \"wrong\": %ld, \"given_up\": %ld, \"allowed\": %ld, \"p50_us\": %.1f, "
          "\"p99_us\": %.1f, \"p999_us\": %.1f}\n",
-         done, wall, unanswered, wrong, allowed, percentile(50), percentile(99), percentile(99.9));
+         done, wall, unanswered, wrong, given_up, allowed, percentile(50), percentile(99), percentile(99.9));
   return 0;
 }

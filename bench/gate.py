@@ -6,7 +6,8 @@
 - documented: a server as panoramisk's documentation shows it, with one SISMEMBER; it records nothing,
 - gate: every decision on the stream, and on disk, before it is answered; with --everysec on the stream.
 
-The server has one core, the callers (bench/callers.c) and Redis have the other. Every answer is checked. Medians over
+The server has one core, the callers (bench/callers.c) and Redis have the other. Every answer is checked; `given up` are
+blocks of our gate because Redis had not answered within its deadline. Medians over
 the rounds; the ratios are of figures of the same round.
 """
 
@@ -60,12 +61,22 @@ def measured(servers: Sequence[Server], callers: Callers, rounds: int, seconds: 
 
 def table(runs: Runs) -> Iterator[str]:
     """Spell the medians."""
-    yield f"{'':<26}{'calls/s':>9}{'CPU us/call':>13}{'p50 us':>9}{'p99 us':>9}{'unanswered':>12}{'wrong':>7}"
+    yield (
+        f"{'':<26}{'calls/s':>9}{'CPU us/call':>13}{'p50 us':>9}{'p99 us':>9}"
+        f"{'unanswered':>12}{'given up':>10}{'wrong':>7}"
+    )
     for (name, load), outcomes in runs.items():
         figures = [median(outcomes, figure) for figure in ("per_second", "cpu_us", "p50_us", "p99_us")]
         per_second, cpu, p50, p99 = figures
-        unanswered, wrong = (sum(getattr(one, name) for one in outcomes) for name in ("unanswered", "wrong"))
-        yield f"{name:<12}{load!s:<14}{per_second:>9,.0f}{cpu:>13.1f}{p50:>9,.0f}{p99:>9,.0f}{unanswered:>12}{wrong:>7}"
+        yield (
+            f"{name:<12}{load!s:<14}{per_second:>9,.0f}{cpu:>13.1f}{p50:>9,.0f}{p99:>9,.0f}"
+            f"{total(outcomes, 'unanswered'):>12}{total(outcomes, 'given_up'):>10}{total(outcomes, 'wrong'):>7}"
+        )
+
+
+def total(outcomes: Sequence[Outcome], figure: str) -> int:
+    """Add up one count of several runs."""
+    return sum(getattr(outcome, figure) for outcome in outcomes)
 
 
 def judged(runs: Runs) -> Iterator[str]:

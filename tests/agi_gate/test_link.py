@@ -133,6 +133,19 @@ async def test_the_state_is_looked_at_though_all_that_is_asked_stands_alone(shor
     assert looks >= 5
 
 
+async def test_a_connection_that_broke_in_this_very_tick_is_asked_no_more_and_what_waits_for_it_fails(short_path):
+    async with linked(short_path, FakeRedis()) as link:
+        first, second = Waiting(), Waiting()
+        for waiting in (first, second):
+            link.ask(waiting, question(("ECHO", b"word")))
+        link._pipe.end(ConnectionError("gone"))
+        with pytest.raises(StoreUnavailable, match="broke"):
+            link.ask(Waiting(), question(("ECHO", b"word")))
+        for waiting in (first, second):
+            with pytest.raises(StoreUnavailable):
+                await asyncio.wait_for(waiting.answers, 2)
+
+
 class Waiting:
     """An asker that a test awaits."""
 
