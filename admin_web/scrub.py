@@ -20,6 +20,7 @@ from admin_web.database import Database
 from admin_web.importing import RowRejected, is_number, read_number, without_heading
 from admin_web.report import defused
 from admin_web.services.facts import rulings_on_record
+from admin_web.services.listing import Shelf
 from admin_web.sheet import Row, Sheet
 from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
 from compliance.verdict import Ruling, Verdict
@@ -73,9 +74,10 @@ async def judged(
 
     Rows are read in a thread: whoever else the process serves does not wait for them.
     """
+    shelf = Shelf()
     async with database.read() as session:
         while chunk := await asyncio.to_thread(list, islice(asked, CHUNK)):
-            rulings = await rulings_on_record(session, [(row.number, row.lead) for row in chunk], at)
+            rulings = await rulings_on_record(session, [(row.number, row.lead) for row in chunk], at, shelf)
             yield list(zip(chunk, rulings, strict=True))
 
 

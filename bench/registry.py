@@ -102,7 +102,10 @@ class Samples:
         wrong = [number for number in self.listed if outcome.answers[(number, ""), False] < 1]
         wrong += [number for number in self.free if outcome.answers[(number, ""), True] < 1]
         if wrong or outcome.unanswered:
-            raise Failed(f"{len(wrong):,} wrong answers, {outcome.unanswered} without one: {wrong[:5]}")
+            said = {
+                number: [reason for (asked, reason) in outcome.reasons if asked == (number, "")] for number in wrong[:5]
+            }
+            raise Failed(f"{len(wrong):,} wrong answers, {outcome.unanswered} without one: {said}")
         return outcome
 
 

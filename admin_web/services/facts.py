@@ -3,19 +3,20 @@
 SQL is the truth that Redis follows: this is what the gate will be told as soon as every change is in force.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.services.dialect import each_of
-from admin_web.services.listing import listed_among, lists_of_many
+from admin_web.services.listing import Shelf, listed_among, lists_of_many
 from admin_web.services.terms import compiled_terms
 from compliance.models import Override
 from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.policy import Facts, LiveOverride, State, decide
 from compliance.redis_schema import INTERNAL
+from compliance.terms import Applying
 from compliance.verdict import Ruling
 
 _RECORD = State(generation=0, incarnation="sql", lists=(INTERNAL,), changes=0)
@@ -47,7 +48,10 @@ async def facts_on_record(
 
 
 async def rulings_on_record(
-    session: AsyncSession, asked: Sequence[tuple[E164 | InvalidNumber, LeadId | None]], at: datetime
+    session: AsyncSession,
+    asked: Sequence[tuple[E164 | InvalidNumber, LeadId | None]],
+    at: datetime,
+    shelf: Shelf | None = None,
 ) -> list[Ruling]:
     """Rule on many calls at `at` (aware UTC), in their order.
 
@@ -55,25 +59,31 @@ async def rulings_on_record(
     share one ruling: most of a million stand on no list.
     """
     numbers = {number for number, _ in asked if not isinstance(number, InvalidNumber)}
-    terms, listed = await compiled_terms(session), await listed_among(session, numbers)
-    unsure = {number for number in numbers if terms.applying(number).may_block} if terms.registries else set()
-    live = await _live_overrides(session, {*listed, *unsure}, at)
+    terms, listed = await compiled_terms(session), await listed_among(session, numbers, shelf)
+    applying = {number: terms.applying(number) for number in numbers}
+    live = await _live_overrides(session, {*listed, *_unsure(applying)}, at)
     known: dict[object, Ruling] = {}
     rulings = []
     for number, lead in asked:
         if isinstance(number, InvalidNumber):
             rulings.append(decide(number, None, at))
             continue
-        applying, lists = terms.applying(number), listed.get(number, ())
+        applies, lists = applying[number], listed.get(number, ())
         override = live.get((number, lead)) if lead else None
-        alike = id(applying), lists, override
+        alike = id(applies), lists, override
         ruling = known.get(alike)
         if ruling is None:
-            lists = terms.those_applying(applying, lists)
-            facts = Facts(number, lead, _RECORD.incarnation, _RECORD, True, lists, override, applying)
+            lists = terms.those_applying(applies, lists)
+            facts = Facts(number, lead, _RECORD.incarnation, _RECORD, True, lists, override, applies)
             ruling = known[alike] = decide(number, facts, at)
         rulings.append(ruling)
     return rulings
+
+
+def _unsure(applying: Mapping[E164, Applying]) -> set[E164]:
+    """Name the numbers that may be blocked on no list. Few things apply, each to many numbers."""
+    blocking = {id(applies) for applies in {id(one): one for one in applying.values()}.values() if applies.may_block}
+    return {number for number, applies in applying.items() if id(applies) in blocking} if blocking else set()
 
 
 async def _live_overrides(

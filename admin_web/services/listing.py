@@ -12,6 +12,9 @@ from compliance.models import Registry, RegistryExchange, SuppressionEntry
 from compliance.numbers import E164
 from compliance.redis_schema import INTERNAL, exchange_and_line
 
+MOST_KEPT = 110_000
+"""Exchanges that a shelf holds, in about 150 MB: as many as the whole United States registry has."""
+
 
 async def lists_of(session: AsyncSession, number: E164) -> tuple[str, ...]:
     """Name the lists that one number stands on, the company's own first."""
@@ -23,9 +26,42 @@ async def lists_of_many(session: AsyncSession, numbers: Collection[E164]) -> dic
     return dict.fromkeys(numbers, ()) | await listed_among(session, numbers)
 
 
-async def listed_among(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, tuple[str, ...]]:
-    """Give those of the numbers that stand on any list, each with its lists as `lists_of_many` orders them."""
-    own, published = await _own_lists(session, numbers), await _registries(session, numbers)
+class Shelf:
+    """Exchanges of registries that were looked at in one snapshot, so that a long list reads each of them once.
+
+    `kept` has for each exchange the registries that list a number of it, and their lines.
+    """
+
+    def __init__(self, most: int = MOST_KEPT) -> None:
+        self.kept: dict[str, list[tuple[str, bytes]]] = {}
+        self._most = most
+
+    async def fetch(self, session: AsyncSession, exchanges: Collection[str]) -> None:
+        """Have all of these on the shelf."""
+        missing = [exchange for exchange in exchanges if exchange not in self.kept]
+        if not missing:
+            return
+        if len(self.kept) + len(missing) > self._most:
+            self.kept.clear()
+            missing = list(exchanges)
+        self.kept |= {exchange: [] for exchange in missing}
+        published = (
+            select(Registry.name, RegistryExchange.exchange, RegistryExchange.lines)
+            .join(RegistryExchange, RegistryExchange.version_id == Registry.version_in_force_id)
+            .where(RegistryExchange.exchange.in_(select(each_of(session, missing))))
+        )
+        for name, exchange, lines in await session.execute(published):
+            self.kept[exchange].append((name, lines))
+
+
+async def listed_among(
+    session: AsyncSession, numbers: Collection[E164], shelf: Shelf | None = None
+) -> dict[E164, tuple[str, ...]]:
+    """Give those of the numbers that stand on any list, each with its lists as `lists_of_many` orders them.
+
+    What is read of registries is put on the shelf; it must belong to the same snapshot.
+    """
+    own, published = await _own_lists(session, numbers), await _registries(session, numbers, shelf or Shelf())
     return {number: (*_ordered(own[number]), *sorted(published[number])) for number in {*own, *published}}
 
 
@@ -43,19 +79,13 @@ async def _own_lists(session: AsyncSession, numbers: Collection[E164]) -> dict[E
     return lists
 
 
-async def _registries(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, set[str]]:
-    """Look each number up in the versions in force; an exchange is read once, however many numbers share it."""
-    asked: dict[str, list[E164]] = defaultdict(list)
-    for number in numbers:
-        asked[exchange_and_line(number)[0]].append(number)
-    published = (
-        select(Registry.name, RegistryExchange.exchange, RegistryExchange.lines)
-        .join(RegistryExchange, RegistryExchange.version_id == Registry.version_in_force_id)
-        .where(RegistryExchange.exchange.in_(select(each_of(session, asked))))
-    )
+async def _registries(session: AsyncSession, numbers: Collection[E164], shelf: Shelf) -> dict[E164, set[str]]:
+    """Look each number up in the versions in force."""
+    places = {number: exchange_and_line(number) for number in numbers}
+    await shelf.fetch(session, {exchange for exchange, _ in places.values()})
     lists: dict[E164, set[str]] = defaultdict(set)
-    for name, exchange, lines in await session.execute(published):
-        for number in asked[exchange]:
-            if holds(lines, exchange_and_line(number)[1]):
+    for number, (exchange, line) in places.items():
+        for name, lines in shelf.kept[exchange]:
+            if holds(lines, line):
                 lists[number].add(name)
     return lists

@@ -16,6 +16,7 @@ from admin_web.folding import LONGEST_FOLDED, folded
         ("Ångström", "angstrom"),
         ("ŁUKASZ", "łukasz"),
         ("ﬁne", "fine"),
+        ("𝕊mith", "smith"),
         ("İstanbul", "istanbul"),
         ("", ""),
     ],
