@@ -42,7 +42,7 @@ PICTURES = (
     Picture("consent", "/leads/demo-5/override", height=1000),
     Picture("monitor", "/monitor", theme="dark"),
     Picture("calls", "/calls", height=1100),
-    Picture("registry", "/registries/us-ftc", height=1250, theme="dark"),
+    Picture("registry", "/registries/us-ftc", height=1475, theme="dark"),
 )
 
 
