@@ -15,7 +15,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from admin_web.database import Database
 from admin_web.decision_rows import Row, Unreadable, last_words, put, row_of
 from admin_web.projection.store import Command, Reply, Store, StoreRefused, Wire, words
-from compliance.redis_schema import ARCHIVE_GROUP, DECISIONS, UNREADABLE_DECISIONS
+from compliance.redis_schema import ARCHIVE_GROUP
 
 CONSUMER = "worker"
 BATCH = 1_000
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
 
 class DecisionArchive:
-    """Moves the stream of one Redis to one database."""
+    """Moves the stream of one Redis, or of one shard of a cluster, to one database."""
 
     def __init__(self, database: Database, store: Store, now: Callable[[], datetime]) -> None:
         self._database, self._store, self._now = database, store, now
@@ -106,7 +106,7 @@ class DecisionArchive:
 async def _read_new(wire: Wire) -> list[Entry]:
     """Read the next entries that nobody has read, waiting for a moment; makes the group when there is none."""
     reader = "XREADGROUP", "GROUP", ARCHIVE_GROUP, CONSUMER
-    read: Command = (*reader, "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", DECISIONS, ">")
+    read: Command = (*reader, "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", wire.keys.decisions, ">")
     try:
         (streams,) = await wire.ask(read, within_s=READ_WITHIN_S)
     except StoreRefused as error:
@@ -122,7 +122,8 @@ async def _read_new(wire: Wire) -> list[Entry]:
 
 async def _claim(wire: Wire, cursor: str, idle_ms: int) -> tuple[str, list[Entry]]:
     """Take over entries that have waited for too long; give where to go on, and the entries."""
-    claim: Command = ("XAUTOCLAIM", DECISIONS, ARCHIVE_GROUP, CONSUMER, idle_ms, cursor, "COUNT", BATCH)
+    stream = wire.keys.decisions
+    claim: Command = ("XAUTOCLAIM", stream, ARCHIVE_GROUP, CONSUMER, idle_ms, cursor, "COUNT", BATCH)
     (reply,) = await wire.ask(claim, within_s=READ_WITHIN_S)
     match reply:
         case [bytes() as following, list() as entries, *_]:
@@ -133,7 +134,7 @@ async def _claim(wire: Wire, cursor: str, idle_ms: int) -> tuple[str, list[Entry
 async def _make_group(wire: Wire) -> None:
     """Make the group, at the stream's very first entry; what emptied Redis took the old one with it."""
     try:
-        await wire.ask(("XGROUP", "CREATE", DECISIONS, ARCHIVE_GROUP, "0", "MKSTREAM"))
+        await wire.ask(("XGROUP", "CREATE", wire.keys.decisions, ARCHIVE_GROUP, "0", "MKSTREAM"))
     except StoreRefused as error:
         if "BUSYGROUP" not in str(error):
             raise
@@ -141,15 +142,17 @@ async def _make_group(wire: Wire) -> None:
 
 async def _acknowledge(wire: Wire, ids: Sequence[bytes]) -> None:
     if ids:
-        await wire.transact([("XACK", DECISIONS, ARCHIVE_GROUP, *ids), ("XDEL", DECISIONS, *ids)])
+        stream = wire.keys.decisions
+        await wire.transact([("XACK", stream, ARCHIVE_GROUP, *ids), ("XDEL", stream, *ids)])
 
 
 async def _keep_aside(wire: Wire, entry: Entry, why: str) -> None:
     """Move an entry to the stream of unreadable ones, for people to look at."""
-    log.error("decision record unreadable", entry=entry.id.decode(), why=why, kept_in=UNREADABLE_DECISIONS)
-    copy: Command = ("XADD", UNREADABLE_DECISIONS, "*", *entry.fields, "entry", entry.id, "why", why)
-    taken: Command = ("XACK", DECISIONS, ARCHIVE_GROUP, entry.id)
-    await wire.transact([copy, taken, ("XDEL", DECISIONS, entry.id)])
+    aside, stream = wire.keys.unreadable_decisions, wire.keys.decisions
+    log.error("decision record unreadable", entry=entry.id.decode(), why=why, kept_in=aside)
+    copy: Command = ("XADD", aside, "*", *entry.fields, "entry", entry.id, "why", why)
+    taken: Command = ("XACK", stream, ARCHIVE_GROUP, entry.id)
+    await wire.transact([copy, taken, ("XDEL", stream, entry.id)])
 
 
 def _entries(reply: list[Reply]) -> list[Entry]:

@@ -6,6 +6,7 @@ its record even when the record could not be made at once.
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from itertools import chain
 
 import structlog
@@ -35,7 +36,7 @@ class DecisionLog:
     """The decision stream, as the gate writes it."""
 
     def __init__(self, link: Link) -> None:
-        self._link = link
+        self._link, self._stream = link, link.keys.decisions
         self._backlog: deque[Decision] = deque()
         self._wake = asyncio.Event()
         self.dropped = 0
@@ -51,7 +52,7 @@ class DecisionLog:
         Raises RecordUnavailable; the stream may hold the decision all the same, if the answer was lost.
         """
         try:
-            answers = yield question(append(decision), to_replicas=True)
+            answers = yield question(append(decision, self._stream), to_replicas=True)
         except StoreUnavailable as error:
             raise RecordUnavailable(str(error)) from error
         _appended(answers.replies[0])
@@ -84,6 +85,11 @@ class DecisionLog:
         self._backlog.append(decision)
         self._wake.set()
 
+    def give_away(self) -> Iterator[Decision]:
+        """Give what waits, and keep none of it: this log has lost its Redis for good."""
+        while self._backlog:
+            yield self._backlog.popleft()
+
     async def run(self) -> None:
         """Append what waits whenever Redis takes it, until cancelled."""
         while True:
@@ -95,7 +101,7 @@ class DecisionLog:
         """Append the oldest of what waits; tell whether Redis took it."""
         some = [self._backlog[i] for i in range(min(FLUSH_AT_ONCE, len(self._backlog)))]
         try:
-            answers = await self._link.answers_to(*map(append, some))
+            answers = await self._link.answers_to(*(append(decision, self._stream) for decision in some))
             for decision, reply in zip(some, answers.replies, strict=True):
                 _appended(reply)
                 self._forget(decision)
@@ -111,9 +117,9 @@ class DecisionLog:
             self._backlog.popleft()
 
 
-def append(decision: Decision) -> Command:
+def append(decision: Decision, stream: str = DECISIONS) -> Command:
     """Spell the command that appends `decision` to the stream."""
-    return ("XADD", DECISIONS, "*", *chain.from_iterable(decision_fields(decision).items()))
+    return ("XADD", stream, "*", *chain.from_iterable(decision_fields(decision).items()))
 
 
 def _appended(reply: Answer) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from agi_gate.link import Link
 from agi_gate.wire import Command, StoreUnavailable
-from compliance.redis_schema import GATES, GateBeat, beat_value, epoch_ms, gate_key
+from compliance.redis_schema import WHOLE, GateBeat, Keys, beat_value, epoch_ms
 
 BEAT_S = 2.0
 
@@ -30,23 +30,24 @@ class Heartbeat:
     async def run(self) -> None:
         """Beat until cancelled."""
         while True:
-            await self._say(beat(self._name, self._look(), self._clock()))
+            await self._say(beat(self._name, self._look(), self._clock(), self._link.keys))
             await asyncio.sleep(BEAT_S)
 
     async def leave(self) -> None:
         """Say that this process ends, so that nobody misses it."""
-        await self._say((("ZREM", GATES, self._name), ("DEL", gate_key(self._name))))
+        keys = self._link.keys
+        await self._say((("ZREM", keys.gates, self._name), ("DEL", keys.gate(self._name))))
 
     async def _say(self, commands: Sequence[Command]) -> None:
         with suppress(StoreUnavailable):
             await self._link.answers_to(*commands)
 
 
-def beat(name: str, how: GateBeat, at: datetime) -> Sequence[Command]:
+def beat(name: str, how: GateBeat, at: datetime, keys: Keys = WHOLE) -> Sequence[Command]:
     """Spell one beat; with it go the names of gates that nobody heard of for long."""
     now_ms = epoch_ms(at)
     return (
-        ("SET", gate_key(name), beat_value(how), "PX", SILENT_MS),
-        ("ZADD", GATES, now_ms, name),
-        ("ZREMRANGEBYSCORE", GATES, "-inf", now_ms - FORGOTTEN_MS),
+        ("SET", keys.gate(name), beat_value(how), "PX", SILENT_MS),
+        ("ZADD", keys.gates, now_ms, name),
+        ("ZREMRANGEBYSCORE", keys.gates, "-inf", now_ms - FORGOTTEN_MS),
     )

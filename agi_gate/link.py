@@ -30,11 +30,9 @@ from agi_gate.asking import Answers, Asker, Question, question
 from agi_gate.pipe import BROKEN, Pipe
 from agi_gate.wire import Answer, Command, StoreUnavailable, connection_to, greet, locate, packed
 from compliance.policy import State, doubt
-from compliance.redis_schema import LEASE, STATE, STATE_FIELDS, read_state
+from compliance.redis_schema import STATE_FIELDS, WHOLE, Keys, read_state
 from compliance.redis_url import Master, read_redis_url
 
-BEFORE = packed(("HMGET", STATE, *STATE_FIELDS), ("EXISTS", LEASE))
-BEHIND = packed(("HMGET", STATE, *STATE_FIELDS))
 AHEAD, AROUND = 2, 3
 """How many replies the commands before the questions have, and those before and behind them."""
 
@@ -50,7 +48,7 @@ BEAT_S = 0.5
 """How often a link asks for the state, whatever calls ask: a server that went away is missed before they need it."""
 
 WAIT_SHARE = 0.125
-"""How long replicas are waited for: half a deadline when a silent Redis is given up after four (`server.PATIENCE`)."""
+"""How long replicas are waited for: half a deadline when a silent Redis is given up after four (`backing.PATIENCE`)."""
 
 FOLLOW_S = 1.0
 """How often the sentinels are asked whether they still name the same master."""
@@ -90,8 +88,11 @@ class Link:
     What is asked `to_replicas` waits, within a fraction of `timeout_s`, until so many `replicas` have what it wrote.
     """
 
-    def __init__(self, url: str, *, timeout_s: float, replicas: int = 0) -> None:
+    def __init__(self, url: str, *, timeout_s: float, replicas: int = 0, keys: Keys = WHOLE) -> None:
         self._url = url
+        self.keys = keys
+        self._before = packed(("HMGET", keys.state, *STATE_FIELDS), ("EXISTS", keys.lease))
+        self._behind = packed(("HMGET", keys.state, *STATE_FIELDS))
         self._timeout_s = timeout_s
         self._replicas = replicas
         self._wait = packed(("WAIT", replicas, max(1, int(timeout_s * 1000 * WAIT_SHARE))))
@@ -160,11 +161,11 @@ class Link:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AbstractConnection]:
-        master = await locate(self._url, self._timeout_s)
+        master = await self._locate()
         connection = connection_to(master.url, self._timeout_s)
         try:
             async with asyncio.timeout(self._timeout_s):
-                server = master.incarnation(await greet(connection))
+                server = await self._greet(connection, master)
             self._master = self._named = master
             self.health = Health(True, "", server, connects=self.health.connects + 1)
             self._fields = self._state = None
@@ -172,6 +173,14 @@ class Link:
             yield connection
         finally:
             await connection.disconnect(nowait=True)
+
+    async def _locate(self) -> Master:
+        """Tell where it is to be connected to. Raises StoreUnavailable."""
+        return await locate(self._url, self._timeout_s)
+
+    async def _greet(self, connection: AbstractConnection, master: Master) -> str:
+        """Open the connection, and name the server for the time of this reign. Raises StoreUnavailable."""
+        return master.incarnation(await greet(connection))
 
     async def _serve(self, connection: AbstractConnection) -> None:
         """Answer questions until the connection is lost, or Redis falls silent. Raises what ended it."""
@@ -207,7 +216,7 @@ class Link:
 
     def _send(self, pipe: Pipe, asked: list[tuple[Asker, Question]]) -> None:
         questions = [question for _, question in asked]
-        sent = _Asked(
+        sent = Sent(
             self,
             asked,
             watched=not questions or not all(question.alone for question in questions),
@@ -215,13 +224,13 @@ class Link:
         )
         commands = [question.commands for question in questions]
         if sent.watched:
-            commands = [BEFORE, *commands]
-        commands += [self._wait] * sent.waited + [BEHIND] * sent.watched
+            commands = [self._before, *commands]
+        commands += [self._wait] * sent.waited + [self._behind] * sent.watched
         pipe.send(
             sent, commands, sum([question.replies for question in questions]) + AROUND * sent.watched + sent.waited
         )
 
-    def share_out(self, sent: "_Asked", replies: list[Answer]) -> None:
+    def share_out(self, sent: "Sent", replies: list[Answer]) -> None:
         """Give everybody of one pipeline their part of its replies, and send what was asked meanwhile."""
         before = behind = None
         if sent.watched:
@@ -266,7 +275,7 @@ class Link:
         _fail(waiting, StoreUnavailable(self.health.trouble))
 
 
-class _Asked(NamedTuple):
+class Sent(NamedTuple):
     """The questions of one pipeline: whether the state is read around them, and whether replicas are waited for."""
 
     link: Link
@@ -275,9 +284,11 @@ class _Asked(NamedTuple):
     waited: bool
 
     def answered(self, replies: list[Answer]) -> None:
+        """Share the replies out."""
         self.link.share_out(self, replies)
 
     def failed(self, error: StoreUnavailable) -> None:
+        """Tell all of them."""
         _fail(self.asked, error)
 
 

@@ -4,19 +4,38 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from agi_gate.decision_log import DecisionLog
-from agi_gate.link import Link
+from agi_gate.link import Health
 from compliance.verdict import Decision
 
 BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 Snapshot = dict[str, Any]
 """The counts of one process as plain JSON: see `Metrics.snapshot`."""
+
+
+class Linked(Protocol):
+    """Whatever knows how it stands with Redis."""
+
+    @property
+    def health(self) -> Health:
+        """How it stands."""
+
+
+class Recorded(Protocol):
+    """Whatever records decisions: how many wait for that, and how many were never recorded."""
+
+    @property
+    def backlog(self) -> int:
+        """Those that wait."""
+
+    @property
+    def dropped(self) -> int:
+        """Those that were lost."""
 
 
 @dataclass(slots=True)
@@ -35,7 +54,7 @@ class Metrics:
         self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
         self.seconds += seconds
 
-    def snapshot(self, link: Link, log: DecisionLog) -> Snapshot:
+    def snapshot(self, link: Linked, log: Recorded) -> Snapshot:
         """Give all counts, with the health of the link and the backlog of the log."""
         health = link.health
         return {

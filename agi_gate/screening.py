@@ -1,7 +1,7 @@
 """One call on its way to a decision: the gate's questions are carried to Redis, and the answers back to the gate."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import structlog
 
@@ -16,6 +16,13 @@ from compliance.verdict import Decision
 Decided: TypeAlias = Callable[[Decision], None]
 
 log = structlog.get_logger()
+
+
+class Beginning(Protocol):
+    """Whoever begins the screening of calls."""
+
+    def begin(self, request: Request, decided: Decided) -> None:
+        """Screen a call; `decided` is called with the decision, perhaps before this returns."""
 
 
 class Screening:

@@ -10,22 +10,18 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import structlog
 
+from agi_gate.backing import Backing, OneRedis, Terms, utc_now
 from agi_gate.call_log import CallLog
-from agi_gate.decision_log import DecisionLog
+from agi_gate.cluster import ManyShards
 from agi_gate.door import Connection, Door
-from agi_gate.gate import Gate, Numbering
-from agi_gate.heartbeat import Heartbeat
-from agi_gate.link import Link
 from agi_gate.metrics import Metrics, Snapshot
-from agi_gate.screening import Screenings
 from agi_gate.session import Session, Switchboard
 from agi_gate.settings import GateSettings
-from agi_gate.store import Store
 from compliance.redis_schema import GateBeat
+from compliance.redis_url import Cluster, read_redis_url
 
 BACKLOG = 1024
 """Connections that the kernel holds while the gate is busy."""
@@ -33,41 +29,27 @@ BACKLOG = 1024
 DRAIN_S = 3.0
 """How long a stopping gate waits for conversations and records; longer than any call may take."""
 
-PATIENCE = 4
-"""Deadlines after which a silent Redis is given up and connected to again. A shorter silence, a slow disk say, costs
-the calls that waited for it, and no others."""
-
 log = structlog.get_logger()
 
 
-def utc_now() -> datetime:
-    """Tell the time: aware UTC."""
-    return datetime.now(UTC)
-
-
 class Server:
-    """One gate: link, store, log, gate, sessions and heartbeat, wired once."""
+    """One gate: sessions, and what stands behind them, wired once."""
 
     def __init__(self, settings: GateSettings, name: str) -> None:
-        deadline_s = settings.deadline_ms / 1000
         self._settings = settings
         self._metrics = Metrics()
-        self._link = Link(settings.redis, timeout_s=deadline_s * PATIENCE, replicas=settings.replicas)
-        self._log = DecisionLog(self._link)
-        numbering = Numbering(settings.region, settings.prefix)
-        gate = Gate(Store(self._link), self._log, numbering, name=name, clock=utc_now)
+        self._backing = backing(Terms(settings, name, self._how_it_is))
         self._board = Switchboard(
-            Screenings(gate, self._link, deadline_s=deadline_s),
+            self._backing.screenings,
             self._metrics,
             CallLog(sys.stderr if logs_calls(settings.log_level) else None),
             peer_s=settings.peer_ms / 1000,
         )
-        self._heartbeat = Heartbeat(self._link, name, self._how_it_is, utc_now)
         self._started_at = utc_now()
 
     def snapshot(self) -> Snapshot:
         """Give the counts of this process: see `metrics.Metrics.snapshot`."""
-        return self._metrics.snapshot(self._link, self._log)
+        return self._metrics.snapshot(self._backing, self._backing)
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
@@ -75,8 +57,7 @@ class Server:
         allow_many_connections()
         leave_the_past_alone()
         async with asyncio.TaskGroup() as tasks:  # If the link ends by a fault, so does the process.
-            lasting = [tasks.create_task(self._link.run()), tasks.create_task(self._log.run())]
-            beating = tasks.create_task(self._heartbeat.run())
+            working = tasks.create_task(self._backing.run())
             door = Door(listener, self._converse)
             door.open()
             try:
@@ -85,21 +66,19 @@ class Server:
                 door.shut()
                 await self._drain()
                 door.remove()
-                beating.cancel()
-                await self._heartbeat.leave()
-                for task in lasting:
-                    task.cancel()
+                await self._backing.leave()
+                working.cancel()
 
     def _how_it_is(self) -> GateBeat:
-        health = self._link.health
+        health = self._backing.health
         return GateBeat(
             listens=self._settings.agi_bind,
             started_at=self._started_at,
             generation=health.state.generation if health.state else 0,
             doubt=health.doubt,
             calls=self._metrics.calls.total(),
-            unrecorded=self._log.backlog,
-            dropped=self._log.dropped,
+            unrecorded=self._backing.backlog,
+            dropped=self._backing.dropped,
         )
 
     def _converse(self, connection: Connection) -> Session | None:
@@ -113,12 +92,19 @@ class Server:
         """Let conversations and records end by themselves, for `DRAIN_S` at most."""
         try:
             async with asyncio.timeout(DRAIN_S):
-                while self._board.sessions or self._log.backlog:  # noqa: ASYNC110 - two counts, watched once in a lifetime
+                while self._board.sessions or self._backing.backlog:  # noqa: ASYNC110 - two counts, watched once in a lifetime
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            log.error("stopped with work undone", conversations=len(self._board.sessions), records=self._log.backlog)
+            undone = {"conversations": len(self._board.sessions), "records": self._backing.backlog}
+            log.error("stopped with work undone", **undone)
         for session in tuple(self._board.sessions):
             session.refuse("stopping")
+
+
+def backing(terms: Terms) -> Backing:
+    """Wire what the settings name: one Redis, or the shards of a cluster. Nothing is opened yet."""
+    cluster = read_redis_url(terms.settings.redis)
+    return ManyShards(terms, cluster) if isinstance(cluster, Cluster) else OneRedis.of(terms)
 
 
 def logs_calls(level: str) -> bool:

@@ -15,7 +15,7 @@ from agi_gate.door import Connection
 from agi_gate.expiry import Expiries
 from agi_gate.metrics import Metrics
 from agi_gate.protocol import HungUp, PeerBroke, Reader, Reply, Request, set_variables
-from agi_gate.screening import Screenings
+from agi_gate.screening import Beginning
 from compliance.verdict import Decision, Verdict
 
 
@@ -31,7 +31,7 @@ class Stage(StrEnum):
 class Switchboard:
     """What all conversations share. `peer_s` bounds how many seconds a peer may take for its header, and its reply."""
 
-    def __init__(self, screenings: Screenings, metrics: Metrics, calls: CallLog, *, peer_s: float) -> None:
+    def __init__(self, screenings: Beginning, metrics: Metrics, calls: CallLog, *, peer_s: float) -> None:
         self.screenings, self.metrics, self.calls = screenings, metrics, calls
         self.waits = Expiries[Wait](peer_s)
         self.sessions: set[Session] = set()

@@ -16,7 +16,6 @@ from compliance.redis_schema import (
     read_override,
     read_terms,
     terms_digest,
-    terms_key,
 )
 from compliance.terms import Applying, Terms
 
@@ -52,11 +51,11 @@ class Store:
         expected = self._link.health.state
         for _ in range(MOST_ASKINGS):
             applying = self._terms.applying(number, campaign) if expected and self._knows(expected) else None
-            answers = yield question(*_commands(expected, applying, number, lead))
+            answers = yield question(*self._commands(expected, applying, number, lead))
             before = answers.before
             if before is None or _same_build(before, expected):
                 if before is None or applying is not None:
-                    return _facts(number, lead, answers, applying)
+                    return self._facts(number, lead, answers, applying)
                 known = self._learn(before, answers.replies[0])
                 self._link.health.termless = None if known else before
                 if not known:
@@ -82,45 +81,45 @@ class Store:
         self._digest, self._terms = state.terms, terms
         return True
 
+    def _commands(
+        self, state: State | None, applying: Applying | None, number: E164, lead: LeadId | None
+    ) -> list[Command]:
+        """Spell one SISMEMBER per list that applies, and the look-up of the override when there is a lead.
+
+        Without terms that is not known: then they are what is asked for.
+        """
+        if state is None:
+            return []
+        if applying is None:
+            return [("GET", self._link.keys.terms(state.generation))]
+        exchange, line = exchange_and_line(number)
+        commands: list[Command] = [
+            ("SISMEMBER", listed_key(state.generation, name, exchange), line) for name in applying.lists
+        ]
+        if lead:
+            commands.append(("GET", override_key(state.generation, number, lead)))
+        return commands
+
+    def _facts(self, number: E164, lead: LeadId | None, answers: Answers, applying: Applying | None) -> Facts:
+        """Read the facts out of answers whose questions were spelled for `answers.before` and `applying`."""
+        state = answers.before
+        if state is None or applying is None:
+            return Facts(number, lead, answers.server, None, answers.leased)
+        on_lists, rest = answers.replies[: len(applying.lists)], answers.replies[len(applying.lists) :]
+        return Facts(
+            number,
+            lead,
+            answers.server,
+            state,
+            answers.leased,
+            listed=tuple(name for name, reply in zip(applying.lists, on_lists, strict=True) if _is_member(reply)),
+            override=_override(rest),
+            applying=applying,
+        )
+
 
 def _same_build(one: State, other: State | None) -> bool:
     return other is not None and (one.generation, one.lists, one.terms) == (other.generation, other.lists, other.terms)
-
-
-def _commands(state: State | None, applying: Applying | None, number: E164, lead: LeadId | None) -> list[Command]:
-    """Spell one SISMEMBER per list that applies, and the look-up of the override when there is a lead.
-
-    Without terms that is not known: then they are what is asked for.
-    """
-    if state is None:
-        return []
-    if applying is None:
-        return [("GET", terms_key(state.generation))]
-    exchange, line = exchange_and_line(number)
-    commands: list[Command] = [
-        ("SISMEMBER", listed_key(state.generation, name, exchange), line) for name in applying.lists
-    ]
-    if lead:
-        commands.append(("GET", override_key(state.generation, number, lead)))
-    return commands
-
-
-def _facts(number: E164, lead: LeadId | None, answers: Answers, applying: Applying | None) -> Facts:
-    """Read the facts out of answers whose questions were spelled for `answers.before` and `applying`."""
-    state = answers.before
-    if state is None or applying is None:
-        return Facts(number, lead, answers.server, None, answers.leased)
-    on_lists, rest = answers.replies[: len(applying.lists)], answers.replies[len(applying.lists) :]
-    return Facts(
-        number,
-        lead,
-        answers.server,
-        state,
-        answers.leased,
-        listed=tuple(name for name, reply in zip(applying.lists, on_lists, strict=True) if _is_member(reply)),
-        override=_override(rest),
-        applying=applying,
-    )
 
 
 def _is_member(reply: Answer) -> bool:

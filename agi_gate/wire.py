@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from hiredis import pack_command
@@ -11,7 +11,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from compliance.redis_url import Master, NoMaster, read_redis_url, without_secrets
+from compliance.cluster import NotACluster, Shard, Topology, read_nodes
+from compliance.redis_url import Cluster, Master, NoMaster, read_redis_url, without_secrets
 
 Command = tuple[str | bytes | int, ...]
 Answer = bytes | int | None | list[bytes | None] | ResponseError
@@ -31,6 +32,8 @@ class StoreRefused(StoreUnavailable):
 async def locate(url: str, within_s: float) -> Master:
     """Tell where the Redis of `url` is now; behind Sentinel, the sentinels are asked. Raises StoreUnavailable."""
     sentinels = read_redis_url(url)
+    if isinstance(sentinels, Cluster):
+        raise StoreUnavailable("a cluster has many masters")
     if sentinels is None:
         return Master(url)
 
@@ -43,16 +46,51 @@ async def locate(url: str, within_s: float) -> Master:
         raise StoreUnavailable(str(error)) from None
 
 
+async def survey(cluster: Cluster, known: Iterable[str], within_s: float) -> Topology:
+    """Tell which masters the cluster has now, and their slots; `known` are addresses to ask beside those of the URL.
+
+    Raises StoreUnavailable.
+    """
+
+    async def ask(url: str) -> bytes:
+        return _text(await _ask_once(url, cluster.question, within_s))
+
+    try:
+        return await cluster.find(known, ask, within_s)
+    except NoMaster as error:
+        raise StoreUnavailable(str(error)) from None
+
+
+async def own_view(connection: AbstractConnection) -> Shard | None:
+    """Tell what the node says of itself: its slots; None when it is no master, or has none."""
+    (answer,) = await exchange(connection, [("CLUSTER", "NODES")])
+    try:
+        return read_nodes(_text(answer), "itself:0").myself
+    except NotACluster as error:
+        raise StoreUnavailable(str(error)) from None
+
+
+def _text(answer: Answer) -> bytes:
+    if isinstance(answer, bytes):
+        return answer
+    raise StoreUnavailable(str(answer))
+
+
 async def _ask_sentinel(url: str, question: Command, within_s: float) -> list[bytes | None]:
+    answer = await _ask_once(url, question, within_s)
+    if isinstance(answer, list):
+        return answer
+    raise StoreUnavailable(str(answer))
+
+
+async def _ask_once(url: str, question: Command, within_s: float) -> Answer:
     connection = connection_to(url, within_s)
     try:
         await connection.connect()  # type: ignore[no-untyped-call]
         (answer,) = await exchange(connection, [question])
     finally:
         await connection.disconnect(nowait=True)
-    if isinstance(answer, list):
-        return answer
-    raise StoreUnavailable(str(answer))
+    return answer
 
 
 def connection_to(url: str, timeout_s: float) -> AbstractConnection:
@@ -114,17 +152,36 @@ async def exchange(connection: AbstractConnection, commands: Sequence[Command]) 
 
 
 async def reach(url: str) -> None:
-    """Make sure, once, that a usable Redis answers at `url`. Raises StoreUnavailable with what to change."""
+    """Make sure, once, that a usable Redis answers at `url`; of a cluster, one of the masters, and no unfit one.
+
+    Raises StoreUnavailable with what to change.
+    """
     shown = without_secrets(url)
     try:
-        connection = connection_to((await locate(url, REACH_S)).url, REACH_S)
-        async with asyncio.timeout(REACH_S):
-            try:
-                await greet(connection)
-            finally:
-                await connection.disconnect(nowait=True)
+        met = await asyncio.gather(*map(_meet, await _masters(url)), return_exceptions=True)
+        failed = [error for error in met if isinstance(error, BaseException)]
+        refused = [error for error in failed if isinstance(error, StoreRefused)]
+        if refused or len(failed) == len(met):
+            raise [*refused, *failed][0]
     except StoreRefused as error:
         raise StoreRefused(f"the Redis at {shown} cannot be used: {error}") from None
     except (StoreUnavailable, RedisError, OSError, ValueError, TimeoutError) as error:
         why = "no answer" if isinstance(error, TimeoutError) else str(error)
         raise StoreUnavailable(f"DNC_REDIS_URL: no usable Redis at {shown}: {why}") from None
+
+
+async def _meet(url: str) -> None:
+    connection = connection_to(url, REACH_S)
+    async with asyncio.timeout(REACH_S):
+        try:
+            await greet(connection)
+        finally:
+            await connection.disconnect(nowait=True)
+
+
+async def _masters(url: str) -> list[str]:
+    """Give the plain URL of each master behind `url`."""
+    cluster = read_redis_url(url)
+    if not isinstance(cluster, Cluster):
+        return [(await locate(url, REACH_S)).url]
+    return [cluster.url(shard.address) for shard in (await survey(cluster, (), REACH_S)).shards]

@@ -2,7 +2,12 @@
 
 Numbers are kept in sets of line numbers, one set per exchange: the last four digits of the E.164 number are the
 member, an integer, and the digits before them name the set. Redis stores such a set as an array of two-byte
-integers as long as `set-max-intset-entries` is at least 10000. Braces are hash tags: the same keys work on a cluster.
+integers as long as `set-max-intset-entries` is at least 10000.
+
+Braces are hash tags: on a cluster all keys of one number are on the shard that owns the slot of its exchange. Each
+shard holds a small projection of its own: the keys that have no exchange in them carry a tag that puts them on it
+(`Keys`), and each of its slots a mark (`slot_key`) that says for whom its sets were built. A slot that came from
+somewhere else, or that was emptied, has none.
 """
 
 import hashlib
@@ -12,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from compliance.cluster import slot_of, slot_tag
 from compliance.numbers import E164, LeadId
 from compliance.policy import LiveOverride, State
 from compliance.terms import RegistryTerms
@@ -78,6 +84,48 @@ def build_key(generation: int) -> str:
 def terms_key(generation: int) -> str:
     """Name the terms of the registries of one generation; `dnc:state` holds their digest."""
     return f"dnc:{generation}:terms"
+
+
+def slot_key(generation: int, slot: int) -> str:
+    """Name the mark of a slot of a cluster in one generation: it holds the incarnation that the slot was built for."""
+    return f"dnc:{generation}:slot{{{slot_tag(slot)}}}"
+
+
+def slot_of_number(number: E164) -> int:
+    """Give the slot of a cluster that all keys of a number are in."""
+    return slot_of(exchange_and_line(number)[0])
+
+
+class Keys:
+    """The keys with no exchange in them: of a whole Redis, or, where `first_slot` is given, of one shard of a cluster.
+
+    `first_slot` is the lowest slot that the shard owns.
+    """
+
+    def __init__(self, first_slot: int | None = None) -> None:
+        self.first_slot = first_slot
+        self._tag = "" if first_slot is None else f"{{{slot_tag(first_slot)}}}"
+        self.state = STATE + self._tag
+        self.lease = LEASE + self._tag
+        self.decisions = DECISIONS + self._tag
+        self.unreadable_decisions = UNREADABLE_DECISIONS + self._tag
+        self.gates = GATES + self._tag
+
+    def build(self, generation: int) -> str:
+        """Name the mark of a generation that is being built: see `build_key`."""
+        return build_key(generation) + self._tag
+
+    def terms(self, generation: int) -> str:
+        """Name the terms of the registries of one generation: see `terms_key`."""
+        return terms_key(generation) + self._tag
+
+    def gate(self, name: str) -> str:
+        """Name the key of a gate process: see `gate_key`."""
+        return gate_key(name) + self._tag
+
+
+WHOLE = Keys()
+"""The keys of a Redis that holds all of the projection."""
 
 
 def terms_value(registries: Iterable[RegistryTerms]) -> bytes:

@@ -1,41 +1,51 @@
-"""Where the Redis of the projection is: at one address, or wherever the sentinels say that its master is now.
+"""Where the Redis of the projection is: at one address, wherever the sentinels say, or on the shards of a cluster.
 
     redis://[USER:PASSWORD@]HOST:PORT/DB    rediss://… with TLS    unix:///PATH/TO/SOCKET
     redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],…/NAME[/DB][?OPTIONS]    rediss+sentinel://… with TLS
+    redis+cluster://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],…[?OPTIONS]    rediss+cluster://… with TLS
 
-USER and PASSWORD are those of the master. The options `sentinel_username` and `sentinel_password` are for the
-sentinels; all others go to the master, and those that begin with `ssl_` to both.
+USER and PASSWORD are those of the master, or of every node of the cluster. The options `sentinel_username` and
+`sentinel_password` are for the sentinels; all others go to the master or node, and those that begin with `ssl_` to
+the sentinels as well. Of a cluster some addresses are enough: each node knows the others.
 
-No input or output here: whoever looks for the master brings his own way to ask one sentinel.
+No input or output here: whoever looks for a master brings his own way to ask one sentinel, or one node.
 """
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from compliance.cluster import NotACluster, Shard, Topology, agree, read_nodes
+
+Said = TypeVar("Said")
+
 HOW_TO_WRITE = (
-    "write redis://HOST:PORT/DB, rediss://… for TLS, unix:///PATH/TO/SOCKET, or "
-    "redis+sentinel://HOST:PORT,HOST:PORT/NAME for Sentinel"
+    "write redis://HOST:PORT/DB, rediss://… for TLS, unix:///PATH/TO/SOCKET, "
+    "redis+sentinel://HOST:PORT,HOST:PORT/NAME for Sentinel, or redis+cluster://HOST:PORT,HOST:PORT for a cluster"
 )
 DIRECT_SCHEMES = {"redis", "rediss", "unix"}
 SENTINEL_SCHEMES = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
+CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 SENTINEL_PORT = 26379
+CLUSTER_PORT = 6379
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/@]+)(?::([0-9]{1,5}))?")
 _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 
 
 class NoMaster(Exception):
-    """No sentinel could say where the master is; the message has what each of them did."""
+    """Nobody could say where the master is; the message has what each who was asked did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """The Redis to be asked: its plain URL, and the number of the failover that made it master ("" without Sentinel).
+    """The Redis to be asked: its plain URL, and the failover that made it master ("" where there is none).
 
-    The number tells two reigns of one server apart: what it held in the first may have been lost before the second.
+    That is Sentinel's number, or `cluster.Shard.reign`. It tells two reigns of one server apart: what it held in the
+    first may have been lost before the second.
     """
 
     url: str
@@ -91,13 +101,7 @@ class Sentinels:
         `ask` puts the question to the sentinel at a URL, and raises whatever keeps it from an answer. One sentinel
         that has not heard of a failover, or that is silent, does not matter then. Raises NoMaster.
         """
-        asking = [asyncio.ensure_future(ask(url)) for url in self.urls()]
-        try:
-            await asyncio.wait(asking, timeout=within_s)
-        finally:
-            for task in asking:
-                task.cancel()
-        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+        outcomes = await _ask_all(ask, self.urls(), within_s)
         found, troubles = list[tuple[int, bool, Master]](), list[str]()
         for address, outcome in zip(self.addresses, outcomes, strict=True):
             if isinstance(outcome, BaseException):
@@ -111,9 +115,68 @@ class Sentinels:
         return max(found, key=lambda answer: answer[:2])[2]
 
 
-def read_redis_url(url: str) -> Sentinels | None:
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster's URL, read. `addresses` are the HOST:PORT of some of its nodes."""
+
+    scheme: str
+    user: str
+    addresses: tuple[str, ...]
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def question(self) -> tuple[str | bytes | int, ...]:
+        """The command that asks a node for the cluster."""
+        return "CLUSTER", "NODES"
+
+    def url(self, address: str) -> str:
+        """Give the plain URL of the node at HOST:PORT."""
+        return f"{self.scheme}://{self.user}{address}/0{_query(self.options)}"
+
+    def master(self, shard: Shard) -> Master:
+        """Say where a shard is."""
+        return Master(self.url(shard.address), shard.reign)
+
+    async def find(self, known: Iterable[str], ask: Callable[[str], Awaitable[bytes]], within_s: float) -> Topology:
+        """Ask the nodes of the URL, and those `known` besides, at once; of what they answer in time make one topology.
+
+        `ask` puts the question to the node at a URL, and raises whatever keeps it from an answer. Raises NoMaster.
+        """
+        addresses = list(dict.fromkeys([*self.addresses, *known]))
+        outcomes = await _ask_all(ask, [self.url(address) for address in addresses], within_s)
+        views, troubles = [], list[str]()
+        for address, outcome in zip(addresses, outcomes, strict=True):
+            try:
+                if isinstance(outcome, BaseException):
+                    troubles.append(f"{address}: {_trouble(outcome)}")
+                else:
+                    views.append(read_nodes(outcome, address))
+            except NotACluster as error:
+                troubles.append(f"{address}: {error}")
+        try:
+            return agree(views)
+        except NotACluster as error:
+            raise NoMaster(f"no node tells of a cluster ({'; '.join(troubles) or error})") from None
+
+
+async def _ask_all(
+    ask: Callable[[str], Awaitable[Said]], urls: Sequence[str], within_s: float
+) -> list[Said | BaseException]:
+    """Ask all of them at once; give for each its answer, or what kept it from one within `within_s` seconds."""
+    asking = [asyncio.ensure_future(ask(url)) for url in urls]
+    try:
+        await asyncio.wait(asking, timeout=within_s)
+    finally:
+        for task in asking:
+            task.cancel()
+    return await asyncio.gather(*asking, return_exceptions=True)
+
+
+def read_redis_url(url: str) -> Sentinels | Cluster | None:
     """Read the URL of the projection's Redis; None for a plain one. Raises ValueError that says how to write it."""
     scheme = url.partition("://")[0]
+    if scheme in CLUSTER_SCHEMES:
+        return _cluster(url)
     if scheme in SENTINEL_SCHEMES:
         return _sentinels(url)
     parts = urlsplit(url)
@@ -140,11 +203,23 @@ def _sentinels(url: str) -> Sentinels:
     return Sentinels(SENTINEL_SCHEMES[parts.scheme], user + at, addresses, unquote(name), db or "0", tuple(options))
 
 
-def _address(host: str) -> str:
+def _cluster(url: str) -> Cluster:
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    if parts.path.strip("/"):
+        raise ValueError("a cluster has no other database than 0: redis+cluster://HOST:PORT,HOST:PORT")
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    if any(option == "db" for option, _ in options):
+        raise ValueError("a cluster has no other database than 0: leave db out")
+    addresses = tuple(_address(host.strip(), CLUSTER_PORT, "node") for host in hosts.split(","))
+    return Cluster(CLUSTER_SCHEMES[parts.scheme], user + at, addresses, tuple(options))
+
+
+def _address(host: str, port: int = SENTINEL_PORT, what: str = "sentinel") -> str:
     found = _ADDRESS.fullmatch(host)
-    if found is None or int(found[2] or SENTINEL_PORT) > 65535:
-        raise ValueError("write each sentinel as HOST or HOST:PORT, separated by commas")
-    return f"{found[1]}:{found[2] or SENTINEL_PORT}"
+    if found is None or int(found[2] or port) > 65535:
+        raise ValueError(f"write each {what} as HOST or HOST:PORT, separated by commas")
+    return f"{found[1]}:{found[2] or port}"
 
 
 def _query(options: Sequence[tuple[str, str]]) -> str:
@@ -152,6 +227,6 @@ def _query(options: Sequence[tuple[str, str]]) -> str:
 
 
 def _trouble(outcome: BaseException) -> str:
-    """Say in words what kept a sentinel from its answer."""
+    """Say in words what kept somebody from an answer."""
     silent = isinstance(outcome, asyncio.CancelledError | TimeoutError)
     return "no answer" if silent else str(outcome) or type(outcome).__name__

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from compliance.numbers import known_region
-from compliance.redis_url import read_redis_url
+from compliance.redis_url import Cluster, read_redis_url
 
 PREFIX = "DNC_"
 
@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("var"), description="Directory for SQLite, the private Redis and documents.")
     redis_url: RedisUrl = Field(
         "",
-        description="Redis of the projection, Sentinel too; empty: a private one in the data directory (`scripts/up`).",
+        description="Redis of the projection, Sentinel or cluster too; empty: a private one in the data directory.",
     )
     replicas: int = Field(
         0,
@@ -89,8 +89,10 @@ class Settings(BaseSettings):
         tells it, and every decision and block that its successor never received is lost.
         """
         url = info.data.get("redis_url")
-        if url and read_redis_url(url) and not replicas:
-            raise ValueError("Sentinel replaces a master by a replica: write how many must have a record first, 1 say")
+        found = read_redis_url(url) if url else None
+        if found and not replicas:
+            who = "a cluster" if isinstance(found, Cluster) else "Sentinel"
+            raise ValueError(f"{who} replaces a master by a replica: write how many must have a record first, 1 say")
         return replicas
 
     @property

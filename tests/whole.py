@@ -13,6 +13,7 @@ from redis import Redis
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 
 from agi_gate.canary import Answer, NoAnswer
+from lab.cluster import RedisCluster
 from lab.process import Process
 from lab.redis import RedisServer
 from lab.sentinel import Watched
@@ -26,7 +27,9 @@ def python(module: str, *words: str) -> list[str]:
 class Whole:
     """Everything of one test, in `directory`. `database_url` is one that operators write."""
 
-    def __init__(self, directory: Path, redis: RedisServer | Watched, database_url: str, **settings: str) -> None:
+    def __init__(
+        self, directory: Path, redis: RedisServer | Watched | RedisCluster, database_url: str, **settings: str
+    ) -> None:
         self.directory, self.redis, self.database_url, self.settings = directory, redis, database_url, settings
         directory.mkdir(parents=True, exist_ok=True)
         self.environment = {

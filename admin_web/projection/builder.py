@@ -21,15 +21,18 @@ from admin_web.projection.truth import (
     all_exchanges,
     all_overrides,
     counts,
+    counts_of,
     own_counts,
+    owns,
     registry_exchanges,
     registry_versions,
     truth_of,
 )
-from admin_web.projection.turn import ONLY, last_turn
+from admin_web.projection.turn import last_turn
 from admin_web.projection.writing import Part, parts_of, spell_overrides
+from compliance.cluster import Shard, slot_of
 from compliance.models import Projection
-from compliance.redis_schema import build_key
+from compliance.redis_schema import slot_key
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told of the phase, how much of it is done, and how much there is to do."""
@@ -71,6 +74,8 @@ class Builder:
         self.versions: dict[str, int] = {}
         self.pending: set[int] = set()
         self._sides, self._wire, self._progress = sides, wire, progress
+        self._shard: Shard | None = None
+        self._loaded: dict[str, int] = {}
         self._mark = secrets.token_hex(8).encode()
         self._server = ""
         self._since_turn = 0
@@ -78,12 +83,13 @@ class Builder:
 
     async def begin(self) -> None:
         """Set the mark without which this generation can never become the live one."""
-        self._server = (await look(self._wire)).server
-        await self._wire.ask(("SET", build_key(self.generation), self._mark))
+        live = await look(self._wire)
+        self._server, self._shard = live.server, live.shard
+        await self._wire.ask(("SET", self._wire.keys.build(self.generation), self._mark))
 
     async def require_whole(self, live: Live) -> None:
         """Raise BuildLost unless nothing was taken away since `begin`: what empties Redis takes the mark too."""
-        (mark,) = await self._wire.ask(("GET", build_key(self.generation)))
+        (mark,) = await self._wire.ask(("GET", self._wire.keys.build(self.generation)))
         if live.server != self._server or mark != self._mark:
             raise BuildLost("Redis was restarted or emptied while the projection was being rebuilt")
 
@@ -96,11 +102,27 @@ class Builder:
             await self._load_numbers(session)
             await self._load_registries(session)
             await self._load_overrides(session)
+        await self._mark_slots()
+
+    async def standing(self, session: AsyncSession) -> dict[str, int]:
+        """Count what stands on each list, by SQL: of a shard, what is its own, with a version as it was read."""
+        return await counts(session) if self._shard is None else await counts_of(session, self._shard) | self._loaded
+
+    async def _mark_slots(self) -> None:
+        """Let it be seen of each slot of a shard that its sets were built for this very reign of it."""
+        slots = list(self._shard.slots()) if self._shard else []
+        for some in batches(slots, COMMANDS_AT_ONCE):
+            await self._write([("SET", slot_key(self.generation, slot), self._server) for slot in some])
+
+    def _owns(self, exchange: str) -> bool:
+        return self._shard is None or self._shard.owns(slot_of(exchange))
 
     async def _load_numbers(self, session: AsyncSession) -> None:
         total, parts, lines = sum((await own_counts(session)).values()), list[Part](), 0
         self._progress("numbers", 0, total)
         async for list_name, exchange, some in all_exchanges(session):
+            if not self._owns(exchange):
+                continue
             parts.append(Part(list_name, exchange, True, some))
             lines += len(some)
             if len(parts) >= COMMANDS_AT_ONCE or lines >= LINES_AT_ONCE:
@@ -113,17 +135,22 @@ class Builder:
 
     async def _load_registries(self, session: AsyncSession) -> None:
         writer, standing = RegistryWriter(self._wire, WRITE_WITHIN_S), await counts(session)
+        self._loaded = dict.fromkeys(self.versions, 0)
         for name, version in self.versions.items():
             async for some in registry_exchanges(session, version):
-                for few in batches(some, AT_ONCE):
+                for few in batches([one for one in some if self._owns(one[0])], AT_ONCE):
                     await self._be_heard_of()
-                    self.counts[name] += await writer.write(exchanges_of(self.generation, name, few))
+                    sets = exchanges_of(self.generation, name, few)
+                    self._loaded[name] += sum(len(one.lines) for one in sets)
+                    self.counts[name] += await writer.write(sets)
                 self._progress(name, self.counts[name], standing[name])
 
     async def _load_overrides(self, session: AsyncSession) -> None:
         commands: list[Command] = []
         loaded = 0
         async for one in all_overrides(session, self._sides.now()):
+            if self._shard and not owns(self._shard, one[0][0]):
+                continue
             commands += spell_overrides(self.generation, [one])
             loaded += 1
             if len(commands) >= COMMANDS_AT_ONCE:
@@ -141,7 +168,10 @@ class Builder:
         turn, pending = await last_turn(session), await outbox.pending_ids(session)
         news = await outbox.ids_since(session, self._since_turn) - (self.pending & pending)
         async for rows in outbox.portions(session, news):
-            truth = await truth_of(session, outbox.subjects_of(rows), self._sides.now())
+            subjects = outbox.subjects_of(rows)
+            if self._shard:
+                subjects.keep(self._shard)
+            truth = await truth_of(session, subjects, self._sides.now())
             await self._put(parts_of(truth))
             await self._write([*spell_overrides(self.generation, truth.overrides.items())])
         self._since_turn, self.pending = turn.number, pending
@@ -161,7 +191,7 @@ class Builder:
         if monotonic() - self._heard_of < HEARD_OF_S:
             return
         self._heard_of = monotonic()
-        ours = update(Projection).where(Projection.id == ONLY, Projection.building == self.generation)
+        ours = update(Projection).where(Projection.id == self._sides.row, Projection.building == self.generation)
         with suppress(DatabaseUnavailable):  # Somebody else's long change; the flip will see.
             async with self._sides.database.write() as session:
                 heard = ours.values(building_at=self._sides.now()).returning(Projection.id)

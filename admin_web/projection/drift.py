@@ -1,5 +1,6 @@
 """What differs between SQL and Redis, counted, with a few examples of each kind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 EXAMPLES = 10
@@ -11,6 +12,7 @@ OVERRIDE_EXTRA = "open in Redis, not in SQL"
 OVERRIDE_MISSING = "open in SQL, not in Redis"
 OVERRIDE_OTHER = "open in both, with another id, basis or end"
 OVERRIDE_ENDLESS = "open in Redis, and kept there beyond its end"
+UNMARKED = "not marked in Redis as built for this shard"
 TERMS_OTHER = "not as SQL has them"
 
 DANGEROUS = (MISSING, OVERRIDE_EXTRA, OVERRIDE_OTHER, TERMS_OTHER)
@@ -66,3 +68,19 @@ class Drift:
         for name, (redis, sql) in self.counted.items():
             lines.append(f"differs: Redis counts {redis:,} numbers on {name}, SQL {sql:,}")
         return [*lines, "No difference." if self.clean else "Run `dnc-admin rebuild` to put it right."]
+
+
+def together(each: Sequence[Drift]) -> Drift:
+    """Add up what was found on the shards of a cluster. Of one Redis it is what was found there."""
+    if len(each) == 1:
+        return each[0]
+    drift = Drift(next((one.doubt for one in each if one.doubt), ""), max((one.generation for one in each), default=0))
+    for one in each:
+        drift.numbers, drift.overrides = drift.numbers + one.numbers, drift.overrides + one.overrides
+        drift.pending = max(drift.pending, one.pending)
+        drift.counted |= one.counted
+        drift.behind |= one.behind
+        for kind, found in one.found.items():
+            drift.found[kind] = drift.found.get(kind, 0) + found
+            drift.examples[kind] = [*drift.examples.get(kind, []), *one.examples[kind]][:EXAMPLES]
+    return drift

@@ -1,38 +1,56 @@
 """What Redis knows of many numbers at this moment: the facts that the gate would judge a call by."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from admin_web.projection.store import Command, Reply, Store, StoreUnavailable, Wire
+from admin_web.projection.store import ClusterStore, Command, Reply, Store, StoreUnavailable, Wire
 from admin_web.projection.truth import Opening
 from admin_web.services.terms import compiled
 from compliance.policy import Facts, LiveOverride, State
 from compliance.redis_schema import (
-    LEASE,
-    STATE,
     STATE_FIELDS,
     exchange_and_line,
     listed_key,
     override_key,
     read_override,
     read_state,
+    slot_of_number,
     terms_digest,
-    terms_key,
 )
 from compliance.terms import Applying, Terms
 
 MOST_ASKINGS = 5
 """How often facts are asked again when the projection moved meanwhile."""
 
-_STATE: Command = ("HMGET", STATE, *STATE_FIELDS)
-
 
 async def facts_of(store: Store, openings: Sequence[Opening]) -> list[Facts]:
     """Give what Redis knows of each lead on its number, in their order, in one exchange. Raises StoreUnavailable.
 
+    Of a cluster, each shard is asked about its own numbers.
+    """
+    if not isinstance(store, ClusterStore):
+        return await _facts_of_one(store, openings)
+    topology = await store.topology()
+    asked: dict[int | None, list[int]] = defaultdict(list)
+    for place, (number, _) in enumerate(openings):
+        owner = topology.owner(slot_of_number(number))
+        asked[owner.first if owner else None].append(place)
+    found: dict[int, Facts] = {}
+    for first, places in asked.items():
+        if first is None:
+            raise StoreUnavailable("no shard of the cluster serves some of the numbers")
+        some = await _facts_of_one(store.shard(first), [openings[place] for place in places])
+        found |= dict(zip(places, some, strict=True))
+    return [found[place] for place in range(len(openings))]
+
+
+async def _facts_of_one(store: Store, openings: Sequence[Opening]) -> list[Facts]:
+    """Ask one Redis, or one shard.
+
     The commands are spelled for one build of the projection; if another one answers, they are asked again.
     """
     async with store.wire() as wire:
-        (fields,) = await wire.ask(_STATE)
+        (fields,) = await wire.ask(_state_of(wire))
         expected = _state(fields)
         for _ in range(MOST_ASKINGS):
             terms = await _terms(wire, expected)
@@ -47,7 +65,7 @@ async def _terms(wire: Wire, state: State | None) -> Terms | None:
     """Give the terms of the registries that `state` names; None when Redis does not hold them."""
     if state is None:
         return None
-    (document,) = await wire.ask(("GET", terms_key(state.generation)))
+    (document,) = await wire.ask(("GET", wire.keys.terms(state.generation)))
     if not isinstance(document, bytes) or terms_digest(document) != state.terms:
         return None
     return compiled(state.lists, document)
@@ -64,7 +82,8 @@ async def _ask(
         if state is not None and one is not None
         for command in _questions(state, one, opening)
     ]
-    info, fields, leased, *replies = await wire.ask(("INFO", "server"), _STATE, ("EXISTS", LEASE), *questions)
+    around: tuple[Command, ...] = ("INFO", "server"), _state_of(wire), ("EXISTS", wire.keys.lease)
+    info, fields, leased, *replies = await wire.ask(*around, *questions)
     server, answering = wire.master.incarnation(_run_id(info)), _state(fields)
     answers = iter(replies)
     found = []
@@ -74,6 +93,10 @@ async def _ask(
         override = _override(next(answers)) if one else None
         found.append(Facts(number, lead, server, answering, leased == 1, listed, override, one))
     return found, answering
+
+
+def _state_of(wire: Wire) -> Command:
+    return "HMGET", wire.keys.state, *STATE_FIELDS
 
 
 def _questions(state: State, applying: Applying, opening: Opening) -> Iterator[Command]:

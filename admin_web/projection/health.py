@@ -1,26 +1,13 @@
 """How the projection does at this moment, as Redis tells it: what it holds, for how long, and who asks it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from admin_web.projection.live import Live, look
 from admin_web.projection.store import Reply, Store, Wire, words
-from compliance.redis_schema import (
-    DECISIONS,
-    GATES,
-    LEASE,
-    STATE,
-    STATE_FIELDS,
-    UNREADABLE_DECISIONS,
-    GateBeat,
-    from_epoch_ms,
-    gate_key,
-    read_beat,
-    read_state,
-    terms_digest,
-    terms_key,
-)
+from compliance.policy import doubt
+from compliance.redis_schema import STATE_FIELDS, GateBeat, from_epoch_ms, read_beat, read_state, terms_digest
 
 MOST_GATES = 100
 
@@ -56,7 +43,8 @@ class Backlog:
 class Health:
     """What Redis holds and who asks it. `lease_ms` is what is left of the lease, or one of PTTL's two words.
 
-    `terms_lost`: it does not hold the terms of the registries that its state names.
+    `terms_lost`: it does not hold the terms of the registries that its state names. `first_slot` names the shard of a
+    cluster.
     """
 
     live: Live
@@ -64,11 +52,12 @@ class Health:
     backlog: Backlog
     gates: tuple[GateSeen, ...]
     terms_lost: bool
+    first_slot: int | None = None
 
 
 async def lease_left(wire: Wire) -> int:
     """Give the milliseconds that are left of the lease, or NEVER_ENDS, or NO_LEASE. Raises StoreUnavailable."""
-    (left,) = await wire.ask(("PTTL", LEASE))
+    (left,) = await wire.ask(("PTTL", wire.keys.lease))
     return left if isinstance(left, int) else NO_LEASE
 
 
@@ -79,7 +68,8 @@ async def terms_lost(wire: Wire, live: Live) -> bool:
     """
     if live.state is None:
         return False
-    document, fields = await wire.ask(("GET", terms_key(live.state.generation)), ("HMGET", STATE, *STATE_FIELDS))
+    keys = wire.keys
+    document, fields = await wire.ask(("GET", keys.terms(live.state.generation)), ("HMGET", keys.state, *STATE_FIELDS))
     values = fields if isinstance(fields, list) else []
     now = read_state([value if isinstance(value, bytes) else None for value in values]) if values else None
     digest = terms_digest(document) if isinstance(document, bytes) else ""
@@ -87,17 +77,65 @@ async def terms_lost(wire: Wire, live: Live) -> bool:
     return still and digest != live.state.terms
 
 
-async def health(store: Store) -> Health:
-    """Ask Redis for all of it. Raises StoreUnavailable."""
+async def health(store: Store) -> list[Health]:
+    """Ask Redis for all of it; each shard of a cluster for itself. Raises StoreUnavailable."""
+    return [await _health(shard) for shard in await store.shards()]
+
+
+def together(each: Sequence[Health]) -> Health:
+    """Give what several shards have in common: the worst state, the shortest lease, and all gates and numbers."""
+    if len(each) == 1:
+        return each[0]
+    worst = next((one.live for one in each if doubt(one.live.state, one.live.server, leased=True)), each[0].live)
+    return Health(
+        replace(
+            worst,
+            counts=_added_up([one.live.counts for one in each]),
+            version=f"{worst.version}, {len(each)} shards",
+            rebuilt_at=min((one.live.rebuilt_at for one in each if one.live.rebuilt_at), default=None),
+        ),
+        _shortest([one.lease_ms for one in each]),
+        Backlog(
+            sum(one.backlog.waiting for one in each),
+            min((one.backlog.since for one in each if one.backlog.since), default=None),
+            sum(one.backlog.unreadable for one in each),
+        ),
+        tuple(_latest(gate for one in each for gate in one.gates)),
+        any(one.terms_lost for one in each),
+    )
+
+
+def _added_up(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    names = dict.fromkeys(name for one in counts for name in one)
+    return {name: sum(one.get(name, 0) for one in counts) for name in names}
+
+
+def _shortest(leases: Sequence[int]) -> int:
+    ending = [left for left in leases if left != NEVER_ENDS]
+    return min(ending, default=NEVER_ENDS)
+
+
+def _latest(gates: Iterable[GateSeen]) -> Iterator[GateSeen]:
+    """Give each gate once, as it was last heard of: it beats on every shard."""
+    latest: dict[str, GateSeen] = {}
+    for gate in sorted(gates, key=lambda gate: gate.heard_at):
+        latest[gate.name] = gate
+    return reversed(latest.values())
+
+
+async def _health(store: Store) -> Health:
     async with store.wire() as wire:
         live = await look(wire)
-        lost = await terms_lost(wire, live)
-        return Health(live, await lease_left(wire), await _backlog(wire), tuple(await _gates(wire)), lost)
+        lost, lease_ms = await terms_lost(wire, live), await lease_left(wire)
+        gates = tuple(await _gates(wire))
+        return Health(live, lease_ms, await _backlog(wire), gates, lost, wire.keys.first_slot)
 
 
 async def _backlog(wire: Wire) -> Backlog:
     waiting, oldest, unreadable = await wire.ask(
-        ("XLEN", DECISIONS), ("XRANGE", DECISIONS, "-", "+", "COUNT", 1), ("XLEN", UNREADABLE_DECISIONS)
+        ("XLEN", wire.keys.decisions),
+        ("XRANGE", wire.keys.decisions, "-", "+", "COUNT", 1),
+        ("XLEN", wire.keys.unreadable_decisions),
     )
     return Backlog(_count(waiting), _entered_at(oldest), _count(unreadable))
 
@@ -116,10 +154,10 @@ def _entered_at(entries: Reply) -> datetime | None:
 
 async def _gates(wire: Wire) -> list[GateSeen]:
     """Give the gates heard of within the hour, the latest first."""
-    (named,) = await wire.ask(("ZREVRANGE", GATES, 0, MOST_GATES - 1, "WITHSCORES"))
+    (named,) = await wire.ask(("ZREVRANGE", wire.keys.gates, 0, MOST_GATES - 1, "WITHSCORES"))
     flat = words(named)
     names = [name.decode("utf-8", "replace") for name in flat[::2]]
-    beats = await wire.ask(*(("GET", gate_key(name)) for name in names))
+    beats = await wire.ask(*(("GET", wire.keys.gate(name)) for name in names))
     return list(_seen(names, flat[1::2], beats))
 
 

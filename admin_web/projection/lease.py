@@ -8,14 +8,14 @@ from admin_web.projection.drain import Sides
 from admin_web.projection.live import look
 from admin_web.projection.store import Command
 from admin_web.projection.turn import last_turn
-from compliance.redis_schema import LEASE
+from compliance.redis_schema import Keys
 
 
-def spell_lease(since_ms: int, lease_s: float) -> Command:
+def spell_lease(keys: Keys, since_ms: int, lease_s: float) -> Command:
     """Spell a lease that ends `lease_s` seconds after `since_ms` (Redis's clock); 0: one that never ends."""
     holder = f"{socket.gethostname()}:{os.getpid()}"
     ends = ("PXAT", since_ms + int(lease_s * 1000)) if lease_s else ()
-    return "SET", LEASE, holder, *ends
+    return "SET", keys.lease, holder, *ends
 
 
 async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], lease_s: float) -> None:
@@ -28,7 +28,7 @@ async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], leas
     since_ms = await verified(sides)
     await drain()
     async with sides.store.wire() as wire:
-        await wire.ask(spell_lease(since_ms, lease_s))
+        await wire.ask(spell_lease(wire.keys, since_ms, lease_s))
 
 
 async def verified(sides: Sides) -> int:
@@ -36,7 +36,7 @@ async def verified(sides: Sides) -> int:
     async with sides.store.wire() as wire:
         live = await look(wire)
     async with sides.database.read() as session:
-        turn = await last_turn(session)
+        turn = await last_turn(session, sides.row)
     if turn.building is None or live.doubt(turn.building):
         live.require(turn.generation)
     return live.at_ms

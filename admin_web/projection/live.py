@@ -6,16 +6,17 @@ from datetime import datetime
 import structlog
 
 from admin_web.projection.store import Reply, StoreRefused, StoreUnavailable, Wire, words
+from compliance.cluster import NotACluster, Shard, read_nodes
 from compliance.policy import State, doubt
 from compliance.redis_schema import (
     MAX_INTSET_ENTRIES,
     REBUILT_AT,
-    STATE,
     STATE_FIELDS,
     read_counts,
     read_state,
     read_versions,
 )
+from compliance.redis_url import Master
 
 log = structlog.get_logger()
 
@@ -45,7 +46,8 @@ class Live:
 
     `versions` are those of the registries that it holds. Behind Sentinel `server` names the reign of the process as
     master, too. `at_ms` is the moment by Redis's own clock, in milliseconds since 1970 UTC; `rebuilt_at` is aware UTC;
-    `version` names the server and its version.
+    `version` names the server and its version. `shard` is what it says of itself as a shard of a cluster, and
+    `server` then names its reign, too.
     """
 
     server: str
@@ -55,6 +57,13 @@ class Live:
     versions: dict[str, int] = field(default_factory=dict)
     rebuilt_at: datetime | None = None
     version: str = ""
+    shard: Shard | None = None
+
+    @property
+    def had_other_slots(self) -> bool:
+        """Tell whether the projection that is held was built for other slots than the shard owns now."""
+        built_for = self.state.incarnation.rpartition(".")[2] if self.state else ""
+        return self.shard is not None and built_for != self.server.rpartition(".")[2]
 
     def doubt(self, generation: int) -> str:
         """Say as a slug why this is not `generation`, whole, on this very server; empty when it is."""
@@ -72,19 +81,37 @@ class Live:
 
 async def look(wire: Wire) -> Live:
     """Ask Redis what it is and holds. Raises StoreUnavailable."""
-    info, values, clock = await wire.ask(("INFO", "server"), ("HGETALL", STATE), ("TIME",))
+    itself = [("CLUSTER", "NODES")] if wire.to_shard else []
+    info, values, clock, *told = await wire.ask(("INFO", "server"), ("HGETALL", wire.keys.state), ("TIME",), *itself)
+    shard = _shard(told[0], wire.keys.first_slot) if told else None
+    master = Master("", shard.reign) if shard else wire.master
     flat = words(values)
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     seconds, micros = (int(word) for word in words(clock))
     return Live(
-        wire.master.incarnation(_field(info, "run_id")),
+        master.incarnation(_field(info, "run_id")),
         read_state([fields.get(name.encode()) for name in STATE_FIELDS]),
         seconds * 1000 + micros // 1000,
         read_counts(fields),
         read_versions(fields),
         _moment(fields.get(REBUILT_AT.encode(), b"")),
         _version(info),
+        shard,
     )
+
+
+def _shard(told: Reply, first_slot: int | None) -> Shard:
+    """Read what a master of a cluster says of itself. Raises StoreUnavailable unless its lowest slot is `first_slot`.
+
+    What a shard holds is named for its lowest slot: under another name it holds nothing.
+    """
+    try:
+        myself = read_nodes(told if isinstance(told, bytes) else b"", "itself:0").myself
+    except NotACluster as error:
+        raise StoreUnavailable(f"Redis does not tell of its cluster: {error}") from None
+    if myself is None or myself.first != first_slot:
+        raise StoreUnavailable("the slots of this shard have moved to another")
+    return myself
 
 
 async def require_fit(wire: Wire) -> None:

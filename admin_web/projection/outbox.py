@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import NamedTuple
 
 from sqlalchemy import func, or_, select, update
@@ -62,12 +63,16 @@ async def newest_pending(session: AsyncSession) -> int | None:
     return await session.scalar(select(func.max(OutboxRow.id)).where(_PENDING))
 
 
-async def oldest_pending(session: AsyncSession, newest: int) -> tuple[list[Waiting], bool]:
+async def oldest_pending(session: AsyncSession, newest: int, but: Collection[int] = ()) -> tuple[list[Waiting], bool]:
     """Read the oldest rows that have not been applied, up to the id `newest`, as many as are written at once.
 
-    Tells, too, whether there are more of them.
+    Leaves out those in `but`. Tells, too, whether there are more of them.
     """
     asked = select(*_COLUMNS).where(_PENDING, OutboxRow.id <= newest).order_by(OutboxRow.id).limit(ROWS_AT_ONCE + 1)
+    if but:
+        ids = await session.scalars(select(OutboxRow.id).where(_PENDING, OutboxRow.id <= newest).order_by(OutboxRow.id))
+        some = list(islice((row for row in ids if row not in but), ROWS_AT_ONCE + 1))
+        asked = select(*_COLUMNS).where(OutboxRow.id.in_(some)).order_by(OutboxRow.id)
     rows = [Waiting(*row) for row in await session.execute(asked)]
     portion = next(_portions(rows), [])[:ROWS_AT_ONCE]
     return portion, len(portion) < len(rows)

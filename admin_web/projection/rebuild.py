@@ -27,7 +27,7 @@ that this generation holds every number that was reported as in force.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -37,20 +37,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.database import DatabaseUnavailable
 from admin_web.projection import outbox
 from admin_web.projection.builder import SUPERSEDED, WRITE_WITHIN_S, Builder, NotRebuilt, Progress, RebuildSuperseded
-from admin_web.projection.drain import Sides, live_generation
+from admin_web.projection.drain import Sides, applied, live_generation
 from admin_web.projection.lease import spell_lease
 from admin_web.projection.live import Live, look, require_fit
 from admin_web.projection.store import Command, StoreUnavailable, Wire
 from admin_web.projection.sweep import discard
-from admin_web.projection.truth import counts, may_shrink, registry_versions
-from admin_web.projection.turn import Turn, note, take_turn
+from admin_web.projection.truth import may_shrink, registry_versions
+from admin_web.projection.turn import Turn, first_slots, note, take_turn
 from admin_web.projection.writing import spell_terms
 from admin_web.services.terms import terms_on_record
+from compliance.cluster import Shard
 from compliance.policy import State
 from compliance.redis_schema import (
     REBUILT_AT,
-    STATE,
-    build_key,
+    Keys,
     count_field,
     state_values,
     terms_digest,
@@ -112,6 +112,13 @@ class Built:
     seconds: float
 
 
+def all_built(each: Sequence[Built]) -> Built:
+    """Add up what was built on several shards, one after the other."""
+    names = dict.fromkeys(name for one in each for name in one.counts)
+    counts = {name: sum(one.counts.get(name, 0) for one in each) for name in names}
+    return Built(max(one.generation for one in each), counts, sum(one.seconds for one in each))
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """On which terms a rebuild is made.
@@ -154,15 +161,27 @@ async def rebuild(sides: Sides, terms: Terms, progress: Progress = quiet) -> Bui
 async def _claim(sides: Sides, wire: Wire, terms: Terms) -> int:
     """Put on record that a new generation is being built, and give its number."""
     async with sides.database.write() as session:
-        turn = await take_turn(session)
+        turn = await take_turn(session, sides.row)
         live = await look(wire)
-        current = await live_generation(session, turn, live)
+        current = await live_generation(session, turn, live, sides.row)
         if terms.only_if_lost:
             _require_lost(turn, live, current, sides, await registry_versions(session))
         known = (current, turn.building or 0, live.state.generation if live.state else 0)
         generation = max(known) + 1
-        await note(session, building=generation, building_since_turn=turn.number, building_at=sides.now())
+        at = sides.now()
+        await note(session, sides.row, building=generation, building_since_turn=turn.number, building_at=at)
+        if live.shard:
+            await _forget_other_names(wire, live.shard, await first_slots(session))
         return generation
+
+
+async def _forget_other_names(wire: Wire, shard: Shard, first_slots: Sequence[int]) -> None:
+    """Take away the states that this very server has under the names of slots that were its lowest once.
+
+    A gate that has not heard that the slots have moved could still believe them, though nobody keeps them current.
+    """
+    names = [Keys(slot) for slot in first_slots if slot != shard.first and shard.owns(slot)]
+    await wire.unlink([key for keys in names for key in (keys.state, keys.lease)])
 
 
 def _require_lost(turn: Turn, live: Live, current: int, sides: Sides, versions: Mapping[str, int]) -> None:
@@ -178,8 +197,8 @@ async def _give_up(sides: Sides, generation: int) -> None:
         await discard(sides.store, generation)
     with suppress(DatabaseUnavailable):
         async with sides.database.write() as session:
-            if (await take_turn(session)).building == generation:
-                await note(session, building_at=None)
+            if (await take_turn(session, sides.row)).building == generation:
+                await note(session, sides.row, building_at=None)
 
 
 async def _build(sides: Sides, terms: Terms, wire: Wire, builder: Builder) -> None:
@@ -198,25 +217,38 @@ async def _build(sides: Sides, terms: Terms, wire: Wire, builder: Builder) -> No
 
 async def _flip(session: AsyncSession, sides: Sides, terms: Terms, wire: Wire, builder: Builder) -> None:
     """Put the new generation in the place of the live one, in a turn."""
-    turn = await take_turn(session)
+    turn = await take_turn(session, sides.row)
     if turn.building != builder.generation:
         raise RebuildSuperseded(SUPERSEDED)
-    await wire.watch(STATE, build_key(builder.generation))
+    await wire.watch(wire.keys.state, wire.keys.build(builder.generation))
     live = await look(wire)
     await builder.require_whole(live)
     async with sides.database.read() as snapshot:
         await builder.catch_up(snapshot)
-        standing = await counts(snapshot)
+        standing = await builder.standing(snapshot)
+        rows = await _pending_rows(snapshot, live, builder)
         await _require_same_versions(snapshot, builder)
         let = await may_shrink(snapshot)
         document = terms_value(await terms_on_record(snapshot, builder.versions))
     _require_equal(builder.counts, standing)
-    if not terms.allow_drop:
+    if not terms.allow_drop and not live.had_other_slots:
         require_credible({name: was for name, was in live.counts.items() if name not in let}, standing)
-    await wire.transact(_spell_flip(live, builder, standing, document, sides, terms.lease_s))
+    await wire.transact(_spell_flip(wire.keys, live, builder, standing, document, sides, terms.lease_s))
     await wire.acknowledged()
-    await outbox.mark_applied(session, builder.pending, turn.number, sides.now())
-    await note(session, generation=builder.generation, building=None, building_at=None)
+    await outbox.mark_applied(session, _applied(sides, live, builder, rows), turn.number, sides.now())
+    await note(session, sides.row, generation=builder.generation, building=None, building_at=None)
+
+
+async def _pending_rows(session: AsyncSession, live: Live, builder: Builder) -> list[outbox.Waiting]:
+    """Read what is pending, for a builder of one shard: some of it may be about others too."""
+    if live.shard is None:
+        return []
+    return [row async for some in outbox.portions(session, builder.pending) for row in some]
+
+
+def _applied(sides: Sides, live: Live, builder: Builder, rows: Sequence[outbox.Waiting]) -> Collection[int]:
+    """Give the ids of what was pending and is applied everywhere, now that the flip is acknowledged."""
+    return builder.pending if live.shard is None else applied(sides, live.shard, rows)
 
 
 async def _require_same_versions(session: AsyncSession, builder: Builder) -> None:
@@ -226,7 +258,7 @@ async def _require_same_versions(session: AsyncSession, builder: Builder) -> Non
 
 
 def _spell_flip(
-    live: Live, builder: Builder, standing: dict[str, int], document: bytes, sides: Sides, lease_s: float
+    keys: Keys, live: Live, builder: Builder, standing: dict[str, int], document: bytes, sides: Sides, lease_s: float
 ) -> list[Command]:
     generation = builder.generation
     changes = live.state.changes + 1 if live.state else 0
@@ -235,11 +267,11 @@ def _spell_flip(
     fields |= {version_field(name): str(version) for name, version in builder.versions.items()}
     fields[REBUILT_AT] = sides.now().isoformat()
     return [
-        ("DEL", STATE),
-        ("HSET", STATE, *(word for pair in fields.items() for word in pair)),
-        *spell_terms(generation, document),
-        ("UNLINK", build_key(generation)),
-        spell_lease(live.at_ms, lease_s),
+        ("DEL", keys.state),
+        ("HSET", keys.state, *(word for pair in fields.items() for word in pair)),
+        *spell_terms(keys, generation, document),
+        ("UNLINK", keys.build(generation)),
+        spell_lease(keys, live.at_ms, lease_s),
     ]
 
 

@@ -52,6 +52,8 @@ class RegistryWriter:
 
     async def _transact(self, writes: Sequence[Command], sets: Sequence[Exchange]) -> Reply:
         counting: Iterator[Command] = (("SCARD", one.key) for one in sets)
+        if self._wire.to_shard:  # The sets are in many slots; nobody reads them yet.
+            return await self._wire.exchange([*writes, *counting], within_s=self._within_s)
         *_, done = await self._wire.exchange([("MULTI",), *writes, *counting, ("EXEC",)], within_s=self._within_s)
         return done
 

@@ -10,11 +10,13 @@ from admin_web.projection import drift
 from admin_web.projection.batches import batches
 from admin_web.projection.builder import Progress
 from admin_web.projection.drift import Drift
+from admin_web.projection.live import Live
 from admin_web.projection.registries import Exchange, exchanges_of
 from admin_web.projection.store import Reply, Wire, words
 from admin_web.projection.sweep import scan
 from admin_web.projection.truth import registry_exchanges
 from admin_web.registries.versions import kept_of
+from compliance.cluster import slot_of
 from compliance.redis_schema import listed_of, listed_pattern, number_of
 
 SETS_AT_ONCE = 20
@@ -26,22 +28,29 @@ _WORDS = [str(line).encode() for line in range(10_000)]
 
 
 class RegistryCheck:
-    """Compares the registries that one generation holds, as `versions` say, and notes in `drift` what differs."""
+    """Compares the registries that one generation holds, as `live` says, and notes in `drift` what differs."""
 
-    def __init__(self, database: Database, wire: Wire, versions: dict[str, int], drift: Drift) -> None:
-        self._database, self._wire, self._versions, self._drift = database, wire, versions, drift
+    def __init__(self, database: Database, wire: Wire, live: Live, drift: Drift) -> None:
+        self._database, self._wire, self._drift = database, wire, drift
+        self._versions, self._counts, self._shard = live.versions, live.counts, live.shard
 
-    async def find_missing(self, counts: dict[str, int], progress: Progress) -> None:
-        """Look in Redis for what SQL holds, and at whatever else stands in the same sets."""
+    async def find_missing(self, progress: Progress) -> dict[str, int]:
+        """Look in Redis for what SQL holds, and at whatever else stands in the same sets; count it by registry."""
+        counted = dict.fromkeys(self._versions, 0)
         for name, version in self._versions.items():
-            done = 0
             async with self._database.read() as session:
                 async for some in registry_exchanges(session, version):
-                    async for one, reply in self._fetched(name, some):
+                    async for one, reply in self._fetched(name, self._own(some)):
                         self._compare(name, one, reply)
-                        done += len(one.lines)
-                    progress(f"{name} in Redis", done, max(done, counts.get(name, 0)))
-            self._drift.numbers += done
+                        counted[name] += len(one.lines)
+                    progress(f"{name} in Redis", counted[name], max(counted[name], self._counts.get(name, 0)))
+        self._drift.numbers += sum(counted.values())
+        return counted
+
+    def _own(self, some: Sequence[tuple[str, bytes]]) -> Sequence[tuple[str, bytes]]:
+        """Leave out what belongs to other shards of a cluster."""
+        shard = self._shard
+        return some if shard is None else [one for one in some if shard.owns(slot_of(one[0]))]
 
     async def find_extra(self) -> None:
         """Look in SQL for the sets that Redis holds; one that both hold has been compared."""

@@ -10,15 +10,37 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
+from admin_web.projection.batches import batches
 from admin_web.projection.pools import Pools
+from admin_web.projection.topology import Nodes, ShardPools
 from admin_web.services.records import NotInForce
-from compliance.redis_url import Master, NoMaster, without_secrets
+from compliance.cluster import Topology
+from compliance.redis_schema import WHOLE, Keys
+from compliance.redis_url import Cluster, Master, NoMaster, read_redis_url, without_secrets
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 Reply: TypeAlias = "bytes | int | ResponseError | list[Reply] | None"
 
 TIMEOUT_S = 1.0
 """Seconds for one exchange with Redis. Whoever writes holds up everybody else who wants to: it must not be long."""
+
+
+AS_ONE = """
+local at, replies = 1, {}
+while ARGV[at] do
+  local words = tonumber(ARGV[at])
+  replies[#replies + 1] = redis.call(unpack(ARGV, at + 1, at + words))
+  at = at + words + 1
+end
+return replies
+"""
+"""Carries out commands that are spelled as a count of words and the words, one after the other, as one.
+
+Within MULTI a cluster takes commands for one slot only; a script without keys may touch all slots of its shard.
+"""
+
+WORDS_AT_ONCE = 4_000
+"""Words of one command in a script: Lua's stack ends at 8,000 (LUAI_MAXCSTACK)."""
 
 
 class StoreUnavailable(NotInForce):
@@ -40,13 +62,18 @@ class TooFewReplicas(StoreUnavailable):
 class Wire:
     """One connection to `master`. Whatever is in doubt after a failure is settled by closing it; it never reconnects.
 
-    `replicas` must have what is written before it counts as kept.
+    `replicas` must have what is written before it counts as kept. `keys` are those that have no exchange in them.
     """
 
-    def __init__(self, connection: AbstractConnection, master: Master, replicas: int = 0) -> None:
+    def __init__(self, connection: AbstractConnection, master: Master, replicas: int = 0, keys: Keys = WHOLE) -> None:
         self._connection = connection
-        self.master, self._replicas = master, replicas
+        self.master, self._replicas, self.keys = master, replicas, keys
         self.watching = False
+
+    @property
+    def to_shard(self) -> bool:
+        """Tell whether it leads to one shard of a cluster."""
+        return self.keys.first_slot is not None
 
     async def exchange(self, commands: Iterable[Command], *, within_s: float = TIMEOUT_S) -> list[Reply]:
         """Send commands in one write; give the reply to each, an error in its place. Raises StoreUnavailable."""
@@ -73,6 +100,8 @@ class Wire:
 
     async def transact(self, commands: Sequence[Command]) -> list[Reply]:
         """Carry out commands as one, or none of them. Raises StoreMoved when a watched key was written to."""
+        if self.to_shard:
+            commands = [("EVAL", AS_ONE, 0, *_as_words(commands))]
         *queued, done = await self.exchange([("MULTI",), *commands, ("EXEC",)])
         self.watching = False
         _accepted(queued)  # An error here, such as OOM, makes EXEC discard them all; it names the cause.
@@ -81,6 +110,11 @@ class Wire:
         if not isinstance(done, list):
             raise StoreRefused(str(done))
         return _accepted(done)
+
+    async def unlink(self, keys: Sequence[str]) -> None:
+        """Take keys out, of whatever slots. Raises StoreUnavailable."""
+        if keys:
+            await self.ask(*([("UNLINK", key) for key in keys] if self.to_shard else [("UNLINK", *keys)]))
 
     async def acknowledged(self, *, within_s: float = TIMEOUT_S) -> None:
         """Wait until enough replicas have all that was written over this connection. Raises TooFewReplicas."""
@@ -102,16 +136,25 @@ class Wire:
 class Store:
     """The Redis at `url`. Building one opens nothing. Raises StoreUnavailable for a URL that is none.
 
-    `replicas` as in the settings: see `Wire.acknowledged`.
+    `replicas` as in the settings: see `Wire.acknowledged`. `shard` is where one shard of the cluster at `url` is, and
+    its lowest slot.
     """
 
-    def __init__(self, url: str, replicas: int = 0) -> None:
+    def __init__(self, url: str, replicas: int = 0, *, shard: tuple[Nodes, int] | None = None) -> None:
         self.shown = without_secrets(url)
-        self._replicas = replicas
+        self._url, self._replicas = url, replicas
+        self._pools: Pools | ShardPools
         try:
-            self._pools = Pools(url, TIMEOUT_S)
+            if shard is None:
+                self.keys, self._pools = WHOLE, Pools(url, TIMEOUT_S)
+            else:
+                self.keys, self._pools = Keys(shard[1]), ShardPools(*shard)
         except ValueError as error:
             raise StoreUnavailable(f"DNC_REDIS_URL: {self.shown}: {error}") from None
+
+    async def shards(self) -> "Sequence[Store]":
+        """Give the store of each shard that there is now: of a Redis that is no cluster, this one."""
+        return (self,)
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
@@ -121,7 +164,7 @@ class Store:
             async with asyncio.timeout(TIMEOUT_S):
                 master, pool = await self._pools.current()
                 connection = await self._connection(pool)
-        wire = Wire(connection, master, self._replicas)
+        wire = Wire(connection, master, self._replicas, self.keys)
         try:
             yield wire
             whole = not wire.watching and self._pools.is_current(pool)
@@ -150,6 +193,57 @@ class Store:
         await self.close()
 
 
+class ClusterStore(Store):
+    """All shards of the cluster at `url`; what is asked, is asked of one of them."""
+
+    def __init__(self, url: str, cluster: Cluster, replicas: int = 0) -> None:
+        self.shown = without_secrets(url)
+        self._url, self._replicas, self.keys = url, replicas, WHOLE
+        self._nodes = Nodes(cluster, TIMEOUT_S)
+        self._stores: dict[int, Store] = {}
+
+    async def topology(self) -> Topology:
+        """Tell which shards there are now. Raises StoreUnavailable."""
+        with _named(f"no usable Redis Cluster at {self.shown}: "):
+            return await self._nodes.topology()
+
+    def seen(self) -> Topology:
+        """Tell which shards were there when the cluster was last asked."""
+        return self._nodes.seen()
+
+    async def shards(self) -> Sequence[Store]:
+        """Give the store of each shard that there is now. Raises StoreUnavailable."""
+        return [self.shard(shard.first) for shard in (await self.topology()).shards]
+
+    def shard(self, slot: int) -> Store:
+        """Give the store of the shard that was named for `slot`; it reaches whoever owns that slot now."""
+        if slot not in self._stores:
+            self._stores[slot] = Store(self._url, self._replicas, shard=(self._nodes, slot))
+        return self._stores[slot]
+
+    @asynccontextmanager
+    async def wire(self) -> AsyncIterator[Wire]:
+        """Raise StoreUnavailable: there is no connection to all of a cluster."""
+        none: tuple[Wire, ...] = ()
+        for wire in none:
+            yield wire
+        raise StoreUnavailable("a cluster is asked shard by shard")
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for store in self._stores.values():
+            await store.close()
+
+
+def store_at(url: str, replicas: int = 0) -> Store:
+    """Give the store at `url`: of one Redis, or of a cluster. Raises StoreUnavailable for a URL that is none."""
+    try:
+        cluster = read_redis_url(url)
+    except ValueError as error:
+        raise StoreUnavailable(f"DNC_REDIS_URL: {without_secrets(url)}: {error}") from None
+    return ClusterStore(url, cluster, replicas) if isinstance(cluster, Cluster) else Store(url, replicas)
+
+
 @contextmanager
 def _named(doing: str) -> Iterator[None]:
     """Turn what goes wrong on a connection into StoreUnavailable."""
@@ -159,6 +253,17 @@ def _named(doing: str) -> Iterator[None]:
         raise StoreUnavailable("Redis did not answer in time") from None
     except (RedisError, OSError, NoMaster) as error:
         raise StoreUnavailable(f"{doing}{error}") from error
+
+
+def _as_words(commands: Iterable[Command]) -> Iterator[str | bytes | int]:
+    """Spell commands for `AS_ONE`; one with many members is cut, which is the same to a set."""
+    for command in commands:
+        head, members = command[:2], command[2:]
+        many = command[0] in {"SADD", "SREM"} and len(members) > WORDS_AT_ONCE
+        for some in batches(members, WORDS_AT_ONCE) if many else [members]:
+            yield len(head) + len(some)
+            yield from head
+            yield from some
 
 
 def words(reply: Reply) -> list[bytes]:

@@ -12,7 +12,7 @@ from admin_web.projection.drain import Sides
 from admin_web.projection.live import look
 from admin_web.projection.store import Store, Wire, words
 from admin_web.projection.turn import last_turn
-from compliance.redis_schema import build_key, generation_of, generation_pattern
+from compliance.redis_schema import generation_of, generation_pattern
 
 GRACE_S = 2.0
 """How long a generation outlives its successor's arrival: longer than the longest deadline of a decision (1 s)."""
@@ -31,7 +31,7 @@ async def sweep(sides: Sides, *, grace_s: float = GRACE_S) -> int:
     Raises StoreUnavailable, DatabaseUnavailable.
     """
     async with sides.database.read() as session:
-        turn = await last_turn(session)
+        turn = await last_turn(session, sides.row)
     async with sides.store.wire() as wire:
         state = (await look(wire)).state
     building = turn.building if turn.is_built(sides.now(), silent_s=SILENT_S) else None
@@ -54,12 +54,11 @@ async def _take_out(wire: Wire, pattern: str, newest: int, keep: set[int | None]
     async for keys in scan(wire, pattern):
         found = [(key, generation) for key in keys if (generation := generation_of(key)) is not None]
         for generation in {generation for _, generation in found if generation <= newest} - condemned - keep:
-            await wire.ask(("UNLINK", build_key(generation)))
+            await wire.ask(("UNLINK", wire.keys.build(generation)))
             state = (await look(wire)).state
             (keep if state is not None and state.generation == generation else condemned).add(generation)
         doomed = [key for key, generation in found if generation in condemned]
-        if doomed:
-            await wire.ask(("UNLINK", *doomed))
+        await wire.unlink(doomed)
         taken += len(doomed)
     return taken
 

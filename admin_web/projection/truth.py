@@ -11,10 +11,11 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.services.dialect import each_of
+from compliance.cluster import Shard, slot_of
 from compliance.models import Override, Registry, RegistryExchange, RegistryVersion, SuppressionEntry
 from compliance.numbers import E164, LeadId
 from compliance.policy import LiveOverride
-from compliance.redis_schema import INTERNAL, LINE_DIGITS
+from compliance.redis_schema import INTERNAL, LINE_DIGITS, slot_of_number
 
 Opening: TypeAlias = tuple[E164, LeadId]
 """One lead on one number: what an override opens."""
@@ -41,6 +42,15 @@ class Subjects:
             if list_name is not None:
                 self.numbers[list_name].add(E164(number))
 
+    def keep(self, shard: Shard) -> None:
+        """Ask only about what a shard of a cluster owns."""
+        self.openings = {opening for opening in self.openings if owns(shard, opening[0])}
+        for list_name, numbers in self.numbers.items():
+            self.numbers[list_name] = {number for number in numbers if owns(shard, number)}
+
+    def __bool__(self) -> bool:
+        return bool(self.openings) or any(self.numbers.values())
+
     def remove(self, others: "Subjects") -> None:
         """Ask no more about what `others` ask about."""
         self.openings -= others.openings
@@ -59,6 +69,11 @@ class Truth:
         """Give only the numbers that do not stand, and the leads that are not open."""
         standing = {name: {n: stands for n, stands in ns.items() if not stands} for name, ns in self.standing.items()}
         return Truth(standing, {opening: None for opening, override in self.overrides.items() if override is None})
+
+
+def owns(shard: Shard, number: E164) -> bool:
+    """Tell whether what is known of a number stands on this shard."""
+    return shard.owns(slot_of_number(number))
 
 
 async def truth_of(session: AsyncSession, subjects: Subjects, at: datetime) -> Truth:
@@ -162,6 +177,23 @@ async def _registry_counts(session: AsyncSession) -> dict[str, int]:
         RegistryVersion, RegistryVersion.id == Registry.version_in_force_id
     )
     return {row[0]: row[1] for row in await session.execute(counted.order_by(Registry.name))}
+
+
+async def counts_of(session: AsyncSession, shard: Shard) -> dict[str, int]:
+    """Count the numbers that stand on the company's own lists and belong to a shard of a cluster."""
+    entries = SuppressionEntry.__table__.columns
+    exchange = func.substr(entries.number, 2, func.length(entries.number) - 1 - LINE_DIGITS)
+    counted = (
+        select(entries.list_name, exchange, func.count())
+        .where(entries.lifted_at.is_(None))
+        .group_by(entries.list_name, exchange)
+        .order_by(entries.list_name)
+    )
+    found = {INTERNAL: 0}
+    for list_name, where, numbers in await session.execute(counted):
+        if shard.owns(slot_of(where)):
+            found[list_name] = found.get(list_name, 0) + numbers
+    return found
 
 
 async def own_counts(session: AsyncSession) -> dict[str, int]:

@@ -14,9 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from compliance.models import Projection
 
 ONLY = 1
-"""The id of the one row."""
+"""The id of the row whose lock is the turn. Of a cluster each shard has a row of its own besides, for its generations:
+see `row_of`."""
 
 _COLUMNS = (Projection.turn, Projection.generation, Projection.building, Projection.building_at)
+
+
+def row_of(first_slot: int | None) -> int:
+    """Give the id of the row for a Redis, or for the shard of a cluster whose lowest slot is `first_slot`."""
+    return ONLY + (first_slot or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +44,35 @@ class Turn:
         return bool(self.building and heard_of and at - heard_of < timedelta(seconds=silent_s))
 
 
-async def take_turn(session: AsyncSession) -> Turn:
-    """Take the next turn; it lasts until the session's transaction ends. Waits for the one who has it."""
+async def take_turn(session: AsyncSession, row: int = ONLY) -> Turn:
+    """Take the next turn; it lasts until the session's transaction ends. Waits for the one who has it.
+
+    There is one turn for all rows; `row` says whose generations are meant.
+    """
     taking = update(Projection).where(Projection.id == ONLY).values(turn=Projection.turn + 1)
-    return Turn(*(await session.execute(taking.returning(*_COLUMNS))).one())
+    turn = Turn(*(await session.execute(taking.returning(*_COLUMNS))).one())
+    return turn if row == ONLY else await _of_row(session, turn, row)
 
 
-async def last_turn(session: AsyncSession) -> Turn:
+async def last_turn(session: AsyncSession, row: int = ONLY) -> Turn:
     """Read the last turn that is over, waiting for nobody."""
-    return Turn(*(await session.execute(select(*_COLUMNS).where(Projection.id == ONLY))).one())
+    turn = Turn(*(await session.execute(select(*_COLUMNS).where(Projection.id == ONLY))).one())
+    return turn if row == ONLY else await _of_row(session, turn, row)
 
 
-async def note(session: AsyncSession, **values: int | datetime | None) -> None:
+async def note(session: AsyncSession, row: int = ONLY, **values: int | datetime | None) -> None:
     """Put on record which generation is live, or being built. Only within a turn."""
-    await session.execute(update(Projection).where(Projection.id == ONLY).values(**values))
+    changed = update(Projection).where(Projection.id == row).values(**values).returning(Projection.id)
+    if await session.scalar(changed) is None:
+        session.add(Projection(id=row, **{"turn": 0, "generation": 0, **values}))
+
+
+async def first_slots(session: AsyncSession) -> list[int]:
+    """Give the lowest slot of each shard that was ever built."""
+    return [row - ONLY for row in await session.scalars(select(Projection.id).order_by(Projection.id))]
+
+
+async def _of_row(session: AsyncSession, turn: Turn, row: int) -> Turn:
+    """Give a turn with the generations of another row; of one that is not there yet, none was ever built."""
+    found = (await session.execute(select(*_COLUMNS[1:]).where(Projection.id == row))).one_or_none()
+    return Turn(turn.number, *(found or (0, None, None)))

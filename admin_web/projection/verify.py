@@ -28,21 +28,23 @@ from admin_web.projection.truth import (
     all_exchanges,
     all_overrides,
     counts,
+    counts_of,
     own_counts,
+    owns,
     truth_of,
 )
 from admin_web.projection.turn import last_turn, take_turn
 from admin_web.services.terms import terms_on_record
+from compliance.cluster import Shard, slot_of
 from compliance.numbers import E164
 from compliance.policy import LiveOverride
 from compliance.redis_schema import (
-    LEASE,
     generation_pattern,
     listed_of,
     number_of,
     override_of,
+    slot_key,
     terms_digest,
-    terms_key,
     terms_value,
 )
 
@@ -80,12 +82,15 @@ class _Comparison:
     def __init__(self, sides: Sides, wire: Wire, progress: Progress) -> None:
         self._sides, self._wire, self._progress = sides, wire, progress
         self._drift = Drift()
+        self._shard: Shard | None = None
+        self._listed: dict[str, int] = {}
 
     async def run(self) -> Drift:
         """Compare in both directions. Raises ProjectionMoved."""
         live = await self._judge_state()
         if self._drift.generation:
             await self._compare_registries(live)
+            await self._find_unmarked(live)
             await self._find_missing()
             await self._find_extra(live.versions)
             await self._judge_counts()
@@ -93,10 +98,11 @@ class _Comparison:
 
     async def _judge_state(self) -> Live:
         live = await look(self._wire)
-        (leased,) = await self._wire.ask(("EXISTS", LEASE))
+        (leased,) = await self._wire.ask(("EXISTS", self._wire.keys.lease))
         async with self._sides.database.read() as session:
-            turn = await last_turn(session)
+            turn = await last_turn(session, self._sides.row)
         flipped = turn.building if turn.building and not live.doubt(turn.building) else turn.generation
+        self._shard = live.shard
         self._drift.doubt = live.doubt(flipped) or ("" if leased else "no-lease")
         self._drift.generation = live.state.generation if live.state else 0
         self._drift.behind = await behind(self._sides)
@@ -104,9 +110,18 @@ class _Comparison:
 
     async def _compare_registries(self, live: Live) -> None:
         """Compare whole exchanges. A generation that is over is being taken out: its gaps are no drift."""
-        registries = RegistryCheck(self._sides.database, self._wire, live.versions, self._drift)
-        await registries.find_missing(live.counts, self._progress)
+        registries = RegistryCheck(self._sides.database, self._wire, live, self._drift)
+        self._listed = await registries.find_missing(self._progress)
         await registries.find_extra()
+        self._require_same(await look(self._wire))
+
+    async def _find_unmarked(self, live: Live) -> None:
+        """Look for slots of a shard without the mark that they were built for it: their calls are blocked."""
+        for slots in batches(list(live.shard.slots()) if live.shard else [], SUBJECTS_AT_ONCE):
+            marks = await self._wire.ask(*(("GET", slot_key(self._drift.generation, slot)) for slot in slots))
+            for slot, mark in zip(slots, marks, strict=True):
+                if mark != live.server.encode():
+                    self._drift.add(drift.UNMARKED, f"slot {slot}")
         self._require_same(await look(self._wire))
 
     async def _find_missing(self) -> None:
@@ -114,7 +129,7 @@ class _Comparison:
         async with self._sides.database.read() as session:
             total = sum((await own_counts(session)).values())
             seen = 0
-            async for truth in _recorded(session, self._sides.now()):
+            async for truth in _recorded(session, self._sides.now(), self._shard):
                 seen += sum(len(numbers) for numbers in truth.standing.values())
                 self._drift.overrides += len(truth.overrides)
                 await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
@@ -150,7 +165,7 @@ class _Comparison:
             live = await self._take_turn(session)
             async with self._sides.database.read() as snapshot:
                 self._drift.pending = len(await outbox.pending_ids(snapshot))
-                standing = await counts(snapshot)
+                standing = await self._standing(snapshot)
                 terms = terms_value(await terms_on_record(snapshot, live.versions))
             await self._judge_terms(live, terms)
             names = (live.counts.keys() | standing.keys()) - self._drift.behind.keys()
@@ -159,15 +174,19 @@ class _Comparison:
                 if pair[0] != pair[1]:
                     self._drift.counted[name] = pair
 
+    async def _standing(self, session: AsyncSession) -> dict[str, int]:
+        """Count what SQL says is on each list: of a shard, what is its own, with a registry as it was compared."""
+        return await counts(session) if self._shard is None else await counts_of(session, self._shard) | self._listed
+
     async def _judge_terms(self, live: Live, wanted: bytes) -> None:
         """Compare the terms of the registries with those that the gate reads, and trusts by their digest."""
-        (held,) = await self._wire.ask(("GET", terms_key(self._drift.generation)))
+        (held,) = await self._wire.ask(("GET", self._wire.keys.terms(self._drift.generation)))
         digest = live.state.terms if live.state else ""
         if not self._drift.pending and (held != wanted or digest != terms_digest(wanted)):
             self._drift.add(drift.TERMS_OTHER, "the terms of the registries")
 
     async def _take_turn(self, session: AsyncSession) -> Live:
-        await take_turn(session)
+        await take_turn(session, self._sides.row)
         live = await look(self._wire)
         self._require_same(live)
         return live
@@ -177,11 +196,13 @@ class _Comparison:
             raise ProjectionMoved
 
 
-async def _recorded(session: AsyncSession, at: datetime) -> AsyncIterator[Truth]:
-    """Give all that SQL holds, some at a time."""
+async def _recorded(session: AsyncSession, at: datetime, shard: Shard | None) -> AsyncIterator[Truth]:
+    """Give all that SQL holds, or what of it is on a shard, some at a time."""
     standing: dict[str, dict[E164, bool]] = defaultdict(dict)
     held = 0
     async for list_name, exchange, lines in all_exchanges(session):
+        if shard and not shard.owns(slot_of(exchange)):
+            continue
         standing[list_name] |= {number_of(exchange, line): True for line in lines}
         held += len(lines)
         if held >= SUBJECTS_AT_ONCE:
@@ -190,6 +211,8 @@ async def _recorded(session: AsyncSession, at: datetime) -> AsyncIterator[Truth]
     yield Truth(standing, {})
     overrides: dict[Opening, LiveOverride | None] = {}
     async for opening, override in all_overrides(session, at):
+        if shard and not owns(shard, opening[0]):
+            continue
         overrides[opening] = override
         if len(overrides) >= SUBJECTS_AT_ONCE:
             yield Truth({}, overrides)

@@ -16,8 +16,8 @@ from compliance.policy import LiveOverride, State
 from compliance.redis_schema import (
     CHANGES,
     LISTS,
-    STATE,
     TERMS,
+    Keys,
     count_field,
     epoch_ms,
     exchange_and_line,
@@ -25,7 +25,6 @@ from compliance.redis_schema import (
     override_key,
     override_value,
     terms_digest,
-    terms_key,
 )
 
 
@@ -71,10 +70,10 @@ def spell_overrides(generation: int, overrides: Iterable[tuple[Opening, LiveOver
             yield "SET", key, override_value(override), "PXAT", epoch_ms(override.expires_at)
 
 
-def spell_terms(generation: int, document: bytes) -> Iterator[Command]:
+def spell_terms(keys: Keys, generation: int, document: bytes) -> Iterator[Command]:
     """Spell what puts the terms of the registries in force, with the digest by which the gate knows them."""
-    yield "SET", terms_key(generation), document
-    yield "HSET", STATE, TERMS, terms_digest(document)
+    yield "SET", keys.terms(generation), document
+    yield "HSET", keys.state, TERMS, terms_digest(document)
 
 
 async def change_live(wire: Wire, state: State, truth: Truth, terms: bytes | None = None) -> None:
@@ -92,16 +91,16 @@ async def change_live(wire: Wire, state: State, truth: Truth, terms: bytes | Non
         [
             *(part.spell(state.generation) for part in parts),
             *spell_overrides(state.generation, truth.overrides.items()),
-            *(spell_terms(state.generation, terms) if terms is not None else ()),
-            *_account(state, gains),
+            *(spell_terms(wire.keys, state.generation, terms) if terms is not None else ()),
+            *_account(wire.keys, state, gains),
         ]
     )
 
 
-def _account(state: State, gains: Mapping[str, int]) -> Iterator[Command]:
+def _account(keys: Keys, state: State, gains: Mapping[str, int]) -> Iterator[Command]:
     """Spell what changes in `dnc:state`. The gate compares `changes` to see whether anything moved."""
-    yield "HINCRBY", STATE, CHANGES, 1
+    yield "HINCRBY", keys.state, CHANGES, 1
     for list_name, gain in gains.items():
-        yield "HINCRBY", STATE, count_field(list_name), gain
+        yield "HINCRBY", keys.state, count_field(list_name), gain
     if new := gains.keys() - set(state.lists):
-        yield "HSET", STATE, LISTS, ",".join([*state.lists, *sorted(new)])
+        yield "HSET", keys.state, LISTS, ",".join([*state.lists, *sorted(new)])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -21,11 +22,13 @@ PATIENCE_S = 0.5
 PENDING_S = 1.0
 """How long a change may be under way before it is worth a word."""
 
+NO_RECORD, AS_BEFORE = "The record cannot be reached.", "Calls are judged by what was in force before."
 NO_CALLS = "Calls are stopped."
 TERMS_LOST = (
     "Redis does not hold the terms of the registries that it names: a gate that does not know them yet allows no call. "
     "The worker rebuilds it, or run `dnc-admin rebuild`."
 )
+NO_CALLS_OF_A_SHARD = "Calls of one shard are stopped."
 NOT_IN_FORCE = "Recorded, not yet in force."
 STALE = "A registry is stale."
 STALE_SOON = "A registry will soon be stale."
@@ -42,18 +45,48 @@ async def alarm(sides: Sides) -> Alarm | None:
     """Give what every page has to say now; None when all that is recorded is in force."""
     try:
         async with sides.database.read() as session:
-            lag, turn = await outbox.lag(session), await last_turn(session)
+            lag = await outbox.lag(session)
             found = await standings(session, sides.now())
     except DatabaseUnavailable:
-        return Alarm("The record cannot be reached.", "Calls are judged by what was in force before.")
+        return Alarm(NO_RECORD, AS_BEFORE)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            shards = await sides.store.shards()
+    except (StoreUnavailable, TimeoutError) as error:
+        return _unasked(error, lag)
+    each = await asyncio.gather(*(_alarm_of_one(replace(sides, store=store), lag) for store in shards))
+    slots = [store.keys.first_slot for store in shards]
+    first = next((of_shard(one, slot) for one, slot in zip(each, slots, strict=True) if one), None)
+    return first or alarm_of_registries(found)
+
+
+def of_shard(alarm: Alarm, first_slot: int | None) -> Alarm:
+    """Say of an alarm which shard of a cluster it is about; of a Redis that is no cluster (None), nothing more."""
+    if first_slot is None:
+        return alarm
+    title = NO_CALLS_OF_A_SHARD if alarm.title == NO_CALLS else alarm.title
+    return Alarm(title, f"The shard whose lowest slot is {first_slot}: {alarm.text}")
+
+
+async def _alarm_of_one(sides: Sides, lag: Lag) -> Alarm | None:
+    """Look at one Redis, or one shard of a cluster."""
     try:
         async with asyncio.timeout(PATIENCE_S), sides.store.wire() as wire:
             live, lease_ms = await look(wire), await lease_left(wire)
             lost = await terms_lost(wire, live)
     except (StoreUnavailable, TimeoutError) as error:
-        why = str(error) or "it does not answer"
-        return Alarm(NO_CALLS, f"Redis cannot be asked: {why}.{_waiting(lag)}")
-    return alarm_of(live, lease_ms, turn, lag, sides.now(), terms_lost=lost) or alarm_of_registries(found)
+        return _unasked(error, lag)
+    try:
+        async with sides.database.read() as session:
+            turn = await last_turn(session, sides.row)
+    except DatabaseUnavailable:
+        return Alarm(NO_RECORD, AS_BEFORE)
+    return alarm_of(live, lease_ms, turn, lag, sides.now(), terms_lost=lost)
+
+
+def _unasked(error: Exception, lag: Lag) -> Alarm:
+    why = str(error) or "it does not answer"
+    return Alarm(NO_CALLS, f"Redis cannot be asked: {why}.{_waiting(lag)}")
 
 
 def alarm_of_registries(found: Sequence[Standing]) -> Alarm | None:

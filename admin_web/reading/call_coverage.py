@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.database import Database
 from admin_web.projection.store import Reply, Store, StoreUnavailable, Wire
 from compliance.models import CallDetail, CdrFile, DecisionRecord
-from compliance.redis_schema import DECISIONS, UNREADABLE_DECISIONS
 
 MOST_COUNTED = 1_000
 """Calls that are counted one by one: beyond, a page says "more than"."""
@@ -37,8 +36,7 @@ class Coverage:
 async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
     """Say for which period the log is whole at `now` (aware UTC)."""
     try:
-        async with store.wire() as wire:
-            until, waiting, unreadable = await _stream(wire, now)
+        until, waiting, unreadable = await _streams(store, now)
         doubt = ""
     except StoreUnavailable as error:
         until, waiting, unreadable, doubt = None, 0, 0, str(error)
@@ -60,10 +58,21 @@ async def count_unscreened(session: AsyncSession, since: datetime | None, until:
     return await session.scalar(select(func.count()).select_from(found.limit(MOST_COUNTED + 1).subquery())) or 0
 
 
+async def _streams(store: Store, now: datetime) -> tuple[datetime, int, int]:
+    """Look at the stream of each shard: the log is whole as far as the one that is furthest behind."""
+    found = []
+    for shard in await store.shards():
+        async with shard.wire() as wire:
+            found.append(await _stream(wire, now))
+    return min(one[0] for one in found), sum(one[1] for one in found), sum(one[2] for one in found)
+
+
 async def _stream(wire: Wire, now: datetime) -> tuple[datetime, int, int]:
     """Look at what the archive has not taken yet: what it has is deleted from the stream."""
     waiting, first, unreadable = await wire.ask(
-        ("XLEN", DECISIONS), ("XRANGE", DECISIONS, "-", "+", "COUNT", 1), ("XLEN", UNREADABLE_DECISIONS)
+        ("XLEN", wire.keys.decisions),
+        ("XRANGE", wire.keys.decisions, "-", "+", "COUNT", 1),
+        ("XLEN", wire.keys.unreadable_decisions),
     )
     match first:
         case [[bytes() as entry, _]]:

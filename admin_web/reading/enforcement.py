@@ -11,13 +11,13 @@ from sqlalchemy import select
 from admin_web.database import Database
 from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
-from admin_web.projection.health import Health, health
+from admin_web.projection.health import Health, health, together
 from admin_web.projection.outbox import Lag
 from admin_web.projection.rebuild import SILENT_S, SuspiciousDrop, require_credible
 from admin_web.projection.store import StoreUnavailable
 from admin_web.projection.truth import counts
-from admin_web.projection.turn import Turn, last_turn
-from admin_web.reading.alarm import Alarm, alarm, alarm_of
+from admin_web.projection.turn import Turn, last_turn, row_of
+from admin_web.reading.alarm import Alarm, alarm, alarm_of, of_shard
 from admin_web.reading.cached import Cached
 from admin_web.reading.registries import Standing, standings
 from compliance.models import Job
@@ -116,15 +116,17 @@ class Enforcement:
             registries = await standings(session, self._sides.now())
         at = self._sides.now()
         try:
-            found = await health(self._sides.store)
+            each = await health(self._sides.store)
         except StoreUnavailable as error:
             unknown = tuple(_side_by_side(standing, {}, known=False))
             return Overview(None, str(error), None, turn, lag, unknown, "", at, registries)
+        found = together(each)
         live = found.live
+        alarm, turn = await self._judge(each, lag, at)
         return Overview(
             found,
             "",
-            alarm_of(live, found.lease_ms, turn, lag, at, terms_lost=found.terms_lost),
+            alarm,
             turn,
             lag,
             tuple(_side_by_side(standing, live.counts, known=True)),
@@ -132,6 +134,16 @@ class Enforcement:
             at,
             registries,
         )
+
+    async def _judge(self, each: Sequence[Health], lag: Lag, at: datetime) -> tuple[Alarm | None, Turn]:
+        """Give what is wrong with the first shard with which anything is, and the turn that is worth a look."""
+        async with self._sides.database.read() as session:
+            turns = [await last_turn(session, row_of(one.first_slot)) for one in each]
+        for one, turn in zip(each, turns, strict=True):
+            if alarm := alarm_of(one.live, one.lease_ms, turn, lag, at, terms_lost=one.terms_lost):
+                return of_shard(alarm, one.first_slot), turn
+        built = (turn for turn in turns if turn.is_built(at, silent_s=SILENT_S))
+        return None, next(built, turns[0])
 
     async def _count(self) -> dict[str, int]:
         async with self._sides.database.read() as session:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from compliance.redis_url import Master, NoMaster, Sentinels, read_redis_url, without_secrets
+from compliance.redis_url import Cluster, Master, NoMaster, Sentinels, read_redis_url, without_secrets
 
 URL = "redis+sentinel://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3/dnc"
 
@@ -16,7 +16,7 @@ def answer(port: int, epoch: int, flags: str = "master") -> list[bytes | None]:
 
 def sentinels(url: str = URL) -> Sentinels:
     read = read_redis_url(url)
-    assert read is not None
+    assert isinstance(read, Sentinels)
     return read
 
 
@@ -58,11 +58,64 @@ def test_a_sentinel_url_says_whom_to_ask_and_how_to_reach_the_master(url, asked,
         ("redis+sentinel://a:99999/dnc", "each sentinel as HOST"),
         ("redis+sentinel://a:b/dnc", "each sentinel as HOST"),
         ("redis+sentinel://a/dnc?db=3", "behind the master's name"),
+        ("redis+cluster://", "each node as HOST"),
+        ("redis+cluster://a:1,,b:2", "each node as HOST"),
+        ("redis+cluster://a:99999", "each node as HOST"),
+        ("redis+cluster://a:1/1", "no other database than 0"),
+        ("redis+cluster://a:1?db=1", "no other database than 0"),
     ],
 )
 def test_a_url_that_is_none_says_how_to_write_it(url, says):
     with pytest.raises(ValueError, match=says):
         read_redis_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("redis+cluster://a,b:7001", ["redis://a:6379/0", "redis://b:7001/0"]),
+        (
+            "rediss+cluster://u:p%40@[::1]:7000?ssl_ca_certs=/ca.pem",
+            ["rediss://u:p%40@[::1]:7000/0?ssl_ca_certs=%2Fca.pem"],
+        ),
+    ],
+)
+def test_a_cluster_url_says_whom_to_ask(url, asked):
+    read = read_redis_url(url)
+    assert isinstance(read, Cluster)
+    assert [read.url(address) for address in read.addresses] == asked
+
+
+NODES = b"a 127.0.0.1:7000@17000 myself,master - 0 0 4 connected 0-16383\n"
+
+
+async def test_some_nodes_are_enough_and_those_known_are_asked_too():
+    cluster = read_redis_url("redis+cluster://127.0.0.1:1,127.0.0.1:2")
+    asked = []
+
+    async def ask(url):
+        asked.append(url)
+        if not url.endswith(":7000/0"):
+            raise ConnectionRefusedError("refused")
+        return NODES
+
+    topology = await cluster.find(["127.0.0.1:7000"], ask, 0.5)
+    assert cluster.master(topology.owner(5)).url == "redis://127.0.0.1:7000/0"
+    assert asked == ["redis://127.0.0.1:1/0", "redis://127.0.0.1:2/0", "redis://127.0.0.1:7000/0"]
+
+
+async def test_when_no_node_can_tell_the_error_says_what_each_of_them_did():
+    told = {"1": ConnectionRefusedError("refused"), "2": asyncio.Event(), "3": b"what?\n"}
+
+    async def ask(url):
+        outcome = told[url[-3]]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome if isinstance(outcome, bytes) else await outcome.wait()
+
+    with pytest.raises(NoMaster) as error:
+        await read_redis_url("redis+cluster://h:1,h:2,h:3").find((), ask, 0.05)
+    assert str(error.value).startswith("no node tells of a cluster (h:1: refused; h:2: no answer; h:3: it describes")
 
 
 def test_no_secret_of_a_url_is_shown():

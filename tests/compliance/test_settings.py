@@ -57,6 +57,12 @@ def test_behind_sentinel_a_record_must_be_on_a_replica_too(monkeypatch):
     assert GateSettings.load().replicas == 1
 
 
+def test_on_a_cluster_a_record_must_be_on_a_replica_too(monkeypatch):
+    monkeypatch.setenv("DNC_REDIS_URL", "redis+cluster://127.0.0.1:7000")
+    with pytest.raises(SettingsError, match=r"^DNC_REPLICAS: a cluster replaces a master"):
+        GateSettings.load()
+
+
 def test_a_refusal_never_repeats_what_may_be_a_secret(monkeypatch):
     monkeypatch.setenv("DNC_REDIS_URL", "postgres://user:hunter2@host/0")
     with pytest.raises(SettingsError) as error:

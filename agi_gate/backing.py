@@ -1,0 +1,121 @@
+"""What stands behind a gate: one Redis with its link, its log of decisions and the gate that asks it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from agi_gate.decision_log import DecisionLog
+from agi_gate.gate import Gate, Numbering
+from agi_gate.heartbeat import Heartbeat
+from agi_gate.link import Health, Link
+from agi_gate.screening import Beginning, Screenings
+from agi_gate.settings import GateSettings
+from agi_gate.store import Store
+from compliance.redis_schema import GateBeat
+
+PATIENCE = 4
+"""Deadlines after which a silent Redis is given up and connected to again. A shorter silence, a slow disk say, costs
+the calls that waited for it, and no others."""
+
+
+def utc_now() -> datetime:
+    """Tell the time: aware UTC."""
+    return datetime.now(UTC)
+
+
+class Backing(Protocol):
+    """Whatever a server screens its calls with."""
+
+    @property
+    def screenings(self) -> Beginning:
+        """Begins them."""
+
+    @property
+    def health(self) -> Health:
+        """How it stands with Redis."""
+
+    @property
+    def backlog(self) -> int:
+        """How many decisions wait to be recorded."""
+
+    @property
+    def dropped(self) -> int:
+        """How many never were."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+
+    async def leave(self) -> None:
+        """Say that this process ends; it goes on working until `run` is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all that stands behind a gate has in common: the settings, its name, and how it is."""
+
+    settings: GateSettings
+    name: str
+    look: Callable[[], GateBeat]
+
+    @property
+    def deadline_s(self) -> float:
+        """How long a decision may take."""
+        return self.settings.deadline_ms / 1000
+
+    @property
+    def timeout_s(self) -> float:
+        """How long a silent Redis is waited for."""
+        return self.deadline_s * PATIENCE
+
+    @property
+    def numbering(self) -> Numbering:
+        """How the PBX writes numbers."""
+        return Numbering(self.settings.region, self.settings.prefix)
+
+
+class OneRedis:
+    """A Redis, behind Sentinel or not, or one shard of a cluster."""
+
+    def __init__(self, terms: Terms, link: Link, store: Store) -> None:
+        self.link, self.log = link, DecisionLog(link)
+        gate = Gate(store, self.log, terms.numbering, name=terms.name, clock=utc_now)
+        self.screenings = Screenings(gate, link, deadline_s=terms.deadline_s)
+        self._heartbeat = Heartbeat(link, terms.name, terms.look, utc_now)
+        self._beating: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of(cls, terms: Terms) -> "OneRedis":
+        """Wire the Redis of the settings. Nothing is opened yet."""
+        settings = terms.settings
+        link = Link(settings.redis, timeout_s=terms.timeout_s, replicas=settings.replicas)
+        return cls(terms, link, Store(link))
+
+    @property
+    def health(self) -> Health:
+        """How it stands with Redis."""
+        return self.link.health
+
+    @property
+    def backlog(self) -> int:
+        """How many decisions wait to be recorded."""
+        return self.log.backlog
+
+    @property
+    def dropped(self) -> int:
+        """How many never were."""
+        return self.log.dropped
+
+    async def run(self) -> None:
+        """Keep the link, record what waits, and beat, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.link.run())
+            tasks.create_task(self.log.run())
+            self._beating = tasks.create_task(self._heartbeat.run())
+
+    async def leave(self) -> None:
+        """Say that this process ends."""
+        if self._beating:
+            self._beating.cancel()
+        await self._heartbeat.leave()

@@ -1,0 +1,223 @@
+"""A Redis Cluster on loopback: masters, for each a replica that takes its place when it dies, and a spare replica.
+
+The spare one goes by itself to a master that has lost its own replica, after some five seconds
+(CLUSTER_SLAVE_MIGRATION_DELAY in cluster.h): without it, nothing would be on two servers again until the dead one is
+back, and no call would be allowed.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from compliance.cluster import SLOTS, NotACluster, Shard, Topology, agree, read_nodes
+from lab.process import NotStarted, free_port
+from lab.redis import RedisServer
+
+NODE_TIMEOUT_MS = 1000
+"""How long a master is silent before it is taken for dead; short, because nobody waits for a test."""
+
+HIGHEST_PORT = 55_000
+"""The nodes speak to one another on a port ten thousand higher."""
+
+KEYS_AT_ONCE = 100
+
+
+class RedisCluster:
+    """`masters` masters, as many replicas and one more; each ended by its own process id."""
+
+    def __init__(self, directory: Path, masters: int = 3) -> None:
+        self.directory, self.masters = directory, masters
+        options = {
+            "cluster-enabled": "yes",
+            "cluster-node-timeout": str(NODE_TIMEOUT_MS),
+            "cluster-require-full-coverage": "no",
+            "repl-diskless-sync-delay": "0",
+        }
+        self.servers = [
+            RedisServer(directory / f"node-{at}", options=options, port=_low_port()) for at in range(2 * masters + 1)
+        ]
+
+    @property
+    def url(self) -> str:
+        """Where it is reached: the nodes named are enough, whichever of them are dead."""
+        return f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in self.servers)}"
+
+    def start(self) -> Self:
+        """Start all nodes, share the slots out, and wait until every master has a replica in step."""
+        for server in self.servers:
+            server.start()
+        first, *others = self.servers
+        for at, server in enumerate(self.servers):
+            _do(_client(server), "CLUSTER", "SET-CONFIG-EPOCH", at + 1)
+        for server in others:
+            _do(_client(server), "CLUSTER", "MEET", "127.0.0.1", first.port)
+        self.until(lambda: all(len(_nodes(server)) == len(self.servers) for server in self.servers))
+        for at, server in enumerate(self.servers[: self.masters]):
+            low, high = at * SLOTS // self.masters, (at + 1) * SLOTS // self.masters - 1
+            _do(_client(server), "CLUSTER", "ADDSLOTSRANGE", low, high)
+        self.until(lambda: all(len(_topology([one]).shards) == self.masters for one in self.servers))
+        for at, replica in enumerate(self.servers[self.masters :]):
+            _do(_client(replica), "CLUSTER", "REPLICATE", _id(self.servers[at % self.masters]))
+        self.until_at_rest()
+        return self
+
+    def topology(self) -> Topology:
+        """Tell which masters there are, as the living nodes say."""
+        return _topology([server for server in self.servers if _lives(server)])
+
+    def master_of(self, slot: int) -> RedisServer:
+        """Give the server that owns a slot."""
+        owner = self.topology().owner(slot)
+        if owner is None:
+            raise NotStarted(f"nobody serves slot {slot}")
+        return self._server(owner)
+
+    def servers_of(self, shard: Shard) -> list[RedisServer]:
+        """Give the servers of a shard: its master, and the replicas of it."""
+        nodes = _nodes(self._server(shard))
+        ports = {
+            int(words[1].partition("@")[0].rpartition(":")[2]) for words in nodes if shard.id in (words[0], words[3])
+        }
+        return [server for server in self.servers if server.port in ports]
+
+    def replicas_of(self, server: RedisServer) -> int:
+        """Count the replicas that are in step with a master."""
+        with _client(server) as client:
+            told = client.info("replication")
+        return sum(told[f"slave{at}"]["state"] == "online" for at in range(told["connected_slaves"]))
+
+    def client_of(self, slot: int) -> Redis:
+        """A client of the server that owns a slot."""
+        return _client(self.master_of(slot))
+
+    def until(self, ready: Callable[[], bool], within_s: float = 30.0) -> None:
+        """Return as soon as `ready()`. Raises NotStarted when that takes longer."""
+        deadline = time.monotonic() + within_s
+        while not _answered(ready):
+            if time.monotonic() > deadline:
+                raise NotStarted(f"the cluster did not come to rest in {self.directory}")
+            time.sleep(0.02)
+
+    def until_at_rest(self) -> None:
+        """Wait until all living nodes agree, and each master has a replica in step."""
+        self.until(lambda: all(_at_rest(server) for server in self.servers if _lives(server)), within_s=60.0)
+
+    def kill_master(self, slot: int) -> RedisServer:
+        """Kill the master of a slot as a crash would; give it."""
+        master = self.master_of(slot)
+        master.running.kill()
+        return master
+
+    def until_replaced(self, old: RedisServer, slot: int) -> RedisServer:
+        """Wait until another server than `old` owns a slot; give it."""
+        self.until(lambda: self.master_of(slot) is not old)
+        return self.master_of(slot)
+
+    def owner_but(self, silent: RedisServer, slot: int) -> Shard | None:
+        """Give the shard of a slot as all but a silent server say; None while it is still that one's."""
+        owner = _topology([one for one in self.servers if one is not silent and _lives(one)]).owner(slot)
+        return owner if owner and self._server(owner) is not silent else None
+
+    def move(self, slot: int, *, keys: bool = True) -> RedisServer:
+        """Move a slot to the next master, with its keys or, as nobody should, without; give that master."""
+        shards = self.topology().shards
+        at = next(at for at, shard in enumerate(shards) if shard.owns(slot))
+        old, new = shards[at], shards[(at + 1) % len(shards)]
+        source, target = _client(self._server(old)), _client(self._server(new))
+        _do(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", old.id)
+        _do(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", new.id)
+        while keys and (some := _do(source, "CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE)):
+            host, _, port = new.address.rpartition(":")
+            _do(source, "MIGRATE", host, port, "", 0, 5000, "REPLACE", "KEYS", *some)
+        _do(target, "CLUSTER", "SETSLOT", slot, "NODE", new.id)
+        if keys:
+            _do(source, "CLUSTER", "SETSLOT", slot, "NODE", new.id)
+        self.until(lambda: all(self._owned(server, slot) == new.id for server in self.servers if _lives(server)))
+        return self._server(new)
+
+    def stop(self) -> None:
+        """End everything."""
+        for server in self.servers:
+            server.stop()
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _owned(self, server: RedisServer, slot: int) -> str:
+        owner = _topology([server]).owner(slot)
+        return owner.id if owner else ""
+
+    def _server(self, shard: Shard) -> RedisServer:
+        port = int(shard.address.rpartition(":")[2])
+        return next(server for server in self.servers if server.port == port)
+
+
+def _low_port() -> int:
+    while (port := free_port()) > HIGHEST_PORT:
+        continue
+    return port
+
+
+def _client(server: RedisServer) -> Redis:
+    return Redis(unix_socket_path=str(server.socket), socket_timeout=5)
+
+
+def _do(client: Redis, *words: str | bytes | int) -> list[bytes]:
+    done: list[bytes] = client.execute_command(*words)  # type: ignore[no-untyped-call]
+    return done
+
+
+def _told(server: RedisServer) -> bytes:
+    """Give what a node says of its cluster, as it says it."""
+    with _client(server) as client:
+        client.response_callbacks.pop("CLUSTER NODES", None)
+        told: object = _do(client, "CLUSTER", "NODES")
+    return told if isinstance(told, bytes) else str(told).encode()
+
+
+def _nodes(server: RedisServer) -> list[list[str]]:
+    return [line.split(" ") for line in _told(server).decode().splitlines()]
+
+
+def _id(server: RedisServer) -> str:
+    return next(words[0] for words in _nodes(server) if "myself" in words[2])
+
+
+def _topology(servers: list[RedisServer]) -> Topology:
+    return agree([read_nodes(_told(server)) for server in servers])
+
+
+def _lives(server: RedisServer) -> bool:
+    return server.process is not None and server.process.exit_code is None
+
+
+def _at_rest(server: RedisServer) -> bool:
+    """Tell whether a node serves and takes all nodes for alive; a master, whether its replica is in step as well."""
+    if any("fail" in words[2] or "handshake" in words[2] or words[7] != "connected" for words in _nodes(server)):
+        return False
+    with _client(server) as client:
+        told = client.info("replication")
+        serves: object = _do(client, "CLUSTER", "INFO")
+    if "cluster_state:ok" not in str(serves) and "'cluster_state': 'ok'" not in str(serves):
+        return False
+    if told["role"] == "master":
+        return bool(told["connected_slaves"] and told["slave0"]["state"] == "online")
+    return bool(told["master_link_status"] == "up")
+
+
+def _answered(ready: Callable[[], bool]) -> bool:
+    try:
+        return ready()
+    except (RedisError, OSError, NotStarted, NotACluster):
+        return False

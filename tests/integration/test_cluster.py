@@ -1,0 +1,198 @@
+"""A Redis Cluster: whatever becomes of its masters and its slots, no listed number is allowed, and no record lost."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compliance.cluster import SLOTS
+from compliance.numbers import E164
+from compliance.redis_schema import slot_of_number
+from lab.cluster import RedisCluster
+from lab.process import NotInstalled
+from tests.conftest import unavailable
+from tests.whole import Callers, Whole
+
+LEASE_S = 10.0
+SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "500", "DNC_LEASE_S": str(LEASE_S)}
+FAILOVER_S = 20.0
+"""How long the cluster may take: a second until a master is called dead, an election, and a busy machine."""
+
+LISTED = [f"+1415{exchange}0100" for exchange in range(200, 260)]
+"""In sixty exchanges: some of them on every shard."""
+FREE = [f"+1415{exchange}0{line}" for exchange in range(200, 260) for line in (101, 102)]
+LEAD = "lead-1"
+
+
+@pytest.fixture
+def cluster(short_path: Path) -> Iterator[RedisCluster]:
+    cluster = RedisCluster(short_path / "r")
+    try:
+        cluster.start()
+        yield cluster
+    except NotInstalled as error:
+        unavailable(error)
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def whole(cluster: RedisCluster, database_url: str, short_path: Path) -> Iterator[Whole]:
+    with Whole(short_path / "whole", cluster, database_url, **SETTINGS) as whole:
+        (short_path / "listed.txt").write_text("\n".join(LISTED))
+        whole.admin("import", "internal", str(short_path / "listed.txt"))
+        yield whole
+
+
+def slot(number: str) -> int:
+    return slot_of_number(E164(number))
+
+
+def someone() -> tuple[str, str]:
+    return random.choice([random.choice(LISTED), random.choice(FREE)]), LEAD
+
+
+def allowed_wrongly(callers: Callers) -> list[str]:
+    return [dialed for dialed, _, answer in callers.answers if dialed in LISTED and answer.allowed]
+
+
+def test_numbers_are_judged_right_on_every_shard(cluster: RedisCluster, whole: Whole):
+    assert {cluster.topology().owner(slot(number)) for number in LISTED} == set(cluster.topology().shards)
+    assert {whole.gate.screen(number).reason for number in LISTED} == {"internal-dnc"}
+    assert {whole.gate.screen(number).reason for number in FREE} == {"not-listed"}
+    assert whole.gate.screen("+1").reason == "invalid-number"
+    assert "No difference." in whole.admin("verify")
+
+
+def test_what_is_recorded_is_in_force_on_the_next_call_on_every_shard(
+    cluster: RedisCluster, whole: Whole, short_path: Path
+):
+    document = short_path / "consent.pdf"
+    document.write_bytes(b"%PDF-1.4\n%%EOF\n")
+    grant = "--basis", "signed-consent", "--consented-on", "2026-01-02", "--document", str(document), "--attest"
+    for shard in cluster.topology().shards:
+        number = next(number for number in FREE if shard.owns(slot(number)))
+        lead = f"lead-{shard.first}"
+        assert whole.gate.screen(number, lead).allowed
+        assert "in force" in whole.admin("suppress", number)
+        assert whole.gate.screen(number, lead).reason == "internal-dnc"
+        said = whole.admin("override", "grant", "--lead", lead, "--number", number, *grant)
+        assert whole.gate.screen(number, lead).reason == "override"
+        assert not whole.gate.screen(number, "another").allowed
+        whole.admin("override", "revoke", said.split()[1], "--reason", "asked for")
+        assert whole.gate.screen(number, lead).reason == "internal-dnc"
+        whole.admin("lift", number, "--reason", "asked for")
+        assert whole.gate.screen(number, lead).reason == "not-listed"
+    assert "No difference." in whole.admin("verify")
+
+
+def test_a_rebuild_under_load_lets_nothing_through_and_stops_nothing(whole: Whole):
+    with Callers(whole, someone) as callers:
+        for _ in range(2):
+            callers.until_allowed(100)
+            whole.admin("rebuild")
+        callers.until_allowed(100)
+    assert not allowed_wrongly(callers)
+    assert {answer.reason for _, _, answer in callers.answers} == {"internal-dnc", "not-listed"}
+    assert "No difference." in whole.admin("verify")
+
+
+def test_a_master_that_is_killed_under_load_is_replaced_and_nothing_is_lost(cluster: RedisCluster, whole: Whole):
+    lost = [number for number in FREE if slot(number) <= cluster.topology().shards[0].ranges[-1][1]]
+    with Callers(whole, someone) as callers:
+        callers.until_allowed(100)
+        began = time.monotonic()
+        killed = cluster.kill_master(0)
+        cluster.until_replaced(killed, 0)
+        whole.gate.until("not-listed", lost[0], within_s=FAILOVER_S + LEASE_S)
+        assert time.monotonic() - began < FAILOVER_S + LEASE_S
+        killed.start()
+        cluster.until_at_rest()
+        callers.until_allowed(100)
+    meanwhile = [answer for dialed, _, answer in callers.answers if dialed in FREE and dialed not in lost]
+    assert {answer.reason for answer in meanwhile} == {"not-listed"}
+    assert not allowed_wrongly(callers)
+    allowed = [answer.decision for _, _, answer in callers.answers if answer.allowed]
+    records = whole.until_archived(set(allowed))
+    assert {records[decision][0] for decision in allowed} == {"ALLOW"}
+    assert len(allowed) == len(set(allowed))
+    assert "No difference." in whole.admin("verify")
+
+
+def test_a_block_in_force_on_the_new_master_is_obeyed_by_a_gate_that_still_hears_the_old_one(
+    cluster: RedisCluster, whole: Whole
+):
+    first = cluster.topology().shards[0]
+    number = next(number for number in FREE if first.owns(slot(number)))
+    assert whole.gate.screen(number).allowed
+    old = cluster.master_of(first.first)
+    whole.gate.process.pause()
+    old.running.pause()
+    cluster.until(lambda: cluster.owner_but(old, first.first) is not None)
+    until_in_force(whole, number)
+    old.running.resume()
+    whole.gate.process.resume()
+    assert not any(whole.gate.screen(number).allowed for _ in range(50))
+    assert whole.gate.until("internal-dnc", number, within_s=FAILOVER_S + LEASE_S)
+
+
+def test_a_block_is_in_force_on_its_shard_while_another_shard_is_away(cluster: RedisCluster, whole: Whole):
+    first, *others = cluster.topology().shards
+    away, here = (next(number for number in FREE if shard.owns(slot(number))) for shard in (first, others[0]))
+    for server in cluster.servers_of(first):
+        server.running.kill()
+    whole.admin("suppress", away, code=3)
+    whole.admin("suppress", here, code=None)
+    assert whole.gate.until("internal-dnc", here, within_s=FAILOVER_S).reason == "internal-dnc"
+    assert not whole.gate.screen(away).allowed
+    for server in cluster.servers:
+        if server.running.exit_code is not None:
+            server.start()
+    assert whole.gate.until("internal-dnc", away, within_s=FAILOVER_S + LEASE_S)
+
+
+def test_slots_that_move_under_load_lead_to_no_call(cluster: RedisCluster, whole: Whole):
+    with Callers(whole, someone) as callers:
+        callers.until_allowed(100)
+        for number in LISTED[:2]:
+            cluster.move(slot(number))
+        cluster.move(0)  # The lowest slot names its shard: two shards have other names then.
+        whole.gate.process.wait_until(lambda: whole.gate.get("/readyz")[0] == 200, within_s=FAILOVER_S + LEASE_S)
+        callers.until_allowed(100)
+    assert not allowed_wrongly(callers)
+    assert {whole.gate.screen(number).reason for number in LISTED} == {"internal-dnc"}
+    assert {whole.gate.screen(number).reason for number in FREE} == {"not-listed"}
+    allowed = {answer.decision for _, _, answer in callers.answers if answer.allowed}
+    records = whole.until_archived(allowed)
+    assert {records[decision][0] for decision in allowed} == {"ALLOW"}
+    assert "No difference." in whole.admin("verify")
+
+
+def test_a_slot_that_comes_without_its_numbers_leads_to_no_call(cluster: RedisCluster, whole: Whole):
+    number = LISTED[0]
+    with Callers(whole, lambda: (number, "")) as callers:
+        cluster.move(slot(number), keys=False)
+        whole.gate.until("internal-dnc", number, within_s=FAILOVER_S + LEASE_S)
+    assert not allowed_wrongly(callers)
+
+
+def test_a_slot_that_was_emptied_under_a_gate_that_knows_nothing_of_it_is_no_free_slot(
+    cluster: RedisCluster, whole: Whole
+):
+    number = LISTED[0]
+    whole.worker.stop()
+    client = cluster.client_of(slot(number))
+    client.delete(*client.cluster("GETKEYSINSLOT", slot(number), SLOTS))
+    assert whole.gate.screen(number).reason == "state-unverified"
+    assert whole.gate.screen(number).reason == "state-unverified"
+
+
+def until_in_force(whole: Whole, number: str) -> None:
+    """Block a number, and wait until that is in force; the worker is at its rebuild at first."""
+    said = whole.admin("suppress", number, code=None)
+    deadline = time.monotonic() + FAILOVER_S + LEASE_S
+    while "not yet in force" in said:
+        assert time.monotonic() < deadline, said
+        said = whole.admin("suppress", number, code=None)
