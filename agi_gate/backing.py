@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from agi_gate.decision_log import DecisionLog
+from agi_gate.foreseen import LOAD
 from agi_gate.gate import Gate, Numbering
 from agi_gate.heartbeat import Heartbeat
 from agi_gate.link import Health, Link
@@ -52,7 +53,7 @@ class Backing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Common:
     """What all that stands behind a gate has in common: the settings, its name, and how it is."""
 
     settings: GateSettings
@@ -78,19 +79,19 @@ class Terms:
 class OneRedis:
     """A Redis, behind Sentinel or not, or one shard of a cluster."""
 
-    def __init__(self, terms: Terms, link: Link, store: Store) -> None:
+    def __init__(self, common: Common, link: Link, store: Store) -> None:
         self.link, self.log = link, DecisionLog(link)
-        gate = Gate(store, self.log, terms.numbering, name=terms.name, clock=utc_now)
-        self.screenings = Screenings(gate, link, deadline_s=terms.deadline_s)
-        self._heartbeat = Heartbeat(link, terms.name, terms.look, utc_now)
+        gate = Gate(store, self.log, common.numbering, name=common.name, clock=utc_now)
+        self.screenings = Screenings(gate, link, deadline_s=common.deadline_s)
+        self._heartbeat = Heartbeat(link, common.name, common.look, utc_now)
         self._beating: asyncio.Task[None] | None = None
 
     @classmethod
-    def of(cls, terms: Terms) -> "OneRedis":
+    def of(cls, common: Common) -> "OneRedis":
         """Wire the Redis of the settings. Nothing is opened yet."""
-        settings = terms.settings
-        link = Link(settings.redis, timeout_s=terms.timeout_s, replicas=settings.replicas)
-        return cls(terms, link, Store(link))
+        settings = common.settings
+        link = Link(settings.redis, timeout_s=common.timeout_s, replicas=settings.replicas, opening=[LOAD])
+        return cls(common, link, Store(link))
 
     @property
     def health(self) -> Health:

@@ -9,7 +9,7 @@ from itertools import chain
 
 import structlog
 
-from agi_gate.backing import OneRedis, Terms
+from agi_gate.backing import Common, OneRedis
 from agi_gate.link import FOLLOW_S, Health
 from agi_gate.protocol import Request
 from agi_gate.screening import Decided
@@ -29,9 +29,9 @@ log = structlog.get_logger()
 class ManyShards:
     """All shards of a cluster, as long as they are there; each call is begun at the one that owns its number."""
 
-    def __init__(self, terms: Terms, cluster: Cluster) -> None:
-        self._terms, self._cluster = terms, cluster
-        self._numbering = terms.numbering
+    def __init__(self, common: Common, cluster: Cluster) -> None:
+        self._common, self._cluster = common, cluster
+        self._numbering = common.numbering
         self._doubted = asyncio.Event()
         self._topology = Topology()
         self._shards: dict[int, OneRedis] = {}
@@ -91,7 +91,7 @@ class ManyShards:
 
     async def _look_around(self, tasks: asyncio.TaskGroup) -> None:
         try:
-            found = await survey(self._cluster, self._topology.addresses, self._terms.timeout_s)
+            found = await survey(self._cluster, self._topology.addresses, self._common.timeout_s)
         except StoreUnavailable as error:  # As long as nobody answers, the cluster stays what it was.
             self._trouble = str(error)
             return
@@ -123,9 +123,9 @@ class ManyShards:
         link.follow(master)
 
     def _shard(self, first: int) -> OneRedis:
-        terms = self._terms
-        link = ShardLink(first, self._doubted, timeout_s=terms.timeout_s, replicas=terms.settings.replicas)
-        return OneRedis(terms, link, ShardStore(link))
+        common = self._common
+        link = ShardLink(first, self._doubted, timeout_s=common.timeout_s, replicas=common.settings.replicas)
+        return OneRedis(common, link, ShardStore(link))
 
     def _any(self) -> OneRedis:
         """Give a shard that is connected, if there is one."""

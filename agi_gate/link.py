@@ -16,7 +16,7 @@ next; what is asked meanwhile waits and makes the next one larger.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -28,7 +28,7 @@ from redis.exceptions import RedisError
 
 from agi_gate.asking import Answers, Asker, Question, question
 from agi_gate.pipe import BROKEN, Pipe
-from agi_gate.wire import Answer, Command, StoreUnavailable, connection_to, greet, locate, packed
+from agi_gate.wire import Answer, Command, StoreUnavailable, connection_to, exchange, greet, locate, packed
 from compliance.policy import State, doubt
 from compliance.redis_schema import STATE_FIELDS, WHOLE, Keys, read_state
 from compliance.redis_url import Master, read_redis_url
@@ -86,10 +86,14 @@ class Link:
     """The connection and the questions that wait for it. `ask` may be called once `run` is under way.
 
     What is asked `to_replicas` waits, within a fraction of `timeout_s`, until so many `replicas` have what it wrote.
+    Each connection begins with the commands `opening`; a Redis that refuses them is used all the same.
     """
 
-    def __init__(self, url: str, *, timeout_s: float, replicas: int = 0, keys: Keys = WHOLE) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float, replicas: int = 0, keys: Keys = WHOLE, opening: Sequence[Command] = ()
+    ) -> None:
         self._url = url
+        self._opening = opening
         self.keys = keys
         self._before = packed(("HMGET", keys.state, *STATE_FIELDS), ("EXISTS", keys.lease))
         self._behind = packed(("HMGET", keys.state, *STATE_FIELDS))
@@ -166,6 +170,7 @@ class Link:
         try:
             async with asyncio.timeout(self._timeout_s):
                 server = await self._greet(connection, master)
+                await exchange(connection, self._opening)
             self._master = self._named = master
             self.health = Health(True, "", server, connects=self.health.connects + 1)
             self._fields = self._state = None

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from agi_gate.backing import Backing, OneRedis, Terms, utc_now
+from agi_gate.backing import Backing, Common, OneRedis, utc_now
 from agi_gate.call_log import CallLog
 from agi_gate.cluster import ManyShards
 from agi_gate.door import Connection, Door
@@ -38,7 +38,7 @@ class Server:
     def __init__(self, settings: GateSettings, name: str) -> None:
         self._settings = settings
         self._metrics = Metrics()
-        self._backing = backing(Terms(settings, name, self._how_it_is))
+        self._backing = backing(Common(settings, name, self._how_it_is))
         self._board = Switchboard(
             self._backing.screenings,
             self._metrics,
@@ -101,10 +101,10 @@ class Server:
             session.refuse("stopping")
 
 
-def backing(terms: Terms) -> Backing:
+def backing(common: Common) -> Backing:
     """Wire what the settings name: one Redis, or the shards of a cluster. Nothing is opened yet."""
-    cluster = read_redis_url(terms.settings.redis)
-    return ManyShards(terms, cluster) if isinstance(cluster, Cluster) else OneRedis.of(terms)
+    cluster = read_redis_url(common.settings.redis)
+    return ManyShards(common, cluster) if isinstance(cluster, Cluster) else OneRedis.of(common)
 
 
 def logs_calls(level: str) -> bool:

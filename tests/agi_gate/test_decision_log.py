@@ -13,7 +13,10 @@ from agi_gate.decision_log import DecisionLog, RecordUnavailable, append
 from agi_gate.link import Link
 from agi_gate.wire import StoreUnavailable
 from compliance import verdict
-from compliance.verdict import Decision, block
+from compliance.numbers import E164
+from compliance.policy import Facts, State
+from compliance.terms import Applying
+from compliance.verdict import Decision, allow, block
 
 
 def decision(number: int) -> Decision:
@@ -33,6 +36,16 @@ def test_without_redis_a_decision_cannot_be_recorded():
 
 def test_a_record_that_too_few_replicas_have_is_none():
     recording = unreachable().record(decision(1))
+    assert next(recording).to_replicas
+    with pytest.raises(RecordUnavailable, match="too few replicas"):
+        recording.send(Answers("run-1", None, None, True, [b"1-1"], replicated=False))
+
+
+def test_a_foreseen_record_that_too_few_replicas_have_is_none():
+    state = State(1, "run-1", ("internal",), 0, "0" * 16)
+    applying = Applying(("internal",), (), allow(verdict.NOT_LISTED))
+    facts = Facts(E164("+14155550100"), None, "run-1", state, leased=True, applying=applying)
+    recording = unreachable().record_foreseen(decision(1), facts)
     assert next(recording).to_replicas
     with pytest.raises(RecordUnavailable, match="too few replicas"):
         recording.send(Answers("run-1", None, None, True, [b"1-1"], replicated=False))

@@ -120,6 +120,16 @@ async def test_no_state_is_read_around_what_stands_alone_and_it_is_read_again_wi
     assert said[:5] == [b"ECHO", b"HMGET", b"EXISTS", b"ECHO", b"HMGET"]
 
 
+async def test_what_stands_alone_travels_with_the_state_where_another_needs_it(short_path):
+    async with linked(short_path, FakeRedis()) as link:
+        first, alone, other = Waiting(), Waiting(), Waiting()
+        for waiting, stands_alone in ((first, True), (alone, True), (other, False)):
+            link.ask(waiting, question(("ECHO", b"word"), alone=stands_alone))
+        answers = [await waiting.answers for waiting in (first, alone, other)]
+    assert [each.replies for each in answers] == [[b"word"]] * 3
+    assert [each.before is None for each in answers] == [True, False, False]
+
+
 async def test_the_state_is_looked_at_though_all_that_is_asked_stands_alone(short_path, monkeypatch):
     monkeypatch.setattr(room, "BEAT_S", 0.02)
     fake = FakeRedis()

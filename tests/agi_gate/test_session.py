@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from agi_gate.call_log import CallLog
+from agi_gate.canary import header
+from agi_gate.metrics import Metrics
 from agi_gate.protocol import set_variables
-from agi_gate.session import variables
+from agi_gate.session import Session, Switchboard, variables
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
 
@@ -23,6 +26,36 @@ def test_the_verdict_comes_last_so_that_a_line_cut_short_allows_nothing():
 
 def test_an_allow_without_a_channel_is_never_said():
     assert dict(variables(decision(allow(verdict.NOT_LISTED), channel="")))["DNC_VERDICT"] == "BLOCK"
+
+
+class FakeConnection:
+    """Keeps what is said; closing it tells the conversation, as the door does."""
+
+    def __init__(self) -> None:
+        self.said, self.conversation = list[bytes](), None
+
+    def say(self, line: bytes) -> bool:
+        self.said.append(line)
+        return True
+
+    def close(self) -> None:
+        self.conversation.gone()
+
+
+class FakeScreenings:
+    """Keeps who waits for a decision."""
+
+    def begin(self, request, decided) -> None:
+        self.decided = decided
+
+
+async def test_a_decision_for_a_caller_who_has_gone_is_counted_and_said_to_nobody():
+    screenings, metrics, connection = FakeScreenings(), Metrics(), FakeConnection()
+    connection.conversation = Session(Switchboard(screenings, metrics, CallLog(None), peer_s=1), connection)
+    connection.conversation.heard(header("+14155550100", "lead-1", "pbx-1.1"))
+    connection.close()
+    screenings.decided(decision(allow(verdict.NOT_LISTED)))
+    assert (connection.said, metrics.calls.total(), metrics.open_conversations) == ([], 1, 0)
 
 
 @pytest.mark.parametrize("ruling", [block(verdict.DEADLINE), block(verdict.listed_on("internal"))])

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from agi_gate.asking import Answers, Question
+from agi_gate.asking import Answers, Asking, Question
 from agi_gate.decision_log import DecisionLog
-from agi_gate.foreseen import DECISION_FIELDS, append_if
+from agi_gate.foreseen import DECISION_FIELDS, LOAD, append_if
 from agi_gate.link import Link
+from agi_gate.store import Store
 from agi_gate.wire import StoreUnavailable
 from compliance import verdict
 from compliance.numbers import E164
@@ -43,11 +45,14 @@ class Asked:
 
     def __init__(self, link: Link) -> None:
         self.link, self.questions = link, list[Question]()
-        self.end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.end: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
     async def record(self, facts: Facts) -> bool:
-        self.steps = DecisionLog(self.link).record_foreseen(DECISION, facts)
-        self._go(self.steps.send, None)
+        return await self.go(DecisionLog(self.link).record_foreseen(DECISION, facts))
+
+    async def go(self, steps: Asking[object]) -> object:
+        self.steps = steps
+        self._go(steps.send, None)
         return await self.end
 
     def answered(self, answers: Answers) -> None:
@@ -73,16 +78,22 @@ def projected(redis_server: RedisServer) -> Projected:
     return projected
 
 
-@pytest.fixture
-async def link(projected: Projected, redis_server: RedisServer) -> AsyncIterator[Link]:
-    link = Link(redis_server.url, timeout_s=2)
-    running = asyncio.create_task(link.run())
+@asynccontextmanager
+async def running(link: Link) -> AsyncIterator[None]:
+    run = asyncio.create_task(link.run())
     async with asyncio.timeout(5):
         while link.health.state is None:  # noqa: ASYNC110 - the link tells nobody when it has connected
             await asyncio.sleep(0.001)
-    yield link
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    yield
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+
+@pytest.fixture
+async def link(projected: Projected, redis_server: RedisServer) -> AsyncIterator[Link]:
+    link = Link(redis_server.url, timeout_s=2)
+    async with running(link):
+        yield link
 
 
 def facts_of(link: Link) -> Facts:
@@ -98,6 +109,20 @@ async def test_the_first_record_teaches_redis_the_script_and_the_next_is_made_in
     assert len(asked.questions) == 1
     [recorded] = projected.decisions()
     assert decision_fields(recorded) == decision_fields(DECISION)
+
+
+async def test_a_link_that_opens_with_the_script_makes_the_first_record_in_one_step(projected, redis_server):
+    link = Link(redis_server.url, timeout_s=2, opening=[LOAD])
+    async with running(link):
+        assert await Asked(link).record(facts_of(link)) is True
+
+
+async def test_a_redis_that_lets_nobody_load_a_script_is_used_all_the_same(projected, redis_server):
+    projected.redis.execute_command("ACL", "SETUSER", "default", "-script", "-evalsha")
+    link = Link(redis_server.url, timeout_s=2, opening=[LOAD])
+    async with running(link):
+        assert await Asked(link).record(facts_of(link)) is False
+        assert (await link.answers_to(("PING",))).behind == link.health.state
 
 
 async def test_a_redis_that_forgot_the_script_is_taught_it_again(link, projected):
@@ -158,6 +183,16 @@ async def test_a_change_that_is_counted_is_seen_though_the_gate_has_not_heard_of
     assert await Asked(link).record(foreseen) is False
     await link.answers_to(("PING",))
     assert await Asked(link).record(facts_of(link)) is True
+
+
+async def test_nothing_is_foreseen_unless_the_terms_are_known_that_the_state_speaks_of(link, projected):
+    store = Store(link)
+    assert store.foreseen(NUMBER, None) is None
+    await Asked(link).go(store.facts(NUMBER, None))
+    assert store.foreseen(NUMBER, None) == replace(facts_of(link), applying=store.foreseen(NUMBER, None).applying)
+    projected.redis.hset(STATE, "terms", "0" * 16)
+    await link.answers_to(("PING",))
+    assert store.foreseen(NUMBER, None) is None
 
 
 async def test_without_a_state_nothing_is_asked(link):
