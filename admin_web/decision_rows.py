@@ -50,6 +50,7 @@ def row_of(fields: Mapping[bytes, bytes], archived_at: datetime) -> Row:
         "lead": decision.lead,
         "channel": decision.channel,
         "gate": decision.gate,
+        "campaign": decision.campaign,
     }
     for name, text in texts.items():
         if len(text) > (_LONGEST[name] or 0):

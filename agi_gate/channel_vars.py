@@ -31,11 +31,14 @@ GATE_CDR_FIELDS = tuple(f"CDR({field})" for field in (CDR_VERDICT, CDR_REASON, C
 GLOBALS = ("DNC_GATE", "DNC_TIMEOUT", "DNC_NOTICE")
 """What an operator sets: where the gates are, how many seconds they may take, what a blocked caller hears."""
 
+CAMPAIGN = "DNC_CAMPAIGN"
+"""What an operator may set on a channel: the campaign of its call, which some registries may spare."""
+
 CLICKED = ("DNC_CALL_LEAD", "DNC_CALL_AGENT")
 """What the site sets on a channel that somebody has clicked for: the lead that is called, and by whom."""
 
 OWN = (
-    *("DNC_LEAD", "DNC_LIMIT", "DNC_BACK"),
+    *("DNC_LEAD", "DNC_MORE", "DNC_LIMIT", "DNC_BACK"),
     *("DNC_REST", "DNC_ADDRESS", "DNC_WITHIN", "DNC_UNTIL", "DNC_LEFT"),
 )
 """What the dialplan keeps for itself while it screens."""

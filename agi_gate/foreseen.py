@@ -28,7 +28,9 @@ DECISION_FIELDS = (
 )
 
 _FIRST_FIELD = 6
-_FIRST_LIST = _FIRST_FIELD + len(DECISION_FIELDS)
+_CAMPAIGN = _FIRST_FIELD + len(DECISION_FIELDS)
+_FIRST_LIST = _CAMPAIGN + 1
+_FIELDS = ", ".join(f"'{name}', ARGV[{at}]" for at, name in enumerate(DECISION_FIELDS, _FIRST_FIELD))
 
 SCRIPT = f"""
 local state = redis.call('HMGET', ARGV[1], {", ".join(f"'{name}'" for name in STATE_FIELDS)})
@@ -37,8 +39,8 @@ if redis.call('EXISTS', ARGV[2]) == 0 then return 0 end
 for i = {_FIRST_LIST}, #ARGV do
   if redis.call('SISMEMBER', ARGV[i], ARGV[5]) ~= 0 then return 0 end
 end
-return redis.call('XADD', ARGV[3], '*',
-  {", ".join(f"'{name}', ARGV[{at}]" for at, name in enumerate(DECISION_FIELDS, _FIRST_FIELD))})
+if ARGV[{_CAMPAIGN}] == '' then return redis.call('XADD', ARGV[3], '*', {_FIELDS}) end
+return redis.call('XADD', ARGV[3], '*', {_FIELDS}, 'campaign', ARGV[{_CAMPAIGN}])
 """
 """Compare and append. A field of the state that is missing is an error, and so nothing is appended."""
 
@@ -53,7 +55,8 @@ def append_if(facts: Facts, state: State, decision: Decision) -> Question:
     lists = facts.applying.lists if facts.applying else ()
     keys = [listed_key(state.generation, name, exchange) for name in lists]
     believed = "\n".join(state_values(state).values())
-    fields = decision_fields(decision).values()
+    campaign = () if decision.campaign else ("",)
+    fields = (*decision_fields(decision).values(), *campaign)
     command: Command = ("EVALSHA", _SHA, 0, STATE, LEASE, DECISIONS, believed, line, *fields, *keys)
     return question(command, to_replicas=True, alone=True)
 

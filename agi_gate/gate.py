@@ -53,6 +53,7 @@ class Attempt(NamedTuple):
 
     request: Request
     lead: LeadId | None
+    campaign: str
     at: datetime
     decision_id: str
 
@@ -79,7 +80,8 @@ class Gate:
         Whoever carries the questions to Redis throws DeadlinePassed when the time for a decision is over.
         """
         dialed, lead_text, campaign_text, *_ = (*request.arguments, "", "", "")
-        attempt = self._attempt(request, lead_id(lead_text))
+        campaign = campaign_id(campaign_text) if campaign_text else None
+        attempt = self._attempt(request, lead_id(lead_text), campaign or "")
         if request.script != SCRIPT or len(request.arguments) not in ARGUMENTS:
             return self._note(self._decision(attempt, "", block(verdict.BAD_REQUEST)))
         if not request.channel:
@@ -88,19 +90,19 @@ class Gate:
             return self._note(self._decision(attempt, emergency, allow(verdict.EMERGENCY)))
         number = self._numbering.read(dialed)
         try:
-            campaign = (campaign_id(campaign_text) if campaign_text else None) or ""
-            foreseen = yield from self._foresee(attempt, number, campaign)
-            return foreseen or (yield from self._judge(attempt, number, campaign))
+            foreseen = yield from self._foresee(attempt, number)
+            return foreseen or (yield from self._judge(attempt, number))
         except DeadlinePassed:
             return self._note(self._decision(attempt, number, block(verdict.DEADLINE)))
 
     def failed(self, request: Request) -> Decision:
         """Block a call that `screen` could not judge because of a fault of its own."""
-        return self._note(self._decision(self._attempt(request, None), "", block(verdict.INTERNAL_ERROR)))
+        return self._note(self._decision(self._attempt(request, None, ""), "", block(verdict.INTERNAL_ERROR)))
 
-    def _foresee(self, attempt: Attempt, number: E164 | InvalidNumber, campaign: str) -> Asking[Decision | None]:
+    def _foresee(self, attempt: Attempt, number: E164 | InvalidNumber) -> Asking[Decision | None]:
         """Allow a call whose number is on no list, as most are: asked and recorded at once. None for any other."""
-        facts = None if isinstance(number, InvalidNumber) else self._store.foreseen(number, attempt.lead, campaign)
+        lead, campaign = attempt.lead, attempt.campaign
+        facts = None if isinstance(number, InvalidNumber) else self._store.foreseen(number, lead, campaign)
         if facts is None or facts.state is None:
             return None
         ruling = decide(number, facts, attempt.at)
@@ -114,8 +116,9 @@ class Gate:
         except RecordUnavailable:
             return self._note(replace(decision, ruling=block(verdict.RECORD_UNAVAILABLE)))
 
-    def _judge(self, attempt: Attempt, number: E164 | InvalidNumber, campaign: str) -> Asking[Decision]:
-        facts = None if isinstance(number, InvalidNumber) else (yield from self._facts(number, attempt.lead, campaign))
+    def _judge(self, attempt: Attempt, number: E164 | InvalidNumber) -> Asking[Decision]:
+        lead, campaign = attempt.lead, attempt.campaign
+        facts = None if isinstance(number, InvalidNumber) else (yield from self._facts(number, lead, campaign))
         ruling = decide(number, facts, attempt.at)
         generation = facts.state.generation if facts and facts.state else 0
         decision = self._decision(attempt, number, ruling, generation)
@@ -126,15 +129,16 @@ class Gate:
             return self._note(replace(decision, ruling=blocked))
         if facts is None or ruling.verdict is Verdict.BLOCK or behind == facts.state:
             return decision
-        return (yield from self._reconsider(decision, facts, campaign))
+        return (yield from self._reconsider(decision, facts))
 
-    def _reconsider(self, decision: Decision, facts: Facts, campaign: str) -> Asking[Decision]:
+    def _reconsider(self, decision: Decision, facts: Facts) -> Asking[Decision]:
         """Ask again, because the projection moved between the facts and the record of an ALLOW.
 
         Without this a revocation could be acknowledged to the person who made it, and a call still pass on what
         was read just before. The record is corrected when the ALLOW no longer holds.
         """
-        ruling = decide(facts.number, (yield from self._facts(facts.number, facts.lead, campaign)), self._clock())
+        again = yield from self._facts(facts.number, facts.lead, decision.campaign)
+        ruling = decide(facts.number, again, self._clock())
         return decision if ruling.verdict is Verdict.ALLOW else self._note(replace(decision, ruling=ruling))
 
     def _facts(self, number: E164, lead: LeadId | None, campaign: str) -> Asking[Facts | None]:
@@ -147,9 +151,9 @@ class Gate:
         self._log.note(decision)
         return decision
 
-    def _attempt(self, request: Request, lead: LeadId | None) -> Attempt:
+    def _attempt(self, request: Request, lead: LeadId | None, campaign: str) -> Attempt:
         at = self._clock()
-        return Attempt(request, lead, at, self._ids.next(at))
+        return Attempt(request, lead, campaign, at, self._ids.next(at))
 
     def _decision(self, attempt: Attempt, number: str | InvalidNumber, ruling: Ruling, generation: int = 0) -> Decision:
         request = attempt.request
@@ -163,6 +167,7 @@ class Gate:
             channel=request.channel,
             generation=generation,
             gate=self._name,
+            campaign=attempt.campaign,
         )
 
 

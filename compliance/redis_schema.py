@@ -262,9 +262,9 @@ def read_state(values: Sequence[bytes | None]) -> State | None:
 
 
 def decision_fields(decision: Decision) -> dict[str, str]:
-    """Spell a decision as the fields of one entry of the decision stream."""
+    """Spell a decision as the fields of one entry of the decision stream; most have no campaign, and then no field."""
     ruling = decision.ruling
-    return {
+    fields = {
         "id": decision.id,
         "at": str(epoch_ms(decision.at)),
         "verdict": ruling.verdict.value,
@@ -278,6 +278,9 @@ def decision_fields(decision: Decision) -> dict[str, str]:
         "generation": str(decision.generation),
         "gate": decision.gate,
     }
+    if decision.campaign:
+        fields["campaign"] = decision.campaign
+    return fields
 
 
 def read_decision(fields: Mapping[bytes, bytes]) -> Decision:
@@ -294,6 +297,7 @@ def read_decision(fields: Mapping[bytes, bytes]) -> Decision:
         channel=text["channel"],
         generation=int(text["generation"]),
         gate=text["gate"],
+        campaign=text.get("campaign", ""),
     )
 
 

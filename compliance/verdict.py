@@ -89,7 +89,8 @@ class Decision:
     """A ruling on one call attempt, as it goes on record.
 
     `number` is E.164, or empty when `dialed` is not one telephone number; `generation` is the build of the
-    projection that was asked, 0 when none was; `at` is aware UTC; `gate` names the process that decided.
+    projection that was asked, 0 when none was; `at` is aware UTC; `gate` names the process that decided; `campaign` is
+    what the PBX said of it, empty when that was none.
     """
 
     id: str
@@ -101,3 +102,4 @@ class Decision:
     channel: str
     generation: int
     gate: str
+    campaign: str = ""

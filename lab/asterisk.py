@@ -103,7 +103,9 @@ class Asterisk:
 
     def set_global(self, name: str, value: str) -> None:
         """Set a global variable of the dialplan, until the next start."""
-        self.rx(f"dialplan set global {name} {value}")
+        # An empty value is an argument only in quotes; without them the command is refused and the old value stays.
+        quoted = value or '""'
+        self.rx(f"dialplan set global {name} {quoted}")
 
     def calls(self) -> int:
         """Count the channels that are up now."""

@@ -23,11 +23,12 @@ SLACK_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the dialer dials, exactly as spelled, for which lead ("": no header), and as which endpoint."""
+    """What the dialer dials, exactly as spelled, as which endpoint, for which lead and campaign ("": no header)."""
 
     dialed: str
     lead: str = ""
     caller: str = "dialer"
+    campaign: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ def _sipp(scenario: str, port: int, log: Path) -> list[str | Path]:
 
 def _line(call: Call) -> str:
     header = f"X-Lead-Id: {call.lead}" if call.lead else "X-No-Lead: 1"
-    return f"{quote(call.dialed, safe=UNESCAPED)};{call.caller};{header}\n"
+    campaign = f"X-Campaign-Id: {call.campaign}" if call.campaign else "X-No-Campaign: 1"
+    return f"{quote(call.dialed, safe=UNESCAPED)};{call.caller};{header};{campaign}\n"
 
 
 def _outcomes(calls: Sequence[Call], log: Path) -> list[Outcome]:

@@ -27,11 +27,14 @@ NEEDED_EACH_TIME = {
 NAMES = {
     *(channel_vars.VERDICT, channel_vars.NUMBER, channel_vars.REASON, channel_vars.DECISION),
     *channel_vars.GLOBALS,
+    channel_vars.CAMPAIGN,
     *channel_vars.CLICKED,
     *channel_vars.OWN,
 }
 REASONS = {*verdict.DIALPLAN_REASONS, "bad-channel", "emergency"}
-FROM_OUTSIDE = re.compile(r"\$\{(EXTEN|ARG\d|PJSIP_HEADER|CALLERID)")
+FROM_OUTSIDE = re.compile(rf"\$\{{(EXTEN|ARG\d|PJSIP_HEADER|CALLERID|{channel_vars.CAMPAIGN})")
+CAMPAIGN = f"${{{channel_vars.CAMPAIGN}"
+IS_CAMPAIGN = f'${{REGEX("^[-A-Za-z0-9_.]{{1,64}}$" {CAMPAIGN}}})}}?:'
 LEAVES = ("Goto", "Return", "Hangup")
 
 
@@ -168,6 +171,16 @@ def evaluated_input(contexts: dict[str, Context]) -> Iterator[Fault]:
             yield step, "input from outside stands in an expression"
 
 
+def unchecked_campaign(contexts: dict[str, Context]) -> Iterator[Fault]:
+    """A campaign goes to the gate if the whole of it is one: a comma would make arguments of it."""
+    for context in contexts.values():
+        for before, step in zip([None, *context.steps], context.steps, strict=False):
+            if CAMPAIGN not in step.data.replace(IS_CAMPAIGN, ""):
+                continue
+            if step.label or before is None or not before.data.startswith(IS_CAMPAIGN):
+                yield step, f"{CAMPAIGN}}} is used without a check right before"
+
+
 def broken_jumps(contexts: dict[str, Context]) -> Iterator[Fault]:
     """Every jump has a target, every label a jump, and every step a way to it."""
     for context in contexts.values():
@@ -208,7 +221,7 @@ def loose_emergency(contexts: dict[str, Context]) -> Iterator[Fault]:
 
 RULES = (
     *(wide_patterns, unscreened_dials, unguarded_returns, missing_needs, unknown_names),
-    *(evaluated_input, broken_jumps, loose_emergency),
+    *(evaluated_input, unchecked_campaign, broken_jumps, loose_emergency),
 )
 
 

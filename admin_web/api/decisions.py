@@ -47,7 +47,10 @@ class Ended(Given):
 
 
 class Decision(Given):
-    """What the gate did to one call. `number` is empty when `dialed` was no telephone number."""
+    """What the gate did to one call. `number` is empty when `dialed` was no telephone number.
+
+    `campaign` is the one that the PBX named, empty when it named none: a registry may spare some.
+    """
 
     decision: str
     at: datetime
@@ -58,6 +61,7 @@ class Decision(Given):
     dialed: str
     lead: str
     agent: str
+    campaign: str
     override: str
     channel: str
     gate: str
@@ -113,6 +117,7 @@ def _shown(decided: Decided) -> Decision:
         dialed=decided.dialed,
         lead=decided.lead,
         agent=decided.agent,
+        campaign=decided.campaign,
         override=decided.override,
         channel=decided.channel,
         gate=decided.gate,

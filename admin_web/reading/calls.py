@@ -53,6 +53,7 @@ class Call:
     dialed: str
     lead: str
     agent: str
+    campaign: str
     channel: str
     generation: int
     gate: str
@@ -133,7 +134,8 @@ def _latest(calls: list[Call], most: int) -> list[Call]:
 _DECISION = (
     DecisionRecord.at, DecisionRecord.id, DecisionRecord.verdict, DecisionRecord.reason, DecisionRecord.detail,
     DecisionRecord.override, DecisionRecord.number, DecisionRecord.dialed, DecisionRecord.lead, DecisionRecord.agent,
-    DecisionRecord.channel, DecisionRecord.generation, DecisionRecord.gate, DecisionRecord.archived_at,
+    DecisionRecord.campaign, DecisionRecord.channel, DecisionRecord.generation, DecisionRecord.gate,
+    DecisionRecord.archived_at,
 )  # fmt: skip
 
 _RECORD = (
@@ -151,7 +153,7 @@ def _from_record(row: Row[*tuple[Any, ...]]) -> Call:
     outcome = Outcome(*row[: len(OUTCOME)])
     record, verdict, reason, destination, lead, agent, channel, unscreened = row[len(OUTCOME) :]
     return Call(
-        outcome.started_at, "", verdict, reason, "", "", "", destination, lead, agent, channel, 0, "", None,
+        outcome.started_at, "", verdict, reason, "", "", "", destination, lead, agent, "", channel, 0, "", None,
         record, unscreened, outcome=outcome,
     )  # fmt: skip
 

@@ -16,7 +16,8 @@ although the decision stopped it."""
 class DecisionRecord(Base):
     """What the gate did to one call attempt. Lead and override are not foreign keys: a record is never refused.
 
-    `agent` is who clicked, known from the call request of the same channel; the gate itself is not told.
+    `agent` is who clicked, known from the call request of the same channel; the gate itself is not told. `campaign` is
+    what the PBX said of the call, "" when it said nothing of the kind: a registry may spare some.
     """
 
     __tablename__ = "decisions"
@@ -46,6 +47,7 @@ class DecisionRecord(Base):
     archived_at: Mapped[datetime]
     # The default stands in the table too: a column with a constant one is added to millions of rows in a moment.
     agent: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
+    campaign: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
 
 
 class DecisionTotal(Base):

@@ -34,8 +34,9 @@ def test_every_field_of_a_decision_is_in_its_row():
     assert row(ALLOW) == {
         "id": ALLOW.id, "at": AT, "verdict": "ALLOW", "reason": "not-listed", "detail": "", "override": "",
         "dialed": "4155550100", "number": "+14155550100", "lead": "lead-1", "channel": "pbx-1.1", "generation": 7,
-        "gate": "gate-1", "archived_at": AT,
+        "gate": "gate-1", "campaign": "", "archived_at": AT,
     }  # fmt: skip
+    assert row(replace(ALLOW, campaign="spring")) == row(ALLOW) | {"campaign": "spring"}
 
 
 @pytest.mark.parametrize("order", list(permutations([ALLOW, BLOCK, LATE])))

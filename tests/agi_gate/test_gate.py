@@ -99,6 +99,7 @@ def test_the_campaign_is_asked_about_if_it_is_one_also_when_the_projection_moved
     asked = replace(ASKED, arguments=(*ASKED.arguments, *arguments))
     decision = answered(gate(store, FakeLog(MOVED)).screen(asked))
     assert (decision.ruling.reason, store.campaigns) == ("not-listed", [campaign] * 2)
+    assert decision.campaign == campaign
 
 
 @pytest.mark.parametrize("steps_taken", [1, 2])

@@ -198,6 +198,7 @@ decisions = st.builds(
     channel=texts,
     generation=st.integers(0, 10**12),
     gate=texts,
+    campaign=texts,
 )
 
 
@@ -207,7 +208,15 @@ def test_a_decision_is_read_as_it_was_spelled(decision):
     assert read_decision(fields) == decision
 
 
-FIELDS = tuple(decision_fields(Decision("", EPOCH, Ruling(Verdict.ALLOW, Reason("")), "", "", "", "", 0, "")))
+PLAIN = Decision("1", EPOCH, Ruling(Verdict.ALLOW, Reason("")), "", "", "", "", 0, "")
+FIELDS = (*decision_fields(PLAIN), "campaign")
+
+
+def test_most_decisions_have_no_campaign_and_then_no_field_of_it():
+    assert "campaign" not in decision_fields(PLAIN)
+    assert decision_fields(replace(PLAIN, campaign="spring"))["campaign"] == "spring"
+
+
 values = st.binary(max_size=30) | st.integers().map(lambda number: str(number).encode())
 
 

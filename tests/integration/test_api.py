@@ -195,7 +195,7 @@ async def decide_some(site: Site) -> None:
         Decision(
             id=f"019ab3c4d5e6-9f3a1c22-{place:08x}", at=at - timedelta(minutes=place), ruling=rulings[place % 3],
             dialed="4155550100", number=NUMBER, lead=f"L-{place % 2}", channel=f"pbx-1.{place}", generation=7,
-            gate="gate-1",
+            gate="gate-1", campaign="spring" if place == 3 else "",
         )
         for place in range(30)
     ]  # fmt: skip
@@ -220,6 +220,7 @@ async def test_decisions_are_found_by_what_they_say_and_read_one_by_one(crm: Pro
     }.items():  # fmt: skip
         assert len((await crm.get(f"/decisions?{asked}")).json["items"]) == count, asked
     assert (await crm.get(f"/decisions/{found[3]['decision']}")).json == found[3]
+    assert [one["decision"] for one in found if one["campaign"] == "spring"] == [found[3]["decision"]]
     assert (await crm.get("/decisions/none")).problem == "unknown-decision"
 
 

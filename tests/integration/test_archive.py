@@ -111,14 +111,14 @@ async def test_decisions_go_to_sql_and_leave_the_stream(stream: Stream):
 
 
 async def test_a_record_is_kept_as_it_was_made(stream: Stream):
-    made = replace(blocked(1), lead="lead-1")
+    made = replace(blocked(1), lead="lead-1", campaign="spring")
     stream.append(made)
     await stream.archive_all()
     async with stream.database.read() as session:
         row = (await session.scalars(select(DecisionRecord))).one()
     assert (row.id, row.at, row.verdict, row.reason) == (made.id, made.at, "BLOCK", "internal-dnc")
     assert (row.number, row.dialed, row.lead, row.channel) == (made.number, made.dialed, made.lead, made.channel)
-    assert (row.generation, row.gate) == (7, "gate-1")
+    assert (row.generation, row.gate, row.campaign) == (7, "gate-1", "spring")
     assert utc_now() >= row.archived_at > AT
 
 
@@ -247,6 +247,7 @@ RUBBISH = [
     {"anything": b"\xff\x00\xfe"},
     decision_fields(decision(900)) | {"verdict": "MAYBE"},
     decision_fields(decision(901)) | {"channel": "x" * 1000},
+    decision_fields(decision(901)) | {"campaign": "x" * 65},
     decision_fields(decision(902)) | {"generation": str(2**80)},
     decision_fields(decision(903)) | {"at": "now"},
 ]

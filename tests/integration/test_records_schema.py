@@ -5,12 +5,12 @@ import asyncio
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, Table, inspect, literal_column, select, text
 
 from admin_web.database import Database
 from admin_web.database_faults import DatabaseUnavailable
 from admin_web.schema import SchemaMismatch, go_back, migrate, newest, require_current
-from compliance.models import Base, Projection
+from compliance.models import Base, DecisionRecord, Projection
 from lab.postgres import PostgresServer
 
 
@@ -39,6 +39,21 @@ async def test_going_back_and_forth_ends_at_the_same_tables(database: Database):
     await require_current(database)
     async with database.read() as session:
         assert await (await session.connection()).run_sync(differences) == []
+
+
+async def test_decisions_of_before_campaigns_have_none(database: Database):
+    await go_back(database, "0004")
+    old = {
+        "id": "1", "at": "2026-03-01 12:00:00", "verdict": "ALLOW", "reason": "not-listed", "detail": "",
+        "override": "", "number": "+14155550100", "dialed": "4155550100", "lead": "", "channel": "pbx-1.1",
+        "generation": "7", "gate": "g", "archived_at": "2026-03-01 12:00:01",
+    }  # fmt: skip
+    table = Table("decisions", MetaData(), *(Column(name) for name in old))
+    async with database.alter() as connection:
+        await connection.execute(table.insert().values({name: literal_column(f"'{old[name]}'") for name in old}))
+    await migrate(database)
+    async with database.read() as session:
+        assert [(row.id, row.campaign) for row in await session.scalars(select(DecisionRecord))] == [("1", "")]
 
 
 async def test_the_projection_has_its_one_row_at_turn_nought(database: Database):

@@ -48,7 +48,7 @@ def line(pbx: Asterisk, tmp_path: Path) -> Iterator[Line]:
     """Dialer, PBX and trunk; the gate is not running until the test starts one. Globals are restored."""
     with Line(pbx, tmp_path) as line:
         yield line
-    for name, value in {"DNC_GATE": NOBODY, "DNC_TIMEOUT": "", "DNC_NOTICE": ""}.items():
+    for name, value in {"DNC_GATE": NOBODY, "DNC_TIMEOUT": "", "DNC_NOTICE": "", "DNC_CAMPAIGN": ""}.items():
         pbx.set_global(name, value)
 
 

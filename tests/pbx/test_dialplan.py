@@ -122,10 +122,43 @@ def test_a_lead_with_a_comma_is_refused_because_it_may_hide_a_shifted_argument(l
     assert refused(placed, "bad-arguments")
 
 
-def test_a_phone_is_not_believed_when_it_names_a_lead(line: Line, gate: Gates) -> None:
+def test_a_campaign_is_a_third_argument_and_there_is_none_without_it(line: Line, gate: Gates) -> None:
+    heard = gate(allow).heard
+    named = [Call(LISTED, "lead-7", campaign="Spring_2027.b-1"), Call(LISTED, campaign="x" * 64)]
+    assert [placed.status for placed in line.place(*named, Call(LISTED, "lead-7"))] == [200] * 3
+    asked = [(request["agi_arg_2"], request.get("agi_arg_3")) for request in heard]
+    assert sorted(asked, key=str) == [("", "x" * 64), ("lead-7", "Spring_2027.b-1"), ("lead-7", None)]
+
+
+@pytest.mark.parametrize(
+    "campaign",
+    ["a b", "a'", "x" * 65, "${UNIQUEID}", '"7"', 'a" "', "7:8?9", "a,lead-7", ",", "a)", "a]", "(a", "a\\", "%C3%A9"],
+)
+def test_an_ill_formed_campaign_is_none(line: Line, gate: Gates, campaign: str) -> None:
+    heard = gate(allow).heard
+    [placed] = line.place(Call(LISTED, "lead-7", campaign=campaign))
+    assert (placed.status, *fields(placed)) == (200, "ALLOW", "not-listed")
+    assert [(request["agi_arg_2"], request.get("agi_arg_3")) for request in heard] == [("lead-7", None)]
+
+
+@pytest.mark.parametrize(
+    ("odd", "asked"),
+    [("campaign_linebreak", None), ("campaign_global", "everybody"), ("campaign_own", "mine")],
+)
+def test_a_campaign_stands_in_a_variable_of_the_channel_or_of_all_and_stays_there(
+    line: Line, gate: Gates, odd: str, asked: str | None
+) -> None:
+    heard = gate(allow).heard
+    [placed] = line.place(Call(odd, caller="lab"))
+    assert placed.status == 200
+    assert [(request["agi_arg_2"], request.get("agi_arg_3")) for request in heard] == [("lead-7", asked)]
+    assert placed.record["dnc_lead"] == f"{(asked or 'broken')[:4]}-"
+
+
+def test_a_phone_is_not_believed_when_it_names_a_lead_or_a_campaign(line: Line, gate: Gates) -> None:
     heard = gate(block).heard
-    line.place(Call(LISTED, lead="lead-7", caller="phone"))
-    assert [request["agi_arg_2"] for request in heard] == [""]
+    line.place(Call(LISTED, lead="lead-7", caller="phone", campaign="spring"))
+    assert [(request["agi_arg_2"], request.get("agi_arg_3")) for request in heard] == [("", None)]
 
 
 def test_an_emergency_call_reaches_the_trunk_while_the_gate_is_dead(line: Line) -> None:

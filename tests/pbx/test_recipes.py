@@ -1,6 +1,6 @@
 """The blocks that `dialplan/README.md` gives for FreePBX and VICIdial, run as they stand behind a replica of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -18,12 +18,17 @@ def dial(line: Line, extension: str) -> tuple[int, dict[str, str]]:
     return placed.status, line.pbx.cdr()[before]
 
 
+def arguments(heard: Sequence[Mapping[str, str]]) -> list[tuple[str, str, str | None]]:
+    """Give what was dialled, the lead, and the campaign of each request; None where there is no such argument."""
+    return [(request["agi_arg_1"], request["agi_arg_2"], request.get("agi_arg_3")) for request in heard]
+
+
 def test_freepbx_dials_the_judged_number_behind_the_trunks_prefix(line: Line, gate: Gates) -> None:
     heard = gate(allow).heard
     status, record = dial(line, "freepbx_lead")
     assert status == 200
     assert line.trunk.numbers() == ["0+14155550100"]
-    assert [(request["agi_arg_1"], request["agi_arg_2"]) for request in heard] == [("14155550100", "lead-7")]
+    assert arguments(heard) == [("14155550100", "lead-7", "spring")]
     assert record["dnc_verdict"] == "ALLOW"
 
 
@@ -35,7 +40,7 @@ def test_freepbx_blocks_and_does_not_try_the_next_trunk(
     status, record = dial(line, "freepbx_plain")
     assert (status, record["dnc_verdict"], record["dnc_reason"]) == (403, "BLOCK", reason)
     assert record["dnc_lead"] == " ended", "its own h extension has run"
-    assert len(heard) == 1
+    assert arguments(heard) == [("14155550100", "", None)]
     assert line.trunk.numbers() == []
 
 
@@ -45,11 +50,11 @@ def test_freepbx_dials_emergency_numbers_without_the_gate(line: Line) -> None:
     assert line.trunk.numbers() == ["0911"]
 
 
-def test_vicidial_names_the_lead_that_stands_in_the_callers_name(line: Line, gate: Gates) -> None:
+def test_vicidial_names_the_campaign_and_the_lead_that_stands_in_the_callers_name(line: Line, gate: Gates) -> None:
     heard = gate(allow).heard
     status, record = dial(line, "vicidial_auto")
     assert status == 200
-    assert [(request["agi_arg_1"], request["agi_arg_2"]) for request in heard] == [("14155550100", "123456")]
+    assert arguments(heard) == [("14155550100", "123456", "SALES")]
     assert line.trunk.numbers() == ["+14155550100"]
     assert record["dnc_lead"] == "123456 logged"
 
@@ -58,6 +63,6 @@ def test_vicidial_blocks_and_still_logs_the_end_of_the_call(line: Line, gate: Ga
     heard = gate(block).heard
     status, record = dial(line, "vicidial_plain")
     assert (status, record["dnc_reason"]) == (403, "internal-dnc")
-    assert [request["agi_arg_2"] for request in heard] == ["0"]
+    assert arguments(heard) == [("14155550100", "0", None)]
     assert record["dnc_lead"] == "0 logged"
     assert line.trunk.numbers() == []
