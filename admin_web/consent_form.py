@@ -55,8 +55,10 @@ class Asked:
 
 def opening_of(lead: LeadPage, at: datetime) -> Opening:
     """Say what the form would do now. Raises NotSuppressed, OverrideStands."""
-    if not lead.stand.listed:
-        raise NotSuppressed(f"{national(lead.number)} is on no list: {lead.shown} can be called without an override.")
+    if not lead.stand.blocked:
+        raise NotSuppressed(
+            f"{national(lead.number)} is on no list that blocks it: {lead.shown} can be called without an override."
+        )
     if lead.consent is None:
         return Opening(ends_at(at))
     if lead.consent.expires_at > at + RENEWABLE:

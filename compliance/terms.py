@@ -16,6 +16,9 @@ from compliance.verdict import NOT_LISTED, REGISTRY_STALE, REGISTRY_UNCOVERED, R
 CampaignId = NewType("CampaignId", str)
 """The dialer's name of a campaign: 1 to 64 ASCII letters, digits, dots, dashes and underscores."""
 
+_WARNED = "stale-"
+"""How the detail begins of a call that passes although a registry is stale."""
+
 _CAMPAIGN = re.compile("[A-Za-z0-9_.-]{1,64}")
 
 
@@ -153,7 +156,18 @@ def _ruling(stale: Sequence[RegistryTerms], uncovered: Sequence[RegistryTerms]) 
             return block(REGISTRY_STALE, one.name)
     for one in sorted(uncovered, key=lambda one: not one.blocks_uncovered):
         return Ruling(Verdict.BLOCK if one.blocks_uncovered else Verdict.ALLOW, REGISTRY_UNCOVERED, one.name)
-    return allow(NOT_LISTED, detail=f"stale-{stale[0].name}" if stale else "")
+    return allow(NOT_LISTED, detail=f"{_WARNED}{stale[0].name}" if stale else "")
+
+
+def unchecked(ruling: Ruling) -> str:
+    """Say why nobody can tell whether a number is listed, as the end of a sentence; empty when that is known."""
+    if ruling.reason == REGISTRY_UNCOVERED:
+        return f"{ruling.detail} should cover the number and was never imported for it"
+    if ruling.reason == REGISTRY_STALE:
+        return f"the copy of {ruling.detail} is too old"
+    if ruling.reason == NOT_LISTED and ruling.detail.startswith(_WARNED):
+        return f"the copy of {ruling.detail.removeprefix(_WARNED)} is too old"
+    return ""
 
 
 def campaign_id(text: str) -> CampaignId | None:

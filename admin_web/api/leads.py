@@ -25,13 +25,14 @@ class OpenOverride(Given):
 
 
 class LeadShown(Given):
-    """A lead and whether it may be dialled, by the system of record."""
+    """A lead and whether it may be dialled, by the system of record; `reason` is the one that the gate would give."""
 
     lead: str
     name: str
     number: str
     queued: bool
     state: LeadState
+    reason: str
     lists: list[str]
     override: OpenOverride | None
 
@@ -155,6 +156,7 @@ def _shown(row: LeadRow) -> LeadShown:
         number=row.number,
         queued=row.queued,
         state=row.stand.state,
+        reason=row.stand.ruling.reason,
         lists=list(row.stand.lists),
         override=_opening(row.stand.override),
     )

@@ -33,7 +33,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "request-timeout": (408, "The request took too long to arrive"),
     "lead-exists": (409, "A lead with this id is there already"),
     "not-listed": (409, "The number does not stand on the list"),
-    "not-suppressed": (409, "The number stands on no list, so there is nothing to open"),
+    "not-suppressed": (409, "The number is not blocked, so there is nothing to open"),
     "override-stands": (409, "The lead holds a live override already"),
     "override-expired": (409, "The override has ended by itself"),
     "nothing-to-renew": (409, "The override is not the lead's live one"),

@@ -59,7 +59,7 @@ class LeadPage:
     """All that the page of a lead shows.
 
     `on_number` counts the leads on its number, this one included, up to MOST_COUNTED; `others_open` those of the others
-    that hold a live override. `consent` is its own, which opens nothing while the number stands on no list.
+    that hold a live override. `consent` is its own, which opens nothing while the number is not blocked.
     """
 
     id: LeadId

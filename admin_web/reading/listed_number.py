@@ -14,7 +14,8 @@ from compliance.models import Lead
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, decide
 from compliance.redis_schema import INTERNAL
-from compliance.verdict import Verdict
+from compliance.terms import unchecked
+from compliance.verdict import Ruling, Verdict
 
 MOST_LEADS = 100
 """Leads on the number that are shown."""
@@ -32,10 +33,15 @@ class LeadThere:
 
 @dataclass(frozen=True, slots=True)
 class ListedNumber:
-    """All that the page of a number shows. `more_leads`: there are more of them than are shown."""
+    """All that the page of a number shows. `more_leads`: there are more of them than are shown.
+
+    `ruling` is that of the gate on a call to it for no lead, `if_lifted` what that would be if it were lifted.
+    """
 
     number: E164
     lists: tuple[str, ...]
+    ruling: Ruling
+    if_lifted: Ruling
     entries: Sequence[Entry]
     leads: Sequence[LeadThere]
     more_leads: bool
@@ -51,6 +57,16 @@ class ListedNumber:
         return tuple(name for name in self.lists if name != INTERNAL)
 
     @property
+    def blocked(self) -> bool:
+        """Tell whether it is blocked, but for leads with an override."""
+        return self.ruling.verdict is Verdict.BLOCK
+
+    @property
+    def unchecked(self) -> str:
+        """Say why nobody can tell whether it is listed; empty when that is known."""
+        return unchecked(self.ruling)
+
+    @property
     def opened(self) -> Sequence[LeadThere]:
         """The leads that become dialable when the number is lifted."""
         return [lead for lead in self.leads if lead.dialable_if_lifted and not lead.dialable]
@@ -63,7 +79,8 @@ async def listed_number(database: Database, number: E164, at: datetime) -> Liste
         bare, *facts = await facts_on_record(session, [(number, None), *((number, lead) for lead, _ in names)], at)
         entries = await entries_of(session, number)
     leads = [_lead_there(lead, name, known, at) for (lead, name), known in zip(names, facts, strict=True)]
-    return ListedNumber(number, bare.listed, entries, leads[:MOST_LEADS], len(leads) > MOST_LEADS)
+    ruling, if_lifted = decide(number, bare, at), decide(number, _lifted(bare), at)
+    return ListedNumber(number, bare.listed, ruling, if_lifted, entries, leads[:MOST_LEADS], len(leads) > MOST_LEADS)
 
 
 async def _leads_on(session: AsyncSession, number: E164) -> list[tuple[LeadId, str]]:
@@ -72,8 +89,11 @@ async def _leads_on(session: AsyncSession, number: E164) -> list[tuple[LeadId, s
 
 
 def _lead_there(lead: LeadId, name: str, facts: Facts, at: datetime) -> LeadThere:
-    lifted = replace(facts, listed=tuple(name for name in facts.listed if name != INTERNAL))
-    return LeadThere(lead, name, _dialable(facts, at), _dialable(lifted, at))
+    return LeadThere(lead, name, _dialable(facts, at), _dialable(_lifted(facts), at))
+
+
+def _lifted(facts: Facts) -> Facts:
+    return replace(facts, listed=tuple(name for name in facts.listed if name != INTERNAL))
 
 
 def _dialable(facts: Facts, at: datetime) -> bool:

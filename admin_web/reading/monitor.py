@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.database import Database
 from admin_web.reading.monitor_filter import SOON, Sought, conditions, live, order
 from admin_web.reading.paging import PAGE_ROWS, Key, Page, page_of
+from admin_web.services.facts import ruling_without_override
 from admin_web.services.listing import lists_of
 from compliance.models import AuditEvent, Document, Lead, Override
 from compliance.numbers import E164
+from compliance.verdict import Ruling
 
 MOST_PEOPLE = 200
 MOST_TRAIL = 100
@@ -100,7 +102,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class WholeOverride:
-    """Everything about one override. `lists` are those that its number stands on now: on none, nothing is blocked."""
+    """Everything about one override. `lists` are those that its number stands on now.
+
+    `bare` is the gate's ruling on a lead with that number that holds no override.
+    """
 
     row: OverrideRow
     basis_note: str
@@ -109,6 +114,7 @@ class WholeOverride:
     document: DocumentRow
     neighbours: Neighbours
     lists: tuple[str, ...]
+    bare: Ruling
     trail: Sequence[Done]
 
 
@@ -168,6 +174,7 @@ async def whole_override(database: Database, override_id: int, at: datetime) -> 
             DocumentRow(*found[-len(_DOCUMENT) :]),
             await _neighbours(session, row, at),
             await lists_of(session, E164(row.number)),
+            await ruling_without_override(session, E164(row.number), at),
             await _trail(session, override_id),
         )
 

@@ -15,6 +15,7 @@ from compliance.models import Lead, UtcDateTime
 from compliance.models.suppression import NEVER
 from compliance.numbers import E164, LeadId
 from compliance.policy import decide
+from compliance.terms import unchecked
 from compliance.verdict import Reason, Ruling, Verdict
 
 PAGE = 25
@@ -36,7 +37,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A lead that may be dialled now, and why; `last_called_at` is None when it never was."""
+    """A lead that may be dialled now, and why; `last_called_at` is None when it never was.
+
+    `unchecked` says why nobody can tell whether its number is listed, empty when that is known.
+    """
 
     lead: LeadId
     name: str
@@ -44,6 +48,7 @@ class Offer:
     last_called_at: datetime | None
     reason: Reason
     override: str
+    unchecked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class _Waiting(NamedTuple):
 
     def offered(self, ruling: Ruling) -> Offer:
         called = None if self.last_called_at == NEVER else self.last_called_at
-        return Offer(self.id, self.name, self.number, called, ruling.reason, ruling.override)
+        return Offer(self.id, self.name, self.number, called, ruling.reason, ruling.override, unchecked(ruling))
 
 
 async def _waiting(session: AsyncSession, behind: Place | None, most: int) -> list[_Waiting]:

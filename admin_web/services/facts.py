@@ -86,6 +86,12 @@ def _unsure(applying: Mapping[E164, Applying]) -> set[E164]:
     return {number for number, applies in applying.items() if id(applies) in blocking} if blocking else set()
 
 
+async def ruling_without_override(session: AsyncSession, number: E164, at: datetime) -> Ruling:
+    """Rule at `at` (aware UTC) on a call to a number for a lead that holds no override."""
+    (ruling,) = await rulings_on_record(session, [(number, None)], at)
+    return ruling
+
+
 async def _live_overrides(
     session: AsyncSession, numbers: Collection[E164], at: datetime
 ) -> dict[tuple[E164, LeadId], LiveOverride]:

@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.documents import Kept
+from admin_web.services.facts import ruling_without_override
 from admin_web.services.leads import existing_lead, put_new
-from admin_web.services.listing import lists_of
 from admin_web.services.records import PENDING, Actor, Change, Records, Standing
 from admin_web.services.refusal import Refused, cleaned, require
 from admin_web.services.revocation import end
@@ -16,6 +16,7 @@ from admin_web.services.telling import Event
 from compliance.consent import ATTESTATION, Basis, ends_at, may_override
 from compliance.models import Document, Lead, Override
 from compliance.numbers import E164, LeadId
+from compliance.verdict import Verdict
 
 LONGEST_NOTE = 2000
 
@@ -39,7 +40,7 @@ class ExpiryNotAllowed(Refused):
 
 
 class NotSuppressed(Refused):
-    """The number stands on no list, so there is nothing to open."""
+    """The number is not blocked, so there is nothing to open."""
 
 
 class OverrideStands(Refused):
@@ -96,7 +97,7 @@ async def grant_override(records: Records, actor: Actor, consent: Consent) -> Gr
     async with records.change(actor) as change:
         expires_at = _expiry(consent, change.at)
         lead = await _lead(change, consent)
-        await _require_listed(change, lead)
+        await _require_blocked(change, lead)
         if (standing := await _live_override(change, lead)) is not None:
             raise OverrideStands(
                 f"Lead {lead.id} holds override {standing.id} until {standing.expires_at:%Y-%m-%d}; "
@@ -115,7 +116,7 @@ async def renew_override(records: Records, actor: Actor, consent: Consent, overr
     async with records.change(actor) as change:
         expires_at = _expiry(consent, change.at)
         lead = await _lead(change, consent)
-        await _require_listed(change, lead)
+        await _require_blocked(change, lead)
         old = await _live_override(change, lead)
         if old is None or old.id != override_id:
             raise NothingToRenew(f"Override {override_id} is not the live override of lead {lead.id} any more.")
@@ -167,9 +168,13 @@ async def _lead(change: Change, consent: Consent) -> Lead:
     return lead
 
 
-async def _require_listed(change: Change, lead: Lead) -> None:
-    if not await lists_of(change.session, E164(lead.number)):
-        raise NotSuppressed(f"{lead.number} stands on no list: lead {lead.id} can be called without an override.")
+async def _require_blocked(change: Change, lead: Lead) -> None:
+    """Raise NotSuppressed unless the gate would block the number: for a list, or because a registry cannot tell."""
+    ruling = await ruling_without_override(change.session, E164(lead.number), change.at)
+    if ruling.verdict is Verdict.ALLOW:
+        raise NotSuppressed(
+            f"{lead.number} stands on no list that blocks it: lead {lead.id} can be called without an override."
+        )
 
 
 async def _live_override(change: Change, lead: Lead) -> Override | None:

@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from admin_web.reading.monitor import State, WholeOverride
+from compliance.verdict import Verdict
 
 
 def what_follows(whole: WholeOverride) -> str:
     """Say what revoking does to the lead and to its neighbours on the number."""
     row, others, opened = whole.row, whole.neighbours.leads, whole.neighbours.open
-    if not whole.lists:
+    if whole.bare.verdict is Verdict.ALLOW:
         return f"{row.number} stands on no list now, so lead {row.lead} can be dialled without an override."
     blocked = f"Lead {row.lead} is blocked on the very next dial."
     if not others:
