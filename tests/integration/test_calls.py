@@ -199,6 +199,26 @@ async def test_totals_are_told_where_that_is_quick_and_not_guessed_elsewhere(dat
     assert (await totals(database, replace(period, since=hour - HOUR, until=hour))).unscreened == 0
 
 
+async def test_calls_that_a_registry_cannot_tell_of_are_found_by_their_reason_allowed_and_blocked(
+    database: Database,
+):
+    hour = AT.replace(minute=0)
+    await put(
+        database, decision(1, reason="registry-uncovered", detail="us-ftc"), decision(2),
+        decision(3, verdict="BLOCK", reason="registry-uncovered", detail="us-tx"),
+        decision(4, verdict="BLOCK", reason="registry-stale", detail="us-ftc"),
+        DecisionTotal(hour=hour, verdict="ALLOW", reason="registry-uncovered", decisions=40),
+        DecisionTotal(hour=hour, verdict="BLOCK", reason="registry-uncovered", decisions=2),
+        DecisionTotal(hour=hour, verdict="ALLOW", reason="not-listed", decisions=5),
+    )  # fmt: skip
+    uncovered = Wanted(reason="registry-uncovered")
+    assert [call.decision for call in (await call_page(database, uncovered)).rows] == [decision(3).id, decision(1).id]
+    passed = await call_page(database, replace(uncovered, verdict="ALLOW"))
+    assert [(call.decision, call.detail) for call in passed.rows] == [(decision(1).id, "us-ftc")]
+    found = await totals(database, replace(uncovered, since=hour, until=hour + HOUR))
+    assert found.verdicts == {"ALLOW": 40, "BLOCK": 2}
+
+
 async def test_counting_ends_where_a_page_would_wait_for_it(database: Database, monkeypatch):
     monkeypatch.setattr("admin_web.reading.call_totals.MOST_COUNTED", 2)
     monkeypatch.setattr("admin_web.reading.call_coverage.MOST_COUNTED", 2)
@@ -236,4 +256,5 @@ async def test_without_redis_nobody_knows_until_when_the_log_is_whole(database: 
 async def test_every_reason_that_a_call_may_bear_can_be_asked_for(database: Database):
     reasons = await known_reasons(database)
     assert {"not-listed", "override", "internal-dnc", "gate-unreachable", "deadline"} <= set(reasons)
+    assert {"registry-uncovered", "registry-stale"} <= set(reasons)
     assert len(reasons) == len(set(reasons))

@@ -96,16 +96,17 @@ async def test_an_agent_counts_the_dials_of_their_own_clicks(database: Database)
     async with database.write() as session:
         for number, (agent, reason, at) in enumerate(
             (("agent", "not-listed", AT), ("agent", "override", AT), ("agent", "internal-dnc", AT),
+             ("agent", "registry-uncovered", AT), ("agent", "registry-stale", AT),
              ("agent", "not-listed", AT - 25 * HOUR), ("somebody", "not-listed", AT), ("", "not-listed", AT))
         ):  # fmt: skip
-            ruled = Verdict.BLOCK if reason == "internal-dnc" else Verdict.ALLOW
+            ruled = Verdict.BLOCK if reason in {"internal-dnc", "registry-stale"} else Verdict.ALLOW
             session.add(
                 DecisionRecord(
                     id=str(number), at=at, verdict=ruled, reason=reason, detail="", override="", number="", dialed="",
                     lead="", channel="", generation=1, gate="", archived_at=at, agent=agent,
                 )
             )  # fmt: skip
-    assert await dials_of(database, "agent", AT - 24 * HOUR) == Dials(1, 1, 1)
+    assert await dials_of(database, "agent", AT - 24 * HOUR) == Dials(2, 1, 2)
     assert await dials_of(database, "nobody", AT - 24 * HOUR) == Dials()
 
 
