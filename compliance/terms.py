@@ -5,7 +5,8 @@ which it is stale. Everything here is data; `compile_terms` turns it into one lo
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NewType
@@ -93,12 +94,8 @@ class Terms:
         return tuple(name for name in names if name in applying.lists or name not in self._named)
 
     def _table(self, campaign: str) -> "_Table":
-        # The company's own lists first, then the registries by name: which of several is the reason must not depend on
-        # the order in which they came.
-        lists = tuple(sorted(self.lists, key=lambda name: (name in self._named, name if name in self._named else "")))
-        always = tuple(name for name in lists if name not in self._named)
-        ours = sorted((one for one in self.registries if campaign not in one.spared), key=lambda one: one.name)
-        return _Table(lists, always, ours)
+        always = tuple(name for name in self.lists if name not in self._named)
+        return _Table(self.lists, always, [one for one in self.registries if campaign not in one.spared])
 
 
 class _Table:
@@ -106,13 +103,13 @@ class _Table:
 
     def __init__(self, lists: tuple[str, ...], always: tuple[str, ...], registries: Sequence[RegistryTerms]) -> None:
         self._elsewhere = Applying(always, (), allow(NOT_LISTED))
-        keys = {prefix for one in registries for prefix in (*one.prefixes, *one.covered)}
-        self._lengths = tuple(sorted({len(key) for key in keys}, reverse=True))
+        held, naming = frozenset(lists), _by_beginning(registries)
+        self._lengths = tuple(sorted({len(key) for key in naming}, reverse=True))
         # Most beginnings are alike: they share one object.
         alike: dict[Applying, Applying] = {}
         self._of: dict[str, Applying] = {}
-        for key in keys:
-            applying = _applying(key, lists, always, registries)
+        for key in naming:
+            applying = _applying(_longest(key, naming), held, always)
             self._of[key] = alike.setdefault(applying, applying)
 
     def of(self, number: E164) -> Applying:
@@ -122,31 +119,38 @@ class _Table:
         return self._elsewhere
 
 
-def _applying(
-    prefix: str, lists: tuple[str, ...], always: tuple[str, ...], registries: Sequence[RegistryTerms]
-) -> Applying:
-    """Work out what applies to the numbers that begin with `prefix`."""
-    asked, stale, uncovered = set(always), list[tuple[datetime, RegistryTerms]](), list[RegistryTerms]()
+def _by_beginning(registries: Iterable[RegistryTerms]) -> dict[str, list[RegistryTerms]]:
+    """Give the registries that name each beginning."""
+    naming: dict[str, list[RegistryTerms]] = defaultdict(list)
     for one in registries:
-        longest = _longest(prefix, one)
-        if longest is None:
-            continue
-        asked.add(one.name)
-        # A registry of which the projection holds nothing covers nothing, whatever was said of it.
-        if longest in one.covered and one.name in lists:
-            stale.append((one.covered[longest], one))
-        else:
-            uncovered.append(one)
+        for start in one.prefixes | one.covered.keys():
+            naming[start].append(one)
+    return dict(naming)
+
+
+def _longest(prefix: str, naming: Mapping[str, Sequence[RegistryTerms]]) -> list[tuple[RegistryTerms, str]]:
+    """Give the registries to which the numbers that begin with `prefix` matter, by name, each with the longest
+    beginning of them that it names."""
+    found: dict[str, tuple[RegistryTerms, str]] = {}
+    for length in range(len(prefix), 0, -1):
+        for one in naming.get(prefix[:length], ()):
+            found.setdefault(one.name, (one, prefix[:length]))
+    return [found[name] for name in sorted(found)]
+
+
+def _applying(named: Sequence[tuple[RegistryTerms, str]], held: frozenset[str], always: tuple[str, ...]) -> Applying:
+    """Work out what applies to numbers that these registries name, each by this beginning.
+
+    The company's own lists come first, then the registries by name: which of several is the reason must not depend on
+    the order in which they came.
+    """
+    # A registry of which the projection holds nothing covers nothing, whatever was said of it.
+    stale = [(one.covered[start], one) for one, start in named if start in one.covered and one.name in held]
+    uncovered = [one for one, start in named if start not in one.covered or one.name not in held]
     moments = sorted({until for until, _ in stale})
     phases = tuple((until, _ruling([one for end, one in stale if end < until], uncovered)) for until in moments)
-    return Applying(
-        tuple(name for name in lists if name in asked), phases, _ruling([one for _, one in stale], uncovered)
-    )
-
-
-def _longest(prefix: str, one: RegistryTerms) -> str | None:
-    beginnings = (prefix[:length] for length in range(len(prefix), 0, -1))
-    return next((start for start in beginnings if start in one.covered or start in one.prefixes), None)
+    asked = (*always, *(one.name for one, _ in named if one.name in held))
+    return Applying(asked, phases, _ruling([one for _, one in stale], uncovered))
 
 
 def _ruling(stale: Sequence[RegistryTerms], uncovered: Sequence[RegistryTerms]) -> Ruling:

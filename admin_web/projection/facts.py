@@ -62,13 +62,16 @@ async def _facts_of_one(store: Store, openings: Sequence[Opening]) -> list[Facts
 
 
 async def _terms(wire: Wire, state: State | None) -> Terms | None:
-    """Give the terms of the registries that `state` names; None when Redis does not hold them."""
+    """Give the terms of the registries that `state` names; None when Redis does not hold them, or not legibly."""
     if state is None:
         return None
     (document,) = await wire.ask(("GET", wire.keys.terms(state.generation)))
     if not isinstance(document, bytes) or terms_digest(document) != state.terms:
         return None
-    return compiled(state.lists, document)
+    try:
+        return compiled(state.lists, document)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 async def _ask(

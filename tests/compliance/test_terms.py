@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from compliance import verdict
 from compliance.area_codes import prefixes_of
 from compliance.numbers import E164
-from compliance.terms import RegistryTerms, Terms, campaign_id
+from compliance.terms import RegistryTerms, Terms, campaign_id, unchecked
 from compliance.verdict import allow, block
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -75,6 +75,30 @@ def test_a_list_that_no_terms_speak_of_is_asked_about_every_number_for_every_cam
 def test_a_registry_of_which_the_projection_holds_nothing_covers_nothing():
     applying = Terms(("internal",), (FTC,)).applying(E164("+14155550100"))
     assert (applying.lists, applying.unlisted(AT)) == (("internal",), block(verdict.REGISTRY_UNCOVERED, "us-ftc"))
+
+
+@pytest.mark.parametrize(
+    ("ruling", "said"),
+    [
+        (block(verdict.REGISTRY_UNCOVERED, "us-tx"), "us-tx should cover the number and was never imported for it"),
+        (allow(verdict.REGISTRY_UNCOVERED, "us-tx"), "us-tx should cover the number and was never imported for it"),
+        (block(verdict.REGISTRY_STALE, "us-tx"), "the copy of us-tx is too old"),
+        (TERMS.applying(E164("+14165550100")).unlisted(AT), "the copy of ca-dncl is too old"),
+        (allow(verdict.NOT_LISTED), ""),
+        (block(verdict.INVALID_NUMBER, "stale-x"), ""),
+        (allow(verdict.OVERRIDE, override="7"), ""),
+        (block(verdict.listed_on("us-tx")), ""),
+    ],
+)
+def test_a_ruling_says_which_registry_nobody_can_tell_of(ruling, said):
+    assert unchecked(ruling) == said
+
+
+def test_of_several_stale_registries_the_first_by_name_is_named_in_whatever_order_they_come():
+    several = [RegistryTerms(name, frozenset({"1415"}), {"1415": AT - DAY}, False, False) for name in "cab"]
+    for order in (several, several[::-1]):
+        ruling = Terms(("internal", *"bca"), tuple(order)).applying(E164("+14155550100"))
+        assert (ruling.lists, ruling.unlisted(AT)) == (("internal", *"abc"), allow(verdict.NOT_LISTED, "stale-a"))
 
 
 prefixes = st.from_regex(r"[1-3]{1,4}", fullmatch=True)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from redis import Redis
 
 from admin_web.database import Database
 from admin_web.services.facts import facts_on_record, rulings_on_record
@@ -22,6 +23,7 @@ from compliance.redis_schema import (
     TERMS,
     exchange_and_line,
     listed_key,
+    terms_digest,
     terms_key,
     version_field,
 )
@@ -122,6 +124,12 @@ async def test_terms_speak_of_the_version_that_redis_holds_not_of_a_newer_one(wo
     assert world.gate.rule(OUTSIDE).reason == "registry-uncovered"
 
 
+def digested(redis: Redis, document: bytes) -> None:
+    """Put terms that no gate can read, under their own digest."""
+    redis.set(terms_key(1), document)
+    redis.hset(STATE, TERMS, terms_digest(document))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -129,6 +137,10 @@ async def test_terms_speak_of_the_version_that_redis_holds_not_of_a_newer_one(wo
         lambda redis: redis.set(terms_key(1), b"[]"),
         lambda redis: redis.set(terms_key(1), b"odd"),
         lambda redis: redis.hset(STATE, TERMS, "0" * 16),
+        lambda redis: digested(redis, b"odd"),
+        lambda redis: digested(redis, b'[{"name":"us-ftc"}]'),
+        lambda redis: digested(redis, b"[1]"),
+        lambda redis: digested(redis, b'[{"covered":[]}]'),
     ],
 )
 async def test_terms_that_are_not_those_of_the_state_block_every_call_and_are_found_by_verify(world: World, damage):
