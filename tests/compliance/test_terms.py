@@ -77,6 +77,23 @@ def test_a_registry_of_which_the_projection_holds_nothing_covers_nothing():
     assert (applying.lists, applying.unlisted(AT)) == (("internal",), block(verdict.REGISTRY_UNCOVERED, "us-ftc"))
 
 
+def test_copies_of_different_ages_become_stale_one_after_the_other():
+    days = {"a": 5, "b": 1, "c": 4, "d": 2, "e": 6, "f": 3}
+    aging = [RegistryTerms(name, frozenset({"1"}), {"1": AT + day * DAY}, False, True) for name, day in days.items()]
+    applying = Terms(("internal", *days), tuple(aging)).applying(E164("+14155550100"))
+    assert [until for until, _ in applying.phases] == [AT + day * DAY for day in range(1, 7)]
+    details = [applying.unlisted(AT + day * DAY).detail for day in range(8)]
+    assert details == ["", "stale-b", "stale-b", "stale-b", "stale-b", "stale-a", "stale-a", "stale-a"]
+
+
+def test_a_campaign_that_nobody_spares_has_the_look_up_of_all_calls():
+    """Callers could name a new one with each call: each look-up of its own would be kept."""
+    terms = Terms(LISTS, (FTC, TEXAS))
+    everybody = terms.applying(E164("+12145550100"))
+    assert all(terms.applying(E164("+12145550100"), name) is everybody for name in ("x", "y", "Service"))
+    assert terms.applying(E164("+12145550100"), "service") is not everybody
+
+
 @pytest.mark.parametrize(
     ("ruling", "said"),
     [

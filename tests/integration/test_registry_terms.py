@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from redis import Redis
 
 from admin_web.database import Database
 from admin_web.services.facts import facts_on_record, rulings_on_record
@@ -124,12 +123,6 @@ async def test_terms_speak_of_the_version_that_redis_holds_not_of_a_newer_one(wo
     assert world.gate.rule(OUTSIDE).reason == "registry-uncovered"
 
 
-def digested(redis: Redis, document: bytes) -> None:
-    """Put terms that no gate can read, under their own digest."""
-    redis.set(terms_key(1), document)
-    redis.hset(STATE, TERMS, terms_digest(document))
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -137,10 +130,6 @@ def digested(redis: Redis, document: bytes) -> None:
         lambda redis: redis.set(terms_key(1), b"[]"),
         lambda redis: redis.set(terms_key(1), b"odd"),
         lambda redis: redis.hset(STATE, TERMS, "0" * 16),
-        lambda redis: digested(redis, b"odd"),
-        lambda redis: digested(redis, b'[{"name":"us-ftc"}]'),
-        lambda redis: digested(redis, b"[1]"),
-        lambda redis: digested(redis, b'[{"covered":[]}]'),
     ],
 )
 async def test_terms_that_are_not_those_of_the_state_block_every_call_and_are_found_by_verify(world: World, damage):
@@ -154,6 +143,16 @@ async def test_terms_that_are_not_those_of_the_state_block_every_call_and_are_fo
     drift = await world.projection.verify()
     assert not drift.clean
     assert any(line.startswith("DANGER") and "terms" in line for line in drift.lines())
+
+
+@pytest.mark.parametrize("document", [b"odd", b"[1]", b'[{"name":"us-ftc"}]', b'[{"name":"a","prefixes":1}]'])
+async def test_terms_that_nobody_can_read_are_none_to_the_queue(world: World, document: bytes):
+    await world.projection.rebuild()
+    world.redis.set(terms_key(1), document)
+    world.redis.hset(STATE, TERMS, terms_digest(document))
+    (facts,) = await world.projection.facts([(FREE, LeadId("lead-1"))])
+    ruling = decide(FREE, facts, world.now())
+    assert (ruling.verdict, ruling.reason, ruling.detail) == (Verdict.BLOCK, "state-unverified", "no-terms")
 
 
 async def test_a_copy_of_which_some_area_codes_are_older_is_stale_there_first(world: World):
