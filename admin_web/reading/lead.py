@@ -25,7 +25,9 @@ MOST_COUNTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Why a number is listed: who put it there and how; of a registry, when its file was obtained and by whom."""
+    """Why a number is listed: who put it there and how; of a registry, when its file was obtained and by whom, and the
+    campaigns that it spares.
+    """
 
     list_name: str
     since: datetime
@@ -33,6 +35,7 @@ class Listing:
     source: str
     note: str
     registry: bool
+    spared: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +173,21 @@ async def _listings(session: AsyncSession, number: E164, stand: Stand) -> list[L
         SuppressionEntry.note,
     ).where(SuppressionEntry.number == number, SuppressionEntry.lifted_at.is_(None))
     published = (
-        select(Registry.name, RegistryVersion.obtained_at, RegistryVersion.imported_by, RegistryVersion.file_name)
+        select(
+            Registry.name,
+            RegistryVersion.obtained_at,
+            RegistryVersion.imported_by,
+            RegistryVersion.file_name,
+            Registry.spared,
+        )
         .join(RegistryVersion, RegistryVersion.id == Registry.version_in_force_id)
         .where(Registry.name.in_(stand.lists))
     )
     listings = [Listing(*row, registry=False) for row in await session.execute(own.order_by(SuppressionEntry.id))]
-    return listings + [Listing(*row, note="", registry=True) for row in await session.execute(published)]
+    return listings + [
+        Listing(name, since, by, source, note="", registry=True, spared=spared)
+        for name, since, by, source, spared in await session.execute(published)
+    ]
 
 
 async def _consent(session: AsyncSession, lead: LeadId, at: datetime) -> LiveConsent | None:

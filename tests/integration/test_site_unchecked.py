@@ -1,6 +1,7 @@
 """A number that a registry cannot tell of is blocked if its terms say so, and an override opens a lead on it."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,8 @@ from admin_web.services.overrides import NotSuppressed
 from admin_web.services.registries import Terms, add_registry, set_terms
 from admin_web.services.suppression import suppress
 from compliance.consent import ATTESTATION, Role
-from compliance.models import Registry, RegistryVersion
+from compliance.models import Registry, RegistryExchange, RegistryVersion
+from compliance.redis_schema import exchange_and_line
 from tests.records import ADMIN, LEAD, NUMBER, SECOND
 from tests.site import Site
 from tests.site_consent import PDF, grant
@@ -114,6 +116,17 @@ async def test_an_override_on_such_a_number_is_renewed_and_its_page_says_what_re
     assert "it opens nothing while the number is not blocked" in await supervisor.page("/leads/L-1")
     page = await admin.page(f"/monitor/{granted.override_id}")
     assert "can be dialled without an override" in page
+
+
+async def test_the_page_of_a_lead_names_the_campaigns_that_its_registry_spares(site: Site):
+    await an_old_copy(site, replace(PASSING, spared=("service", "surveys")))
+    exchange, line = exchange_and_line(NUMBER)
+    async with site.database.write() as session:
+        version = (await session.get_one(Registry, "us-ftc")).version_in_force_id
+        session.add(RegistryExchange(version_id=version, exchange=exchange, lines=line.to_bytes(2, "big")))
+    page = await (await site.person(Role.AGENT)).page("/leads/L-1")
+    assert "This lead may not be called." in page
+    assert "it does not apply to calls of service, surveys" in page
 
 
 async def test_the_queue_offers_what_passes_unchecked_and_says_so(site: Site):
