@@ -91,7 +91,33 @@ def test_a_campaign_that_nobody_spares_has_the_look_up_of_all_calls():
     terms = Terms(LISTS, (FTC, TEXAS))
     everybody = terms.applying(E164("+12145550100"))
     assert all(terms.applying(E164("+12145550100"), name) is everybody for name in ("x", "y", "Service"))
-    assert terms.applying(E164("+12145550100"), "service") is not everybody
+    spared = terms.applying(E164("+12145550100"), "service")
+    assert spared is not everybody
+    assert terms.applying(E164("+12145550100"), "service") is spared, "it is worked out once"
+
+
+def test_the_longest_beginning_decides():
+    whole = RegistryTerms("us-ftc", frozenset({"1"}), {"1": AT + DAY, "12145": AT - DAY}, True, True)
+    terms = Terms(("internal", "us-ftc", "us-tx"), (whole, TEXAS))
+    found = {number: terms.applying(E164(number)) for number in ("+14155550100", "+12144550100", "+12145550100")}
+    assert [one.lists for one in found.values()] == [("internal", "us-ftc"), *[("internal", "us-ftc", "us-tx")] * 2]
+    assert [one.unlisted(AT).reason for one in found.values()] == ["not-listed", "not-listed", "registry-stale"]
+
+
+@pytest.mark.parametrize(
+    ("number", "campaign", "listed", "applying"),
+    [
+        ("+12145550100", "", ("internal", "us-ftc", "us-tx"), ("internal", "us-ftc", "us-tx")),
+        ("+12145550100", "service", ("us-ftc", "us-tx"), ("us-ftc",)),
+        ("+12145550100", "service", ("us-tx",), ()),
+        ("+14155550100", "", ("partners", "us-tx", "uk-tps"), ("partners",)),
+        ("+4930123456", "", ("internal", "us-ftc"), ("internal",)),
+    ],
+)
+def test_of_the_lists_that_a_number_stands_on_those_count_that_apply_or_that_no_terms_speak_of(
+    number, campaign, listed, applying
+):
+    assert TERMS.those_applying(TERMS.applying(E164(number), campaign), listed) == applying
 
 
 @pytest.mark.parametrize(

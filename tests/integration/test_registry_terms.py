@@ -145,6 +145,18 @@ async def test_terms_that_are_not_those_of_the_state_block_every_call_and_are_fo
     assert any(line.startswith("DANGER") and "terms" in line for line in drift.lines())
 
 
+async def test_terms_that_are_on_their_way_are_no_drift_and_those_that_never_come_are(world: World):
+    await world.projection.rebuild()
+    await add_registry(world.records, ADMIN, "us-ftc", "", BLOCKING)
+    drift = await world.projection.verify()
+    assert not any("terms" in line for line in drift.lines() if line.startswith("DANGER"))
+    await world.projection.drain()
+    async with world.database.write() as session:
+        (await session.get_one(Registry, "us-ftc")).when_uncovered = "pass"
+    drift = await world.projection.verify()
+    assert any("terms" in line for line in drift.lines() if line.startswith("DANGER"))
+
+
 @pytest.mark.parametrize("document", [b"odd", b"[1]", b'[{"name":"us-ftc"}]', b'[{"name":"a","prefixes":1}]'])
 async def test_terms_that_nobody_can_read_are_none_to_the_queue(world: World, document: bytes):
     await world.projection.rebuild()
