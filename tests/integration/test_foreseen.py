@@ -47,8 +47,8 @@ class Asked:
         self.link, self.questions = link, list[Question]()
         self.end: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
-    async def record(self, facts: Facts) -> bool:
-        return await self.go(DecisionLog(self.link).record_foreseen(DECISION, facts))
+    async def record(self, facts: Facts, decision: Decision = DECISION) -> bool:
+        return await self.go(DecisionLog(self.link).record_foreseen(decision, facts))
 
     async def go(self, steps: Asking[object]) -> object:
         self.steps = steps
@@ -136,6 +136,19 @@ async def test_a_redis_that_forgot_the_script_is_taught_it_again(link, projected
 
 def test_the_script_spells_every_field_of_a_decision_in_its_order():
     assert tuple(decision_fields(DECISION)) == DECISION_FIELDS
+    assert tuple(decision_fields(replace(DECISION, campaign="spring"))) == (*DECISION_FIELDS, "campaign")
+
+
+async def test_a_campaign_stands_in_the_record_and_makes_no_list_pass_unasked(link, projected):
+    foreseen, spring = facts_of(link), replace(DECISION, campaign="spring")
+    await Asked(link).record(foreseen, spring)
+    assert await Asked(link).record(foreseen, spring) is True
+    assert [one.campaign for one in projected.decisions()] == ["spring"]
+    for name in LISTS:
+        listed_on(name)(projected)
+        assert await Asked(link).record(foreseen, spring) is False
+        projected.redis.delete(listed_key(1, name, exchange_and_line(NUMBER)[0]))
+    assert len(projected.decisions()) == 1
 
 
 def listed_on(name: str) -> Callable[[Projected], object]:
