@@ -13,7 +13,7 @@ from agi_gate.store import MOST_ASKINGS, Store
 from agi_gate.wire import Answer, StoreUnavailable
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State
-from compliance.redis_schema import override_value, terms_digest, terms_value
+from compliance.redis_schema import WHOLE, override_value, terms_digest, terms_value
 from compliance.terms import RegistryTerms
 from compliance.verdict import REGISTRY_UNCOVERED, Verdict
 
@@ -44,7 +44,7 @@ def asked(
 
 
 def store_of(state: State | None = None) -> Store:
-    return Store(SimpleNamespace(health=SimpleNamespace(state=state)))
+    return Store(SimpleNamespace(health=SimpleNamespace(state=state, termless=None), keys=WHOLE))
 
 
 def learnt(state: State = STATE, document: bytes = DOCUMENT) -> Store:
