@@ -104,6 +104,7 @@ class Link:
         self._pipe: Pipe | None = None
         self._waiting: deque[tuple[Asker, Question]] = deque()
         self._due = False
+        self._quiet = True
         self._fields: Answer = None
         self._state: State | None = None
         self.health = Health()
@@ -111,13 +112,13 @@ class Link:
     def ask(self, asker: Asker, question: Question) -> None:
         """Put a question; `asker` is called back when it is answered, never before this returns.
 
-        It goes at once if nothing is under way, else with what others ask in this tick. Raises StoreUnavailable at
-        once while there is no connection: a call does not wait for one.
+        It goes at once when calls come one by one, else with what others ask in this tick. Raises StoreUnavailable
+        at once while there is no connection: a call does not wait for one.
         """
         pipe = self._pipe
         if not self.health.connected or (pipe and pipe.ended.done()):
             raise StoreUnavailable(self.health.trouble or BROKEN)
-        if pipe and not pipe.under_way and not self._waiting:
+        if pipe and self._quiet and not pipe.under_way and not self._waiting:
             self._send(pipe, [(asker, question)])
             return
         self._waiting.append((asker, question))
@@ -220,6 +221,7 @@ class Link:
         return taken
 
     def _send(self, pipe: Pipe, asked: list[tuple[Asker, Question]]) -> None:
+        self._quiet = len(asked) < 2
         questions = [question for _, question in asked]
         sent = Sent(
             self,

@@ -106,6 +106,17 @@ async def test_what_is_asked_first_goes_at_once_and_the_rest_of_a_tick_in_one_pi
     assert said[: len(first + rest)] == first + rest
 
 
+async def test_when_calls_come_together_even_the_first_waits_for_the_others_of_its_tick(short_path):
+    fake = FakeRedis()
+    async with linked(short_path, fake) as link:
+        for _ in range(2):
+            before = len(fake.batches)
+            await asyncio.gather(*(echoed(link, b"%d" % number) for number in range(20)))
+        said = [command[0] for batch in fake.batches[before:] for command in batch]
+    together = [b"HMGET", b"EXISTS", *[b"ECHO"] * 40, b"HMGET"]
+    assert said[: len(together)] == together
+
+
 async def test_no_state_is_read_around_what_stands_alone_and_it_is_read_again_with_the_next_that_does_not(short_path):
     fake = FakeRedis()
     async with linked(short_path, fake) as link:
