@@ -22,13 +22,13 @@ NUMBERS = ["+12025550101", "+12025550102", "+14155550103"]
 
 
 @pytest.fixture
-def empty(chromium: Browser) -> Iterator[tuple[Running, Page]]:
-    """A product of this test alone, with no registry on record, and an admin's page of it."""
+def own(chromium: Browser) -> Iterator[tuple[Running, OpenAs]]:
+    """A product of this test alone, with no registry on record: one of the US applies to every number of the others."""
     with tempfile.TemporaryDirectory(prefix="dnc-") as path:
         directory = Path(path)
         with redis_in(directory) as redis, Running(directory / "whole", redis, f"sqlite:///{path}/dnc.sqlite3") as own:
             visitors = Visitors(chromium, own)
-            yield own, visitors.open("admin", reduced_motion="reduce")
+            yield own, visitors.open
             visitors.close()
             visitors.watch.quiet()
 
@@ -48,8 +48,9 @@ def add(product: Running, *names: str) -> None:
     product.do(work)
 
 
-def test_the_pages_hold_with_no_registry_a_few_and_many_and_with_many_versions(empty: tuple[Running, Page]):
-    product, page = empty
+def test_the_pages_hold_with_no_registry_a_few_and_many_and_with_many_versions(own: tuple[Running, OpenAs]):
+    product, open_as = own
+    page = open_as("admin", reduced_motion="reduce")
     looked_at(page, "/registries")
     expect(page.get_by_text("No registry is on record")).to_be_visible()
     add(product, "us-ftc", "us-tx", "us-ok", "us-in", "us-la")
@@ -78,9 +79,8 @@ def test_a_form_with_errors_keeps_what_was_typed_and_has_nothing_for_axe_to_find
     assert not found, "\n".join(found)
 
 
-def test_a_file_is_imported_by_keyboard_alone_and_followed_to_its_end(
-    product: Running, open_as: OpenAs, tmp_path: Path
-):
+def test_a_file_is_imported_by_keyboard_alone_and_followed_to_its_end(own: tuple[Running, OpenAs], tmp_path: Path):
+    product, open_as = own
     add(product, "us-md")
     path, page = tmp_path / "md.txt", open_as("admin", reduced_motion="reduce")
     path.write_text(flat(NUMBERS))
@@ -107,7 +107,8 @@ def test_a_file_is_imported_by_keyboard_alone_and_followed_to_its_end(
     assert product.judged(NUMBERS[0]) == (False, "us-md-dnc")
 
 
-def test_a_file_is_imported_without_scripts(product: Running, open_as: OpenAs, tmp_path: Path):
+def test_a_file_is_imported_without_scripts(own: tuple[Running, OpenAs], tmp_path: Path):
+    product, open_as = own
     add(product, "us-nv")
     path, page = tmp_path / "nv.csv", open_as("admin", java_script_enabled=False)
     path.write_text("area,local,name\n775,5550101,Ada\n775,5550102,Bob\n")
