@@ -1,9 +1,9 @@
 """What the gate costs a real Asterisk: the time of one AGI(), and SIP calls a second with and without it.
 
-`python -m bench.pbx [--asks 500] [--rounds 5] [--calls 2000]`: Asterisk runs AGI() in a loop of its dialplan and tells
-by its own clock how long each took, in turn against the C server that answers at once (bench/floor.c) and against the
-gate with every decision on disk. Then SIPp places calls through Asterisk to a trunk, straight and through the gate, as
-fast as all but a hundredth of them still go through.
+`python -m bench.pbx [--asks 500] [--rounds 5] [--calls 2000] [--everysec]`: Asterisk runs AGI() in a loop of its
+dialplan and tells by its own clock how long each took, in turn against the C server that answers at once
+(bench/floor.c) and against the gate with every decision on disk; with --everysec on the stream. Then SIPp places calls
+through Asterisk to a trunk, straight and through the gate, as fast as all but a hundredth of them still go through.
 """
 
 import argparse
@@ -83,10 +83,12 @@ def main() -> None:
     parser.add_argument("--asks", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=2000)
+    parser.add_argument("--everysec", action="store_true", help="Redis writes to disk once a second.")
     asked = parser.parse_args()
+    options = {"appendfsync": "everysec"} if asked.everysec else {}
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dnc-bench-")))
-        redis = stack.enter_context(RedisServer(directory / "r"))
+        redis = stack.enter_context(RedisServer(directory / "r", options=options))
         Projected(redis).redis.persist("dnc:lease")
         least = stack.enter_context(floor(directory))
         gate = stack.enter_context(GateProcess(directory / "gate", redis.url, DNC_LOG_LEVEL="WARNING")).until_ready()
