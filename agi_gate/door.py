@@ -146,12 +146,16 @@ class Door:
     def _begin(self, connected: socket.socket) -> None:
         connection = Connection(self, connected)
         self._connections[connected.fileno()] = connection
-        connection.conversation = self._converse(connection)
-        if connection.conversation is None:
+        try:
+            connection.conversation = self._converse(connection)
+            if connection.conversation is None:
+                connection.close()
+                return
+            self._epoll.register(connected.fileno(), select.EPOLLIN)
+            connection.listen()
+        except Exception:  # Whoever comes next is let in all the same.
+            log.exception("conversation failed")
             connection.close()
-            return
-        self._epoll.register(connected.fileno(), select.EPOLLIN)
-        self._listen_to(connection)
 
     def _pause(self, error: OSError) -> None:
         """Leave the waiting to wait: the epoll would tell of them without end."""

@@ -39,10 +39,13 @@ class House:
         self.callers: list[asyncio.StreamWriter] = []
         self.answer: Callable[[Connection, bytes], object] = lambda connection, data: connection.say(data.upper())
         self.welcome = True
+        self.beginning: Exception | None = None
         self.door = Door(self.listener, self.converse)
         self.door.open()
 
     def converse(self, connection: Connection) -> Guest | None:
+        if self.beginning:
+            raise self.beginning
         if not self.welcome:
             return None
         self.guests.append(Guest(connection, self.answer))
@@ -134,6 +137,19 @@ async def test_a_fault_in_one_conversation_ends_that_one_only(house: House):
     good_writer.write(b"fine")
     assert await good.readexactly(4) == b"fine"
     assert [line["event"] for line in said] == ["conversation failed"]
+
+
+async def test_a_conversation_that_cannot_begin_is_closed_and_the_next_is_let_in(house: House):
+    house.beginning = RuntimeError("a fault")
+    with capture_logs() as said:
+        reader, _ = await house.call()
+        assert await reader.read() == b""
+    assert [line["event"] for line in said] == ["conversation failed"]
+    house.beginning = None
+    reader, writer = await house.call()
+    writer.write(b"me")
+    assert await reader.readexactly(2) == b"ME"
+    assert len(house.door._connections) == 1
 
 
 async def test_a_hundred_peers_at_once_each_get_their_own_answer(house: House):

@@ -12,6 +12,7 @@ import pytest
 from admin_web.database import Database
 from admin_web.schema import migrate
 from admin_web.services.records import Records
+from lab.cluster import RedisCluster
 from lab.postgres import PostgresServer
 from lab.process import NotInstalled
 from lab.redis import RedisServer
@@ -62,6 +63,19 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = f"test_{next(_numbers)}"
     yield server.create_database(name, TEMPLATE)
     server.drop_database(name)
+
+
+@pytest.fixture
+def cluster(short_path: Path) -> Iterator[RedisCluster]:
+    """A Redis Cluster of this test alone."""
+    cluster = RedisCluster(short_path / "r")
+    try:
+        cluster.start()
+        yield cluster
+    except NotInstalled as error:
+        unavailable(error)
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from compliance.cluster import SLOTS
 from compliance.numbers import E164
 from compliance.redis_schema import slot_of_number
 from lab.cluster import RedisCluster
-from lab.process import NotInstalled
-from tests.conftest import unavailable
 from tests.whole import Callers, Whole
 
 LEASE_S = 10.0
@@ -24,18 +22,6 @@ LISTED = [f"+1415{exchange}0100" for exchange in range(200, 260)]
 """In sixty exchanges: some of them on every shard."""
 FREE = [f"+1415{exchange}0{line}" for exchange in range(200, 260) for line in (101, 102)]
 LEAD = "lead-1"
-
-
-@pytest.fixture
-def cluster(short_path: Path) -> Iterator[RedisCluster]:
-    cluster = RedisCluster(short_path / "r")
-    try:
-        cluster.start()
-        yield cluster
-    except NotInstalled as error:
-        unavailable(error)
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The record, projected on the shards of a Redis Cluster: each holds what is its own, and is rebuilt by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,24 +24,10 @@ from compliance.numbers import E164, LeadId
 from compliance.policy import decide
 from compliance.redis_schema import Keys, exchange_and_line, listed_key, read_versions, slot_of_number
 from lab.cluster import RedisCluster
-from lab.process import NotInstalled
-from tests.conftest import unavailable
 from tests.projecting import ADMIN, Undrained
 from tests.registries import file, flat, take
 
 NUMBERS = [f"+1415{exchange}0100" for exchange in range(200, 260)]
-
-
-@pytest.fixture
-def cluster(short_path: Path) -> Iterator[RedisCluster]:
-    cluster = RedisCluster(short_path / "r")
-    try:
-        cluster.start()
-        yield cluster
-    except NotInstalled as error:
-        unavailable(error)
-    finally:
-        cluster.stop()
 
 
 @pytest.fixture
