@@ -108,9 +108,9 @@ async def archive(database: Database, projection: Projection, client: redis.Redi
 PEAK = """
 import sys
 from pathlib import Path
-from admin_web.__main__ import app
+from admin_web.cli.program import command_line
 try:
-    app(sys.argv[1:])
+    command_line(sys.argv[1:])(sys.argv[1:])
 finally:
     print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from admin_web.__main__ import app as dnc_admin
+from admin_web.cli.program import command_line
 from admin_web.settings import AdminSettings
 from agi_gate.__main__ import app as agi_gate
 from agi_gate.settings import GateSettings
@@ -32,7 +32,7 @@ def test_every_setting_stands_in_the_readme_with_its_default():
 
 
 def test_every_command_stands_in_the_readme():
-    for program, app in (("agi-gate", agi_gate), ("dnc-admin", dnc_admin)):
+    for program, app in (("agi-gate", agi_gate), ("dnc-admin", command_line())):
         for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
             assert command.hidden or re.search(rf"`(?:{program} )?{name}\b", README), f"{program} {name}"
 
