@@ -8,9 +8,30 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import IO, Protocol, Self
 
 STOP_S = 10.0
+
+
+class Begun(Protocol):
+    """What is needed of a `subprocess.Popen`."""
+
+    @property
+    def args(self) -> object:
+        """What was begun."""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    def poll(self) -> int | None:
+        """Give the exit code; None while the program runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the exit code. Raises subprocess.TimeoutExpired."""
+
+    def send_signal(self, number: signal.Signals, /) -> None:
+        """Send a signal, if the program still runs."""
 
 
 class NotInstalled(Exception):
@@ -39,15 +60,18 @@ class Process:
     ) -> None:
         self.log = log
         with log.open("ab") as output:
-            self._popen = subprocess.Popen(  # noqa: S603 - the lab's own commands
-                [*_bound_to_this_process(), *(str(word) for word in command)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **env} if env is not None else None,
-                cwd=cwd,
-                process_group=0,  # Ctrl-C is for this process, which then ends the others in their order.
-            )
+            self._popen = self._begin([str(word) for word in command], output, env, cwd)
+
+    def _begin(self, words: Sequence[str], output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None) -> Begun:
+        return subprocess.Popen(  # noqa: S603 - the lab's own commands
+            [*_bound_to_this_process(), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **env} if env is not None else None,
+            cwd=cwd,
+            process_group=0,  # Ctrl-C is for this process, which then ends the others in their order.
+        )
 
     @property
     def pid(self) -> int:

@@ -1,7 +1,6 @@
 """Asterisk's side of FastAGI on a real socket, well-behaved or not; and a real gate process to speak to."""
 
 import socket
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -9,7 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from agi_gate.canary import Answer, header, read_line
-from lab.process import Process, free_port
+from lab.process import free_port
+from tests.nursery import Program
 
 
 class Pbx:
@@ -67,9 +67,9 @@ class GateProcess:
             "DNC_DATA_DIR": str(directory),
             **settings,
         }
-        command = [sys.executable, "-m", "agi_gate", "serve", "--processes", str(processes)]
+        words = ["serve", "--processes", str(processes)]
         directory.mkdir(parents=True, exist_ok=True)
-        self.process = Process(command, directory / "gate.log", environment)
+        self.process = Program("agi_gate", words, directory / "gate.log", environment)
         self.process.wait_until(lambda: self.get("/healthz")[0] == 200)
 
     def get(self, path: str) -> tuple[int, str]:

@@ -9,6 +9,7 @@ import pytest
 
 from lab.process import NotInstalled
 from lab.redis import RedisServer
+from tests.nursery import opened
 
 
 def unavailable(error: NotInstalled) -> None:
@@ -16,6 +17,13 @@ def unavailable(error: NotInstalled) -> None:
     if os.environ.get("CI"):
         pytest.fail(str(error))
     pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nursery() -> Iterator[None]:
+    """Programs of the product are forked, not started anew, as long as the tests last."""
+    with opened():
+        yield
 
 
 @pytest.fixture

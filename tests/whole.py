@@ -1,8 +1,5 @@
 """The whole product as its programs run: Redis, worker and gate, over one database."""
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,10 +15,7 @@ from lab.process import Process
 from lab.redis import RedisServer
 from lab.sentinel import Watched
 from tests.asterisk import GateProcess
-
-
-def python(module: str, *words: str) -> list[str]:
-    return [sys.executable, "-m", module, *words]
+from tests.nursery import Program, run
 
 
 class Whole:
@@ -44,15 +38,7 @@ class Whole:
 
     def admin(self, *words: str, code: int | None = 0, said: str | None = None) -> str:
         """Run one `dnc-admin` command; give what it printed."""
-        ended = subprocess.run(
-            python("admin_web", *words),
-            env={**os.environ, **self.environment},
-            input=said,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        ended = run("admin_web", words, self.environment, said or "")
         assert code in {None, ended.returncode}, f"dnc-admin {words}: {ended.returncode}\n{ended.stdout}{ended.stderr}"
         return ended.stdout + ended.stderr
 
@@ -64,7 +50,7 @@ class Whole:
         return self
 
     def start_worker(self) -> Process:
-        self.worker = Process(python("admin_web", "worker"), self.directory / "worker.log", self.environment)
+        self.worker = Program("admin_web", ["worker"], self.directory / "worker.log", self.environment)
         return self.worker
 
     def start_gate(self) -> GateProcess:

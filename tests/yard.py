@@ -19,9 +19,9 @@ from admin_web.sheet_store import KeptSheet, SheetStore
 from compliance.models import Job
 from lab.process import Process
 from lab.redis import RedisServer
+from tests.nursery import Program
 from tests.projecting import World
 from tests.records import ADMIN
-from tests.whole import python
 
 
 class Yard(World):
@@ -38,7 +38,7 @@ class Yard(World):
 
     def start(self) -> Process:
         log = self.directory / f"worker-{len(self.workers)}.log"
-        self.workers.append(Process(python("admin_web", "worker"), log, self.environment))
+        self.workers.append(Program("admin_web", ["worker"], log, self.environment))
         return self.workers[-1]
 
     def scalar(self, statement: str) -> int:

@@ -31,7 +31,8 @@ from compliance.consent import ATTESTATION, Basis, Role
 from compliance.numbers import E164, LeadId
 from lab.process import Process, free_port
 from lab.redis import RedisServer
-from tests.whole import Whole, python
+from tests.nursery import Program
+from tests.whole import Whole
 
 PASSWORD = "nine horses under a bridge"
 SHELL = Actor("shell:test")
@@ -76,7 +77,7 @@ class Running(Whole):
         super().until_ready(within_s)
 
     def start_site(self) -> Process:
-        self.site = Process(python("admin_web", "serve"), self.directory / "site.log", self.environment)
+        self.site = Program("admin_web", ["serve"], self.directory / "site.log", self.environment)
         self.site.wait_until(lambda: self.answers("/sign-in"), within_s=30)
         return self.site
 

@@ -1,7 +1,5 @@
 """`dnc-admin rebuild` and `dnc-admin verify`, as an operator runs them: what they say, and their exit codes."""
 
-import os
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,8 +10,8 @@ from admin_web.database import Database
 from compliance.models import SuppressionEntry
 from compliance.redis_schema import STATE, listed_key
 from lab.redis import RedisServer
+from tests.nursery import run
 from tests.projecting import World
-from tests.whole import python
 
 LISTED, OTHER = "+14155550100", "+14155550199"
 
@@ -27,14 +25,7 @@ class Shell(World):
 
     def run(self, *words: str, **settings: str) -> tuple[int, str, str]:
         """Run one command; give its exit code and what it printed to standard output and standard error."""
-        ended = subprocess.run(
-            python("admin_web", *words),
-            env={**os.environ, **self.environment, **settings},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        ended = run("admin_web", words, {**self.environment, **settings}, within_s=60)
         return ended.returncode, ended.stdout, ended.stderr
 
 

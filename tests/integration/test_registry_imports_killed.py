@@ -15,9 +15,9 @@ from admin_web.registries.leftovers import IMPORT_REGISTRY
 from admin_web.services.registries import Terms, add_registry
 from admin_web.sheet_store import KeptSheet
 from lab.process import Process
+from tests.nursery import Program
 from tests.records import ADMIN
 from tests.registries import in_force, take
-from tests.whole import python
 from tests.yard import Yard
 
 EXCHANGES = 60_000
@@ -120,10 +120,10 @@ async def test_a_cancelled_import_stops_and_is_swept_away(yard: Yard, large: Pat
 
 
 async def test_an_import_at_the_shell_is_killed_and_run_again(yard: Yard, large: Path, tmp_path: Path):
-    words = python("admin_web", "import", "us-ftc", str(large), "--obtained", "2026-02-01")
+    words = ["import", "us-ftc", str(large), "--obtained", "2026-02-01"]
     for beyond in (4_000, 20_000):
-        await killed(yard, Process(words, tmp_path / "import.log", yard.environment), beyond)
-    ended = Process(words, tmp_path / "import.log", yard.environment)
+        await killed(yard, Program("admin_web", words, tmp_path / "import.log", yard.environment), beyond)
+    ended = Program("admin_web", words, tmp_path / "import.log", yard.environment)
     assert ended.wait(120) == 1, ended.log_end()  # Some rows were rejected.
     assert f"us-ftc version 4: {EXCHANGES:,} numbers" in ended.log_end()
     assert len(await in_force(yard.records, "us-ftc")) == EXCHANGES

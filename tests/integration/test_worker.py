@@ -22,8 +22,8 @@ from compliance.redis_schema import DECISIONS, LEASE, STATE, decision_fields, li
 from compliance.verdict import Decision, allow
 from lab.process import Process
 from lab.redis import RedisServer
+from tests.nursery import Program
 from tests.projecting import World
-from tests.whole import python
 
 LISTED, OTHER = "+14155550100", "+14155550199"
 
@@ -39,7 +39,7 @@ class Workshop(World):
 
     def start(self, **settings: str) -> Process:
         log = self.directory / f"worker-{len(self.workers)}.log"
-        worker = Process(python("admin_web", "worker"), log, {**self.environment, **settings})
+        worker = Program("admin_web", ["worker"], log, {**self.environment, **settings})
         self.workers.append(worker)
         return worker
 
