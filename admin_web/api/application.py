@@ -1,6 +1,7 @@
 """The API as an application of its own, mounted by the site: it knows no cookie and no session."""
 
-from typing import Any
+import json
+from functools import cache
 
 from aiohttp import web
 
@@ -11,14 +12,11 @@ from admin_web.api.operations import OPERATIONS, STREAMS
 from admin_web.api.scrubbing import PLACES, places
 from admin_web.api.serving import handler_of, with_problems
 
-_DOCUMENT = web.AppKey("openapi", dict[str, Any])
-
 
 def make_api() -> web.Application:
     """Make the API; the application that it is mounted in holds the record."""
     api = web.Application(middlewares=[with_problems])
     api[FAILURES], api[UNDER_WAY], api[PLACES] = Failures(), set(), places()
-    api[_DOCUMENT] = described(OPERATIONS, STREAMS)
     for operation in OPERATIONS:
         api.router.add_route(operation.method, operation.path, handler_of(operation))
     for stream in STREAMS:
@@ -34,4 +32,11 @@ def mount(app: web.Application) -> None:
 
 async def openapi(request: web.Request) -> web.Response:
     """Describe the API (OpenAPI 3.1), to anybody: it holds nothing but names."""
-    return web.json_response(request.app[_DOCUMENT])
+    del request
+    return web.json_response(text=_document())
+
+
+@cache
+def _document() -> str:
+    """Make the description when it is first asked for: it takes a core for 50 ms, and most sites are never asked."""
+    return json.dumps(described(OPERATIONS, STREAMS))
