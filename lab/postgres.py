@@ -135,8 +135,11 @@ def _other_user() -> pwd.struct_passwd:
 
 
 def _unprivileged() -> list[str]:
-    """Give the words that run a program as another user when we are root; `setpriv` keeps the process id."""
+    """Give the words that run a program as another user when we are root; `setpriv` keeps the process id.
+
+    Whoever becomes another user hears no more of the end of its parent (prctl(2), PR_SET_PDEATHSIG): it is told anew.
+    """
     if os.geteuid() != 0:
         return []
     user = _other_user()
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--pdeathsig", "INT", "--"]

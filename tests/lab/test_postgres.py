@@ -1,6 +1,9 @@
 """A private PostgreSQL comes up, keeps its data and goes by its process id."""
 
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import psycopg
@@ -34,6 +37,38 @@ def test_a_second_start_finds_the_data_of_the_first(directory: Path):
     with server, psycopg.connect(server.url("kept")) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
         server.drop_database("nothing")
+
+
+STARTER = """
+import sys, time
+from pathlib import Path
+from lab.postgres import PostgresServer
+print(PostgresServer(Path(sys.argv[1])).start().running.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.postgres
+def test_it_ends_when_the_one_who_started_it_is_killed(directory: Path):
+    directory.chmod(0o711)
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER, directory / "postgres"], stdout=subprocess.PIPE, text=True
+    )
+    pid = int(starter.stdout.readline())
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    deadline = time.monotonic() + 10
+    while runs(pid):
+        assert time.monotonic() < deadline, "it still runs"
+        time.sleep(0.01)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_a_missing_server_names_its_package(monkeypatch):
