@@ -47,9 +47,13 @@ class Connection:
         self.conversation: Conversation | None = None
 
     def say(self, line: bytes) -> bool:
-        """Send a line; tell whether it was taken. A peer that does not take one is closed: it does not read."""
+        """Send the one line that there is to say; tell whether it was taken. A peer that does not take it is closed.
+
+        It hears in the same moment that nothing follows, so that it need not wait until its reply was read here.
+        """
         try:
             taken = self._socket.send(line, socket.MSG_DONTWAIT) == len(line)
+            self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             taken = False
         if not taken:

@@ -6,26 +6,23 @@ nothing when anything is otherwise: then the call is judged anew on facts that w
 """
 
 import hashlib
+from functools import lru_cache
 
 from agi_gate.asking import Question, question
 from agi_gate.wire import Answer, Command
 from compliance.policy import Facts, State
 from compliance.redis_schema import (
+    DECISION_FIELDS,
     DECISIONS,
     LEASE,
     STATE,
     STATE_FIELDS,
-    decision_fields,
+    decision_values,
     exchange_and_line,
     listed_key,
     state_values,
 )
 from compliance.verdict import Decision
-
-DECISION_FIELDS = (
-    *("id", "at", "verdict", "reason", "detail", "override"),
-    *("number", "dialed", "lead", "channel", "generation", "gate"),
-)
 
 _FIRST_FIELD = 6
 _CAMPAIGN = _FIRST_FIELD + len(DECISION_FIELDS)
@@ -54,11 +51,15 @@ def append_if(facts: Facts, state: State, decision: Decision) -> Question:
     exchange, line = exchange_and_line(facts.number)
     lists = facts.applying.lists if facts.applying else ()
     keys = [listed_key(state.generation, name, exchange) for name in lists]
-    believed = "\n".join(state_values(state).values())
-    campaign = () if decision.campaign else ("",)
-    fields = (*decision_fields(decision).values(), *campaign)
-    command: Command = ("EVALSHA", _SHA, 0, STATE, LEASE, DECISIONS, believed, line, *fields, *keys)
+    fields = (*decision_values(decision), decision.campaign)
+    command: Command = ("EVALSHA", _SHA, 0, STATE, LEASE, DECISIONS, _believed(state), line, *fields, *keys)
     return question(command, to_replicas=True, alone=True)
+
+
+@lru_cache(maxsize=2)
+def _believed(state: State) -> str:
+    """Spell the state as the script reads it."""
+    return "\n".join(state_values(state).values())
 
 
 def is_unknown(reply: Answer) -> bool:

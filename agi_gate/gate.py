@@ -1,7 +1,7 @@
 """One call: from the dialled digits to a decision on record. Every path ends in a Decision, none in a guess."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -112,9 +112,9 @@ class Gate:
         try:
             return decision if (yield from self._log.record_foreseen(decision, facts)) else None
         except StoreUnavailable:
-            return self._note(replace(decision, ruling=block(verdict.STORE_UNAVAILABLE)))
+            return self._note(decision._replace(ruling=block(verdict.STORE_UNAVAILABLE)))
         except RecordUnavailable:
-            return self._note(replace(decision, ruling=block(verdict.RECORD_UNAVAILABLE)))
+            return self._note(decision._replace(ruling=block(verdict.RECORD_UNAVAILABLE)))
 
     def _judge(self, attempt: Attempt, number: E164 | InvalidNumber) -> Asking[Decision]:
         lead, campaign = attempt.lead, attempt.campaign
@@ -126,7 +126,7 @@ class Gate:
             behind = yield from self._log.record(decision)
         except RecordUnavailable:
             blocked = ruling if ruling.verdict is Verdict.BLOCK else block(verdict.RECORD_UNAVAILABLE)
-            return self._note(replace(decision, ruling=blocked))
+            return self._note(decision._replace(ruling=blocked))
         if facts is None or ruling.verdict is Verdict.BLOCK or behind == facts.state:
             return decision
         return (yield from self._reconsider(decision, facts))
@@ -139,7 +139,7 @@ class Gate:
         """
         again = yield from self._facts(facts.number, facts.lead, decision.campaign)
         ruling = decide(facts.number, again, self._clock())
-        return decision if ruling.verdict is Verdict.ALLOW else self._note(replace(decision, ruling=ruling))
+        return decision if ruling.verdict is Verdict.ALLOW else self._note(decision._replace(ruling=ruling))
 
     def _facts(self, number: E164, lead: LeadId | None, campaign: str) -> Asking[Facts | None]:
         try:

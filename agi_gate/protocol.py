@@ -6,8 +6,7 @@ Asterisk answers it with a numbered reply. `HANGUP` may arrive at any point. Gra
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST_HEADER = 16_384
 """Bytes. Asterisk sends well under 4 KiB; a peer that sends more is not a PBX."""
@@ -21,18 +20,22 @@ LONGEST_COMMAND = 2_048
 END_OF_HEADER = b"\n\n"
 HANGUP = b"HANGUP"
 
-_CHANNEL = re.compile(r"[A-Za-z0-9._-]{1,150}", re.ASCII)
-_FIELD = re.compile(rb"^(agi_[^:\n]*): ?(.*)$", re.MULTILINE)
-_ASSIGNMENT = r"[A-Za-z0-9_()]{1,64}=[A-Za-z0-9+._-]{0,200}"
-_LINE = re.compile(rf'EXEC MSet "{_ASSIGNMENT}(?:,{_ASSIGNMENT})*"\n', re.ASCII)
+_TRUSTED = re.compile(r"[A-Za-z0-9._-]{1,150}", re.ASCII)
+_SCRIPT, _CHANNEL = (rb"(?:\nagi_%s: ?(.*))?" % name for name in (b"network_script", b"uniqueid"))
+_ARGUMENTS = rb"((?:\nagi_arg_[0-9]+:.*)*)"
+_OTHERS = rb"(?:\nagi_(?!network_script:|uniqueid:|arg_)[^:\n]*:.*)*"
+_HEADER = re.compile(_OTHERS + _SCRIPT + _OTHERS + _CHANNEL + _OTHERS + _ARGUMENTS)
+"""The fields that the gate uses, each once, in the order in which Asterisk writes them, among others."""
+
+_NAME = re.compile(r"[A-Za-z0-9_()]{1,64}", re.ASCII)
+_VALUES = re.compile(r"[A-Za-z0-9+._-]*", re.ASCII)
 
 
 class PeerBroke(Exception):
     """The peer sent what no Asterisk sends; there is nothing to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What the PBX asks: the script of the AGI URL, its arguments, and the channel's unique id ("" if untrusted)."""
 
     script: str
@@ -40,15 +43,13 @@ class Request:
     channel: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """Asterisk's answer to the command: 200 when it was carried out."""
 
     code: int
 
 
-@dataclass(frozen=True, slots=True)
-class HungUp:
+class HungUp(NamedTuple):
     """The caller has gone."""
 
 
@@ -88,27 +89,25 @@ class Reader:
 
 
 def read_request(header: bytes) -> Request:
-    """Read the header lines of a request. Raises PeerBroke unless each is a field of its own.
+    """Read the header of a request. Raises PeerBroke unless each line is a field, and what the gate uses comes once.
 
-    A value may hold any bytes, a caller's name in Latin-1 say; only what the gate uses is decoded. A field that
-    comes twice is refused: a line break smuggled into a caller's name must not replace the number that is judged.
+    A value may hold any bytes, a caller's name in Latin-1 say; only what the gate uses is decoded. A line break
+    smuggled into a caller's name must not replace the number that is judged, or the channel.
     """
-    fields: dict[bytes, bytes] = dict(_FIELD.findall(header))
-    if len(fields) != header.count(b"\n") + 1:
+    fields = _HEADER.fullmatch(b"\n" + header)
+    if fields is None:
         raise PeerBroke("header-malformed")
-    return Request(
-        script=_text(fields.get(b"agi_network_script", b"")),
-        arguments=tuple(_arguments(fields, (b"\n" + header).count(b"\nagi_arg_"))),
-        channel=trusted_channel(_text(fields.get(b"agi_uniqueid", b""))),
-    )
+    script, channel, arguments = fields.groups(b"")
+    return Request(_text(script), _read_arguments(arguments), trusted_channel(_text(channel)))
 
 
-def _arguments(fields: dict[bytes, bytes], count: int) -> list[str]:
-    """Give the `count` values of agi_arg_1, agi_arg_2, … Raises PeerBroke when one of the row is missing."""
-    try:
-        return [_text(fields[b"agi_arg_%d" % index]) for index in range(1, count + 1)]
-    except KeyError:
-        raise PeerBroke("arguments-not-in-a-row") from None
+def _read_arguments(lines: bytes) -> tuple[str, ...]:
+    """Give the values of agi_arg_1, agi_arg_2, … Raises PeerBroke unless they are numbered so."""
+    _, *arguments = lines.split(b"\nagi_arg_")
+    for place, argument in enumerate(arguments, start=1):
+        if not argument.startswith(b"%d:" % place):
+            raise PeerBroke("arguments-not-in-a-row")
+    return tuple([_text(argument.partition(b":")[2].removeprefix(b" ")) for argument in arguments])
 
 
 def _text(value: bytes) -> str:
@@ -118,7 +117,7 @@ def _text(value: bytes) -> str:
 
 def trusted_channel(channel: str) -> str:
     """Give the channel's unique id if it may go back on a line, else an empty string."""
-    return channel if _CHANNEL.fullmatch(channel) else ""
+    return channel if _TRUSTED.fullmatch(channel) else ""
 
 
 def read_reply(line: bytes) -> Reply | HungUp:
@@ -131,16 +130,23 @@ def read_reply(line: bytes) -> Reply | HungUp:
     return Reply(int(code))
 
 
-def set_variables(pairs: Iterable[tuple[str, str]]) -> bytes:
-    """Spell the one command of the gate: an `EXEC MSet` that sets all `pairs` at once.
+class SetVariables:
+    """The one command of the gate: an `EXEC MSet` that sets the variables `names` at once. Raises ValueError.
 
-    Raises ValueError for a name or a value that could end a word, a line or an assignment: whatever goes wrong
-    upstream, nothing but letters, digits and `+ . _ -` ever leaves as a value.
+    Whatever goes wrong upstream, nothing but letters, digits and `+ . _ -` ever leaves as a value: nothing that could
+    end a word, a line or an assignment.
     """
-    assignments = [f"{name}={value}" for name, value in pairs]
-    line = f'EXEC MSet "{",".join(assignments)}"\n'
-    if not _LINE.fullmatch(line) or line.count(",") != len(assignments) - 1:
-        raise ValueError("this cannot go on an AGI line")
-    if len(line) > LONGEST_COMMAND:
-        raise ValueError(f"an AGI line of {len(line)} bytes is longer than Asterisk reads")
-    return line.encode("ascii")
+
+    def __init__(self, *names: str) -> None:
+        if not all(map(_NAME.fullmatch, names)):
+            raise ValueError("these are no names of variables")
+        self._line = f'EXEC MSet "{",".join(f"{name}=%s" for name in names)}"\n'
+
+    def to(self, *values: str) -> bytes:
+        """Spell the command that sets each variable to its value. Raises ValueError for what cannot be said."""
+        if not _VALUES.fullmatch("".join(values)):
+            raise ValueError("this cannot go on an AGI line")
+        line = self._line % values
+        if len(line) > LONGEST_COMMAND:
+            raise ValueError(f"an AGI line of {len(line)} bytes is longer than Asterisk reads")
+        return line.encode("ascii")

@@ -4,7 +4,6 @@ A conversation has one deadline for the whole header and one for the reply. A pe
 Asterisk then goes on with the answer that the dialplan preset, which is BLOCK.
 """
 
-from collections.abc import Iterator
 from enum import StrEnum
 from time import perf_counter
 from typing import NamedTuple
@@ -14,9 +13,17 @@ from agi_gate.call_log import CallLog
 from agi_gate.door import Connection
 from agi_gate.expiry import Expiries
 from agi_gate.metrics import Metrics
-from agi_gate.protocol import HungUp, PeerBroke, Reader, Reply, Request, set_variables
+from agi_gate.protocol import HungUp, PeerBroke, Reader, Reply, Request, SetVariables
 from agi_gate.screening import Beginning
 from compliance.verdict import Decision, Verdict
+
+_ANSWER = SetVariables(
+    *(channel_vars.NUMBER, channel_vars.REASON, channel_vars.DECISION),
+    *channel_vars.GATE_CDR_FIELDS,
+    channel_vars.VERDICT,
+)
+"""The verdict comes last: Asterisk carries out a line that was cut off when its sender died, and a verdict that
+arrived whole means that all before it did."""
 
 
 class Stage(StrEnum):
@@ -91,7 +98,7 @@ class Session:
     def _line(self, decision: Decision) -> bytes:
         """Spell the answer. Raises ValueError for one that cannot be said; the PBX goes on with its preset BLOCK."""
         try:
-            return set_variables(variables(decision))
+            return spelled(decision)
         except ValueError:
             self.refuse("no-answer")
             raise
@@ -113,17 +120,9 @@ class Wait(NamedTuple):
         self.session.refuse(f"slow-{self.stage}")
 
 
-def variables(decision: Decision) -> Iterator[tuple[str, str]]:
-    """Give what the dialplan is told. ALLOW is bound to the very channel that asked.
-
-    The verdict comes last: Asterisk carries out a line that was cut off when its sender died, and a verdict that
-    arrived whole means that all before it did.
-    """
-    ruling = decision.ruling
-    yield channel_vars.NUMBER, decision.number
-    yield channel_vars.REASON, ruling.reason
-    yield channel_vars.DECISION, decision.id
-    values = (ruling.verdict, ruling.reason, decision.id, decision.number)
-    yield from zip(channel_vars.GATE_CDR_FIELDS, values, strict=True)
+def spelled(decision: Decision) -> bytes:
+    """Spell what the dialplan is told. ALLOW is bound to the very channel that asked. Raises ValueError."""
+    ruling, number, reason = decision.ruling, decision.number, decision.ruling.reason
     allowed = ruling.verdict is Verdict.ALLOW and decision.channel
-    yield channel_vars.VERDICT, f"{Verdict.ALLOW}-{decision.channel}" if allowed else Verdict.BLOCK
+    bound = f"{Verdict.ALLOW}-{decision.channel}" if allowed else Verdict.BLOCK
+    return _ANSWER.to(number, reason, decision.id, ruling.verdict, reason, decision.id, number, bound)

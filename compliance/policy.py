@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from compliance import verdict
 from compliance.numbers import E164, InvalidNumber, LeadId
@@ -9,8 +10,7 @@ from compliance.terms import Applying
 from compliance.verdict import Ruling, Verdict, allow, block
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """Which build of the projection is live, on which server process it was verified, and what it covers.
 
     `changes` counts the changes applied to it, so that a reader can tell whether anything moved meanwhile. `terms` is
@@ -33,8 +33,7 @@ class LiveOverride:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What Redis knows of `number`, for `lead`, at this moment.
 
     `server` is the run id of the process that answered; `leased` tells whether the projection is kept current.

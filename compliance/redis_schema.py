@@ -34,6 +34,12 @@ GATES = "dnc:gates"
 INTERNAL = "internal"
 
 STATE_FIELDS = ("generation", "incarnation", "lists", "changes", "terms")
+DECISION_FIELDS = (
+    *("id", "at", "verdict", "reason", "detail", "override"),
+    *("number", "dialed", "lead", "channel", "generation", "gate"),
+)
+"""What each entry of the decision stream holds; behind them comes `campaign`, where there is one."""
+
 LISTS = "lists"
 CHANGES = "changes"
 TERMS = "terms"
@@ -47,6 +53,7 @@ MAX_INTSET_ENTRIES = 10_000
 LINE_DIGITS = 4
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 _COUNTED = re.compile(r"[0-9]{1,18}")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
@@ -261,26 +268,29 @@ def read_state(values: Sequence[bytes | None]) -> State | None:
     return State(int(generation), incarnation, tuple(lists.split(",")), int(changes), terms)
 
 
+def decision_values(decision: Decision) -> tuple[str, ...]:
+    """Spell a decision as the values of `DECISION_FIELDS`."""
+    ruling = decision.ruling
+    return (
+        decision.id,
+        str(epoch_ms(decision.at)),
+        ruling.verdict,
+        ruling.reason,
+        ruling.detail,
+        ruling.override,
+        decision.number,
+        decision.dialed,
+        decision.lead,
+        decision.channel,
+        str(decision.generation),
+        decision.gate,
+    )
+
+
 def decision_fields(decision: Decision) -> dict[str, str]:
     """Spell a decision as the fields of one entry of the decision stream; most have no campaign, and then no field."""
-    ruling = decision.ruling
-    fields = {
-        "id": decision.id,
-        "at": str(epoch_ms(decision.at)),
-        "verdict": ruling.verdict.value,
-        "reason": ruling.reason,
-        "detail": ruling.detail,
-        "override": ruling.override,
-        "number": decision.number,
-        "dialed": decision.dialed,
-        "lead": decision.lead,
-        "channel": decision.channel,
-        "generation": str(decision.generation),
-        "gate": decision.gate,
-    }
-    if decision.campaign:
-        fields["campaign"] = decision.campaign
-    return fields
+    fields = dict(zip(DECISION_FIELDS, decision_values(decision), strict=True))
+    return fields | {"campaign": decision.campaign} if decision.campaign else fields
 
 
 def read_decision(fields: Mapping[bytes, bytes]) -> Decision:
@@ -333,7 +343,7 @@ def read_beat(value: bytes) -> GateBeat:
 
 def epoch_ms(moment: datetime) -> int:
     """Give whole milliseconds since 1970 UTC, rounded down: an expiry is never stretched by rounding."""
-    return (moment - EPOCH) // timedelta(milliseconds=1)
+    return (moment - EPOCH) // _MILLISECOND
 
 
 def from_epoch_ms(milliseconds: int) -> datetime:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 
 class Verdict(StrEnum):
@@ -84,8 +84,7 @@ def block(reason: Reason, detail: str = "") -> Ruling:
     return Ruling(Verdict.BLOCK, reason, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """A ruling on one call attempt, as it goes on record.
 
     `number` is E.164, or empty when `dialed` is not one telephone number; `generation` is the build of the

@@ -1,7 +1,7 @@
 """Whether a lead may be dialled, by the system of record: the rule of the gate, applied to what is recorded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -45,13 +45,13 @@ class Stand:
     @property
     def bare(self) -> Ruling:
         """The ruling on a lead with this number that holds no override."""
-        return decide(self.facts.number, replace(self.facts, lead=None), self.at)
+        return decide(self.facts.number, self.facts._replace(lead=None), self.at)
 
     @property
     def if_lifted(self) -> Ruling:
         """The ruling on such a lead if the number were lifted from the company's own list."""
         rest = tuple(name for name in self.lists if name != INTERNAL)
-        return decide(self.facts.number, replace(self.facts, lead=None, listed=rest), self.at)
+        return decide(self.facts.number, self.facts._replace(lead=None, listed=rest), self.at)
 
     @property
     def blocked(self) -> bool:

@@ -1,7 +1,7 @@
 """One number: the lists it stands on, its entries over time, and what lifting it would open."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
@@ -93,7 +93,7 @@ def _lead_there(lead: LeadId, name: str, facts: Facts, at: datetime) -> LeadTher
 
 
 def _lifted(facts: Facts) -> Facts:
-    return replace(facts, listed=tuple(name for name in facts.listed if name != INTERNAL))
+    return facts._replace(listed=tuple(name for name in facts.listed if name != INTERNAL))
 
 
 def _dialable(facts: Facts, at: datetime) -> bool:

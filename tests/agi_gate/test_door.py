@@ -79,11 +79,22 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def test_what_is_said_in_pieces_is_heard_and_answered(house: House):
+    house.answer = lambda connection, _: house.guests[0].words == b"onetwo" and connection.say(b"ONETWO")
     reader, writer = await house.call()
-    for word in (b"one", b"two"):
-        writer.write(word)
-        assert await reader.readexactly(3) == word.upper()
-    assert house.guests[0].words == b"onetwo"
+    writer.write(b"one")
+    await until(lambda: bool(house.guests) and house.guests[0].words == b"one")
+    writer.write(b"two")
+    assert await reader.read() == b"ONETWO"
+
+
+async def test_a_peer_hears_at_once_that_nothing_follows_and_what_it_says_then_is_heard(house: House):
+    house.answer = lambda connection, data: data == b"ask" and connection.say(b"ANSWER")
+    reader, writer = await house.call()
+    writer.write(b"ask")
+    assert await reader.read() == b"ANSWER"
+    assert house.guests[0].farewells == 0
+    writer.write(b", thanks")
+    await until(lambda: house.guests[0].words == b"ask, thanks")
 
 
 async def test_a_peer_that_leaves_is_gone_once(house: House):
@@ -166,8 +177,7 @@ async def test_a_hundred_peers_at_once_each_get_their_own_answer(house: House):
 
 async def test_when_the_door_is_shut_those_inside_are_served_and_nobody_else(house: House):
     reader, writer = await house.call()
-    writer.write(b"a")
-    await reader.readexactly(1)
+    await until(lambda: bool(house.guests))
     house.door.shut()
     with pytest.raises(ConnectionRefusedError):
         await house.call()

@@ -20,10 +20,10 @@ NUMBER = E164("+14155550100")
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STATE = State(7, "run-1", ("internal",), 3)
 APPLYING = Applying(("internal",), (), allow(verdict.NOT_LISTED))
-MOVED = replace(STATE, changes=4)
+MOVED = STATE._replace(changes=4)
 FREE = Facts(NUMBER, LeadId("lead-1"), "run-1", STATE, leased=True, applying=APPLYING)
-LISTED = replace(FREE, listed=("internal",), state=MOVED)
-OPEN = replace(LISTED, override=LiveOverride("42", "other", AT + timedelta(days=1)), state=STATE)
+LISTED = FREE._replace(listed=("internal",), state=MOVED)
+OPEN = LISTED._replace(override=LiveOverride("42", "other", AT + timedelta(days=1)), state=STATE)
 ASKED = Request("screen", ("415-555-0100", "lead-1"), "pbx-1.1")
 
 
@@ -76,7 +76,7 @@ def test_a_revocation_between_facts_and_record_blocks():
 
 
 def test_a_change_that_leaves_the_call_free_leaves_its_record_too():
-    decision, log = screened(FREE, replace(FREE, state=MOVED), behind=MOVED)
+    decision, log = screened(FREE, FREE._replace(state=MOVED), behind=MOVED)
     assert (decision.ruling.reason, log.recorded, log.noted) == ("not-listed", [decision], [])
 
 
@@ -86,7 +86,7 @@ def test_a_redis_that_goes_away_between_record_and_second_look_blocks():
 
 
 def test_a_change_does_not_have_a_block_looked_at_again():
-    decision, _ = screened(LISTED, behind=replace(MOVED, changes=9))
+    decision, _ = screened(LISTED, behind=MOVED._replace(changes=9))
     assert decision.ruling.reason == "internal-dnc"
 
 
@@ -95,8 +95,8 @@ def test_a_change_does_not_have_a_block_looked_at_again():
     [(("sales",), "sales"), ((), ""), (("",), ""), (("a b",), ""), (("x" * 65,), ""), (("sales,other",), "")],
 )
 def test_the_campaign_is_asked_about_if_it_is_one_also_when_the_projection_moved(arguments, campaign):
-    store = FakeStore(FREE, replace(FREE, state=MOVED))
-    asked = replace(ASKED, arguments=(*ASKED.arguments, *arguments))
+    store = FakeStore(FREE, FREE._replace(state=MOVED))
+    asked = ASKED._replace(arguments=(*ASKED.arguments, *arguments))
     decision = answered(gate(store, FakeLog(MOVED)).screen(asked))
     assert (decision.ruling.reason, store.campaigns) == ("not-listed", [campaign] * 2)
     assert decision.campaign == campaign
@@ -146,7 +146,7 @@ def test_an_emergency_call_asks_nobody_and_waits_for_no_record(dialed):
 
 
 def test_an_ill_formed_lead_is_no_lead():
-    decision, _ = screened(replace(OPEN, lead=None), asked=Request("screen", ("4155550100", "a b"), "pbx-1.1"))
+    decision, _ = screened(OPEN._replace(lead=None), asked=Request("screen", ("4155550100", "a b"), "pbx-1.1"))
     assert (decision.ruling.reason, decision.lead) == ("internal-dnc", "")
 
 
@@ -168,7 +168,7 @@ def test_what_was_foreseen_rightly_is_recorded_and_asked_for_no_more():
 
 
 def test_what_was_foreseen_wrongly_is_judged_on_facts_that_were_asked_for():
-    decision, log, _ = foreseen(FREE, False, replace(LISTED, state=STATE))
+    decision, log, _ = foreseen(FREE, False, LISTED._replace(state=STATE))
     assert (decision.ruling.reason, log.recorded, log.noted) == ("internal-dnc", [decision], [])
 
 
@@ -184,10 +184,10 @@ def test_what_may_or_may_not_be_on_record_blocks_and_the_record_is_set_right(err
 @pytest.mark.parametrize(
     "facts",
     [
-        replace(FREE, leased=False),
-        replace(FREE, server="run-2"),
-        replace(FREE, state=None),
-        replace(FREE, applying=replace(APPLYING, after=block(verdict.REGISTRY_STALE))),
+        FREE._replace(leased=False),
+        FREE._replace(server="run-2"),
+        FREE._replace(state=None),
+        FREE._replace(applying=replace(APPLYING, after=block(verdict.REGISTRY_STALE))),
     ],
 )
 def test_a_block_is_not_foreseen_but_asked_for(facts: Facts):

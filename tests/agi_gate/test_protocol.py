@@ -13,7 +13,7 @@ from agi_gate.protocol import (
     Reader,
     Reply,
     Request,
-    set_variables,
+    SetVariables,
     trusted_channel,
 )
 
@@ -52,6 +52,18 @@ def test_where_the_pieces_are_cut_makes_no_difference(cuts):
     assert events == [REQUEST, HungUp(), Reply(200)]
 
 
+def test_a_request_that_names_no_script_and_no_channel_is_one_that_the_gate_blocks():
+    assert Reader().feed(b"agi_network: yes\nagi_arg_1: 1\n\n") == [Request("", ("1",), "")]
+
+
+@given(st.sampled_from([b"network_script", b"uniqueid", b"arg_1", b"arg_2"]), st.integers(0, 9))
+def test_what_the_gate_uses_is_refused_when_it_comes_twice_wherever_that_is(name, place):
+    lines = HEADER.splitlines(keepends=True)
+    lines.insert(place, b"agi_%s: x\n" % name)
+    with pytest.raises(PeerBroke, match=r"header-malformed|arguments-not-in-a-row"):
+        Reader().feed(b"".join(lines) + b"\n")
+
+
 def test_a_request_without_its_empty_line_is_not_yet_a_request():
     assert Reader().feed(HEADER) == []
 
@@ -62,9 +74,14 @@ def test_a_request_without_its_empty_line_is_not_yet_a_request():
         (b"GET / HTTP/1.1\r\nHost: gate\n\n", "header-malformed"),
         (b"\n\n", "header-malformed"),
         (b"agi_arg_1\n\n", "header-malformed"),
-        (HEADER + b"agi_arg_1: 4155550199\n\n", "header-malformed"),
+        (HEADER + b"agi_arg_1: 4155550199\n\n", "arguments-not-in-a-row"),
         (HEADER + b"agi_arg_4: x\n\n", "arguments-not-in-a-row"),
-        (b"agi_arg_4: x\n" + HEADER + b"\n", "arguments-not-in-a-row"),
+        (HEADER + b"agi_arg_: x\n\n", "header-malformed"),
+        (b"agi_arg_3: x\n" + HEADER + b"\n", "header-malformed"),
+        (b"agi_uniqueid: pbx-1764000000.18\n" + HEADER + b"\n", "header-malformed"),
+        (HEADER + b"agi_uniqueid: pbx-1764000000.18\n\n", "header-malformed"),
+        (HEADER.replace(b"agi_arg_1", b"agi_uniqueid: pbx-1764000000.18\nagi_arg_1") + b"\n", "header-malformed"),
+        (HEADER.replace(b"agi_request", b"agi_network_script: other\nagi_request") + b"\n", "header-malformed"),
         (b"agi_network: yes\nagi_callerid: x\r\nInjected: y\n\n", "header-malformed"),
         (b"agi_x: " + b"a" * LONGEST_HEADER, "header-too-long"),
         (b"agi_x: " + b"a" * LONGEST_HEADER + b"\n\n", "header-too-long"),
@@ -131,29 +148,32 @@ def test_a_channel_id_goes_back_only_if_it_is_letters_digits_dot_dash_underscore
 
 
 def test_the_answer_is_one_line_that_sets_all_variables():
-    line = set_variables(
-        [("DNC_VERDICT", "ALLOW-17.1"), ("DNC_NUMBER", "+14155550100"), ("CDR(dnc_reason)", "override")]
-    )
+    line = SetVariables("DNC_VERDICT", "DNC_NUMBER", "CDR(dnc_reason)").to("ALLOW-17.1", "+14155550100", "override")
     assert line == b'EXEC MSet "DNC_VERDICT=ALLOW-17.1,DNC_NUMBER=+14155550100,CDR(dnc_reason)=override"\n'
 
 
 @pytest.mark.parametrize(
-    "value", ["a,b", "a,DNC_VERDICT=ALLOW-1.1", "a=b", 'a"', "a\n", "a b", "a\\", "${X}", "ü", "a;b", "(", "x" * 201]
+    "value", ["a,b", "a,DNC_VERDICT=ALLOW-1.1", "a=b", 'a"', "a\n", "\n", "a b", "a\\", "${X}", "%s", "ü", "a;b", "("]
 )
-def test_a_value_that_could_end_a_word_or_a_line_never_leaves(value):
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_value_that_could_end_a_word_or_a_line_never_leaves(value, place):
+    values = ["1", "2", "3"]
+    values[place] = value
     with pytest.raises(ValueError, match="cannot go on an AGI line"):
-        set_variables([("DNC_NUMBER", value)])
+        SetVariables("A", "B", "C").to(*values)
 
 
-@pytest.mark.parametrize("name", ["", "A B", "A=B", "A,B", "É"])
+@pytest.mark.parametrize("name", ["", "A B", "A=B", "A,B", "A%s", "A\n", "É"])
 def test_a_name_that_could_end_a_word_never_leaves(name):
-    with pytest.raises(ValueError, match="cannot go on an AGI line"):
-        set_variables([(name, "1")])
+    with pytest.raises(ValueError, match="no names of variables"):
+        SetVariables("A", name)
 
 
 def test_a_line_longer_than_asterisk_reads_never_leaves():
+    command, room = SetVariables("A", "B"), LONGEST_COMMAND - len(b'EXEC MSet "A=,B="\n')
+    assert len(command.to("x" * 100, "x" * (room - 100))) == LONGEST_COMMAND
     with pytest.raises(ValueError, match="longer than Asterisk reads"):
-        set_variables([(f"V{i}", "x" * 190) for i in range(LONGEST_COMMAND // 190 + 1)])
+        command.to("x" * 101, "x" * (room - 100))
 
 
 @given(st.binary(max_size=400))

@@ -7,8 +7,7 @@ import pytest
 from agi_gate.call_log import CallLog
 from agi_gate.canary import header
 from agi_gate.metrics import Metrics
-from agi_gate.protocol import set_variables
-from agi_gate.session import Session, Switchboard, variables
+from agi_gate.session import Session, Switchboard, spelled
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
 
@@ -18,14 +17,14 @@ def decision(ruling, channel="pbx-1.1") -> Decision:
 
 
 def test_the_verdict_comes_last_so_that_a_line_cut_short_allows_nothing():
-    line = set_variables(variables(decision(allow(verdict.NOT_LISTED))))
+    line = spelled(decision(allow(verdict.NOT_LISTED)))
     assert line.endswith(b',DNC_VERDICT=ALLOW-pbx-1.1"\n')
     for end in range(len(line) - 2):
         assert b"ALLOW-pbx-1.1" not in line[:end]
 
 
 def test_an_allow_without_a_channel_is_never_said():
-    assert dict(variables(decision(allow(verdict.NOT_LISTED), channel="")))["DNC_VERDICT"] == "BLOCK"
+    assert b'DNC_VERDICT=BLOCK"' in spelled(decision(allow(verdict.NOT_LISTED), channel=""))
 
 
 class FakeConnection:
@@ -60,6 +59,6 @@ async def test_a_decision_for_a_caller_who_has_gone_is_counted_and_said_to_nobod
 
 @pytest.mark.parametrize("ruling", [block(verdict.DEADLINE), block(verdict.listed_on("internal"))])
 def test_a_block_names_no_channel_and_no_lead(ruling):
-    line = set_variables(variables(decision(ruling)))
+    line = spelled(decision(ruling))
     assert b"pbx" not in line
     assert b"lead" not in line

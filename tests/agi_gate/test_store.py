@@ -112,7 +112,7 @@ def test_terms_that_are_not_those_of_the_state_are_none(document):
 @pytest.mark.parametrize("document", [b"odd", b"[1]", b'[{"name":"us-ftc"}]', b'[{"name":"a","prefixes":1}]', b"7"])
 def test_terms_that_nobody_can_read_are_none_and_those_before_are_forgotten_with_their_digest(document):
     store = learnt()
-    state = replace(STATE, terms=terms_digest(document))
+    state = STATE._replace(terms=terms_digest(document))
     facts, _ = asked(store, answers(state, 0, 0), answers(state, document))
     assert facts
     assert (facts.applying, facts.doubt()) == (None, "no-terms")
@@ -122,7 +122,7 @@ def test_terms_that_nobody_can_read_are_none_and_those_before_are_forgotten_with
 
 
 def test_terms_that_have_moved_are_fetched_and_the_call_is_judged_by_the_new_ones():
-    store, moved = learnt(), replace(STATE, terms=terms_digest(OTHER))
+    store, moved = learnt(), STATE._replace(terms=terms_digest(OTHER))
     facts, questions = asked(store, answers(moved, 0, 0), answers(moved, OTHER), answers(moved, 0, 0))
     assert facts
     assert [keys(one) for one in questions] == [LISTS, [b"dnc:7:terms"], LISTS]
@@ -139,7 +139,7 @@ def test_what_another_call_has_learnt_meanwhile_need_not_be_fetched_again():
 
 
 def test_lists_that_have_changed_are_looked_up_by_terms_of_their_own():
-    store, more = learnt(), replace(STATE, lists=("internal", "partners", "us-ftc"))
+    store, more = learnt(), STATE._replace(lists=("internal", "partners", "us-ftc"))
     facts, questions = asked(store, answers(more, 0, 0), answers(more, DOCUMENT), answers(more, 0, 1, 0))
     assert facts
     assert facts.listed == ("partners",)
@@ -147,7 +147,7 @@ def test_lists_that_have_changed_are_looked_up_by_terms_of_their_own():
 
 
 def test_another_generation_is_asked_anew_without_fetching_the_same_terms():
-    store, rebuilt = learnt(), replace(STATE, generation=8)
+    store, rebuilt = learnt(), STATE._replace(generation=8)
     facts, questions = asked(store, answers(rebuilt, 1, 1), answers(rebuilt, 0, 0))
     assert facts
     assert (facts.listed, facts.state) == ((), rebuilt)
@@ -156,7 +156,7 @@ def test_another_generation_is_asked_anew_without_fetching_the_same_terms():
 
 def test_a_projection_that_does_not_stand_still_is_given_up():
     store = learnt()
-    moving: Sequence[Answers] = [answers(replace(STATE, generation=8 + n), 0, 0) for n in range(MOST_ASKINGS)]
+    moving: Sequence[Answers] = [answers(STATE._replace(generation=8 + n), 0, 0) for n in range(MOST_ASKINGS)]
     with pytest.raises(StoreUnavailable, match="did not stand still"):
         asked(store, *moving)
 

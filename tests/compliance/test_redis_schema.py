@@ -214,7 +214,7 @@ FIELDS = (*decision_fields(PLAIN), "campaign")
 
 def test_most_decisions_have_no_campaign_and_then_no_field_of_it():
     assert "campaign" not in decision_fields(PLAIN)
-    assert decision_fields(replace(PLAIN, campaign="spring"))["campaign"] == "spring"
+    assert decision_fields(PLAIN._replace(campaign="spring"))["campaign"] == "spring"
 
 
 values = st.binary(max_size=30) | st.integers().map(lambda number: str(number).encode())

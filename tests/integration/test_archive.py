@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -39,7 +38,7 @@ def decision(number: int) -> Decision:
 
 
 def blocked(number: int, reason: str = "internal-dnc") -> Decision:
-    return replace(decision(number), ruling=block(verdict.Reason(reason)))
+    return decision(number)._replace(ruling=block(verdict.Reason(reason)))
 
 
 def fields(one: Decision) -> dict[bytes, bytes]:
@@ -111,7 +110,7 @@ async def test_decisions_go_to_sql_and_leave_the_stream(stream: Stream):
 
 
 async def test_a_record_is_kept_as_it_was_made(stream: Stream):
-    made = replace(blocked(1), lead="lead-1", campaign="spring")
+    made = blocked(1)._replace(lead="lead-1", campaign="spring")
     stream.append(made)
     await stream.archive_all()
     async with stream.database.read() as session:
@@ -331,7 +330,7 @@ async def test_a_batch_is_bounded(stream: Stream):
 
 async def test_decisions_are_counted_by_hour_verdict_and_reason(stream: Stream):
     late = timedelta(minutes=59, seconds=59, milliseconds=999)
-    stream.append(decision(1), replace(decision(2), at=AT + late), replace(decision(3), at=AT + HOUR), blocked(4))
+    stream.append(decision(1), decision(2)._replace(at=AT + late), decision(3)._replace(at=AT + HOUR), blocked(4))
     await stream.archive_all()
     assert await totals(stream.database) == {
         (AT, "ALLOW", "not-listed"): 2,
@@ -358,7 +357,7 @@ async def test_two_corrections_at_once_take_what_stood_there_out_of_the_totals_o
 async def test_a_correction_moves_its_decision_from_one_total_to_another(stream: Stream):
     stream.append(decision(1), decision(2))
     await stream.archive_all()
-    stream.append(replace(blocked(1), at=AT + HOUR))
+    stream.append(blocked(1)._replace(at=AT + HOUR))
     await stream.archive_all()
     assert await totals(stream.database) == {
         (AT, "ALLOW", "not-listed"): 1,
@@ -367,7 +366,7 @@ async def test_a_correction_moves_its_decision_from_one_total_to_another(stream:
 
 
 async def test_decisions_from_before_there_were_totals_are_counted_by_the_migration(stream: Stream):
-    stream.append(*(replace(decision(number), at=AT + number * HOUR / 3) for number in range(10)), blocked(10))
+    stream.append(*(decision(number)._replace(at=AT + number * HOUR / 3) for number in range(10)), blocked(10))
     await stream.archive_all()
     counted = await totals(stream.database)
     await go_back(stream.database, "0001")

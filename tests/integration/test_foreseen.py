@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from agi_gate.asking import Answers, Asking, Question
 from agi_gate.decision_log import DecisionLog
-from agi_gate.foreseen import DECISION_FIELDS, LOAD, append_if
+from agi_gate.foreseen import LOAD, append_if
 from agi_gate.link import Link
 from agi_gate.store import Store
 from agi_gate.wire import StoreUnavailable
@@ -18,6 +17,7 @@ from compliance import verdict
 from compliance.numbers import E164
 from compliance.policy import Facts, State
 from compliance.redis_schema import (
+    DECISION_FIELDS,
     DECISIONS,
     LEASE,
     STATE,
@@ -136,11 +136,11 @@ async def test_a_redis_that_forgot_the_script_is_taught_it_again(link, projected
 
 def test_the_script_spells_every_field_of_a_decision_in_its_order():
     assert tuple(decision_fields(DECISION)) == DECISION_FIELDS
-    assert tuple(decision_fields(replace(DECISION, campaign="spring"))) == (*DECISION_FIELDS, "campaign")
+    assert tuple(decision_fields(DECISION._replace(campaign="spring"))) == (*DECISION_FIELDS, "campaign")
 
 
 async def test_a_campaign_stands_in_the_record_and_makes_no_list_pass_unasked(link, projected):
-    foreseen, spring = facts_of(link), replace(DECISION, campaign="spring")
+    foreseen, spring = facts_of(link), DECISION._replace(campaign="spring")
     await Asked(link).record(foreseen, spring)
     assert await Asked(link).record(foreseen, spring) is True
     assert [one.campaign for one in projected.decisions()] == ["spring"]
@@ -202,7 +202,7 @@ async def test_nothing_is_foreseen_unless_the_terms_are_known_that_the_state_spe
     store = Store(link)
     assert store.foreseen(NUMBER, None) is None
     await Asked(link).go(store.facts(NUMBER, None))
-    assert store.foreseen(NUMBER, None) == replace(facts_of(link), applying=store.foreseen(NUMBER, None).applying)
+    assert store.foreseen(NUMBER, None) == facts_of(link)._replace(applying=store.foreseen(NUMBER, None).applying)
     projected.redis.hset(STATE, "terms", "0" * 16)
     await link.answers_to(("PING",))
     assert store.foreseen(NUMBER, None) is None
@@ -210,7 +210,7 @@ async def test_nothing_is_foreseen_unless_the_terms_are_known_that_the_state_spe
 
 async def test_without_a_state_nothing_is_asked(link):
     asked = Asked(link)
-    assert await asked.record(replace(facts_of(link), state=None)) is False
+    assert await asked.record(facts_of(link)._replace(state=None)) is False
     assert asked.questions == []
 
 
