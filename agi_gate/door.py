@@ -9,7 +9,6 @@ import errno
 import select
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -92,20 +91,18 @@ class Door:
     def __init__(self, listener: socket.socket, converse: Callable[[Connection], Conversation | None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener, self._converse = listener, converse
-        self._listening = listener.fileno()
         self._connections: dict[int, Connection] = {}
         self._epoll = select.epoll()
 
     def open(self) -> None:
         """Let peers in from now on."""
-        self._epoll.register(self._listening, select.EPOLLIN)
+        self._loop.add_reader(self._listener, self._let_in)
         self._loop.add_reader(self._epoll.fileno(), self._attend)
 
     def shut(self) -> None:
         """Let nobody in any more; who is in stays."""
-        with suppress(FileNotFoundError):  # While there is no room, it is not watched.
-            # Closing is not enough: as long as another process has the same listener, the epoll tells of it.
-            self._epoll.unregister(self._listening)
+        # Closing is not enough: as long as another process has the same listener, it would be told of.
+        self._loop.remove_reader(self._listener)
         self._listener.close()
 
     def remove(self) -> None:
@@ -124,8 +121,6 @@ class Door:
         for fd, _ in self._epoll.poll(0, MOST_EVENTS):
             if connection := connections.get(fd):
                 self._listen_to(connection)
-            elif fd == self._listening:
-                self._let_in()
 
     def _listen_to(self, connection: Connection) -> None:
         try:
@@ -155,8 +150,9 @@ class Door:
             if connection.conversation is None:
                 connection.close()
                 return
-            self._epoll.register(connected.fileno(), select.EPOLLIN)
             connection.listen()
+            if (fd := connected.fileno()) >= 0:
+                self._epoll.register(fd, select.EPOLLIN)
         except Exception:  # Whoever comes next is let in all the same.
             log.exception("conversation failed")
             connection.close()
@@ -164,9 +160,9 @@ class Door:
     def _pause(self, error: OSError) -> None:
         """Leave the waiting to wait: the epoll would tell of them without end."""
         log.error("no more connections can be accepted", why=str(error))
-        self._epoll.unregister(self._listening)
+        self._loop.remove_reader(self._listener)
         self._loop.call_later(RETRY_S, self._go_on)
 
     def _go_on(self) -> None:
         if self._listener.fileno() >= 0 and not self._epoll.closed:
-            self._epoll.register(self._listening, select.EPOLLIN)
+            self._loop.add_reader(self._listener, self._let_in)

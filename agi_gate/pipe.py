@@ -46,6 +46,8 @@ class Pipe(asyncio.Protocol):
         self._replies: list[Answer] = []
         self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self._transport.set_protocol(self)
+        # uvloop otherwise sends at the end of its tick: Redis would begin when all else is done.
+        self._transport.set_write_buffer_limits(0)
 
     @property
     def under_way(self) -> int:
