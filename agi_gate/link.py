@@ -15,6 +15,7 @@ next; what is asked meanwhile waits and makes the next one larger.
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -40,6 +41,9 @@ MOST_COMMANDS = 2_000
 """Commands in one pipeline: more would make those at its front wait for those at its end."""
 
 MOST_UNDER_WAY = 2
+
+AWAKE_S = 0.0002
+"""How long the loop does not sleep after a question that is asked alone, if Redis may have a core of its own."""
 
 RECONNECT_S = (0.0, 0.02, 0.05, 0.1, 0.25)
 """Waits between attempts to connect; the last one goes on for ever."""
@@ -105,6 +109,7 @@ class Link:
         self._waiting: deque[tuple[Asker, Question]] = deque()
         self._due = False
         self._quiet = True
+        self._awake_s = AWAKE_S if len(os.sched_getaffinity(0)) > 1 else 0.0
         self._fields: Answer = None
         self._state: State | None = None
         self.health = Health()
@@ -120,6 +125,7 @@ class Link:
             raise StoreUnavailable(self.health.trouble or BROKEN)
         if pipe and self._quiet and not pipe.under_way and not self._waiting:
             self._send(pipe, [(asker, question)])
+            self._stay_awake(pipe, monotonic() + self._awake_s)
             return
         self._waiting.append((asker, question))
         if not self._due:
@@ -209,6 +215,11 @@ class Link:
             if asked := self._take():
                 self._send(pipe, asked)
 
+    def _stay_awake(self, pipe: Pipe, until: float) -> None:
+        """Keep the loop from sleeping while Redis works on one question: to be woken would take as long."""
+        if pipe.under_way and monotonic() < until:
+            self._loop.call_soon(self._stay_awake, pipe, until)
+
     def _take(self) -> list[tuple[Asker, Question]]:
         """Take what waits, up to `MOST_COMMANDS`, in the order it was asked."""
         taken: list[tuple[Asker, Question]] = []
@@ -222,20 +233,18 @@ class Link:
 
     def _send(self, pipe: Pipe, asked: list[tuple[Asker, Question]]) -> None:
         self._quiet = len(asked) < 2
-        questions = [question for _, question in asked]
-        sent = Sent(
-            self,
-            asked,
-            watched=not questions or not all(question.alone for question in questions),
-            waited=self._replicas > 0 and any(question.to_replicas for question in questions),
-        )
-        commands = [question.commands for question in questions]
-        if sent.watched:
-            commands = [self._before, *commands]
-        commands += [self._wait] * sent.waited + [self._behind] * sent.watched
-        pipe.send(
-            sent, commands, sum([question.replies for question in questions]) + AROUND * sent.watched + sent.waited
-        )
+        watched, to_replicas = not asked, False
+        commands, replies = [], 0
+        for _, put in asked:
+            commands.append(put.commands)
+            replies += put.replies
+            watched = watched or not put.alone
+            to_replicas = to_replicas or put.to_replicas
+        waited = to_replicas and self._replicas > 0
+        if watched or waited:
+            commands = [self._before] * watched + commands + [self._wait] * waited + [self._behind] * watched
+            replies += AROUND * watched + waited
+        pipe.send(Sent(self, asked, watched, waited), commands, replies)
 
     def share_out(self, sent: "Sent", replies: list[Answer]) -> None:
         """Give everybody of one pipeline their part of its replies, and send what was asked meanwhile."""

@@ -79,7 +79,8 @@ class Reader:
             # in a caller's name has cut short, with arguments of the caller's own making before the cut.
             raise PeerBroke("spoke-before-answer")
         self._asked, self._buffer = True, rest
-        return [read_request(header), *self._replies()]
+        request = read_request(header)
+        return [request, *self._replies()] if rest else [request]
 
     def _replies(self) -> list[Event]:
         *lines, self._buffer = self._buffer.split(b"\n")
@@ -98,16 +99,17 @@ def read_request(header: bytes) -> Request:
     if fields is None:
         raise PeerBroke("header-malformed")
     script, channel, arguments = fields.groups(b"")
-    return Request(_text(script), _read_arguments(arguments), trusted_channel(_text(channel)))
+    text = arguments.decode("utf-8", "replace")
+    return Request(_text(script), _read_arguments(text), trusted_channel(_text(channel)))
 
 
-def _read_arguments(lines: bytes) -> tuple[str, ...]:
+def _read_arguments(lines: str) -> tuple[str, ...]:
     """Give the values of agi_arg_1, agi_arg_2, … Raises PeerBroke unless they are numbered so."""
-    _, *arguments = lines.split(b"\nagi_arg_")
+    _, *arguments = lines.split("\nagi_arg_")
     for place, argument in enumerate(arguments, start=1):
-        if not argument.startswith(b"%d:" % place):
+        if not argument.startswith(f"{place}:"):
             raise PeerBroke("arguments-not-in-a-row")
-    return tuple([_text(argument.partition(b":")[2].removeprefix(b" ")) for argument in arguments])
+    return tuple([argument.partition(":")[2].removeprefix(" ") for argument in arguments])
 
 
 def _text(value: bytes) -> str:

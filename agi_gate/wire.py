@@ -136,7 +136,7 @@ def _field(info: Answer, name: str) -> str:
 
 def packed(*commands: Command) -> bytes:
     """Spell commands as Redis reads them."""
-    return b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]
+    return b"".join(map(pack_command, commands))  # type: ignore[arg-type]
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Answer]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -261,3 +262,31 @@ async def test_what_too_few_replicas_have_is_not_replicated(short_path, reached,
         assert (await echoed(link, b"y")).replicated
     (batch,) = [each for each in fake.batches if [b"ECHO", b"x"] in each]
     assert [command[0] for command in batch] == [b"HMGET", b"EXISTS", b"ECHO", b"WAIT", b"HMGET"]
+
+
+def silent(command: list[bytes]) -> bytes:
+    """Answer like Redis, but to SILENCE never."""
+    return b"" if command == [b"SILENCE"] else as_redis(command)
+
+
+async def cpu_while_silent(directory: Path, seconds: float) -> float:
+    """Give the CPU time that a link takes, in seconds, while it waits for the answer to one question."""
+    async with linked(directory, FakeRedis(silent)) as link:
+        await echoed(link, b"x")
+        begun = process_time()
+        asking = asyncio.create_task(link.answers_to(("SILENCE",)))
+        await asyncio.sleep(seconds)
+        spent = process_time() - begun
+        asking.cancel()
+    return spent
+
+
+@pytest.mark.parametrize(
+    ("awake_s", "cores", "least", "most"), [(0.0002, {0, 1}, 0, 0.06), (0.2, {0, 1}, 0.1, 0.25), (0.2, {0}, 0, 0.06)]
+)
+async def test_the_loop_stays_awake_for_one_answer_for_so_long_and_not_where_redis_has_no_core_of_its_own(
+    short_path, monkeypatch, awake_s, cores, least, most
+):
+    monkeypatch.setattr(room, "AWAKE_S", awake_s)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: cores)
+    assert least <= await cpu_while_silent(short_path, 0.3) <= most
