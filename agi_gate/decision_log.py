@@ -67,7 +67,7 @@ class DecisionLog:
         """
         if facts.state is None:
             return False
-        answers = yield append_if(facts, facts.state, decision)
+        answers = yield append_if(facts, facts.state, decision, self._link.keys)
         reply = answers.replies[0]
         if is_unknown(reply):
             yield question(LOAD)

@@ -13,10 +13,9 @@ from agi_gate.wire import Answer, Command
 from compliance.policy import Facts, State
 from compliance.redis_schema import (
     DECISION_FIELDS,
-    DECISIONS,
-    LEASE,
-    STATE,
     STATE_FIELDS,
+    WHOLE,
+    Keys,
     decision_values,
     exchange_and_line,
     listed_key,
@@ -24,7 +23,7 @@ from compliance.redis_schema import (
 )
 from compliance.verdict import Decision
 
-_FIRST_FIELD = 6
+_FIRST_FIELD = 7
 _CAMPAIGN = _FIRST_FIELD + len(DECISION_FIELDS)
 _FIRST_LIST = _CAMPAIGN + 1
 _FIELDS = ", ".join(f"'{name}', ARGV[{at}]" for at, name in enumerate(DECISION_FIELDS, _FIRST_FIELD))
@@ -33,6 +32,7 @@ SCRIPT = f"""
 local state = redis.call('HMGET', ARGV[1], {", ".join(f"'{name}'" for name in STATE_FIELDS)})
 if table.concat(state, '\\n') ~= ARGV[4] then return 0 end
 if redis.call('EXISTS', ARGV[2]) == 0 then return 0 end
+if ARGV[6] ~= '' and redis.call('GET', ARGV[6]) ~= state[{STATE_FIELDS.index("incarnation") + 1}] then return 0 end
 for i = {_FIRST_LIST}, #ARGV do
   if redis.call('SISMEMBER', ARGV[i], ARGV[5]) ~= 0 then return 0 end
 end
@@ -46,17 +46,24 @@ _SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 LOAD: Command = ("SCRIPT", "LOAD", SCRIPT)
 
 
-def append_if(facts: Facts, state: State, decision: Decision) -> Question:
-    """Spell the question that appends `decision` if `facts`, with `state`, are so and no list has the number."""
+def append_if(facts: Facts, state: State, decision: Decision, keys: Keys = WHOLE) -> Question:
+    """Spell the question that appends `decision` if `facts`, with `state`, are so and no list has the number.
+
+    On a shard of a cluster the mark of the number's slot must be that of the state, too.
+    """
     exchange, line = exchange_and_line(facts.number)
     lists = facts.applying.lists if facts.applying else ()
-    keys = [listed_key(state.generation, name, exchange) for name in lists]
-    fields = (*decision_values(decision), decision.campaign)
-    command: Command = ("EVALSHA", _SHA, 0, STATE, LEASE, DECISIONS, _believed(state), line, *fields, *keys)
+    listed = [listed_key(state.generation, name, exchange) for name in lists]
+    mark = keys.mark(state.generation, facts.number)
+    command: Command = (
+        *("EVALSHA", _SHA, 0, keys.state, keys.lease, keys.decisions, _believed(state), line, mark),
+        *(*decision_values(decision), decision.campaign),
+        *listed,
+    )
     return question(command, to_replicas=True, alone=True)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=64)
 def _believed(state: State) -> str:
     """Spell the state as the script reads it."""
     return "\n".join(state_values(state).values())

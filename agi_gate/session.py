@@ -1,5 +1,6 @@
-"""One conversation with the PBX: read the request, answer it with one line, wait for the reply, close.
+"""One conversation with the PBX: read the request, answer it with one line, hear the reply, close.
 
+With the line the PBX hears that nothing follows: it goes on with the call while its reply is still on the way here.
 A conversation has one deadline for the whole header and one for the reply. A peer that keeps neither is closed;
 Asterisk then goes on with the answer that the dialplan preset, which is BLOCK.
 """

@@ -5,7 +5,7 @@ Why no move of a slot lets a listed number through:
 - the server's name has its reign in it, which is another one once a slot was gained or lost, or an election won
   (`cluster.Shard.reign`): the state on the shard names the reign that it was built in. Until it is built again, all of
   its calls are blocked;
-- a call asks, behind its lists, for the mark of its slot (`redis_schema.slot_key`): a slot that was emptied, or that
+- a call asks, with its lists, for the mark of its slot (`redis_schema.slot_key`): a slot that was emptied, or that
   came here since, has none, or another's, whatever the gate believes of the cluster at that moment;
 - a shard that does not own the slot answers with an error, and an error is no answer: the call is blocked.
 """
@@ -16,12 +16,13 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
 from agi_gate.asking import Answers
+from agi_gate.foreseen import LOAD
 from agi_gate.link import Link, Sent
 from agi_gate.store import Store
 from agi_gate.wire import Answer, Command, StoreRefused, StoreUnavailable, greet, own_view
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, State
-from compliance.redis_schema import Keys, slot_key, slot_of_number
+from compliance.redis_schema import Keys
 from compliance.redis_url import Master
 from compliance.terms import Applying
 
@@ -30,7 +31,7 @@ class ShardLink(Link):
     """The link to one shard. Where that is it is told; it tells when it has reason to doubt it."""
 
     def __init__(self, first_slot: int, doubted: asyncio.Event, *, timeout_s: float, replicas: int) -> None:
-        super().__init__("", timeout_s=timeout_s, replicas=replicas, keys=Keys(first_slot))
+        super().__init__("", timeout_s=timeout_s, replicas=replicas, keys=Keys(first_slot), opening=[LOAD])
         self._first_slot, self._doubted = first_slot, doubted
 
     async def run(self) -> None:
@@ -72,17 +73,12 @@ class ShardLink(Link):
 class ShardStore(Store):
     """Facts from one shard: they hold only together with the mark of the number's slot."""
 
-    def foreseen(self, number: E164, lead: LeadId | None, campaign: str = "") -> Facts | None:
-        """Foresee nothing: the mark of the slot has to be seen."""
-        del number, lead, campaign
-        return None
-
     def _commands(
         self, state: State | None, applying: Applying | None, number: E164, lead: LeadId | None
     ) -> list[Command]:
         commands = super()._commands(state, applying, number, lead)
         if state and applying is not None:
-            commands.append(("GET", slot_key(state.generation, slot_of_number(number))))
+            commands.append(("GET", self._link.keys.mark(state.generation, number)))
         return commands
 
     def _facts(self, number: E164, lead: LeadId | None, answers: Answers, applying: Applying | None) -> Facts:

@@ -126,6 +126,10 @@ class Keys:
         """Name the terms of the registries of one generation: see `terms_key`."""
         return terms_key(generation) + self._tag
 
+    def mark(self, generation: int, number: E164) -> str:
+        """Name the mark of a number's slot in one generation: see `slot_key`. Empty where there are no slots."""
+        return "" if self.first_slot is None else slot_key(generation, slot_of_number(number))
+
     def gate(self, name: str) -> str:
         """Name the key of a gate process: see `gate_key`."""
         return gate_key(name) + self._tag

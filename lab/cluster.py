@@ -20,9 +20,6 @@ from lab.redis import RedisServer
 NODE_TIMEOUT_MS = 1000
 """How long a master is silent before it is taken for dead; short, because nobody waits for a test."""
 
-HIGHEST_PORT = 55_000
-"""The nodes speak to one another on a port ten thousand higher."""
-
 KEYS_AT_ONCE = 100
 
 
@@ -38,7 +35,7 @@ class RedisCluster:
             "repl-diskless-sync-delay": "0",
         }
         self.servers = [
-            RedisServer(directory / f"node-{at}", options=options, port=_low_port()) for at in range(2 * masters + 1)
+            RedisServer(directory / f"node-{at}", options=options, port=free_port()) for at in range(2 * masters + 1)
         ]
 
     @property
@@ -161,12 +158,6 @@ class RedisCluster:
     def _server(self, shard: Shard) -> RedisServer:
         port = int(shard.address.rpartition(":")[2])
         return next(server for server in self.servers if server.port == port)
-
-
-def _low_port() -> int:
-    while (port := free_port()) > HIGHEST_PORT:
-        continue
-    return port
 
 
 def _client(server: RedisServer) -> Redis:

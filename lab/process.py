@@ -1,16 +1,22 @@
 """One started program: ended by its own process id, and by nothing else."""
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol, Self
 
 STOP_S = 10.0
+
+PORTS = range(10_240, 22_768)
+"""Below those that outgoing connections take, which could take it first; so are those ten thousand higher, on which the
+nodes of a Redis Cluster speak to one another."""
 
 
 class Begun(Protocol):
@@ -135,11 +141,12 @@ class Process:
 
 
 def free_port() -> int:
-    """Give a TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Give a TCP port of the loopback interface that was free a moment ago; see `PORTS`."""
+    while True:
+        port = random.choice(PORTS)  # noqa: S311 - nothing secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def accepts(address: tuple[str, int] | str) -> bool:

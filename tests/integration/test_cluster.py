@@ -52,6 +52,18 @@ def test_numbers_are_judged_right_on_every_shard(cluster: RedisCluster, whole: W
     assert "No difference." in whole.admin("verify")
 
 
+def test_a_call_on_no_list_is_asked_and_recorded_in_one_step_on_every_shard(cluster: RedisCluster, whole: Whole):
+    for number in FREE:
+        whole.gate.screen(number)
+    masters = [cluster.client_of(shard.first) for shard in cluster.topology().shards]
+    for master in masters:
+        master.config_resetstat()
+    assert {whole.gate.screen(number).reason for number in FREE} == {"not-listed"}
+    done = [master.info("commandstats") for master in masters]
+    for command in ("evalsha", "sismember", "xadd"):
+        assert sum(each[f"cmdstat_{command}"]["calls"] for each in done) == len(FREE)
+
+
 def test_what_is_recorded_is_in_force_on_the_next_call_on_every_shard(
     cluster: RedisCluster, whole: Whole, short_path: Path
 ):

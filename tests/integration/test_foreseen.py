@@ -22,6 +22,7 @@ from compliance.redis_schema import (
     LEASE,
     STATE,
     STATE_FIELDS,
+    Keys,
     decision_fields,
     exchange_and_line,
     listed_key,
@@ -212,6 +213,22 @@ async def test_without_a_state_nothing_is_asked(link):
     asked = Asked(link)
     assert await asked.record(facts_of(link)._replace(state=None)) is False
     assert asked.questions == []
+
+
+@pytest.mark.parametrize(("mark", "appended"), [("the state's", True), ("another's", False), ("", False)])
+async def test_on_a_shard_nothing_is_appended_unless_the_slot_was_built_for_its_state(
+    projected, redis_server, mark, appended
+):
+    shard = Keys(first_slot=0)
+    redis, key = projected.redis, shard.mark(1, NUMBER)
+    redis.copy(STATE, shard.state)
+    redis.set(shard.lease, "1")
+    if mark:
+        redis.set(key, redis.hget(STATE, "incarnation") if mark == "the state's" else mark)
+    link = Link(redis_server.url, timeout_s=2, opening=[LOAD], keys=shard)
+    async with running(link):
+        assert await Asked(link).record(facts_of(link)) is appended
+    assert redis.xlen(shard.decisions) == appended
 
 
 def test_replicas_are_waited_for_and_no_state_is_read_around_it():
