@@ -5,17 +5,15 @@ The spare one goes by itself to a master that has lost its own replica, after so
 back, and no call would be allowed.
 """
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from redis import Redis
-from redis.exceptions import RedisError
 
-from compliance.cluster import SLOTS, NotACluster, Shard, Topology, agree, read_nodes
+from compliance.cluster import SLOTS, Shard, Topology, agree, read_nodes
 from lab.process import NotStarted, free_port
 from lab.redis import RedisServer
+from lab.replicated import Replicated
 
 NODE_TIMEOUT_MS = 1000
 """How long a master is silent before it is taken for dead; short, because nobody waits for a test."""
@@ -23,20 +21,21 @@ NODE_TIMEOUT_MS = 1000
 KEYS_AT_ONCE = 100
 
 
-class RedisCluster:
+class RedisCluster(Replicated):
     """`masters` masters, as many replicas and one more; each ended by its own process id."""
 
     def __init__(self, directory: Path, masters: int = 3) -> None:
-        self.directory, self.masters = directory, masters
+        self.masters = masters
         options = {
             "cluster-enabled": "yes",
             "cluster-node-timeout": str(NODE_TIMEOUT_MS),
             "cluster-require-full-coverage": "no",
             "repl-diskless-sync-delay": "0",
         }
-        self.servers = [
-            RedisServer(directory / f"node-{at}", options=options, port=free_port()) for at in range(2 * masters + 1)
-        ]
+        nodes = range(2 * masters + 1)
+        super().__init__(
+            directory, [RedisServer(directory / f"node-{at}", options=options, port=free_port()) for at in nodes]
+        )
 
     @property
     def url(self) -> str:
@@ -91,14 +90,6 @@ class RedisCluster:
         """A client of the server that owns a slot."""
         return _client(self.master_of(slot))
 
-    def until(self, ready: Callable[[], bool], within_s: float = 30.0) -> None:
-        """Return as soon as `ready()`. Raises NotStarted when that takes longer."""
-        deadline = time.monotonic() + within_s
-        while not _answered(ready):
-            if time.monotonic() > deadline:
-                raise NotStarted(f"the cluster did not come to rest in {self.directory}")
-            time.sleep(0.02)
-
     def until_at_rest(self) -> None:
         """Wait until all living nodes agree, and each master has a replica in step."""
         self.until(lambda: all(_at_rest(server) for server in self.servers if _lives(server)), within_s=60.0)
@@ -135,21 +126,6 @@ class RedisCluster:
             _do(source, "CLUSTER", "SETSLOT", slot, "NODE", new.id)
         self.until(lambda: all(self._owned(server, slot) == new.id for server in self.servers if _lives(server)))
         return self._server(new)
-
-    def stop(self) -> None:
-        """End everything."""
-        for server in self.servers:
-            server.stop()
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _owned(self, server: RedisServer, slot: int) -> str:
         owner = _topology([server]).owner(slot)
@@ -205,10 +181,3 @@ def _at_rest(server: RedisServer) -> bool:
     if told["role"] == "master":
         return bool(told["connected_slaves"] and told["slave0"]["state"] == "online")
     return bool(told["master_link_status"] == "up")
-
-
-def _answered(ready: Callable[[], bool]) -> bool:
-    try:
-        return ready()
-    except (RedisError, OSError, NotStarted, NotACluster):
-        return False

@@ -1,15 +1,14 @@
 """Redis with replicas under Sentinel, on loopback: a master that dies is replaced by itself."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from redis import Redis
-from redis.exceptions import RedisError
 
-from lab.process import NotStarted, Process, accepts, free_port
+from lab.process import Process, accepts, free_port
 from lab.redis import RedisServer, redis_binary
+from lab.replicated import Replicated
 
 NAME = "dnc"
 DOWN_MS = 500
@@ -61,15 +60,14 @@ class Sentinel:
             self.process.stop()
 
 
-class Watched:
+class Watched(Replicated):
     """A master, `replicas` of it, and three sentinels that replace it; each ended by its own process id."""
 
     def __init__(self, directory: Path, replicas: int = 1) -> None:
-        self.directory = directory
-        prompt = {"repl-diskless-sync-delay": "0"}
-        self.servers = [
-            RedisServer(directory / f"redis-{at}", options=prompt, port=free_port()) for at in range(replicas + 1)
-        ]
+        prompt, places = {"repl-diskless-sync-delay": "0"}, range(replicas + 1)
+        super().__init__(
+            directory, [RedisServer(directory / f"redis-{at}", options=prompt, port=free_port()) for at in places]
+        )
         self.sentinels: list[Sentinel] = []
 
     @property
@@ -99,20 +97,16 @@ class Watched:
         self.until_at_rest()
         return self
 
+    def watchers(self) -> list[Sentinel]:
+        """Give the sentinels."""
+        return self.sentinels
+
     def following(self) -> list[int]:
         """Ports of the replicas that are in step with the master of now."""
         with self.client() as client:
             told = client.info("replication")
         slaves = [told[f"slave{at}"] for at in range(told.get("connected_slaves", 0))]
         return [slave["port"] for slave in slaves if slave["state"] == "online"]
-
-    def until(self, ready: Callable[[], bool], within_s: float = 20.0) -> None:
-        """Return as soon as `ready()`. Raises NotStarted when that takes longer."""
-        deadline = time.monotonic() + within_s
-        while not _answered(ready):
-            if time.monotonic() > deadline:
-                raise NotStarted(f"Sentinel did not come to rest in {self.directory}")
-            time.sleep(0.02)
 
     def until_replaced(self, old: RedisServer) -> RedisServer:
         """Wait until another server than `old` is named as the master; give it."""
@@ -136,23 +130,6 @@ class Watched:
         server.options["replicaof"] = f"127.0.0.1 {self._named_port()}"
         server.start()
 
-    def stop(self) -> None:
-        """End everything, the sentinels first."""
-        for one in self.sentinels:
-            one.stop()
-        for server in self.servers:
-            server.stop()
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
     def _named_port(self) -> int:
         """Give the port of the master of the latest failover that any sentinel has heard of."""
         told = [one.master() for one in self.sentinels]
@@ -161,10 +138,3 @@ class Watched:
 
     def _knows(self, one: Sentinel) -> bool:
         return (one.master()["num-other-sentinels"], one.replicas()) == (2, len(self.servers) - 1)
-
-
-def _answered(ready: Callable[[], bool]) -> bool:
-    try:
-        return ready()
-    except (RedisError, OSError):
-        return False
