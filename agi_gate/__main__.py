@@ -1,12 +1,10 @@
 """The command line of the gate: `agi-gate serve` and `agi-gate canary`."""
 
 import asyncio
-import logging
 import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from agi_gate.canary import NoAnswer, ask
@@ -14,6 +12,7 @@ from agi_gate.processes import Parent, serve_alone, serve_as_child
 from agi_gate.server import CannotListen
 from agi_gate.settings import GateSettings
 from agi_gate.wire import StoreUnavailable, reach
+from compliance.log import log_to_stderr
 from compliance.settings import SettingsError
 from compliance.verdict import SENTENCES, Reason
 
@@ -94,21 +93,6 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     """Run on uvloop where there is one."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(work)
-
-
-def log_to_stderr(level: str) -> None:
-    """Log one JSON object a line to standard error."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 def main() -> None:

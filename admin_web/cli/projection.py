@@ -10,13 +10,13 @@ import typer
 
 from admin_web.cli.phases import PhaseBars
 from admin_web.cli.shell import give_up, opened_database, run
-from admin_web.log import log_to_stderr
 from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.drift import Drift
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild import Built
 from admin_web.settings import AdminSettings
 from admin_web.worker import Worker
+from compliance.log import log_to_stderr
 
 DRIFTED = 1
 

@@ -12,7 +12,6 @@ from admin_web.cli.phases import PhaseBars
 from admin_web.cli.progress import ImportBar
 from admin_web.cli.shell import ROWS_REJECTED, actor, opened_database, run, say_error, tell
 from admin_web.jobs.imports import SQLITE_PAUSE_S
-from admin_web.log import log_to_stderr
 from admin_web.projection.projection import Projection
 from admin_web.registries.following import standing
 from admin_web.registries.intake import CHANGES, FULL, PART, Intake, Taken, Wanted
@@ -23,6 +22,7 @@ from admin_web.report import RejectedRows
 from admin_web.services.records import Records, Standing, utc_now
 from admin_web.services.refusal import Refused
 from admin_web.settings import AdminSettings
+from compliance.log import log_to_stderr
 
 ANY = "LIST"
 """What the help calls the command that stands for every registry."""

@@ -1,4 +1,4 @@
-"""What the long-running programs of this package say: one JSON object a line, on standard error."""
+"""What the long-running programs say: one JSON object a line, on standard error."""
 
 import logging
 import sys
