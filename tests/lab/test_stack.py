@@ -5,8 +5,11 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from aiohttp import ClientSession, CookieJar
@@ -19,22 +22,47 @@ from tests.conftest import unavailable
 LAST_LINE = NEXT.splitlines()[-1].partition(".")[2].strip()
 
 
-@pytest.fixture
-def environment(short_path: Path) -> dict[str, str]:
+def environment_in(directory: Path) -> dict[str, str]:
     try:
         redis_binary()
     except NotInstalled as error:
         unavailable(error)
     ports = {f"DNC_{name}_BIND": f"127.0.0.1:{free_port()}" for name in ("AGI", "METRICS", "WEB")}
-    return {"DNC_DATA_DIR": str(short_path / "var"), "DNC_REDIS_URL": "", **ports}
+    return {"DNC_DATA_DIR": str(directory / "var"), "DNC_REDIS_URL": "", **ports}
+
+
+@contextmanager
+def started(environment: dict[str, str]) -> Iterator[Process]:
+    log = Path(environment["DNC_DATA_DIR"]).with_name("up.log")
+    with Process([sys.executable, "-m", "lab.stack"], log, environment) as process:
+        process.wait_until(lambda: LAST_LINE in process.log_end(), within_s=60)
+        yield process
 
 
 @pytest.fixture
-def up(environment: dict[str, str], short_path: Path) -> Iterator[Process]:
-    process = Process([sys.executable, "-m", "lab.stack"], short_path / "up.log", environment)
-    process.wait_until(lambda: LAST_LINE in process.log_end(), within_s=60)
-    yield process
-    process.stop()
+def environment(short_path: Path) -> dict[str, str]:
+    return environment_in(short_path)
+
+
+@pytest.fixture
+def up(environment: dict[str, str]) -> Iterator[Process]:
+    with started(environment) as process:
+        yield process
+
+
+class Standing(NamedTuple):
+    """One that stands as long as this module's tests run; they leave it as it is."""
+
+    environment: dict[str, str]
+    up: Process
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Standing]:
+    with tempfile.TemporaryDirectory(prefix="dnc-") as path:
+        environment = environment_in(Path(path))
+        with started(environment) as up:
+            yield Standing(environment, up)
 
 
 def again(environment: dict[str, str], *words: str) -> tuple[int, str]:
@@ -65,14 +93,14 @@ async def signed_in(environment: dict[str, str], password: str) -> bool:
         return answer.url.path != "/sign-in"
 
 
-async def test_the_first_start_shows_the_password_of_the_first_admin_who_can_sign_in_with_it(up, environment):
-    (shown,) = re.findall(r"Password, shown this once: (\S+)", up.log_end(8000))
-    assert await signed_in(environment, shown)
-    assert not await signed_in(environment, shown[::-1])
+async def test_the_first_start_shows_the_password_of_the_first_admin_who_can_sign_in_with_it(standing):
+    (shown,) = re.findall(r"Password, shown this once: (\S+)", standing.up.log_end(8000))
+    assert await signed_in(standing.environment, shown)
+    assert not await signed_in(standing.environment, shown[::-1])
 
 
-def test_it_proves_itself_and_says_what_to_do_next(up):
-    said = up.log_end(8000)
+def test_it_proves_itself_and_says_what_to_do_next(standing):
+    said = standing.up.log_end(8000)
     assert said.count("right  BLOCK") == 2
     assert said.count("right  ALLOW") == 2
     assert "WRONG" not in said
@@ -93,12 +121,12 @@ def test_ctrl_c_stops_everything_and_the_next_start_finds_its_data(up, environme
     assert "Stopped." in said
 
 
-def test_a_second_start_in_the_same_directory_says_that_it_already_runs(up, environment):
-    code, said = again(environment)
+def test_a_second_start_in_the_same_directory_says_that_it_already_runs(standing):
+    code, said = again(standing.environment)
     assert code == 2
     assert "dnc-gate already runs in" in said
     assert "DNC_DATA_DIR" in said
-    assert up.exit_code is None
+    assert standing.up.exit_code is None
 
 
 def test_a_program_that_ends_by_itself_is_named_and_the_rest_is_stopped(up):
