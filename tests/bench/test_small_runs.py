@@ -1,0 +1,36 @@
+"""Every claim is a command: each runs, small, and prints its table. How fast it is, is not asked here."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lab.process import NotInstalled
+from lab.redis import redis_binary
+from lab.sipp import sipp_binary
+from tests.conftest import unavailable
+
+
+def printed(*words: str) -> str:
+    """Give all that a command of `bench/` printed, to its end."""
+    command = [sys.executable, "-m", f"bench.{words[0]}", *words[1:]]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    return ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("gate", "--rounds=1", "--seconds=0.2"), "p50 at 1,000 a second, in floors"),
+        (("scrub", "--leads=2000", "--numbers=200000", "--own=100"), "2,000 leads in"),
+        pytest.param(("pbx", "--asks=20", "--rounds=1", "--calls=60"), "SIP calls a second", marks=pytest.mark.pbx),
+    ],
+    ids=["gate", "scrub", "pbx"],
+)
+def test_a_bench_runs_small_and_prints_what_it_found(words, said):
+    try:
+        redis_binary()
+        sipp_binary()
+    except NotInstalled as error:
+        unavailable(error)
+    assert said in printed(*words)
