@@ -2,6 +2,7 @@
 
 import os
 import random
+import select
 import shutil
 import signal
 import socket
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import IO, Protocol, Self
 
 STOP_S = 10.0
+TOLD_S = 0.5
+"""How soon the exit code of a process that has ended is told."""
 
 PORTS = range(10_240, 22_768)
 """Below those that outgoing connections take, which could take it first; so are those ten thousand higher, on which the
@@ -117,18 +120,19 @@ class Process:
     def kill(self) -> None:
         """End the program at once (SIGKILL), as a crash would."""
         self.signal(signal.SIGKILL)
-        self._popen.wait(STOP_S)
+        self.wait()
 
     def wait(self, within_s: float = STOP_S) -> int:
         """Wait until the program has ended by itself; give its exit code. Raises subprocess.TimeoutExpired."""
-        return self._popen.wait(within_s)
+        _until_ended(self.pid, within_s)
+        return self._popen.wait(TOLD_S)
 
     def stop(self) -> int:
         """Ask the program to end (SIGTERM), insist after `STOP_S` seconds, and give its exit code."""
         self.resume()
         self.signal(signal.SIGTERM)
         try:
-            return self._popen.wait(STOP_S)
+            return self.wait()
         except subprocess.TimeoutExpired:
             self.kill()
             return -signal.SIGKILL
@@ -138,6 +142,14 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _until_ended(pid: int, within_s: float) -> None:
+    """Return as soon as a process has ended, or the time runs out; `Popen.wait` looks every 50 ms."""
+    with suppress(ProcessLookupError), os.fdopen(os.pidfd_open(pid), "rb", buffering=0) as handle:
+        events = select.poll()
+        events.register(handle, select.POLLIN)
+        events.poll(within_s * 1000)
 
 
 def free_port() -> int:

@@ -14,11 +14,11 @@ from lab.process import NotStarted
 from lab.redis import RedisServer
 
 
-class Stoppable(Protocol):
+class Killable(Protocol):
     """A server, of whatever kind."""
 
-    def stop(self) -> None:
-        """End it."""
+    def kill(self) -> None:
+        """End it at once, if it runs."""
 
 
 class Replicated(ABC):
@@ -43,14 +43,14 @@ class Replicated(ABC):
                 raise NotStarted(f"{type(self).__name__} did not come to rest in {self.directory}")
             time.sleep(0.02)
 
-    def watchers(self) -> Iterable[Stoppable]:
+    def watchers(self) -> Iterable[Killable]:
         """Give those that only look on; they are ended first."""
         return ()
 
     def stop(self) -> None:
-        """End everything."""
+        """End everything at once: what it holds is for nobody."""
         for one in chain(self.watchers(), self.servers):
-            one.stop()
+            one.kill()
 
     def __enter__(self) -> Self:
         try:

@@ -42,4 +42,4 @@ def redis_server(short_path: Path) -> Iterator[RedisServer]:
     except NotInstalled as error:
         unavailable(error)
     yield server
-    server.stop()
+    server.kill()

@@ -61,7 +61,7 @@ def redis_in(directory: Path) -> Iterator[RedisServer]:
     except NotInstalled as error:
         unavailable(error)
     yield redis
-    redis.stop()
+    redis.kill()
 
 
 class OpenAs(Protocol):
