@@ -32,8 +32,8 @@ from compliance.models import Registry, RegistryVersion
 FULL, PART, CHANGES = "full", "part", "changes"
 """A file is a registry's whole, or all of the area codes that stand in it, or what was added and deleted."""
 
-FEW_EXCHANGES = 40_000
-"""So many are held, in 50 MB, before those go to SQL that rows no longer come for."""
+FEW_EXCHANGES = 16_000
+"""So many are held, in 20 MB, before those go to SQL that rows no longer come for."""
 
 MOST_REPORTED = 100_000
 """Rejected rows that stand in the report; all are counted."""

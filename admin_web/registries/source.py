@@ -12,7 +12,7 @@ from typing import IO
 
 from admin_web.sheet import LONGEST_LINE, NotASheet
 
-BLOCK = 4 << 20
+BLOCK = 1 << 20
 """Bytes that are read, and rows looked at, in one go."""
 
 MOST_TIMES = 100
