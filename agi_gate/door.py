@@ -158,7 +158,7 @@ class Door:
             connection.close()
 
     def _pause(self, error: OSError) -> None:
-        """Leave the waiting to wait: the epoll would tell of them without end."""
+        """Leave the waiting to wait: the loop would be told of them without end."""
         log.error("no more connections can be accepted", why=str(error))
         self._loop.remove_reader(self._listener)
         self._loop.call_later(RETRY_S, self._go_on)

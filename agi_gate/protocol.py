@@ -22,10 +22,13 @@ HANGUP = b"HANGUP"
 
 _TRUSTED = re.compile(r"[A-Za-z0-9._-]{1,150}", re.ASCII)
 _SCRIPT, _CHANNEL = (rb"(?:\nagi_%s: ?(.*))?" % name for name in (b"network_script", b"uniqueid"))
-_ARGUMENTS = rb"((?:\nagi_arg_[0-9]+:.*)*)"
-_OTHERS = rb"(?:\nagi_(?!network_script:|uniqueid:|arg_)[^:\n]*:.*)*"
+_ARGUMENTS = rb"((?:\nagi_arg_[0-9]+:.*)*+)"
+_OTHERS = rb"(?:\nagi_(?!network_script:|uniqueid:|arg_)[^:\n]*:.*)*+"
 _HEADER = re.compile(_OTHERS + _SCRIPT + _OTHERS + _CHANNEL + _OTHERS + _ARGUMENTS)
-"""The fields that the gate uses, each once, in the order in which Asterisk writes them, among others."""
+"""The fields that the gate uses, each once, in the order in which Asterisk writes them, among others.
+
+No repetition gives anything back (`*+`): otherwise a header that does not fit would be tried in a million ways.
+"""
 
 _NAME = re.compile(r"[A-Za-z0-9_()]{1,64}", re.ASCII)
 _VALUES = re.compile(r"[A-Za-z0-9+._-]*", re.ASCII)

@@ -1,5 +1,7 @@
 """FastAGI: what is a request, what is a reply, what is neither, and what may leave."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,6 +92,14 @@ def test_a_request_without_its_empty_line_is_not_yet_a_request():
 def test_what_no_asterisk_sends_is_refused(header, why):
     with pytest.raises(PeerBroke, match=why):
         Reader().feed(header)
+
+
+@pytest.mark.parametrize("line", [b"agi_a:\n", b"agi_:::::::::::::::::::::::::::::\n", b"agi_arg_1:\n"])
+def test_a_long_header_that_is_none_is_refused_at_once(line):
+    begun = process_time()
+    with pytest.raises(PeerBroke, match="header-malformed"):
+        Reader().feed(line * (LONGEST_HEADER // len(line) - 1) + b"bad\n\n")
+    assert process_time() - begun < 0.5
 
 
 def test_a_number_cannot_be_smuggled_in_by_a_line_break_in_the_callers_name():
