@@ -9,8 +9,9 @@ from typing import Protocol
 from agi_gate.decision_log import DecisionLog
 from agi_gate.foreseen import LOAD
 from agi_gate.gate import Gate, Numbering
+from agi_gate.health import Health
 from agi_gate.heartbeat import Heartbeat
-from agi_gate.link import Health, Link
+from agi_gate.link import Link
 from agi_gate.screening import Beginning, Screenings
 from agi_gate.settings import GateSettings
 from agi_gate.store import Store

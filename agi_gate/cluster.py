@@ -10,7 +10,8 @@ from itertools import chain
 import structlog
 
 from agi_gate.backing import Common, OneRedis
-from agi_gate.link import FOLLOW_S, Health
+from agi_gate.health import Health
+from agi_gate.link import FOLLOW_S
 from agi_gate.protocol import Request
 from agi_gate.screening import Decided
 from agi_gate.shard import ShardLink, ShardStore

@@ -19,7 +19,6 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple
 
@@ -28,9 +27,10 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from agi_gate.asking import Answers, Asker, Question, question
+from agi_gate.health import Health
 from agi_gate.pipe import BROKEN, Pipe
 from agi_gate.wire import Answer, Command, StoreUnavailable, connection_to, exchange, greet, locate, packed
-from compliance.policy import State, doubt
+from compliance.policy import State
 from compliance.redis_schema import STATE_FIELDS, WHOLE, Keys, read_state
 from compliance.redis_url import Master, read_redis_url
 
@@ -61,29 +61,6 @@ LOOKS = 8
 """How often it is looked within the timeout whether Redis has fallen silent."""
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Health:
-    """What the link knows of its Redis, for metrics and readiness."""
-
-    connected: bool = False
-    trouble: str = "not connected yet"
-    server: str = ""
-    state: State | None = None
-    leased: bool = False
-    connects: int = 0
-    termless: State | None = None
-
-    @property
-    def doubt(self) -> str:
-        """Why no call can be allowed now; empty when calls can. `termless` is the state whose terms Redis lacked."""
-        return self.trouble or doubt(self.state, self.server, leased=self.leased) or self._lack()
-
-    def _lack(self) -> str:
-        lacking, state = self.termless, self.state
-        same = lacking and state and (lacking.generation, lacking.terms) == (state.generation, state.terms)
-        return "no-terms" if same else ""
 
 
 class Link:
