@@ -6,8 +6,10 @@ finished by running it again.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
@@ -155,9 +157,9 @@ async def _read_ahead(rows: Iterator[Row], work: Import[Item], report: RejectedR
         await asyncio.wait({reading})
 
 
-async def in_thread(work: Callable[..., Result], *given: object) -> Result:
+async def in_thread(work: Callable[..., Result], *given: object, pool: Executor | None = None) -> Result:
     """Run in a thread. No thread can be stopped: cancelling this still waits for its end, with the sheet open."""
-    running = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    running = asyncio.get_running_loop().run_in_executor(pool, partial(work, *given))
     try:
         return await asyncio.shield(running)
     finally:

@@ -1,41 +1,65 @@
 """Judging a list of numbers by the rule that judges calls, from the system of record.
 
 SQL is the truth that Redis follows: a scrub needs no Redis, and sees a change as soon as it is recorded. A list may be
-long: it is read and judged in chunks, and memory holds one of them.
+long: it is judged window by window, so that each exchange of a registry is read once for many rows, and memory holds
+one window. What its rows are besides their numbers waits packed, in a quarter of the memory.
 """
 
-import asyncio
 import csv
+import pickle
+import re
+from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from typing import NamedTuple, TextIO
 
-from pydantic_core import from_json
+import numpy as np
 
-from admin_web.columns import LEAD_NAMES, SAMPLE, is_heading, named_column, number_column
+from admin_web.asked import Asked, asked_of_sheet
 from admin_web.database import Database
-from admin_web.importing import RowRejected, is_number, read_number, without_heading
+from admin_web.importing import in_thread
 from admin_web.report import defused
-from admin_web.services.facts import rulings_on_record
-from admin_web.services.listing import Shelf
-from admin_web.sheet import Row, Sheet
-from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
+from admin_web.services.listing import Numbers
+from admin_web.services.rulings import Rulings, integers, rulings_on_record
+from admin_web.sheet import Sheet
+from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.verdict import Ruling, Verdict
 
 COLUMNS = ("row", "number", "lead", "verdict", "reason", "detail")
-CHUNK = 4_000
+
+PIECE = 2_000
+"""Rows that are read, packed and given out together."""
+
+_QUOTED = re.compile('[,"\r\n]')
 
 
-class Asked(NamedTuple):
-    """One row of a list, by the line that it starts on: what it asks about."""
+class Window(NamedTuple):
+    """How much of a list is judged together: so many rows at the most, or about so many bytes of them, packed."""
 
-    line: int
-    text: str
-    number: E164 | InvalidNumber
-    lead: LeadId | None
+    rows: int
+    size: int
+
+
+WHOLE = Window(1_000_000, 100_000_000)
+"""For a process that does nothing else."""
+
+SHARED = Window(100_000, 20_000_000)
+"""For a process that serves others."""
+
+
+class Judged(NamedTuple):
+    """Some rows of a list in their order, in columns, each with its ruling."""
+
+    lines: Sequence[int]
+    texts: Sequence[str]
+    numbers: Sequence[E164 | InvalidNumber]
+    leads: Sequence[LeadId | None]
+    rulings: Sequence[Ruling]
 
 
 @dataclass(slots=True)
@@ -53,81 +77,69 @@ async def scrub(
 
     A column named lead is honoured: an override opens its lead. Raises NotASheet, DatabaseUnavailable.
     """
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
+    csv.writer(out).writerow(COLUMNS)
     done = Scrubbed()
-    async with aclosing(judged(database, asked_of_sheet(sheet, region, column), at)) as chunks:
-        async for chunk in chunks:
-            for asked, ruling in chunk:
-                number = "" if isinstance(asked.number, InvalidNumber) else asked.number
-                said = (ruling.verdict.value, ruling.reason, ruling.detail)
-                writer.writerow((defused(asked.text), number, asked.lead or "", *said))
-            done.rows += len(chunk)
-            done.allowed += sum(ruling.verdict is Verdict.ALLOW for _, ruling in chunk)
+    async with aclosing(judged(database, asked_of_sheet(sheet, region, column), at, WHOLE)) as pieces:
+        async for piece in pieces:
+            out.write(spelled(piece))
+            done.rows += len(piece.rulings)
+            done.allowed += sum(ruling.verdict is Verdict.ALLOW for ruling in piece.rulings)
     return done
 
 
 async def judged(
-    database: Database, asked: Iterator[Asked], at: datetime
-) -> AsyncGenerator[Sequence[tuple[Asked, Ruling]]]:
-    """Rule on row after row, in chunks, as of one snapshot at `at` (aware UTC).
+    database: Database, asked: Iterator[Asked], at: datetime, most: Window = SHARED
+) -> AsyncGenerator[Judged]:
+    """Rule on row after row, some at a time, as of one snapshot at `at` (aware UTC).
 
-    Rows are read in a thread: whoever else the process serves does not wait for them.
+    What takes long is done in a thread: whoever else the process serves does not wait for it. It is one thread for all,
+    for each one that allocates much keeps much of it (malloc(3), M_ARENA_MAX).
     """
-    shelf = Shelf()
-    async with database.read() as session:
-        while chunk := await asyncio.to_thread(list, islice(asked, CHUNK)):
-            rulings = await rulings_on_record(session, [(row.number, row.lead) for row in chunk], at, shelf)
-            yield list(zip(chunk, rulings, strict=True))
+    with ThreadPoolExecutor(1, "scrub") as pool:
+        aside = partial(in_thread, pool=pool)
+        async with database.read() as session:
+            while (window := await aside(_read_window, asked, most)).pieces:
+                rulings = await rulings_on_record(session, np.concatenate(window.numbers), at, aside)
+                for first in range(0, len(rulings.kinds), PIECE):
+                    yield await aside(_unpacked, window.pieces.popleft(), rulings, first)
 
 
-def asked_of_lines(lines: Iterable[bytes], region: str) -> Iterator[Asked]:
-    """Read one number per line; blank lines ask nothing."""
-    for place, line in enumerate(lines, start=1):
-        if text := line.decode("utf-8", "replace").strip():
-            yield Asked(place, text, _number_of(text, region), None)
+class _Waiting(NamedTuple):
+    """A window of rows: their numbers, and all that they are, packed."""
+
+    numbers: list[Numbers]
+    pieces: deque[bytes]
 
 
-def asked_of_json(lines: Iterable[bytes], region: str) -> Iterator[Asked]:
-    """Read one JSON object per line, `{"number": "…", "lead": "…"}`, the lead if there is one."""
-    for place, line in enumerate(lines, start=1):
-        if line := line.strip():
-            try:
-                match from_json(line):
-                    case {"number": str() as number, "lead": str() as lead}:
-                        yield Asked(place, number, _number_of(number, region), lead_id(lead))
-                    case {"number": str() as number}:
-                        yield Asked(place, number, _number_of(number, region), None)
-                    case _:
-                        yield Asked(place, "", InvalidNumber("malformed"), None)
-            except ValueError:
-                yield Asked(place, "", InvalidNumber("malformed"), None)
+def _read_window(asked: Iterator[Asked], most: Window) -> _Waiting:
+    window, rows, size = _Waiting([], deque()), 0, 0
+    while rows < most.rows and size < most.size and (piece := list(islice(asked, PIECE))):
+        columns = tuple(zip(*piece, strict=True))
+        window.numbers.append(integers(columns[2]))
+        window.pieces.append(pickle.dumps(columns, pickle.HIGHEST_PROTOCOL))
+        rows, size = rows + len(piece), size + len(window.pieces[-1])
+    return window
 
 
-def asked_of_sheet(sheet: Sheet, region: str, column: str | None = None) -> Iterator[Asked]:
-    """Read the number's column of a sheet, and its lead's if there is one. Raises NotASheet."""
-    rows = iter(sheet)
-    sample = list(islice(rows, SAMPLE))
-    first = next((row.cells for row in sample if row.cells), [])
-    place = number_column(sample, column, lambda cell: is_number(cell, region))
-    lead_place = named_column(first, LEAD_NAMES)
-    for row in without_heading(chain(sample, rows), lambda cells: len(cells) > place and is_heading(cells[place])):
-        cells = row.cells or []
-        lead = lead_id(cells[lead_place]) if lead_place is not None and len(cells) > lead_place else None
-        yield Asked(row.line, row.text, _number_in(row, place, len(first), region), lead)
+def _unpacked(packed: bytes, rulings: Rulings, first: int) -> Judged:
+    lines, texts, numbers, leads = pickle.loads(packed)  # noqa: S301 - packed by ourselves, and never left the process
+    return Judged(lines, texts, numbers, leads, rulings.of(numbers, leads, first))
 
 
-def _number_in(row: Row, place: int, width: int, region: str) -> E164 | InvalidNumber:
-    if row.cells is None:
-        return InvalidNumber("malformed")
-    try:
-        return read_number(row.cells, place, width, region)
-    except RowRejected as rejected:
-        return InvalidNumber(rejected.reason)
+def spelled(piece: Judged) -> str:
+    """Write rows as CSV, as `csv.writer` would: what is not the text of a row is ours, and has nothing to be quoted."""
+    said = {id(one): f"{one.verdict},{one.reason},{one.detail}\r\n" for one in distinct(piece.rulings)}
+    return "".join(
+        f"{_cell(text)},{'' if isinstance(number, InvalidNumber) else number},{lead or ''},{said[id(ruling)]}"
+        for text, number, lead, ruling in zip(piece.texts, piece.numbers, piece.leads, piece.rulings, strict=True)
+    )
 
 
-def _number_of(text: str, region: str) -> E164 | InvalidNumber:
-    try:
-        return normalize(text, region)
-    except InvalidNumber as error:
-        return error
+def distinct(rulings: Sequence[Ruling]) -> Iterable[Ruling]:
+    """Give each of some rulings once: many rows share one."""
+    return {id(ruling): ruling for ruling in rulings}.values()
+
+
+def _cell(text: str) -> str:
+    text = defused(text)
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text

@@ -8,13 +8,13 @@ import csv
 import io
 import sys
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Self, cast
+from typing import NamedTuple, Self, TypeVar, cast
 
 DELIMITERS = ",;\t|"
 LONGEST_LINE = 64 * 1024
+PIECE = 64 * 1024
 MOST_LINES = 100
 """A quoted cell that runs over more lines is a stray quotation mark."""
 
@@ -22,12 +22,14 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
+Taken = TypeVar("Taken")
+
+
 class NotASheet(Exception):
     """The file holds no rows that can be read; the message is one line that says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row: the line it starts on (from 1), its text as it stands, and its cells; None when it is malformed."""
 
     line: int
@@ -48,7 +50,7 @@ class Sheet:
         self._binary = stream
         self._text = _decoded(stream, name)
         self._line = 0
-        self._waiting: deque[tuple[int, str]] = deque()
+        self._coming: deque[str] = deque()
         self.delimiter = self._find_delimiter()
 
     @classmethod
@@ -80,53 +82,81 @@ class Sheet:
 
     def __iter__(self) -> Iterator[Row]:
         """Give each row that is not blank."""
-        while (first := self._next_line()) is not None:
-            row = self._row(*first)
-            if row.cells is None or any(row.cells):
-                yield row
+        return self.read(nothing, lambda row: row)
+
+    def read(self, plain: Callable[[int, str], Taken | None], other: Callable[[Row], Taken]) -> Iterator[Taken]:
+        """Give what is made of each row that is not blank: by `plain`, of a line and its number, or by `other`.
+
+        What `plain` makes something of must be a row by itself: nothing else is looked at then.
+        """
+        while self._coming or self._read_on():
+            text = self._coming.popleft()
+            self._line += 1
+            if (taken := plain(self._line, text)) is not None:
+                yield taken
+            elif (row := self._row(self._line, text)).cells is None or any(row.cells):
+                yield other(row)
 
     def _row(self, number: int, text: str) -> Row:
         """Read one row, which may run over several lines; hand the later lines back when it turns out malformed."""
         if self.delimiter is None:
             return Row(number, text.rstrip("\r\n"), [text.strip().strip('"').strip()])
-        lines = [(number, text)]
+        if '"' not in text:
+            line = text.rstrip("\r\n")
+            return Row(number, line, [cell.strip() for cell in line.split(self.delimiter)])
+        lines = [text]
         reader = csv.reader(self._more(lines), delimiter=self.delimiter, skipinitialspace=True, strict=True)
         try:
             cells = next(reader)
         except csv.Error:
-            self._waiting.extendleft(reversed(lines[1:]))
+            self._hand_back(lines[1:])
             return Row(number, text.rstrip("\r\n"), None)
-        return Row(number, "".join(line for _, line in lines).rstrip("\r\n"), [cell.strip() for cell in cells])
+        return Row(number, "".join(lines).rstrip("\r\n"), [cell.strip() for cell in cells])
 
-    def _more(self, lines: list[tuple[int, str]]) -> Iterator[str]:
+    def _more(self, lines: list[str]) -> Iterator[str]:
         """Give the one line there is, then those that a quoted cell runs on to, noting each."""
-        yield lines[0][1]
-        while len(lines) < MOST_LINES and (following := self._next_line()) is not None:
-            lines.append(following)
-            yield following[1]
+        yield lines[0]
+        while len(lines) < MOST_LINES and (self._coming or self._read_on()):
+            lines.append(self._coming.popleft())
+            self._line += 1
+            yield lines[-1]
 
-    def _next_line(self) -> tuple[int, str] | None:
-        if self._waiting:
-            return self._waiting.popleft()
-        text = self._text.readline(LONGEST_LINE)
-        if not text:
-            return None
-        self._line += 1
-        if len(text) == LONGEST_LINE and text[-1] not in "\r\n":
-            raise NotASheet(
-                f"{self.name}: line {self._line} is longer than {LONGEST_LINE} characters; this is no list."
-            )
-        return self._line, text
+    def _hand_back(self, lines: Sequence[str]) -> None:
+        self._coming.extendleft(reversed(lines))
+        self._line -= len(lines)
+
+    def _read_on(self) -> bool:
+        """Read some more whole lines; tell whether there are any. Raises NotASheet."""
+        text = self._text.read(PIECE)
+        if text and text[-1] != "\n":
+            text += self._text.readline(LONGEST_LINE + len("\r\n"))
+        lines = io.StringIO(text, newline="").readlines()
+        if max(map(len, lines), default=0) >= LONGEST_LINE:
+            self._require_short(lines)
+        self._coming.extend(lines)
+        return bool(lines)
+
+    def _require_short(self, lines: Sequence[str]) -> None:
+        for number, line in enumerate(lines, start=self._line + 1):
+            if len(line.rstrip("\r\n")) >= LONGEST_LINE:
+                said = f"line {number} is longer than {LONGEST_LINE} characters; this is no list."
+                raise NotASheet(f"{self.name}: {said}")
 
     def _find_delimiter(self) -> str | None:
         """Take the delimiter that the first row has most of; None when it has none: one number per line."""
-        while (first := self._next_line()) is not None:
-            if text := first[1].strip():
-                self._waiting.append(first)
+        while self._coming or self._read_on():
+            if text := self._coming[0].strip():
                 counts = {delimiter: _outside_quotes(text).count(delimiter) for delimiter in DELIMITERS}
                 most = max(DELIMITERS, key=lambda delimiter: counts[delimiter])
                 return most if counts[most] else None
+            self._coming.popleft()
+            self._line += 1
         return None
+
+
+def nothing(line: int, text: str) -> None:
+    """Make nothing of a line: it is read like any row."""
+    del line, text
 
 
 def _decoded(stream: io.BufferedReader, name: str) -> io.TextIOWrapper:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import redis
 import typer
@@ -38,7 +38,8 @@ sys.argv = ["dnc-admin", *sys.argv[1:]]
 try:
     main()
 finally:
-    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print("peak", used.ru_maxrss, used.ru_utime + used.ru_stime)
 """
 CALLERS = 32
 NOWHERE = "unix:///nowhere/redis.sock"
@@ -48,6 +49,14 @@ PATIENT = {"DNC_LOG_LEVEL": "WARNING", "DNC_DEADLINE_MS": "1000", "DNC_LEASE_S":
 
 class Failed(Exception):
     """A command or an answer was wrong."""
+
+
+class Ended(NamedTuple):
+    """What a command took of memory and time, and the last line that it said."""
+
+    peak_mb: float
+    cpu_s: float
+    last: str
 
 
 class Admin:
@@ -69,16 +78,20 @@ class Admin:
         began = time.perf_counter()
         said = self.ended(self.start(*words, **settings))
         took = time.perf_counter() - began
-        print(f"dnc-admin {words[0]}: {took:.1f} s, peak {said[0]:.0f} MB; {said[1]}", flush=True)
+        print(
+            f"dnc-admin {words[0]}: {took:.1f} s, {said.cpu_s:.1f} s of CPU, peak {said.peak_mb:.0f} MB; {said.last}",
+            flush=True,
+        )
         return took
 
     @staticmethod
-    def ended(process: subprocess.Popen[str]) -> tuple[float, str]:
+    def ended(process: subprocess.Popen[str]) -> "Ended":
         out, err = process.communicate()
         if process.returncode not in RECORDED:
             raise Failed(err[-2000:])
         *said, peak = out.strip().splitlines()
-        return int(peak.split()[1]) / 1024, said[-1] if said else ""
+        _, kilobytes, cpu_s = peak.split()
+        return Ended(int(kilobytes) / 1024, float(cpu_s), said[-1] if said else "")
 
 
 class Samples:
@@ -215,8 +228,9 @@ def _change_version(admin: Admin, port: int, directory: Path, shape: Shape, many
     while importing.poll() is None:
         samples.check(port)
         rounds += 1
-    peak, said = admin.ended(importing)
-    print(f"{said}\nduring: {rounds} times all of them, in {time.perf_counter() - began:.0f} s; peak {peak:.0f} MB")
+    ended = admin.ended(importing)
+    took = time.perf_counter() - began
+    print(f"{ended.last}\nduring: {rounds} times all of them, in {took:.0f} s; peak {ended.peak_mb:.0f} MB")
     samples.check(port)
     print("after: all answered right", flush=True)
 

@@ -34,7 +34,7 @@ LeadId = NewType("LeadId", str)
 
 LONGEST_INPUT = 128
 LONGEST_EMERGENCY_NUMBER = 6
-_LEAD_ID = re.compile("[A-Za-z0-9_.-]{1,64}")
+LEAD_ID = re.compile("[A-Za-z0-9_.-]{1,64}")
 _UNSHOWN = re.compile("[^+0-9]")
 
 REFUSALS = {
@@ -133,6 +133,12 @@ def normalize(dialed: str, region: str, prefix: str = "") -> E164:
         if region in NANP_REGIONS and not (prefix and dialed.startswith(prefix)):
             return E164(f"+1{dialed[-10:]}")
     return _read(_digits(dialed, prefix), region)
+
+
+def common_form(region: str) -> str:
+    """Give the pattern of what `normalize` only has to put in order; what follows +1 is its group `national`."""
+    written = r"(?:\+?1)?" if region in NANP_REGIONS else r"\+1"
+    return f"{written}(?P<national>{_NANP})"
 
 
 def _digits(dialed: str, prefix: str) -> str:
@@ -300,7 +306,7 @@ def emergency_number(dialed: str, region: str, prefix: str = "") -> str | None:
 
 def lead_id(text: str) -> LeadId | None:
     """Read a lead id; None unless the whole text is one."""
-    return LeadId(text) if _LEAD_ID.fullmatch(text) else None
+    return LeadId(text) if LEAD_ID.fullmatch(text) else None
 
 
 def mask(number: str) -> str:

@@ -75,10 +75,12 @@ class Terms:
     _tables: dict[str, "_Table"] = field(default_factory=dict)
     _known: frozenset[str] = frozenset()
     _named: frozenset[str] = frozenset()
+    _longest: int = 0
 
     def __post_init__(self) -> None:
         self._named = frozenset(one.name for one in self.registries)
         self._known = frozenset(campaign for one in self.registries for campaign in one.spared)
+        self._longest = max(map(len, _by_beginning(self.registries)), default=0)
         self._tables[""] = self._table("")
 
     def applying(self, number: E164, campaign: str = "") -> Applying:
@@ -88,6 +90,11 @@ class Terms:
                 self._tables[campaign] = self._table(campaign)
             return self._tables[campaign].of(number)
         return self._tables[""].of(number)
+
+    @property
+    def longest(self) -> int:
+        """How many digits the longest beginning has that any terms name."""
+        return self._longest
 
     def those_applying(self, applying: Applying, names: Sequence[str]) -> tuple[str, ...]:
         """Give those of the lists that apply to a number."""

@@ -1,12 +1,12 @@
 """A scrub over the API: a million numbers in one request, judged by the rule of the gate, answered as they are judged.
 
 The request is taken to disk before the first answer is sent: most programs send all of it before they read anything,
-and would wait for us while we waited for them. Memory holds one chunk, however long the list is.
+and would wait for us while we waited for them. Memory holds one window, however long the list is.
 """
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from io import BufferedReader
 from typing import IO, Any, cast
@@ -16,8 +16,9 @@ from aiohttp import web
 from admin_web.api.bearer import bearer_of
 from admin_web.api.operation import Stream
 from admin_web.api.problem import Problem
+from admin_web.asked import Asked, asked_of_json, asked_of_lines, asked_of_sheet
 from admin_web.keys import DATABASE, RECORDS, SETTINGS
-from admin_web.scrub import Asked, asked_of_json, asked_of_lines, asked_of_sheet, judged
+from admin_web.scrub import Judged, distinct, judged
 from admin_web.sheet import Sheet
 from admin_web.tokens import Scope
 from compliance.numbers import InvalidNumber
@@ -51,15 +52,15 @@ async def scrub(request: web.Request) -> web.StreamResponse:
     async with _place(request), _spooled(request) as spool:
         app = request.config_dict
         asked = _asked(spool, request.content_type, app[SETTINGS].region)
-        async with aclosing(judged(app[DATABASE], asked, app[RECORDS].now())) as chunks:
-            return await _answered(request, chunks)
+        async with aclosing(judged(app[DATABASE], asked, app[RECORDS].now())) as pieces:
+            return await _answered(request, pieces)
 
 
-async def _answered(request: web.Request, chunks: AsyncIterator[Sequence[tuple[Asked, Ruling]]]) -> web.StreamResponse:
+async def _answered(request: web.Request, pieces: AsyncIterator[Judged]) -> web.StreamResponse:
     """Send what was judged. What fails before the first answer is told as a problem; later the answer is cut off."""
     answer = web.StreamResponse(headers={"Content-Type": NDJSON})
-    async for chunk in chunks:
-        said = await asyncio.to_thread(_spelled, chunk)
+    async for piece in pieces:
+        said = await asyncio.to_thread(_spelled, piece)
         if not answer.prepared:
             await answer.prepare(request)
         try:
@@ -113,17 +114,22 @@ def _asked(spool: IO[bytes], content_type: str, region: str) -> Iterator[Asked]:
     yield from asked_of_json(spool, region) if content_type == NDJSON else asked_of_lines(spool, region)
 
 
-def _spelled(chunk: Sequence[tuple[Asked, Ruling]]) -> bytes:
+def _spelled(piece: Judged) -> bytes:
     """Write a line for each row. All that is spelled here is ours: a number, a lead id and slugs need no escape."""
+    said = {id(ruling): _of_ruling(ruling) for ruling in distinct(piece.rulings)}
     lines = []
-    for (line, _, number, lead), ruling in chunk:
+    for line, number, lead, ruling in zip(piece.lines, piece.numbers, piece.leads, piece.rulings, strict=True):
         e164 = "null" if isinstance(number, InvalidNumber) else f'"{number}"'
         whose = f'"{lead}"' if lead else "null"
-        lines.append(
-            f'{{"line":{line},"number":{e164},"lead":{whose},"verdict":"{ruling.verdict}","reason":"{ruling.reason}",'
-            f'"detail":"{ruling.detail}","override":"{ruling.override}"}}\n'
-        )
+        lines.append(f'{{"line":{line},"number":{e164},"lead":{whose},{said[id(ruling)]}')
     return "".join(lines).encode()
+
+
+def _of_ruling(ruling: Ruling) -> str:
+    return (
+        f'"verdict":"{ruling.verdict}","reason":"{ruling.reason}",'
+        f'"detail":"{ruling.detail}","override":"{ruling.override}"}}\n'
+    )
 
 
 _LINE: dict[str, Any] = {

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -125,13 +126,24 @@ def _report_for(file: str) -> Path:
 
 @contextmanager
 def _output(file: str) -> Iterator[TextIO]:
-    """Give a text file that is there whole or not at all; `-` is standard output."""
+    """Give a text file that is there whole or not at all; `-` is standard output.
+
+    Bytes of a sheet that are not UTF-8 are written as they were read.
+    """
     if file == "-":
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")
         yield sys.stdout
         return
     target = Path(file)
     with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="", dir=target.parent, prefix=f".{target.name}-", delete=False
+        "w",
+        encoding="utf-8",
+        errors="surrogateescape",
+        newline="",
+        dir=target.parent,
+        prefix=f".{target.name}-",
+        delete=False,
     ) as out:
         try:
             yield out  # type: ignore[misc]

@@ -4,7 +4,7 @@ In SQL an exchange is the shorter of two forms, and its length tells which: asce
 numbers, or, where more than 624 of the ten thousand are listed, a bitmap of 10,000 bits, line 0 first.
 """
 
-from bisect import bisect_left
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +15,9 @@ Lines: TypeAlias = npt.NDArray[np.uint16]
 """Ascending line numbers."""
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
+
+Places: TypeAlias = npt.NDArray[np.int64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 
 LINES = 10_000
 BITMAP = LINES // 8
@@ -60,17 +63,36 @@ def bitmap_of(kept: bytes) -> Bytes:
     return np.packbits(flags)
 
 
-def holds(kept: bytes, line: int) -> bool:
-    """Tell whether an exchange of SQL holds `line`."""
-    if len(kept) == BITMAP:
-        return bool(kept[line >> 3] & (0x80 >> (line & 7)))
-    places = range(len(kept) // BYTES_PER_LINE)
+def held(kept: Sequence[bytes], places: Places, lines: Places) -> Flags:
+    """Tell for each pair of a place and a line whether the exchange of SQL at that place of `kept` holds the line."""
+    sizes = np.array([len(one) for one in kept], np.int64)
+    found = np.zeros(len(places), np.bool_)
+    full = (sizes == BITMAP)[places]
+    found[full] = _in_bitmaps(kept, sizes, places[full], lines[full])
+    found[~full] = _in_lines(kept, sizes, places[~full], lines[~full])
+    return found
 
-    def at(place: int) -> int:
-        return int.from_bytes(kept[place * BYTES_PER_LINE :][:BYTES_PER_LINE], "big")
 
-    place = bisect_left(places, line, key=at)
-    return place < len(places) and at(place) == line
+def _in_bitmaps(kept: Sequence[bytes], sizes: Places, places: Places, lines: Places) -> Flags:
+    text, begins = np.frombuffer(b"".join(kept), np.uint8), np.cumsum(sizes) - sizes
+    bits = text[begins[places] + (lines >> 3)] & (0x80 >> (lines & 7))
+    return np.asarray(bits != 0)
+
+
+def _in_lines(kept: Sequence[bytes], sizes: Places, places: Places, lines: Places) -> Flags:
+    """Place and line make one number: those of all exchanges ascend as each one's lines do."""
+    short = np.flatnonzero(sizes != BITMAP)
+    text = b"".join(kept[place] for place in short.tolist())
+    listed = np.repeat(short, sizes[short] // BYTES_PER_LINE) * LINES + np.frombuffer(text, _BIG)
+    return found_in(listed, places * LINES + lines)
+
+
+def found_in(ascending: Places, wanted: Places) -> Flags:
+    """Tell which of some numbers stand among others that ascend."""
+    if not len(ascending):
+        return np.zeros(len(wanted), np.bool_)
+    at = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.asarray(ascending[at] == wanted)
 
 
 def dump(lines: Lines) -> bytes:

@@ -6,7 +6,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.registries.lines import BITMAP, LINES, bitmap_of, dump, holds, pack, unpack
+from admin_web.registries.lines import BITMAP, LINES, bitmap_of, dump, held, pack, unpack
 from lab.redis import RedisServer
 
 SOME = st.sets(st.integers(0, LINES - 1), max_size=30)
@@ -29,11 +29,15 @@ def test_an_exchange_comes_back_as_it_was_in_the_shorter_of_two_forms(lines: set
     assert len(kept) == min(2 * len(lines), BITMAP)
 
 
-@given(SOME | MANY, st.integers(0, LINES - 1))
-def test_an_exchange_holds_the_lines_it_was_given_and_no_other(lines: set[int], line: int):
-    kept = pack(bits(lines))
-    assert holds(kept, line) is (line in lines)
-    assert all(holds(kept, one) for one in lines)
+@given(st.lists(st.just(set()) | SOME | MANY, min_size=1, max_size=5), st.integers(0, 2**32))
+def test_exchanges_hold_the_lines_they_were_given_and_no_other(exchanges: list[set[int]], seed: int):
+    kept = [pack(bits(lines)) if lines else b"" for lines in exchanges]
+    chance = np.random.default_rng(seed)
+    listed = [(place, line) for place, lines in enumerate(exchanges) for line in lines]
+    others = chance.integers([0, 0], [len(kept), LINES], (500, 2)).tolist()
+    asked = np.array([*listed, *others], np.int64)[chance.permutation(len(listed) + len(others))]
+    found = held(kept, asked[:, 0], asked[:, 1])
+    assert found.tolist() == [line in exchanges[place] for place, line in asked.tolist()]
 
 
 @pytest.mark.parametrize("count", [624, 625, 626])

@@ -1,5 +1,6 @@
 """Every line of a file comes out as part of a row, readable or not; none is skipped unseen."""
 
+import csv
 import io
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.sheet import LONGEST_LINE, MOST_LINES, NotASheet, Row, Sheet
+from admin_web.sheet import LONGEST_LINE, MOST_LINES, PIECE, NotASheet, Row, Sheet
 
 
 def sheet(content: bytes | str) -> Sheet:
@@ -125,3 +126,28 @@ def test_a_file_tells_how_far_it_was_read(tmp_path: Path):
         assert 0 < opened.bytes_read < 110_000
         assert len(list(reading)) == 9999
         assert opened.bytes_read == 110_000
+
+
+@given(st.text(st.sampled_from('ab1 ,"\n\r\u2028\x1c'), max_size=60), st.integers(1, 9))
+def test_rows_are_the_same_in_whatever_pieces_the_file_is_read(text: str, piece: int):
+    text = "a,b\n" + text
+    whole = rows(text)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("admin_web.sheet.PIECE", piece)
+        assert rows(text) == whole
+
+
+@given(st.text(st.sampled_from("ab1 ,\t\x1c\u00a0\0'"), max_size=30))
+def test_a_line_without_quotation_marks_is_cut_as_a_csv_reader_cuts_it(line: str):
+    (cut,) = csv.reader([line + "\n"], skipinitialspace=True, strict=True)
+    wanted = [cell.strip() for cell in cut]
+    assert cells("a,b\n" + " " * 5000 + "\n" + line + "\n")[1:] == ([wanted] if any(wanted) else [])
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", ""])
+def test_a_line_may_be_just_short_enough(line_end: str):
+    fits, lines = "x" * (LONGEST_LINE - 1) + line_end, PIECE // 2 - 1
+    before = "a\n" * lines  # The line begins where a piece ends.
+    assert cells(before + fits)[lines:] == [["x" * (LONGEST_LINE - 1)]]
+    with pytest.raises(NotASheet, match=f"line {lines + 1} is longer"):
+        rows(before + "x" + fits)

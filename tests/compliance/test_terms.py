@@ -218,3 +218,8 @@ def test_what_is_no_campaign_is_none(text):
 
 def test_a_campaign_is_letters_digits_dots_dashes_and_underscores():
     assert campaign_id("Spring_2027.b-1") == "Spring_2027.b-1"
+
+
+def test_the_longest_beginning_is_that_of_any_registry_covered_or_not():
+    assert (TERMS.longest, Terms(LISTS, ()).longest) == (4, 0)
+    assert Terms(LISTS, (TPS, RegistryTerms("a", frozenset(), {"4420794": AT}, True, True))).longest == 7

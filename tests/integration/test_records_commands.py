@@ -305,6 +305,12 @@ def test_a_list_is_exported_and_scrubbed(in_force: Admin, tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+def test_names_in_another_encoding_come_out_of_a_scrub_as_they_went_in(in_force: Admin, tmp_path: Path):
+    (tmp_path / "ask.csv").write_bytes(b"name,number\nJos\xe9,4155550101\n")
+    assert in_force("scrub", "ask.csv", "--output", "verdicts.csv").code == 0
+    assert b'\n"Jos\xe9,4155550101",+14155550101,,ALLOW' in (tmp_path / "verdicts.csv").read_bytes()
+
+
 def test_a_made_up_password_is_shown_once(migrated: Admin, database_url: str):
     said = migrated("user", "add", "somebody", "--role", "auditor", "--full-name", "Some Body")
     first, second = said.out.splitlines()

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from admin_web.database import Database
-from admin_web.services.facts import facts_on_record, rulings_on_record
+from admin_web.services.facts import facts_on_record
 from admin_web.services.records import Actor, Records
 from admin_web.services.refusal import NotPermitted, Refused
 from admin_web.services.registries import RegistryStands, Terms, UnknownRegistry, add_registry, set_terms, terms_preset
+from admin_web.services.rulings import integers, rulings_on_record
 from compliance.consent import Role
 from compliance.models import Registry, RegistryExchange, RegistryVersion
 from compliance.numbers import E164, LeadId
@@ -206,7 +207,8 @@ async def test_gate_queue_and_record_say_the_same_on_random_states(world: World,
     asked = [(number, lead) for number in NUMBERS for lead in LEADS]
     at = world.now()
     async with world.database.read() as session:
-        scrubbed = await rulings_on_record(session, list(asked), at)
+        numbers, leads = zip(*asked, strict=True)
+        scrubbed = (await rulings_on_record(session, integers(numbers), at)).of(numbers, leads)
         recorded = [decide(facts.number, facts, at) for facts in await facts_on_record(session, asked, at)]
     queued = [
         decide(facts.number, facts, at)
