@@ -85,9 +85,10 @@ class Whole:
         return Redis(unix_socket_path=str(self.redis.socket))
 
     def stop(self) -> None:
+        """End everything at once: what a program does when it is asked to end has tests of its own."""
         for process in (self.gate and self.gate.process, self.worker):
             if process is not None:
-                process.stop()
+                process.kill()
         self.sql.dispose()
 
     def __enter__(self) -> Self:

@@ -91,7 +91,7 @@ class Running(Whole):
 
     def stop(self) -> None:
         if self.site is not None:
-            self.site.stop()
+            self.site.kill()
         super().stop()
         self._thread.shutdown()
 

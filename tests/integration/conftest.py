@@ -119,5 +119,5 @@ async def yard(
         await yard.projection.rebuild()
         yield yard
         for worker in yard.workers:
-            worker.stop()
+            worker.kill()
         yard.sql.dispose()

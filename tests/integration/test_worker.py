@@ -65,7 +65,7 @@ async def shop(
     async with Workshop(database, redis_server, database_url, short_path) as shop:
         yield shop
         for worker in shop.workers:
-            worker.stop()
+            worker.kill()
 
 
 async def test_it_builds_the_projection_of_an_empty_redis_and_leases_it(shop: Workshop):
