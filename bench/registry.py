@@ -42,7 +42,7 @@ finally:
     peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
     print("peak", peak, used.ru_utime + used.ru_stime)
 """
-"""The peak is that of the program itself (proc(5), VmHWM): getrusage(2) counts what the bench held when it forked, too."""
+"""The peak is the program's own (proc(5), VmHWM): getrusage(2) counts what the bench held when it forked, too."""
 
 CALLERS = 32
 NOWHERE = "unix:///nowhere/redis.sock"
