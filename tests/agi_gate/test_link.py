@@ -1,7 +1,7 @@
 """The link over a real socket, to a Redis of ten lines: one tick is one pipeline, and each asker gets its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
@@ -12,60 +12,7 @@ from agi_gate import link as room
 from agi_gate.asking import Answers, question
 from agi_gate.link import Link
 from agi_gate.wire import StoreUnavailable
-from compliance.policy import State
-from compliance.redis_schema import state_values
-
-INFO = b"run_id:run-1\r\nmaxmemory_policy:noeviction\r\nrole:master\r\n"
-FIELDS = [value.encode() for value in state_values(State(7, "run-1", ("internal",), 3, "0" * 16)).values()]
-STATE = b"*%d\r\n" % len(FIELDS) + b"".join(b"$%d\r\n%s\r\n" % (len(field), field) for field in FIELDS)
-Reply = Callable[[list[bytes]], bytes]
-
-
-def as_redis(command: list[bytes]) -> bytes:
-    match command:
-        case [b"INFO", _]:
-            return b"$%d\r\n%s\r\n" % (len(INFO), INFO)
-        case [b"HMGET", *_]:
-            return STATE
-        case [b"EXISTS", _]:
-            return b":1\r\n"
-        case [b"ECHO", word]:
-            return b"$%d\r\n%s\r\n" % (len(word), word)
-        case _:
-            return b"+OK\r\n"
-
-
-class FakeRedis:
-    """Answers commands; keeps how many it read at once. `say` gives the reply, `chunk` how many bytes go at a time."""
-
-    def __init__(self, say: Reply = as_redis, chunk: int = 100_000) -> None:
-        self.say, self.chunk, self.batches = say, chunk, list[list[list[bytes]]]()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        buffer = b""
-        while data := await reader.read(1_000_000):
-            commands, buffer = parsed(buffer + data)
-            self.batches.append(commands)
-            said = b"".join(map(self.say, commands))
-            for at in range(0, len(said), self.chunk):
-                writer.write(said[at : at + self.chunk])
-                await writer.drain()
-                await asyncio.sleep(0)
-        writer.close()
-
-
-def parsed(data: bytes) -> tuple[list[list[bytes]], bytes]:
-    commands = []
-    while data:
-        head, _, rest = data.partition(b"\r\n")
-        words = []
-        for _ in range(int(head[1:])):
-            size, _, rest = rest.partition(b"\r\n")
-            words.append(rest[: int(size[1:])])
-            rest = rest[int(size[1:]) + 2 :]
-        commands.append(words)
-        data = rest
-    return commands, b""
+from tests.small_redis import NOW, FakeRedis, as_redis, told
 
 
 @asynccontextmanager
@@ -134,12 +81,12 @@ async def test_no_state_is_read_around_what_stands_alone_and_it_is_read_again_wi
 
 async def test_what_stands_alone_travels_with_the_state_where_another_needs_it(short_path):
     async with linked(short_path, FakeRedis()) as link:
-        first, alone, other = Waiting(), Waiting(), Waiting()
-        for waiting, stands_alone in ((first, True), (alone, True), (other, False)):
+        askers = [Waiting() for _ in range(4)]
+        for waiting, stands_alone in zip(askers, (True, True, False, True), strict=True):
             link.ask(waiting, question(("ECHO", b"word"), alone=stands_alone))
-        answers = [await waiting.answers for waiting in (first, alone, other)]
-    assert [each.replies for each in answers] == [[b"word"]] * 3
-    assert [each.before is None for each in answers] == [True, False, False]
+        answers = [await waiting.answers for waiting in askers]
+    assert [each.replies for each in answers] == [[b"word"]] * 4
+    assert [each.before is None for each in answers] == [True, False, False, False]
 
 
 async def test_the_state_is_looked_at_though_all_that_is_asked_stands_alone(short_path, monkeypatch):
@@ -218,6 +165,7 @@ async def test_a_state_that_is_none_fails_everybody_and_connects_anew(short_path
             while link.health.doubt:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.005)
         assert list((await echoed(link, b"again")).replies) == [b"again", b"again"]
+        assert link.health.connects > 1
 
 
 async def test_a_redis_that_falls_silent_fails_everybody_within_the_timeout(short_path):
@@ -234,6 +182,20 @@ async def test_a_redis_that_falls_silent_fails_everybody_within_the_timeout(shor
         assert asyncio.get_running_loop().time() - began < 3
         with pytest.raises(StoreUnavailable, match="did not answer within 500 ms"):
             link.ask(None, question(("ECHO", b"x")))
+
+
+async def test_a_redis_that_takes_the_connection_and_never_greets_is_given_up_and_connected_to_anew(short_path):
+    greetings = []
+
+    def say(command: list[bytes]) -> bytes:
+        if command[0] == b"INFO":
+            greetings.append(command)
+            return as_redis(command) if len(greetings) > 3 else b""
+        return as_redis(command)
+
+    async with linked(short_path, FakeRedis(say)) as link:
+        assert link.health.connects == 1
+    assert len(greetings) == 6
 
 
 class Recording:
@@ -262,6 +224,57 @@ async def test_what_too_few_replicas_have_is_not_replicated(short_path, reached,
         assert (await echoed(link, b"y")).replicated
     (batch,) = [each for each in fake.batches if [b"ECHO", b"x"] in each]
     assert [command[0] for command in batch] == [b"HMGET", b"EXISTS", b"ECHO", b"WAIT", b"HMGET"]
+
+
+@pytest.mark.parametrize(("replicas", "have", "reached"), [(0, 0, True), (1, 0, False), (1, 1, True), (2, 1, False)])
+async def test_what_stands_alone_waits_for_as_many_replicas_as_are_asked_for(short_path, replicas, have, reached):
+    fake = FakeRedis(lambda command: b":%d\r\n" % have if command[0] == b"WAIT" else as_redis(command))
+    async with linked(short_path, fake, replicas=replicas) as link:
+        asker = Recording()
+        link.ask(asker, question(("ECHO", b"x"), to_replicas=True, alone=True))
+        answers = await asker.told
+    assert (list(answers.replies), answers.replicated) == ([b"x"], reached)
+    (batch,) = [each for each in fake.batches if [b"ECHO", b"x"] in each]
+    assert [command[0] for command in batch] == ([b"ECHO", b"WAIT"] if replicas else [b"ECHO"])
+
+
+@pytest.mark.parametrize("place", range(3))
+async def test_one_record_among_other_questions_has_all_of_them_wait_for_the_replicas(short_path, place):
+    fake = FakeRedis(lambda command: b":0\r\n" if command[0] == b"WAIT" else as_redis(command))
+    async with linked(short_path, fake, replicas=1) as link:
+        askers = [Recording() for _ in range(4)]
+        for at, asker in enumerate(askers):  # The first goes at once, and the others together.
+            link.ask(asker, question(("ECHO", b"x"), to_replicas=at == place + 1))
+        replicated = [(await asker.told).replicated for asker in askers]
+    assert replicated == [True, False, False, False]
+
+
+async def test_whoever_asks_is_told_the_state_before_and_the_state_behind(short_path):
+    changes = iter(range(100))
+
+    def say(command: list[bytes]) -> bytes:
+        return told(NOW._replace(changes=next(changes))) if command[0] == b"HMGET" else as_redis(command)
+
+    async with linked(short_path, FakeRedis(say)) as link:
+        answers = await echoed(link, b"word")
+        assert answers.behind.changes == answers.before.changes + 1
+        assert link.health.state == answers.behind
+
+
+async def test_a_lease_that_is_over_is_seen_by_whoever_asks_next(short_path):
+    over = []
+    fake = FakeRedis(lambda command: b":0\r\n" if over and command[0] == b"EXISTS" else as_redis(command))
+    async with linked(short_path, fake) as link:
+        over.append(True)
+        assert (await echoed(link, b"word")).leased is False
+        assert link.health.doubt == "no-lease"
+
+
+async def test_what_finds_no_room_on_the_way_is_sent_with_the_next_replies(short_path, monkeypatch):
+    monkeypatch.setattr(room, "MOST_UNDER_WAY", 1)
+    async with linked(short_path, FakeRedis()) as link:
+        answers = await asyncio.wait_for(asyncio.gather(echoed(link, b"first"), echoed(link, b"second")), 2)
+    assert [each.replies[0] for each in answers] == [b"first", b"second"]
 
 
 def silent(command: list[bytes]) -> bytes:
@@ -293,3 +306,15 @@ async def test_the_loop_stays_awake_for_one_answer_for_so_long_and_not_where_red
         await asyncio.sleep(0.45)
         asking.cancel()
     assert least <= link.looks[-1] - link.looks[0] <= most
+
+
+async def test_the_loop_stays_awake_no_longer_than_until_the_answer(short_path, monkeypatch):
+    monkeypatch.setattr(room, "AWAKE_S", 5)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    async with linked(short_path, FakeRedis(), kind=Awake) as link:
+        link.looks = []
+        await echoed(link, b"word")
+        await asyncio.sleep(0.01)
+        looks = len(link.looks)
+        await asyncio.sleep(0.01)
+        assert len(link.looks) == looks

@@ -1,0 +1,22 @@
+"""How it stands with Redis, in a word."""
+
+import pytest
+
+from agi_gate.health import Health
+from compliance.policy import State
+
+STATE = State(7, "run-1", ("internal",), 3, "0" * 16)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "doubt"),
+    [
+        (None, ""),
+        (STATE, "no-terms"),
+        (STATE._replace(changes=2), "no-terms"),
+        (STATE._replace(generation=6), ""),
+        (STATE._replace(terms="1" * 16), ""),
+    ],
+)
+def test_terms_are_lacking_as_long_as_they_are_those_of_the_state(lacking, doubt):
+    assert Health(True, "", "run-1", STATE, leased=True, termless=lacking).doubt == doubt
