@@ -55,7 +55,6 @@ class ShardLink(Link):
         run_id = await greet(connection)
         myself = await own_view(connection)
         if myself is None or myself.first != self._first_slot:
-            self._doubted.set()
             raise StoreRefused("its slots have moved")
         return Master(master.url, myself.reign).incarnation(run_id)
 

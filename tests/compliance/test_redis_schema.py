@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compliance.cluster import SLOTS, slot_of
 from compliance.numbers import E164, LeadId, lead_id
 from compliance.policy import LiveOverride, State
 from compliance.redis_schema import (
     EPOCH,
     STATE_FIELDS,
+    WHOLE,
     GateBeat,
+    Keys,
     beat_value,
     build_key,
     count_field,
@@ -35,6 +38,8 @@ from compliance.redis_schema import (
     read_override,
     read_state,
     read_terms,
+    slot_key,
+    slot_of_number,
     state_values,
     terms_digest,
     terms_value,
@@ -100,6 +105,15 @@ def test_all_keys_of_one_number_are_in_one_slot_of_a_cluster(generation, list_na
     exchange, _ = exchange_and_line(number)
     keys = listed_key(generation, list_name, exchange), override_key(generation, number, LeadId("lead"))
     assert {re.search(r"\{(.*?)\}", key)[1] for key in keys} == {exchange}
+
+
+@given(st.integers(0, 9), st.integers(0, SLOTS - 1), numbers)
+def test_the_mark_of_a_number_is_that_of_its_own_slot_whatever_shard_that_is_on(generation, first_slot, number):
+    mark = Keys(first_slot).mark(generation, number)
+    assert mark == Keys(0).mark(generation, number) == slot_key(generation, slot_of_number(number))
+    assert slot_of(mark.partition("{")[2].removesuffix("}")) == slot_of_number(number)
+    assert generation_of(mark) == generation
+    assert WHOLE.mark(generation, number) == ""
 
 
 @given(st.from_regex(r"[0-9]{1,18}", fullmatch=True), lists, moments)
