@@ -9,6 +9,7 @@ import pytest
 from admin_web.database import Database
 from admin_web.projection import builder, registries
 from admin_web.projection.rebuild import NotNeeded, RegistriesMoved, SuspiciousDrop
+from admin_web.projection.store import StoreRefused
 from admin_web.registries.following import standing
 from admin_web.registries.lines import dump
 from admin_web.settings import AdminSettings
@@ -48,6 +49,7 @@ async def test_an_imported_version_is_in_force_once_it_says_so(world: World, tmp
     key = listed_key(int(world.redis.hget(STATE, "generation")), "us-ftc", EXCHANGE[1:])
     assert world.redis.scard(key) == len(MANY)
     assert world.redis.object("encoding", key) == b"intset"
+    assert world.redis.ttl(key) == -1
     with pytest.raises(NotNeeded):
         await world.projection.rebuild(only_if_lost=True)
 
@@ -78,9 +80,30 @@ async def test_where_restore_is_refused_the_sets_are_added_number_by_number(worl
     world.redis.acl_setuser("default", commands=["+restore"])
 
 
-async def test_a_set_that_is_not_whole_keeps_the_new_generation_out(world: World, tmp_path: Path, monkeypatch):
+async def test_where_the_bytes_of_restore_are_not_understood_the_sets_are_added(
+    world: World, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(registries, "dump", lambda lines: dump(lines)[:-1] + b"x")
+    await take(world.records, "us-ftc", file(tmp_path, flat([A, B, C])))
+    await world.projection.follow()
+    assert not any(world.gate.allows(number) for number in (A, B, C))
+
+
+async def test_a_redis_that_takes_no_registry_at_all_keeps_the_new_generation_out(world: World, tmp_path: Path):
+    world.redis.acl_setuser("default", commands=["-restore", "-sadd"])
+    await take(world.records, "us-ftc", file(tmp_path, flat([A])))
+    with pytest.raises(StoreRefused):
+        await world.projection.follow()
+    assert world.redis.hget(STATE, "generation") == b"1"
+
+
+@pytest.mark.parametrize("restores", [True, False])
+async def test_a_set_that_is_not_whole_keeps_the_new_generation_out(
+    world: World, tmp_path: Path, monkeypatch, restores: bool
+):
     await take(world.records, "us-ftc", file(tmp_path, flat([A, B])))
-    monkeypatch.setattr(registries, "dump", lambda lines: dump(lines[:-1]))
+    monkeypatch.setattr(registries, "dump", lambda lines: dump(lines[:-1]) if restores else b"")
+    monkeypatch.setattr(registries, "_added", lambda one: ("SADD", one.key, int(one.lines[0])))
     with pytest.raises(builder.NotRebuilt, match="Redis took 1 numbers of the us-ftc list, and SQL holds 2"):
         await world.projection.follow()
     assert "in force" in str(await standing(world.projection, quiet))
@@ -137,6 +160,10 @@ async def test_changes_of_the_company_s_own_list_go_on_beside_a_registry(world: 
         (lambda redis, key: redis.delete(key), {"listed in SQL, not in Redis": len(MANY)}),
         (lambda redis, key: redis.sadd(key, 1, 4), {"listed in Redis, not in SQL": 2}),
         (lambda redis, key: redis.sadd(key, "01"), {"listed in Redis, not in SQL": 1}),
+        (
+            lambda redis, key: redis.srem(key, 0) + redis.sadd(key, 1),
+            {"listed in SQL, not in Redis": 1, "listed in Redis, not in SQL": 1},
+        ),
         (lambda redis, key: redis.sadd(key.replace("1202555", "1303555"), 7), {"listed in Redis, not in SQL": 1}),
     ],
 )
