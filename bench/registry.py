@@ -88,7 +88,7 @@ class Admin:
         return took
 
     @staticmethod
-    def ended(process: subprocess.Popen[str]) -> "Ended":
+    def ended(process: subprocess.Popen[str]) -> Ended:
         out, err = process.communicate()
         if process.returncode not in RECORDED:
             raise Failed(err[-2000:])
