@@ -79,6 +79,8 @@ def test_a_request_without_its_empty_line_is_not_yet_a_request():
         (HEADER + b"agi_arg_1: 4155550199\n\n", "arguments-not-in-a-row"),
         (HEADER + b"agi_arg_4: x\n\n", "arguments-not-in-a-row"),
         (HEADER + b"agi_arg_: x\n\n", "header-malformed"),
+        (b"agi_arg_10: x\n\n", "arguments-not-in-a-row"),
+        (b"agi_odd\n" + HEADER + b"\n", "header-malformed"),
         (b"agi_arg_3: x\n" + HEADER + b"\n", "header-malformed"),
         (b"agi_uniqueid: pbx-1764000000.18\n" + HEADER + b"\n", "header-malformed"),
         (HEADER + b"agi_uniqueid: pbx-1764000000.18\n\n", "header-malformed"),
@@ -128,6 +130,25 @@ def test_a_numbered_line_is_a_reply_and_other_lines_are_not(line):
     else:
         with pytest.raises(PeerBroke, match="reply-malformed"):
             reader.feed(b"\n")
+
+
+@pytest.mark.parametrize("line", [b"20", b"ok!", b"HANGUPS"])
+def test_what_is_neither_a_number_nor_a_hangup_is_no_reply(line):
+    reader = Reader()
+    reader.feed(HEADER + b"\n")
+    with pytest.raises(PeerBroke, match="reply-malformed"):
+        reader.feed(line + b"\n")
+
+
+def test_an_argument_is_what_was_sent_colons_and_blanks_included():
+    (event,) = Reader().feed(b"agi_arg_1:  1:415 \n\n")
+    assert event.arguments == (" 1:415 ",)
+
+
+@pytest.mark.parametrize("channel", [b"pbx-1.\xff1", b"pbx 1.1", b""])
+def test_a_channel_that_cannot_be_trusted_is_none(channel):
+    (event,) = Reader().feed(HEADER.replace(b"pbx-1764000000.17", channel) + b"\n")
+    assert event.channel == ""
 
 
 def test_a_reply_that_never_ends_is_refused():

@@ -1,5 +1,7 @@
 """What the dialplan is told: nothing but what the gate made itself, and the verdict last."""
 
+import asyncio
+import io
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from agi_gate.call_log import CallLog
 from agi_gate.canary import header
 from agi_gate.metrics import Metrics
-from agi_gate.session import Session, Switchboard, spelled
+from agi_gate.session import Session, Stage, Switchboard, spelled
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
 
@@ -30,12 +32,14 @@ def test_an_allow_without_a_channel_is_never_said():
 class FakeConnection:
     """Keeps what is said; closing it tells the conversation, as the door does."""
 
-    def __init__(self) -> None:
-        self.said, self.conversation = list[bytes](), None
+    def __init__(self, takes: bool = True) -> None:
+        self.said, self.conversation, self.takes = list[bytes](), None, takes
 
     def say(self, line: bytes) -> bool:
         self.said.append(line)
-        return True
+        if not self.takes:
+            self.close()
+        return self.takes
 
     def close(self) -> None:
         self.conversation.gone()
@@ -48,13 +52,57 @@ class FakeScreenings:
         self.decided = decided
 
 
+class Call:
+    """A conversation in which the PBX has asked, what is logged of it, and what it shares with others."""
+
+    def __init__(self, *, takes: bool = True, peer_s: float = 1) -> None:
+        self.screenings, self.metrics, self.log = FakeScreenings(), Metrics(), io.StringIO()
+        self.connection = FakeConnection(takes)
+        self.board = Switchboard(self.screenings, self.metrics, CallLog(self.log), peer_s=peer_s)
+        self.session = self.connection.conversation = Session(self.board, self.connection)
+        self.session.heard(header("+14155550100", "lead-1", "pbx-1.1"))
+
+    def decide(self) -> None:
+        self.screenings.decided(decision(allow(verdict.NOT_LISTED)))
+
+
 async def test_a_decision_for_a_caller_who_has_gone_is_counted_and_said_to_nobody():
-    screenings, metrics, connection = FakeScreenings(), Metrics(), FakeConnection()
-    connection.conversation = Session(Switchboard(screenings, metrics, CallLog(None), peer_s=1), connection)
-    connection.conversation.heard(header("+14155550100", "lead-1", "pbx-1.1"))
-    connection.close()
-    screenings.decided(decision(allow(verdict.NOT_LISTED)))
-    assert (connection.said, metrics.calls.total(), metrics.open_conversations) == ([], 1, 0)
+    call = Call()
+    call.connection.close()
+    call.decide()
+    assert (call.connection.said, call.metrics.calls.total(), call.metrics.open_conversations) == ([], 1, 0)
+
+
+async def test_a_conversation_is_known_and_counted_until_it_is_over_and_its_call_is_logged():
+    call = Call()
+    assert (call.board.sessions, call.metrics.open_conversations) == ({call.session}, 1)
+    call.decide()
+    call.session.heard(b"200 result=0\n")
+    assert (call.session.stage, call.board.sessions, call.metrics.open_conversations) == (Stage.OVER, set(), 0)
+    await asyncio.sleep(0)
+    assert '"decision":"id-1"' in call.log.getvalue()
+    assert not call.metrics.refused_peers
+
+
+async def test_a_reply_before_the_command_is_refused():
+    call = Call()
+    call.session.heard(b"200 result=0\n")
+    assert (call.session.stage, call.metrics.refused_peers) == (Stage.OVER, {"reply-before-command": 1})
+
+
+async def test_a_peer_that_took_the_answer_and_never_replies_is_closed():
+    call = Call(peer_s=0.02)
+    call.decide()
+    async with asyncio.timeout(2):
+        while call.session.stage is Stage.REPLY:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.005)
+    assert (call.session.stage, call.metrics.refused_peers) == (Stage.OVER, {"slow-reply": 1})
+
+
+async def test_no_reply_is_awaited_of_a_peer_that_did_not_take_the_answer():
+    call = Call(takes=False)
+    call.decide()
+    assert (call.session.stage, call.metrics.calls.total()) == (Stage.OVER, 1)
 
 
 @pytest.mark.parametrize("ruling", [block(verdict.DEADLINE), block(verdict.listed_on("internal"))])
