@@ -193,20 +193,25 @@ async def test_a_listener_that_another_process_has_too_is_not_watched_once_the_d
 
 
 class FullSystem(socket.socket):
-    """A listener of a system that has no file left for the next two connections."""
+    """A listener of a system that has no file left for the next two connections, or fails otherwise."""
 
-    refusals = 2
+    refusals, error = 2, errno.EMFILE
 
     def accept(self) -> tuple[socket.socket, object]:
         if self.refusals:
             self.refusals -= 1
-            raise OSError(errno.EMFILE, "Too many open files")
+            raise OSError(self.error, "Too many open files")
         return super().accept()
 
 
-async def test_a_system_without_room_is_told_and_those_who_wait_are_let_in_later(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(room, "RETRY_S", 0.01)
+@pytest.mark.parametrize(("error", "retry_s", "told"), [(errno.EMFILE, 0.05, 2), (errno.ECONNABORTED, 60, 0)])
+async def test_a_system_without_room_is_told_and_those_who_wait_are_let_in_later(
+    monkeypatch: pytest.MonkeyPatch, error: int, retry_s: float, told: int
+):
+    monkeypatch.setattr(room, "RETRY_S", retry_s)
+    began = asyncio.get_running_loop().time()
     listener = FullSystem()
+    listener.error = error
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     listener.setblocking(False)
@@ -215,5 +220,6 @@ async def test_a_system_without_room_is_told_and_those_who_wait_are_let_in_later
         reader, writer = await house.call()
         writer.write(b"patience")
         assert await reader.readexactly(8) == b"PATIENCE"
-    assert [line["event"] for line in said] == ["no more connections can be accepted"] * 2
+    assert [line["event"] for line in said] == ["no more connections can be accepted"] * told
+    assert asyncio.get_running_loop().time() - began >= told * retry_s
     await house.close()

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from admin_web.database import Database
 from admin_web.projection import facts
+from admin_web.projection.store import StoreUnavailable
 from admin_web.reading import queue
 from admin_web.reading.queue import Offer, Place, QueuePage, dial_queue
 from admin_web.services.leads import LeadGiven, put_leads
@@ -16,7 +17,7 @@ from admin_web.services.overrides import OverrideStands
 from admin_web.services.records import utc_now
 from compliance.models import Lead
 from compliance.numbers import E164, LeadId
-from compliance.redis_schema import LEASE, STATE
+from compliance.redis_schema import LEASE, STATE, exchange_and_line, listed_key, override_key
 from compliance.verdict import NOT_LISTED, OVERRIDE
 from lab.redis import RedisServer
 from tests.projecting import ADMIN, World
@@ -104,8 +105,59 @@ async def test_answers_of_another_generation_than_was_asked_for_are_asked_again(
         return await asked(wire, *rest)
 
     monkeypatch.setattr(facts, "_ask", ask)
-    assert (await page(world)).offers == ()
+    seen = await page(world)
+    assert (seen.offers, seen.blocked, seen.doubt) == ((), 1, None)
     assert old == []
+
+
+async def test_an_override_that_nobody_can_read_opens_nothing(world: World):
+    await add(world, ("a", 1))
+    await world.suppress(number(1))
+    await world.projection.drain()
+    world.redis.set(override_key(1, number(1), LeadId("a")), "odd")
+    seen = await page(world)
+    assert (seen.offers, seen.blocked, seen.doubt) == ((), 1, None)
+
+
+def partners(world: World) -> None:
+    exchange, line = exchange_and_line(number(1))
+    world.redis.sadd(listed_key(1, "partners", exchange), line)
+    world.redis.hset(STATE, "lists", "internal,partners")
+
+
+@pytest.mark.parametrize(
+    ("move", "asked", "listed"),
+    [
+        (lambda world: world.redis.hincrby(STATE, "changes", 1), 1, ()),
+        (partners, 2, ("partners",)),
+    ],
+)
+async def test_facts_are_asked_again_when_a_list_came_in_between_and_not_for_a_change(
+    world: World, monkeypatch, move, asked, listed
+):
+    ask, asking = facts._ask, []
+
+    async def moved(*which):
+        if not asking:
+            move(world)
+        asking.append(which)
+        return await ask(*which)
+
+    monkeypatch.setattr(facts, "_ask", moved)
+    (seen,) = await world.projection.facts([(number(1), LeadId("a"))])
+    assert (len(asking), seen.listed, seen.doubt()) == (asked, listed, "")
+
+
+async def test_facts_of_a_projection_that_does_not_stand_still_are_none(world: World, monkeypatch):
+    ask = facts._ask
+
+    async def moved(*which):
+        world.redis.hincrby(STATE, "generation", 1)
+        return await ask(*which)
+
+    monkeypatch.setattr(facts, "_ask", moved)
+    with pytest.raises(StoreUnavailable, match="did not stand still"):
+        await world.projection.facts([(number(1), LeadId("a"))])
 
 
 async def test_an_override_offers_its_lead_alone_and_names_itself(world: World):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from admin_web.database import Database
+from admin_web.projection import facts
 from admin_web.services.facts import facts_on_record
 from admin_web.services.records import Actor, Records
 from admin_web.services.refusal import NotPermitted, Refused
@@ -139,8 +140,8 @@ async def test_terms_that_are_not_those_of_the_state_block_every_call_and_are_fo
     damage(world.redis)
     ruling = world.gate.rule(FREE)
     assert (ruling.verdict, ruling.reason, ruling.detail) == (Verdict.BLOCK, "state-unverified", "no-terms")
-    (facts,) = await world.projection.facts([(FREE, LeadId("lead-1"))])
-    assert decide(FREE, facts, world.now()) == ruling
+    (known,) = await world.projection.facts([(FREE, LeadId("lead-1"))])
+    assert decide(FREE, known, world.now()) == ruling
     drift = await world.projection.verify()
     assert not drift.clean
     assert any(line.startswith("DANGER") and "terms" in line for line in drift.lines())
@@ -158,13 +159,38 @@ async def test_terms_that_are_on_their_way_are_no_drift_and_those_that_never_com
     assert any("terms" in line for line in drift.lines() if line.startswith("DANGER"))
 
 
-@pytest.mark.parametrize("document", [b"odd", b"[1]", b'[{"name":"us-ftc"}]', b'[{"name":"a","prefixes":1}]'])
+async def test_terms_that_came_in_between_are_those_that_the_site_judges_by(world: World, monkeypatch):
+    await world.projection.rebuild()
+    ask, asked = facts._ask, []
+
+    async def moved(*which):
+        if not asked:
+            await add_registry(world.records, ADMIN, "us-ftc", "", BLOCKING)
+            await world.projection.drain()
+        asked.append(which)
+        return await ask(*which)
+
+    monkeypatch.setattr(facts, "_ask", moved)
+    (seen,) = await world.projection.facts([(FREE, LeadId("lead-1"))])
+    assert decide(FREE, seen, world.now()).reason == "registry-uncovered"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"odd",
+        b"[1]",
+        b'[{"name":"us-ftc"}]',
+        b'[{"name":"a","prefixes":1}]',
+        b'[{"name":"a","prefixes":[],"covered":1}]',
+    ],
+)
 async def test_terms_that_nobody_can_read_are_none_to_the_queue(world: World, document: bytes):
     await world.projection.rebuild()
     world.redis.set(terms_key(1), document)
     world.redis.hset(STATE, TERMS, terms_digest(document))
-    (facts,) = await world.projection.facts([(FREE, LeadId("lead-1"))])
-    ruling = decide(FREE, facts, world.now())
+    (known,) = await world.projection.facts([(FREE, LeadId("lead-1"))])
+    ruling = decide(FREE, known, world.now())
     assert (ruling.verdict, ruling.reason, ruling.detail) == (Verdict.BLOCK, "state-unverified", "no-terms")
 
 
