@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
@@ -114,8 +114,11 @@ class Process:
             self._popen.send_signal(number)
 
     def pause(self) -> None:
-        """Stop the program in its tracks (SIGSTOP)."""
+        """Stop the program in its tracks (SIGSTOP), and return when it stands still, which takes its time."""
         self.signal(signal.SIGSTOP)
+        deadline = time.monotonic() + STOP_S
+        while _moves(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let a paused program go on."""
@@ -154,6 +157,18 @@ def _until_ended(pid: int, within_s: float) -> None:
         events = select.poll()
         events.register(handle, select.POLLIN)
         events.poll(within_s * 1000)
+
+
+def _moves(pid: int) -> bool:
+    """Tell whether any thread of a process is neither stopped nor over (proc(5), stat)."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in _tasks(pid)]
+        return not {*states} <= {"T", "t", "Z", "X"}
+    return False
+
+
+def _tasks(pid: int) -> Iterator[Path]:
+    return Path(f"/proc/{pid}/task").iterdir()
 
 
 def free_port() -> int:

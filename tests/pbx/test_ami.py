@@ -188,9 +188,11 @@ async def test_a_paused_pbx_is_told_and_is_asked_again_when_it_is_back(
     assert await asked.live([]) == []
     assert pbx.process
     pbx.process.pause()
-    with pytest.raises(PbxSilent):
-        await asked.live([])
-    pbx.process.resume()
+    try:
+        with pytest.raises(PbxSilent):
+            await asked.live([])
+    finally:
+        pbx.process.resume()
     async with asyncio.timeout(5):
         while True:
             try:
