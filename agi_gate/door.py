@@ -18,6 +18,9 @@ PIECE = 4096
 
 MOST_EVENTS = 1024
 
+LAST = socket.MSG_DONTWAIT | socket.MSG_MORE
+"""How the one line is sent: it goes out together with the end of the stream, in one packet (tcp(7), TCP_CORK)."""
+
 RETRY_S = 0.5
 """How long nobody is let in when the system has no room for another connection."""
 
@@ -51,7 +54,7 @@ class Connection:
         It hears in the same moment that nothing follows, so that it need not wait until its reply was read here.
         """
         try:
-            taken = self._socket.send(line, socket.MSG_DONTWAIT) == len(line)
+            taken = self._socket.send(line, LAST) == len(line)
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             taken = False
