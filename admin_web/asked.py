@@ -94,7 +94,7 @@ def _plain_line(layout: Layout, region: str) -> str:
     cells = [rf'[^{delimiter}"\r\n]*+'] * layout.width
     cells[layout.number] = f" *+{common_form(region)} *+"
     if layout.lead is not None:
-        cells[layout.lead] = f" *+(?P<lead>(?:{LEAD_ID.pattern})?+) *+"
+        cells[layout.lead] = f" *+(?P<lead>(?:{LEAD_ID.pattern})?) *+"
     no_lead = "(?P<lead>)" if layout.lead is None else ""
     return rf"(?P<row>{delimiter.join(cells)}){no_lead}(?:\r\n?|\n)?"
 

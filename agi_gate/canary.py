@@ -80,5 +80,8 @@ async def ask(host: str, port: int, dialed: str, lead: str = "") -> Answer:
     except OSError as error:
         raise NoAnswer(f"cannot reach the gate at {host}:{port}: {error.strerror or error}") from None
     if not line:
-        raise NoAnswer(f"{host}:{port} closed the connection without a verdict")
+        raise NoAnswer(
+            f"{host}:{port} closed the connection without a verdict; the gate's /metrics tell why "
+            "(dnc_gate_refused_peers_total), or its log"
+        )
     return Answer(channel, read_line(line))

@@ -22,12 +22,14 @@ HANGUP = b"HANGUP"
 
 _TRUSTED = re.compile(r"[A-Za-z0-9._-]{1,150}", re.ASCII)
 _SCRIPT, _CHANNEL = (rb"(?:\nagi_%s: ?(.*))?" % name for name in (b"network_script", b"uniqueid"))
-_ARGUMENTS = rb"((?:\nagi_arg_[0-9]+:.*)*+)"
-_OTHERS = rb"(?:\nagi_(?!network_script:|uniqueid:|arg_)[^:\n]*:.*)*+"
+_ARGUMENTS = rb"((?:\nagi_arg_[0-9]+:.*)*)"
+_OTHER = rb"\nagi_(?!network_script:|uniqueid:|arg_)[^:\n]*:"
+_OTHERS = rb"(?:%s.*)*(?!%s)" % (_OTHER, _OTHER)
 _HEADER = re.compile(_OTHERS + _SCRIPT + _OTHERS + _CHANNEL + _OTHERS + _ARGUMENTS)
 """The fields that the gate uses, each once, in the order in which Asterisk writes them, among others.
 
-No repetition gives anything back (`*+`): otherwise a header that does not fit would be tried in a million ways.
+No repetition ends before a line that it could take: otherwise a header that does not fit would be tried in a million
+ways. (Possessive repetitions would say so more plainly, but do not match what they should before Python 3.11.5.)
 """
 
 _NAME = re.compile(r"[A-Za-z0-9_()]{1,64}", re.ASCII)

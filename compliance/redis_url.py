@@ -15,7 +15,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from compliance.cluster import NotACluster, Shard, Topology, agree, read_nodes
@@ -190,9 +190,26 @@ def without_secrets(url: str) -> str:
     return re.sub("//[^/]*@", "//", url.partition("?")[0])
 
 
+class _Parts(NamedTuple):
+    scheme: str
+    hosts: str
+    path: str
+    query: str
+
+
+def _split(url: str) -> _Parts:
+    """Split a URL of several hosts (RFC 3986, appendix B). The library's way takes none with IPv6 addresses among them:
+    newer Pythons want no more than one host there.
+    """
+    scheme, _, rest = url.partition("#")[0].partition("://")
+    rest, _, query = rest.partition("?")
+    hosts, slash, path = rest.partition("/")
+    return _Parts(scheme, hosts, slash + path, query)
+
+
 def _sentinels(url: str) -> Sentinels:
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
+    parts = _split(url)
+    user, at, hosts = parts.hosts.rpartition("@")
     name, _, db = parts.path.removeprefix("/").partition("/")
     if not name or not (db or "0").isdecimal():
         raise ValueError("name the master behind the sentinels: redis+sentinel://HOST:PORT,HOST:PORT/NAME or …/NAME/DB")
@@ -204,8 +221,8 @@ def _sentinels(url: str) -> Sentinels:
 
 
 def _cluster(url: str) -> Cluster:
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
+    parts = _split(url)
+    user, at, hosts = parts.hosts.rpartition("@")
     if parts.path.strip("/"):
         raise ValueError("a cluster has no other database than 0: redis+cluster://HOST:PORT,HOST:PORT")
     options = parse_qsl(parts.query, keep_blank_values=True)

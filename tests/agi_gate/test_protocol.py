@@ -66,6 +66,44 @@ def test_what_the_gate_uses_is_refused_when_it_comes_twice_wherever_that_is(name
         Reader().feed(b"".join(lines) + b"\n")
 
 
+GOOD = (b"agi_network: yes", b"agi_network_script: screen", b"agi_uniqueid: 17.1", b"agi_arg_1: 1", b"agi_arg_2: a: b")
+ODD = (b"agi_a:", b"agi_arg_x: 1", b"agi_uniqueid", b"agi_calleridname: x\r", b"agi_arg_3:", b"x: y", b"agi_arg:")
+LINES = st.sampled_from([*GOOD, *ODD])
+
+
+def understood(lines: list[bytes]) -> Request | None:
+    """Read a header as its rules are said in words: line by line, and slowly."""
+    named = [line.split(b":", 1) for line in lines]
+    if not all(line.startswith(b"agi_") and b":" in line for line in lines):
+        return None
+    script, channel, count = b"agi_network_script", b"agi_uniqueid", 0
+    stages = {script: 1, channel: 2}
+    reached = 0
+    values = {script: b"", channel: b""}
+    for name, value in named:
+        argument = name.startswith(b"agi_arg_")
+        if argument:
+            count += 1
+            if name != b"agi_arg_%d" % count:
+                return None
+        stage = 3 if argument else stages.get(name, 0)
+        if (stage and stage != 3 and stage <= reached) or (not stage and reached == 3):
+            return None
+        reached = max(reached, stage)
+        values[name] = value.removeprefix(b" ")
+    arguments = tuple(values[b"agi_arg_%d" % place].decode() for place in range(1, count + 1))
+    return Request(values[script].decode(), arguments, values[channel].decode())
+
+
+@given(st.lists(LINES, min_size=1, max_size=8))
+def test_a_header_is_read_as_its_rules_say_and_refused_where_they_do(lines):
+    try:
+        (read,) = Reader().feed(b"\n".join(lines) + b"\n\n")
+    except PeerBroke:
+        read = None
+    assert read == understood(lines)
+
+
 def test_a_request_without_its_empty_line_is_not_yet_a_request():
     assert Reader().feed(HEADER) == []
 
