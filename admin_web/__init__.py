@@ -1,1 +1,5 @@
-"""The system of record, its projection into Redis, and the site over both: the only writer of either."""
+"""The system of record and its people: the site, the API, the commands and the worker over one SQL database.
+
+At the root only composition: `app.py` wires the site, `settings.py` reads the environment. A room may import the rooms
+below it and none above; `scripts/check` holds the order, which CONTRIBUTING.md shows.
+"""

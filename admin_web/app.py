@@ -7,18 +7,20 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiohttp_remotes import XForwardedStrict
 
-from admin_web import answers, api, pages, routing
-from admin_web.auth.guard import guard
-from admin_web.database import Database, DatabaseUnavailable
+from admin_web import api
+from admin_web.api.tools import ApiTools
 from admin_web.documents import documents_of
-from admin_web.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS
 from admin_web.pbx.pbx import Pbx
 from admin_web.projection.projection import Projection
-from admin_web.reading.enforcement import Enforcement
-from admin_web.routes import ROUTES
-from admin_web.schema import SchemaMismatch, require_current
-from admin_web.services.records import Records, utc_now
+from admin_web.queries.enforcement import Enforcement
+from admin_web.record.changes import Records, utc_now
+from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.record.schema import SchemaMismatch, require_current
 from admin_web.settings import AdminSettings
+from admin_web.site import answers, pages, routing
+from admin_web.site.guard import guard
+from admin_web.site.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS
+from admin_web.site.routes import ROUTES
 
 MOST_OF_A_FORM = 64 * 1024
 
@@ -32,7 +34,7 @@ def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> 
     app.cleanup_ctx.append(_opened)
     pages.set_up(app)
     routing.add(app, ROUTES)
-    api.mount(app)
+    api.mount(app, _api_tools(app))
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     return app
@@ -46,6 +48,10 @@ def _hold(app: web.Application, settings: AdminSettings, now: Callable[[], datet
     app[DOCUMENTS] = documents_of(settings)
     app[PBX] = Pbx(settings)
     app[ENFORCEMENT] = Enforcement(app[PROJECTION].sides)
+
+
+def _api_tools(app: web.Application) -> ApiTools:
+    return ApiTools(app[DATABASE], app[PROJECTION], app[RECORDS], app[DOCUMENTS], settings=app[SETTINGS], now=app[NOW])
 
 
 async def _opened(app: web.Application) -> AsyncIterator[None]:

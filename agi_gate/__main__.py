@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from agi_gate.canary import NoAnswer, ask
-from agi_gate.processes import Parent, serve_alone, serve_as_child
-from agi_gate.server import CannotListen
+from agi_gate.serving.processes import Parent, serve_alone, serve_as_child
+from agi_gate.serving.server import CannotListen
 from agi_gate.settings import GateSettings
-from agi_gate.wire import StoreUnavailable, reach
+from agi_gate.store.wire import StoreUnavailable, reach
 from compliance.log import log_to_stderr
 from compliance.settings import SettingsError
 from compliance.verdict import SENTENCES, Reason

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from dataclasses import dataclass
 
-from agi_gate.channel_vars import DECISION, NUMBER, REASON, VERDICT
+from compliance.channel_vars import DECISION, NUMBER, REASON, VERDICT
 
 ANSWER_WITHIN_S = 3.0
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from agi_gate.asking import Asking
 from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable
-from agi_gate.protocol import Request
-from agi_gate.store import Store
-from agi_gate.wire import StoreUnavailable
+from agi_gate.request import Request
+from agi_gate.store.asking import Asking
+from agi_gate.store.facts import Store
+from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
 from compliance.numbers import E164, InvalidNumber, LeadId, emergency_number, lead_id, normalize
 from compliance.policy import Facts, decide

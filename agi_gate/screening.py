@@ -5,12 +5,12 @@ from typing import Protocol, TypeAlias
 
 import structlog
 
-from agi_gate.asking import Answers, Question
-from agi_gate.expiry import Expiries
+from agi_gate.deadlines import Expiries
 from agi_gate.gate import DeadlinePassed, Gate
-from agi_gate.link import Link
-from agi_gate.protocol import Request
-from agi_gate.wire import StoreUnavailable
+from agi_gate.request import Request
+from agi_gate.store.asking import Answers, Question
+from agi_gate.store.link import Link
+from agi_gate.store.wire import StoreUnavailable
 from compliance.verdict import Decision
 
 Decided: TypeAlias = Callable[[Decision], None]

@@ -24,10 +24,10 @@ from typing import Annotated
 import typer
 from aiohttp import ClientSession, CookieJar, FormData
 
-from admin_web.accounts import add_user
-from admin_web.database import Database
-from admin_web.schema import migrate
-from admin_web.services.records import Actor
+from admin_web.people.accounts import add_user
+from admin_web.record.changes import Actor
+from admin_web.record.database import Database
+from admin_web.record.schema import migrate
 from compliance.consent import Role
 from lab.postgres import PostgresServer
 from lab.process import Process, accepts, free_port

@@ -18,15 +18,15 @@ from pathlib import Path
 import redis
 from sqlalchemy import insert
 
-from admin_web.database import Database
-from admin_web.decision_archive import DecisionArchive
 from admin_web.projection.projection import Projection
-from admin_web.schema import migrate
-from admin_web.services.records import Actor, Records, utc_now
+from admin_web.record.changes import Actor, Records, utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import SuppressionEntry
+from admin_web.record.schema import migrate
 from admin_web.services.suppression import suppress
 from admin_web.settings import AdminSettings
+from admin_web.worker.decision_archive import DecisionArchive
 from compliance import verdict
-from compliance.models import SuppressionEntry
 from compliance.numbers import E164
 from compliance.redis_schema import DECISIONS, decision_fields
 from compliance.verdict import Decision, allow

@@ -24,11 +24,11 @@ from urllib.request import urlopen
 import typer
 from aiohttp import ClientSession, CookieJar
 
-from admin_web.accounts import NameTaken, add_user, set_password
-from admin_web.database import Database
-from admin_web.schema import migrate
-from admin_web.services.records import Actor
-from admin_web.tokens import Scope, make_token
+from admin_web.people.accounts import NameTaken, add_user, set_password
+from admin_web.people.tokens import Scope, make_token
+from admin_web.record.changes import Actor
+from admin_web.record.database import Database
+from admin_web.record.schema import migrate
 from bench.load import cpu_seconds
 from bench.site_data import Scale
 from bench.site_load import load, settle, spelled_tables

@@ -12,10 +12,10 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 
-from admin_web.database import Database
+from admin_web.record.database import Database
+from admin_web.record.models import Base
 from bench import site_data
 from bench.site_data import Rows, Scale
-from compliance.models import Base
 
 PARTS: tuple[tuple[str, str, Callable[[Scale], Rows]], ...] = (
     ("users", site_data.USERS, site_data.users),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from urllib.parse import urlencode
 
-from admin_web.reading.paging import spelled
+from admin_web.queries.paging import spelled
 from bench.site_data import AGENTS, FIRST_WORDS, SUPERVISORS, YEARS, Scale, lead_id, listed, name, number
 
 Asked = Callable[[Random, Scale], str]

@@ -22,6 +22,9 @@ _WARNED = "stale-"
 
 _CAMPAIGN = re.compile("[A-Za-z0-9_.-]{1,64}")
 
+WARN, PASS, BLOCK = "warn", "pass", "block"
+"""What happens when a registry is stale (warn or block), and to numbers that it does not cover (pass or block)."""
+
 
 @dataclass(frozen=True, slots=True)
 class RegistryTerms:

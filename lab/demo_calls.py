@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from admin_web.database import Database
+from admin_web.record.database import Database
+from admin_web.record.models import DecisionRecord
 from admin_web.settings import AdminSettings
 from agi_gate.__main__ import DEMO_ALLOWED, DEMO_BLOCKED, DEMO_LEAD
 from agi_gate.settings import GateSettings
-from compliance.models import DecisionRecord
 from compliance.settings import SettingsError
 from lab.asterisk import Asterisk
 from lab.line import Line, Placed

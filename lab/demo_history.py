@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import Redis
 
-from admin_web.demo import LEADS, LISTED, MORE, SHARED
+from admin_web.cli.demo_data import LEADS, LISTED, MORE, SHARED
 from compliance.redis_schema import DECISIONS, decision_fields
 from compliance.verdict import NOT_LISTED, Decision, allow, block, listed_on
 

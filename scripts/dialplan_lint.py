@@ -10,8 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from agi_gate import channel_vars  # noqa: E402
-from compliance import verdict  # noqa: E402
+from compliance import channel_vars, verdict  # noqa: E402
 
 SCREEN = "dnc-screen"
 EMERGENCY = "dnc-emergency"
@@ -152,14 +151,14 @@ def _asked_again_from(steps: list[Step], agi: Step) -> int:
 
 
 def unknown_names(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Every name and reason is one of agi_gate/channel_vars.py."""
+    """Every name and reason is one of compliance/channel_vars.py."""
     for step in steps_of(contexts):
         for name in set(re.findall(r"\bDNC_\w+", step.data)) - NAMES:
-            yield step, f"agi_gate/channel_vars.py has no {name}"
+            yield step, f"compliance/channel_vars.py has no {name}"
         for name in set(re.findall(r"CDR\((dnc_\w+)\)", step.data)) - set(channel_vars.CDR_FIELDS):
-            yield step, f"agi_gate/channel_vars.py has no CDR field {name}"
+            yield step, f"compliance/channel_vars.py has no CDR field {name}"
         for reason in set(re.findall(r"(?:DNC_REASON|CDR\(dnc_reason\))=([\w-]+)", step.data)) - REASONS:
-            yield step, f"agi_gate/channel_vars.py has no reason {reason}"
+            yield step, f"compliance/channel_vars.py has no reason {reason}"
 
 
 def evaluated_input(contexts: dict[str, Context]) -> Iterator[Fault]:

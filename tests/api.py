@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from aiohttp import ClientSession, FormData
 
-from admin_web.services.records import Actor
-from admin_web.tokens import Scope, make_token
+from admin_web.people.tokens import Scope, make_token
+from admin_web.record.changes import Actor
 from compliance.consent import ATTESTATION
 from tests.site import Site
 

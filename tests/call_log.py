@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from admin_web.database import Database
-from compliance.models import CallDetail, CallRequest, DecisionRecord, DecisionTotal, Lead, Override
+from admin_web.record.database import Database
+from admin_web.record.models import CallDetail, CallRequest, DecisionRecord, DecisionTotal, Lead, Override
 from tests.records import AT, NUMBER
 
 SECOND = timedelta(seconds=1)

@@ -1,6 +1,6 @@
 """Call-detail records as `dialplan/cdr_custom.conf` has Asterisk write them."""
 
-from admin_web.call_details.rows import FIELDS
+from admin_web.worker.call_details.rows import FIELDS
 
 DECISION = "019ab3c4d5e6-9f3a1c22-0000001a"
 ALLOWED = {

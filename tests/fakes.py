@@ -1,8 +1,8 @@
 """Stand-ins of a few lines for the gate's two neighbours, where a test must choose what happens between two steps."""
 
-from agi_gate.asking import Asking, question
 from agi_gate.decision_log import RecordUnavailable
-from agi_gate.wire import StoreUnavailable
+from agi_gate.store.asking import Asking, question
+from agi_gate.store.wire import StoreUnavailable
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, State
 from compliance.verdict import Decision

@@ -8,8 +8,8 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.database import Database
 from admin_web.projection.store import TIMEOUT_S, Command, Reply, Store, Wire
+from admin_web.record.database import Database
 
 
 class Killed(BaseException):

@@ -9,13 +9,13 @@ from typing import Self
 
 import redis
 
-from admin_web.database import Database
 from admin_web.documents import Kept
 from admin_web.projection.drain import Sides, drain
 from admin_web.projection.projection import Projection
 from admin_web.projection.shared import Shared
+from admin_web.record.changes import Actor, Records, utc_now
+from admin_web.record.database import Database
 from admin_web.services.overrides import Consent, grant_override
-from admin_web.services.records import Actor, Records, utc_now
 from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.settings import AdminSettings

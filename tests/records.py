@@ -6,10 +6,10 @@ from typing import TypeVar
 from sqlalchemy import select
 
 from admin_web.documents import Kept
+from admin_web.record.changes import Actor, NotInForce, Records
+from admin_web.record.models import Base
 from admin_web.services.overrides import Consent
-from admin_web.services.records import Actor, NotInForce, Records
 from compliance.consent import ATTESTATION, Basis, Role
-from compliance.models import Base
 from compliance.numbers import E164, LeadId
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

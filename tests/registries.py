@@ -7,15 +7,15 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from admin_web.importing import Progress
-from admin_web.registries.intake import FULL, Intake, Taken, Wanted
-from admin_web.registries.lines import unpack
-from admin_web.registries.names import country_for
-from admin_web.registries.reader import Reading, found_format
-from admin_web.registries.source import Source
-from admin_web.report import RejectedRows
-from admin_web.services.records import Actor, Records
-from compliance.models import Registry, RegistryExchange
+from admin_web.lists.imports import Progress
+from admin_web.lists.registries.intake import FULL, Intake, Taken, Wanted
+from admin_web.lists.registries.reader import Reading, found_format
+from admin_web.lists.registries.source import Source
+from admin_web.lists.report import RejectedRows
+from admin_web.record.changes import Actor, Records
+from admin_web.record.lines import unpack
+from admin_web.record.models import Registry, RegistryExchange
+from admin_web.services.registry_names import country_for
 from compliance.redis_schema import number_of
 
 OBTAINED = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)

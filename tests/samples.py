@@ -4,7 +4,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from admin_web.one_page import pdf_of
+from admin_web.cli.one_page import pdf_of
 
 PDF = pdf_of(["I agree to be called on +1 415 555 0100."])
 

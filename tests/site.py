@@ -13,16 +13,16 @@ from aiohttp import ClientSession, CookieJar, FormData
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from admin_web.accounts import hash_password
 from admin_web.app import make_app
-from admin_web.auth import sessions
-from admin_web.auth.guard import CSRF_FIELD
-from admin_web.database import Database
-from admin_web.keys import DATABASE, DOCUMENTS, NOW, PROJECTION, RECORDS
-from admin_web.services.records import Records, utc_now
+from admin_web.people import sessions
+from admin_web.people.accounts import hash_password
+from admin_web.record.changes import Records, utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import User
 from admin_web.settings import AdminSettings
+from admin_web.site.guard import CSRF_FIELD
+from admin_web.site.keys import DATABASE, DOCUMENTS, NOW, PROJECTION, RECORDS
 from compliance.consent import Role
-from compliance.models import User
 
 PASSWORD = "a password of the tests"
 FIELD = re.compile(rf'name="{CSRF_FIELD}" value="([^"]*)"')

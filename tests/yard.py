@@ -9,14 +9,14 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from admin_web.database import Database
-from admin_web.jobs.asking import ask
-from admin_web.jobs.claims import SILENT_S
-from admin_web.jobs.imports import Asked
-from admin_web.services.records import utc_now
+from admin_web.lists.import_jobs import SheetImport
+from admin_web.lists.sheet_store import KeptSheet, SheetStore
+from admin_web.record.changes import utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import Job
+from admin_web.services.job_claims import SILENT_S
+from admin_web.services.jobs import ask
 from admin_web.settings import driven
-from admin_web.sheet_store import KeptSheet, SheetStore
-from compliance.models import Job
 from lab.process import Process
 from lab.redis import RedisServer
 from tests.nursery import Program
@@ -62,7 +62,7 @@ class Yard(World):
         return await self.store.keep(pieces(), "list.csv", kind, "admin")
 
     async def ask(self, kind: str, lines: list[str], **columns: str) -> int:
-        asked = Asked(await self.sheet(kind, lines), columns)
+        asked = SheetImport(await self.sheet(kind, lines), columns)
         return await ask(self.database, ADMIN, kind, asked.particulars)
 
     async def job(self, job_id: int) -> Job:

@@ -11,11 +11,13 @@ from admin_web.api.openapi import PREFIX, described
 from admin_web.api.operations import OPERATIONS, STREAMS
 from admin_web.api.scrubbing import PLACES, places
 from admin_web.api.serving import handler_of, with_problems
+from admin_web.api.tools import TOOLS, ApiTools
 
 
-def make_api() -> web.Application:
-    """Make the API; the application that it is mounted in holds the record."""
+def make_api(tools: ApiTools) -> web.Application:
+    """Make the API."""
     api = web.Application(middlewares=[with_problems])
+    api[TOOLS] = tools
     api[FAILURES], api[UNDER_WAY], api[PLACES] = Failures(), set(), places()
     for operation in OPERATIONS:
         api.router.add_route(operation.method, operation.path, handler_of(operation))
@@ -25,9 +27,9 @@ def make_api() -> web.Application:
     return api
 
 
-def mount(app: web.Application) -> None:
+def mount(app: web.Application, tools: ApiTools) -> None:
     """Mount the API in the site."""
-    app.add_subapp(PREFIX, make_api())
+    app.add_subapp(PREFIX, make_api(tools))
 
 
 async def openapi(request: web.Request) -> web.Response:

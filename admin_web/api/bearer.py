@@ -9,11 +9,9 @@ from datetime import datetime
 from aiohttp import web
 
 from admin_web.api.problem import Problem
-from admin_web.auth.guard import address_of
-from admin_web.database import Database, DatabaseUnavailable
-from admin_web.keys import DATABASE, NOW
-from admin_web.services.records import Actor
-from admin_web.tokens import PREFIX, Scope, live_token, note_use
+from admin_web.api.tools import TOOLS, peer_of
+from admin_web.people.tokens import PREFIX, Scope, live_token, note_use
+from admin_web.services import Actor, Database, DatabaseUnavailable
 
 _CREDENTIALS = re.compile(rf"bearer +({PREFIX}[A-Za-z0-9_-]{{43}})", re.ASCII | re.IGNORECASE)
 _REALM = 'Bearer realm="dnc-gate"'
@@ -55,8 +53,8 @@ FAILURES = web.AppKey("failures", Failures)
 
 async def bearer_of(request: web.Request, scope: Scope) -> Bearer:
     """Tell who sent a request, by its Authorization header alone. Raises Problem unless their token has the scope."""
-    at = request.config_dict[NOW]()
-    database = request.config_dict[DATABASE]
+    tools = request.app[TOOLS]
+    at, database = tools.now(), tools.database
     found = _CREDENTIALS.fullmatch(request.headers.get("Authorization", ""))
     token = await live_token(database, found[1], at) if found else None
     if token is None:
@@ -66,11 +64,11 @@ async def bearer_of(request: web.Request, scope: Scope) -> Bearer:
         header = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
         said = f"This needs a token with the scope {scope}; yours has {', '.join(token.scopes)}."
         raise Problem("forbidden", said, headers={"WWW-Authenticate": header})
-    return Bearer(token.id, Actor(f"token:{token.name}"[:64], address_of(request)))
+    return Bearer(token.id, Actor(f"token:{token.name}"[:64], peer_of(request)))
 
 
 def _unknown(request: web.Request, at: datetime, *, shown: bool) -> Problem:
-    if shown and not request.config_dict[FAILURES].take(address_of(request), at):
+    if shown and not request.app[FAILURES].take(peer_of(request), at):
         said = "Too many wrong tokens came from your address. Wait before you present another one."
         return Problem("too-many-requests", said, headers={"Retry-After": "60"})
     said = "This token is unknown, ended or revoked." if shown else "Send the header Authorization: Bearer TOKEN."

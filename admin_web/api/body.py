@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from admin_web.api.operation import AnyOperation, Asked
 from admin_web.api.problem import Problem
-from admin_web.forms import UNREADABLE
+from admin_web.api.tools import UNREADABLE
 
 JSON = "application/json"
 MULTIPART = "multipart/form-data"

@@ -8,9 +8,9 @@ from pydantic import Field
 from admin_web.api import words
 from admin_web.api.operation import Asked, Call, Given
 from admin_web.api.problem import Problem
-from admin_web.reading.call_filter import Wanted
-from admin_web.reading.calls import Call as Decided
-from admin_web.reading.calls import Place, decision_of, decision_page
+from admin_web.queries.call_filter import Wanted
+from admin_web.queries.calls import Call as Decided
+from admin_web.queries.calls import Place, decision_of, decision_page
 from compliance.verdict import Verdict
 
 DecisionId = Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,40}$", examples=["01a20a789220-cf157d42-00000004"])]

@@ -8,8 +8,8 @@ from pydantic import Field
 from admin_web.api import words
 from admin_web.api.operation import Asked, Call, Given, Standing
 from admin_web.api.problem import Problem
-from admin_web.reading.lead_state import LeadState
-from admin_web.reading.leads import LeadRow, lead_list, lead_of, wanted
+from admin_web.queries.lead_state import LeadState
+from admin_web.queries.leads import LeadRow, lead_list, lead_of, wanted
 from admin_web.services.leads import LeadGiven, UnknownLead, add_lead, change_lead, put_leads
 from admin_web.services.suppression import CHUNK
 from compliance.numbers import InvalidNumber, LeadId

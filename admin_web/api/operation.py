@@ -8,12 +8,11 @@ from typing import Any, Generic, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from admin_web.database import Database
 from admin_web.documents import Kept
+from admin_web.people.tokens import Scope
 from admin_web.projection.projection import Projection
-from admin_web.services.records import Actor, Records
+from admin_web.services import Actor, Database, Records
 from admin_web.settings import AdminSettings
-from admin_web.tokens import Scope
 from compliance.numbers import E164, normalize
 
 IN_PATH = re.compile(r"\{([a-z_]+)\}")

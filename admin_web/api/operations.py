@@ -3,7 +3,7 @@
 from admin_web.api import decisions, leads, overrides, queue, suppression
 from admin_web.api.operation import AnyOperation, Operation, Stream
 from admin_web.api.scrubbing import SCRUB
-from admin_web.tokens import Scope
+from admin_web.people.tokens import Scope
 
 LEADS: tuple[AnyOperation, ...] = (
     Operation(

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field
 from admin_web.api import words
 from admin_web.api.operation import Asked, Call, Given, Standing
 from admin_web.api.problem import Problem
-from admin_web.reading.monitor import OverrideRow, State, WholeOverride, override_page, whole_override
-from admin_web.reading.monitor_filter import Shown, Sought
+from admin_web.queries.monitor import OverrideRow, State, WholeOverride, override_page, whole_override
+from admin_web.queries.monitor_filter import Shown, Sought
 from admin_web.services.overrides import Consent, grant_override, renew_override
 from admin_web.services.revocation import UnknownOverride, revoke_override
 from compliance.consent import ATTESTATION, Basis

@@ -8,15 +8,16 @@ from typing import Any
 
 from aiohttp import web
 
-from admin_web.database import DatabaseUnavailable
 from admin_web.documents import DocumentNotKept, DocumentsUnavailable, DocumentTooLarge
+from admin_web.lists.sheet import NotASheet
+from admin_web.services import DatabaseUnavailable
+from admin_web.services.idempotency import KeyReused
 from admin_web.services.leads import LeadExists, UnknownLead
 from admin_web.services.overrides import NothingToRenew, NotSuppressed, NotYetRenewable, OverrideStands
-from admin_web.services.refusal import NotPermitted, Refused
 from admin_web.services.revocation import OverrideExpired, UnknownOverride
 from admin_web.services.suppression import NotListed
-from admin_web.sheet import NotASheet
 from compliance.numbers import InvalidNumber
+from compliance.refusal import NotPermitted, Refused
 
 PROBLEM_JSON = "application/problem+json"
 TYPE = "urn:dnc-gate:problem:"
@@ -65,6 +66,7 @@ SLUGS: Mapping[type[Exception], str] = {
     OverrideExpired: "override-expired",
     NothingToRenew: "nothing-to-renew",
     NotYetRenewable: "not-yet-renewable",
+    KeyReused: "key-reused",
     NotPermitted: "forbidden",
     InvalidNumber: "invalid-number",
     DocumentTooLarge: "too-large",

@@ -5,8 +5,8 @@ from datetime import datetime
 from admin_web.api import words
 from admin_web.api.operation import Call, Given
 from admin_web.api.problem import Problem
-from admin_web.reading.paging import spelled
-from admin_web.reading.queue import Place, dial_queue
+from admin_web.queries.paging import spelled
+from admin_web.queries.queue import Place, dial_queue
 from compliance.numbers import LeadId
 from compliance.verdict import SENTENCES
 

@@ -16,11 +16,11 @@ from aiohttp import web
 from admin_web.api.bearer import bearer_of
 from admin_web.api.operation import Stream
 from admin_web.api.problem import Problem
-from admin_web.asked import Asked, asked_of_json, asked_of_lines, asked_of_sheet
-from admin_web.keys import DATABASE, RECORDS, SETTINGS
-from admin_web.scrub import Judged, distinct, judged
-from admin_web.sheet import Sheet
-from admin_web.tokens import Scope
+from admin_web.api.tools import TOOLS
+from admin_web.lists.scrub import Judged, distinct, judged
+from admin_web.lists.scrub_input import Asked, asked_of_json, asked_of_lines, asked_of_sheet
+from admin_web.lists.sheet import Sheet
+from admin_web.people.tokens import Scope
 from compliance.numbers import InvalidNumber
 from compliance.verdict import Ruling
 
@@ -50,9 +50,9 @@ async def scrub(request: web.Request) -> web.StreamResponse:
     if request.content_type not in {TEXT, CSV, NDJSON}:
         raise Problem("unsupported-media-type", f"Send {TEXT} (one number per line), {CSV} or {NDJSON}.")
     async with _place(request), _spooled(request) as spool:
-        app = request.config_dict
-        asked = _asked(spool, request.content_type, app[SETTINGS].region)
-        async with aclosing(judged(app[DATABASE], asked, app[RECORDS].now())) as pieces:
+        tools = request.app[TOOLS]
+        asked = _asked(spool, request.content_type, tools.settings.region)
+        async with aclosing(judged(tools.database, asked, tools.now())) as pieces:
             return await _answered(request, pieces)
 
 

@@ -10,13 +10,14 @@ from aiohttp.typedefs import Handler
 
 from admin_web.api.bearer import Bearer, bearer_of
 from admin_web.api.body import JSON, Upload, read_form, read_json, read_query
-from admin_web.api.once import UNDER_WAY, Json, Key, alone, done_once, request_hash
+from admin_web.api.once import UNDER_WAY, alone
 from admin_web.api.operation import AnyOperation, Asked, Call
 from admin_web.api.problem import Problem, problem_of
+from admin_web.api.tools import TOOLS
 from admin_web.documents import Kept
-from admin_web.keys import DATABASE, DOCUMENTS, PROJECTION, RECORDS, SETTINGS
+from admin_web.services import Records
 from admin_web.services.documents import or_discarded
-from admin_web.services.records import Records
+from admin_web.services.idempotency import Json, Key, done_once, request_hash
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 LONGEST_KEY = 255
@@ -44,14 +45,15 @@ def handler_of(operation: AnyOperation) -> Callable[[web.Request], Awaitable[web
 
 async def _read(operation: AnyOperation, request: web.Request) -> web.StreamResponse:
     bearer = await bearer_of(request, operation.scope)
-    call = _call(request, bearer, request.config_dict[RECORDS], None)
+    call = _call(request, bearer, request.app[TOOLS].records, None)
     given = await operation.run(call, read_query(request, operation))
     return web.Response(body=given.model_dump_json().encode(), content_type=JSON)
 
 
 async def _write(operation: AnyOperation, request: web.Request) -> web.StreamResponse:
     """Carry out a write, and answer whether it is in force."""
-    records, documents = request.config_dict[RECORDS], request.config_dict[DOCUMENTS]
+    tools = request.app[TOOLS]
+    records, documents = tools.records, tools.documents
     bearer = await bearer_of(request, operation.scope)
     if request.query_string:
         raise Problem("bad-request", "A write takes no query; put everything into its body.")
@@ -59,13 +61,13 @@ async def _write(operation: AnyOperation, request: web.Request) -> web.StreamRes
     text = _key_text(request)
     async with AsyncExitStack() as held:
         # Before the body: a second request brings the same document, and would take it away under the first.
-        held.enter_context(alone(request.config_dict[UNDER_WAY], bearer.token_id, text))
+        held.enter_context(alone(request.app[UNDER_WAY], bearer.token_id, text))
 
         async def keep(upload: Upload) -> None:
             if kept:
                 raise Problem("bad-request", "Send one document. Nothing was changed.")
             kept.append(await documents.keep(upload.pieces, upload.name, upload.media_type))
-            await held.enter_async_context(or_discarded(request.config_dict[DATABASE], documents, kept[0]))
+            await held.enter_async_context(or_discarded(tools.database, documents, kept[0]))
 
         asked = await (read_form(request, operation, keep) if operation.file else read_json(request, operation))
         document = kept[0] if kept else None
@@ -92,8 +94,8 @@ async def _answered(operation: AnyOperation, records: Records, answer: Json, *, 
 
 
 def _call(request: web.Request, bearer: Bearer, records: Records, kept: Kept | None) -> Call:
-    app = request.config_dict
-    return Call(bearer.actor, app[DATABASE], app[PROJECTION], records, app[SETTINGS], kept)
+    tools = request.app[TOOLS]
+    return Call(bearer.actor, tools.database, tools.projection, records, tools.settings, kept)
 
 
 def _key_text(request: web.Request) -> str:

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from admin_web.api import words
 from admin_web.api.operation import Asked, Call, Given, Standing
+from admin_web.judging.facts import facts_on_record
 from admin_web.services.do_not_call import block_lead
-from admin_web.services.facts import facts_on_record
 from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many
 from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.policy import decide

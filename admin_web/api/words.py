@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 
 from admin_web.api.operation import Asked
 from admin_web.api.problem import Problem
-from admin_web.reading.paging import Key, read_key
+from admin_web.queries.paging import Key, read_key
 
 LARGEST_ID = 2**63 - 1
 

@@ -2,10 +2,11 @@
 
 import typer
 
-from admin_web.cli.shell import actor, opened_records, run
-from admin_web.demo import FREE, LISTED, OPEN_LEAD, seed
+from admin_web.cli.demo_data import FREE, LISTED, OPEN_LEAD, seed
+from admin_web.cli.shell import actor, run
 from admin_web.documents import documents_of
-from admin_web.services.records import Standing
+from admin_web.services import Standing
+from admin_web.services.opening import opened_records
 from admin_web.settings import AdminSettings
 
 

@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from admin_web.cli.shell import actor, lead_of, number_of, opened_records, run, say_error, tell
+from admin_web.cli.shell import actor, lead_of, number_of, run, say_error, tell
 from admin_web.services.leads import LeadChanged, add_lead, change_lead
-from admin_web.services.refusal import Refused
+from admin_web.services.opening import opened_records
 from admin_web.settings import AdminSettings
 from compliance.numbers import E164
+from compliance.refusal import Refused
 
 leads = typer.Typer(help="Person records of the CRM, each with one number.", no_args_is_help=True)
 

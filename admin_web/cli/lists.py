@@ -14,16 +14,17 @@ import typer
 
 from admin_web.cli.progress import ImportBar
 from admin_web.cli.registries import ANY, Lists, import_registry
-from admin_web.cli.shell import ROWS_REJECTED, actor, opened_database, opened_records, run, say_error
-from admin_web.exporting import export_numbers
-from admin_web.importing import Intake, Progress
-from admin_web.lead_import import import_leads
-from admin_web.number_import import import_numbers
-from admin_web.report import RejectedRows
-from admin_web.scrub import Scrubbed, scrub
-from admin_web.services.records import utc_now
+from admin_web.cli.shell import ROWS_REJECTED, actor, run, say_error
+from admin_web.lists.export import export_numbers
+from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.lead_import import import_leads
+from admin_web.lists.number_import import import_numbers
+from admin_web.lists.report import RejectedRows
+from admin_web.lists.scrub import Scrubbed, scrub
+from admin_web.lists.sheet import Sheet
+from admin_web.services import utc_now
+from admin_web.services.opening import opened_database, opened_records
 from admin_web.settings import AdminSettings
-from admin_web.sheet import Sheet
 
 imports = typer.Typer(help="Take a whole list in.", no_args_is_help=True, cls=Lists)
 imports.command(ANY)(import_registry)

@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from admin_web.cli.shell import actor, lead_of, number_of, opened_database, opened_records, run, tell
+from admin_web.cli.shell import actor, lead_of, number_of, run, tell
 from admin_web.documents import documents_of, pieces_of
+from admin_web.services import utc_now
 from admin_web.services.documents import or_discarded
+from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.overrides import Consent, Granted, grant_override, live_overrides
-from admin_web.services.records import utc_now
-from admin_web.services.refusal import Refused
 from admin_web.services.revocation import Revoked, review_override, revoke_override
 from admin_web.settings import AdminSettings
 from compliance.consent import ATTESTATION, Basis
-from compliance.models import Override
+from compliance.refusal import Refused
 
 overrides = typer.Typer(help="Consent that opens one lead on one number until a date.", no_args_is_help=True)
 
@@ -90,12 +90,13 @@ def list_live() -> None:
     """List the overrides that are live, one a line: id, lead, number, end, who placed it."""
     settings = AdminSettings.load()
 
-    async def work() -> list[Override]:
+    async def work() -> None:
         async with opened_database(settings) as database, database.read() as session:
-            return await live_overrides(session, utc_now())
+            for row in await live_overrides(session, utc_now()):
+                until = f"{row.expires_at:%Y-%m-%d %H:%M} UTC"
+                typer.echo(f"{row.id}\t{row.lead_id}\t{row.number}\t{until}\t{row.placed_by}")
 
-    for row in run(work()):
-        typer.echo(f"{row.id}\t{row.lead_id}\t{row.number}\t{row.expires_at:%Y-%m-%d %H:%M} UTC\t{row.placed_by}")
+    run(work())
 
 
 def _day(moment: datetime) -> date:

@@ -8,11 +8,9 @@ import structlog
 import typer
 
 from admin_web.cli.shell import give_up
-from admin_web.database import DatabaseUnavailable
-from admin_web.schema import SchemaMismatch
-from admin_web.services.records import NotInForce
-from admin_web.services.refusal import Refused
-from admin_web.sheet import NotASheet
+from admin_web.lists.sheet import NotASheet
+from admin_web.services import DatabaseUnavailable, NotInForce, SchemaMismatch
+from compliance.refusal import Refused
 from compliance.settings import SettingsError
 
 NOUNS = {

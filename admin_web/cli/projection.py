@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from admin_web.cli.phases import PhaseBars
-from admin_web.cli.shell import give_up, opened_database, run
+from admin_web.cli.shell import give_up, run
 from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.drift import Drift
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild import Built
+from admin_web.services.opening import opened_database
 from admin_web.settings import AdminSettings
-from admin_web.worker import Worker
+from admin_web.worker.worker import Worker
 from compliance.log import log_to_stderr
 
 DRIFTED = 1

@@ -10,19 +10,19 @@ from typer.core import TyperGroup
 
 from admin_web.cli.phases import PhaseBars
 from admin_web.cli.progress import ImportBar
-from admin_web.cli.shell import ROWS_REJECTED, actor, opened_database, run, say_error, tell
-from admin_web.jobs.imports import SQLITE_PAUSE_S
+from admin_web.cli.shell import ROWS_REJECTED, actor, run, say_error, tell
+from admin_web.lists.registries.following import standing
+from admin_web.lists.registries.intake import CHANGES, FULL, PART, Intake, Taken, Wanted
+from admin_web.lists.registries.reader import Reading, found_format
+from admin_web.lists.registries.source import Source
+from admin_web.lists.report import RejectedRows
 from admin_web.projection.projection import Projection
-from admin_web.registries.following import standing
-from admin_web.registries.intake import CHANGES, FULL, PART, Intake, Taken, Wanted
-from admin_web.registries.names import checked_name, country_for
-from admin_web.registries.reader import Reading, found_format
-from admin_web.registries.source import Source
-from admin_web.report import RejectedRows
-from admin_web.services.records import Records, Standing, utc_now
-from admin_web.services.refusal import Refused
+from admin_web.services import Records, Standing, utc_now
+from admin_web.services.opening import opened_database
+from admin_web.services.registry_names import checked_name, country_for
 from admin_web.settings import AdminSettings
 from compliance.log import log_to_stderr
+from compliance.refusal import Refused
 
 ANY = "LIST"
 """What the help calls the command that stands for every registry."""
@@ -68,7 +68,7 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
             kind = CHANGES if changes or read.is_changes else PART if part else FULL
             wanted = Wanted(
                 name, kind, _obtained(obtained, files), country, account, allow_drop,
-                SQLITE_PAUSE_S if database.on_sqlite else 0.0,
+                database.pause_s,
             )  # fmt: skip
             typer.echo(f"{source.name}: {read.title}.")
             with RejectedRows(rejected) as reported, ImportBar(source) as bar:

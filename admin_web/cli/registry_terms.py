@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from admin_web.cli.shell import actor, opened_database, opened_records, run, say_error, tell
-from admin_web.reading.registries import Standing as Found
-from admin_web.reading.registries import all_standings
-from admin_web.services.records import Standing, utc_now
+from admin_web.cli.shell import actor, run, say_error, tell
+from admin_web.queries.registries import Standing as Found
+from admin_web.queries.registries import all_standings
+from admin_web.services import Standing, utc_now
+from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.registries import Terms, UnknownRegistry, add_registry, set_terms, standing_terms, terms_preset
 from admin_web.settings import AdminSettings
 

@@ -3,8 +3,7 @@
 import typer
 
 from admin_web.cli.shell import run
-from admin_web.database import Database
-from admin_web.schema import migrate
+from admin_web.services import opening
 from admin_web.settings import AdminSettings
 
 
@@ -15,10 +14,5 @@ def register(app: typer.Typer) -> None:
 
 def migrate_tables() -> None:
     """Make the tables, or bring them to this version. Safe at any time, and when two do it at once."""
-    settings = AdminSettings.load()
-
-    async def work() -> str:
-        async with Database(settings.database) as database:
-            return await migrate(database)
-
-    typer.echo(f"The tables are at revision {run(work())}.")
+    revision = run(opening.migrate_tables(AdminSettings.load()))
+    typer.echo(f"The tables are at revision {revision}.")

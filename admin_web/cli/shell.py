@@ -5,19 +5,14 @@ import os
 import pwd
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
 import typer
 
-from admin_web.database import Database
-from admin_web.projection.projection import Projection
-from admin_web.schema import require_current
-from admin_web.services.records import Actor, Records, Standing
-from admin_web.services.refusal import Refused
-from admin_web.settings import AdminSettings
+from admin_web.services import Actor, Standing
 from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
+from compliance.refusal import Refused
 
 Result = TypeVar("Result")
 
@@ -33,21 +28,6 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     except KeyboardInterrupt:
         say_error("stopped; what was recorded stays, and running the command again goes on from there")
         raise typer.Exit(INTERRUPTED) from None
-
-
-@asynccontextmanager
-async def opened_database(settings: AdminSettings) -> AsyncIterator[Database]:
-    """Open the record. Raises DatabaseUnavailable, SchemaMismatch."""
-    async with Database(settings.database) as database:
-        await require_current(database)
-        yield database
-
-
-@asynccontextmanager
-async def opened_records(settings: AdminSettings) -> AsyncIterator[Records]:
-    """Open the record with its projection. Raises DatabaseUnavailable, SchemaMismatch."""
-    async with opened_database(settings) as database, Projection(database, settings) as projection:
-        yield Records(database, projection)
 
 
 def actor() -> Actor:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from admin_web.cli.shell import actor, lead_of, number_of, opened_records, run, say_error, tell
+from admin_web.cli.shell import actor, lead_of, number_of, run, say_error, tell
+from admin_web.services.opening import opened_records
 from admin_web.services.suppression import Lifted, Suppressed, lift, suppress
 from admin_web.settings import AdminSettings
 

@@ -1,15 +1,14 @@
 """`dnc-admin token make | revoke | list`."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from admin_web.cli.shell import actor, opened_database, run
+from admin_web.cli.shell import actor, run
+from admin_web.people.tokens import Scope, make_token, revoke_token, tokens
+from admin_web.services.opening import opened_database
 from admin_web.settings import AdminSettings
-from admin_web.tokens import Scope, make_token, revoke_token, tokens
-from compliance.models import ApiToken
 
 bearers = typer.Typer(help="Bearer tokens of the API.", no_args_is_help=True)
 
@@ -57,11 +56,11 @@ def list_tokens() -> None:
     """List the tokens, one a line: name, scopes, end, revoked or not."""
     settings = AdminSettings.load()
 
-    async def work() -> Sequence[ApiToken]:
+    async def work() -> None:
         async with opened_database(settings) as database:
-            return await tokens(database)
+            for token in await tokens(database):
+                end = f"until {token.expires_at:%Y-%m-%d}" if token.expires_at else ""
+                revoked = f"revoked {token.revoked_at:%Y-%m-%d} by {token.revoked_by}" if token.revoked_at else ""
+                typer.echo(f"{token.name}\t{' '.join(token.scopes)}\t{end}\t{revoked}")
 
-    for token in run(work()):
-        end = f"until {token.expires_at:%Y-%m-%d}" if token.expires_at else ""
-        revoked = f"revoked {token.revoked_at:%Y-%m-%d} by {token.revoked_by}" if token.revoked_at else ""
-        typer.echo(f"{token.name}\t{' '.join(token.scopes)}\t{end}\t{revoked}")
+    run(work())

@@ -5,12 +5,12 @@ No password ever stands on the command line.
 
 import getpass
 import sys
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from admin_web.accounts import (
+from admin_web.cli.shell import actor, run
+from admin_web.people.accounts import (
     FIRST_ADMIN,
     add_first_admin,
     add_user,
@@ -22,11 +22,10 @@ from admin_web.accounts import (
     set_password,
     users,
 )
-from admin_web.cli.shell import actor, opened_database, run
-from admin_web.services.refusal import Refused
+from admin_web.services.opening import opened_database
 from admin_web.settings import AdminSettings
 from compliance.consent import Role
-from compliance.models import User
+from compliance.refusal import Refused
 
 people = typer.Typer(help="People who sign in.", no_args_is_help=True)
 
@@ -142,13 +141,13 @@ def list_users() -> None:
     """List the users, one a line: name, role, full name, disabled or not."""
     settings = AdminSettings.load()
 
-    async def work() -> Sequence[User]:
+    async def work() -> None:
         async with opened_database(settings) as database:
-            return await users(database)
+            for user in await users(database):
+                disabled = f"disabled {user.disabled_at:%Y-%m-%d} by {user.disabled_by}" if user.disabled_at else ""
+                typer.echo(f"{user.name}\t{user.role}\t{user.full_name}\t{disabled}")
 
-    for user in run(work()):
-        disabled = f"disabled {user.disabled_at:%Y-%m-%d} by {user.disabled_by}" if user.disabled_at else ""
-        typer.echo(f"{user.name}\t{user.role}\t{user.full_name}\t{disabled}")
+    run(work())
 
 
 def _tell(what: str, made_up: str | None) -> None:

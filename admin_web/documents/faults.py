@@ -1,6 +1,6 @@
 """Why a document is not kept, or not given out: each message is one sentence that helps."""
 
-from admin_web.services.refusal import Refused
+from compliance.refusal import Refused
 
 
 class DocumentNotKept(Refused):

@@ -8,7 +8,7 @@ from time import monotonic
 
 from panoramisk.message import Message
 
-from admin_web.pbx.link import Headers, Link, PbxSilent, PbxTrouble, Unsendable
+from admin_web.pbx.ami import Headers, Link, PbxSilent, PbxTrouble, Unsendable
 from admin_web.pbx.settings import AGENT, PbxSettings
 
 ANSWER_S = 5.0

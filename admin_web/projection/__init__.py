@@ -1,1 +1,1 @@
-"""The Redis copy of what the gate needs: changes applied, the whole rebuilt, compared with SQL, and kept current."""
+"""SQL to Redis: applying changes, rebuilding, the lease, verification. The only writer of the projection's keys."""

@@ -10,12 +10,11 @@ from typing import TypeAlias
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.database import DatabaseUnavailable
 from admin_web.projection import outbox
 from admin_web.projection.batches import batches
 from admin_web.projection.drain import Sides
 from admin_web.projection.live import Live, look
-from admin_web.projection.registries import AT_ONCE, RegistryWriter, exchanges_of
+from admin_web.projection.registry_sets import AT_ONCE, RegistryWriter, exchanges_of
 from admin_web.projection.store import Command, Reply, Wire
 from admin_web.projection.truth import (
     all_exchanges,
@@ -30,8 +29,9 @@ from admin_web.projection.truth import (
 )
 from admin_web.projection.turn import last_turn
 from admin_web.projection.writing import Part, parts_of, spell_overrides
+from admin_web.record.database import DatabaseUnavailable
+from admin_web.record.models import Projection
 from compliance.cluster import Shard, slot_of
-from compliance.models import Projection
 from compliance.redis_schema import slot_key
 
 Progress: TypeAlias = Callable[[str, int, int], None]

@@ -18,7 +18,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.database import Database
+from admin_web.judging.terms import terms_on_record
 from admin_web.projection import outbox
 from admin_web.projection.ledger import Ledger
 from admin_web.projection.live import Live, look
@@ -26,7 +26,7 @@ from admin_web.projection.store import Store, StoreMoved, Wire
 from admin_web.projection.truth import truth_of
 from admin_web.projection.turn import Turn, note, row_of, take_turn
 from admin_web.projection.writing import change_live
-from admin_web.services.terms import terms_on_record
+from admin_web.record.database import Database
 from compliance.cluster import Shard
 from compliance.redis_schema import terms_value
 

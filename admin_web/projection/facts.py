@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from admin_web.judging.terms import compiled
 from admin_web.projection.store import ClusterStore, Command, Reply, Store, StoreUnavailable, Wire
 from admin_web.projection.truth import Opening
-from admin_web.services.terms import compiled
 from compliance.policy import Facts, LiveOverride, State
 from compliance.redis_schema import (
     STATE_FIELDS,

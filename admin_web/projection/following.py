@@ -9,13 +9,7 @@ import asyncio
 from admin_web.projection.builder import Progress
 from admin_web.projection.drain import Sides
 from admin_web.projection.live import look
-from admin_web.projection.rebuild import (
-    NotNeeded,
-    RebuildUnderWay,
-    RegistriesMoved,
-    Terms,
-    rebuild,
-)
+from admin_web.projection.rebuild import NotNeeded, RebuildUnderWay, RegistriesMoved, Terms, rebuild
 from admin_web.projection.truth import registry_versions
 
 WAIT_S = 0.5

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection.batches import batches
 from admin_web.projection.truth import Subjects
-from compliance.models import OutboxRow
+from admin_web.record.models import OutboxRow
 
 ROWS_AT_ONCE = 100
 NUMBERS_AT_ONCE = 2_000

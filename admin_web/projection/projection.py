@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import partial
 from typing import Self, TypeVar
 
-from admin_web.database import Database
 from admin_web.projection import outbox
 from admin_web.projection.builder import Progress
 from admin_web.projection.drain import Sides, drain
@@ -27,7 +26,8 @@ from admin_web.projection.sweep import sweep
 from admin_web.projection.truth import Opening
 from admin_web.projection.turn import first_slots
 from admin_web.projection.verify import verify
-from admin_web.services.records import utc_now
+from admin_web.record.changes import utc_now
+from admin_web.record.database import Database
 from admin_web.settings import AdminSettings
 from compliance.policy import Facts
 

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.database import DatabaseUnavailable
+from admin_web.judging.terms import terms_on_record
 from admin_web.projection import outbox
 from admin_web.projection.builder import SUPERSEDED, WRITE_WITHIN_S, Builder, NotRebuilt, Progress, RebuildSuperseded
 from admin_web.projection.drain import Sides, applied, live_generation
@@ -45,7 +45,7 @@ from admin_web.projection.sweep import discard
 from admin_web.projection.truth import may_shrink, registry_versions
 from admin_web.projection.turn import Turn, first_slots, note, take_turn
 from admin_web.projection.writing import spell_terms
-from admin_web.services.terms import terms_on_record
+from admin_web.record.database import DatabaseUnavailable
 from compliance.cluster import Shard
 from compliance.policy import State
 from compliance.redis_schema import (

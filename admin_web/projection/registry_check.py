@@ -5,17 +5,17 @@ Nothing but a rebuild writes a registry's sets, and a version never changes: wha
 
 from collections.abc import AsyncIterator, Sequence
 
-from admin_web.database import Database
 from admin_web.projection import drift
 from admin_web.projection.batches import batches
 from admin_web.projection.builder import Progress
 from admin_web.projection.drift import Drift
 from admin_web.projection.live import Live
-from admin_web.projection.registries import Exchange, exchanges_of
+from admin_web.projection.registry_sets import Exchange, exchanges_of
 from admin_web.projection.store import Reply, Wire, words
 from admin_web.projection.sweep import scan
 from admin_web.projection.truth import registry_exchanges
-from admin_web.registries.versions import kept_of
+from admin_web.record.database import Database
+from admin_web.record.registry_versions import kept_of
 from compliance.cluster import slot_of
 from compliance.redis_schema import listed_of, listed_pattern, number_of
 

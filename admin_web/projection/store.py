@@ -13,7 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 from admin_web.projection.batches import batches
 from admin_web.projection.pools import Pools
 from admin_web.projection.topology import Nodes, ShardPools
-from admin_web.services.records import NotInForce
+from admin_web.record.changes import NotInForce
 from compliance.cluster import Topology
 from compliance.redis_schema import WHOLE, Keys
 from compliance.redis_url import Cluster, Master, NoMaster, read_redis_url, without_secrets

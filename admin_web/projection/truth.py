@@ -10,9 +10,9 @@ from typing import TypeAlias
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.services.dialect import each_of
+from admin_web.record.dialect import each_of
+from admin_web.record.models import Override, Registry, RegistryExchange, RegistryVersion, SuppressionEntry
 from compliance.cluster import Shard, slot_of
-from compliance.models import Override, Registry, RegistryExchange, RegistryVersion, SuppressionEntry
 from compliance.numbers import E164, LeadId
 from compliance.policy import LiveOverride
 from compliance.redis_schema import INTERNAL, LINE_DIGITS, slot_of_number

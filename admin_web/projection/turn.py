@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from compliance.models import Projection
+from admin_web.record.models import Projection
 
 ONLY = 1
 """The id of the row whose lock is the turn. Of a cluster each shard has a row of its own besides, for its generations:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.judging.terms import terms_on_record
 from admin_web.projection import drift, outbox
 from admin_web.projection.batches import batches
 from admin_web.projection.builder import Progress
@@ -34,7 +35,6 @@ from admin_web.projection.truth import (
     truth_of,
 )
 from admin_web.projection.turn import last_turn, take_turn
-from admin_web.services.terms import terms_on_record
 from compliance.cluster import Shard, slot_of
 from compliance.numbers import E164
 from compliance.policy import LiveOverride

@@ -9,23 +9,17 @@ from datetime import timedelta
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.database import DatabaseUnavailable
-from admin_web.pbx.link import PbxTrouble
+from admin_web.pbx.ami import PbxTrouble
 from admin_web.pbx.pbx import EXTENSION, Originate, Pbx
+from admin_web.record.changes import Actor, Change, Records
+from admin_web.record.database import DatabaseUnavailable
+from admin_web.record.models import CallRequest, DecisionRecord, User
 from admin_web.services.leads import existing_lead
-from admin_web.services.records import Actor, Change, Records
-from admin_web.services.refusal import Refused, require
+from compliance import channel_vars
 from compliance.consent import Role
-from compliance.models import CallRequest, DecisionRecord, User
 from compliance.numbers import E164, LeadId
+from compliance.refusal import Refused, require
 from compliance.verdict import Verdict
-
-LEAD_VARIABLE = "DNC_CALL_LEAD"
-AGENT_VARIABLE = "DNC_CALL_AGENT"
-"""Channel variables that the context of click-to-call reads (`dialplan/README.md`)."""
-
-DECISION_VARIABLE = "DNC_DECISION"
-"""The variable by which the PBX's channels name the decision that let them go out."""
 
 LONGEST_CALL = timedelta(hours=24)
 """How far back the decisions of calls are looked for that may still be up."""
@@ -84,7 +78,7 @@ async def call_lead(records: Records, pbx: Pbx, actor: Actor, lead: LeadId) -> C
         channel=request.channel,
         extension=request.extension,
         dialed=request.number,
-        variables={LEAD_VARIABLE: lead, AGENT_VARIABLE: actor.name},
+        variables={channel_vars.CALL_LEAD: lead, channel_vars.CALL_AGENT: actor.name},
     )
     ringing = asyncio.create_task(pbx.originate(call))
     await asyncio.wait({ringing}, timeout=AT_ONCE_S)
@@ -105,12 +99,14 @@ async def hang_up_under(records: Records, pbx: Pbx, override_id: int) -> int:
     if not let_out:
         return 0
     live = [
-        channel for channel in await pbx.live([DECISION_VARIABLE]) if channel.variables[DECISION_VARIABLE] in let_out
+        channel
+        for channel in await pbx.live([channel_vars.DECISION])
+        if channel.variables[channel_vars.DECISION] in let_out
     ]
     ended = [channel for channel in live if await pbx.hang_up(channel.name)]
     if ended:
         async with records.change(WORKER) as change:
-            for decision in sorted({channel.variables[DECISION_VARIABLE] for channel in ended}):
+            for decision in sorted({channel.variables[channel_vars.DECISION] for channel in ended}):
                 change.audit("hang-up", "override", override_id, decision=decision)
     return len(ended)
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
+from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
+from admin_web.record.models import Lead, Override
 from admin_web.services.leads import existing_lead
-from admin_web.services.records import PENDING, Actor, Change, Records, Standing
 from admin_web.services.revocation import end_overrides
 from admin_web.services.suppression import suppress_within
-from compliance.models import Lead, Override
 from compliance.numbers import E164, LeadId
 
 SWITCH, WRAP_UP = "switch", "wrap-up"

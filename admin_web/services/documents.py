@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import select
 
-from admin_web.database import Database, DatabaseUnavailable
 from admin_web.documents import DocumentStore, DocumentsUnavailable, Kept
-from admin_web.services.dialect import each_of, hold_against_writers
-from compliance.models import Document
+from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.record.dialect import each_of, hold_against_writers
+from admin_web.record.models import Document
 
 GRACE = timedelta(hours=24)
 """How long a document may be without a row before a sweep looks at it."""

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import structlog
 
 from admin_web.documents import DocumentDamaged, DocumentMissing, DocumentStore
-from admin_web.services.records import Actor, Records
-from admin_web.services.refusal import Refused
+from admin_web.record.changes import Actor, Records
+from compliance.refusal import Refused
 
 log = structlog.get_logger()
 

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.folding import folded
-from admin_web.services.dialect import each_of, insert_into
-from admin_web.services.records import Actor, Change, Records, Standing
-from admin_web.services.refusal import Refused, cleaned
+from admin_web.record.changes import Actor, Change, Records, Standing
+from admin_web.record.dialect import each_of, insert_into
+from admin_web.record.folding import folded
+from admin_web.record.models import Lead
 from admin_web.services.revocation import end_overrides
-from compliance.models import Lead
 from compliance.numbers import E164, LeadId
+from compliance.refusal import Refused, cleaned
 
 LONGEST_NAME = 200
 

@@ -7,15 +7,15 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.documents import Kept
-from admin_web.services.facts import ruling_without_override
+from admin_web.judging.facts import ruling_without_override
+from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
+from admin_web.record.models import Document, Lead, Override
 from admin_web.services.leads import existing_lead, put_new
-from admin_web.services.records import PENDING, Actor, Change, Records, Standing
-from admin_web.services.refusal import Refused, cleaned, require
 from admin_web.services.revocation import end
-from admin_web.services.telling import Event
+from admin_web.webhooks.events import Event
 from compliance.consent import ATTESTATION, Basis, ends_at, may_override
-from compliance.models import Document, Lead, Override
 from compliance.numbers import E164, LeadId
+from compliance.refusal import Refused, cleaned, require
 from compliance.verdict import Verdict
 
 LONGEST_NOTE = 2000

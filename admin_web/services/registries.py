@@ -7,14 +7,13 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from admin_web.registries.names import checked_name, country_of
-from admin_web.services.presets import preset_of
-from admin_web.services.records import Actor, Change, Records, Standing
-from admin_web.services.refusal import Refused, Unwritable, cleaned, require
+from admin_web.record.changes import Actor, Change, Records, Standing
+from admin_web.record.models import Registry, SuppressionEntry
+from admin_web.services.registry_names import checked_name, country_of
 from compliance.consent import may_revoke
-from compliance.models import Registry, SuppressionEntry
-from compliance.models.suppression import BLOCK, PASS, WARN
-from compliance.terms import campaign_id
+from compliance.known_registries import preset_of
+from compliance.refusal import Refused, Unwritable, cleaned, require
+from compliance.terms import BLOCK, PASS, WARN, campaign_id
 
 LONGEST_ACCOUNT = 64
 MOST_DAYS = 366
@@ -33,6 +32,13 @@ class UnknownRegistry(Refused):
     """There is no registry of that name."""
 
 
+class VersionMoved(Refused):
+    """Another version is in force than the one that was seen when an import was asked for."""
+
+    def __init__(self, registry: str) -> None:
+        super().__init__(f"Another version of {registry} has come into force meanwhile; look at it, then import again.")
+
+
 class TermsMoved(Refused):
     """Somebody else has set the terms since they were seen."""
 
@@ -47,7 +53,7 @@ class UnfitTerm(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The terms of a registry, as somebody sets them; see `compliance.models.Registry`."""
+    """The terms of a registry, as somebody sets them; see `admin_web.record.models.Registry`."""
 
     owner_account: str = ""
     area_codes: tuple[str, ...] = ()

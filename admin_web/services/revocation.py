@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from admin_web.services.records import Actor, Change, Records, Standing
-from admin_web.services.refusal import Refused, cleaned, require
-from admin_web.services.telling import Event
+from admin_web.record.changes import Actor, Change, Records, Standing
+from admin_web.record.models import Override
+from admin_web.webhooks.events import Event
 from compliance.consent import may_revoke
-from compliance.models import Override
 from compliance.numbers import E164, LeadId
+from compliance.refusal import Refused, cleaned, require
 
 LONGEST_REASON = 2000
 

@@ -7,15 +7,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, Text, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.services.dialect import each_of, insert_into
+from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
+from admin_web.record.dialect import each_of, insert_into
+from admin_web.record.models import Override, SuppressionEntry, UtcDateTime
 from admin_web.services.leads import existing_lead
-from admin_web.services.records import PENDING, Actor, Change, Records, Standing
-from admin_web.services.refusal import Refused, cleaned, require
-from admin_web.services.telling import Event
+from admin_web.webhooks.events import Event
 from compliance.consent import may_revoke
-from compliance.models import Override, SuppressionEntry, UtcDateTime
 from compliance.numbers import E164, LeadId
 from compliance.redis_schema import INTERNAL
+from compliance.refusal import Refused, cleaned, require
 
 CHUNK = 1000
 """Most numbers that one transaction, and so one outbox row, takes."""

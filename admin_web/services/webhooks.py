@@ -5,13 +5,14 @@ from collections.abc import Collection
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.services.records import Actor, Change, Records
-from admin_web.services.refusal import Refused, Unwritable
-from admin_web.services.telling import TEST, Event, delivery, new_event_id
+from admin_web.record.changes import Actor, Change, Records
+from admin_web.record.events import delivery, new_event_id
+from admin_web.record.models import Webhook, WebhookDelivery
 from admin_web.settings import AdminSettings
+from admin_web.webhooks.events import TEST, Event
 from admin_web.webhooks.reach import checked_url
 from admin_web.webhooks.signature import new_secret
-from compliance.models import Webhook, WebhookDelivery
+from compliance.refusal import Refused, Unwritable
 
 MOST = 50
 """Webhooks at a time: each change writes a delivery for each of them."""

@@ -5,13 +5,13 @@ from enum import StrEnum
 
 from sqlalchemy import select
 
+from admin_web.record.changes import Actor, Change, Records
+from admin_web.record.models import DecisionRecord, Disposition
 from admin_web.services.do_not_call import WRAP_UP, Blocked, block_within
 from admin_web.services.leads import existing_lead
-from admin_web.services.records import Actor, Change, Records
-from admin_web.services.refusal import cleaned, require
 from compliance.consent import Role
-from compliance.models import DecisionRecord, Disposition
 from compliance.numbers import LeadId
+from compliance.refusal import cleaned, require
 
 LONGEST_NOTE = 2000
 

@@ -1,1 +1,1 @@
-"""Telling other systems what changed: signed, repeated until they took it, given up after a day."""
+"""What a webhook is on the wire: its events, its signature, and where it may lead. No SQL."""

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
-from admin_web.services.refusal import Unwritable
+from compliance.refusal import Unwritable
 
 Address: TypeAlias = IPv4Address | IPv6Address
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.asked import Asked, Layout, _plain_reader, _row_reader, asked_of_sheet
-from admin_web.sheet import NotASheet, Sheet, nothing
+from admin_web.lists.scrub_input import Asked, Layout, _plain_reader, _row_reader, asked_of_sheet
+from admin_web.lists.sheet import NotASheet, Sheet, nothing
 from compliance.numbers import InvalidNumber
 
 NATIONAL = st.from_regex("[2-9][0-9]{2}[2-9][0-9]{6}", fullmatch=True)

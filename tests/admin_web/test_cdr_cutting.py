@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.call_details.cutting import LONGEST, lines_of, whole_records
+from admin_web.worker.call_details.cutting import LONGEST, lines_of, whole_records
 from tests.cdr import fields, line
 
 FIELD_OF_ID = 13

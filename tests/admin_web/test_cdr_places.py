@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.call_details.places import CdrFile, CdrFileUnreadable, Place
+from admin_web.worker.call_details.places import CdrFile, CdrFileUnreadable, Place
 from tests.cdr import line
 
 MOST = 1 << 20

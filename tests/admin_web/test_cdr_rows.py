@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.call_details.rows import FIELDS, Trunks, Unreadable, row_of
 from admin_web.pbx.settings import PbxSettings
+from admin_web.worker.call_details.rows import FIELDS, Trunks, Unreadable, row_of
 from tests.cdr import ALLOWED, BLOCKED, DECISION, fields
 
 TRUNKS = Trunks(("PJSIP/trunk-*", "DAHDI/*"))

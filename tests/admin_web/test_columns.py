@@ -2,8 +2,8 @@
 
 import pytest
 
-from admin_web.columns import LEAD_NAMES, NUMBER_NAMES, NoColumn, is_heading, named_column, number_column
-from admin_web.sheet import Row
+from admin_web.lists.columns import LEAD_NAMES, NUMBER_NAMES, NoColumn, is_heading, named_column, number_column
+from admin_web.lists.sheet import Row
 
 
 def sample(*rows: str) -> list[Row]:

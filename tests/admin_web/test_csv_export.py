@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.csv_export import cell
+from admin_web.site.csv_export import cell
 
 FORMULA = "=+-@\t\r\n＝＋－＠"
 

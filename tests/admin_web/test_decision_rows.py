@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.decision_rows import Unreadable, last_words, row_of
+from admin_web.worker.decision_rows import Unreadable, last_words, row_of
 from compliance import verdict
 from compliance.redis_schema import decision_fields
 from compliance.verdict import Decision, allow, block, listed_on

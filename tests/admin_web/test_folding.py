@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.folding import LONGEST_FOLDED, folded
+from admin_web.record.folding import LONGEST_FOLDED, folded
 
 
 @pytest.mark.parametrize(

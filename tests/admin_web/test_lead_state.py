@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from admin_web.reading.lead_state import LeadState, Stand
+from admin_web.queries.lead_state import LeadState, Stand
 from compliance import verdict
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State, decide

@@ -2,7 +2,7 @@
 
 import pytest
 
-from admin_web.reading.lists import beginning_of
+from admin_web.queries.lists import beginning_of
 
 
 @pytest.mark.parametrize(

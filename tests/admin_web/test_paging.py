@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.reading.paging import Page, page_of, read_key, spelled
+from admin_web.queries.paging import Page, page_of, read_key, spelled
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from admin_web.pbx import link, pbx
-from admin_web.pbx.link import Link, LoginRefused, PbxSilent, PbxUnreachable, Unsendable
+from admin_web.pbx import ami as link
+from admin_web.pbx import pbx
+from admin_web.pbx.ami import Link, LoginRefused, PbxSilent, PbxUnreachable, Unsendable
 from admin_web.pbx.pbx import NoPbx, NotOriginated, NotPickedUp, Originate, Pbx
 from admin_web.pbx.settings import PbxSettings
 from lab.process import free_port

@@ -6,7 +6,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.registries.lines import BITMAP, LINES, bitmap_of, dump, held, pack, unpack
+from admin_web.record.lines import BITMAP, LINES, bitmap_of, dump, held, pack, unpack
 from lab.redis import RedisServer
 
 SOME = st.sets(st.integers(0, LINES - 1), max_size=30)

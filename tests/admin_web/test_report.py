@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.report import RejectedRows, defused
+from admin_web.lists.report import RejectedRows, defused
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])

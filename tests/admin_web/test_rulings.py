@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.services.facts import RECORD
-from admin_web.services.listing import Standing, spelled
-from admin_web.services.rulings import _known_alike
+from admin_web.judging.facts import RECORD
+from admin_web.judging.listing import Standing, spelled
+from admin_web.judging.rulings import _known_alike
 from compliance.numbers import E164
 from compliance.policy import Facts, decide
 from compliance.terms import RegistryTerms, Terms

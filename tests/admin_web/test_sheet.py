@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.sheet import LONGEST_LINE, MOST_LINES, PIECE, NotASheet, Row, Sheet
+from admin_web.lists.sheet import LONGEST_LINE, MOST_LINES, PIECE, NotASheet, Row, Sheet
 
 
 def sheet(content: bytes | str) -> Sheet:
@@ -133,7 +133,7 @@ def test_rows_are_the_same_in_whatever_pieces_the_file_is_read(text: str, piece:
     text = "a,b\n" + text
     whole = rows(text)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("admin_web.sheet.PIECE", piece)
+        patched.setattr("admin_web.lists.sheet.PIECE", piece)
         assert rows(text) == whole
 
 

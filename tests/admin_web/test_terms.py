@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from admin_web.services.terms import NEVER_STALE, terms_of
+from admin_web.judging.terms import NEVER_STALE, terms_of
+from admin_web.record.models import Registry, RegistryVersion
 from compliance.area_codes import prefixes_of
-from compliance.models import Registry, RegistryVersion
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FRESH = AT + timedelta(days=31)

@@ -7,11 +7,11 @@ from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
 from agi_gate import decision_log
-from agi_gate.asking import Answers
 from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable, append
-from agi_gate.link import Link
-from agi_gate.wire import StoreUnavailable
+from agi_gate.store.asking import Answers
+from agi_gate.store.link import Link
+from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
 from compliance.numbers import E164
 from compliance.policy import Facts, State

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from structlog.testing import capture_logs
 
-from agi_gate import door as room
-from agi_gate.door import Connection, Door
-from agi_gate.server import listen
+from agi_gate.fastagi import listener as room
+from agi_gate.fastagi.listener import Connection, Door
+from agi_gate.serving.server import listen
 
 
 class Guest:

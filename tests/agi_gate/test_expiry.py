@@ -2,7 +2,7 @@
 
 import asyncio
 
-from agi_gate.expiry import Expiries
+from agi_gate.deadlines import Expiries
 
 
 class Thing:

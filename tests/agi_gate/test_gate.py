@@ -7,8 +7,8 @@ import pytest
 
 from agi_gate.decision_log import RecordUnavailable
 from agi_gate.gate import LONGEST_DIALED, DeadlinePassed, Gate, Numbering, printable
-from agi_gate.protocol import Request
-from agi_gate.wire import StoreUnavailable
+from agi_gate.request import Request
+from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State

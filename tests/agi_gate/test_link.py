@@ -8,10 +8,10 @@ from time import monotonic
 
 import pytest
 
-from agi_gate import link as room
-from agi_gate.asking import Answers, question
-from agi_gate.link import Link
-from agi_gate.wire import StoreUnavailable
+from agi_gate.store import link as room
+from agi_gate.store.asking import Answers, question
+from agi_gate.store.link import Link
+from agi_gate.store.wire import StoreUnavailable
 from tests.small_redis import NOW, FakeRedis, as_redis, told
 
 

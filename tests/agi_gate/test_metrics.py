@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from agi_gate.decision_log import DecisionLog
-from agi_gate.link import Link
 from agi_gate.metrics import Metrics, departed, exposition
+from agi_gate.store.link import Link
 from compliance import verdict
 from compliance.verdict import Decision, Ruling, allow, block
 

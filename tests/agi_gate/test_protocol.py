@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agi_gate.protocol import (
+from agi_gate.fastagi.protocol import (
     LONGEST_COMMAND,
     LONGEST_HEADER,
     LONGEST_REPLY,
@@ -14,10 +14,10 @@ from agi_gate.protocol import (
     PeerBroke,
     Reader,
     Reply,
-    Request,
     SetVariables,
     trusted_channel,
 )
+from agi_gate.request import Request
 
 HEADER = (
     b"agi_network: yes\n"

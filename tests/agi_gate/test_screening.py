@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from agi_gate.asking import Answers, Asker, Question, question
 from agi_gate.gate import DeadlinePassed
-from agi_gate.protocol import Request
+from agi_gate.request import Request
 from agi_gate.screening import Screening, Screenings
-from agi_gate.wire import StoreUnavailable
+from agi_gate.store.asking import Answers, Asker, Question, question
+from agi_gate.store.wire import StoreUnavailable
 
 ASKED = Request("screen", ("4155550100", ""), "pbx-1.1")
 ANSWERS = Answers("run-1", None, None, True, [])

@@ -8,8 +8,8 @@ import pytest
 
 from agi_gate.call_log import CallLog
 from agi_gate.canary import header
+from agi_gate.fastagi.session import Session, Stage, Switchboard, spelled
 from agi_gate.metrics import Metrics
-from agi_gate.session import Session, Stage, Switchboard, spelled
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
 

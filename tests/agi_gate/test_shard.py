@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from redis.exceptions import ResponseError
 
-from agi_gate.asking import Answers, question
-from agi_gate.shard import ShardLink, ShardStore
-from agi_gate.wire import StoreUnavailable
+from agi_gate.store.asking import Answers, question
+from agi_gate.store.shard import ShardLink, ShardStore
+from agi_gate.store.wire import StoreUnavailable
 from compliance.cluster import Shard
 from compliance.numbers import E164
 from compliance.policy import Facts

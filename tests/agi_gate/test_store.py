@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from redis.exceptions import ResponseError
 
-from agi_gate.asking import Answers
-from agi_gate.store import MOST_ASKINGS, Store
-from agi_gate.wire import Answer, StoreUnavailable
+from agi_gate.store.asking import Answers
+from agi_gate.store.facts import MOST_ASKINGS, Store
+from agi_gate.store.wire import Answer, StoreUnavailable
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State
 from compliance.redis_schema import WHOLE, override_value, terms_digest, terms_value

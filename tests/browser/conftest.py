@@ -9,14 +9,13 @@ from typing import Any, Protocol
 import pytest
 from playwright.sync_api import Browser, Page
 
-from admin_web.jobs.imports import NUMBERS
-from admin_web.registries.leftovers import IMPORT_REGISTRY
-from admin_web.services.records import Records
+from admin_web.people.tokens import Scope, make_token
+from admin_web.record.changes import Records
+from admin_web.services.job_kinds import IMPORT_NUMBERS, IMPORT_REGISTRY
 from admin_web.services.registries import Terms, add_registry
-from admin_web.services.telling import Event
 from admin_web.services.webhooks import add_webhook
 from admin_web.settings import AdminSettings
-from admin_web.tokens import Scope, make_token
+from admin_web.webhooks.events import Event
 from lab.chromium import launched
 from lab.process import NotInstalled
 from lab.redis import RedisServer
@@ -98,8 +97,8 @@ def parts(product: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     product.do(lambda records: add_registry(records, SHELL, "uk-tps", "", Terms()))
     product.do(hand_out)
     sheets = {
-        "sheet": product.sheet(b"name,home,work\nAda,4155550100,4155550101\n", "list.csv", NUMBERS),
-        "upload": product.sheet(b"02079460000 \r\n01632960001 \r\nodd\r\n", "tps.txt", IMPORT_REGISTRY, "uk-tps"),
+        "sheet": product.sheet(b"name,home,work\nAda,4155550100,4155550101\n", "list.csv", IMPORT_NUMBERS.name),
+        "upload": product.sheet(b"02079460000 \r\n01632960001 \r\nodd\r\n", "tps.txt", IMPORT_REGISTRY.name, "uk-tps"),
     }
     named = {"list": "internal", "name": "agent", "registry": "uk-tps", "override": str(override)}
     return named | sheets | {"lead": lead.id, "number": lead.number, "job": str(product.imported("uk-tps"))}

@@ -12,20 +12,19 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import text
 
-from admin_web.accounts import add_user
-from admin_web.database import Database
 from admin_web.documents import DocumentStore, Kept, pieces_of
-from admin_web.jobs.asking_registries import ask_import
-from admin_web.jobs.registries import Asked
+from admin_web.lists.registries.import_jobs import RegistryImport, ask_import
+from admin_web.lists.registries.intake import FULL
+from admin_web.lists.sheet_store import SheetStore
+from admin_web.people.accounts import add_user
 from admin_web.projection.projection import Projection
-from admin_web.registries.intake import FULL
-from admin_web.registries.leftovers import IMPORT_REGISTRY
+from admin_web.record.changes import Actor, Records, utc_now
+from admin_web.record.database import Database
+from admin_web.services.job_kinds import IMPORT_REGISTRY
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import Consent, grant_override
-from admin_web.services.records import Actor, Records, utc_now
 from admin_web.services.suppression import suppress
 from admin_web.settings import AdminSettings
-from admin_web.sheet_store import SheetStore
 from agi_gate.canary import Answer
 from compliance.consent import ATTESTATION, Basis, Role
 from compliance.numbers import E164, LeadId
@@ -155,11 +154,11 @@ class Running(Whole):
 
     def imported(self, registry: str) -> int:
         """Have the worker import a file of a registry, one row of which is rejected; gives the job's id."""
-        token = self.sheet(b"02079460000 \r\nodd\r\n", "first.txt", IMPORT_REGISTRY, registry)
+        token = self.sheet(b"02079460000 \r\nodd\r\n", "first.txt", IMPORT_REGISTRY.name, registry)
 
         async def work(records: Records) -> int:
             sheet = SheetStore(self.directory / "imports", 1_000_000).find(token)
-            return await ask_import(records.database, ADMIN, Asked(sheet, FULL, utc_now().date(), 0))
+            return await ask_import(records.database, ADMIN, RegistryImport(sheet, FULL, utc_now().date(), 0))
 
         job = self.do(work)
         assert self.worker is not None

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from admin_web.routes import ROUTES
+from admin_web.site.routes import ROUTES
 from tests.browser.browsing import all_faults, faults, in_the_dark
 from tests.browser.conftest import OpenAs
 from tests.browser.running import Running

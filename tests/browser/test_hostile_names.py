@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.routes import ROUTES
 from admin_web.services.suppression import suppress
+from admin_web.site.routes import ROUTES
 from tests.browser.conftest import OpenAs
 from tests.browser.deeds import fill_consent, open_lead, wrap_up
 from tests.browser.running import SHELL, Running

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from admin_web.record.changes import Records
 from admin_web.services.leads import LeadGiven, put_leads
-from admin_web.services.records import Records
 from admin_web.services.suppression import lift
 from compliance.consent import ATTESTATION
 from tests.browser.conftest import OpenAs

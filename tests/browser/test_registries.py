@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from admin_web.registries.leftovers import IMPORT_REGISTRY
-from admin_web.services.records import Records
+from admin_web.record.changes import Records
+from admin_web.services.job_kinds import IMPORT_REGISTRY
 from admin_web.services.registries import Terms, add_registry
 from tests.browser.browsing import Visitors, all_faults
 from tests.browser.conftest import OpenAs, redis_in
@@ -124,7 +124,7 @@ def test_a_file_is_imported_without_scripts(own: tuple[Running, OpenAs], tmp_pat
     expect(notice(page)).to_contain_text("The import is asked for")
     done = "SELECT 1 FROM jobs WHERE kind = :kind AND outcome = 'done' AND message LIKE '%us-nv%'"
     assert product.worker is not None
-    product.worker.wait_until(lambda: bool(product.rows(done, kind=IMPORT_REGISTRY)), within_s=30)
+    product.worker.wait_until(lambda: bool(product.rows(done, kind=IMPORT_REGISTRY.name)), within_s=30)
     page.reload()
     expect(page.get_by_text("2 numbers, 2 more and 0 fewer")).to_be_visible()
     assert product.judged("+17755550102") == (False, "us-nv-dnc")

@@ -113,6 +113,6 @@ def test_of_all_combinations_only_the_two_permissions_allow():
 
 @pytest.mark.parametrize("known", [case[2] for case in CASES if case[2] is not None], ids=lambda _: "")
 def test_numbers_of_which_the_same_is_known_share_one_ruling(known):
-    """A list of a million is ruled on by what is known of its numbers: see `admin_web.services.rulings`."""
+    """A list of a million is ruled on by what is known of its numbers: see `admin_web.judging.rulings`."""
     for number in (E164("+19995550199"), E164("+442079460000"), E164("+1234567")):
         assert decide(number, known._replace(number=number), AT) == decide(known.number, known, AT)

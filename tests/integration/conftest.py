@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.database import Database
-from admin_web.schema import migrate
-from admin_web.services.records import Records
+from admin_web.record.changes import Records
+from admin_web.record.database import Database
+from admin_web.record.schema import migrate
 from lab.cluster import RedisCluster
 from lab.postgres import PostgresServer
 from lab.process import NotInstalled

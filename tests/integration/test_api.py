@@ -13,11 +13,11 @@ from admin_web.api import body
 from admin_web.api.openapi import described
 from admin_web.api.operations import OPERATIONS, STREAMS
 from admin_web.api.problem import KINDS
-from admin_web.decision_rows import put, row_of
-from admin_web.services.records import Actor, utc_now
-from admin_web.tokens import Scope, revoke_token
+from admin_web.people.tokens import Scope, revoke_token
+from admin_web.record.changes import Actor, utc_now
+from admin_web.record.models import ApiToken, AuditEvent, Document, Override, SuppressionEntry
+from admin_web.worker.decision_rows import put, row_of
 from compliance import verdict
-from compliance.models import ApiToken, AuditEvent, Document, Override, SuppressionEntry
 from compliance.redis_schema import decision_fields
 from compliance.verdict import Decision, allow, block, listed_on
 from tests.api import PDF, Answered, Program

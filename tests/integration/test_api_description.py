@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.services.records import Actor
-from admin_web.tokens import Scope, make_token
+from admin_web.people.tokens import Scope, make_token
+from admin_web.record.changes import Actor
 from lab.redis import RedisServer
 from tests.browser.running import Running
 from tests.samples import PDF

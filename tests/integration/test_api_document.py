@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from admin_web.api.operations import OPERATIONS, STREAMS
-from admin_web.decision_rows import put, row_of
-from admin_web.services.records import Actor, utc_now
-from admin_web.services.telling import Event
-from admin_web.tokens import Scope, make_token
+from admin_web.people.tokens import Scope, make_token
+from admin_web.record.changes import Actor, utc_now
+from admin_web.webhooks.events import Event
 from admin_web.webhooks.signature import new_secret, signed_headers
+from admin_web.worker.decision_rows import put, row_of
 from compliance.redis_schema import decision_fields
 from compliance.verdict import Decision, block, listed_on
 from tests.samples import PDF

@@ -13,10 +13,10 @@ from aiohttp.test_utils import TestServer
 from sqlalchemy import select
 
 from admin_web.app import make_app
-from admin_web.retention import KEYS_KEPT, forget
-from admin_web.services.records import Actor
-from admin_web.tokens import Scope, make_token
-from compliance.models import AuditEvent, Document, IdempotencyKey, Override
+from admin_web.people.tokens import Scope, make_token
+from admin_web.record.changes import Actor
+from admin_web.record.models import AuditEvent, Document, IdempotencyKey, Override
+from admin_web.worker.retention import KEYS_KEPT, forget
 from lab.redis import RedisServer
 from tests.api import PDF, Answered, Program
 from tests.browser.running import Running

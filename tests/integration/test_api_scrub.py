@@ -16,13 +16,13 @@ import pytest
 from sqlalchemy import insert, text
 
 from admin_web.api import scrubbing
-from admin_web.database import Database
-from admin_web.registries.lines import LINES, pack
-from admin_web.services.records import Actor, Records
+from admin_web.people.tokens import Scope, make_token
+from admin_web.record.changes import Actor, Records
+from admin_web.record.database import Database
+from admin_web.record.lines import LINES, pack
+from admin_web.record.models import Registry, RegistryExchange, RegistryVersion
 from admin_web.services.suppression import CHUNK, suppress_many
-from admin_web.tokens import Scope, make_token
 from compliance.area_codes import prefixes_of
-from compliance.models import Registry, RegistryExchange, RegistryVersion
 from compliance.numbers import E164
 from lab.redis import RedisServer
 from tests.api import Answered, Program

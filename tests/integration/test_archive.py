@@ -10,14 +10,14 @@ from random import Random
 import pytest
 from sqlalchemy import select, text
 
-from admin_web.database import Database, DatabaseUnavailable
-from admin_web.decision_archive import ARCHIVE_GROUP, BATCH, DecisionArchive
-from admin_web.decision_rows import put, row_of
 from admin_web.projection.store import Store, StoreUnavailable
-from admin_web.schema import go_back, migrate
-from admin_web.services.records import utc_now
+from admin_web.record.changes import utc_now
+from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.record.models import CallRequest, DecisionRecord, DecisionTotal, Lead
+from admin_web.record.schema import go_back, migrate
+from admin_web.worker.decision_archive import ARCHIVE_GROUP, BATCH, DecisionArchive
+from admin_web.worker.decision_rows import put, row_of
 from compliance import verdict
-from compliance.models import CallRequest, DecisionRecord, DecisionTotal, Lead
 from compliance.redis_schema import DECISIONS, UNREADABLE_DECISIONS, decision_fields
 from compliance.verdict import Decision, allow, block
 from lab.redis import RedisServer
@@ -94,7 +94,7 @@ async def sums(database: Database) -> Totals:
 
 @pytest.fixture
 async def stream(database: Database, redis_server: RedisServer, monkeypatch) -> AsyncIterator[Stream]:
-    monkeypatch.setattr("admin_web.decision_archive.BLOCK_MS", 50)
+    monkeypatch.setattr("admin_web.worker.decision_archive.BLOCK_MS", 50)
     stream = Stream(database, redis_server)
     yield stream
     await stream.store.close()
@@ -274,7 +274,7 @@ async def test_a_record_that_sql_refuses_for_what_is_in_it_is_kept_aside_alone(s
         row = row_of(fields, archived_at)
         return row | {"verdict": "MAYBE"} if row["id"] == decision(500).id else row
 
-    monkeypatch.setattr("admin_web.decision_archive.row_of", lenient)
+    monkeypatch.setattr("admin_web.worker.decision_archive.row_of", lenient)
     stream.append(*(decision(number) for number in range(900)))
     await stream.archive_all()
     assert set(await stream.archived()) == {decision(number).id for number in range(900)} - {decision(500).id}

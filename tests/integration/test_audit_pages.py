@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from admin_web.database import Database
-from admin_web.reading.audit import Sought, event_page, every_event
+from admin_web.queries.audit import Sought, event_page, every_event
+from admin_web.record.database import Database
+from admin_web.record.models import AuditEvent
 from compliance.consent import Role
-from compliance.models import AuditEvent
 from tests.records import AT, NUMBER
 from tests.site import Site
 

@@ -12,13 +12,13 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.call_details import reader
-from admin_web.call_details.places import CdrFileUnreadable
-from admin_web.call_details.reader import CallDetails, put
-from admin_web.call_details.rows import Row
-from admin_web.database import Database, DatabaseUnavailable
-from admin_web.services.records import Records
-from compliance.models import CallDetail, CdrFile
+from admin_web.record.changes import Records
+from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.record.models import CallDetail, CdrFile
+from admin_web.worker.call_details import reader
+from admin_web.worker.call_details.places import CdrFileUnreadable
+from admin_web.worker.call_details.reader import CallDetails, put
+from admin_web.worker.call_details.rows import Row
 from tests.cdr import ALLOWED, BLOCKED, line, lines
 from tests.records import rows
 

@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from admin_web.database import Database
 from admin_web.projection.store import Store
-from admin_web.reading.call import UnknownCall, decided_call, lone_record
-from admin_web.reading.call_coverage import coverage
-from admin_web.reading.call_filter import UNSCREENED, Wanted, dialled_as
-from admin_web.reading.call_totals import known_reasons, totals
-from admin_web.reading.calls import call_page, every_call
-from compliance.models import CallRequest, CdrFile, DecisionTotal, Lead
+from admin_web.queries.call import UnknownCall, decided_call, lone_record
+from admin_web.queries.call_coverage import coverage
+from admin_web.queries.call_filter import UNSCREENED, Wanted, dialled_as
+from admin_web.queries.call_totals import known_reasons, totals
+from admin_web.queries.calls import call_page, every_call
+from admin_web.record.database import Database
+from admin_web.record.models import CallRequest, CdrFile, DecisionTotal, Lead
 from compliance.redis_schema import DECISIONS, UNREADABLE_DECISIONS
 from lab.redis import RedisServer
 from tests.call_log import SECOND, decision, put, record
@@ -220,8 +220,8 @@ async def test_calls_that_a_registry_cannot_tell_of_are_found_by_their_reason_al
 
 
 async def test_counting_ends_where_a_page_would_wait_for_it(database: Database, monkeypatch):
-    monkeypatch.setattr("admin_web.reading.call_totals.MOST_COUNTED", 2)
-    monkeypatch.setattr("admin_web.reading.call_coverage.MOST_COUNTED", 2)
+    monkeypatch.setattr("admin_web.queries.call_totals.MOST_COUNTED", 2)
+    monkeypatch.setattr("admin_web.queries.call_coverage.MOST_COUNTED", 2)
     await put(database, *(decision(number) for number in range(5)), *(record(n, unscreened=True) for n in range(5)))
     told = await totals(database, Wanted(number=NUMBER))
     assert told.more

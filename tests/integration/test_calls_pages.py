@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from admin_web.record.models import CdrFile, Lead
 from compliance.consent import Role
-from compliance.models import CdrFile, Lead
 from tests.call_log import SECOND, decision, put, record
 from tests.records import AT, NUMBER, OTHER
 from tests.site import Site

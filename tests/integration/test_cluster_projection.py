@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from admin_web.database import Database
-from admin_web.decision_archive import DecisionArchive
 from admin_web.projection import outbox
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild import NotNeeded, SuspiciousDrop
 from admin_web.projection.store import StoreUnavailable
-from admin_web.reading.alarm import NO_CALLS_OF_A_SHARD, alarm
-from admin_web.reading.call_coverage import coverage
-from admin_web.reading.enforcement import Enforcement
-from admin_web.services.records import Records, utc_now
+from admin_web.queries.alarm import NO_CALLS_OF_A_SHARD, alarm
+from admin_web.queries.call_coverage import coverage
+from admin_web.queries.enforcement import Enforcement
+from admin_web.record.changes import Records, utc_now
+from admin_web.record.database import Database
 from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.settings import AdminSettings
+from admin_web.worker.decision_archive import DecisionArchive
 from compliance.cluster import Shard
 from compliance.numbers import E164, LeadId
 from compliance.policy import decide

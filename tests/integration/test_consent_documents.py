@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from admin_web.record.models import Document, Override
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import grant_override
 from admin_web.services.suppression import lift, suppress
 from compliance.consent import ATTESTATION, Role
-from compliance.models import Document, Override
 from lab.redis import RedisServer
 from tests.projecting import GateView
 from tests.records import ADMIN, CONSENT, LEAD, NUMBER, SUPERVISOR, rows

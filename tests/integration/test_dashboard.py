@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from admin_web.database import Database
-from admin_web.reading.dashboard import Dials, Span, dials_of, history, zone_of
+from admin_web.queries.dashboard import Dials, Span, dials_of, history, zone_of
+from admin_web.record.database import Database
+from admin_web.record.models import DecisionRecord, DecisionTotal
 from compliance import verdict
 from compliance.consent import Role
-from compliance.models import DecisionRecord, DecisionTotal
 from compliance.verdict import Verdict
 from lab.redis import RedisServer
 from tests.site import Site, settings_of

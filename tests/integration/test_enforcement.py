@@ -8,15 +8,15 @@ from time import monotonic
 import pytest
 from sqlalchemy import update
 
-from admin_web.database import Database
 from admin_web.projection.projection import Projection
 from admin_web.projection.store import TIMEOUT_S
-from admin_web.reading.alarm import NO_CALLS, NOT_IN_FORCE, Alarm, alarm
-from admin_web.reading.cached import Cached
-from admin_web.reading.enforcement import Enforcement, ListCount
-from admin_web.services.records import utc_now
+from admin_web.queries.alarm import NO_CALLS, NOT_IN_FORCE, Alarm, alarm
+from admin_web.queries.cached import Cached
+from admin_web.queries.enforcement import Enforcement, ListCount
+from admin_web.record.changes import utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import OutboxRow
 from compliance import verdict
-from compliance.models import OutboxRow
 from compliance.redis_schema import (
     DECISIONS,
     EPOCH,
@@ -90,7 +90,7 @@ async def test_a_redis_that_is_away_stops_calls_and_what_is_recorded_waits(world
 
 
 async def test_a_redis_that_does_not_answer_holds_no_page_up_for_long(world: World, monkeypatch):
-    monkeypatch.setattr("admin_web.reading.alarm.PATIENCE_S", 0.05)
+    monkeypatch.setattr("admin_web.queries.alarm.PATIENCE_S", 0.05)
     assert world.server.process is not None
     world.server.process.signal(signal.SIGSTOP)
     try:

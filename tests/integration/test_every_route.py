@@ -13,18 +13,18 @@ import pytest
 from aiohttp import FormData
 from sqlalchemy import text
 
-from admin_web.accounts import add_user
-from admin_web.permissions import GRANTED, Permission, allowed
-from admin_web.routes import ROUTES
-from admin_web.routing import Route
+from admin_web.people.accounts import add_user
+from admin_web.people.permissions import GRANTED, Permission, allowed
+from admin_web.record.models import Base
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import grant_override
 from admin_web.services.registries import Terms, add_registry
 from admin_web.services.suppression import suppress
-from admin_web.services.telling import Event
 from admin_web.services.webhooks import add_webhook
+from admin_web.site.routes import ROUTES
+from admin_web.site.routing import Route
+from admin_web.webhooks.events import Event
 from compliance.consent import Role
-from compliance.models import Base
 from tests.paths import filled, filled_with
 from tests.records import ADMIN, CONSENT, LEAD, NUMBER
 from tests.site import PASSWORD, Answer, Browser, Site

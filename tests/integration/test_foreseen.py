@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agi_gate.asking import Answers, Asking, Question
 from agi_gate.decision_log import DecisionLog
-from agi_gate.foreseen import LOAD, append_if
-from agi_gate.link import Link
-from agi_gate.store import Store
-from agi_gate.wire import StoreUnavailable
+from agi_gate.store.asking import Answers, Asking, Question
+from agi_gate.store.facts import Store
+from agi_gate.store.foreseen import LOAD, append_if
+from agi_gate.store.link import Link
+from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
 from compliance.numbers import E164
 from compliance.policy import Facts, State

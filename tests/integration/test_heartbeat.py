@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agi_gate.heartbeat import SILENT_MS, beat
+from agi_gate.serving.heartbeat import SILENT_MS, beat
 from compliance.redis_schema import GATES, STATE, GateBeat, epoch_ms, gate_key, read_beat
 from lab.redis import RedisServer
 from tests.asterisk import GateProcess

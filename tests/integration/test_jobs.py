@@ -6,20 +6,19 @@ from contextlib import suppress
 
 import pytest
 
-from admin_web.database import DatabaseUnavailable
-from admin_web.jobs import claims
-from admin_web.jobs.asking import JobOver, JobUnderWay, UnknownJob, ask, cancel
-from admin_web.jobs.claims import MOST_TRIES, SILENT_S, Claim, NotOurs
-from admin_web.jobs.kind import Kind
-from admin_web.jobs.kinds import KINDS
-from admin_web.jobs.run import JobFailed, Run, Tools
-from admin_web.jobs.runner import DEADLY, FAULT, POLL_S, Runner
-from admin_web.permissions import Permission
+from admin_web.people.permissions import Permission
 from admin_web.projection.projection import Projection
-from admin_web.services.records import Records
-from admin_web.services.refusal import NotPermitted
+from admin_web.record.changes import Records
+from admin_web.record.database import DatabaseUnavailable
+from admin_web.record.models import AuditEvent, Job
+from admin_web.services import job_claims as claims
+from admin_web.services.job_claims import MOST_TRIES, SILENT_S, Claim, NotOurs
+from admin_web.services.job_kinds import JOB_KINDS, JobKind
+from admin_web.services.jobs import JobOver, JobUnderWay, UnknownJob, ask, cancel
 from admin_web.settings import AdminSettings
-from compliance.models import AuditEvent, Job
+from admin_web.worker.jobs.run import JobFailed, Run, Tools
+from admin_web.worker.jobs.runner import DEADLY, FAULT, POLL_S, Runner
+from compliance.refusal import NotPermitted
 from tests.records import ADMIN, SUPERVISOR, Clock, rows
 
 Work = Callable[[Run], Awaitable[str]]
@@ -43,9 +42,9 @@ class Shop:
         self.tools = Tools(records, Projection(records.database, settings), settings)
 
     def runner(self, work: Work = count_to_three, name: str = "worker-1", *, alone: bool = False) -> Runner:
-        kind = Kind("test", "Count", Permission.IMPORT, work, alone=alone)
-        self._patch.setitem(KINDS, "test", kind)
-        return Runner(kind, self.tools, name)
+        kind = JobKind("test", "Count", Permission.IMPORT, alone=alone)
+        self._patch.setitem(JOB_KINDS, "test", kind)
+        return Runner(kind, work, self.tools, name)
 
     async def ask(self) -> int:
         return await ask(self.records.database, ADMIN, "test", {"to": 3}, now=self.records.now)

@@ -6,20 +6,20 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import text
 
-from admin_web.reading import leads as reading
-from admin_web.reading.lead import lead_page
-from admin_web.reading.lead_state import LeadState
-from admin_web.reading.leads import Wanted, lead_list, wanted
-from admin_web.reading.paging import read_key
-from admin_web.schema import go_back, migrate
+from admin_web.queries import leads as reading
+from admin_web.queries.lead import lead_page
+from admin_web.queries.lead_state import LeadState
+from admin_web.queries.leads import Wanted, lead_list, wanted
+from admin_web.queries.paging import read_key
+from admin_web.record.changes import Records
+from admin_web.record.models import Lead, Override
+from admin_web.record.schema import go_back, migrate
 from admin_web.services.leads import LeadGiven, UnknownLead, change_lead, put_leads
 from admin_web.services.overrides import Consent, NothingToRenew, NotYetRenewable, grant_override, renew_override
-from admin_web.services.records import Records
 from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import lift, suppress
 from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance.consent import ATTESTATION, Basis
-from compliance.models import Lead, Override
 from compliance.numbers import E164, LeadId
 from tests.records import ADMIN, AT, DOCUMENT, SUPERVISOR, Clock, rows
 

@@ -11,14 +11,14 @@ from datetime import date, timedelta
 import pytest
 
 from admin_web.documents.shelf import place
+from admin_web.record.changes import Actor
+from admin_web.record.models import AuditEvent, CallDetail, DecisionRecord, Override
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import grant_override
-from admin_web.services.records import Actor
 from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import lift, suppress
-from admin_web.views.monitor import BASES
+from admin_web.site.views.monitor import BASES
 from compliance.consent import ATTESTATION, Basis, Role
-from compliance.models import AuditEvent, CallDetail, DecisionRecord, Override
 from compliance.numbers import LeadId
 from lab.redis import RedisServer
 from tests.projecting import GateView

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text
 
-from admin_web.database import Database, DatabaseUnavailable
 from admin_web.projection import outbox
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.store import StoreUnavailable
-from admin_web.services.records import NotInForce
-from compliance.models import OutboxRow, Override, Projection
+from admin_web.record.changes import NotInForce
+from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.record.models import OutboxRow, Override, Projection
 from compliance.numbers import E164, LeadId
 from compliance.redis_schema import STATE, epoch_ms, listed_key, override_key
 from lab.redis import RedisServer

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
-from admin_web.database import Database
-from compliance.models import SuppressionEntry
+from admin_web.record.database import Database
+from admin_web.record.models import SuppressionEntry
 from compliance.redis_schema import STATE, listed_key
 from lab.redis import RedisServer
 from tests.nursery import run

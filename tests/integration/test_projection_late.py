@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.database import Database
 from admin_web.projection.projection import Projection
 from admin_web.projection.store import StoreUnavailable
 from admin_web.projection.sweep import sweep
+from admin_web.record.database import Database
 from compliance.redis_schema import STATE
 from lab.redis import RedisServer
 from tests.faults import Fuse, Killed, LateProxy, Meanwhile

@@ -14,14 +14,14 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from admin_web.database import Database, DatabaseUnavailable
 from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.projection import Projection
 from admin_web.projection.sweep import sweep
+from admin_web.record.changes import NotInForce
+from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.record.models import Override
 from admin_web.services.overrides import OverrideStands
-from admin_web.services.records import NotInForce
-from compliance.models import Override
 from lab.redis import RedisServer
 from tests.faults import Fuse, Killed
 from tests.projecting import GateView, World

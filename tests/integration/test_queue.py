@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from admin_web.database import Database
 from admin_web.projection import facts
 from admin_web.projection.store import StoreUnavailable
-from admin_web.reading import queue
-from admin_web.reading.queue import Offer, Place, QueuePage, dial_queue
+from admin_web.queries import queue
+from admin_web.queries.queue import Offer, Place, QueuePage, dial_queue
+from admin_web.record.changes import utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import Lead
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import OverrideStands
-from admin_web.services.records import utc_now
-from compliance.models import Lead
 from compliance.numbers import E164, LeadId
 from compliance.redis_schema import LEASE, STATE, exchange_and_line, listed_key, override_key
 from compliance.verdict import NOT_LISTED, OVERRIDE

@@ -7,23 +7,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, select
 
-from admin_web.database import Database
 from admin_web.projection import outbox
 from admin_web.projection.builder import BuildLost, RebuildSuperseded
 from admin_web.projection.drain import Sides
 from admin_web.projection.live import StoreUnfit
-from admin_web.projection.rebuild import (
-    CountsDiffer,
-    NotNeeded,
-    RebuildUnderWay,
-    SuspiciousDrop,
-    Terms,
-    rebuild,
-)
+from admin_web.projection.rebuild import CountsDiffer, NotNeeded, RebuildUnderWay, SuspiciousDrop, Terms, rebuild
 from admin_web.projection.store import StoreUnavailable
 from admin_web.projection.sweep import sweep
-from admin_web.services.records import utc_now
-from compliance.models import OutboxRow, SuppressionEntry
+from admin_web.record.changes import utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import OutboxRow, SuppressionEntry
 from compliance.redis_schema import LEASE, STATE, listed_key
 from lab.redis import RedisServer
 from tests.faults import Fuse, Killed, Meanwhile

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from admin_web.accounts import (
+from admin_web.people.accounts import (
     NameTaken,
     UnknownUser,
     add_user,
@@ -15,11 +15,11 @@ from admin_web.accounts import (
     set_password,
     users,
 )
-from admin_web.services.records import Records
-from admin_web.services.refusal import Unwritable
-from admin_web.tokens import Scope, TokenNameTaken, UnknownToken, live_token, make_token, revoke_token, tokens
+from admin_web.people.tokens import Scope, TokenNameTaken, UnknownToken, live_token, make_token, revoke_token, tokens
+from admin_web.record.changes import Records
+from admin_web.record.models import AuditEvent
 from compliance.consent import Role
-from compliance.models import AuditEvent
+from compliance.refusal import Unwritable
 from tests.records import ADMIN, AT, rows
 
 PASSWORD = "correct horse battery"

@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from admin_web.__main__ import main
-from admin_web.database import Database
 from admin_web.projection.projection import Projection
-from admin_web.schema import newest
+from admin_web.record.database import Database
+from admin_web.record.schema import newest
 from admin_web.settings import AdminSettings, driven
 from compliance.consent import ATTESTATION
 from lab.process import free_port

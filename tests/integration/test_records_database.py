@@ -10,9 +10,9 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.database import CONNECT_S, Database
-from admin_web.database_faults import DatabaseUnavailable
-from compliance.models import Lead, Projection, Registry, RegistryExchange, RegistryVersion
+from admin_web.record.database import CONNECT_S, Database
+from admin_web.record.database_faults import DatabaseUnavailable
+from admin_web.record.models import Lead, Projection, Registry, RegistryExchange, RegistryVersion
 from lab.process import free_port
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

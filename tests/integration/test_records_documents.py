@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.database import Database
 from admin_web.documents import DocumentNotKept, DocumentStore, Kept, WrongKind
 from admin_web.documents.directory import Directory
 from admin_web.documents.shelf import place
+from admin_web.record.changes import Records, utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import Document, Override
 from admin_web.services.documents import FEW, GRACE, TooManyOrphans, discard, or_discarded, sweep_documents
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import NotAttested, grant_override
-from admin_web.services.records import Records, utc_now
 from admin_web.services.suppression import suppress
-from compliance.models import Document, Override
 from tests.records import ADMIN, CONSENT, LEAD, NUMBER, SUPERVISOR, rows
 from tests.samples import PDF
 

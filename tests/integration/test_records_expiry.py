@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from admin_web.services.expiry import AT_ONCE, record_expiries
+from admin_web.record.changes import Records
+from admin_web.record.models import AuditEvent, Document, Override
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import grant_override
-from admin_web.services.records import Records
 from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import suppress
-from compliance.models import AuditEvent, Document, Override
+from admin_web.worker.expiry import AT_ONCE, record_expiries
 from compliance.numbers import LeadId
 from tests.records import ADMIN, AT, CONSENT, LEAD, NUMBER, SECOND, SUPERVISOR, Clock, rows
 

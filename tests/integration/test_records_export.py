@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.database import Database
-from admin_web.exporting import export_numbers
-from admin_web.importing import Intake
-from admin_web.number_import import import_numbers
-from admin_web.report import RejectedRows
-from admin_web.scrub import scrub
+from admin_web.lists.export import export_numbers
+from admin_web.lists.imports import Intake
+from admin_web.lists.number_import import import_numbers
+from admin_web.lists.report import RejectedRows
+from admin_web.lists.scrub import scrub
+from admin_web.lists.sheet import Sheet
+from admin_web.record.changes import Records
+from admin_web.record.database import Database
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import grant_override
-from admin_web.services.records import Records
 from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import lift, suppress, suppress_many
-from admin_web.sheet import Sheet
 from compliance.numbers import E164
 from tests.records import ADMIN, AT, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR, Clock
 

@@ -15,16 +15,16 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.importing import Intake, Progress
-from admin_web.lead_import import import_leads
-from admin_web.number_import import import_numbers
-from admin_web.report import RejectedRows
+from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.lead_import import import_leads
+from admin_web.lists.number_import import import_numbers
+from admin_web.lists.report import RejectedRows
+from admin_web.lists.sheet import NotASheet, Sheet
+from admin_web.record.changes import Records
+from admin_web.record.models import AuditEvent, Lead, OutboxRow, SuppressionEntry
 from admin_web.services.leads import add_lead
-from admin_web.services.records import Records
 from admin_web.services.suppression import CHUNK
 from admin_web.settings import driven
-from admin_web.sheet import NotASheet, Sheet
-from compliance.models import AuditEvent, Lead, OutboxRow, SuppressionEntry
 from tests.records import ADMIN, LEAD, NUMBER, OTHER, FakeProjector, rows
 
 

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from admin_web.record.changes import Actor, Records
+from admin_web.record.models import AuditEvent, Lead, OutboxRow, Override
 from admin_web.services.leads import LeadExists, LeadGiven, UnknownLead, add_lead, change_lead, put_leads
 from admin_web.services.overrides import grant_override
-from admin_web.services.records import Actor, Records
-from admin_web.services.refusal import Unwritable
 from admin_web.services.suppression import suppress
-from compliance.models import AuditEvent, Lead, OutboxRow, Override
 from compliance.numbers import E164, LeadId
+from compliance.refusal import Unwritable
 from tests.records import ADMIN, AT, CONSENT, LEAD, NUMBER, OTHER, SUPERVISOR, Clock, rows
 
 

@@ -3,9 +3,9 @@
 from array import array
 from datetime import UTC, datetime
 
-from admin_web.database import Database
-from admin_web.services.listing import lists_of_many
-from compliance.models import Registry, RegistryExchange, RegistryVersion, SuppressionEntry
+from admin_web.judging.listing import lists_of_many
+from admin_web.record.database import Database
+from admin_web.record.models import Registry, RegistryExchange, RegistryVersion, SuppressionEntry
 from compliance.numbers import E164
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from admin_web.database import Database
+from admin_web.judging.listing import lists_of_many
+from admin_web.record.changes import Records
+from admin_web.record.database import Database
+from admin_web.record.models import AuditEvent, OutboxRow, Override, SuppressionEntry
 from admin_web.services.leads import LeadExists, UnknownLead, add_lead, change_lead
-from admin_web.services.listing import lists_of_many
 from admin_web.services.overrides import NotSuppressed, OverrideStands, grant_override, live_overrides
-from admin_web.services.records import Records
-from admin_web.services.refusal import Refused
 from admin_web.services.revocation import OverrideExpired, UnknownOverride, revoke_override
 from admin_web.services.suppression import NotListed, lift, suppress, suppress_many
-from compliance.models import AuditEvent, OutboxRow, Override, SuppressionEntry
 from compliance.numbers import E164, LeadId
+from compliance.refusal import Refused
 from lab.postgres import PostgresServer
 from tests.records import ADMIN, AT, CONSENT, SUPERVISOR, Clock, FakeProjector, rows
 

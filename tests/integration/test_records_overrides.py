@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from admin_web.record.changes import Actor, Records
+from admin_web.record.models import AuditEvent, Document, Lead, OutboxRow, Override
 from admin_web.services.leads import UnknownLead, add_lead
 from admin_web.services.overrides import (
     ConsentInFuture,
@@ -16,13 +18,11 @@ from admin_web.services.overrides import (
     OverrideStands,
     grant_override,
 )
-from admin_web.services.records import Actor, Records
-from admin_web.services.refusal import NotPermitted, Refused, Unwritable
 from admin_web.services.revocation import UnknownOverride, review_override, revoke_override
 from admin_web.services.suppression import lift, suppress
 from compliance.consent import ATTESTATION, Basis, Role
-from compliance.models import AuditEvent, Document, Lead, OutboxRow, Override
 from compliance.numbers import LeadId
+from compliance.refusal import NotPermitted, Refused, Unwritable
 from tests.records import ADMIN, AT, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR, Clock, FakeProjector, rows
 
 

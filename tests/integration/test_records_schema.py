@@ -7,10 +7,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, MetaData, Table, inspect, literal_column, select, text
 
-from admin_web.database import Database
-from admin_web.database_faults import DatabaseUnavailable
-from admin_web.schema import SchemaMismatch, go_back, migrate, newest, require_current
-from compliance.models import Base, DecisionRecord, Projection
+from admin_web.record.database import Database
+from admin_web.record.database_faults import DatabaseUnavailable
+from admin_web.record.models import Base, DecisionRecord, Projection
+from admin_web.record.schema import SchemaMismatch, go_back, migrate, newest, require_current
 from lab.postgres import PostgresServer
 
 

@@ -5,15 +5,15 @@ import asyncio
 import pytest
 from sqlalchemy import func, select, text
 
-from admin_web.database import DatabaseUnavailable
+from admin_web.judging.listing import lists_of
+from admin_web.record.changes import Actor, Records
+from admin_web.record.database import DatabaseUnavailable
+from admin_web.record.models import AuditEvent, OutboxRow, SuppressionEntry
 from admin_web.services.leads import UnknownLead, add_lead
-from admin_web.services.listing import lists_of
-from admin_web.services.records import Actor, Records
-from admin_web.services.refusal import NotPermitted, Unwritable
 from admin_web.services.suppression import CHUNK, NotListed, lift, suppress, suppress_many
 from compliance.consent import Role
-from compliance.models import AuditEvent, OutboxRow, SuppressionEntry
 from compliance.numbers import E164, LeadId
+from compliance.refusal import NotPermitted, Unwritable
 from tests.records import ADMIN, AT, NUMBER, FakeProjector, rows
 
 

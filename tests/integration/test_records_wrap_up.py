@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from admin_web.record.changes import Actor, Records
+from admin_web.record.models import AuditEvent, DecisionRecord, Disposition, Lead, OutboxRow, Override, SuppressionEntry
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.leads import UnknownLead, add_lead
 from admin_web.services.overrides import grant_override
-from admin_web.services.records import Actor, Records
-from admin_web.services.refusal import NotPermitted, Unwritable
 from admin_web.services.suppression import suppress
 from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance.consent import Role
-from compliance.models import AuditEvent, DecisionRecord, Disposition, Lead, OutboxRow, Override, SuppressionEntry
+from compliance.refusal import NotPermitted, Unwritable
 from tests.records import ADMIN, AT, CONSENT, LEAD, NUMBER, SECOND, SUPERVISOR, Clock, FakeProjector, rows
 
 AGENT, AUDITOR = Actor("agent", "192.0.2.9", Role.AGENT), Actor("auditor", "192.0.2.10", Role.AUDITOR)

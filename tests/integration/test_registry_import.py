@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from admin_web.registries import intake, source
-from admin_web.registries.intake import CHANGES, PART
-from admin_web.registries.versions import Overtaken
-from admin_web.services.records import Records
-from admin_web.services.refusal import Refused
+from admin_web.lists.registries import intake, source
+from admin_web.lists.registries.intake import CHANGES, PART
+from admin_web.lists.sheet import NotASheet
+from admin_web.record.changes import Records
+from admin_web.record.models import AuditEvent, RegistryExchange, RegistryVersion
+from admin_web.record.registry_versions import Overtaken
 from admin_web.services.suppression import suppress
-from admin_web.sheet import NotASheet
-from compliance.models import AuditEvent, RegistryExchange, RegistryVersion
 from compliance.numbers import E164
+from compliance.refusal import Refused
 from tests.records import rows
 from tests.registries import SHELL, file, flat, in_force, take, zipped
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.jobs.asking import cancel
-from admin_web.jobs.asking_registries import ask_import
-from admin_web.jobs.registries import Asked
-from admin_web.registries.intake import FULL
-from admin_web.registries.leftovers import IMPORT_REGISTRY
+from admin_web.lists.registries.import_jobs import RegistryImport, ask_import
+from admin_web.lists.registries.intake import FULL
+from admin_web.lists.sheet_store import KeptSheet
+from admin_web.services.job_kinds import IMPORT_REGISTRY
+from admin_web.services.jobs import cancel
 from admin_web.services.registries import Terms, add_registry
-from admin_web.sheet_store import KeptSheet
 from lab.process import Process
 from tests.nursery import Program
 from tests.records import ADMIN
@@ -58,9 +57,9 @@ async def asked(yard: Yard, path: Path) -> int:
     async def pieces() -> AsyncIterator[bytes]:
         yield await asyncio.to_thread(path.read_bytes)
 
-    sheet: KeptSheet = await yard.store.keep(pieces(), path.name, IMPORT_REGISTRY, "admin", "us-ftc")
+    sheet: KeptSheet = await yard.store.keep(pieces(), path.name, IMPORT_REGISTRY.name, "admin", "us-ftc")
     over = yard.scalar("SELECT version_in_force_id FROM registries")
-    return await ask_import(yard.database, ADMIN, Asked(sheet, FULL, date(2026, 2, 1), over))
+    return await ask_import(yard.database, ADMIN, RegistryImport(sheet, FULL, date(2026, 2, 1), over))
 
 
 async def killed(yard: Yard, process: Process, beyond: int) -> None:

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.database import Database
-from admin_web.projection import builder, registries
+from admin_web.lists.registries.following import standing
+from admin_web.projection import builder
+from admin_web.projection import registry_sets as registries
 from admin_web.projection.rebuild import NotNeeded, RegistriesMoved, SuspiciousDrop
 from admin_web.projection.store import StoreRefused
-from admin_web.registries.following import standing
-from admin_web.registries.lines import dump
+from admin_web.record.database import Database
+from admin_web.record.lines import dump
 from admin_web.settings import AdminSettings
-from admin_web.worker import Worker
+from admin_web.worker.worker import Worker
 from compliance.redis_schema import STATE, listed_key
 from lab.redis import RedisServer
 from tests.projecting import World

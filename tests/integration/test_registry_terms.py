@@ -6,15 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from admin_web.database import Database
+from admin_web.judging.facts import facts_on_record
+from admin_web.judging.rulings import integers, rulings_on_record
 from admin_web.projection import facts
-from admin_web.services.facts import facts_on_record
-from admin_web.services.records import Actor, Records
-from admin_web.services.refusal import NotPermitted, Refused
+from admin_web.record.changes import Actor, Records
+from admin_web.record.database import Database
+from admin_web.record.models import Registry, RegistryExchange, RegistryVersion
 from admin_web.services.registries import RegistryStands, Terms, UnknownRegistry, add_registry, set_terms, terms_preset
-from admin_web.services.rulings import integers, rulings_on_record
 from compliance.consent import Role
-from compliance.models import Registry, RegistryExchange, RegistryVersion
 from compliance.numbers import E164, LeadId
 from compliance.policy import decide
 from compliance.redis_schema import (
@@ -28,6 +27,7 @@ from compliance.redis_schema import (
     terms_key,
     version_field,
 )
+from compliance.refusal import NotPermitted, Refused
 from compliance.verdict import Verdict
 from lab.redis import RedisServer
 from tests.projecting import ADMIN, World

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web import scrub as scrubbing
-from admin_web.asked import Asked
-from admin_web.report import defused
-from admin_web.scrub import Judged, Window, judged, scrub, spelled
-from admin_web.services import listing, rulings
+from admin_web.judging import listing, rulings
+from admin_web.lists import scrub as scrubbing
+from admin_web.lists.report import defused
+from admin_web.lists.scrub import Judged, Window, judged, scrub, spelled
+from admin_web.lists.scrub_input import Asked
+from admin_web.lists.sheet import NotASheet, Sheet
+from admin_web.record.changes import Records
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import grant_override
-from admin_web.services.records import Records
 from admin_web.services.suppression import suppress, suppress_many
-from admin_web.sheet import NotASheet, Sheet
 from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.verdict import NOT_LISTED, Reason, allow, block
 from tests.records import ADMIN, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import select
 
-from admin_web.auth import totp
-from admin_web.auth.sessions import IDLE, LIFE
-from compliance.models import AuditEvent, SignInSession, User
+from admin_web.people import totp
+from admin_web.people.sessions import IDLE, LIFE
+from admin_web.record.models import AuditEvent, SignInSession, User
 from tests.records import Clock
 from tests.site import PASSWORD, Site, settings_of
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from admin_web.routes import ROUTES
+from admin_web.record.models import Document, Override
 from admin_web.services import suppression
 from admin_web.services.leads import LeadGiven, put_leads
+from admin_web.site.routes import ROUTES
 from compliance.consent import ATTESTATION, Role, ends_at
-from compliance.models import Document, Override
 from compliance.numbers import E164, LeadId
 from tests.paths import filled
 from tests.records import ADMIN, LEAD, NUMBER
@@ -105,7 +105,7 @@ async def test_an_endless_upload_is_cut_off_soon_after_the_largest_document(list
 
 
 async def test_an_upload_that_stalls_is_given_up_and_leaves_nothing(listed: Site, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("admin_web.forms.PIECE_S", 0.3)
+    monkeypatch.setattr("admin_web.site.forms.PIECE_S", 0.3)
     browser = await listed.person(Role.SUPERVISOR)
     gone = asyncio.Event()
 
@@ -123,7 +123,7 @@ async def test_an_upload_that_stalls_is_given_up_and_leaves_nothing(listed: Site
 
 
 async def test_a_form_that_stalls_is_given_up(listed: Site, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("admin_web.auth.guard.BODY_S", 0.3)
+    monkeypatch.setattr("admin_web.site.guard.BODY_S", 0.3)
     browser = await listed.person(Role.SUPERVISOR)
 
     async def stalling() -> AsyncIterator[bytes]:

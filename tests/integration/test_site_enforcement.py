@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.jobs.kinds import KINDS
-from admin_web.jobs.run import Tools
-from admin_web.jobs.runner import Runner
-from admin_web.services.records import Actor
+from admin_web.record.changes import Actor
+from admin_web.services.job_kinds import CANARY, JOB_KINDS
 from admin_web.services.suppression import suppress
+from admin_web.worker.jobs.run import Tools
+from admin_web.worker.jobs.runner import Runner
+from admin_web.worker.jobs.work import WORK
 from compliance.consent import Role
 from compliance.numbers import E164
 from compliance.redis_schema import GATES, STATE
@@ -34,7 +35,7 @@ async def site(database_url: str, redis_server: RedisServer, tmp_path: Path) -> 
 async def work(site: Site, kind: str) -> None:
     """Carry out a job as the worker does."""
     tools = Tools(site.records, site.projection, site.settings)
-    assert await Runner(KINDS[kind], tools, "worker").step() == 0
+    assert await Runner(JOB_KINDS[kind], WORK[JOB_KINDS[kind]], tools, "worker").step() == 0
 
 
 @pytest.mark.parametrize("role", [Role.SUPERVISOR, Role.ADMIN, Role.AUDITOR])
@@ -111,21 +112,21 @@ async def test_the_canary_asks_the_real_gate_and_says_what_it_answered(
             site.records, site.projection, site.settings.model_copy(update={"gates": f"127.0.0.1:{gate.port}"})
         )
         await browser.post("/enforcement/ask/canary")
-        await Runner(KINDS["canary"], tools, "worker").step()
+        await Runner(CANARY, WORK[CANARY], tools, "worker").step()
         page = await browser.page("/enforcement")
         assert f"127.0.0.1:{gate.port}: right  BLOCK  +14155550100" in page
         assert "right  ALLOW  +14155550199" in page
         assert ">failed<" not in page
         GateView(redis_server).redis.delete(STATE)
         await browser.post("/enforcement/ask/canary")
-        await Runner(KINDS["canary"], tools, "worker").step()
+        await Runner(CANARY, WORK[CANARY], tools, "worker").step()
         page = await browser.page("/enforcement")
         assert "WRONG  BLOCK  +14155550199" in page
         assert ">failed<" in page
         await asyncio.to_thread(gate.process.wait_until, lambda: GateView(redis_server).redis.exists(GATES) == 1)
         assert f"127.0.0.1:{gate.port}</td>" in await browser.page("/enforcement")
     await browser.post("/enforcement/ask/canary")
-    await Runner(KINDS["canary"], tools, "worker").step()
+    await Runner(CANARY, WORK[CANARY], tools, "worker").step()
     assert "cannot reach the gate" in await browser.page("/enforcement")
 
 

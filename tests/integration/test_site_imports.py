@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from admin_web.jobs.imports import NUMBERS, sweep_sheets
-from admin_web.jobs.kinds import KINDS
-from admin_web.jobs.run import Tools
-from admin_web.jobs.runner import POLL_S, Runner
-from admin_web.sheet_store import SheetStore
-from compliance.models import Job, Lead, SuppressionEntry
+from admin_web.lists.import_jobs import sweep_sheets
+from admin_web.lists.sheet_store import SheetStore
+from admin_web.record.models import Job, Lead, SuppressionEntry
+from admin_web.services.job_kinds import IMPORT_NUMBERS
+from admin_web.worker.jobs.run import Tools
+from admin_web.worker.jobs.runner import POLL_S, Runner
+from admin_web.worker.jobs.work import WORK
 from tests.records import rows
 from tests.site import Answer, Browser, Site, settings_of
 
@@ -26,8 +27,8 @@ async def upload(browser: Browser, content: bytes, name: str = "list.csv", kind:
 async def work(site: Site) -> None:
     """Do all jobs, as a worker does."""
     tools = Tools(site.records, site.projection, site.settings)
-    for kind in KINDS.values():
-        while await Runner(kind, tools, "worker").step() < POLL_S:
+    for kind, carry_out in WORK.items():
+        while await Runner(kind, carry_out, tools, "worker").step() < POLL_S:
             continue
 
 
@@ -125,7 +126,7 @@ async def test_an_upload_is_seen_by_the_person_who_made_it_alone(site: Site):
     async def pieces() -> AsyncIterator[bytes]:
         yield LIST
 
-    kept = await SheetStore.of(site.settings).keep(pieces(), "list.csv", NUMBERS, "another-admin")
+    kept = await SheetStore.of(site.settings).keep(pieces(), "list.csv", IMPORT_NUMBERS.name, "another-admin")
     browser = await site.person("admin")
     assert (await browser.get(f"/imports/sheets/{kept.token}")).status == 404
     assert (await browser.post(f"/imports/sheets/{kept.token}", {"number": "2"})).status == 404

@@ -5,10 +5,10 @@ import re
 import pytest
 from sqlalchemy import select
 
+from admin_web.record.models import Disposition, Lead, Override, SuppressionEntry
 from admin_web.services.leads import add_lead
 from admin_web.services.suppression import suppress
 from compliance.consent import Role
-from compliance.models import Disposition, Lead, Override, SuppressionEntry
 from compliance.numbers import E164
 from tests.records import ADMIN, LEAD, NUMBER, OTHER, SECOND, rows
 from tests.site import Browser, Site

@@ -5,9 +5,9 @@ import io
 
 import pytest
 
+from admin_web.record.models import AuditEvent, SuppressionEntry
 from admin_web.services.leads import add_lead
 from admin_web.services.suppression import lift, suppress
-from compliance.models import AuditEvent, SuppressionEntry
 from compliance.numbers import E164, LeadId
 from tests.projecting import GateView
 from tests.records import ADMIN, rows

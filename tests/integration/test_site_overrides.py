@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from admin_web.record.models import Document, Override
 from admin_web.services.leads import add_lead, change_lead
 from admin_web.services.suppression import lift, suppress
 from compliance.consent import ATTESTATION, Role, ends_at
-from compliance.models import Document, Override
 from tests.records import ADMIN, LEAD, NUMBER, OTHER, SECOND, rows
 from tests.site import Answer, Browser, Site
 from tests.site_consent import PDF, grant

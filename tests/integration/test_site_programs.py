@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from aiohttp import ClientSession
 
+from admin_web.people.tokens import Scope, make_token
+from admin_web.record.models import ApiToken, AuditEvent, Webhook, WebhookDelivery
 from admin_web.services.webhooks import MOST, add_webhook
 from admin_web.settings import AdminSettings
-from admin_web.tokens import Scope, make_token
 from compliance.consent import Role
-from compliance.models import ApiToken, AuditEvent, Webhook, WebhookDelivery
 from tests.records import ADMIN, rows
 from tests.site import Answer, Site
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from admin_web.record.models import Registry
 from admin_web.services.registries import Terms, add_registry, set_terms
 from compliance.consent import Role
-from compliance.models import Registry
 from tests.records import ADMIN
 from tests.site import Browser, Site
 

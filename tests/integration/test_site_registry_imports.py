@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from admin_web.jobs.imports import sweep_sheets
-from admin_web.jobs.kinds import KINDS
-from admin_web.jobs.run import Tools
-from admin_web.jobs.runner import POLL_S, Runner
-from admin_web.registries.leftovers import SILENT, sweep_versions
+from admin_web.lists.import_jobs import sweep_sheets
+from admin_web.lists.registries.leftovers import SILENT, sweep_versions
+from admin_web.lists.sheet_store import SheetStore
+from admin_web.record.models import AuditEvent, Job, Registry, RegistryExchange, RegistryVersion
 from admin_web.services.registries import Terms, add_registry, terms_preset
-from admin_web.sheet_store import SheetStore
+from admin_web.worker.jobs.run import Tools
+from admin_web.worker.jobs.runner import POLL_S, Runner
+from admin_web.worker.jobs.work import WORK
 from compliance.consent import Role
-from compliance.models import AuditEvent, Job, Registry, RegistryExchange, RegistryVersion
 from tests.records import ADMIN, rows
 from tests.registries import OBTAINED, file, flat, in_force, take, zipped
 from tests.site import Answer, Browser, Site, settings_of
@@ -44,8 +44,8 @@ async def upload(browser: Browser, content: str | bytes, name: str = "list.txt",
 async def work(site: Site) -> None:
     """Do all jobs, as a worker does."""
     tools = Tools(site.records, site.projection, site.settings)
-    for kind in KINDS.values():
-        while await Runner(kind, tools, "worker").step() < POLL_S:
+    for kind, carry_out in WORK.items():
+        while await Runner(kind, carry_out, tools, "worker").step() < POLL_S:
             continue
 
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from admin_web.record.models import Registry, RegistryExchange, RegistryVersion
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import NotSuppressed
 from admin_web.services.registries import Terms, add_registry, set_terms
 from admin_web.services.suppression import suppress
 from compliance.consent import ATTESTATION, Role
-from compliance.models import Registry, RegistryExchange, RegistryVersion
 from compliance.redis_schema import exchange_and_line
 from tests.records import ADMIN, LEAD, NUMBER, SECOND
 from tests.site import Site

@@ -9,14 +9,14 @@ import pyotp
 import pytest
 from sqlalchemy import select, update
 
-from admin_web.accounts import LastAdmin, add_user, change_user, disable_user, enable_user, users
-from admin_web.auth import throttle, totp
-from admin_web.database import Database
-from admin_web.retention import forget
-from admin_web.services.records import Actor
-from admin_web.services.refusal import NotPermitted
+from admin_web.people import throttle, totp
+from admin_web.people.accounts import LastAdmin, add_user, change_user, disable_user, enable_user, users
+from admin_web.record.changes import Actor
+from admin_web.record.database import Database
+from admin_web.record.models import AuditEvent, SignInSession, User
+from admin_web.worker.retention import forget
 from compliance.consent import Role
-from compliance.models import AuditEvent, SignInSession, User
+from compliance.refusal import NotPermitted
 from tests.records import ADMIN, AT, SUPERVISOR, Clock
 from tests.site import PASSWORD, Browser, Site, settings_of
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from admin_web.database import Database
 from admin_web.projection import drift, verify
 from admin_web.projection.drain import Sides
 from admin_web.projection.rebuild import quiet
 from admin_web.projection.verify import ProjectionMoved
-from admin_web.services.records import utc_now
+from admin_web.record.changes import utc_now
+from admin_web.record.database import Database
 from compliance.numbers import E164, LeadId
 from compliance.redis_schema import LEASE, STATE, listed_key, override_key
 from lab.redis import RedisServer

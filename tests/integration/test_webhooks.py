@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text, update
 
-from admin_web.database import Database
-from admin_web.retention import forget
-from admin_web.services.expiry import record_expiries
+from admin_web.record.changes import Records, utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import Webhook, WebhookDelivery
 from admin_web.services.leads import add_lead, change_lead
 from admin_web.services.overrides import grant_override
-from admin_web.services.records import Records, utc_now
-from admin_web.services.refusal import Unwritable
 from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import lift, suppress, suppress_many
-from admin_web.services.telling import Event
 from admin_web.services.webhooks import UnknownWebhook, add_webhook, disable_webhook, try_webhook
 from admin_web.settings import AdminSettings
-from admin_web.webhooks.courier import Courier
-from admin_web.webhooks.deliveries import HELD, RETRY_S, take
-from compliance.models import Webhook, WebhookDelivery
+from admin_web.webhooks.events import Event
+from admin_web.worker.courier import Courier
+from admin_web.worker.deliveries import HELD, RETRY_S, take
+from admin_web.worker.expiry import record_expiries
+from admin_web.worker.retention import forget
+from compliance.refusal import Unwritable
 from lab.redis import RedisServer
 from tests.integration.test_worker import Workshop
 from tests.receiver import Receiver, is_genuine

@@ -13,10 +13,10 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from admin_web.database import Database
-from admin_web.services.records import utc_now
+from admin_web.record.changes import utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import DecisionRecord
 from compliance import verdict
-from compliance.models import DecisionRecord
 from compliance.policy import State
 from compliance.redis_schema import DECISIONS, LEASE, STATE, decision_fields, listed_key, terms_key
 from compliance.verdict import Decision, allow

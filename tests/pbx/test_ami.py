@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import pytest
 
-from admin_web.pbx import link
+from admin_web.pbx import ami as link
 from admin_web.pbx import pbx as pbx_module
-from admin_web.pbx.link import LoginRefused, PbxSilent, PbxUnreachable
+from admin_web.pbx.ami import LoginRefused, PbxSilent, PbxUnreachable
 from admin_web.pbx.pbx import Live, NotOriginated, NotPickedUp, Originate, Pbx
 from admin_web.pbx.settings import PbxSettings
 from lab.asterisk import Asterisk

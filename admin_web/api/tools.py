@@ -1,0 +1,37 @@
+"""What the API works with, and what it needs to know of any request."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from admin_web.documents import DocumentStore
+from admin_web.people.throttle import plain_address
+from admin_web.projection.projection import Projection
+from admin_web.services import Database, Records
+from admin_web.settings import AdminSettings
+
+UNREADABLE = (ValueError, HttpProcessingError)
+"""What aiohttp raises on a body without its boundaries, or with a line that never ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTools:
+    """What every operation may use; the application that mounts the API makes it."""
+
+    database: Database
+    projection: Projection
+    records: Records
+    documents: DocumentStore
+    settings: AdminSettings
+    now: Callable[[], datetime]
+
+
+TOOLS = web.AppKey("tools", ApiTools)
+
+
+def peer_of(request: web.Request) -> str:
+    """Return the address that a request came from; empty for a unix socket."""
+    return plain_address(request.remote)

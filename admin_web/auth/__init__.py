@@ -1,1 +1,0 @@
-"""Who is it, and may they: sign-in, sessions, and the guard before every page."""

@@ -1,0 +1,77 @@
+"""The terms of the registries, by the system of record."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.record.models import Registry, RegistryVersion
+from compliance.area_codes import prefixes_of
+from compliance.redis_schema import INTERNAL, read_terms, terms_value
+from compliance.terms import PASS, WARN, RegistryTerms, Terms
+
+NEVER_STALE = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+async def terms_on_record(session: AsyncSession, versions: Mapping[str, int] | None = None) -> list[RegistryTerms]:
+    """Give the terms of each registry, by name, where the projection holds `versions` of them; None: those in force.
+
+    What a version covers is said only of the one that is held: a newer one in SQL helps no call before it is in Redis.
+    """
+    registries = list(await session.scalars(select(Registry).order_by(Registry.name)))
+    held = _in_force(registries) if versions is None else versions
+    found = select(RegistryVersion).where(RegistryVersion.id.in_(held.values()))
+    whole = {version.id: version for version in await session.scalars(found)} if held else {}
+    return [terms_of(one, whole.get(held.get(one.name, 0))) for one in registries]
+
+
+async def compiled_terms(session: AsyncSession) -> Terms:
+    """Give the terms of what is in force by the record, ready to be looked up."""
+    registries = await terms_on_record(session)
+    lists = (INTERNAL, *(one.name for one in registries if one.covered))
+    return compiled(lists, terms_value(registries))
+
+
+@lru_cache(maxsize=8)
+def compiled(lists: tuple[str, ...], document: bytes) -> Terms:
+    """Make spelled terms ready; the same ones only once. Raises what `read_terms` raises."""
+    return Terms(lists, read_terms(document))
+
+
+def terms_of(registry: Registry, version: RegistryVersion | None) -> RegistryTerms:
+    """Give the terms of a registry of which `version` is held; None: no version is."""
+    prefixes = prefixes_of(registry.country, registry.area_codes)
+    return RegistryTerms(
+        registry.name,
+        prefixes,
+        _covered(registry, version, prefixes) if version else {},
+        registry.when_stale != WARN,
+        registry.when_uncovered != PASS,
+        tuple(registry.spared),
+    )
+
+
+def stale_at(registry: Registry, obtained_at: datetime) -> datetime:
+    """Give the moment from which a copy that was obtained then may not be relied on any more."""
+    return obtained_at + timedelta(days=registry.fresh_days) if registry.fresh_days else NEVER_STALE
+
+
+def _in_force(registries: list[Registry]) -> dict[str, int]:
+    return {one.name: one.version_in_force_id for one in registries if one.version_in_force_id is not None}
+
+
+def _covered(registry: Registry, version: RegistryVersion, prefixes: frozenset[str]) -> dict[str, datetime]:
+    """Give what a version covers, with the moment from which each is stale.
+
+    Numbers that stand in its rows are looked up in it, whatever the registry should cover: lists of a state hold
+    telephones that have moved there with numbers of another.
+    """
+    whole = stale_at(registry, version.obtained_at)
+    covered = {} if registry.by_area_code and version.area_codes else dict.fromkeys(prefixes, whole)
+    for area in version.area_codes:
+        since = version.obtained.get(area)
+        until = stale_at(registry, datetime.fromisoformat(since)) if since else whole
+        covered |= dict.fromkeys(prefixes_of(registry.country, [area]), until)
+    return covered

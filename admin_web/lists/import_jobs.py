@@ -1,0 +1,46 @@
+"""The import of an uploaded sheet, as a job: what it is to do, and which sheets open jobs still need."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from admin_web.lists.lead_import import LeadColumns
+from admin_web.lists.sheet_store import KeptSheet, SheetStore
+from admin_web.record.database import Database
+from admin_web.record.models import Job
+
+
+@dataclass(frozen=True, slots=True)
+class SheetImport:
+    """What an import is to do. `columns`: the places, counted from 1, of `number`, `lead` and `name`."""
+
+    sheet: KeptSheet
+    columns: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @classmethod
+    def read(cls, particulars: Mapping[str, Any]) -> "SheetImport":
+        """Read back what `particulars` wrote."""
+        return cls(KeptSheet(**particulars["sheet"]), particulars["columns"], particulars["note"])
+
+    @property
+    def particulars(self) -> dict[str, Any]:
+        """What the job's row holds."""
+        return {"sheet": asdict(self.sheet), "columns": dict(self.columns), "note": self.note}
+
+    @property
+    def lead_columns(self) -> LeadColumns:
+        """The columns of leads."""
+        return LeadColumns(self.columns.get("lead"), self.columns.get("number"), self.columns.get("name"))
+
+
+async def sweep_sheets(database: Database, store: SheetStore, at: datetime) -> int:
+    """Take away old sheets that no open job names; give how many files. Raises DatabaseUnavailable, OSError."""
+    open_jobs = select(Job.particulars).where(Job.outcome == "")
+    async with database.read() as session:
+        wanted = {asked["sheet"]["token"] for asked in await session.scalars(open_jobs) if "sheet" in asked}
+    return await asyncio.to_thread(store.sweep, wanted, at)

@@ -1,0 +1,104 @@
+"""What an uploaded sheet looks like, and what an import would make of its first rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from admin_web.lists.columns import SAMPLE, NoColumn
+from admin_web.lists.import_jobs import SheetImport
+from admin_web.lists.imports import RowRejected
+from admin_web.lists.lead_import import LeadCells
+from admin_web.lists.number_import import NumberCells
+from admin_web.lists.sheet import Row, Sheet
+from admin_web.services.job_kinds import IMPORT_LEADS
+from admin_web.services.leads import LeadGiven
+
+SHOWN = 10
+MOST_COLUMNS = 50
+LONGEST_CELL = 80
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+@dataclass(frozen=True, slots=True)
+class RowSeen:
+    """One of the first rows: its cells, and what becomes of it: a number, or why it is rejected."""
+
+    line: int
+    cells: Sequence[str]
+    number: str = ""
+    why_not: str = ""
+    heading: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The recognised format, the columns by their headings, and the first rows.
+
+    `chosen`: for `number`, `lead` and `name` the place of their column, counted from 1. `problem` says what keeps the
+    import from beginning; empty when nothing does.
+    """
+
+    format: str
+    headings: Sequence[str]
+    rows: Sequence[RowSeen]
+    chosen: Mapping[str, str]
+    problem: str = ""
+
+    @property
+    def choices(self) -> Sequence[tuple[str, str]]:
+        """The columns, for a person to choose from."""
+        return [(str(place), f"{place}: {heading}") for place, heading in enumerate(self.headings, start=1)]
+
+
+def preview(sheet: Sheet, asked: SheetImport, region: str) -> Preview:
+    """Read the first rows as the import would. Raises NotASheet."""
+    sample = list(islice(iter(sheet), SAMPLE))
+    headings = next((row.cells for row in sample if row.cells), [])[:MOST_COLUMNS]
+    said = f"{_format(sheet)}, about {asked.sheet.lines:,} lines"
+    if not headings:
+        return Preview(said, (), (), {}, "The file holds no row that can be read.")
+    try:
+        cells = _cells(sample, asked, region)
+    except NoColumn as error:
+        rows = [RowSeen(row.line, _shown(row)) for row in sample[:SHOWN]]
+        return Preview(said, headings, rows, asked.columns, error.fact)
+    rows = [_seen(place, row, cells) for place, row in enumerate(sample[:SHOWN])]
+    return Preview(said, headings, rows, _chosen(cells))
+
+
+def _format(sheet: Sheet) -> str:
+    if sheet.delimiter is None:
+        return "One number per line"
+    return f"Columns separated by {DELIMITERS[sheet.delimiter]}"
+
+
+def _cells(sample: Sequence[Row], asked: SheetImport, region: str) -> LeadCells | NumberCells:
+    if asked.sheet.kind == IMPORT_LEADS.name:
+        return LeadCells.found(sample, asked.lead_columns, region)
+    return NumberCells.found(sample, asked.columns.get("number"), region)
+
+
+def _chosen(cells: LeadCells | NumberCells) -> dict[str, str]:
+    places: dict[str, int | None] = {"number": cells.number}
+    if isinstance(cells, LeadCells):
+        places |= {"lead": cells.lead, "name": cells.name}
+    return {what: str(place + 1) for what, place in places.items() if place is not None}
+
+
+def _seen(place: int, row: Row, cells: LeadCells | NumberCells) -> RowSeen:
+    shown = _shown(row)
+    if row.cells is None:
+        return RowSeen(row.line, shown, why_not="its quotation marks do not match")
+    if not place and cells.is_heading_row(row.cells):
+        return RowSeen(row.line, shown, heading=True)
+    try:
+        read = cells.read(row.cells)
+    except RowRejected as rejected:
+        return RowSeen(row.line, shown, why_not=str(rejected))
+    return RowSeen(row.line, shown, number=read.number if isinstance(read, LeadGiven) else read)
+
+
+def _shown(row: Row) -> list[str]:
+    cells = [row.text] if row.cells is None else row.cells[:MOST_COLUMNS]
+    return [cell if len(cell) <= LONGEST_CELL else f"{cell[:LONGEST_CELL]}…" for cell in cells]

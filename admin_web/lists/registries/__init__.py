@@ -1,0 +1,1 @@
+"""Files that the authorities of registries publish: their formats, and their import as versions."""

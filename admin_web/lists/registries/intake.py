@@ -1,0 +1,310 @@
+"""A registry's files taken in as a new version, which comes into force whole or not at all.
+
+Reading and gathering go on in a thread; what is gathered goes to SQL in transactions of some thousand exchanges, so
+that nobody else waits for long. Memory: 1,250 bytes for each exchange that rows still come for.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.lists.imports import Progress, in_thread
+from admin_web.lists.registries import leftovers
+from admin_web.lists.registries.gathered import SIX_DIGITS, Gathered, Ints, TooManyExchanges, split
+from admin_web.lists.registries.reader import Reading
+from admin_web.lists.registries.rows import Piece
+from admin_web.lists.registries.source import Source
+from admin_web.lists.report import RejectedRows
+from admin_web.lists.sheet import NotASheet
+from admin_web.projection.rebuild import FEW_NUMBERS, SMALL_SHARE
+from admin_web.record import registry_versions as versions
+from admin_web.record.changes import Actor, Change, Records
+from admin_web.record.database import DatabaseUnavailable
+from admin_web.record.lines import Bytes, bitmap_of, pack
+from admin_web.record.models import Registry, RegistryVersion
+from admin_web.services.registries import VersionMoved, registry_for
+from compliance.refusal import Refused
+
+FULL, PART, CHANGES = "full", "part", "changes"
+"""A file is a registry's whole, or all of the area codes that stand in it, or what was added and deleted."""
+
+FEW_EXCHANGES = 16_000
+"""So many are held, in 20 MB, before those go to SQL that rows no longer come for."""
+
+MOST_REPORTED = 100_000
+"""Rejected rows that stand in the report; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be taken in: a version of the registry `name`, as of `obtained_at` (aware UTC).
+
+    `country` and `account` as in `registry_for`. `allow_drop` takes the files' word for a much smaller list.
+    `pause_s`: how long the record is left to others after each transaction. `over` is the version in force that
+    somebody has seen and wants replaced, 0 for none; None: whichever it is.
+    """
+
+    name: str
+    kind: str
+    obtained_at: datetime
+    country: str | None = None
+    account: str | None = None
+    allow_drop: bool = False
+    pause_s: float = 0.0
+    over: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A version that is whole, and in force by the record."""
+
+    version: int
+    numbers: int
+    added: int
+    removed: int
+    rows: int
+    rejected: int
+
+    def __str__(self) -> str:
+        changed = f"{self.added:,} more and {self.removed:,} fewer than before"
+        numbers = "1 number" if self.numbers == 1 else f"{self.numbers:,} numbers"
+        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        return f"{numbers}, {changed}; {rows}, {self.rejected:,} rejected"
+
+
+async def nothing_to_keep(session: AsyncSession, done: Progress) -> None:
+    """Put nothing on record but the version."""
+    del session, done
+
+
+class Intake:
+    """One import. `keep` takes part in each transaction, and may end the import by raising."""
+
+    def __init__(
+        self,
+        records: Records,
+        actor: Actor,
+        wanted: Wanted,
+        report: RejectedRows,
+        on_progress: Callable[[Progress], None],
+        keep: Callable[[AsyncSession, Progress], Awaitable[None]] = nothing_to_keep,
+    ) -> None:
+        self._records, self._actor, self._wanted, self._report = records, actor, wanted, report
+        self._on_progress, self._keep = on_progress, keep
+        self._done = Progress()
+        self._listed, self._deleted = Gathered(), Gathered()
+        self._written: set[int] = set()
+        self._areas: set[str] = set()
+        self.version = 0
+        self._base: int | None = None
+
+    async def take_in(self, source: Source, reading: Reading) -> Taken:
+        """Raise NotASheet, Refused, DatabaseUnavailable, OSError; the version before then stays in force."""
+        try:
+            return await self._take_in(source, reading)
+        except (NotASheet, Refused, OSError):
+            with suppress(DatabaseUnavailable):  # A worker finds what is left.
+                await leftovers.discard(self._records.database, self.version)
+            raise
+
+    async def _take_in(self, source: Source, reading: Reading) -> Taken:
+        await self._begin(source, reading)
+        hashing = asyncio.ensure_future(in_thread(source.sha256))
+        try:
+            await self._gather(reading.pieces(source))
+            await self._write_rest()
+            sha256 = await hashing
+        finally:
+            await asyncio.wait({hashing})
+        source.require_unchanged()
+        return await self._end(sha256)
+
+    async def _begin(self, source: Source, reading: Reading) -> None:
+        wanted = self._wanted
+        async with self._change() as change:
+            registry = await registry_for(change, wanted.name, wanted.country, wanted.account)
+            self._base = registry.version_in_force_id
+            if wanted.over not in {None, self._base or 0}:
+                raise VersionMoved(wanted.name)
+            await versions.give_up(change.session, wanted.name)
+            if self._base is None and wanted.kind == CHANGES:
+                raise Refused(f"There is no version of {wanted.name} yet that changes could be applied to.")
+            version = RegistryVersion(
+                registry_name=wanted.name, kind=wanted.kind, base_id=self._base, obtained_at=wanted.obtained_at,
+                format=reading.form.name, file_name=source.name[:255], file_sha256="", file_bytes=source.file_bytes,
+                may_shrink=wanted.allow_drop, imported_at=change.at, imported_by=change.actor.name, beat_at=change.at,
+            )  # fmt: skip
+            change.session.add(version)
+            await change.session.flush()
+            self.version = version.id
+
+    async def _gather(self, pieces: Iterator[Piece]) -> None:
+        """Gather piece after piece; what no more rows come for goes to SQL meanwhile."""
+        while await in_thread(self._gather_one, pieces):
+            self._on_progress(self._done)
+            if self._done.rejected > max(MOST_REPORTED, self._done.added):
+                self._require_sane()
+            if self._wanted.kind != CHANGES and self._listed.size > FEW_EXCHANGES < 2 * self._listed.silent:
+                await self._write(self._listed.pop(silent_only=True))
+        self._require_sane()
+
+    def _gather_one(self, pieces: Iterator[Piece]) -> bool:
+        """Gather the next piece; tell whether there was one. Raises NotASheet."""
+        piece = next(pieces, None)
+        if piece is None:
+            self._report.flush()
+            return False
+        if piece.deleted and self._wanted.kind != CHANGES:
+            raise NotASheet("There are deleted numbers in it: import it as changes.")
+        try:
+            self._put(piece)
+        except TooManyExchanges:
+            raise NotASheet("Its numbers are spread over more exchanges than there are; this is no registry.") from None
+        self._reject(piece)
+        return True
+
+    def _put(self, piece: Piece) -> None:
+        """Gather the numbers of a piece. Where a number is both listed and deleted, its last row counts."""
+        self._listed.listen()
+        for exchanges, lines in (*piece.arrays, split(piece.listed)):
+            self._listed.put(exchanges, lines)
+            if self._wanted.kind == CHANGES:
+                self._deleted.take_out(exchanges, lines)
+        if piece.deleted:
+            exchanges, lines = split(piece.deleted)
+            self._deleted.put(exchanges, lines)
+            self._listed.take_out(exchanges, lines)
+
+    def _reject(self, piece: Piece) -> None:
+        for row in piece.rejected[: max(0, MOST_REPORTED - self._report.count)]:
+            self._report.add(row.line, row.reason, row.explanation, row.text)
+        rejected = len(piece.rejected)
+        self._done = replace(
+            self._done, rows=self._done.rows + piece.rows, added=self._done.added + piece.rows - rejected,
+            rejected=self._done.rejected + rejected, line=piece.line,
+        )  # fmt: skip
+
+    def _require_sane(self) -> None:
+        done = self._done
+        if not done.added and not done.rejected:
+            raise NotASheet("There is no row in it; the version before stays in force.")
+        if done.rejected > done.added:
+            raise NotASheet(
+                f"{done.rejected:,} of its first {done.rows:,} rows are no numbers; the version before stays in force."
+            )
+
+    async def _write(self, batches: Iterator[tuple[Ints, Bytes]]) -> None:
+        for exchanges, bitmaps in batches:
+            again = self._written.intersection(exchanges.tolist())
+            async with self._ours() as change:
+                await versions.add(change.session, self.version, exchanges, bitmaps, again)
+            self._note(exchanges)
+            await asyncio.sleep(self._wanted.pause_s)
+
+    def _note(self, exchanges: Ints) -> None:
+        self._written.update(exchanges.tolist())
+        if self._wanted.kind == PART and (exchanges // SIX_DIGITS != 1).any():
+            raise NotASheet("A part of a registry is taken by area codes of +1, and there are other numbers in it.")
+        self._areas.update(str(area) for area in np.unique(exchanges // 1000 - 1000).tolist() if 200 <= area <= 999)
+
+    async def _write_rest(self) -> None:
+        """Write what is left, and what is taken over from the version before."""
+        if self._wanted.kind == CHANGES:
+            await self._copy(leaving=())
+            await self._change_copied()
+            return
+        await self._write(self._listed.pop(silent_only=False))
+        if self._wanted.kind == PART:
+            await self._copy(leaving=sorted(self._areas))
+
+    async def _copy(self, leaving: Sequence[str]) -> None:
+        after, base = "", self._base
+        while base is not None:
+            async with self._ours() as change:
+                after = await versions.copy(change.session, base, self.version, after, leaving)
+            await asyncio.sleep(self._wanted.pause_s)
+            if not after:
+                return
+
+    async def _change_copied(self) -> None:
+        for exchanges, bitmaps in self._listed.pop(silent_only=False):
+            await self._apply(exchanges, lambda old, new: old | new, bitmaps)
+        for exchanges, bitmaps in self._deleted.pop(silent_only=False):
+            await self._apply(exchanges, lambda old, new: old & ~new, bitmaps)
+
+    async def _apply(self, exchanges: Ints, change_of: Callable[[Bytes, Bytes], Bytes], bitmaps: Bytes) -> None:
+        names = [str(exchange) for exchange in exchanges.tolist()]
+        async with self._ours() as change:
+            kept = await versions.kept_of(change.session, self.version, names)
+            changed = [
+                {"version_id": self.version, "exchange": name, "lines": pack(change_of(_bitmap(kept, name), new))}
+                for name, new in zip(names, bitmaps, strict=True)
+            ]
+            await versions.put(change.session, changed, again=True)
+        self._note(exchanges)
+
+    async def _end(self, sha256: str) -> Taken:
+        """Make the version whole and put it in force, in one transaction."""
+        async with self._records.database.read() as session:
+            sizes = await versions.sizes(session, self.version, self._base)
+        async with self._ours() as change:
+            registry = await change.session.get_one(Registry, self._wanted.name, with_for_update=True)
+            before = await change.session.get(RegistryVersion, registry.version_in_force_id or 0)
+            version = await change.session.get_one(RegistryVersion, self.version)
+            if registry.version_in_force_id != self._base:
+                raise versions.Overtaken
+            was = before.numbers if before else 0
+            self._require_credible(was, sizes.numbers)
+            version.numbers, version.exchanges = sizes.numbers, sizes.exchanges
+            version.added, version.removed = sizes.numbers - sizes.common, was - sizes.common
+            version.accepted, version.rejected = self._done.added, self._done.rejected
+            kept_areas = before.area_codes if before and self._wanted.kind != FULL else []
+            version.area_codes = sorted({*self._areas, *kept_areas})
+            if before and self._wanted.kind == PART:
+                version.obtained = self._obtained(before, kept_areas)
+            version.file_sha256, version.whole_at = sha256, change.at
+            registry.version_in_force_id = version.id
+            self._tell(change, version)
+        return Taken(self.version, sizes.numbers, version.added, version.removed, self._done.rows, self._done.rejected)
+
+    def _obtained(self, before: RegistryVersion, kept: Sequence[str]) -> dict[str, str]:
+        """Say when each area code was obtained that is not of these files: it is no fresher than it was."""
+        then = before.obtained_at.isoformat()
+        return {area: before.obtained.get(area, then) for area in kept if area not in self._areas}
+
+    def _require_credible(self, was: int, numbers: int) -> None:
+        lost = was - numbers
+        if not self._wanted.allow_drop and lost > FEW_NUMBERS and lost > was * SMALL_SHARE:
+            raise Refused(
+                f"{self._wanted.name} would shrink from {was:,} to {numbers:,} numbers, and stays as it is: if the "
+                "file holds some area codes only, import it as a part; if it is right, allow the drop."
+            )
+
+    def _tell(self, change: Change, version: RegistryVersion) -> None:
+        change.audit(
+            "import-registry", "registry", self._wanted.name, version=version.id, taken_as=version.kind,
+            file=version.file_name, sha256=version.file_sha256, numbers=version.numbers, added=version.added,
+            removed=version.removed, rejected=version.rejected,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[Change]:
+        async with self._records.change(self._actor) as change:
+            yield change
+            await self._keep(change.session, self._done)
+
+    @asynccontextmanager
+    async def _ours(self) -> AsyncIterator[Change]:
+        """Open a transaction in which nobody can give the version up. Raises Overtaken when somebody has."""
+        async with self._change() as change:
+            await versions.require_ours(change, self.version)
+            yield change
+
+
+def _bitmap(kept: Mapping[str, bytes], exchange: str) -> Bytes:
+    return bitmap_of(kept.get(exchange, b""))

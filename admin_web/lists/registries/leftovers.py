@@ -1,0 +1,58 @@
+"""What imports that were cut short have left of versions that will never be whole."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.record.database import Database
+from admin_web.record.models import Job, RegistryExchange, RegistryVersion
+from admin_web.record.registry_versions import ROWS_AT_ONCE, UNDER_WAY
+from admin_web.services.job_kinds import IMPORT_REGISTRY
+
+SILENT = timedelta(hours=1)
+"""How long an import may be silent: with every exchange there is, counting them takes a minute."""
+
+
+async def discard(database: Database, version_id: int) -> None:
+    """Give up a version that is not whole: it stays on record, without its numbers. Raises DatabaseUnavailable."""
+    ours = RegistryVersion.id == version_id
+    async with database.write() as session:
+        await session.execute(update(RegistryVersion).where(ours, *UNDER_WAY).values(beat_at=None))
+    given_up = exists().where(ours, RegistryVersion.whole_at.is_(None), RegistryVersion.beat_at.is_(None))
+    some = select(RegistryExchange.exchange).where(RegistryExchange.version_id == version_id).limit(ROWS_AT_ONCE)
+    gone = delete(RegistryExchange).where(
+        RegistryExchange.version_id == version_id, RegistryExchange.exchange.in_(some), given_up
+    )
+    left = True
+    while left:
+        async with database.write() as session:
+            deleted = await session.execute(gone.returning(RegistryExchange.version_id))
+            left = len(deleted.all()) == ROWS_AT_ONCE
+
+
+async def sweep_versions(database: Database, at: datetime) -> int:
+    """Give up what nobody goes on with at `at` (aware UTC); give how many versions. Raises DatabaseUnavailable."""
+    async with database.read() as session:
+        left = await _left(session, at)
+    for version_id in left:
+        await discard(database, version_id)
+    return len(left)
+
+
+async def _left(session: AsyncSession, at: datetime) -> list[int]:
+    """Find versions that are silent, or of a job that is over, or have left numbers behind; none of an open job."""
+    held = exists().where(RegistryExchange.version_id == RegistryVersion.id)
+    unwhole = select(RegistryVersion.id, RegistryVersion.beat_at).where(
+        RegistryVersion.whole_at.is_(None), or_(RegistryVersion.beat_at.is_not(None), held)
+    )
+    found = [(row[0], row[1]) for row in await session.execute(unwhole)]
+    if not found:
+        return []
+    jobs = await session.execute(select(Job.place, Job.outcome).where(Job.kind == IMPORT_REGISTRY.name))
+    open_of = {place.get("version"): not outcome for place, outcome in jobs}
+    return [
+        version_id
+        for version_id, beat_at in found
+        if not open_of.get(version_id, beat_at is not None and beat_at > at - SILENT)
+    ]

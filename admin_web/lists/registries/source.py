@@ -1,0 +1,191 @@
+"""The bytes of a registry's files, block by block, out of a zip archive where they stand in one; memory stays flat."""
+
+import codecs
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from admin_web.lists.sheet import LONGEST_LINE, NotASheet
+
+BLOCK = 1 << 20
+"""Bytes that are read, and rows looked at, in one go."""
+
+MOST_TIMES = 100
+"""What unpacks to so many times its size is a trap: telephone numbers shrink to a fifth."""
+
+MOST_MEMBERS = 2_000
+
+_ZIP = b"PK\x03\x04"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_OTHERS = (b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"%PDF", b"Rar!")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One text of a file: the file itself, or one member of a zip archive; `size` is what it unpacks to."""
+
+    path: Path
+    member: str | None
+    name: str
+    size: int
+
+
+class Source:
+    """The texts of some files, in their order. Raises NotASheet, OSError.
+
+    `size` is how many bytes of text there are.
+    """
+
+    def __init__(self, paths: Sequence[Path], name: str = "") -> None:
+        if not paths:
+            raise NotASheet("Name the file to import.")
+        self.paths = tuple(paths)
+        self.name = name or (paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more")
+        self.parts = [part for path in paths for part in _parts(path, name)]
+        self.size: int | None = sum(part.size for part in self.parts)
+        self._read = 0
+        self._stamps = self._now()
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes of text have been read."""
+        return self._read
+
+    @property
+    def file_bytes(self) -> int:
+        """How large the files are."""
+        return sum(size for size, _ in self._stamps)
+
+    def start(self, part: Part, most: int = LONGEST_LINE) -> bytes:
+        """Give the beginning of a text, as UTF-8."""
+        with _read(part) as stream:
+            return _decoded(stream, part).read(most)
+
+    def blocks(self, part: Part, separator: bytes = b"\n") -> Iterator[bytes]:
+        """Give a text in blocks that end after a separator, as UTF-8; the last one gets one if it has none."""
+        with _read(part) as stream:
+            text = _decoded(stream, part)
+            before, rest = self._read, b""
+            while block := text.read(BLOCK):
+                self._read = before + min(text.consumed, part.size)
+                cut = block.rfind(separator) + len(separator)
+                if cut < len(separator):
+                    rest += block
+                    self._require_short(rest, part)
+                    continue
+                yield rest + block[:cut]
+                rest = block[cut:]
+                self._require_short(rest, part)
+            if rest.strip():
+                yield rest + separator
+        self._read = before + part.size
+
+    def sha256(self) -> str:
+        """Hash the files, one after the other."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            with path.open("rb") as file:
+                while piece := file.read(1 << 20):
+                    digest.update(piece)
+        return digest.hexdigest()
+
+    def require_unchanged(self) -> None:
+        """Raise NotASheet when a file is another than it was at the beginning."""
+        if self._now() != self._stamps:
+            raise NotASheet(f"{self.name}: the file changed while it was read; import it again.")
+
+    def _now(self) -> list[tuple[int, int]]:
+        return [(stat.st_size, stat.st_mtime_ns) for stat in (path.stat() for path in self.paths)]
+
+    @staticmethod
+    def _require_short(line: bytes, part: Part) -> None:
+        if len(line) > LONGEST_LINE:
+            raise NotASheet(f"{part.name}: a line is longer than {LONGEST_LINE} characters; this is no list.")
+
+
+class _Text:
+    """A text as UTF-8 with line feeds, whatever it was written in; `consumed` counts its own bytes."""
+
+    def __init__(self, stream: IO[bytes], first: bytes, part: Part) -> None:
+        self._stream, self._part = stream, part
+        utf16 = first.startswith(_UTF16)
+        self._decoder = codecs.getincrementaldecoder("utf-16")("replace") if utf16 else None
+        self._first = first if utf16 else first.removeprefix(codecs.BOM_UTF8)
+        plain = self._plain(self._first)
+        if b"\0" in plain:
+            raise NotASheet(f"{part.name}: this is no text, or UTF-16 without its byte order mark; save it as UTF-8.")
+        self._old_mac = b"\r" in plain and b"\n" not in plain
+        self._ready = plain
+        self.consumed = len(first)
+
+    def read(self, most: int) -> bytes:
+        """Give about as many bytes; none at the end."""
+        if not (piece := self._ready):
+            with _damage(self._part):
+                raw = self._stream.read(most)
+            self.consumed += len(raw)
+            piece = self._plain(raw)
+        self._ready = b""
+        return piece.replace(b"\r", b"\n") if self._old_mac else piece
+
+    def _plain(self, raw: bytes) -> bytes:
+        return self._decoder.decode(raw, final=not raw).encode("utf-8", "replace") if self._decoder else raw
+
+
+def _decoded(stream: IO[bytes], part: Part) -> _Text:
+    with _damage(part):
+        first = stream.read(LONGEST_LINE)
+    if first.startswith((_ZIP, *_OTHERS)):
+        raise NotASheet(f"{part.name}: this is an archive or a document in another; save it as text, or zip the text.")
+    return _Text(stream, first, part)
+
+
+def _parts(path: Path, name: str) -> list[Part]:
+    with path.open("rb") as file:
+        start = file.read(len(_ZIP))
+    shown, size = name or path.name, path.stat().st_size
+    if start != _ZIP:
+        if not size:
+            raise NotASheet(f"{shown}: the file is empty.")
+        return [Part(path, None, shown, size)]
+    with _damage(Part(path, None, shown, size)), zipfile.ZipFile(path) as archive:
+        return [_member(path, shown, info) for info in _texts(archive, shown)]
+
+
+def _texts(archive: zipfile.ZipFile, shown: str) -> list[zipfile.ZipInfo]:
+    texts = [info for info in archive.infolist() if not info.is_dir() and info.file_size]
+    if not texts or len(texts) > MOST_MEMBERS:
+        raise NotASheet(f"{shown}: this archive holds {len(texts)} files; one list or more is wanted.")
+    return texts
+
+
+def _member(path: Path, shown: str, info: zipfile.ZipInfo) -> Part:
+    name = f"{Path(info.filename).name} in {shown}"
+    if info.flag_bits & 1:
+        raise NotASheet(f"{name}: it is encrypted; unpack it first.")
+    if info.file_size > MOST_TIMES * (info.compress_size + BLOCK // MOST_TIMES):
+        raise NotASheet(f"{name}: it unpacks to {info.file_size:,} bytes, more than {MOST_TIMES} times its size.")
+    return Part(path, info.filename, name, info.file_size)
+
+
+@contextmanager
+def _read(part: Part) -> Iterator[IO[bytes]]:
+    if part.member is None:
+        with part.path.open("rb") as stream:
+            yield stream
+        return
+    with _damage(part), zipfile.ZipFile(part.path) as archive, archive.open(part.member) as member:
+        yield member
+
+
+@contextmanager
+def _damage(part: Part) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise NotASheet(f"{part.name}: the archive is damaged or cut short ({error}); get it again.") from None

@@ -1,0 +1,145 @@
+"""Judging a list of numbers by the rule that judges calls, from the system of record.
+
+SQL is the truth that Redis follows: a scrub needs no Redis, and sees a change as soon as it is recorded. A list may be
+long: it is judged window by window, so that each exchange of a registry is read once for many rows, and memory holds
+one window. What its rows are besides their numbers waits packed, in a quarter of the memory.
+"""
+
+import csv
+import pickle
+import re
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import NamedTuple, TextIO
+
+import numpy as np
+
+from admin_web.judging.listing import Numbers
+from admin_web.judging.rulings import Rulings, integers, rulings_on_record
+from admin_web.lists.imports import in_thread
+from admin_web.lists.report import defused
+from admin_web.lists.scrub_input import Asked, asked_of_sheet
+from admin_web.lists.sheet import Sheet
+from admin_web.record.database import Database
+from compliance.numbers import E164, InvalidNumber, LeadId
+from compliance.verdict import Ruling, Verdict
+
+COLUMNS = ("row", "number", "lead", "verdict", "reason", "detail")
+
+PIECE = 2_000
+"""Rows that are read, packed and given out together."""
+
+_QUOTED = re.compile('[,"\r\n]')
+
+
+class Window(NamedTuple):
+    """How much of a list is judged together: so many rows at the most, or about so many bytes of them, packed."""
+
+    rows: int
+    size: int
+
+
+WHOLE = Window(1_000_000, 100_000_000)
+"""For a process that does nothing else."""
+
+SHARED = Window(100_000, 20_000_000)
+"""For a process that serves others."""
+
+
+class Judged(NamedTuple):
+    """Some rows of a list in their order, in columns, each with its ruling."""
+
+    lines: Sequence[int]
+    texts: Sequence[str]
+    numbers: Sequence[E164 | InvalidNumber]
+    leads: Sequence[LeadId | None]
+    rulings: Sequence[Ruling]
+
+
+@dataclass(slots=True)
+class Scrubbed:
+    """How many rows were judged, and how many of them may be dialled."""
+
+    rows: int = 0
+    allowed: int = 0
+
+
+async def scrub(
+    database: Database, sheet: Sheet, out: TextIO, *, region: str, column: str | None = None, at: datetime
+) -> Scrubbed:
+    """Write a verdict for each row of a sheet, in its order, as of one snapshot at `at` (aware UTC).
+
+    A column named lead is honoured: an override opens its lead. Raises NotASheet, DatabaseUnavailable.
+    """
+    csv.writer(out).writerow(COLUMNS)
+    done = Scrubbed()
+    async with aclosing(judged(database, asked_of_sheet(sheet, region, column), at, WHOLE)) as pieces:
+        async for piece in pieces:
+            out.write(spelled(piece))
+            done.rows += len(piece.rulings)
+            done.allowed += sum(ruling.verdict is Verdict.ALLOW for ruling in piece.rulings)
+    return done
+
+
+async def judged(
+    database: Database, asked: Iterator[Asked], at: datetime, most: Window = SHARED
+) -> AsyncGenerator[Judged]:
+    """Rule on row after row, some at a time, as of one snapshot at `at` (aware UTC).
+
+    What takes long is done in a thread: whoever else the process serves does not wait for it. It is one thread for all,
+    for each one that allocates much keeps much of it (malloc(3), M_ARENA_MAX).
+    """
+    with ThreadPoolExecutor(1, "scrub") as pool:
+        aside = partial(in_thread, pool=pool)
+        async with database.read() as session:
+            while (window := await aside(_read_window, asked, most)).pieces:
+                rulings = await rulings_on_record(session, np.concatenate(window.numbers), at, aside)
+                for first in range(0, len(rulings.kinds), PIECE):
+                    yield await aside(_unpacked, window.pieces.popleft(), rulings, first)
+
+
+class _Waiting(NamedTuple):
+    """A window of rows: their numbers, and all that they are, packed."""
+
+    numbers: list[Numbers]
+    pieces: deque[bytes]
+
+
+def _read_window(asked: Iterator[Asked], most: Window) -> _Waiting:
+    window, rows, size = _Waiting([], deque()), 0, 0
+    while rows < most.rows and size < most.size and (piece := list(islice(asked, PIECE))):
+        columns = tuple(zip(*piece, strict=True))
+        window.numbers.append(integers(columns[2]))
+        window.pieces.append(pickle.dumps(columns, pickle.HIGHEST_PROTOCOL))
+        rows, size = rows + len(piece), size + len(window.pieces[-1])
+    return window
+
+
+def _unpacked(packed: bytes, rulings: Rulings, first: int) -> Judged:
+    lines, texts, numbers, leads = pickle.loads(packed)  # noqa: S301 - packed by ourselves, and never left the process
+    return Judged(lines, texts, numbers, leads, rulings.of(numbers, leads, first))
+
+
+def spelled(piece: Judged) -> str:
+    """Write rows as CSV, as `csv.writer` would: what is not the text of a row is ours, and has nothing to be quoted."""
+    said = {id(one): f"{one.verdict},{one.reason},{one.detail}\r\n" for one in distinct(piece.rulings)}
+    return "".join(
+        f"{_cell(text)},{'' if isinstance(number, InvalidNumber) else number},{lead or ''},{said[id(ruling)]}"
+        for text, number, lead, ruling in zip(piece.texts, piece.numbers, piece.leads, piece.rulings, strict=True)
+    )
+
+
+def distinct(rulings: Sequence[Ruling]) -> Iterable[Ruling]:
+    """Give each of some rulings once: many rows share one."""
+    return {id(ruling): ruling for ruling in rulings}.values()
+
+
+def _cell(text: str) -> str:
+    text = defused(text)
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text

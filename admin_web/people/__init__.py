@@ -1,0 +1,1 @@
+"""Accounts, API tokens, sessions, sign-in and its throttle, second factors, and what each role may do."""

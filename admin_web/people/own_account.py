@@ -1,0 +1,96 @@
+"""What people change about their own way in: password, one-time codes, open sessions."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import select
+
+from admin_web.people import sessions, totp
+from admin_web.people.accounts import hash_password, held_user
+from admin_web.people.sign_in import prove
+from admin_web.record.changes import Actor, changing
+from admin_web.record.database import Database
+from admin_web.record.models import User
+from compliance.refusal import Refused
+
+Now = Callable[[], datetime]
+
+
+class WrongCode(Refused):
+    """The one-time code is wrong, or was used before."""
+
+
+class TotpOn(Refused):
+    """One-time codes are turned on already; another telephone is enrolled after turning them off."""
+
+
+class NotEnrolled(Refused):
+    """There is nothing to confirm: no secret has been made."""
+
+
+class UnknownSession(Refused):
+    """There is no such open session of this person."""
+
+
+async def change_password(database: Database, actor: Actor, session_id: int, old: str, new: str, now: Now) -> int:
+    """Give oneself another password; every session but this one ends. Gives how many those were.
+
+    Raises WrongPassword, TooManyAttempts, Unwritable.
+    """
+    await prove(database, actor, old, now())
+    hashed = await hash_password(new)
+    async with changing(database, actor, now) as change:
+        user = await held_user(change, actor.name)
+        user.password_hash = hashed
+        ended = await sessions.end_all(change.session, actor.name, actor.name, change.at, but=session_id)
+        change.audit("change-password", "user", actor.name, sessions=ended)
+    return ended
+
+
+async def begin_totp(database: Database, actor: Actor, now: Now) -> None:
+    """Make up a secret; it is asked for at the sign-in only once it is confirmed. Raises TotpOn."""
+    async with changing(database, actor, now) as change:
+        user = await held_user(change, actor.name)
+        if user.totp_confirmed_at is not None:
+            raise TotpOn("One-time codes are turned on already. Turn them off first.")
+        user.totp_secret, user.totp_last_step = totp.new_secret(), 0
+
+
+async def confirm_totp(database: Database, actor: Actor, code: str, now: Now) -> None:
+    """Turn one-time codes on, by one of them. Raises NotEnrolled, TotpOn, WrongCode."""
+    async with changing(database, actor, now) as change:
+        user = await held_user(change, actor.name)
+        if user.totp_confirmed_at is not None:
+            raise TotpOn("One-time codes are turned on already.")
+        if user.totp_secret is None:
+            raise NotEnrolled("There is no code to confirm yet. Begin again.")
+        step = totp.step_of(user.totp_secret, code, change.at, user.totp_last_step)
+        if step is None:
+            raise WrongCode("This code is wrong. Is the clock of your telephone right? Try the next code.")
+        user.totp_confirmed_at, user.totp_last_step = change.at, step
+        change.audit("turn-on-totp", "user", actor.name)
+
+
+async def end_totp(database: Database, actor: Actor, password: str, now: Now) -> None:
+    """Turn one-time codes off, or forget a secret that was never confirmed. Raises WrongPassword, TooManyAttempts."""
+    await prove(database, actor, password, now())
+    async with changing(database, actor, now) as change:
+        user = await held_user(change, actor.name)
+        if user.totp_confirmed_at is not None:
+            change.audit("turn-off-totp", "user", actor.name)
+        user.totp_secret = user.totp_confirmed_at = None
+
+
+async def end_session(database: Database, actor: Actor, session_id: int, now: Now) -> None:
+    """End one session of one's own. Raises UnknownSession."""
+    async with changing(database, actor, now) as change:
+        if not await sessions.end_own(change.session, session_id, actor.name, change.at):
+            raise UnknownSession("There is no such open session of yours; it may have ended.")
+        change.audit("end-session", "user", actor.name, session=session_id)
+
+
+async def unconfirmed_secret(database: Database, name: str) -> str | None:
+    """Give the secret that a person has yet to confirm; None when there is none. A confirmed one is never shown."""
+    waiting = select(User.totp_secret).where(User.name == name, User.totp_confirmed_at.is_(None))
+    async with database.read() as session:
+        return await session.scalar(waiting)

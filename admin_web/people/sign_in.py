@@ -1,0 +1,84 @@
+"""Signing in: name, password, and the one-time code of those who turned it on."""
+
+import asyncio
+from datetime import datetime
+
+from sqlalchemy import select
+
+from admin_web.people import sessions, throttle, totp
+from admin_web.people.accounts import hash_password, is_password, random_password
+from admin_web.record.changes import Actor, changing
+from admin_web.record.database import Database
+from admin_web.record.models import User
+from compliance.refusal import Refused
+
+_AT_ONCE = asyncio.Semaphore(2)
+"""argon2id takes 64 MiB and a core for some 50 ms: more at once would let a flood of attempts fill the machine."""
+
+_NOBODY: list[str] = []
+
+
+class NotSignedIn(Refused):
+    """Name, password or code are wrong; which of them is not told."""
+
+
+class WrongPassword(Refused):
+    """Somebody who is signed in does not know the password of their own account."""
+
+
+async def sign_in(database: Database, name: str, password: str, code: str, origin: Actor, at: datetime) -> str:
+    """Open a session and give its cookie. `origin` names the browser and bears the address.
+
+    Raises NotSignedIn, TooManyAttempts.
+    """
+    await throttle.take(database, throttle.buckets(name, origin.address), at)
+    user = await _user(database, name)
+    right = await _is_password(password, user)
+    async with changing(database, Actor(name[:64] if user else "", origin.address), lambda: at) as change:
+        held = await change.session.scalar(select(User).where(User.name == name).with_for_update())
+        if held is not None and right and held.disabled_at is None and _code_fits(held, code, at):
+            await throttle.give_back(change.session, name, origin.address, at)
+            change.audit("sign-in", "user", name)
+            return sessions.start(change.session, name, origin.address, origin.name, at)
+        if held is not None:
+            change.audit("sign-in-refused", "user", name)
+    raise NotSignedIn("Name, password or one-time code is wrong. Nothing was changed.")
+
+
+async def prove(database: Database, actor: Actor, password: str, at: datetime) -> None:
+    """Make sure that who is signed in knows the password. Raises WrongPassword, TooManyAttempts.
+
+    Whoever finds a browser that was left open must not get any further than the browser.
+    """
+    await throttle.take(database, throttle.buckets(actor.name, actor.address), at)
+    if not await _is_password(password, await _user(database, actor.name)):
+        raise WrongPassword("This is not your present password. Nothing was changed.")
+    async with database.write() as session:
+        await throttle.give_back(session, actor.name, actor.address, at)
+
+
+def _code_fits(user: User, code: str, at: datetime) -> bool:
+    """Tell whether the one-time code is right, and use it up; right away for those who have not turned it on."""
+    if user.totp_secret is None or user.totp_confirmed_at is None:
+        return True
+    step = totp.step_of(user.totp_secret, code, at, user.totp_last_step)
+    if step is None:
+        return False
+    user.totp_last_step = step
+    return True
+
+
+async def _user(database: Database, name: str) -> User | None:
+    async with database.read() as session:
+        return await session.scalar(select(User).where(User.name == name))
+
+
+async def _is_password(password: str, user: User | None) -> bool:
+    """Check a password; an unknown name takes as long as a known one."""
+    async with _AT_ONCE:
+        if user is not None:
+            return await is_password(password, user.password_hash)
+        if not _NOBODY:
+            _NOBODY.append(await hash_password(random_password()))
+        await is_password(password, _NOBODY[0])
+        return False

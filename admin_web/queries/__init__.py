@@ -1,0 +1,1 @@
+"""Reads: what pages and the API show. One module a page or a list; nothing here writes."""

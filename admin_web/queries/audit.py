@@ -1,0 +1,105 @@
+"""Audit events: who did what, when, from where, to which subject."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
+
+from sqlalchemy import Select, and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.queries.paging import PAGE_ROWS, Page, page_of
+from admin_web.record.database import Database
+from admin_web.record.models import AuditEvent
+
+Asked: TypeAlias = "Select[*tuple[Any, ...]]"
+
+
+class Place(NamedTuple):
+    """Where an event stands in the order of time: when (aware UTC), and its id among those of that moment."""
+
+    at: datetime
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which events: empty fields ask for all; a subject is asked for by its kind, or by kind and id.
+
+    `since` is included, `until` not.
+    """
+
+    by: str = ""
+    action: str = ""
+    kind: str = ""
+    subject: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that one person did."""
+
+    id: int
+    at: datetime
+    by: str
+    address: str
+    action: str
+    kind: str
+    subject: str
+    particulars: dict[str, Any]
+
+    @property
+    def place(self) -> Place:
+        """Where the event stands in the order of time."""
+        return Place(self.at, self.id)
+
+
+async def event_page(
+    database: Database, sought: Sought, behind: Place | None = None, rows: int = PAGE_ROWS
+) -> Page[Event]:
+    """Give a page of events, the latest first, those behind a place."""
+    async with database.read() as session:
+        return page_of(await _events(session, sought, behind, rows + 1), lambda event: event.place, rows)
+
+
+async def every_event(database: Database, sought: Sought, at_a_time: int = 250) -> AsyncIterator[Event]:
+    """Give all events, the latest first: a few at a time, in a transaction for each, however many they are."""
+    behind: Place | None = None
+    while True:
+        async with database.read() as session:
+            events = await _events(session, sought, behind, at_a_time)
+        for event in events:
+            yield event
+        if len(events) < at_a_time:
+            return
+        behind = events[-1].place
+
+
+async def _events(session: AsyncSession, sought: Sought, behind: Place | None, most: int) -> list[Event]:
+    asked = _asked(sought, bounded=behind is not None)
+    if behind is not None:
+        later = or_(AuditEvent.done_at < behind.at, AuditEvent.id < behind.id)
+        asked = asked.where(and_(AuditEvent.done_at <= behind.at, later))
+    asked = asked.order_by(AuditEvent.done_at.desc(), AuditEvent.id.desc()).limit(most)
+    return [Event(*row) for row in await session.execute(asked)]
+
+
+def _asked(sought: Sought, *, bounded: bool) -> Asked:
+    """Ask for events. A place behind which to go on is a bound already: of two, SQLite might begin at the wrong one."""
+    table = AuditEvent
+    asked: Asked = select(
+        table.id, table.done_at, table.done_by, table.done_from, table.action, table.subject_kind,
+        table.subject_id, table.particulars,
+    )  # fmt: skip
+    exact = {
+        table.done_by: sought.by,
+        table.action: sought.action,
+        table.subject_kind: sought.kind,
+        table.subject_id: sought.subject,
+    }
+    asked = asked.where(*(column == value for column, value in exact.items() if value))
+    if sought.since:
+        asked = asked.where(table.done_at >= sought.since)
+    return asked.where(table.done_at < sought.until) if sought.until and not bounded else asked

@@ -1,0 +1,119 @@
+"""One call, with everything on record that belongs to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.record.database import Database
+from admin_web.record.models import CallDetail, CallRequest, DecisionRecord, Disposition, Lead, Override
+from compliance.refusal import Refused
+from compliance.verdict import Verdict
+
+SHOWN = 10
+"""Rows of each kind that one page shows."""
+
+
+class UnknownCall(Refused):
+    """There is no such call in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFile:
+    """What is on record of one call. `decision` is None for a record of the PBX that stands alone.
+
+    `others` are decisions on the same channel, `later` those about the same number that came after it.
+    """
+
+    decision: DecisionRecord | None
+    records: Sequence[CallDetail]
+    request: CallRequest | None
+    lead: Lead | None
+    override: Override | None
+    wrap_ups: Sequence[Disposition]
+    others: Sequence[DecisionRecord]
+    later: Sequence[DecisionRecord]
+
+    @property
+    def disagreeing(self) -> list[CallDetail]:
+        """Give the records of the PBX that bear another verdict than the decision."""
+        if self.decision is None:
+            return []
+        return [record for record in self.records if record.verdict not in {"", self.decision.verdict}]
+
+    @property
+    def placed_against_it(self) -> bool:
+        """Tell whether the PBX says that it placed a call which the gate had blocked."""
+        return any(record.verdict == Verdict.ALLOW for record in self.disagreeing)
+
+
+async def decided_call(database: Database, decision_id: str) -> CallFile:
+    """Give what belongs to a decision. Raises UnknownCall."""
+    async with database.read() as session:
+        decision = await session.get(DecisionRecord, decision_id)
+        if decision is None:
+            raise UnknownCall(f"There is no decision {decision_id} in the call log. It may not have been archived yet.")
+        belongs = [CallDetail.decision_id == decision.id]
+        if decision.channel:
+            belongs.append(CallDetail.channel == decision.channel)
+        records = await _records(session, *belongs)
+        return CallFile(
+            decision,
+            records,
+            await _request(session, decision.channel),
+            await session.get(Lead, decision.lead),
+            await _override(session, decision.override),
+            await _wrap_ups(session, decision),
+            await _others(session, decision),
+            await _later(session, decision),
+        )
+
+
+async def lone_record(database: Database, record_id: int) -> CallFile:
+    """Give what belongs to a record of the PBX that stands alone. Raises UnknownCall."""
+    async with database.read() as session:
+        record = await session.get(CallDetail, record_id)
+        if record is None or (record.decision_id and not record.unscreened):
+            raise UnknownCall(f"There is no call without a decision under record {record_id}.")
+        same = select(DecisionRecord).where(
+            or_(DecisionRecord.channel == record.channel, DecisionRecord.id == record.decision_id)
+        )
+        others = (await session.scalars(same.order_by(DecisionRecord.at).limit(SHOWN))).all()
+        lead = await session.get(Lead, record.lead)
+        return CallFile(None, [record], await _request(session, record.channel), lead, None, [], others, [])
+
+
+async def _records(session: AsyncSession, *belongs: object) -> Sequence[CallDetail]:
+    asked = select(CallDetail).where(or_(*belongs)).order_by(CallDetail.started_at, CallDetail.id)  # type: ignore[arg-type]
+    return (await session.scalars(asked.limit(SHOWN))).all()
+
+
+async def _request(session: AsyncSession, channel: str) -> CallRequest | None:
+    if not channel:
+        return None
+    return await session.scalar(select(CallRequest).where(CallRequest.channel == channel))
+
+
+async def _override(session: AsyncSession, override: str) -> Override | None:
+    """Find the override that a decision names; what the gate wrote down need not be the id of one."""
+    return await session.get(Override, int(override)) if override.isdecimal() and len(override) < 19 else None
+
+
+async def _wrap_ups(session: AsyncSession, decision: DecisionRecord) -> Sequence[Disposition]:
+    asked = select(Disposition).where(Disposition.lead_id == decision.lead, Disposition.decision_id == decision.id)
+    return (await session.scalars(asked.order_by(Disposition.id).limit(SHOWN))).all()
+
+
+async def _others(session: AsyncSession, decision: DecisionRecord) -> Sequence[DecisionRecord]:
+    if not decision.channel:
+        return []
+    asked = select(DecisionRecord).where(DecisionRecord.channel == decision.channel, DecisionRecord.id != decision.id)
+    return (await session.scalars(asked.order_by(DecisionRecord.at).limit(SHOWN))).all()
+
+
+async def _later(session: AsyncSession, decision: DecisionRecord) -> Sequence[DecisionRecord]:
+    if not decision.number:
+        return []
+    asked = select(DecisionRecord).where(DecisionRecord.number == decision.number, DecisionRecord.at > decision.at)
+    return (await session.scalars(asked.order_by(DecisionRecord.at).limit(SHOWN))).all()

@@ -1,0 +1,89 @@
+"""Which calls of the log are wanted, and how both of its tables are asked for them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from phonenumbers import PhoneNumberFormat, format_number, parse
+from sqlalchemy import ColumnElement, TextClause, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from admin_web.record.dialect import each_of, on_sqlite
+from admin_web.record.models import CallDetail, DecisionRecord
+from admin_web.record.models.calls import ALONE
+from compliance.numbers import E164
+
+UNSCREENED = "unscreened"
+"""What a call is that left the PBX without a decision that let it, where another has its verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which calls: empty fields ask for all. `verdict` is a Verdict or UNSCREENED; `since` is included, `until` not.
+
+    `dialled` are the spellings of `number` that a record of the PBX may bear.
+    """
+
+    number: E164 | None = None
+    dialled: tuple[str, ...] = ()
+    lead: str = ""
+    agent: str = ""
+    verdict: str = ""
+    reason: str = ""
+    override: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def subject(self) -> str:
+        """What tells most about a call: its number, override, lead or agent; empty when none is asked for."""
+        return self.number or self.override or self.lead or self.agent
+
+
+def dialled_as(number: E164, prefix: str) -> tuple[str, ...]:
+    """Give the spellings in which a PBX may have dialled a number; `prefix` is what it puts before outside numbers."""
+    national = "".join(filter(str.isdigit, format_number(parse(number), PhoneNumberFormat.NATIONAL)))
+    plain = (number, number[1:], national, f"00{number[1:]}", f"011{number[1:]}")
+    return tuple(dict.fromkeys([*plain, *(f"{prefix}{digits}" for digits in plain)]))
+
+
+def decisions_wanted(session: AsyncSession, wanted: Wanted, verdict: str) -> list[ColumnElement[bool]]:
+    """Say in SQL which decisions are wanted.
+
+    SQLite samples its indexes, and cannot tell the calls of an agent from those with a reason: we keep the less telling
+    columns out of its choice, by adding nothing to them. PostgreSQL knows what is frequent.
+    """
+    table = DecisionRecord
+    exact = {
+        table.number: wanted.number,
+        table.override: wanted.override,
+        table.lead: wanted.lead,
+        table.agent: wanted.agent,
+        table.verdict: verdict,
+        table.reason: wanted.reason,
+    }
+    asked = [(column, value) for column, value in exact.items() if value]
+    plain = 1 if wanted.subject and on_sqlite(session) else len(asked)
+    found = [column == value for column, value in asked[:plain]]
+    found += [column.concat("") == value for column, value in asked[plain:]]
+    return [*found, *_within(table.at, wanted)]
+
+
+def records_wanted(session: AsyncSession, wanted: Wanted) -> list[ColumnElement[bool] | TextClause]:
+    """Say in SQL which of the PBX's records that stand alone are wanted."""
+    table = CallDetail
+    exact = {table.lead: wanted.lead, table.agent: wanted.agent, table.reason: wanted.reason}
+    found: list[ColumnElement[bool] | TextClause] = [text(f"({ALONE})")]
+    found += [column == value for column, value in exact.items() if value]
+    if wanted.dialled:
+        found.append(table.destination.in_(select(each_of(session, wanted.dialled))))
+    if wanted.verdict == UNSCREENED:
+        found.append(table.unscreened.is_(True))
+    elif wanted.verdict:
+        found += [table.verdict == wanted.verdict, table.unscreened.is_(False)]
+    return [*found, *_within(table.started_at, wanted)]
+
+
+def _within(at: InstrumentedAttribute[datetime], wanted: Wanted) -> list[ColumnElement[bool]]:
+    since = [at >= wanted.since] if wanted.since else []
+    return [*since, at < wanted.until] if wanted.until else since

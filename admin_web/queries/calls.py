@@ -1,0 +1,203 @@
+"""The call log: what the gate decided on each call and how the call ended, and the calls that no gate decided.
+
+Two tables in one order of time. A decision brings the PBX's records of its call along. A record of the PBX stands alone
+when no decision is behind it, because the dialplan ruled by itself, and when the call left unscreened: without a
+decision, or although one stopped it.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
+
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from admin_web.queries.call_filter import UNSCREENED, Wanted, decisions_wanted, records_wanted
+from admin_web.queries.outcomes import OUTCOME, Outcome, outcomes_of
+from admin_web.queries.paging import PAGE_ROWS, Page, page_of
+from admin_web.record.database import Database
+from admin_web.record.dialect import each_of
+from admin_web.record.models import CallDetail, DecisionRecord, Lead
+from compliance.verdict import Verdict
+
+Asked: TypeAlias = "Select[*tuple[Any, ...]]"
+
+
+class Place(NamedTuple):
+    """Where a call stands in the order of time: when (aware UTC), and among the calls of that moment.
+
+    `record` is nought for a decision, which comes after the records of the PBX that stand for themselves.
+    """
+
+    at: datetime
+    record: int
+    decision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. Without a `decision` it is a `record` of the PBX that stands alone; `unscreened` ones left it.
+
+    `number` is E.164; where it is empty, `dialed` holds the digits as the PBX gave them.
+    """
+
+    at: datetime
+    decision: str
+    verdict: str
+    reason: str
+    detail: str
+    override: str
+    number: str
+    dialed: str
+    lead: str
+    agent: str
+    campaign: str
+    channel: str
+    generation: int
+    gate: str
+    archived_at: datetime | None
+    record: int = 0
+    unscreened: bool = False
+    lead_name: str = ""
+    outcome: Outcome | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the call stands in the order of time."""
+        return Place(self.at, self.record, self.decision)
+
+
+async def call_page(
+    database: Database, wanted: Wanted, behind: Place | None = None, rows: int = PAGE_ROWS
+) -> Page[Call]:
+    """Give a page of calls, the latest first, those behind a place."""
+    async with database.read() as session:
+        return page_of(await _calls(session, wanted, behind, rows + 1), lambda call: call.place, rows)
+
+
+async def every_call(database: Database, wanted: Wanted, at_a_time: int = 250) -> AsyncIterator[Call]:
+    """Give all calls, the latest first: a few at a time, in a transaction for each, however many they are."""
+    behind: Place | None = None
+    while True:
+        async with database.read() as session:
+            calls = await _calls(session, wanted, behind, at_a_time)
+        for call in calls:
+            yield call
+        if len(calls) < at_a_time:
+            return
+        behind = calls[-1].place
+
+
+async def decision_page(
+    database: Database, wanted: Wanted, behind: Place | None = None, rows: int = PAGE_ROWS
+) -> Page[Call]:
+    """Give a page of the gate's decisions alone, the latest first, those behind a place."""
+    async with database.read() as session:
+        found = await _decisions(session, wanted, behind, rows + 1)
+        return page_of(await _completed(session, _latest(found, rows + 1)), lambda call: call.place, rows)
+
+
+async def decision_of(database: Database, decision: str) -> Call | None:
+    """Give one decision of the gate; None when there is none."""
+    async with database.read() as session:
+        found = await session.execute(select(*_DECISION).where(DecisionRecord.id == decision))
+        return next(iter(await _completed(session, [_from_decision(row) for row in found])), None)
+
+
+async def _calls(session: AsyncSession, wanted: Wanted, behind: Place | None, most: int) -> list[Call]:
+    found = await _decisions(session, wanted, behind, most)
+    if not wanted.override:
+        asked = _alone(session, _bounded_once(wanted, behind), behind)
+        found += [_from_record(row) for row in await session.execute(asked.limit(most))]
+    return await _completed(session, _latest(found, most))
+
+
+async def _decisions(session: AsyncSession, wanted: Wanted, behind: Place | None, most: int) -> list[Call]:
+    found: list[Call] = []
+    for asked in _decided(session, _bounded_once(wanted, behind), behind):
+        found += [_from_decision(row) for row in await session.execute(asked.limit(most))]
+    return found
+
+
+def _bounded_once(wanted: Wanted, behind: Place | None) -> Wanted:
+    """Leave out the end of the period where a place is earlier: of two bounds SQLite might begin at the farther one."""
+    earlier = behind is not None and wanted.until is not None and behind.at < wanted.until
+    return replace(wanted, until=None) if earlier else wanted
+
+
+def _latest(calls: list[Call], most: int) -> list[Call]:
+    return sorted(calls, key=lambda call: call.place, reverse=True)[:most]
+
+
+_DECISION = (
+    DecisionRecord.at, DecisionRecord.id, DecisionRecord.verdict, DecisionRecord.reason, DecisionRecord.detail,
+    DecisionRecord.override, DecisionRecord.number, DecisionRecord.dialed, DecisionRecord.lead, DecisionRecord.agent,
+    DecisionRecord.campaign, DecisionRecord.channel, DecisionRecord.generation, DecisionRecord.gate,
+    DecisionRecord.archived_at,
+)  # fmt: skip
+
+_RECORD = (
+    *OUTCOME, CallDetail.id, CallDetail.verdict, CallDetail.reason, CallDetail.destination, CallDetail.lead,
+    CallDetail.agent, CallDetail.channel, CallDetail.unscreened,
+)  # fmt: skip
+
+
+def _from_decision(row: Row[*tuple[Any, ...]]) -> Call:
+    return Call(*row)
+
+
+def _from_record(row: Row[*tuple[Any, ...]]) -> Call:
+    """Make a call of a record that stands for itself: what a gate would have known is empty."""
+    outcome = Outcome(*row[: len(OUTCOME)])
+    record, verdict, reason, destination, lead, agent, channel, unscreened = row[len(OUTCOME) :]
+    return Call(
+        outcome.started_at, "", verdict, reason, "", "", "", destination, lead, agent, "", channel, 0, "", None,
+        record, unscreened, outcome=outcome,
+    )  # fmt: skip
+
+
+def _decided(session: AsyncSession, wanted: Wanted, behind: Place | None) -> Iterator[Asked]:
+    """Ask for decisions in the order of an index. A reason without a verdict is asked for once with each: an index
+    on the pair serves a reason that never comes with that verdict as fast as any other.
+    """
+    if wanted.verdict == UNSCREENED:
+        return
+    apart = wanted.reason and not wanted.verdict and not wanted.subject
+    for verdict in tuple(Verdict) if apart else (wanted.verdict,):
+        asked = select(*_DECISION).where(*decisions_wanted(session, wanted, verdict))
+        if behind is not None:
+            tie = true() if behind.record else DecisionRecord.id < behind.decision
+            asked = asked.where(_behind(DecisionRecord.at, behind.at, tie))
+        yield asked.order_by(DecisionRecord.at.desc(), DecisionRecord.id.desc())
+
+
+def _alone(session: AsyncSession, wanted: Wanted, behind: Place | None) -> Asked:
+    asked = select(*_RECORD).where(*records_wanted(session, wanted))
+    if behind is not None:
+        asked = asked.where(_behind(CallDetail.started_at, behind.at, CallDetail.id < behind.record))
+    return asked.order_by(CallDetail.started_at.desc(), CallDetail.id.desc())
+
+
+def _behind(column: InstrumentedAttribute[datetime], at: datetime, tie: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Say in SQL what comes after `at` when the latest comes first; `tie` decides between rows of one moment.
+
+    The first condition is all that an index on the moment needs.
+    """
+    return and_(column <= at, or_(column < at, tie))
+
+
+async def _completed(session: AsyncSession, calls: Sequence[Call]) -> list[Call]:
+    """Add how each call ended, and the name of its lead."""
+    outcomes = await outcomes_of(session, [call.decision for call in calls if call.decision])
+    names = await _names(session, {call.lead for call in calls if call.lead})
+    return [
+        replace(call, outcome=call.outcome or outcomes.get(call.decision), lead_name=names.get(call.lead, ""))
+        for call in calls
+    ]
+
+
+async def _names(session: AsyncSession, leads: Collection[str]) -> dict[str, str]:
+    asked = select(Lead.id, Lead.name).where(Lead.id.in_(select(each_of(session, leads))))
+    return {row[0]: row[1] for row in await session.execute(asked)}

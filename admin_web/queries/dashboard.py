@@ -1,0 +1,140 @@
+"""How many dials were allowed, blocked and made under an override, over time: hourly totals, never the decisions."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy import ColumnElement, and_, case, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from admin_web.record.database import Database
+from admin_web.record.models import DecisionRecord, DecisionTotal
+from compliance import verdict
+from compliance.verdict import Verdict
+
+HOUR = timedelta(hours=1)
+LONGEST_ZONE = 64
+
+
+class Span(StrEnum):
+    """How far back the page looks; the slugs stand in addresses."""
+
+    DAY = "24h"
+    WEEK = "7d"
+    MONTH = "30d"
+
+    @property
+    def hours(self) -> int:
+        """How many hours that is."""
+        return _HOURS[self]
+
+
+_HOURS = {Span.DAY: 24, Span.WEEK: 7 * 24, Span.MONTH: 30 * 24}
+_STEP_HOURS = {Span.DAY: 1, Span.WEEK: 6, Span.MONTH: 24}
+
+
+class Dials(NamedTuple):
+    """How many dials were allowed because no list stands against them, allowed by an override, and blocked."""
+
+    allowed: int = 0
+    override: int = 0
+    blocked: int = 0
+
+    @property
+    def all(self) -> int:
+        """How many dials were asked for."""
+        return self.allowed + self.override + self.blocked
+
+
+class Step(NamedTuple):
+    """The dials of the time from `at` (aware, in the reader's zone) to the next step."""
+
+    at: datetime
+    dials: Dials
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The dials of a span, step by step, the oldest first, and all of them together."""
+
+    steps: Sequence[Step]
+    total: Dials
+
+
+def zone_of(name: str) -> tzinfo:
+    """Give the time zone of that name (`Europe/Berlin`); UTC for what is none."""
+    if not name or len(name) > LONGEST_ZONE:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # A path, say, or a directory of zones.
+        return UTC
+
+
+async def history(database: Database, span: Span, at: datetime, zone: tzinfo = UTC) -> History:
+    """Add up the dials of the span that ends with the hour of `at` (aware UTC). Raises DatabaseUnavailable.
+
+    Steps are hours, quarters of a day or days as the clocks of `zone` show them; the first one is whole, too.
+    """
+    step_of = _steps(span, zone)
+    hours = _hours(span, at, step_of)
+    added = (
+        select(DecisionTotal.hour, *_dials(DecisionTotal, DecisionTotal.decisions))
+        .where(DecisionTotal.hour >= hours[0], DecisionTotal.hour <= hours[-1])
+        .group_by(DecisionTotal.hour)
+    )
+    steps = dict.fromkeys(map(step_of, hours), Dials())
+    async with database.read() as session:
+        for hour, *dials in await session.execute(added):
+            steps[step_of(hour)] = _sum([steps[step_of(hour)], _read(dials)])
+    return History([Step(start.astimezone(zone), dials) for start, dials in steps.items()], _sum(steps.values()))
+
+
+async def dials_of(database: Database, agent: str, since: datetime) -> Dials:
+    """Count the dials that an agent clicked on since then (aware UTC). Raises DatabaseUnavailable."""
+    clicked = select(*_dials(DecisionRecord, literal(1)))
+    async with database.read() as session:
+        found = await session.execute(clicked.where(DecisionRecord.agent == agent, DecisionRecord.at >= since))
+        return _read(found.one())
+
+
+def _dials(
+    of: type[DecisionTotal] | type[DecisionRecord], weight: ColumnElement[int] | InstrumentedAttribute[int]
+) -> tuple[ColumnElement[int], ...]:
+    """Spell the fields of `Dials` as sums."""
+    allowed, by_override = of.verdict == Verdict.ALLOW, of.reason == verdict.OVERRIDE
+    kinds = and_(allowed, ~by_override), and_(allowed, by_override), ~allowed
+    return tuple(func.coalesce(func.sum(case((kind, weight), else_=0)), 0) for kind in kinds)
+
+
+def _read(sums: Iterable[object]) -> Dials:
+    return Dials(*(int(str(number)) for number in sums))  # PostgreSQL adds up in decimals.
+
+
+def _sum(dials: Iterable[Dials]) -> Dials:
+    return Dials(*(sum(column) for column in zip(*dials, strict=True)))
+
+
+def _hours(span: Span, at: datetime, step_of: Callable[[datetime], datetime]) -> list[datetime]:
+    """Give the beginnings of the hours of a span, the oldest first; the last one is under way."""
+    last = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    first = last - HOUR * (span.hours - 1)
+    while step_of(first - HOUR) == step_of(first):
+        first -= HOUR
+    return [first + HOUR * number for number in range((last - first) // HOUR + 1)]
+
+
+def _steps(span: Span, zone: tzinfo) -> Callable[[datetime], datetime]:
+    """Give what tells the beginning (UTC) of the step of an hour; where clocks change, steps are longer or shorter."""
+    size = _STEP_HOURS[span]
+
+    def step_of(hour: datetime) -> datetime:
+        if size == 1:
+            return hour
+        local = hour.astimezone(zone)
+        return local.replace(hour=local.hour // size * size, minute=0, fold=0).astimezone(UTC)
+
+    return step_of

@@ -1,0 +1,164 @@
+"""What is in force now, and who sees to it: SQL beside Redis, the lease, the lag, the gates, the latest jobs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import select
+
+from admin_web.projection import outbox
+from admin_web.projection.drain import Sides
+from admin_web.projection.health import Health, health, together
+from admin_web.projection.outbox import Lag
+from admin_web.projection.rebuild import SILENT_S, SuspiciousDrop, require_credible
+from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.truth import counts
+from admin_web.projection.turn import Turn, last_turn, row_of
+from admin_web.queries.alarm import Alarm, alarm, alarm_of, of_shard
+from admin_web.queries.cached import Cached
+from admin_web.queries.registries import Standing, standings
+from admin_web.record.database import Database
+from admin_web.record.models import Job
+
+ALARM_S = 1.0
+"""How old what every page says of the projection may be."""
+
+COUNTS_S = 5.0
+"""How old the counts of SQL may be: with millions of entries they take a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListCount:
+    """The numbers on one list, by SQL and by Redis; None where Redis does not know the list, or cannot be asked."""
+
+    name: str
+    sql: int
+    redis: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that the enforcement page shows; `health` is None, and `trouble` says why, when Redis cannot be asked.
+
+    `drop` says which list is suspiciously small in SQL.
+    """
+
+    health: Health | None
+    trouble: str
+    alarm: Alarm | None
+    turn: Turn
+    lag: Lag
+    lists: Sequence[ListCount]
+    drop: str
+    at: datetime
+    registries: Sequence[Standing] = ()
+
+    @property
+    def in_force(self) -> bool:
+        """Tell whether calls are judged, and by all that is recorded."""
+        return self.health is not None and self.alarm is None
+
+    @property
+    def building(self) -> bool:
+        """Tell whether somebody is rebuilding at this moment."""
+        return self.turn.is_built(self.at, silent_s=SILENT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class LastJob:
+    """The latest job of one kind: how far it is, or how it ended. `outcome` is empty while it is open."""
+
+    id: int
+    kind: str
+    progress: Mapping[str, Any]
+    outcome: str
+    message: str
+    asked_at: datetime
+    asked_by: str
+    claimed_at: datetime | None
+    ended_at: datetime | None
+
+
+_JOB = (
+    Job.id, Job.kind, Job.progress, Job.outcome, Job.message, Job.asked_at, Job.asked_by, Job.claimed_at, Job.ended_at
+)  # fmt: skip
+
+
+async def last_jobs(database: Database, kinds: Sequence[str]) -> dict[str, LastJob]:
+    """Give the latest job of each kind that was ever asked for. Raises DatabaseUnavailable."""
+    found: dict[str, LastJob] = {}
+    async with database.read() as session:
+        for kind in kinds:
+            latest = select(*_JOB).where(Job.kind == kind).order_by(Job.id.desc()).limit(1)
+            for row in await session.execute(latest):
+                found[kind] = LastJob(*row)
+    return found
+
+
+class Enforcement:
+    """Reads the projection of `sides` for pages. Building one asks nothing.
+
+    `alarm` gives what every page has to say now, None when all is well, and raises nothing.
+    """
+
+    def __init__(self, sides: Sides) -> None:
+        self._sides = sides
+        self.alarm = Cached(partial(alarm, sides), ALARM_S)
+        self._counts = Cached(self._count, COUNTS_S)
+
+    async def overview(self) -> Overview:
+        """Look at both sides. Raises DatabaseUnavailable."""
+        standing = await self._counts()
+        async with self._sides.database.read() as session:
+            turn, lag = await last_turn(session), await outbox.lag(session)
+            registries = await standings(session, self._sides.now())
+        at = self._sides.now()
+        try:
+            each = await health(self._sides.store)
+        except StoreUnavailable as error:
+            unknown = tuple(_side_by_side(standing, {}, known=False))
+            return Overview(None, str(error), None, turn, lag, unknown, "", at, registries)
+        found = together(each)
+        live = found.live
+        alarm, turn = await self._judge(each, lag, at)
+        return Overview(
+            found,
+            "",
+            alarm,
+            turn,
+            lag,
+            tuple(_side_by_side(standing, live.counts, known=True)),
+            _drop(live.counts, standing),
+            at,
+            registries,
+        )
+
+    async def _judge(self, each: Sequence[Health], lag: Lag, at: datetime) -> tuple[Alarm | None, Turn]:
+        """Give what is wrong with the first shard with which anything is, and the turn that is worth a look."""
+        async with self._sides.database.read() as session:
+            turns = [await last_turn(session, row_of(one.first_slot)) for one in each]
+        for one, turn in zip(each, turns, strict=True):
+            if alarm := alarm_of(one.live, one.lease_ms, turn, lag, at, terms_lost=one.terms_lost):
+                return of_shard(alarm, one.first_slot), turn
+        built = (turn for turn in turns if turn.is_built(at, silent_s=SILENT_S))
+        return None, next(built, turns[0])
+
+    async def _count(self) -> dict[str, int]:
+        async with self._sides.database.read() as session:
+            return await counts(session)
+
+
+def _side_by_side(standing: Mapping[str, int], live: Mapping[str, int], *, known: bool) -> Iterator[ListCount]:
+    for name in [*standing, *sorted(live.keys() - standing.keys())]:
+        yield ListCount(name, standing.get(name, 0), live.get(name) if known else None)
+
+
+def _drop(live: Mapping[str, int], standing: Mapping[str, int]) -> str:
+    """Say why a rebuild would be refused; empty when it would not."""
+    try:
+        require_credible(live, standing)
+    except SuspiciousDrop as refused:
+        return refused.fact
+    return ""

@@ -1,0 +1,198 @@
+"""One lead: its state and why, who else is on its number, and what it may expect of a change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.queries.lead_state import Stand, stands_of
+from admin_web.queries.timeline import Entry, timeline_of
+from admin_web.record.database import Database
+from admin_web.record.models import Lead, Override, Registry, RegistryVersion, SuppressionEntry
+from admin_web.record.models.suppression import NEVER
+from admin_web.services.leads import UnknownLead
+from admin_web.services.overrides import RENEWABLE
+from compliance.numbers import E164, LeadId
+from compliance.verdict import Verdict
+
+MOST_OTHERS = 20
+"""Other leads on the number that are shown; the list of leads has all of them."""
+
+MOST_COUNTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Why a number is listed: who put it there and how; of a registry, when its file was obtained and by whom, and the
+    campaigns that it spares.
+    """
+
+    list_name: str
+    since: datetime
+    by: str
+    source: str
+    note: str
+    registry: bool
+    spared: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLead:
+    """Another lead on the same number."""
+
+    id: LeadId
+    name: str
+    stand: Stand
+
+
+@dataclass(frozen=True, slots=True)
+class LiveConsent:
+    """The override that opens the lead: what everybody may know of it, neither basis nor document."""
+
+    id: int
+    placed_at: datetime
+    placed_by: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LeadPage:
+    """All that the page of a lead shows.
+
+    `on_number` counts the leads on its number, this one included, up to MOST_COUNTED; `others_open` those of the others
+    that hold a live override. `consent` is its own, which opens nothing while the number is not blocked.
+    """
+
+    id: LeadId
+    name: str
+    number: E164
+    queued: bool
+    last_called_at: datetime | None
+    created_at: datetime
+    created_by: str
+    changed_at: datetime | None
+    changed_by: str | None
+    stand: Stand
+    listings: Sequence[Listing]
+    consent: LiveConsent | None
+    on_number: int
+    others_open: int
+    others: Sequence[OtherLead]
+    timeline: Sequence[Entry]
+
+    @property
+    def shown(self) -> str:
+        """What the lead is called: its name, else its id."""
+        return self.name or self.id
+
+    @property
+    def others_blocked(self) -> int:
+        """How many other leads a listed number keeps blocked: those without an override of their own."""
+        return self.on_number - 1 - self.others_open
+
+    def renewable(self, at: datetime) -> bool:
+        """Tell whether its override is in its last days, in which a new document can take its place."""
+        return self.consent is not None and self.consent.expires_at <= at + RENEWABLE
+
+    @property
+    def call_to_wrap_up(self) -> Entry | None:
+        """Give the last call that the gate let through, unless it is wrapped up."""
+        wrapped_up = {entry.decision for entry in self.timeline if entry.kind == "wrap-up"}
+        calls = (entry for entry in self.timeline if entry.kind == "call" and entry.what == Verdict.ALLOW)
+        last = next(calls, None)
+        return None if last is None or last.decision in wrapped_up else last
+
+    @property
+    def listed_here(self) -> bool:
+        """Tell whether the company's own list holds the number: only such an entry can be lifted."""
+        return any(not listing.registry for listing in self.listings)
+
+
+async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
+    """Read a lead at `at` (aware UTC). Raises UnknownLead, DatabaseUnavailable."""
+    async with database.read() as session:
+        row = (await session.execute(select(*_COLUMNS).where(Lead.id == lead))).one_or_none()
+        if row is None:
+            raise UnknownLead(f"There is no lead {lead}.")
+        _, name, number, queued, called, created_at, created_by, changed_at, changed_by = row
+        number = E164(number)
+        others = await _others(session, number, lead)
+        stand, *stands = await stands_of(session, [(number, lead), *((number, other) for other, _ in others)], at)
+        return LeadPage(
+            id=lead,
+            name=name,
+            number=number,
+            queued=queued,
+            last_called_at=None if called == NEVER else called,
+            created_at=created_at,
+            created_by=created_by,
+            changed_at=changed_at,
+            changed_by=changed_by,
+            stand=stand,
+            listings=await _listings(session, number, stand),
+            consent=await _consent(session, lead, at),
+            on_number=await _on_number(session, number),
+            others_open=await _others_open(session, number, lead, at),
+            others=[OtherLead(other, called, its) for (other, called), its in zip(others, stands, strict=True)],
+            timeline=await timeline_of(session, lead, number, at),
+        )
+
+
+_COLUMNS = (
+    Lead.id, Lead.name, Lead.number, Lead.queued, Lead.last_called_at, Lead.created_at, Lead.created_by,
+    Lead.changed_at, Lead.changed_by,
+)  # fmt: skip
+
+
+async def _others(session: AsyncSession, number: E164, lead: LeadId) -> list[tuple[LeadId, str]]:
+    others = select(Lead.id, Lead.name).where(Lead.number == number, Lead.id != lead).order_by(Lead.id)
+    return [(LeadId(other), name) for other, name in await session.execute(others.limit(MOST_OTHERS))]
+
+
+async def _on_number(session: AsyncSession, number: E164) -> int:
+    some = select(Lead.id).where(Lead.number == number).limit(MOST_COUNTED).subquery()
+    return await session.scalar(select(func.count()).select_from(some)) or 0
+
+
+async def _others_open(session: AsyncSession, number: E164, lead: LeadId, at: datetime) -> int:
+    live = select(func.count(Override.lead_id.distinct())).where(
+        Override.number == number, Override.lead_id != lead, Override.revoked_at.is_(None), Override.expires_at > at
+    )
+    return await session.scalar(live) or 0
+
+
+async def _listings(session: AsyncSession, number: E164, stand: Stand) -> list[Listing]:
+    """Say of each list that the number stands on since when, and who put it there."""
+    own = select(
+        SuppressionEntry.list_name,
+        SuppressionEntry.added_at,
+        SuppressionEntry.added_by,
+        SuppressionEntry.source,
+        SuppressionEntry.note,
+    ).where(SuppressionEntry.number == number, SuppressionEntry.lifted_at.is_(None))
+    published = (
+        select(
+            Registry.name,
+            RegistryVersion.obtained_at,
+            RegistryVersion.imported_by,
+            RegistryVersion.file_name,
+            Registry.spared,
+        )
+        .join(RegistryVersion, RegistryVersion.id == Registry.version_in_force_id)
+        .where(Registry.name.in_(stand.lists))
+    )
+    listings = [Listing(*row, registry=False) for row in await session.execute(own.order_by(SuppressionEntry.id))]
+    return listings + [
+        Listing(name, since, by, source, note="", registry=True, spared=spared)
+        for name, since, by, source, spared in await session.execute(published)
+    ]
+
+
+async def _consent(session: AsyncSession, lead: LeadId, at: datetime) -> LiveConsent | None:
+    live = select(Override.id, Override.placed_at, Override.placed_by, Override.expires_at).where(
+        Override.lead_id == lead, Override.revoked_at.is_(None), Override.expires_at > at
+    )
+    found = (await session.execute(live.order_by(Override.expires_at.desc()).limit(1))).one_or_none()
+    return LiveConsent(*found) if found else None

@@ -1,0 +1,156 @@
+"""The company's own list: its entries, standing and lifted, sifted and searched by any part of a number's beginning."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from phonenumbers import country_code_for_region, ndd_prefix_for_region
+from sqlalchemy import ColumnElement, Row, Select, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from admin_web.queries.paging import PAGE_ROWS, Key, Page, behind, page_of
+from admin_web.record.database import Database
+from admin_web.record.models import SuppressionEntry, UtcDateTime
+from admin_web.record.models.suppression import NEVER
+from compliance.numbers import E164, InvalidNumber, normalize
+
+SOURCES = ("switch", "wrap-up", "list-page", "import", "api", "shell", "demo")
+"""How entries come in; a program that uses the API may give others."""
+
+LONGEST_SEARCH = 40
+LONGEST_NUMBER = 16
+LEAST_DIGITS = 2
+ROWS_AT_ONCE = 1000
+
+
+class EntryState(StrEnum):
+    """Whether an entry stands."""
+
+    STANDING = "standing"
+    LIFTED = "lifted"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry, as pages show it; the three last are of one that was lifted."""
+
+    id: int
+    number: str
+    list_name: str
+    source: str
+    lead: str | None
+    note: str
+    added_at: datetime
+    added_by: str
+    lifted_at: datetime | None
+    lifted_by: str | None
+    lift_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for. `beginning`: how the numbers begin, as E.164; empty with a `text` that is no number."""
+
+    text: str = ""
+    beginning: str = ""
+    state: EntryState | None = EntryState.STANDING
+    source: str = ""
+    by: str = ""
+
+    @property
+    def key_types(self) -> tuple[type, ...]:
+        """Of what a page's key is made."""
+        return (str, int) if self.beginning else (int,)
+
+
+def beginning_of(text: str, region: str, prefix: str = "") -> str:
+    """Give how a number begins whose first digits are typed in any spelling; empty when it is no number."""
+    try:
+        return normalize(text, region, prefix)
+    except InvalidNumber:
+        pass
+    digits = "".join(filter(str.isdecimal, text))
+    if not digits.isascii() or any(map(str.isalpha, text)):
+        return ""
+    if text.startswith("+") or digits.startswith("00"):
+        digits = digits.removeprefix("00")
+        return f"+{digits}" if digits else ""
+    if len(digits) < LEAST_DIGITS:
+        return ""
+    national = digits.removeprefix(ndd_prefix_for_region(region, True) or "")
+    return f"+{country_code_for_region(region)}{national}"
+
+
+async def entries(
+    database: Database, sought: Sought, *, after: Key | None = None, rows: int = PAGE_ROWS
+) -> Page[Entry]:
+    """Give a page of entries: the newest first, or by number when numbers are sought. Raises DatabaseUnavailable."""
+    if sought.text and not sought.beginning:
+        return Page(())
+    columns, descending = (_BY_NUMBER, False) if sought.beginning else (_NEWEST, True)
+    query = _sifted(sought).order_by(*(column.desc() if descending else column for column in columns))
+    if after is not None:
+        query = query.where(behind(columns, after, descending=descending))
+    async with database.read() as session:
+        found = [_entry(row) for row in await session.execute(query.limit(rows + 1))]
+    return page_of(found, lambda entry: (entry.number, entry.id) if sought.beginning else (entry.id,), rows)
+
+
+async def every_entry(database: Database, sought: Sought) -> AsyncIterator[Entry]:
+    """Give all entries that are sought, oldest first, from one snapshot; memory stays flat."""
+    if sought.text and not sought.beginning:
+        return
+    query = _sifted(sought).order_by(SuppressionEntry.id).execution_options(yield_per=ROWS_AT_ONCE)
+    async with database.read() as session:
+        async for row in await session.stream(query):
+            yield _entry(row)
+
+
+_NEVER = literal(NEVER, UtcDateTime)
+_NEWEST: tuple[InstrumentedAttribute[Any], ...] = (SuppressionEntry.id,)
+_BY_NUMBER: tuple[InstrumentedAttribute[Any], ...] = (SuppressionEntry.number, SuppressionEntry.id)
+
+_COLUMNS = (
+    SuppressionEntry.id,
+    SuppressionEntry.number,
+    SuppressionEntry.list_name,
+    SuppressionEntry.source,
+    SuppressionEntry.lead_id,
+    SuppressionEntry.note,
+    SuppressionEntry.added_at,
+    SuppressionEntry.added_by,
+    SuppressionEntry.lifted_at,
+    SuppressionEntry.lifted_by,
+    SuppressionEntry.lift_reason,
+)
+
+
+async def entries_of(session: AsyncSession, number: E164, rows: int = PAGE_ROWS) -> list[Entry]:
+    """Give the entries that a number has had, the newest first."""
+    query = select(*_COLUMNS).where(SuppressionEntry.number == number).order_by(SuppressionEntry.id.desc())
+    return [_entry(row) for row in await session.execute(query.limit(rows))]
+
+
+def _sifted(sought: Sought) -> Select[*tuple[Any, ...]]:
+    conditions: list[ColumnElement[bool]] = []
+    if sought.beginning:
+        last = sought.beginning.ljust(LONGEST_NUMBER, "9")
+        conditions.append(SuppressionEntry.number.between(sought.beginning, last))
+    if sought.state is EntryState.STANDING:
+        # Spelled so, PostgreSQL reads on from the newest even amid a long import, while its statistics are old: of
+        # IS NULL it then expects one row in 200, and sorts all that stand (selfuncs.h, DEFAULT_UNK_SEL).
+        conditions.append(func.coalesce(SuppressionEntry.lifted_at, _NEVER) <= _NEVER)
+    if sought.state is EntryState.LIFTED:
+        conditions.append(SuppressionEntry.lifted_at.is_not(None))
+    if sought.source:
+        conditions.append(SuppressionEntry.source == sought.source)
+    if sought.by:
+        conditions.append(SuppressionEntry.added_by == sought.by)
+    return select(*_COLUMNS).where(*conditions)
+
+
+def _entry(row: "Row[*tuple[Any, ...]]") -> Entry:
+    return Entry(*row)

@@ -1,0 +1,213 @@
+"""The Compliance Monitor: overrides as a table, how many of them want a look, and everything about one of them."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Select, case, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.judging.facts import ruling_without_override
+from admin_web.judging.listing import lists_of
+from admin_web.queries.monitor_filter import SOON, Sought, conditions, live, order
+from admin_web.queries.paging import PAGE_ROWS, Key, Page, page_of
+from admin_web.record.database import Database
+from admin_web.record.models import AuditEvent, Document, Lead, Override
+from compliance.numbers import E164
+from compliance.verdict import Ruling
+
+MOST_PEOPLE = 200
+MOST_TRAIL = 100
+"""Audit events that one page shows, the latest; the rest stand among the audit events."""
+
+
+class State(StrEnum):
+    """How an override stands at a moment."""
+
+    ACTIVE = "active"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideRow:
+    """One override of the table."""
+
+    id: int
+    lead: str
+    lead_name: str
+    number: str
+    basis: str
+    consented_on: date
+    document: str
+    placed_at: datetime
+    placed_by: str
+    expires_at: datetime
+    reviewed_at: datetime | None
+    reviewed_by: str | None
+    revoked_at: datetime | None
+    revoked_by: str | None
+    revoke_reason: str | None
+
+    def state(self, at: datetime) -> State:
+        """Tell how it stands at `at` (aware UTC)."""
+        if self.revoked_at is not None:
+            return State.REVOKED
+        return State.ACTIVE if self.expires_at > at else State.EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many overrides are active, how many of them nobody has reviewed, and how many end within so many days."""
+
+    active: int
+    unreviewed: int
+    ends_30: int
+    ends_7: int
+    ends_1: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document as the record describes it; `size` in bytes."""
+
+    sha256: str
+    name: str
+    media_type: str
+    size: int
+    stored_at: datetime
+    stored_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The other leads on an override's number, and how many of them an override of their own opens."""
+
+    leads: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An audit event: who did what, when, and from which address."""
+
+    at: datetime
+    by: str
+    address: str
+    action: str
+    particulars: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WholeOverride:
+    """Everything about one override. `lists` are those that its number stands on now.
+
+    `bare` is the gate's ruling on a lead with that number that holds no override.
+    """
+
+    row: OverrideRow
+    basis_note: str
+    attestation: str
+    placed_from: str
+    document: DocumentRow
+    neighbours: Neighbours
+    lists: tuple[str, ...]
+    bare: Ruling
+    trail: Sequence[Done]
+
+
+async def override_page(
+    database: Database, sought: Sought, at: datetime, behind: Key | None = None, rows: int = PAGE_ROWS
+) -> Page[OverrideRow]:
+    """Give a page of overrides as they stand at `at` (aware UTC). Raises DatabaseUnavailable."""
+    query = _rows().where(*conditions(sought, at, behind)).order_by(*order(sought)).limit(rows + 1)
+    async with database.read() as session:
+        found = [OverrideRow(*row) for row in await session.execute(query)]
+    return page_of(found, lambda row: (row.expires_at, row.id) if sought.by_end else (row.id,), rows)
+
+
+async def every_override(database: Database, sought: Sought, at: datetime) -> AsyncIterator[OverrideRow]:
+    """Give all overrides that are sought: a few at a time, in a transaction for each, however many they are."""
+    behind: Key | None = None
+    while True:
+        page = await override_page(database, sought, at, behind, 500)
+        for row in page.rows:
+            yield row
+        if not page.next_key:
+            return
+        last = page.rows[-1]
+        behind = (last.expires_at, last.id) if sought.by_end else (last.id,)
+
+
+async def counts(database: Database, at: datetime) -> Counts:
+    """Count the active overrides at `at` (aware UTC), and those of them that want a look."""
+    ends = [func.count(case((Override.expires_at <= at + SOON[part], 1))) for part in SOON]
+    unreviewed = func.count(case((Override.reviewed_at.is_(None), 1)))
+    async with database.read() as session:
+        found = await session.execute(select(func.count(), unreviewed, *ends).where(*live(at)))
+        return Counts(*(int(number) for number in found.one()))
+
+
+async def people(database: Database) -> Sequence[str]:
+    """Name who has placed overrides."""
+    async with database.read() as session:
+        names = select(Override.placed_by).distinct().order_by(Override.placed_by).limit(MOST_PEOPLE)
+        return (await session.scalars(names)).all()
+
+
+async def whole_override(database: Database, override_id: int, at: datetime) -> WholeOverride | None:
+    """Give everything about one override at `at` (aware UTC); None when there is none."""
+    more = Override.basis_note, Override.attestation, Override.placed_from
+    query = _rows().add_columns(*more, *_DOCUMENT).where(Override.id == override_id)
+    async with database.read() as session:
+        found = (await session.execute(query)).one_or_none()
+        if found is None:
+            return None
+        row, (note, attestation, address) = OverrideRow(*found[: len(_ROW)]), found[len(_ROW) : -len(_DOCUMENT)]
+        return WholeOverride(
+            row,
+            note,
+            attestation,
+            address,
+            DocumentRow(*found[-len(_DOCUMENT) :]),
+            await _neighbours(session, row, at),
+            await lists_of(session, E164(row.number)),
+            await ruling_without_override(session, E164(row.number), at),
+            await _trail(session, override_id),
+        )
+
+
+_ROW = (
+    Override.id, Override.lead_id, Lead.name, Override.number, Override.basis, Override.consented_on, Document.name,
+    Override.placed_at, Override.placed_by, Override.expires_at, Override.reviewed_at, Override.reviewed_by,
+    Override.revoked_at, Override.revoked_by, Override.revoke_reason,
+)  # fmt: skip
+
+_DOCUMENT = (
+    Document.sha256, Document.name, Document.media_type, Document.size, Document.stored_at, Document.stored_by,
+)  # fmt: skip
+
+
+def _rows() -> Select[*tuple[Any, ...]]:
+    joined = select(*_ROW).join(Lead, Lead.id == Override.lead_id)
+    return joined.join(Document, Document.id == Override.document_id)
+
+
+async def _neighbours(session: AsyncSession, row: OverrideRow, at: datetime) -> Neighbours:
+    others = select(func.count()).where(Lead.number == row.number, Lead.id != row.lead)
+    open_ones = select(func.count(Override.lead_id.distinct())).where(
+        Override.number == row.number, Override.lead_id != row.lead, *live(at)
+    )
+    return Neighbours(await session.scalar(others) or 0, await session.scalar(open_ones) or 0)
+
+
+async def _trail(session: AsyncSession, override_id: int) -> list[Done]:
+    events = (
+        select(AuditEvent.done_at, AuditEvent.done_by, AuditEvent.done_from, AuditEvent.action, AuditEvent.particulars)
+        .where(AuditEvent.subject_kind == "override", AuditEvent.subject_id == str(override_id))
+        .order_by(AuditEvent.id.desc())
+        .limit(MOST_TRAIL)
+    )
+    return [Done(*row) for row in await session.execute(events)]

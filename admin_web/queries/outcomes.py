@@ -1,0 +1,55 @@
+"""How calls ended, by the PBX's own records of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.record.dialect import each_of
+from admin_web.record.models import CallDetail
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the PBX says a call ended. Of several records (a transfer, say) the answered ones count."""
+
+    disposition: str
+    started_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    seconds_billed: int
+    records: int = 1
+
+
+OUTCOME = (
+    CallDetail.disposition, CallDetail.started_at, CallDetail.answered_at, CallDetail.ended_at,
+    CallDetail.seconds_billed,
+)  # fmt: skip
+"""The columns of an Outcome, in its order."""
+
+
+async def outcomes_of(session: AsyncSession, decisions: Sequence[str]) -> dict[str, Outcome]:
+    """Give the outcome of each decision's call, where the PBX has told it yet."""
+    asked = select(CallDetail.decision_id, *OUTCOME).where(
+        CallDetail.decision_id.in_(select(each_of(session, decisions)))
+    )
+    outcomes: dict[str, Outcome] = {}
+    for row in await session.execute(asked.order_by(CallDetail.started_at, CallDetail.id)):
+        decision, outcome = row[0], Outcome(*row[1:])
+        outcomes[decision] = _together(outcomes[decision], outcome) if decision in outcomes else outcome
+    return outcomes
+
+
+def _together(one: Outcome, other: Outcome) -> Outcome:
+    """Make one outcome of two records of a call, in the order in which they began."""
+    told = one if one.answered_at or not other.answered_at else other
+    return Outcome(
+        told.disposition,
+        one.started_at,
+        told.answered_at,
+        other.ended_at or one.ended_at,
+        one.seconds_billed + other.seconds_billed,
+        one.records + other.records,
+    )

@@ -1,0 +1,148 @@
+"""The registries as people look at them: how fresh each is, what it does not cover, and its versions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.judging.terms import NEVER_STALE, terms_of
+from admin_web.record.database import Database
+from admin_web.record.models import Registry, RegistryVersion
+from compliance.known_registries import preset_of
+from compliance.terms import BLOCK
+
+WARNED_BEFORE = timedelta(days=7)
+"""How long before a copy is stale every page says so."""
+
+MOST_VERSIONS = 50
+MOST_NAMED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A registry, the version of it that is in force, and what is to be said of them at `at` (aware UTC).
+
+    `stale_from` is when the first part of the version is too old; None without a version, or when that never comes.
+    `uncovered` are area codes that it should cover and does not; with no version, all of them.
+    """
+
+    registry: Registry
+    version: RegistryVersion | None
+    stale_from: datetime | None
+    uncovered: tuple[str, ...]
+    at: datetime
+
+    @property
+    def name(self) -> str:
+        """Give the name of the list."""
+        return self.registry.name
+
+    @property
+    def title(self) -> str:
+        """Say in words which registry this is."""
+        return preset_of(self.name).title
+
+    @property
+    def days_left(self) -> int | None:
+        """Give the whole days until it is stale, negative after that; None when that never comes."""
+        return (self.stale_from - self.at) // timedelta(days=1) if self.stale_from else None
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether a part of it is too old."""
+        return self.stale_from is not None and self.stale_from <= self.at
+
+    @property
+    def ending(self) -> bool:
+        """Tell whether it is fresh, and will not be for long."""
+        return self.stale_from is not None and self.at < self.stale_from <= self.at + WARNED_BEFORE
+
+    @property
+    def tone(self) -> str:
+        """Give the colour of what there is to say."""
+        if self.stale or self.version is None:
+            return "bad"
+        return "warn" if self.ending else "good"
+
+    @property
+    def freshness(self) -> str:
+        """Say how fresh it is, in a few words."""
+        if self.version is None:
+            return "no version in force"
+        if self.days_left is None:
+            return "never stale"
+        if self.stale:
+            return f"stale for {_days(-self.days_left - 1)}"
+        return f"{_days(self.days_left)} left of {self.registry.fresh_days}"
+
+    @property
+    def warning(self) -> str:
+        """Say what is wrong and what follows, or will; empty when nothing is."""
+        blocks = self.registry.when_stale == BLOCK
+        if self.stale:
+            follows = "calls to the area codes that it covers are blocked" if blocks else "calls pass all the same"
+            return f"{self.name} is {self.freshness}: {follows}. Import a new copy."
+        if self.ending and self.stale_from:
+            follows = "calls to the area codes that it covers are blocked then" if blocks else "calls pass all the same"
+            return f"{self.name} is stale on {self.stale_from:%d %b %Y %H:%M} UTC: {follows}. Import a new copy."
+        return ""
+
+    @property
+    def gap(self) -> str:
+        """Say what it does not cover and what follows; empty when it covers all that it should."""
+        if not self.uncovered:
+            return ""
+        follows = "are blocked" if self.registry.when_uncovered == BLOCK else "pass, with that reason on record"
+        if self.version is None:
+            return f"{self.name} was never imported: calls to the numbers that it should cover {follows}."
+        named = ", ".join(self.uncovered[:MOST_NAMED]) + (" …" if len(self.uncovered) > MOST_NAMED else "")
+        lacking = "1 area code" if len(self.uncovered) == 1 else f"{len(self.uncovered):,} area codes"
+        return f"{self.name} does not cover {lacking} ({named}): calls there {follows}."
+
+
+def _days(days: int) -> str:
+    return "1 day" if days == 1 else f"{days} days"
+
+
+async def standings(session: AsyncSession, at: datetime) -> list[Standing]:
+    """Give every registry by name, as it stands at `at` (aware UTC)."""
+    query = select(Registry, RegistryVersion).outerjoin(
+        RegistryVersion, RegistryVersion.id == Registry.version_in_force_id
+    )
+    rows = await session.execute(query.order_by(Registry.name))
+    return [_standing(registry, version, at) for registry, version in rows]
+
+
+async def all_standings(database: Database, at: datetime) -> list[Standing]:
+    """Give every registry by name. Raises DatabaseUnavailable."""
+    async with database.read() as session:
+        return await standings(session, at)
+
+
+async def standing_of(database: Database, name: str, at: datetime) -> tuple[Standing, Sequence[RegistryVersion]] | None:
+    """Give one registry, with its versions, the newest first. Raises DatabaseUnavailable."""
+    versions = select(RegistryVersion).where(RegistryVersion.registry_name == name)
+    async with database.read() as session:
+        found = await _named(session, name, at)
+        latest = versions.order_by(RegistryVersion.id.desc()).limit(MOST_VERSIONS)
+        return (found, list(await session.scalars(latest))) if found else None
+
+
+async def one_standing(database: Database, name: str, at: datetime) -> Standing | None:
+    """Give one registry; None when there is none of that name. Raises DatabaseUnavailable."""
+    async with database.read() as session:
+        return await _named(session, name, at)
+
+
+async def _named(session: AsyncSession, name: str, at: datetime) -> Standing | None:
+    return next((one for one in await standings(session, at) if one.name == name), None)
+
+
+def _standing(registry: Registry, version: RegistryVersion | None, at: datetime) -> Standing:
+    terms = terms_of(registry, version)
+    stale_from = min(terms.covered.values(), default=NEVER_STALE)
+    uncovered = sorted(prefix for prefix in terms.prefixes if prefix not in terms.covered)
+    shown = tuple(prefix[1:] if len(prefix) == 4 and prefix[0] == "1" else f"+{prefix}" for prefix in uncovered)
+    return Standing(registry, version, None if stale_from == NEVER_STALE else stale_from, shown, at)

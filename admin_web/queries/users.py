@@ -1,0 +1,56 @@
+"""People who sign in, as the pages of users and of one's own account show them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from admin_web.people.sessions import is_open
+from admin_web.queries.paging import PAGE_ROWS, Key, Page, page_of
+from admin_web.record.database import Database
+from admin_web.record.models import SignInSession, User
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """One person: since when one-time codes are asked of them, None for never, and how many sessions are open."""
+
+    name: str
+    full_name: str
+    role: str
+    codes_since: datetime | None
+    created_at: datetime
+    created_by: str
+    disabled_at: datetime | None
+    disabled_by: str | None
+    extension: str
+    sessions: int
+
+
+_USER = (
+    User.name, User.full_name, User.role, User.totp_confirmed_at, User.created_at, User.created_by, User.disabled_at,
+    User.disabled_by, User.extension,
+)  # fmt: skip
+
+
+async def user_page(database: Database, at: datetime, behind: Key | None = None) -> Page[UserRow]:
+    """Give a page of people by name, the disabled ones too, as they stand at `at` (aware UTC)."""
+    query = _users(at).order_by(User.name).limit(PAGE_ROWS + 1)
+    if behind is not None:
+        query = query.where(User.name > behind[0])
+    async with database.read() as session:
+        found = [UserRow(*row) for row in await session.execute(query)]
+    return page_of(found, lambda row: (row.name,))
+
+
+async def user_of(database: Database, name: str, at: datetime) -> UserRow | None:
+    """Give one person at `at` (aware UTC); None when there is none of that name."""
+    async with database.read() as session:
+        found = (await session.execute(_users(at).where(User.name == name))).one_or_none()
+    return UserRow(*found) if found else None
+
+
+def _users(at: datetime) -> Select[*tuple[Any, ...]]:
+    open_ones = select(func.count()).where(SignInSession.user_name == User.name, *is_open(at)).scalar_subquery()
+    return select(*_USER, open_ones)

@@ -1,1 +1,0 @@
-"""Read models: what pages show, as frozen rows selected by column, one module a page."""

@@ -1,0 +1,43 @@
+"""The system of record: every table, on SQLite and PostgreSQL alike.
+
+Nothing is deleted. An entry is lifted, an override revoked or expired, a user disabled; who, when and why are
+columns. People stand in the `_by` columns by their user name, which never changes; the shell of an operator
+stands there as `shell:NAME`.
+"""
+
+from admin_web.record.models.base import Base, UtcDateTime
+from admin_web.record.models.calls import CallDetail, CallRequest, CdrFile, DecisionRecord, DecisionTotal, Disposition
+from admin_web.record.models.consent import Document, Override
+from admin_web.record.models.people import ApiToken, AuditEvent, SignInBucket, SignInSession, User
+from admin_web.record.models.projection import OutboxRow, Projection
+from admin_web.record.models.suppression import Lead, Registry, RegistryExchange, RegistryVersion, SuppressionEntry
+from admin_web.record.models.work import IdempotencyKey, Job, Webhook, WebhookDelivery
+
+__all__ = [
+    "ApiToken",
+    "AuditEvent",
+    "Base",
+    "CallDetail",
+    "CallRequest",
+    "CdrFile",
+    "DecisionRecord",
+    "DecisionTotal",
+    "Disposition",
+    "Document",
+    "IdempotencyKey",
+    "Job",
+    "Lead",
+    "OutboxRow",
+    "Override",
+    "Projection",
+    "Registry",
+    "RegistryExchange",
+    "RegistryVersion",
+    "SignInBucket",
+    "SignInSession",
+    "SuppressionEntry",
+    "User",
+    "UtcDateTime",
+    "Webhook",
+    "WebhookDelivery",
+]

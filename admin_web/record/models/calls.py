@@ -1,0 +1,158 @@
+"""What became of each call: the gate's decision, the PBX's record, the agent's wrap-up."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from admin_web.record.models.base import Base, one_of
+from compliance.verdict import Verdict
+
+ALONE = "unscreened OR (decision_id = '' AND verdict <> '')"
+"""What holds of a call-detail record that the call log shows by itself: no decision stands behind it, or the call left
+although the decision stopped it."""
+
+
+class DecisionRecord(Base):
+    """What the gate did to one call attempt. Lead and override are not foreign keys: a record is never refused.
+
+    `agent` is who clicked, known from the call request of the same channel; the gate itself is not told. `campaign` is
+    what the PBX said of the call, "" when it said nothing of the kind: a registry may spare some.
+    """
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        one_of("verdict", Verdict),
+        Index("ix_decisions_number_at", "number", "at"),
+        Index("ix_decisions_lead_at", "lead", "at"),
+        Index("ix_decisions_override_at", "override", "at"),
+        # Verdict and reason are compared within the index: an agent has tens of thousands of calls.
+        Index("ix_decisions_agent_at", "agent", "at", "verdict", "reason"),
+        Index("ix_decisions_verdict_at", "verdict", "at"),
+        Index("ix_decisions_verdict_reason_at", "verdict", "reason", "at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    verdict: Mapped[str] = mapped_column(String(8))
+    reason: Mapped[str] = mapped_column(String(40))
+    detail: Mapped[str] = mapped_column(String(64))
+    override: Mapped[str] = mapped_column(String(20))
+    number: Mapped[str] = mapped_column(String(16))
+    dialed: Mapped[str] = mapped_column(String(160))
+    lead: Mapped[str] = mapped_column(String(64))
+    channel: Mapped[str] = mapped_column(String(150), index=True)
+    generation: Mapped[int]
+    gate: Mapped[str] = mapped_column(String(64))
+    archived_at: Mapped[datetime]
+    # The default stands in the table too: a column with a constant one is added to millions of rows in a moment.
+    agent: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
+    campaign: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
+
+
+class DecisionTotal(Base):
+    """How many decisions of one verdict and reason fell into one hour (its beginning, UTC).
+
+    The archive counts in the transaction that writes the decisions, so that these are always their sums.
+    """
+
+    __tablename__ = "decision_totals"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    verdict: Mapped[str] = mapped_column(String(8), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(40), primary_key=True)
+    decisions: Mapped[int]
+
+
+class CallDetail(Base):
+    """One call-detail record of the PBX; `decision_id` is empty for a call that left without a decision.
+
+    `channel` and `linked_channel` are unique ids, the latter that of the call's first channel; `trunk` is the name of
+    the channel through which the call left the PBX, "" if it did not. `unscreened`: it left, and no verdict let it.
+    """
+
+    __tablename__ = "call_details"
+    __table_args__ = (
+        UniqueConstraint("channel", "linked_channel", "sequence", name="uq_call_details_record"),
+        Index(
+            "ix_call_details_unscreened",
+            "started_at",
+            sqlite_where=text("unscreened"),
+            postgresql_where=text("unscreened"),
+        ),
+        Index(
+            "ix_call_details_alone",
+            "started_at",
+            sqlite_where=text(ALONE),
+            postgresql_where=text(ALONE),
+        ),
+        Index(
+            "ix_call_details_linked_channel",
+            "linked_channel",
+            sqlite_where=text("trunk <> ''"),
+            postgresql_where=text("trunk <> ''"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(150), index=True)
+    linked_channel: Mapped[str] = mapped_column(String(150), default="")
+    sequence: Mapped[int] = mapped_column(default=0)
+    decision_id: Mapped[str] = mapped_column(String(40), index=True, default="")
+    source: Mapped[str] = mapped_column(String(80))
+    destination: Mapped[str] = mapped_column(String(80))
+    trunk: Mapped[str] = mapped_column(String(80), default="", server_default=text("''"))
+    verdict: Mapped[str] = mapped_column(String(8), default="")
+    reason: Mapped[str] = mapped_column(String(40), default="")
+    disposition: Mapped[str] = mapped_column(String(32))
+    lead: Mapped[str] = mapped_column(String(64), default="")
+    agent: Mapped[str] = mapped_column(String(64), default="")
+    unscreened: Mapped[bool] = mapped_column(default=False)
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    answered_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    seconds_billed: Mapped[int] = mapped_column(default=0)
+
+
+class CallRequest(Base):
+    """One click on Call: who had the PBX call whom. `channel` is the id that the call's own channel was given."""
+
+    __tablename__ = "call_requests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(150), unique=True)
+    lead_id: Mapped[str] = mapped_column(ForeignKey("leads.id"), index=True)
+    number: Mapped[str] = mapped_column(String(16))
+    asked_at: Mapped[datetime] = mapped_column(index=True)
+    asked_by: Mapped[str] = mapped_column(String(64), index=True)
+    failure: Mapped[str] = mapped_column(Text, default="")
+
+
+class CdrFile(Base):
+    """How far a CDR file of the PBX has been read: a byte offset in the file of this inode.
+
+    `head` is the SHA-256 of the first bytes that were read, in hex: a file that begins otherwise is another file.
+    """
+
+    __tablename__ = "cdr_files"
+
+    path: Mapped[str] = mapped_column(String(500), primary_key=True)
+    inode: Mapped[int]
+    position: Mapped[int]
+    head: Mapped[str] = mapped_column(String(64))
+    unreadable: Mapped[int] = mapped_column(default=0)
+    read_at: Mapped[datetime]
+
+
+class Disposition(Base):
+    """How an agent wrapped up a call."""
+
+    __tablename__ = "dispositions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    lead_id: Mapped[str] = mapped_column(ForeignKey("leads.id"), index=True)
+    decision_id: Mapped[str] = mapped_column(String(40), default="")
+    outcome: Mapped[str] = mapped_column(String(32))
+    note: Mapped[str] = mapped_column(Text, default="")
+    wrapped_up_at: Mapped[datetime]
+    wrapped_up_by: Mapped[str] = mapped_column(String(64))

@@ -1,0 +1,148 @@
+"""Leads, the numbers that must not be called, and the registries that authorities publish."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from admin_web.record.models.base import Base
+from compliance.terms import BLOCK, PASS
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a lead was last called that never was: a moment, so that the queue's index orders it first everywhere."""
+
+FOLDED = String(400).with_variant(String(400, collation="C"), "postgresql")
+"""A folded name, ordered by code point on every database: all names that begin alike are one stretch of the index."""
+
+
+class Lead(Base):
+    """One person record of the CRM, under the CRM's own id, with one number; several may share a number.
+
+    `queued` leads wait in the dial queue, those called longest ago first. `name_folded` is what a search compares.
+    """
+
+    __tablename__ = "leads"
+    __table_args__ = (
+        Index("ix_leads_name_folded_id", "name_folded", "id"),
+        Index("ix_leads_queue", "queued", "last_called_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), default="")
+    name_folded: Mapped[str] = mapped_column(FOLDED, default="")
+    number: Mapped[str] = mapped_column(String(16), index=True)
+    queued: Mapped[bool] = mapped_column(default=True)
+    last_called_at: Mapped[datetime] = mapped_column(default=NEVER)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(64))
+    changed_at: Mapped[datetime | None]
+    changed_by: Mapped[str | None] = mapped_column(String(64))
+
+
+class SuppressionEntry(Base):
+    """One number on one list of the company's own. Lifted, not deleted; at most one stands at a time."""
+
+    __tablename__ = "suppression_entries"
+    __table_args__ = (
+        Index(
+            "uq_suppression_entries_standing",
+            "list_name",
+            "number",
+            unique=True,
+            sqlite_where=text("lifted_at IS NULL"),
+            postgresql_where=text("lifted_at IS NULL"),
+        ),
+        Index(
+            "ix_suppression_entries_lifted",
+            "id",
+            sqlite_where=text("lifted_at IS NOT NULL"),
+            postgresql_where=text("lifted_at IS NOT NULL"),
+        ),
+        Index("ix_suppression_entries_source_id", "source", "id"),
+        Index("ix_suppression_entries_added_by_id", "added_by", "id"),
+        Index("ix_suppression_entries_added_by_source_id", "added_by", "source", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    list_name: Mapped[str] = mapped_column(String(32))
+    number: Mapped[str] = mapped_column(String(16), index=True)
+    source: Mapped[str] = mapped_column(String(32))
+    lead_id: Mapped[str | None] = mapped_column(ForeignKey("leads.id"))
+    note: Mapped[str] = mapped_column(Text, default="")
+    added_at: Mapped[datetime] = mapped_column(index=True)
+    added_by: Mapped[str] = mapped_column(String(64))
+    lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None] = mapped_column(String(64))
+    lift_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class Registry(Base):
+    """A list that an authority publishes, the version of it that is in force, and the terms on which it applies.
+
+    `area_codes` are those that it should cover; none: those of its whole country. With `by_area_code` a version covers
+    what stands in its rows, otherwise all that it should. `fresh_days` is how long a copy may be relied on; 0: for
+    ever. `spared` are campaigns to which it does not apply.
+    """
+
+    __tablename__ = "registries"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    country: Mapped[str] = mapped_column(String(2))
+    owner_account: Mapped[str | None] = mapped_column(String(64))
+    area_codes: Mapped[list[str]]
+    version_in_force_id: Mapped[int | None]
+    by_area_code: Mapped[bool] = mapped_column(default=True)
+    fresh_days: Mapped[int] = mapped_column(default=31)
+    when_stale: Mapped[str] = mapped_column(String(8), default=BLOCK)
+    when_uncovered: Mapped[str] = mapped_column(String(8), default=PASS)
+    spared: Mapped[list[str]] = mapped_column(default=list)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(64))
+    changed_at: Mapped[datetime | None]
+    changed_by: Mapped[str | None] = mapped_column(String(64))
+
+
+class RegistryVersion(Base):
+    """One import of a registry: immutable once whole, that is, once `whole_at` is set.
+
+    `kind` is `full` or `changes`; changes were applied to the version `base_id`. `accepted` and `rejected` count rows
+    of the file, `numbers` the distinct numbers that the version lists, `added` and `removed` how it differs from the
+    one before. `area_codes` are those that stand in its rows. `beat_at` is when an import under way was last heard of.
+    `obtained` says by area code when its numbers were obtained (ISO 8601), where that was not `obtained_at`.
+    `may_shrink`: somebody has said that it may list far fewer numbers than the one before.
+    """
+
+    __tablename__ = "registry_versions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    registry_name: Mapped[str] = mapped_column(ForeignKey("registries.name"), index=True)
+    kind: Mapped[str] = mapped_column(String(16), default="full")
+    base_id: Mapped[int | None]
+    obtained_at: Mapped[datetime]
+    format: Mapped[str] = mapped_column(String(32), default="")
+    file_name: Mapped[str] = mapped_column(String(255))
+    file_sha256: Mapped[str] = mapped_column(String(64))
+    file_bytes: Mapped[int] = mapped_column(default=0)
+    accepted: Mapped[int] = mapped_column(default=0)
+    rejected: Mapped[int] = mapped_column(default=0)
+    numbers: Mapped[int] = mapped_column(default=0)
+    exchanges: Mapped[int] = mapped_column(default=0)
+    added: Mapped[int] = mapped_column(default=0)
+    removed: Mapped[int] = mapped_column(default=0)
+    area_codes: Mapped[list[str]] = mapped_column(default=list)
+    obtained: Mapped[dict[str, str]] = mapped_column(default=dict)
+    may_shrink: Mapped[bool] = mapped_column(default=False)
+    imported_at: Mapped[datetime]
+    imported_by: Mapped[str] = mapped_column(String(64))
+    beat_at: Mapped[datetime | None]
+    whole_at: Mapped[datetime | None] = mapped_column(index=True)
+
+
+class RegistryExchange(Base):
+    """The line numbers that one registry version lists in one exchange, as `admin_web.record.lines` spells them."""
+
+    __tablename__ = "registry_exchanges"
+
+    version_id: Mapped[int] = mapped_column(ForeignKey("registry_versions.id"), primary_key=True)
+    exchange: Mapped[str] = mapped_column(String(11), primary_key=True)
+    lines: Mapped[bytes]

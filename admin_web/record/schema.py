@@ -1,0 +1,92 @@
+"""The tables of the system of record: brought up to date, and checked before anybody relies on them."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from admin_web.record.database import Database
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+_LOCK = 0x646E635F67617465
+"""The PostgreSQL advisory lock of migrations: "dnc_gate" in ASCII. SQLite's write lock needs no name."""
+
+
+class SchemaMismatch(Exception):
+    """The tables are not those this program was written for; the message says what to do."""
+
+
+async def migrate(database: Database) -> str:
+    """Bring the tables to the newest version and give its revision.
+
+    Two at once are safe: one waits for the other and then finds nothing left to do.
+    """
+    await _alter(database, partial(command.upgrade, revision="head"))
+    return newest()
+
+
+async def go_back(database: Database, revision: str) -> None:
+    """Bring the tables back to an earlier revision; `base` removes them all."""
+    await _alter(database, partial(command.downgrade, revision=revision))
+
+
+async def require_current(database: Database) -> None:
+    """Raise SchemaMismatch unless the tables are of exactly this program's version."""
+    async with database.read() as session:
+        found = await (await session.connection()).run_sync(_revision)
+    if found is None:
+        raise SchemaMismatch("the database has no tables yet; run `dnc-admin migrate`")
+    if found not in _known():
+        raise SchemaMismatch(f"the tables (revision {found}) are of a newer dnc-gate than this; update this program")
+    if found != newest():
+        raise SchemaMismatch(f"the tables are of an older dnc-gate (revision {found}); run `dnc-admin migrate`")
+
+
+def newest() -> str:
+    """Give the revision that this program was written for."""
+    return str(_scripts().get_current_head())
+
+
+async def _alter(database: Database, step: Callable[[Config], None]) -> None:
+    if database.on_sqlite and database.url.database:
+        Path(database.url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with database.alter() as connection:
+        await connection.run_sync(_locked, step)
+
+
+def _locked(connection: Connection, step: Callable[[Config], None]) -> None:
+    """Run one Alembic command in the connection's transaction, alone."""
+    on_sqlite = connection.dialect.name == "sqlite"
+    if not on_sqlite:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    step(_config(connection))
+    if on_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+        raise SchemaMismatch("the migration would leave rows that point nowhere; nothing was changed")
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    attributes: dict[str, Any] = config.attributes
+    attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _known() -> set[str]:
+    return {script.revision for script in _scripts().walk_revisions()}
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

@@ -1,1 +1,0 @@
-"""Registries: lists that authorities publish, taken in as files of up to hundreds of millions of numbers."""

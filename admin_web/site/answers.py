@@ -1,0 +1,113 @@
+"""What every answer of the site bears, and what becomes of a view that fails."""
+
+from time import perf_counter
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from yarl import URL
+
+from admin_web.services import DatabaseUnavailable
+from admin_web.site.pages import render
+from compliance.refusal import NotPermitted, Refused
+
+log = structlog.get_logger()
+
+API = "/api/"
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+"""`img-src data:` is for the drawings within Tabler's style sheet."""
+
+TITLES = {
+    400: "This request cannot be read",
+    401: "You are signed out",
+    403: "You may not do this",
+    404: "There is no such page",
+    405: "This page is not for that",
+    408: "That took too long",
+    409: "Not done",
+    413: "That is too large",
+    415: "This kind of content is not taken here",
+    500: "The site failed",
+    503: "The record cannot be reached",
+}
+
+
+async def bear_headers(request: web.Request, answer: web.StreamResponse) -> None:
+    """Put on what every answer bears; a view's own headers stand."""
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
+    kept = "v" in request.query and request.path.startswith("/static/")
+    answer.headers.setdefault("Cache-Control", "public, max-age=31536000, immutable" if kept else "no-store")
+    if request.secure:
+        answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+
+
+@web.middleware
+async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell with each answer how long the server took (Server-Timing, in milliseconds)."""
+    began = perf_counter()
+    answer = await handler(request)
+    if not answer.prepared:
+        answer.headers["Server-Timing"] = f"app;dur={(perf_counter() - began) * 1000:.1f}"
+    return answer
+
+
+@web.middleware
+async def explained(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Make a page of whatever a view raises: what happened, and what to do."""
+    try:
+        return await handler(request)
+    except web.HTTPRedirection:
+        raise
+    except web.HTTPException as error:
+        if request.path.startswith(API):
+            raise
+        return await _failed(request, error.status, _own_text(error))
+    except Refused as error:
+        return await _failed(request, _status(error), str(error))
+    except DatabaseUnavailable as error:
+        log.warning("record unavailable", path=request.path, trouble=str(error))
+        said = "The system of record cannot be reached, so nothing was changed. Calls are judged as before. Try again."
+        return await _failed(request, 503, said)
+    except Exception:  # The person is told, the log says why, and the next request is served.
+        log.exception("failed", path=request.path)
+        return await _failed(request, 500, "This is a fault of the site, and its log says where. Nothing was changed.")
+
+
+def _status(error: Refused) -> int:
+    if isinstance(error, NotPermitted):
+        return 403
+    return 404 if type(error).__name__.startswith("Unknown") else 409
+
+
+def _own_text(error: web.HTTPException) -> str:
+    """Give the sentence that a view gave the error; aiohttp's own are none."""
+    text = error.text or ""
+    return "" if text.startswith(f"{error.status}: ") else text
+
+
+async def _failed(request: web.Request, status: int, text: str) -> web.Response:
+    title = TITLES.get(status, "Not done")
+    back = _came_from(request)
+    return await render(request, "errors/page.html", status=status, title=title, text=text, back=back)
+
+
+def _came_from(request: web.Request) -> str:
+    """Give the page of this site that led here, for a link back to it; empty when that is not known."""
+    try:
+        page = URL(request.headers.get("Referer", ""))
+    except ValueError:
+        return ""
+    path = page.raw_path_qs
+    ours = page.host == request.url.host and path.startswith("/") and not path.startswith("//")
+    return path if ours and (request.method, path) != ("GET", request.path_qs) else ""

@@ -1,0 +1,139 @@
+"""What a form brought: bounded texts, the errors beside them, and a file as it arrives."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TypeVar
+
+from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import MultiDict
+
+from admin_web.site.guard import CSRF_FIELD, MULTIPART, require_csrf
+
+LONGEST_FIELD = 4000
+LONGEST_FIELDS = 64 * 1024
+PIECE = 256 * 1024
+PIECE_S = 20.0
+"""How long the next piece of an upload may take: a browser that stalls frees its place."""
+
+UNREADABLE = (ValueError, HttpProcessingError)
+"""What aiohttp raises on a body without its boundaries, or with a line that never ends."""
+
+Got = TypeVar("Got")
+
+
+@dataclass
+class Form:
+    """The values of a form, kept to show them again, and the errors found, by field."""
+
+    values: Mapping[str, str]
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """Give a value, trimmed; empty when it is not there."""
+        return self.values.get(name, "").strip()
+
+    def required(self, name: str, sentence: str) -> str:
+        """Give a value; note `sentence` as its error when it is empty."""
+        value = self.text(name)
+        if not value:
+            self.errors[name] = sentence
+        return value
+
+    def ticked(self, name: str) -> bool:
+        """Tell whether a box is ticked."""
+        return self.text(name) != ""
+
+    def day(self, name: str, sentence: str) -> date | None:
+        """Give a date (`2026-11-23`); note `sentence` as the error of anything else."""
+        try:
+            return date.fromisoformat(self.text(name))
+        except ValueError:
+            self.errors[name] = sentence
+            return None
+
+
+EMPTY = Form({})
+
+
+async def read_form(request: web.Request) -> Form:
+    """Give the values of a form without a file; the guard has checked its token."""
+    sent = await request.post()
+    return Form({name: _text(str(value)) for name, value in sent.items()})
+
+
+@dataclass
+class Upload:
+    """A form with a file: its fields, which come first, and the file, which is read while it arrives."""
+
+    form: Form
+    file_name: str
+    media_type: str
+    _part: BodyPartReader | None
+    _reader: MultipartReader | None = None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Give the file's content. Raises HTTPRequestTimeout when it stalls, HTTPBadRequest when it is cut short."""
+        if self._part is None or self._reader is None:
+            return
+        while piece := await _in_time(self._part.read_chunk(PIECE)):
+            yield piece
+        await _in_time(self._reader.next())  # Only a boundary behind it tells that the file is whole.
+
+
+async def read_upload(request: web.Request) -> Upload:
+    """Read the fields of a form up to its file, and check the form's token.
+
+    The token is the first field, so nothing of a foreign form is kept. Without a file, `file_name` is empty.
+    """
+    if request.content_type != MULTIPART:
+        raise web.HTTPUnsupportedMediaType(text="Send this form with its file, as a browser does.")
+    fields: MultiDict[str] = MultiDict()
+    try:
+        reader = await request.multipart()
+        while (part := await asyncio.wait_for(reader.next(), PIECE_S)) is not None:
+            if not isinstance(part, BodyPartReader):
+                raise web.HTTPBadRequest(text="The form holds a form.")
+            if not fields and part.name != CSRF_FIELD:
+                break
+            if part.filename is not None:
+                require_csrf(request, fields.get(CSRF_FIELD, ""))
+                name = part.filename[:LONGEST_FIELD]
+                media_type = part.headers.get("Content-Type", "application/octet-stream")
+                return Upload(Form(fields), name, media_type, part, reader)
+            await _take_field(fields, part)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=_STALLED) from None
+    except UNREADABLE as error:
+        raise web.HTTPBadRequest(text="The form cannot be read; send it again.") from error
+    require_csrf(request, fields.get(CSRF_FIELD, ""))
+    return Upload(Form(fields), "", "", None)
+
+
+_STALLED = "The upload stalled. Nothing was changed; try again on a better connection."
+
+
+def _text(value: str) -> str:
+    """Bound a value, and put a mark in place of what PostgreSQL keeps in no text."""
+    return value.replace("\0", "\ufffd")[:LONGEST_FIELD]
+
+
+async def _take_field(fields: MultiDict[str], part: BodyPartReader) -> None:
+    value = b""
+    while piece := await _in_time(part.read_chunk(PIECE)):
+        value += piece
+        if len(value) > LONGEST_FIELDS or len(fields) > 50:
+            raise web.HTTPRequestEntityTooLarge(LONGEST_FIELDS, len(value), text="The form is too large.")
+    fields.add(part.name or "", _text(value.decode("utf-8", "replace")))
+
+
+async def _in_time(step: Coroutine[None, None, Got]) -> Got:
+    """Take the next step of reading a body. Raises HTTPRequestTimeout, HTTPBadRequest."""
+    try:
+        return await asyncio.wait_for(step, PIECE_S)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=_STALLED) from None
+    except UNREADABLE:
+        raise web.HTTPBadRequest(text="The upload was cut short. Nothing was changed; send it again.") from None

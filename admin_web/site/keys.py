@@ -1,0 +1,22 @@
+"""What the site's application holds, by typed key."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from aiohttp import web
+
+from admin_web.documents import DocumentStore
+from admin_web.pbx.pbx import Pbx
+from admin_web.projection.projection import Projection
+from admin_web.queries.enforcement import Enforcement
+from admin_web.services import Database, Records
+from admin_web.settings import AdminSettings
+
+SETTINGS = web.AppKey("settings", AdminSettings)
+DATABASE = web.AppKey("database", Database)
+PROJECTION = web.AppKey("projection", Projection)
+RECORDS = web.AppKey("records", Records)
+PBX = web.AppKey("pbx", Pbx)
+DOCUMENTS = web.AppKey("documents", DocumentStore)
+NOW: web.AppKey[Callable[[], datetime]] = web.AppKey("now")
+ENFORCEMENT = web.AppKey("enforcement", Enforcement)

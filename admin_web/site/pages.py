@@ -1,0 +1,145 @@
+"""What a view answers with: a page, or the way to the next one with a notice."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import aiohttp_jinja2
+import jinja2
+import phonenumbers
+from aiohttp import web
+
+from admin_web.people.permissions import Permission, allowed
+from admin_web.services import Standing
+from admin_web.site.guard import PERSON
+from admin_web.site.keys import ENFORCEMENT, NOW
+from admin_web.site.navigation import places
+from compliance.numbers import E164
+from compliance.verdict import DIALPLAN_REASONS, SENTENCES, Reason
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+NOTICE = "dnc_notice"
+LONGEST_NOTICE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One sentence on top of the next page; `kind` is `good`, `warn` or `bad`."""
+
+    text: str
+    kind: str = "good"
+
+
+def in_force(done: str, standing: Standing) -> Notice:
+    """Tell that something was done, and whether it is in force yet."""
+    if standing.in_force:
+        return Notice(f"{done} In force now.")
+    return Notice(f"{done} Recorded, not yet in force: {standing.why_not} It is tried again until it is.", "warn")
+
+
+def set_up(app: web.Application) -> None:
+    """Prepare the templates of the site and its static files."""
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        enable_async=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        default_helpers=True,
+    )
+    environment.filters.update(national=national, sentence=sentence, iso=iso, day=day)
+    environment.globals["asset"] = _asset
+    app.router.add_static("/static", STATIC, name="static")
+
+
+async def render(request: web.Request, template: str, *, status: int = 200, **context: object) -> web.Response:
+    """Answer with a page. Templates get `person`, `may(permission)`, `places`, `notice`, `banner` and `csrf` too."""
+    whole = {**await _common(request), **context}
+    answer = await aiohttp_jinja2.render_template_async(template, request, whole, status=status)
+    if NOTICE in request.cookies:
+        answer.del_cookie(NOTICE)
+    return answer
+
+
+def see_other(
+    request: web.Request,
+    name: str,
+    *,
+    notice: Notice | None = None,
+    query: Mapping[str, str] | None = None,
+    **parts: str,
+) -> web.Response:
+    """Answer a form that did its work: go to the page of that route name, which shows the notice once."""
+    url = request.app.router[name].url_for(**parts)
+    answer = web.Response(status=303, headers={"Location": str(url.with_query(query) if query else url)})
+    if notice is not None:
+        said = json.dumps([notice.kind, notice.text[:LONGEST_NOTICE]])
+        answer.set_cookie(NOTICE, quote(said), max_age=60, httponly=True, samesite="Strict", secure=request.secure)
+    return answer
+
+
+async def _common(request: web.Request) -> dict[str, Any]:
+    who = request.get(PERSON)
+    return {
+        "person": who,
+        "may": lambda permission: who is not None and allowed(who.role, Permission(permission)),
+        "places": places(request.app, who.role, request.path) if who else (),
+        "notice": _notice(request),
+        "banner": await request.app[ENFORCEMENT].alarm() if who else None,
+        "csrf_token": who.csrf_token if who else "",
+        "now": request.app[NOW](),
+        "path": request.path,
+    }
+
+
+def _notice(request: web.Request) -> Notice | None:
+    """Read the notice that the page before left. A browser may send anything: at worst its person reads it."""
+    try:
+        kind, text = json.loads(unquote(request.cookies.get(NOTICE, "")))
+        return Notice(str(text)[:LONGEST_NOTICE], kind if kind in {"good", "warn", "bad"} else "warn")
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def national(number: str) -> str:
+    """Write an E.164 number as people of its country do; what is none comes back as it is."""
+    try:
+        parsed = phonenumbers.parse(E164(number))
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+
+
+def sentence(reason: str) -> str:
+    """Give a reason as a sentence for people."""
+    if known := (SENTENCES | DIALPLAN_REASONS).get(Reason(reason)):
+        return known
+    return f"The number is on the list {reason.removesuffix('-dnc')}." if reason.endswith("-dnc") else reason
+
+
+def iso(at: datetime) -> str:
+    """Write a moment for machines: ISO 8601, UTC, to the second."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def day(at: datetime) -> str:
+    """Write a date in words that no country reads differently: 23 Nov 2027."""
+    return f"{at.day} {at:%b %Y}"
+
+
+_ASSETS: dict[str, str] = {}
+
+
+def _asset(name: str) -> str:
+    """Give the address of a static file, bearing a part of its hash: a browser may keep it for ever."""
+    if name not in _ASSETS:
+        _ASSETS[name] = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={_ASSETS[name]}"

@@ -1,0 +1,122 @@
+"""One's own account: open sessions, password, one-time codes."""
+
+from io import BytesIO
+
+import segno
+from aiohttp import web
+
+from admin_web.people import own_account as own
+from admin_web.people import totp
+from admin_web.people.own_account import NotEnrolled, UnknownSession, WrongCode
+from admin_web.people.permissions import Permission
+from admin_web.people.sessions import open_sessions
+from admin_web.people.sign_in import WrongPassword
+from admin_web.people.throttle import TooManyAttempts
+from admin_web.queries.users import user_of
+from admin_web.site.forms import EMPTY, Form, read_form
+from admin_web.site.guard import actor, person
+from admin_web.site.keys import DATABASE, NOW
+from admin_web.site.pages import Notice, render, see_other
+from admin_web.site.routing import Route
+from compliance.refusal import Unwritable
+
+
+async def account(request: web.Request) -> web.StreamResponse:
+    """Show one's own account."""
+    return await _shown(request, EMPTY)
+
+
+async def change_password(request: web.Request) -> web.StreamResponse:
+    """Take another password; all other browsers are signed out."""
+    form, who = await read_form(request), person(request)
+    old, new = (form.values.get(name, "") for name in ("present", "new"))
+    if new != form.values.get("again", ""):
+        form.errors["again"] = "The two new passwords differ."
+        return await _shown(request, form, 422)
+    try:
+        sent = actor(request), who.session_id, old, new
+        ended = await own.change_password(request.app[DATABASE], *sent, request.app[NOW])
+    except (WrongPassword, TooManyAttempts) as error:
+        form.errors["present"] = str(error)
+        return await _shown(request, form, 422)
+    except Unwritable as error:
+        form.errors["new"] = str(error)
+        return await _shown(request, form, 422)
+    return _done(request, f"Your password is changed; {ended} other {'session' if ended == 1 else 'sessions'} ended.")
+
+
+async def begin_codes(request: web.Request) -> web.StreamResponse:
+    """Make up a secret and show it; it counts once a code of it was typed in."""
+    await own.begin_totp(request.app[DATABASE], actor(request), request.app[NOW])
+    return see_other(request, "account")
+
+
+async def code_image(request: web.Request) -> web.StreamResponse:
+    """Give the secret that is to be confirmed as a QR code."""
+    secret = await own.unconfirmed_secret(request.app[DATABASE], person(request).name)
+    if secret is None:
+        raise web.HTTPNotFound
+    drawn = BytesIO()
+    segno.make(totp.uri(secret, person(request).name), error="m").save(drawn, kind="svg", scale=5, light="#fff")
+    return web.Response(body=drawn.getvalue(), content_type="image/svg+xml")
+
+
+async def confirm_codes(request: web.Request) -> web.StreamResponse:
+    """Turn one-time codes on."""
+    form = await read_form(request)
+    try:
+        await own.confirm_totp(request.app[DATABASE], actor(request), form.text("code"), request.app[NOW])
+    except (WrongCode, NotEnrolled) as error:
+        form.errors["code"] = str(error)
+        return await _shown(request, form, 422)
+    return _done(request, "One-time codes are turned on: you are asked for one whenever you sign in.")
+
+
+async def end_codes(request: web.Request) -> web.StreamResponse:
+    """Turn one-time codes off."""
+    form = await read_form(request)
+    try:
+        password = form.values.get("password", "")
+        await own.end_totp(request.app[DATABASE], actor(request), password, request.app[NOW])
+    except (WrongPassword, TooManyAttempts) as error:
+        form.errors["password"] = str(error)
+        return await _shown(request, form, 422)
+    return _done(request, "One-time codes are turned off.")
+
+
+async def end_session(request: web.Request) -> web.StreamResponse:
+    """Sign out one other browser of one's own."""
+    session_id = int(request.match_info["session"])
+    try:
+        await own.end_session(request.app[DATABASE], actor(request), session_id, request.app[NOW])
+    except UnknownSession as error:
+        return see_other(request, "account", notice=Notice(str(error), "warn"))
+    return _done(request, "The session is ended.")
+
+
+async def _shown(request: web.Request, form: Form, status: int = 200) -> web.StreamResponse:
+    database, who, at = request.app[DATABASE], person(request), request.app[NOW]()
+    return await render(
+        request,
+        "account/page.html",
+        status=status,
+        form=form,
+        user=await user_of(database, who.name, at),
+        secret=await own.unconfirmed_secret(database, who.name),
+        sessions=await open_sessions(database, who.name, at),
+    )
+
+
+def _done(request: web.Request, sentence: str) -> web.StreamResponse:
+    return see_other(request, "account", notice=Notice(sentence))
+
+
+ROUTES = (
+    Route("GET", "/account", account, Permission.SIGNED_IN, "account"),
+    Route("POST", "/account/password", change_password, Permission.SIGNED_IN, "account-password"),
+    Route("POST", "/account/codes", begin_codes, Permission.SIGNED_IN, "account-codes"),
+    Route("GET", "/account/codes/image.svg", code_image, Permission.SIGNED_IN, "account-codes-image"),
+    Route("POST", "/account/codes/confirm", confirm_codes, Permission.SIGNED_IN, "account-codes-confirm"),
+    Route("POST", "/account/codes/end", end_codes, Permission.SIGNED_IN, "account-codes-end"),
+    Route("POST", "/account/sessions/{session:[0-9]{1,15}}/end", end_session, Permission.SIGNED_IN, "account-session"),
+)

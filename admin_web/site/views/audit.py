@@ -1,0 +1,80 @@
+"""Audit events: who did what, when, from where, to which subject."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from aiohttp import web
+
+from admin_web.people.permissions import Permission
+from admin_web.queries.audit import Event, Place, Sought, event_page, every_event
+from admin_web.queries.paging import Page, read_key
+from admin_web.site.csv_export import stream_csv
+from admin_web.site.forms import Form
+from admin_web.site.keys import DATABASE, NOW, SETTINGS
+from admin_web.site.pages import render
+from admin_web.site.routing import Route
+from admin_web.site.views import filters
+
+FILTERS = ("by", "action", "kind", "subject", "since", "until")
+KINDS = ("lead", "number", "list", "override", "user", "token", "webhook", "job", "projection", "registry")
+COLUMNS = ("at", "by", "from", "action", "kind", "subject", "particulars")
+
+NOTHING: Page[Event] = Page(())
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """Show the events that are asked for, a page at a time."""
+    form = Form(request.query)
+    sought = _sought(request, form)
+    key = read_key(request.query.get("after", ""), datetime, int)
+    behind = Place(*key) if key else None  # type: ignore[arg-type]
+    return await render(
+        request,
+        "audit/events.html",
+        status=422 if form.errors else 200,
+        form=form,
+        kinds=[(kind, kind.capitalize()) for kind in KINDS],
+        page=NOTHING if form.errors else await event_page(request.app[DATABASE], sought, behind),
+        query={name: form.text(name)[: filters.LONGEST] for name in FILTERS if form.text(name)},
+        at_start=behind is None,
+    )
+
+
+async def export(request: web.Request) -> web.StreamResponse:
+    """Answer with all events that are asked for, as CSV."""
+    form = Form(request.query)
+    sought = _sought(request, form)
+    for error in form.errors.values():
+        raise web.HTTPBadRequest(text=error)
+    rows = every_event(request.app[DATABASE], sought)
+    return await stream_csv(request, f"audit-events-{request.app[NOW]():%Y%m%dT%H%M%SZ}.csv", COLUMNS, _cells(rows))
+
+
+def _sought(request: web.Request, form: Form) -> Sought:
+    """Read the filters; what cannot be read is an error of the form."""
+    kind, subject = filters.short(form, "kind"), filters.short(form, "subject")
+    if subject and kind not in KINDS:
+        form.errors["subject"] = "Say beside it what it is: a lead, a number, an override …"
+    elif subject and kind == "number":
+        subject = filters.number(form, "subject", request.app[SETTINGS].region) or ""
+    return Sought(
+        by=filters.short(form, "by"),
+        action=filters.short(form, "action"),
+        kind=kind if subject else "",
+        subject=subject,
+        since=filters.moment(form, "since"),
+        until=filters.moment(form, "until", end=True),
+    )
+
+
+async def _cells(events: AsyncIterator[Event]) -> AsyncIterator[tuple[object, ...]]:
+    async for event in events:
+        told = json.dumps(event.particulars, ensure_ascii=False, sort_keys=True)
+        yield event.at, event.by, event.address, event.action, event.kind, event.subject, told
+
+
+ROUTES = (
+    Route("GET", "/audit", events, Permission.SEE_AUDIT, "audit"),
+    Route("GET", "/audit/export", export, Permission.EXPORT, "audit-export"),
+)

@@ -1,0 +1,42 @@
+"""What people write into the filters of a page: numbers in any spelling, and moments in UTC."""
+
+from datetime import UTC, datetime, time, timedelta
+
+from admin_web.site.forms import Form
+from compliance.numbers import E164, InvalidNumber, normalize
+
+LONGEST = 200
+"""Characters of a filter that are read."""
+
+DAY = timedelta(days=1)
+
+
+def short(form: Form, name: str) -> str:
+    """Give a filter's text, bounded, without what no database holds."""
+    return "".join(character for character in form.text(name)[:LONGEST] if character.isprintable())
+
+
+def number(form: Form, name: str, region: str) -> E164 | None:
+    """Read a number in any spelling; note an error for what is none."""
+    if not (written := short(form, name)):
+        return None
+    try:
+        return normalize(written, region)
+    except InvalidNumber:
+        form.errors[name] = "This is not one telephone number. Write it as you would dial it, or with + and country."
+        return None
+
+
+def moment(form: Form, name: str, *, end: bool = False) -> datetime | None:
+    """Read a moment in UTC: `2026-11-23T14:05`, or a day, which stands for its beginning, or for its `end`."""
+    if not (written := short(form, name)):
+        return None
+    try:
+        read = datetime.fromisoformat(written)
+        if read.tzinfo is not None:
+            return read.astimezone(UTC)
+        whole_day = end and len(written) == len("2026-11-23") and read.time() == time()
+        return read.replace(tzinfo=UTC) + (DAY if whole_day else timedelta())
+    except (ValueError, OverflowError):
+        form.errors[name] = "Write a date, such as 2026-11-23, or a date and time, such as 2026-11-23T14:05."
+        return None

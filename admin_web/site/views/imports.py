@@ -1,0 +1,123 @@
+"""Taking a file in: upload, preview with the columns to choose, and the start of the job."""
+
+import asyncio
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from admin_web.lists.import_jobs import SheetImport
+from admin_web.lists.preview import Preview, preview
+from admin_web.lists.sheet import NotASheet
+from admin_web.lists.sheet_store import KeptSheet, SheetNotKept, SheetStore, UnknownSheet
+from admin_web.people.permissions import Permission
+from admin_web.services.job_kinds import IMPORT_LEADS, IMPORT_NUMBERS
+from admin_web.services.jobs import ask
+from admin_web.services.suppression import LONGEST_NOTE
+from admin_web.site.forms import EMPTY, Form, read_form, read_upload
+from admin_web.site.guard import actor, person
+from admin_web.site.keys import DATABASE, NOW, SETTINGS
+from admin_web.site.pages import Notice, render, see_other
+from admin_web.site.routing import Route
+from compliance.refusal import Unwritable, cleaned
+
+KINDS = {"numbers": IMPORT_NUMBERS.name, "leads": IMPORT_LEADS.name}
+"""What the address calls each kind of import."""
+
+COLUMNS = ("number", "lead", "name")
+NO_FILE = "Choose the file to import."
+
+
+async def form(request: web.Request) -> web.StreamResponse:
+    """Show the form for a file."""
+    return await _form(request, EMPTY)
+
+
+async def upload(request: web.Request) -> web.StreamResponse:
+    """Take a file in, keep it, and go on to its preview. Nothing of it is on record yet."""
+    kind, sent = _kind(request), await read_upload(request)
+    if not sent.file_name:
+        sent.form.errors["file"] = NO_FILE
+        return await _form(request, sent.form, status=422)
+    store = SheetStore.of(request.app[SETTINGS])
+    try:
+        kept = await store.keep(sent.pieces(), sent.file_name, KINDS[kind], person(request).name)
+        await _previewed(request, SheetImport(kept))
+    except (SheetNotKept, NotASheet) as error:
+        sent.form.errors["file"] = str(error)
+        return await _form(request, sent.form, status=422)
+    return see_other(request, "imports-preview", sheet=kept.token)
+
+
+async def shown(request: web.Request) -> web.StreamResponse:
+    """Show the first rows as they would be imported with the columns that the address names."""
+    return await _preview(request, Form(request.query))
+
+
+async def start(request: web.Request) -> web.StreamResponse:
+    """Have a worker import the file."""
+    sent = await read_form(request)
+    asked = SheetImport(_sheet(request), _columns(sent.values), sent.text("note"))
+    seen = await _previewed(request, asked)
+    try:
+        cleaned(asked.note, LONGEST_NOTE, "The note")
+    except Unwritable as error:
+        sent.errors["note"] = str(error)
+    if seen.problem or sent.errors:
+        return await _preview(request, sent, status=422)
+    asked = SheetImport(asked.sheet, seen.chosen, asked.note)
+    job = await ask(request.app[DATABASE], actor(request), asked.sheet.kind, asked.particulars, now=request.app[NOW])
+    notice = Notice("The import is asked for; a worker begins within a second. You may leave this page.")
+    return see_other(request, "job", job=str(job), notice=notice)
+
+
+async def _form(request: web.Request, shown: Form, status: int = 200) -> web.StreamResponse:
+    most = request.app[SETTINGS].import_mb
+    return await render(request, "imports/form.html", status=status, form=shown, kind=_kind(request), most_mb=most)
+
+
+async def _preview(request: web.Request, sent: Form, status: int = 200) -> web.StreamResponse:
+    asked = SheetImport(_sheet(request), _columns(sent.values))
+    seen = await _previewed(request, asked)
+    columns = ("lead", "number", "name") if asked.sheet.kind == IMPORT_LEADS.name else ("number",)
+    return await render(
+        request, "imports/preview.html", status=status, form=sent, sheet=asked.sheet, seen=seen, columns=columns
+    )
+
+
+async def _previewed(request: web.Request, asked: SheetImport) -> Preview:
+    """Read the first rows, in a thread: a hostile file may take a while. Raises NotASheet."""
+    settings = request.app[SETTINGS]
+
+    def read() -> Preview:
+        with SheetStore.of(settings).open(asked.sheet) as sheet:
+            return preview(sheet, asked, settings.region)
+
+    return await asyncio.to_thread(read)
+
+
+def _kind(request: web.Request) -> str:
+    kind = request.match_info["kind"]
+    if kind not in KINDS:
+        raise web.HTTPNotFound
+    return kind
+
+
+def _sheet(request: web.Request) -> KeptSheet:
+    """Find the sheet of the address, for the person who uploaded it alone. Raises UnknownSheet."""
+    kept = SheetStore.of(request.app[SETTINGS]).find(request.match_info["sheet"])
+    if kept.by != person(request).name or kept.kind not in KINDS.values():
+        raise UnknownSheet("There is no such file.")
+    return kept
+
+
+def _columns(values: Mapping[str, str]) -> dict[str, str]:
+    """Give the columns that were chosen, by place; what is no place is not chosen."""
+    return {what: values[what] for what in COLUMNS if values.get(what, "").isdecimal()}
+
+
+ROUTES = (
+    Route("GET", "/imports/{kind}", form, Permission.IMPORT, "imports"),
+    Route("POST", "/imports/{kind}", upload, Permission.IMPORT, "imports", upload=True),
+    Route("GET", "/imports/sheets/{sheet}", shown, Permission.IMPORT, "imports-preview"),
+    Route("POST", "/imports/sheets/{sheet}", start, Permission.IMPORT, "imports-preview"),
+)

@@ -1,0 +1,99 @@
+"""What is done to a lead from its page: call it, wrap up the call, block its number, lift it again."""
+
+from aiohttp import web
+
+from admin_web.people.permissions import Permission
+from admin_web.services.calling import AlreadyCalling, NoPbxConfigured, NotCalled, NoTelephone, call_lead
+from admin_web.services.do_not_call import Blocked, block_lead
+from admin_web.services.suppression import lift
+from admin_web.services.wrap_up import Outcome, wrap_up
+from admin_web.site.forms import EMPTY, read_form
+from admin_web.site.guard import actor
+from admin_web.site.keys import PBX, RECORDS
+from admin_web.site.pages import Notice, in_force, national, render, see_other
+from admin_web.site.routing import Route
+from admin_web.site.views.leads import lead_of, the_lead
+from compliance.refusal import Unwritable
+
+
+async def call(request: web.Request) -> web.StreamResponse:
+    """Have the PBX ring the person's telephone and dial the lead, through the gate."""
+    lead = lead_of(request)
+    try:
+        done = await call_lead(request.app[RECORDS], request.app[PBX], actor(request), lead)
+    except (NoPbxConfigured, NoTelephone, AlreadyCalling, NotCalled) as error:
+        return see_other(request, "lead", lead=lead, notice=Notice(str(error), "bad"))
+    text = f"{national(done.number)} is being dialled." if done.picked_up else "Your telephone rings: pick it up."
+    return see_other(request, "lead", lead=lead, notice=Notice(f"{text} Wrap the call up when it is over."))
+
+
+async def wrapped_up(request: web.Request) -> web.StreamResponse:
+    """Put on record how a call ended; Do Not Call blocks the number."""
+    form, lead = await read_form(request), lead_of(request)
+    if form.text("outcome") not in list(Outcome):
+        form.errors["outcome"] = "Choose how the call ended."
+    else:
+        outcome = Outcome(form.text("outcome"))
+        try:
+            done = await wrap_up(
+                request.app[RECORDS],
+                actor(request),
+                lead,
+                outcome,
+                note=form.text("note"),
+                decision_id=form.text("decision"),
+            )
+        except Unwritable as error:
+            form.errors["note"] = str(error)
+        else:
+            notice = _blocked(done.blocked) if done.blocked else Notice(_queue_says(queued=done.queued))
+            return see_other(request, "lead", lead=lead, notice=notice)
+    shown, pbx = await the_lead(request), request.app[PBX].configured
+    return await render(request, "leads/page.html", status=422, lead=shown, outcomes=list(Outcome), form=form, pbx=pbx)
+
+
+async def switched_on(request: web.Request) -> web.StreamResponse:
+    """Turn the Do-Not-Call switch on: every lead on the number is blocked at once."""
+    lead = lead_of(request)
+    done = await block_lead(request.app[RECORDS], actor(request), lead)
+    return see_other(request, "lead", lead=lead, notice=_blocked(done))
+
+
+async def lifting(request: web.Request) -> web.StreamResponse:
+    """Show what turning the switch off would open, and ask for the reason."""
+    return await render(request, "leads/lift.html", lead=await the_lead(request), form=EMPTY)
+
+
+async def switched_off(request: web.Request) -> web.StreamResponse:
+    """Lift the number from the company's own list, with a reason."""
+    form, lead = await read_form(request), await the_lead(request)
+    try:
+        done = await lift(request.app[RECORDS], actor(request), lead.number, reason=form.text("reason"))
+    except Unwritable as error:
+        form.errors["reason"] = str(error)
+        return await render(request, "leads/lift.html", status=422, lead=lead, form=form)
+    said = f"{national(done.number)} is off the company's own Do-Not-Call list."
+    return see_other(request, "lead", lead=lead.id, notice=in_force(said, done.standing))
+
+
+def _blocked(done: Blocked) -> Notice:
+    """Say what Do Not Call did, and what it left open."""
+    said = f"{national(done.number)} is on the Do-Not-Call list: no lead on it may be called."
+    if done.ended:
+        said += " The lead's own override has ended."
+    if done.still_open:
+        said += f" Still open by an override of their own, for an admin to judge: {', '.join(done.still_open[:10])}."
+    return in_force(said, done.standing)
+
+
+def _queue_says(*, queued: bool) -> str:
+    return f"The call is wrapped up. The lead {'went to the end of' if queued else 'is off'} the dial queue."
+
+
+ROUTES = (
+    Route("POST", "/leads/{lead}/call", call, Permission.CALL, "lead-call"),
+    Route("POST", "/leads/{lead}/wrap-up", wrapped_up, Permission.CALL, "lead-wrap-up"),
+    Route("POST", "/leads/{lead}/do-not-call", switched_on, Permission.SUPPRESS, "lead-block"),
+    Route("GET", "/leads/{lead}/lift", lifting, Permission.LIFT, "lead-lift"),
+    Route("POST", "/leads/{lead}/lift", switched_off, Permission.LIFT, "lead-lift"),
+)

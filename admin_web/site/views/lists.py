@@ -1,0 +1,170 @@
+"""The Do-Not-Call list: search, add, lift, export, and all about one number."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from admin_web.people.permissions import Permission
+from admin_web.queries.listed_number import ListedNumber, listed_number
+from admin_web.queries.lists import (
+    LONGEST_SEARCH,
+    SOURCES,
+    Entry,
+    EntryState,
+    Sought,
+    beginning_of,
+    entries,
+    every_entry,
+)
+from admin_web.queries.paging import read_key
+from admin_web.services.suppression import NotListed, Suppressed, lift, suppress
+from admin_web.site.csv_export import stream_csv
+from admin_web.site.forms import EMPTY, Form, read_form
+from admin_web.site.guard import actor
+from admin_web.site.keys import DATABASE, NOW, RECORDS, SETTINGS
+from admin_web.site.pages import Notice, in_force, national, render, see_other
+from admin_web.site.routing import Route
+from compliance.numbers import E164, InvalidNumber, normalize
+from compliance.refusal import Refused, Unwritable
+
+SOURCE = "list-page"
+FILTERS = ("q", "state", "source", "by")
+ANY = "all"
+LONGEST_FILTER = 64
+COLUMNS = (
+    "number", "list", "source", "note", "lead", "added_at", "added_by", "lifted_at", "lifted_by", "lift_reason",
+)  # fmt: skip
+
+
+class UnknownNumber(Refused):
+    """The address names no number."""
+
+
+async def lists(request: web.Request) -> web.StreamResponse:
+    """Show the entries that are asked for, a page at a time."""
+    form, sought = Form(request.query), _sought(request)
+    after = read_key(request.query.get("after", ""), *sought.key_types)
+    return await render(
+        request,
+        "lists/list.html",
+        form=form,
+        sought=sought,
+        sources=[(source, source) for source in SOURCES],
+        page=await entries(request.app[DATABASE], sought, after=after),
+        query={name: value for name in FILTERS if (value := form.text(name))},
+        at_start=after is None,
+    )
+
+
+async def export(request: web.Request) -> web.StreamResponse:
+    """Answer with all entries that are asked for, as CSV."""
+    found = every_entry(request.app[DATABASE], _sought(request))
+    return await stream_csv(request, f"do-not-call-{request.app[NOW]():%Y-%m-%d}.csv", COLUMNS, _cells(found))
+
+
+async def adding(request: web.Request) -> web.StreamResponse:
+    """Show the form for one number."""
+    return await render(request, "lists/add.html", form=EMPTY)
+
+
+async def add(request: web.Request) -> web.StreamResponse:
+    """Put one number on the list."""
+    form, settings = await read_form(request), request.app[SETTINGS]
+    try:
+        number = normalize(form.text("number"), settings.region, settings.prefix)
+        done = await suppress(request.app[RECORDS], actor(request), number, source=SOURCE, note=form.text("note"))
+    except InvalidNumber as error:
+        form.errors["number"] = f"This is not one telephone number: {error}."
+    except Unwritable as error:
+        form.errors["note"] = str(error)
+    else:
+        return see_other(request, "lists-number", number=number, notice=_added(done))
+    return await render(request, "lists/add.html", status=422, form=form)
+
+
+async def number(request: web.Request) -> web.StreamResponse:
+    """Show all about one number."""
+    return await _shown(request, await _number(request), EMPTY)
+
+
+async def lifted(request: web.Request) -> web.StreamResponse:
+    """Take a number off the company's own list, unless its entry changed since the page was shown."""
+    form, seen = await read_form(request), await _number(request)
+    entry = seen.standing
+    if entry is None or form.text("entry") != str(entry.id):
+        form.errors["reason"] = (
+            "Somebody else changed this entry meanwhile. Look again, and repeat if it still applies."
+        )
+        return await _shown(request, seen, form, status=409)
+    try:
+        done = await lift(request.app[RECORDS], actor(request), seen.number, reason=form.text("reason"))
+    except (Unwritable, NotListed) as error:
+        form.errors["reason"] = str(error)
+        return await _shown(request, seen, form, status=422)
+    still = f" It stays blocked: it also stands on {', '.join(seen.other_lists)}." if seen.other_lists else ""
+    notice = in_force(f"{national(seen.number)} is lifted.{still}", done.standing)
+    return see_other(request, "lists-number", number=seen.number, notice=notice)
+
+
+def _added(done: Suppressed) -> Notice:
+    """Say what became of a number, and which consent is still open on it."""
+    shown = national(done.number)
+    notice = in_force(
+        f"{shown} is on the list." if done.added else f"{shown} stood on the list already.", done.standing
+    )
+    if not done.open_overrides:
+        return notice
+    which = ", ".join(map(str, done.open_overrides))
+    return Notice(f"{notice.text} Still open by consent: override {which}. An admin can revoke it.", "warn")
+
+
+def _sought(request: web.Request) -> Sought:
+    """Read the filters of the address."""
+    asked, settings = Form(request.query), request.app[SETTINGS]
+    text = asked.text("q")[:LONGEST_SEARCH]
+    return Sought(
+        text=text,
+        beginning=beginning_of(text, settings.region, settings.prefix) if text else "",
+        state=_state(asked.text("state"), searching=bool(text)),
+        source=asked.text("source")[:LONGEST_FILTER],
+        by=asked.text("by")[:LONGEST_FILTER],
+    )
+
+
+def _state(asked: str, *, searching: bool) -> EntryState | None:
+    """Read which entries are wanted; when nothing is said, a search looks at all and the list at those that stand."""
+    if asked in list(EntryState):
+        return EntryState(asked)
+    return None if searching or asked == ANY else EntryState.STANDING
+
+
+async def _number(request: web.Request) -> ListedNumber:
+    """Read the number of the address. Raises UnknownNumber."""
+    settings = request.app[SETTINGS]
+    try:
+        asked = normalize(request.match_info["number"], settings.region)
+    except InvalidNumber:
+        raise UnknownNumber("There is no such number.") from None
+    return await listed_number(request.app[DATABASE], E164(asked), request.app[NOW]())
+
+
+async def _shown(request: web.Request, seen: ListedNumber, form: Form, status: int = 200) -> web.StreamResponse:
+    return await render(request, "lists/number.html", status=status, seen=seen, form=form)
+
+
+async def _cells(found: AsyncIterator[Entry]) -> AsyncIterator[tuple[object, ...]]:
+    async for one in found:
+        yield (
+            one.number, one.list_name, one.source, one.note, one.lead, one.added_at, one.added_by,
+            one.lifted_at, one.lifted_by, one.lift_reason,
+        )  # fmt: skip
+
+
+ROUTES = (
+    Route("GET", "/lists", lists, Permission.SEE_LISTS, "lists"),
+    Route("GET", "/lists/export", export, Permission.EXPORT, "lists-export"),
+    Route("GET", "/lists/add", adding, Permission.SUPPRESS, "lists-add"),
+    Route("POST", "/lists/add", add, Permission.SUPPRESS, "lists-add"),
+    Route("GET", "/lists/numbers/{number}", number, Permission.SEE_LISTS, "lists-number"),
+    Route("POST", "/lists/numbers/{number}/lift", lifted, Permission.LIFT, "lists-lift"),
+)

@@ -1,0 +1,207 @@
+"""The Compliance Monitor: the table of overrides, one override, its review, its revocation, its document."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, time, timedelta
+
+from aiohttp import web
+
+from admin_web.people.permissions import Permission
+from admin_web.queries.call_filter import Wanted
+from admin_web.queries.calls import Call, Place, call_page
+from admin_web.queries.monitor import (
+    OverrideRow,
+    State,
+    WholeOverride,
+    counts,
+    every_override,
+    override_page,
+    people,
+    whole_override,
+)
+from admin_web.queries.monitor_filter import Shown, Sought, key_of, searching
+from admin_web.queries.paging import Page, read_key
+from admin_web.services.overrides import RENEWABLE
+from admin_web.services.revocation import OverrideExpired, UnknownOverride, review_override, revoke_override
+from admin_web.site.csv_export import stream_csv
+from admin_web.site.forms import EMPTY, Form, read_form
+from admin_web.site.guard import actor
+from admin_web.site.keys import DATABASE, NOW, RECORDS, SETTINGS
+from admin_web.site.pages import Notice, in_force, render, see_other
+from admin_web.site.routing import Route
+from admin_web.site.views.monitor_sentences import reviewed_already, since_then, what_follows
+from compliance.consent import Basis
+from compliance.refusal import Unwritable
+
+BASES = {
+    Basis.SIGNED_CONSENT: "Signed consent",
+    Basis.WRITTEN_CONSENT: "Written consent",
+    Basis.EXISTING_RELATIONSHIP: "Existing relationship",
+    Basis.OTHER: "Other",
+}
+PARTS = {
+    Shown.ACTIVE: "Active",
+    Shown.UNREVIEWED: "To review",
+    Shown.ENDS_30: "End in 30 days",
+    Shown.ENDS_7: "In 7 days",
+    Shown.ENDS_1: "In 1 day",
+    Shown.REVOKED: "Revoked",
+    Shown.EXPIRED: "Expired",
+    Shown.ALL: "All",
+}
+COLUMNS = (
+    "override", "state", "lead", "lead_name", "number", "basis", "consented_on", "document", "placed_at", "placed_by",
+    "expires_at", "reviewed_at", "reviewed_by", "revoked_at", "revoked_by", "revoke_reason",
+)  # fmt: skip
+LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
+LONGEST_ID = 18
+"""Digits; all that a number of 64 bits surely holds."""
+
+FILTERS = ("shown", "q", "person", "basis", "since", "until")
+
+
+async def table(request: web.Request) -> web.StreamResponse:
+    """Show the overrides that are asked for, a page at a time."""
+    database, at, form = request.app[DATABASE], request.app[NOW](), Form(request.query)
+    sought, after = _sought(request, form), request.query.get("after", "")
+    return await render(
+        request,
+        "monitor/table.html",
+        form=form,
+        sought=sought,
+        parts=PARTS,
+        bases=BASES,
+        people=[(name, name) for name in await people(database)],
+        counts=await counts(database, at),
+        page=await override_page(database, sought, at, key_of(sought, after)),
+        query={name: value for name in FILTERS if (value := form.text(name))},
+        at_start=not after,
+    )
+
+
+async def export(request: web.Request) -> web.StreamResponse:
+    """Answer with all overrides that are asked for, as CSV."""
+    at = request.app[NOW]()
+    rows = every_override(request.app[DATABASE], _sought(request, Form(request.query)), at)
+    return await stream_csv(request, f"overrides-{at:%Y-%m-%d}.csv", COLUMNS, _cells(rows, at))
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    """Show everything about one override."""
+    return await _page(request, await override_of(request))
+
+
+async def review(request: web.Request) -> web.StreamResponse:
+    """Put on record that an admin looked at an override and its document."""
+    form, whole = await read_form(request), await override_of(request)
+    if stale := _stale(form, whole, request.app[NOW]()):
+        return await _page(request, whole, form, stale)
+    if not await review_override(request.app[RECORDS], actor(request), whole.row.id):
+        whole = await override_of(request)
+        return await _page(request, whole, form, reviewed_already(whole))
+    notice = Notice(f"Override {whole.row.id} is marked as reviewed.")
+    return see_other(request, "monitor-override", notice=notice, override=str(whole.row.id))
+
+
+async def revoke(request: web.Request) -> web.StreamResponse:
+    """End an override at once."""
+    form, whole = await read_form(request), await override_of(request)
+    if stale := _stale(form, whole, request.app[NOW]()):
+        return await _page(request, whole, form, stale)
+    try:
+        done = await revoke_override(request.app[RECORDS], actor(request), whole.row.id, reason=form.text("reason"))
+    except Unwritable as error:
+        form.errors["reason"] = str(error)
+        return await _page(request, whole, form, status=422)
+    except OverrideExpired as error:
+        return await _page(request, whole, form, str(error))
+    if done.already:
+        whole = await override_of(request)
+        return await _page(request, whole, form, since_then(whole, request.app[NOW]()))
+    told = f"Override {done.override_id} is revoked. {what_follows(whole)}"
+    return see_other(request, "monitor-override", notice=in_force(told, done.standing), override=str(done.override_id))
+
+
+async def override_of(request: web.Request) -> WholeOverride:
+    """Find the override of the address. Raises UnknownOverride."""
+    asked = request.match_info["override"][:LONGEST_ID]
+    if asked.isascii() and asked.isdigit():
+        whole = await whole_override(request.app[DATABASE], int(asked), request.app[NOW]())
+        if whole is not None:
+            return whole
+    raise UnknownOverride(f"There is no override {asked}.")
+
+
+async def _page(
+    request: web.Request, whole: WholeOverride, form: Form = EMPTY, trouble: str = "", status: int = 0
+) -> web.Response:
+    """Show one override; `trouble` says why what was asked for was not done."""
+    at, after, settings = request.app[NOW](), request.query.get("after", ""), request.app[SETTINGS]
+    state = whole.row.state(at)
+    return await render(
+        request,
+        "monitor/override.html",
+        status=status or (409 if trouble else 200),
+        whole=whole,
+        row=whole.row,
+        state=state,
+        calls=await _calls(request, whole.row.id, after),
+        at_start=not after,
+        form=form,
+        trouble=trouble,
+        bases=BASES,
+        follows=what_follows(whole),
+        hangs_up=settings.hang_up_on_revocation and bool(settings.ami_address),
+        renewable=state is State.ACTIVE and whole.row.expires_at <= at + RENEWABLE,
+    )
+
+
+async def _calls(request: web.Request, override_id: int, after: str) -> Page[Call]:
+    """Give a page of the calls that were made under an override, the latest first."""
+    key = read_key(after, datetime, int, str)
+    place = Place(*key) if key else None  # type: ignore[arg-type]
+    return await call_page(request.app[DATABASE], Wanted(override=str(override_id)), place)
+
+
+def _stale(form: Form, whole: WholeOverride, at: datetime) -> str:
+    """Say what changed since the form was shown; empty when nothing did."""
+    return "" if form.text("state") in {"", whole.row.state(at)} else since_then(whole, at)
+
+
+def _sought(request: web.Request, form: Form) -> Sought:
+    """Read the filters; what reads as nothing is left out."""
+    shown, basis, until = form.text("shown"), form.text("basis"), _day(form, "until")
+    settings = request.app[SETTINGS]
+    sought = Sought(
+        shown=Shown(shown) if shown in set(Shown) else Shown.ACTIVE,
+        person=form.text("person"),
+        basis=Basis(basis) if basis in set(Basis) else None,
+        since=_day(form, "since"),
+        until=until + timedelta(days=1) if until and until < LAST_DAY else None,
+    )
+    return searching(sought, form.text("q"), settings.region)
+
+
+def _day(form: Form, name: str) -> datetime | None:
+    """Read a date as its beginning in UTC; None for none."""
+    on: date | None = form.day(name, "Write the date as 2026-11-23.") if form.text(name) else None
+    return datetime.combine(on, time(), UTC) if on else None
+
+
+async def _cells(rows: AsyncIterator[OverrideRow], at: datetime) -> AsyncIterator[list[object]]:
+    async for row in rows:
+        yield [
+            row.id, row.state(at), row.lead, row.lead_name, row.number, row.basis, row.consented_on, row.document,
+            row.placed_at, row.placed_by, row.expires_at, row.reviewed_at, row.reviewed_by, row.revoked_at,
+            row.revoked_by, row.revoke_reason,
+        ]  # fmt: skip
+
+
+ONE = "/monitor/{override}"
+
+ROUTES = (
+    Route("GET", "/monitor", table, Permission.SEE_OVERRIDES, "monitor"),
+    Route("GET", "/monitor/export", export, Permission.EXPORT, "monitor-export"),
+    Route("GET", ONE, page, Permission.SEE_OVERRIDES, "monitor-override"),
+    Route("POST", f"{ONE}/review", review, Permission.REVIEW, "monitor-review"),
+    Route("POST", f"{ONE}/revoke", revoke, Permission.REVIEW, "monitor-revoke"),
+)

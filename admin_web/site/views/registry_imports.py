@@ -1,0 +1,203 @@
+"""A file of a registry taken in: upload, what was found in it and what will follow, and the start of the job."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from aiohttp import web
+
+from admin_web.lists.registries.cells import JOINED
+from admin_web.lists.registries.formats import CSV, FORMATS
+from admin_web.lists.registries.import_jobs import RegistryImport, ask_import
+from admin_web.lists.registries.intake import CHANGES, FULL, PART
+from admin_web.lists.registries.preview import Preview, preview
+from admin_web.lists.registries.reader import Reading, found_format
+from admin_web.lists.registries.source import Source
+from admin_web.lists.sheet import NotASheet
+from admin_web.lists.sheet_store import KeptSheet, SheetNotKept, SheetStore, UnknownSheet
+from admin_web.people.permissions import Permission
+from admin_web.queries.registries import Standing, one_standing
+from admin_web.services.job_kinds import IMPORT_REGISTRY
+from admin_web.services.jobs import JobUnderWay
+from admin_web.services.registries import LONGEST_ACCOUNT, UnknownRegistry, VersionMoved
+from admin_web.site.forms import EMPTY, Form, Upload, read_form, read_upload
+from admin_web.site.guard import actor, person
+from admin_web.site.keys import DATABASE, NOW, SETTINGS
+from admin_web.site.pages import Notice, render, see_other
+from admin_web.site.routing import Route
+from admin_web.site.views.registries import ONE
+from compliance.refusal import Unwritable, cleaned
+
+TAKEN_AS = (
+    (FULL, "The whole registry", "What is listed now and not in the file is listed no more."),
+    (PART, "Some area codes", "Those in the file are replaced, all others stay."),
+    (CHANGES, "Changes", "Numbers are added to what is listed now, and deleted from it."),
+)
+FORMS = tuple((form.name, form.title) for form in FORMATS.values())
+"""What a form offers, by value."""
+
+NO_FILE = "Choose the file to import."
+NO_DAY = "Say on which day the file was obtained."
+TO_COME = "This day is still to come; say the day on which the file was obtained."
+ARE_CHANGES = "This file holds what was added and deleted: it is taken as changes."
+NO_CHANGES = "There is no version yet that changes could be applied to; import the whole registry first."
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A sheet with what was found in it, and the registry that it is for."""
+
+    one: Standing
+    sheet: KeptSheet
+    found: Preview
+
+
+async def form(request: web.Request) -> web.StreamResponse:
+    """Show the form for a file."""
+    return await _form(request, await _one(request), EMPTY)
+
+
+async def upload(request: web.Request) -> web.StreamResponse:
+    """Take a file in, keep it, and go on to its preview. Nothing of it is on record yet; a bad one is not kept."""
+    one = await _one(request)
+    sent = await read_upload(request)
+    try:
+        sheet = await _kept(request, sent, one)
+    except (SheetNotKept, NotASheet) as error:
+        sent.form.errors["file"] = str(error)
+        return await _form(request, one, sent.form, 422)
+    return see_other(request, "registry-file", registry=one.name, upload=sheet.token)
+
+
+async def shown(request: web.Request) -> web.StreamResponse:
+    """Show what was found, read by the format and the columns that the address names."""
+    asked = Form(request.query)
+    return await _preview(request, await _seen(request, asked), asked)
+
+
+async def start(request: web.Request) -> web.StreamResponse:
+    """Have a worker import the file."""
+    sent = await read_form(request)
+    seen = await _seen(request, sent)
+    asked = _asked(request, seen, sent)
+    if asked is None:
+        return await _preview(request, seen, sent, 422)
+    try:
+        job = await ask_import(request.app[DATABASE], actor(request), asked, now=request.app[NOW])
+    except (VersionMoved, JobUnderWay) as error:
+        sent.errors["over"] = str(error)
+        return await _preview(request, seen, sent, 422)
+    notice = Notice("The import is asked for; a worker begins within a second. You may leave this page.")
+    return see_other(request, "job", job=str(job), notice=notice)
+
+
+async def _kept(request: web.Request, sent: Upload, one: Standing) -> KeptSheet:
+    """Keep a file in which there is a format to be found. Raises SheetNotKept, NotASheet."""
+    if not sent.file_name:
+        raise SheetNotKept(NO_FILE)
+    store = SheetStore.of_registries(request.app[SETTINGS])
+    sheet = await store.keep(sent.pieces(), sent.file_name, IMPORT_REGISTRY.name, person(request).name, one.name)
+    try:
+        await _looked_at(request, sheet, one, EMPTY)
+    except NotASheet:
+        store.discard(sheet)
+        raise
+    return sheet
+
+
+async def _form(request: web.Request, one: Standing, sent: Form, status: int = 200) -> web.StreamResponse:
+    most = request.app[SETTINGS].registry_mb
+    return await render(request, "registries/import.html", status=status, form=sent, one=one, most_mb=most)
+
+
+async def _preview(request: web.Request, seen: Seen, sent: Form, status: int = 200) -> web.StreamResponse:
+    today = request.app[NOW]().date()
+    return await render(
+        request, "registries/preview.html", status=status, form=sent, seen=seen, today=today,
+        taken_as=TAKEN_AS, forms=FORMS,
+    )  # fmt: skip
+
+
+async def _one(request: web.Request) -> Standing:
+    """Find the registry of the address. Raises UnknownRegistry."""
+    name = request.match_info["registry"]
+    found = await one_standing(request.app[DATABASE], name, request.app[NOW]())
+    if found is None:
+        raise UnknownRegistry(f"There is no registry {name}.")
+    return found
+
+
+async def _seen(request: web.Request, asked: Form) -> Seen:
+    """Look at the sheet of the address, for the person who uploaded it alone. Raises UnknownSheet, SheetNotKept."""
+    one = await _one(request)
+    sheet = SheetStore.of_registries(request.app[SETTINGS]).find(request.match_info["upload"])
+    if (sheet.by, sheet.kind, sheet.registry) != (person(request).name, IMPORT_REGISTRY.name, one.name):
+        raise UnknownSheet("There is no such file.")
+    try:
+        return Seen(one, sheet, await _looked_at(request, sheet, one, asked))
+    except NotASheet as error:  # It was read otherwise when it was uploaded.
+        raise SheetNotKept(str(error)) from None
+
+
+async def _looked_at(request: web.Request, sheet: KeptSheet, one: Standing, asked: Form) -> Preview:
+    """Read the first rows, in a thread: a hostile file may take a while. Raises UnknownSheet, NotASheet."""
+    path = SheetStore.of_registries(request.app[SETTINGS]).path(sheet)
+
+    def look() -> Preview:
+        source = Source([path], sheet.name)
+        read = FORMATS.get(asked.text("read_as")) or found_format(source, None)
+        return preview(source, Reading(one.registry.country, read, _column(asked.values) if read is CSV else None))
+
+    return await asyncio.to_thread(look)
+
+
+def _column(values: Mapping[str, str]) -> str | None:
+    """Give the columns that were chosen, by place, as `Reading` takes them; what is no place is not chosen."""
+    chosen = [values[what] for what in ("area", "number") if values.get(what, "").isdecimal()]
+    return JOINED.join(chosen) if values.get("number", "").isdecimal() else None
+
+
+def _asked(request: web.Request, seen: Seen, sent: Form) -> RegistryImport | None:
+    """Read what is asked for; None when there are errors, or the file cannot be read so."""
+    taken_as, day = sent.text("taken_as"), sent.day("obtained", NO_DAY)
+    _judge(seen, sent, taken_as, day, request.app[NOW]().date())
+    over, account = sent.text("over"), sent.text("account")
+    if sent.errors or seen.found.problem or day is None:
+        return None
+    return RegistryImport(
+        seen.sheet,
+        taken_as,
+        day,
+        int(over) if over.isdecimal() and len(over) < 18 else -1,
+        seen.found.form.name,
+        seen.found.column,
+        account if account != (seen.one.registry.owner_account or "") else None,
+        sent.ticked("allow_drop"),
+    )
+
+
+def _judge(seen: Seen, sent: Form, taken_as: str, day: date | None, today: date) -> None:
+    """Note what is wrong, by field."""
+    if day is not None and day > today:
+        sent.errors["obtained"] = TO_COME
+    if taken_as not in {FULL, PART, CHANGES}:
+        sent.errors["taken_as"] = "Say what the file is."
+    elif seen.found.form.is_changes and taken_as != CHANGES:
+        sent.errors["taken_as"] = ARE_CHANGES
+    elif taken_as == CHANGES and seen.one.version is None:
+        sent.errors["taken_as"] = NO_CHANGES
+    try:
+        cleaned(sent.text("account"), LONGEST_ACCOUNT, "The account")
+    except Unwritable as error:
+        sent.errors["account"] = str(error)
+
+
+IMPORT = f"{ONE}/import"
+
+ROUTES = (
+    Route("GET", IMPORT, form, Permission.IMPORT, "registry-files"),
+    Route("POST", IMPORT, upload, Permission.IMPORT, "registry-files", upload=True),
+    Route("GET", f"{IMPORT}/{{upload}}", shown, Permission.IMPORT, "registry-file"),
+    Route("POST", f"{IMPORT}/{{upload}}", start, Permission.IMPORT, "registry-file"),
+)

@@ -1,0 +1,64 @@
+"""Signing in and out."""
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from admin_web.people import sessions
+from admin_web.people.permissions import Permission
+from admin_web.people.sign_in import NotSignedIn, sign_in
+from admin_web.people.throttle import TooManyAttempts
+from admin_web.services import Actor
+from admin_web.site.forms import EMPTY, read_form
+from admin_web.site.guard import PERSON, address_of, cookie_name, person
+from admin_web.site.keys import DATABASE, NOW
+from admin_web.site.pages import Notice, render, see_other
+from admin_web.site.routing import Route
+
+
+async def form(request: web.Request) -> web.StreamResponse:
+    """Show the form; who is signed in goes on."""
+    if PERSON in request:
+        return _onward(request.query.get("next", ""))
+    return await render(request, "sign_in/form.html", form=EMPTY, error="", next=request.query.get("next", "")[:500])
+
+
+async def enter(request: web.Request) -> web.StreamResponse:
+    """Sign in: always a new session, so that nobody can have chosen its cookie before."""
+    sent = await read_form(request)
+    origin = Actor(request.headers.get("User-Agent", ""), address_of(request))
+    name, onward = sent.text("name"), sent.text("next")
+    password, code = sent.values.get("password", ""), sent.text("code")
+    try:
+        token = await sign_in(request.app[DATABASE], name, password, code, origin, request.app[NOW]())
+    except (NotSignedIn, TooManyAttempts) as error:
+        status = 429 if isinstance(error, TooManyAttempts) else 422
+        return await render(request, "sign_in/form.html", status=status, form=sent, error=str(error), next=onward[:500])
+    if PERSON in request:
+        await sessions.end(request.app[DATABASE], person(request).session_id, name, request.app[NOW]())
+    answer = _onward(onward)
+    answer.set_cookie(cookie_name(request), token, httponly=True, samesite="Lax", secure=request.secure, path="/")
+    return answer
+
+
+async def leave(request: web.Request) -> web.StreamResponse:
+    """Sign out: the session ends on the server, whatever becomes of the cookie."""
+    who = person(request)
+    await sessions.end(request.app[DATABASE], who.session_id, who.name, request.app[NOW]())
+    answer = see_other(request, "sign_in", notice=Notice("You are signed out."))
+    answer.del_cookie(cookie_name(request), path="/", secure=request.secure, httponly=True, samesite="Lax")
+    return answer
+
+
+def _onward(wanted: str) -> web.Response:
+    """Go where the person wanted to, if that is a page of this site."""
+    parts = urlsplit(wanted)
+    own = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not (parts.scheme or parts.netloc)
+    return web.Response(status=303, headers={"Location": wanted if own and wanted.isprintable() else "/"})
+
+
+ROUTES = (
+    Route("GET", "/sign-in", form, Permission.ANYBODY, "sign_in"),
+    Route("POST", "/sign-in", enter, Permission.ANYBODY, "sign_in"),
+    Route("POST", "/sign-out", leave, Permission.SIGNED_IN, "sign_out"),
+)

@@ -1,0 +1,145 @@
+"""People who sign in: list, add, role, password, sessions, disable and enable. Only an admin comes here."""
+
+from aiohttp import web
+
+from admin_web.people import accounts
+from admin_web.people.accounts import LastAdmin, NameTaken, UnknownUser, random_password
+from admin_web.people.permissions import Permission
+from admin_web.queries.paging import read_key
+from admin_web.queries.users import user_of, user_page
+from admin_web.site.forms import EMPTY, Form, read_form
+from admin_web.site.guard import actor
+from admin_web.site.keys import DATABASE, NOW
+from admin_web.site.pages import Notice, render, see_other
+from admin_web.site.routing import Route
+from compliance.consent import Role
+from compliance.refusal import Unwritable
+
+ROLES = {
+    Role.AGENT: "Agent: dials, puts numbers on the list",
+    Role.SUPERVISOR: "Supervisor: an agent who may also place overrides",
+    Role.ADMIN: "Admin: reviews, revokes, lifts, imports, rebuilds, manages users",
+    Role.AUDITOR: "Auditor: reads everything, changes nothing",
+}
+
+
+async def users(request: web.Request) -> web.StreamResponse:
+    """List people by name."""
+    after = request.query.get("after", "")
+    page = await user_page(request.app[DATABASE], request.app[NOW](), read_key(after, str))
+    return await render(request, "users/list.html", page=page, at_start=not after)
+
+
+async def new(request: web.Request) -> web.StreamResponse:
+    """Show the form for a new person."""
+    return await render(request, "users/new.html", form=EMPTY, roles=ROLES)
+
+
+async def add(request: web.Request) -> web.StreamResponse:
+    """Add a person with a password that is made up, and shown on this answer alone."""
+    form, password = await read_form(request), random_password()
+    name, role = form.text("name"), _role(form)
+    try:
+        if role is not None:
+            names = (name, role, password, form.text("full_name"))
+            await accounts.add_user(request.app[DATABASE], actor(request), *names)
+    except NameTaken as error:
+        form.errors["name"] = str(error)
+    except Unwritable as error:
+        form.errors["full_name" if "full name" in str(error) else "name"] = str(error)
+    if form.errors:
+        return await render(request, "users/new.html", status=422, form=form, roles=ROLES)
+    return await render(request, "users/password.html", name=name, password=password, added=True)
+
+
+async def user(request: web.Request) -> web.StreamResponse:
+    """Show one person."""
+    return await _shown(request, EMPTY)
+
+
+async def change(request: web.Request) -> web.StreamResponse:
+    """Give a person another role or extension."""
+    form, name = await read_form(request), request.match_info["user"]
+    if (role := _role(form)) is None:
+        return await _shown(request, form, 422)
+    try:
+        extension = form.text("extension")
+        await accounts.change_user(request.app[DATABASE], actor(request), name, role=role, extension=extension)
+    except LastAdmin as error:
+        form.errors["role"] = str(error)
+    except Unwritable as error:
+        form.errors["extension"] = str(error)
+    if form.errors:
+        return await _shown(request, form, 422)
+    return _done(request, f"{name} is {role} from their next click on.")
+
+
+async def new_password(request: web.Request) -> web.StreamResponse:
+    """Make up another password, shown on this answer alone; the person is signed out everywhere."""
+    name, password = request.match_info["user"], random_password()
+    await accounts.set_password(request.app[DATABASE], actor(request), name, password)
+    return await render(request, "users/password.html", name=name, password=password, added=False)
+
+
+async def disable(request: web.Request) -> web.StreamResponse:
+    """Let a person sign in no more."""
+    name = request.match_info["user"]
+    try:
+        await accounts.disable_user(request.app[DATABASE], actor(request), name)
+    except LastAdmin as error:
+        return see_other(request, "user", notice=Notice(str(error), "bad"), user=name)
+    return _done(request, f"{name} is disabled and signed out everywhere.")
+
+
+async def enable(request: web.Request) -> web.StreamResponse:
+    """Let a disabled person sign in again."""
+    await accounts.enable_user(request.app[DATABASE], actor(request), request.match_info["user"])
+    return _done(request, f"{request.match_info['user']} can sign in again, with the password as it was.")
+
+
+async def end_sessions(request: web.Request) -> web.StreamResponse:
+    """Sign a person out everywhere."""
+    ended = await accounts.end_sessions(request.app[DATABASE], actor(request), request.match_info["user"])
+    return _done(request, f"{ended} {'session' if ended == 1 else 'sessions'} ended.")
+
+
+async def reset_codes(request: web.Request) -> web.StreamResponse:
+    """Let a person who lost their telephone sign in without a one-time code."""
+    await accounts.reset_totp(request.app[DATABASE], actor(request), request.match_info["user"])
+    return _done(request, f"{request.match_info['user']} is asked for no one-time code any more.")
+
+
+async def _shown(request: web.Request, form: Form, status: int = 200) -> web.StreamResponse:
+    name = request.match_info["user"]
+    found = await user_of(request.app[DATABASE], name, request.app[NOW]())
+    if found is None:
+        raise UnknownUser(f"There is no user {name}.")
+    return await render(request, "users/page.html", status=status, user=found, form=form, roles=ROLES)
+
+
+def _role(form: Form) -> Role | None:
+    """Read the role of a form; note an error for what is none."""
+    if form.text("role") in set(Role):
+        return Role(form.text("role"))
+    form.errors["role"] = "Choose what this person is to the system."
+    return None
+
+
+def _done(request: web.Request, sentence: str) -> web.StreamResponse:
+    return see_other(request, "user", notice=Notice(sentence), user=request.match_info["user"])
+
+
+ONE = "/users/{user:[a-z0-9_.-]{1,64}}"
+
+ROUTES = (
+    Route("GET", "/users", users, Permission.MANAGE, "users"),
+    Route("GET", "/users/+new", new, Permission.MANAGE, "user-new"),
+    Route("POST", "/users/+new", add, Permission.MANAGE, "user-new"),
+    Route("GET", ONE, user, Permission.MANAGE, "user"),
+    Route("POST", ONE, change, Permission.MANAGE, "user"),
+    Route("POST", f"{ONE}/password", new_password, Permission.MANAGE, "user-password"),
+    Route("POST", f"{ONE}/disable", disable, Permission.MANAGE, "user-disable"),
+    Route("POST", f"{ONE}/enable", enable, Permission.MANAGE, "user-enable"),
+    Route("POST", f"{ONE}/sign-out", end_sessions, Permission.MANAGE, "user-sign-out"),
+    Route("POST", f"{ONE}/codes", reset_codes, Permission.MANAGE, "user-codes"),
+)

@@ -1,1 +1,0 @@
-"""Views: each parses, calls one service or reads one model, and renders or redirects."""

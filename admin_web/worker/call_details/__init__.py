@@ -1,0 +1,1 @@
+"""Call-detail records of the PBX, read from its file into SQL, across rotations."""

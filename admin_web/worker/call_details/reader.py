@@ -1,0 +1,152 @@
+"""The CDR file's records taken to SQL: each once, whatever is killed and whenever.
+
+How far the file was read is committed with the rows that were read from it. A worker that reads the same records again
+(two workers, a file that was replaced) finds them there by the ids that the PBX gave them, and changes nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Update, exists, literal_column, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from admin_web.record.database import Database
+from admin_web.record.dialect import each_of, insert_into
+from admin_web.record.models import CallDetail
+from admin_web.record.models import CdrFile as Reading
+from admin_web.worker.call_details.cutting import lines_of, whole_records
+from admin_web.worker.call_details.places import CdrFile, Part, Place
+from admin_web.worker.call_details.rows import Row, Trunks, Unreadable, row_of
+
+AT_ONCE = 256 * 1024
+"""Bytes that one transaction takes: some five hundred records."""
+
+POLL_S = 1.0
+"""How often the file is looked at when it has been read to its end."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was read in one go: rows, why other lines are none, and where to go on, at once if there is `more`."""
+
+    rows: Sequence[Row]
+    unreadable: Sequence[str]
+    place: Place
+    more: bool
+
+
+class CallDetails:
+    """Takes the records of one file to one database."""
+
+    def __init__(self, database: Database, path: Path, trunks: Sequence[str], now: Callable[[], datetime]) -> None:
+        self._database, self._now = database, now
+        self._path, self._file, self._trunks = str(path), CdrFile(path), Trunks(trunks)
+        self._place: Place | None = None
+
+    async def step(self) -> float:
+        """Take the next records, if there are any; give how many seconds to wait.
+
+        Raises DatabaseUnavailable, CdrFileUnreadable.
+        """
+        if self._place is None:
+            self._place = await self._stored_place()
+        batch = await asyncio.to_thread(self._read, self._place)
+        if batch is None or batch.place == self._place:
+            return POLL_S
+        begin, self._place = self._place, None  # Unknown, should the transaction fail.
+        if await self._put(batch, begin):
+            self._place = batch.place
+            self._tell(batch)
+        return 0.0 if batch.more else POLL_S
+
+    async def _stored_place(self) -> Place:
+        async with self._database.read() as session:
+            reading = await session.get(Reading, self._path)
+        return Place(reading.inode, reading.position, reading.head) if reading else Place()
+
+    def _read(self, place: Place) -> Batch | None:
+        """Read on from a place, off the event loop. Raises CdrFileUnreadable."""
+        part = self._file.part(place, AT_ONCE)
+        if part is None:
+            return None
+        if not part.known and place.position:
+            log.warning("the CDR file was replaced before it was read to its end", file=self._path, at=place.position)
+        return _batch(part, self._trunks)
+
+    async def _put(self, batch: Batch, begin: Place) -> bool:
+        """Write rows and place in one transaction; False when somebody else has read on from there."""
+        async with self._database.write() as session:
+            reading = await _held_reading(session, self._path, self._now())
+            if Place(reading.inode, reading.position, reading.head) != begin:
+                return False
+            await put(session, batch.rows)
+            reading.inode, reading.position, reading.head = batch.place.inode, batch.place.position, batch.place.head
+            reading.unreadable += len(batch.unreadable)
+            reading.read_at = self._now()
+        return True
+
+    def _tell(self, batch: Batch) -> None:
+        """Say which lines are in the file and nowhere else; what stands in them is nobody's business here."""
+        if why := batch.unreadable:
+            before = batch.place.position
+            log.error("call-detail records unreadable", file=self._path, before=before, lines=len(why), why=why[0])
+
+
+def _batch(part: Part, trunks: Trunks) -> Batch:
+    pieces = list(whole_records(part.data))
+    consumed = sum(map(len, pieces))
+    if not consumed and part.following is not None:
+        torn = ["the file ends in the middle of it"] if part.data else []
+        return Batch((), torn, part.following, more=True)
+    rows, unreadable = _rows(pieces, trunks)
+    return Batch(rows, unreadable, part.after(consumed), more=bool(consumed))
+
+
+def _rows(pieces: Sequence[bytes], trunks: Trunks) -> tuple[list[Row], list[str]]:
+    rows, unreadable = [], []
+    for fields in (fields for piece in pieces for fields in lines_of(piece)):
+        try:
+            rows.append(row_of(fields, trunks))
+        except Unreadable as error:
+            unreadable.append(str(error))
+    return rows, unreadable
+
+
+async def _held_reading(session: AsyncSession, path: str, at: datetime) -> Reading:
+    """Hold the row that says how far the file was read, a new one if need be."""
+    new = {"path": path, "inode": 0, "position": 0, "head": "", "unreadable": 0, "read_at": at}
+    await session.execute(insert_into(session, Reading).values(new).on_conflict_do_nothing())
+    return (await session.scalars(select(Reading).where(Reading.path == path).with_for_update())).one()
+
+
+async def put(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Write rows, each record once, and take `unscreened` back from calls that a record proves to be screened."""
+    if not rows:
+        return
+    insert = insert_into(session, CallDetail).on_conflict_do_nothing()
+    await (await session.connection()).execute(insert, sorted(rows, key=lambda row: row["channel"]))
+    await session.execute(clearing(session, {row["linked_channel"] for row in rows if row["trunk"]}))
+
+
+def clearing(session: AsyncSession, linked: set[str]) -> Update:
+    """Believe of a trunk's channel what the record of the channel that was allowed to dial it says.
+
+    When a call is answered, Asterisk takes Local channels out of it and writes a further record, from the caller
+    straight to the trunk's channel, that knows of no verdict. Which of the two comes first is not said.
+    """
+    left, allowing = CallDetail.trunk != literal_column("''"), aliased(CallDetail)
+    proof = exists().where(
+        allowing.linked_channel == CallDetail.linked_channel,
+        allowing.trunk == CallDetail.trunk,
+        allowing.trunk != literal_column("''"),  # As in the index; a parameter would not match it.
+        allowing.unscreened.is_(False),
+    )
+    these = CallDetail.linked_channel.in_(select(each_of(session, sorted(linked))))
+    return update(CallDetail).where(CallDetail.unscreened, left, these, proof).values(unscreened=False)

@@ -1,0 +1,124 @@
+"""One call-detail record as a row of SQL, and whether the call left the PBX without a verdict."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from fnmatch import translate
+from typing import Any, TypeAlias
+
+from sqlalchemy import String
+
+from admin_web.record.models import CallDetail
+from compliance import channel_vars
+from compliance.verdict import EMERGENCY, Verdict
+
+FIELDS = (
+    "start", "answer", "end", "duration", "billsec", "disposition", "clid", "src", "dst", "dcontext", "channel",
+    "dstchannel", "lastapp", "uniqueid", "linkedid", "sequence", *channel_vars.CDR_FIELDS,
+)  # fmt: skip
+"""What `dialplan/cdr_custom.conf` writes, in its order."""
+
+TEXTS = {
+    "decision_id": channel_vars.CDR_DECISION,
+    "source": "src",
+    "destination": "dst",
+    "verdict": channel_vars.CDR_VERDICT,
+    "reason": channel_vars.CDR_REASON,
+    "disposition": "disposition",
+    "lead": channel_vars.CDR_LEAD,
+    "agent": channel_vars.CDR_AGENT,
+}
+"""Columns that hold what a field says, as far as it fits."""
+
+LONGEST_EMERGENCY_NUMBER = 6
+"""A record that says `emergency` and names a longer number is not believed."""
+
+Row: TypeAlias = dict[str, Any]
+Record: TypeAlias = Mapping[str, str]
+
+_LONGEST = {
+    column.name: column.type.length or 0 for column in CallDetail.__table__.columns if isinstance(column.type, String)
+}
+_UNIQUE_ID = re.compile(r"[!-~]{1,150}", re.ASCII)
+_COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
+_MOMENT = re.compile(r"[0-9]{1,10}\.[0-9]{6}", re.ASCII)
+
+
+class Unreadable(ValueError):
+    """A line is no call-detail record; the message says why."""
+
+
+class Trunks:
+    """The channels that leave the PBX, by patterns of their names."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._pattern = re.compile("|".join(translate(pattern) for pattern in patterns))
+
+    def left_through(self, record: Record) -> str:
+        """Name the trunk's channel through which the call left; "" when it did not.
+
+        A call's own channel is a trunk's when it came in, and when it was originated to the trunk, around the
+        dialplan; then nobody has called, and the record names no caller.
+        """
+        if self._pattern.match(record["dstchannel"]):
+            return record["dstchannel"]
+        if not record["src"] and self._pattern.match(record["channel"]):
+            return record["channel"]
+        return ""
+
+
+def row_of(fields: Sequence[str], trunks: Trunks) -> Row:
+    """Read the fields of one record. Raises Unreadable."""
+    if len(fields) != len(FIELDS):
+        raise Unreadable(f"{len(fields)} fields instead of {len(FIELDS)}")
+    record = dict(zip(FIELDS, fields, strict=True))
+    trunk = trunks.left_through(record)
+    return {
+        "channel": _unique_id(record["uniqueid"]),
+        "linked_channel": _unique_id(record["linkedid"]),
+        "sequence": _count(record["sequence"]),
+        "trunk": _fitting("trunk", trunk),
+        "unscreened": bool(trunk) and not allowed(record),
+        "started_at": _moment(record["start"]),
+        "answered_at": _moment_if_any(record["answer"]),
+        "ended_at": _moment_if_any(record["end"]),
+        "seconds_billed": _count(record["billsec"]),
+        **{column: _fitting(column, record[field]) for column, field in TEXTS.items()},
+    }
+
+
+def allowed(record: Record) -> bool:
+    """Tell whether the record names the verdict that let the call out: a decision's, or that of an emergency number."""
+    emergency = (
+        record[channel_vars.CDR_REASON] == EMERGENCY
+        and len(record[channel_vars.CDR_NUMBER]) <= LONGEST_EMERGENCY_NUMBER
+    )
+    return record[channel_vars.CDR_VERDICT] == Verdict.ALLOW and bool(record[channel_vars.CDR_DECISION] or emergency)
+
+
+def _unique_id(text: str) -> str:
+    if not _UNIQUE_ID.fullmatch(text):
+        raise Unreadable("no unique id")
+    return text
+
+
+def _count(text: str) -> int:
+    if not _COUNT.fullmatch(text):
+        raise Unreadable(f"{text[:20]!r} is no count")
+    return int(text)
+
+
+def _moment(text: str) -> datetime:
+    if not _MOMENT.fullmatch(text):
+        raise Unreadable(f"{text[:20]!r} is no moment")
+    return datetime.fromtimestamp(float(text), UTC)
+
+
+def _moment_if_any(text: str) -> datetime | None:
+    """Read a moment; the PBX writes nought for what did not happen."""
+    return _moment(text) if text.strip("0.") else None
+
+
+def _fitting(column: str, text: str) -> str:
+    """Cut a text to its column, with what does not print replaced: it was written by callers, too."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text[: _LONGEST[column]])

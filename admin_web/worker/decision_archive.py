@@ -1,0 +1,164 @@
+"""Decisions taken from the stream in Redis to SQL: each exactly once, whatever is killed and whenever.
+
+The consumer group keeps what was read and not acknowledged. A batch is committed to SQL first and acknowledged after:
+a kill in between has it read again, and then each decision finds its own row and changes nothing. All workers are one
+consumer: what a dead one had read is anybody's, and what a slow one is still writing may be written twice, unharmed.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy.exc import DataError, IntegrityError
+
+from admin_web.projection.store import Command, Reply, Store, StoreRefused, Wire, words
+from admin_web.record.database import Database
+from admin_web.worker.decision_rows import Row, Unreadable, last_words, put, row_of
+from compliance.redis_schema import ARCHIVE_GROUP
+
+CONSUMER = "worker"
+BATCH = 1_000
+
+BLOCK_MS = 500
+"""How long Redis lets a reader wait for the next decision."""
+
+READ_WITHIN_S = 2.0
+
+IDLE_MS = 10_000
+"""How long an entry stays unacknowledged before it is read again: whoever had it has died, or has lost SQL."""
+
+FROM_THE_FIRST = "0-0"
+
+log = structlog.get_logger()
+
+
+class Entry(NamedTuple):
+    """One entry of the stream, as it stands there: its id, and names and values in turn."""
+
+    id: bytes
+    fields: list[bytes]
+
+    @property
+    def mapping(self) -> dict[bytes, bytes]:
+        """Each name with its value."""
+        return dict(zip(self.fields[::2], self.fields[1::2], strict=True))
+
+
+class DecisionArchive:
+    """Moves the stream of one Redis, or of one shard of a cluster, to one database."""
+
+    def __init__(self, database: Database, store: Store, now: Callable[[], datetime]) -> None:
+        self._database, self._store, self._now = database, store, now
+
+    async def archive_new(self) -> int:
+        """Archive the next decisions, waiting for them for a moment; give how many entries that was.
+
+        Raises StoreUnavailable, DatabaseUnavailable; what was read is then read again by `archive_left`.
+        """
+        async with self._store.wire() as wire:
+            return await self._archive(wire, await _read_new(wire))
+
+    async def archive_left(self, idle_ms: int = IDLE_MS) -> int:
+        """Archive what was read at least `idle_ms` ago and never acknowledged; give how many entries that was."""
+        archived, cursor = 0, FROM_THE_FIRST
+        async with self._store.wire() as wire:
+            await _make_group(wire)
+            while True:
+                following, entries = await _claim(wire, cursor, idle_ms)
+                archived += await self._archive(wire, entries)
+                if following == FROM_THE_FIRST:
+                    return archived
+                cursor = following
+
+    async def _archive(self, wire: Wire, entries: Sequence[Entry]) -> int:
+        """Commit to SQL, then acknowledge. What SQL cannot hold is kept aside and holds up nothing."""
+        rows: dict[bytes, Row] = {}
+        unreadable: dict[bytes, str] = {}
+        for entry in entries:
+            try:
+                rows[entry.id] = row_of(entry.mapping, self._now())
+            except Unreadable as error:
+                unreadable[entry.id] = str(error)
+        refused = await self._commit(last_words(rows.values()))
+        unreadable |= {origin: refused[row["id"]] for origin, row in rows.items() if row["id"] in refused}
+        await _acknowledge(wire, [entry.id for entry in entries if entry.id not in unreadable])
+        for entry in entries:
+            if entry.id in unreadable:
+                await _keep_aside(wire, entry, unreadable[entry.id])
+        return len(entries)
+
+    async def _commit(self, rows: Sequence[Row]) -> dict[str, str]:
+        """Write rows; give the ids of those that SQL refuses for what is in them, each with its words."""
+        if not rows:
+            return {}
+        try:
+            async with self._database.write() as session:
+                await put(session, rows)
+        except (IntegrityError, DataError) as error:
+            if len(rows) == 1:
+                return {rows[0]["id"]: str(error.orig)}
+            half = len(rows) // 2
+            return await self._commit(rows[:half]) | await self._commit(rows[half:])
+        return {}
+
+
+async def _read_new(wire: Wire) -> list[Entry]:
+    """Read the next entries that nobody has read, waiting for a moment; makes the group when there is none."""
+    reader = "XREADGROUP", "GROUP", ARCHIVE_GROUP, CONSUMER
+    read: Command = (*reader, "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", wire.keys.decisions, ">")
+    try:
+        (streams,) = await wire.ask(read, within_s=READ_WITHIN_S)
+    except StoreRefused as error:
+        if "NOGROUP" not in str(error):
+            raise
+        await _make_group(wire)
+        return []
+    match streams:
+        case [[_, list() as entries]]:
+            return _entries(entries)
+    return []
+
+
+async def _claim(wire: Wire, cursor: str, idle_ms: int) -> tuple[str, list[Entry]]:
+    """Take over entries that have waited for too long; give where to go on, and the entries."""
+    stream = wire.keys.decisions
+    claim: Command = ("XAUTOCLAIM", stream, ARCHIVE_GROUP, CONSUMER, idle_ms, cursor, "COUNT", BATCH)
+    (reply,) = await wire.ask(claim, within_s=READ_WITHIN_S)
+    match reply:
+        case [bytes() as following, list() as entries, *_]:
+            return following.decode(), _entries(entries)
+    return FROM_THE_FIRST, []
+
+
+async def _make_group(wire: Wire) -> None:
+    """Make the group, at the stream's very first entry; what emptied Redis took the old one with it."""
+    try:
+        await wire.ask(("XGROUP", "CREATE", wire.keys.decisions, ARCHIVE_GROUP, "0", "MKSTREAM"))
+    except StoreRefused as error:
+        if "BUSYGROUP" not in str(error):
+            raise
+
+
+async def _acknowledge(wire: Wire, ids: Sequence[bytes]) -> None:
+    if ids:
+        stream = wire.keys.decisions
+        await wire.transact([("XACK", stream, ARCHIVE_GROUP, *ids), ("XDEL", stream, *ids)])
+
+
+async def _keep_aside(wire: Wire, entry: Entry, why: str) -> None:
+    """Move an entry to the stream of unreadable ones, for people to look at."""
+    aside, stream = wire.keys.unreadable_decisions, wire.keys.decisions
+    log.error("decision record unreadable", entry=entry.id.decode(), why=why, kept_in=aside)
+    copy: Command = ("XADD", aside, "*", *entry.fields, "entry", entry.id, "why", why)
+    taken: Command = ("XACK", stream, ARCHIVE_GROUP, entry.id)
+    await wire.transact([copy, taken, ("XDEL", stream, entry.id)])
+
+
+def _entries(reply: list[Reply]) -> list[Entry]:
+    """Read entries; one that was deleted since it was read (Redis 6.2 still names it) has no fields."""
+    return [
+        Entry(entry_id, words(fields))
+        for entry_id, fields in (entry for entry in reply if isinstance(entry, list))
+        if isinstance(entry_id, bytes) and fields
+    ]

@@ -1,0 +1,139 @@
+"""Decisions as rows of SQL, one for each, whichever of its records comes first.
+
+A decision may stand on the stream more than once. The gate records an ALLOW before it answers; when it then cannot
+keep its word (the deadline, a change meanwhile) it records a BLOCK under the same id, and answers that. After a BLOCK
+it never answers ALLOW. So a BLOCK outranks an ALLOW, and the BLOCK of the deadline, which is the gate's last word,
+outranks any other, in whatever order they come. The order of the stream would not do: a command that was given up for
+lost may be appended after the one that corrects it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from sqlalchemy import String, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.record.dialect import each_of, insert_into
+from admin_web.record.models import CallRequest, DecisionRecord, DecisionTotal
+from compliance import verdict
+from compliance.redis_schema import read_decision
+from compliance.verdict import Verdict
+
+Row: TypeAlias = dict[str, Any]
+
+_COLUMNS = DecisionRecord.__table__.columns
+_LONGEST = {column.name: column.type.length for column in _COLUMNS if isinstance(column.type, String)}
+_LARGEST = 2**63 - 1
+
+
+class Unreadable(ValueError):
+    """An entry of the stream is no decision that SQL could hold; the message says why."""
+
+
+def row_of(fields: Mapping[bytes, bytes], archived_at: datetime) -> Row:
+    """Read an entry of the stream as a row. Raises Unreadable."""
+    try:
+        decision = read_decision(fields)
+    except (KeyError, ValueError) as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from None
+    ruling = decision.ruling
+    texts = {
+        "id": decision.id,
+        "verdict": ruling.verdict.value,
+        "reason": ruling.reason,
+        "detail": ruling.detail,
+        "override": ruling.override,
+        "number": decision.number,
+        "dialed": decision.dialed,
+        "lead": decision.lead,
+        "channel": decision.channel,
+        "gate": decision.gate,
+        "campaign": decision.campaign,
+    }
+    for name, text in texts.items():
+        if len(text) > (_LONGEST[name] or 0):
+            raise Unreadable(f"{name} is longer than {_LONGEST[name]} characters")
+    if not decision.id or not 0 <= decision.generation <= _LARGEST:
+        raise Unreadable("id or generation is out of range")
+    # PostgreSQL stores no NUL in text.
+    kept = {name: text.replace("\0", "\ufffd") for name, text in texts.items()}
+    return {**kept, "at": decision.at, "generation": decision.generation, "archived_at": archived_at}
+
+
+def last_words(rows: Iterable[Row]) -> list[Row]:
+    """Give one row for each decision, by id, so that two writers never wait for each other in a circle."""
+    last: dict[str, Row] = {}
+    for row in rows:
+        if row["id"] not in last or _rank(row) > _rank(last[row["id"]]):
+            last[row["id"]] = row
+    return [last[decision] for decision in sorted(last)]
+
+
+async def put(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Write rows, each decision once; what is there already changes only for a record that outranks it.
+
+    `decision_totals` follows in the same transaction. Rows are taken in the order of their ids and counts in the
+    order of their keys: two writers never wait for each other in a circle.
+    """
+    rows = await _with_agents(session, rows)
+    written = await _insert(session, rows)
+    news = [row for row in rows if row["id"] in written]
+    corrected, replaced = await _correct(session, [row for row in rows if row["id"] not in written])
+    await _count(session, [*news, *corrected], replaced)
+
+
+def _rank(row: Row) -> int:
+    if row["verdict"] != Verdict.BLOCK:
+        return 0
+    return 2 if row["reason"] == verdict.DEADLINE else 1
+
+
+async def _with_agents(session: AsyncSession, rows: Sequence[Row]) -> list[Row]:
+    """Add who clicked: a call request is on record before the PBX is asked, and so before there is a decision."""
+    channels = select(each_of(session, [row["channel"] for row in rows]))
+    asked = select(CallRequest.channel, CallRequest.asked_by).where(CallRequest.channel.in_(channels))
+    agents = {row.channel: row.asked_by for row in await session.execute(asked)}
+    return [{**row, "agent": agents.get(row["channel"], "")} for row in rows]
+
+
+async def _insert(session: AsyncSession, rows: Sequence[Row]) -> set[str]:
+    """Write the rows of decisions that have none; give their ids. Waits for whoever is just writing one of them."""
+    insert = insert_into(session, DecisionRecord).on_conflict_do_nothing().returning(DecisionRecord.id)
+    return set((await (await session.connection()).execute(insert, list(rows))).scalars())
+
+
+async def _correct(session: AsyncSession, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Put each row in the place of the one that it outranks; give those rows, and what stood there."""
+    there = await _held(session, [row["id"] for row in rows])
+    corrected = [row for row in rows if _rank(row) > _rank(there[row["id"]])]
+    for row in corrected:
+        await session.execute(update(DecisionRecord).where(DecisionRecord.id == row["id"]).values(row))
+    return corrected, [there[row["id"]] for row in corrected]
+
+
+async def _held(session: AsyncSession, ids: Sequence[str]) -> dict[str, Row]:
+    if not ids:
+        return {}
+    columns = (DecisionRecord.id, DecisionRecord.at, DecisionRecord.verdict, DecisionRecord.reason)
+    asked = select(*columns).where(DecisionRecord.id.in_(ids)).order_by(DecisionRecord.id).with_for_update()
+    return {row["id"]: dict(row) for row in (await session.execute(asked)).mappings()}
+
+
+async def _count(session: AsyncSession, added: Iterable[Row], taken: Iterable[Row]) -> None:
+    """Add rows to the totals of their hours, and take away what was replaced."""
+    changes: Counter[tuple[datetime, str, str]] = Counter(_total_of(row) for row in added)
+    changes.subtract(_total_of(row) for row in taken)
+    insert = insert_into(session, DecisionTotal)
+    insert = insert.on_conflict_do_update(
+        index_elements=["hour", "verdict", "reason"],
+        set_={"decisions": DecisionTotal.decisions + insert.excluded.decisions},
+    )
+    for key, change in sorted(changes.items()):
+        values = dict(zip(("hour", "verdict", "reason"), key, strict=True))
+        await session.execute(insert.values(**values, decisions=change))
+
+
+def _total_of(row: Row) -> tuple[datetime, str, str]:
+    return row["at"].replace(minute=0, second=0, microsecond=0), str(row["verdict"]), row["reason"]

@@ -1,0 +1,87 @@
+"""Deliveries as rows: taken by one sender at a time, and what became of them.
+
+Whoever takes a delivery moves its `due_at` on: if they die, somebody else takes it then. So an event may arrive twice,
+under one id; it is never lost. `attempts` tells apart the takings of one delivery: only the last one is written to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import exists, select, update
+
+from admin_web.record.database import Database
+from admin_web.record.models import Webhook, WebhookDelivery
+
+AT_ONCE = 10
+HELD = timedelta(seconds=60)
+"""How long a delivery is somebody's: well longer than a request may take."""
+
+RETRY_S = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 28800)
+"""Waits after each failure; after the last one, close to a day, the delivery is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A webhook that deliveries go to."""
+
+    id: int
+    url: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One delivery that is being sent, for the `attempt`-th time."""
+
+    id: int
+    event_id: str
+    body: dict[str, Any]
+    attempt: int
+
+
+async def hooks_with_due(database: Database, at: datetime) -> list[Hook]:
+    """Give the webhooks that something is due to."""
+    due = exists().where(WebhookDelivery.webhook_id == Webhook.id, *_pending(), WebhookDelivery.due_at <= at)
+    hooks = select(Webhook.id, Webhook.url, Webhook.secret).where(Webhook.disabled_at.is_(None), due)
+    async with database.read() as session:
+        return [Hook(*row) for row in await session.execute(hooks)]
+
+
+async def take(database: Database, hook: int, at: datetime) -> list[Taken]:
+    """Take the deliveries to one webhook that have been due longest."""
+    due = (
+        select(WebhookDelivery.id, WebhookDelivery.event_id, WebhookDelivery.body, WebhookDelivery.attempts + 1)
+        .where(WebhookDelivery.webhook_id == hook, *_pending(), WebhookDelivery.due_at <= at)
+        .order_by(WebhookDelivery.due_at)
+        .limit(AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    async with database.write() as session:
+        taken = [Taken(*row) for row in await session.execute(due)]
+        held = update(WebhookDelivery).where(WebhookDelivery.id.in_([one.id for one in taken]))
+        await session.execute(held.values(attempts=WebhookDelivery.attempts + 1, due_at=at + HELD))
+    return taken
+
+
+async def note(database: Database, ended: Sequence[tuple[Taken, str]], at: datetime) -> None:
+    """Put on record what became of deliveries: nothing wrong, or what was."""
+    async with database.write() as session:
+        for taken, wrong in ended:
+            mine = update(WebhookDelivery).where(
+                WebhookDelivery.id == taken.id, WebhookDelivery.attempts == taken.attempt, *_pending()
+            )
+            await session.execute(mine.values(_outcome(taken.attempt, wrong, at)))
+
+
+def _outcome(attempt: int, wrong: str, at: datetime) -> dict[str, Any]:
+    if not wrong:
+        return {"delivered_at": at, "last_error": ""}
+    if attempt > len(RETRY_S):
+        return {"given_up_at": at, "last_error": wrong}
+    return {"due_at": at + timedelta(seconds=RETRY_S[attempt - 1]), "last_error": wrong}
+
+
+def _pending() -> tuple[Any, ...]:
+    return WebhookDelivery.delivered_at.is_(None), WebhookDelivery.given_up_at.is_(None)

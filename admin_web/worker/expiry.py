@@ -1,0 +1,36 @@
+"""The ends that overrides come to by themselves: in force without anybody, and here put on record."""
+
+from sqlalchemy import select
+
+from admin_web.record.changes import Actor, Records
+from admin_web.record.models import Override
+from admin_web.webhooks.events import Event
+
+WORKER = Actor("system:worker")
+AT_ONCE = 500
+"""Ends that one transaction records: nobody waits for long."""
+
+
+async def record_expiries(records: Records) -> int:
+    """Write an audit event for each override that has expired since the last look, once; tell how many.
+
+    Two workers may look at the same time: what one of them holds, the other passes over. Raises DatabaseUnavailable.
+    """
+    async with records.change(WORKER) as change:
+        expired = (
+            select(Override)
+            .where(
+                Override.expires_at <= change.at, Override.revoked_at.is_(None), Override.expiry_recorded_at.is_(None)
+            )
+            .order_by(Override.expires_at)
+            .limit(AT_ONCE)
+            .with_for_update(skip_locked=True)
+        )
+        overrides = (await change.session.scalars(expired)).all()
+        for override in overrides:
+            override.expiry_recorded_at = change.at
+            ended = f"{override.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+            about = {"lead": override.lead_id, "number": override.number, "expires_at": ended}
+            change.audit("expire-override", "override", override.id, **about)
+            change.tell(Event.EXPIRY, override=override.id, **about)
+    return len(overrides)

@@ -1,0 +1,69 @@
+"""Whole lists taken in as background work: numbers for the company's own list, and leads."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.lists.import_jobs import SheetImport
+from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.lead_import import import_leads
+from admin_web.lists.number_import import import_numbers
+from admin_web.lists.report import RejectedRows
+from admin_web.lists.sheet import Sheet
+from admin_web.lists.sheet_store import SheetStore
+from admin_web.worker.jobs.run import Run
+
+
+async def numbers(run: Run) -> str:
+    """Put the numbers of a sheet on the company's own list."""
+    asked, region = SheetImport.read(run.particulars), run.tools.settings.region
+    column = asked.columns.get("number")
+
+    async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
+        return await import_numbers(into, sheet, report, region=region, column=column, note=asked.note)
+
+    return await _import(run, asked, take, "put on the list", "there already")
+
+
+async def leads(run: Run) -> str:
+    """Add and change the leads of a sheet."""
+    asked, region = SheetImport.read(run.particulars), run.tools.settings.region
+
+    async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
+        return await import_leads(into, sheet, report, region=region, columns=asked.lead_columns)
+
+    return await _import(run, asked, take, "added or changed", "so already")
+
+
+async def _import(
+    run: Run, asked: SheetImport, take: Callable[[Intake, Sheet, RejectedRows], Awaitable[Progress]], new: str, old: str
+) -> str:
+    """Take a sheet in, from the place where an earlier worker was cut short."""
+    store, begun = SheetStore.of(run.tools.settings), Progress(**run.place)
+
+    async def keep(session: AsyncSession, done: Progress) -> None:
+        place = asdict(done)
+        del place["standing"]
+        await run.keep(session, **place)
+
+    records = run.tools.records
+    pause_s = records.database.pause_s
+    with (
+        store.open(asked.sheet) as sheet,
+        RejectedRows(store.report(asked.sheet.token), begun.rejected, begun.report_bytes) as report,
+    ):
+        into = Intake(records, run.actor, partial(_show, run, asked), keep, begun, pause_s)
+        done = await take(into, sheet, report)
+    run.show("lines", asked.sheet.lines, asked.sheet.lines, **_counts(done))
+    counted = f"{done.rows:,} rows: {done.added:,} {new}, {done.already:,} {old}, {done.rejected:,} rejected"
+    return f"{counted}; {done.standing}."
+
+
+def _show(run: Run, asked: SheetImport, done: Progress) -> None:
+    run.show("lines", min(done.line, asked.sheet.lines), asked.sheet.lines, **_counts(done))
+
+
+def _counts(done: Progress) -> dict[str, int]:
+    return {"rows": done.rows, "added": done.added, "already": done.already, "rejected": done.rejected}

@@ -1,0 +1,67 @@
+"""Files of registries taken in as background work.
+
+A worker that is killed leaves a version that is not whole; the next one begins anew, for the place where it was cut
+short is of no use without what was gathered in memory. What it must never do is go back behind a later import.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.lists.imports import Progress
+from admin_web.lists.registries.following import standing
+from admin_web.lists.registries.import_jobs import RegistryImport
+from admin_web.lists.registries.intake import Intake, Taken
+from admin_web.lists.registries.reader import Reading, found_format
+from admin_web.lists.registries.source import Source
+from admin_web.lists.report import RejectedRows
+from admin_web.lists.sheet_store import SheetStore
+from admin_web.record.models import RegistryVersion
+from admin_web.record.registry_versions import Overtaken
+from admin_web.services.registry_names import country_for
+from admin_web.worker.jobs.run import Run
+
+
+async def take_in(run: Run) -> str:
+    """Take a file in as a registry's new version, and bring that into force."""
+    asked, store = RegistryImport.read(run.particulars), SheetStore.of_registries(run.tools.settings)
+    taken = await _taken(run) or await _import(run, asked, store)
+
+    def show(phase: str, done: int, total: int) -> None:
+        run.show(phase, done, total, rows=taken.rows, rejected=taken.rejected)
+
+    stands = await standing(run.tools.projection, show)
+    store.discard(asked.sheet)
+    return f"Version {taken.version} of {asked.sheet.registry}: {taken}; {stands}."
+
+
+async def _taken(run: Run) -> Taken | None:
+    """Give the version that an earlier worker made whole; None when it did not. Raises Overtaken."""
+    async with run.tools.records.database.read() as session:
+        version = await session.get(RegistryVersion, run.place.get("version", 0))
+    if version is None:
+        return None
+    if version.whole_at is not None:
+        rows = version.accepted + version.rejected
+        return Taken(version.id, version.numbers, version.added, version.removed, rows, version.rejected)
+    if version.beat_at is None:
+        raise Overtaken
+    return None
+
+
+async def _import(run: Run, asked: RegistryImport, store: SheetStore) -> Taken:
+    records = run.tools.records
+    source = Source([store.path(asked.sheet)], asked.sheet.name)
+    reading = Reading(
+        await country_for(records.database, asked.sheet.registry), found_format(source, asked.form), asked.column
+    )
+
+    def show(done: Progress) -> None:
+        run.show("bytes read", source.bytes_read, source.size or 0, rows=done.rows, rejected=done.rejected)
+
+    async def keep(session: AsyncSession, done: Progress) -> None:
+        del done
+        await run.note(session, version=intake.version)
+
+    wanted = asked.wanted(records.database.pause_s)
+    with RejectedRows(store.report(asked.sheet.token)) as report:
+        intake = Intake(records, run.actor, wanted, report, show, keep)
+        return await intake.take_in(source, reading)

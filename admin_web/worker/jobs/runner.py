@@ -1,0 +1,118 @@
+"""The worker's part: it claims the jobs of a kind, one at a time, and carries each to its end."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from admin_web.lists.sheet import NotASheet
+from admin_web.projection.builder import NotRebuilt
+from admin_web.record.changes import NotInForce, changing
+from admin_web.record.database import DatabaseUnavailable
+from admin_web.services import job_claims as claims
+from admin_web.services.job_claims import Claim, NotOurs
+from admin_web.services.job_kinds import JobKind
+from admin_web.worker.jobs.run import JobFailed, Run, Tools
+from admin_web.worker.jobs.work import Work
+from compliance.refusal import Refused
+
+POLL_S = 1.0
+"""How often it is looked for a job."""
+
+GIVES_UP = (JobFailed, Refused, NotASheet, NotInForce, NotRebuilt, OSError)
+"""Facts, each with a sentence for the person who asked. A database that is away is none: the job goes on later."""
+
+FAULT = "Something went wrong in the program itself; the worker's log says what. What was recorded stays."
+DEADLY = f"The worker died of it {claims.MOST_TRIES} times in a row; its log may say why. What was recorded stays."
+
+log = structlog.get_logger()
+
+
+class Runner:
+    """Carries out the jobs of one kind in the worker that bears the name `worker`."""
+
+    def __init__(self, kind: JobKind, work: Work, tools: Tools, worker: str) -> None:
+        self._kind, self._work, self._tools, self._worker = kind, work, tools, worker
+
+    async def step(self) -> float:
+        """Carry out the next job, if there is one; give how many seconds to wait. Raises DatabaseUnavailable.
+
+        Cancelling this lets the job go; the next worker goes on with it.
+        """
+        claim = await self._claim()
+        if claim is None:
+            return POLL_S
+        run = Run(claim, self._tools)
+        log.info("job begins", job=claim.id, kind=claim.kind, tries=claim.tries)
+        if claim.tries > claims.MOST_TRIES:
+            await self._end(run, claims.FAILED, DEADLY)
+        else:
+            await self._carry_out(run)
+        return 0.0
+
+    async def _claim(self) -> Claim | None:
+        database, at = self._tools.records.database, self._tools.records.now()
+        async with database.read() as session:  # Nobody's write has to wait for a look that mostly finds nothing.
+            if not await claims.is_any(session, self._kind.name, self._worker, at):
+                return None
+        async with database.write() as session:
+            return await claims.claim(session, self._kind.name, self._worker, at)
+
+    async def _carry_out(self, run: Run) -> None:
+        work = asyncio.ensure_future(self._work(run))
+        beating = asyncio.create_task(self._beat(run))
+        try:
+            await asyncio.wait({work, beating}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended = work.done()
+            await _stop(work, beating)
+            if not ended:
+                await self._let_go(run)
+        if ended:
+            await self._conclude(run, work)
+
+    async def _beat(self, run: Run) -> None:
+        """Show that the work goes on, until it is no longer ours to do."""
+        while True:
+            await asyncio.sleep(claims.BEAT_S)
+            try:
+                async with self._tools.records.database.write() as session:
+                    await claims.beat(session, run.claim, run.progress, self._tools.records.now())
+            except DatabaseUnavailable as error:
+                log.warning("job cannot be shown", job=run.claim.id, trouble=str(error))
+            except NotOurs as error:
+                log.info("job is let go", job=run.claim.id, why=str(error))
+                return
+
+    async def _let_go(self, run: Run) -> None:
+        with suppress(DatabaseUnavailable, NotOurs):
+            async with self._tools.records.database.write() as session:
+                await claims.release(session, run.claim, run.progress)
+
+    async def _conclude(self, run: Run, work: "asyncio.Future[str]") -> None:
+        """Put on record how the work ended. Raises DatabaseUnavailable: it is then gone on with."""
+        try:
+            outcome, message = claims.DONE, work.result()
+        except (DatabaseUnavailable, asyncio.CancelledError):
+            raise
+        except NotOurs:
+            return
+        except GIVES_UP as error:
+            outcome, message = claims.FAILED, str(error)
+        except Exception:
+            log.exception("job failed", job=run.claim.id, kind=run.claim.kind)
+            outcome, message = claims.FAILED, FAULT
+        await self._end(run, outcome, message)
+
+    async def _end(self, run: Run, outcome: str, message: str) -> None:
+        records = self._tools.records
+        with suppress(NotOurs):
+            async with changing(records.database, run.actor, records.now) as change:
+                await claims.end(change, run.claim, run.progress, outcome, message)
+            log.info("job ended", job=run.claim.id, kind=run.claim.kind, outcome=outcome, message=message)
+
+
+async def _stop(*tasks: "asyncio.Future[object] | asyncio.Future[str] | asyncio.Task[None]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,25 @@
+"""What the worker does for each kind of job."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from admin_web.services import job_kinds
+from admin_web.services.job_kinds import JobKind
+from admin_web.worker.jobs import imports, registry_imports, upkeep
+from admin_web.worker.jobs.run import Run
+
+Work: TypeAlias = Callable[[Run], Awaitable[str]]
+"""Carries out one job and returns the sentence that says how it ended.
+
+It raises JobFailed, or what a service refuses, when it cannot. It may be cut off at any moment, and is then called
+again with the place that it kept.
+"""
+
+WORK: Mapping[JobKind, Work] = {
+    job_kinds.IMPORT_NUMBERS: imports.numbers,
+    job_kinds.IMPORT_LEADS: imports.leads,
+    job_kinds.IMPORT_REGISTRY: registry_imports.take_in,
+    job_kinds.REBUILD: upkeep.rebuild,
+    job_kinds.VERIFY: upkeep.verify,
+    job_kinds.CANARY: upkeep.canary,
+}

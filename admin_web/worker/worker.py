@@ -1,0 +1,189 @@
+"""The one process that must run beside the gate: it keeps the projection current and archives decisions.
+
+It never dies of Redis or SQL being away: it says so in one line, keeps trying, and says so when they are back. Two of
+them do no harm: turns and the consumer group share the work out.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from admin_web.documents import DocumentsUnavailable, documents_of
+from admin_web.lists.import_jobs import sweep_sheets
+from admin_web.lists.registries.leftovers import sweep_versions
+from admin_web.lists.sheet_store import SheetStore
+from admin_web.pbx.ami import PbxTrouble
+from admin_web.projection.builder import NotRebuilt
+from admin_web.projection.projection import Projection
+from admin_web.projection.store import Store
+from admin_web.record.changes import NotInForce, Records, utc_now
+from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.services.documents import TooManyOrphans, sweep_documents
+from admin_web.services.job_claims import worker_name
+from admin_web.settings import AdminSettings
+from admin_web.worker.call_details.places import CdrFileUnreadable
+from admin_web.worker.courier import Courier
+from admin_web.worker.decision_archive import DecisionArchive
+from admin_web.worker.expiry import record_expiries
+from admin_web.worker.jobs.run import Tools
+from admin_web.worker.jobs.runner import Runner
+from admin_web.worker.jobs.work import WORK
+from admin_web.worker.keeper import Archivist, Keeper, Step
+from admin_web.worker.retention import forget
+from admin_web.worker.telephony import Telephony
+
+RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Waits after failures in a row; the last one goes on for ever."""
+
+FORGET_S = 600.0
+DOCUMENTS_S = 3600.0
+SHEETS_S = 3600.0
+VERSIONS_S = 60.0
+SIZES_S = 3600.0
+EXPIRIES_S = 10.0
+"""How often it is looked whether overrides have expired: nothing but the record waits for it."""
+
+ARRANGE_S = 1.0
+"""How often it is looked which shards Redis has."""
+
+STOP_S = 1.0
+"""How long a step may take to its end when the worker is told to stop; cutting it off does no harm, nor does a kill."""
+
+AWAY = (NotInForce, NotRebuilt, DatabaseUnavailable, DocumentsUnavailable, PbxTrouble, CdrFileUnreadable)
+"""What keeps a loop from its work through no fault of ours: it is tried again."""
+
+log = structlog.get_logger()
+
+
+class Trouble:
+    """What keeps a loop from its work. It is logged when it changes, not each time it is met."""
+
+    def __init__(self, loop: str) -> None:
+        self._loop = loop
+        self._said = ""
+        self._met = 0
+
+    def meet(self, error: Exception) -> float:
+        """Take note of a failure; give how many seconds to wait."""
+        if str(error) != self._said:
+            log.warning("held up", loop=self._loop, trouble=str(error))
+        self._said = str(error)
+        self._met += 1
+        return RETRY_S[min(self._met, len(RETRY_S)) - 1]
+
+    def end(self) -> None:
+        """Take note that the work goes on."""
+        if self._met:
+            log.info("goes on", loop=self._loop)
+        self._said, self._met = "", 0
+
+
+class Worker:
+    """Works until told to `stop`."""
+
+    def __init__(self, database: Database, projection: Projection, settings: AdminSettings) -> None:
+        self._projection, self._settings = projection, settings
+        self._records, self._documents = Records(database, projection), documents_of(settings)
+        tools, name = Tools(self._records, projection, settings), worker_name()
+        self._runners = {f"jobs: {kind.name}": Runner(kind, work, tools, name) for kind, work in WORK.items()}
+        self._courier = Courier(database, settings, utc_now)
+        self._telephony = Telephony(self._records, settings)
+        self._database, self._sheets = database, SheetStore.of(settings)
+        self._keeping: dict[str, asyncio.Task[None]] = {}
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """End every loop after the step that it is at."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until stopped; what then takes too long is cut off, and found again by the next worker."""
+        loops: dict[str, Step] = {"webhooks": self._courier.step, "retention": self._forget}
+        loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
+        loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "sizes": self._note_sizes}
+        loops |= self._telephony.loops
+        loops |= {name: runner.step for name, runner in self._runners.items()}
+        tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
+        tasks.append(asyncio.create_task(self._repeat("redis", self._arrange)))
+        await self._stop.wait()
+        tasks += self._keeping.values()
+        _, late = await asyncio.wait(tasks, timeout=STOP_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._courier.close()
+        await self._telephony.close()
+
+    async def _arrange(self) -> float:
+        """Begin to work for each shard of Redis that there is now, and end that for each that is no more."""
+        wanted: dict[str, Step] = {}
+        for one in await self._projection.shards():
+            name, keeper = _name_of(one.sides.store), Keeper(one, self._settings)
+            wanted |= {f"{loop}{name}": step for loop, step in keeper.loops.items()}
+        for store in await self._projection.streams():
+            wanted[f"archive{_name_of(store)}"] = Archivist(DecisionArchive(self._database, store, utc_now)).step
+        for name in self._keeping.keys() - wanted.keys():
+            self._keeping.pop(name).cancel()
+        for name in wanted.keys() - self._keeping.keys():
+            self._keeping[name] = asyncio.create_task(self._repeat(name, wanted[name]))
+        return ARRANGE_S
+
+    async def _repeat(self, name: str, step: Callable[[], Awaitable[float]]) -> None:
+        """Take one step after the other; each gives how many seconds to wait."""
+        trouble = Trouble(name)
+        while not self._stop.is_set():
+            try:
+                wait_s = await step()
+                trouble.end()
+            except AWAY as error:
+                wait_s = trouble.meet(error)
+            except Exception as error:  # A fault of ours must not end the lease with it.
+                log.exception("failed", loop=name)
+                wait_s = trouble.meet(error)
+            await self._pause(wait_s)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+
+    async def _record_expiries(self) -> float:
+        """Put on record which overrides have ended by themselves."""
+        await record_expiries(self._records)
+        return EXPIRIES_S
+
+    async def _sweep_documents(self) -> float:
+        """Take away, now and then, documents that never came on record."""
+        try:
+            await sweep_documents(self._database, self._documents, utc_now())
+        except TooManyOrphans as error:
+            log.error("documents not swept", why=str(error))
+        return DOCUMENTS_S
+
+    async def _sweep_sheets(self) -> float:
+        """Take away, now and then, uploaded lists that nobody imports."""
+        await sweep_sheets(self._database, self._sheets, utc_now())
+        return SHEETS_S
+
+    async def _sweep_versions(self) -> float:
+        """Take away what imports of registries have left that were cut short."""
+        await sweep_versions(self._database, utc_now())
+        return VERSIONS_S
+
+    async def _note_sizes(self) -> float:
+        """Let the database's planner know, now and then, how large the tables have become."""
+        await self._database.note_sizes()
+        return SIZES_S
+
+    async def _forget(self) -> float:
+        """Take out of SQL, now and then, what need not be kept."""
+        await forget(self._database, utc_now())
+        return FORGET_S
+
+
+def _name_of(store: Store) -> str:
+    """Name the shard of a cluster by its lowest slot."""
+    return "" if store.keys.first_slot is None else f" of slot {store.keys.first_slot}"
