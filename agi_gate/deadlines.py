@@ -19,7 +19,7 @@ class Lasting(Protocol):
 Thing = TypeVar("Thing", bound=Lasting)
 
 
-class Expiries(Generic[Thing]):
+class Deadlines(Generic[Thing]):
     """Has whatever is not over within `seconds` expire. All last equally long, so they end in the order they came.
 
     It is made on the loop that it is used on, and keeps it: in Python 3.11 it costs a system call to ask for it.

@@ -9,7 +9,7 @@ from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable
 from agi_gate.request import Request
 from agi_gate.store.asking import Asking
-from agi_gate.store.facts import Store
+from agi_gate.store.facts import FactStore
 from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
 from compliance.numbers import E164, InvalidNumber, LeadId, emergency_number, lead_id, normalize
@@ -63,7 +63,7 @@ class Gate:
 
     def __init__(
         self,
-        store: Store,
+        store: FactStore,
         log: DecisionLog,
         numbering: Numbering,
         *,

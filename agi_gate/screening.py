@@ -5,7 +5,7 @@ from typing import Protocol, TypeAlias
 
 import structlog
 
-from agi_gate.deadlines import Expiries
+from agi_gate.deadlines import Deadlines
 from agi_gate.gate import DeadlinePassed, Gate
 from agi_gate.request import Request
 from agi_gate.store.asking import Answers, Question
@@ -81,7 +81,7 @@ class Screenings:
 
     def __init__(self, gate: Gate, link: Link, *, deadline_s: float) -> None:
         self._gate, self._link = gate, link
-        self._expiries = Expiries[Screening](deadline_s)
+        self._expiries = Deadlines[Screening](deadline_s)
 
     def begin(self, request: Request, decided: Decided) -> None:
         """Screen a call; `decided` is called with the decision, perhaps before this returns."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from admin_web.lists.imports import Progress
-from admin_web.lists.registries.intake import FULL, Intake, Taken, Wanted
+from admin_web.lists.registries.intake import FULL, ImportedVersion, RegistryIntake, VersionRequest
 from admin_web.lists.registries.reader import Reading, found_format
 from admin_web.lists.registries.source import Source
 from admin_web.lists.report import RejectedRows
@@ -26,13 +26,13 @@ SHELL = Actor("shell:test")
 async def take(
     records: Records, name: str, *files: Path, kind: str = FULL, form: str | None = None, column: str | None = None,
     allow_drop: bool = False, seen: list[Progress] | None = None,
-) -> Taken:  # fmt: skip
+) -> ImportedVersion:  # fmt: skip
     """Import files as a version of a registry."""
     source = Source(files)
     read = found_format(Source(files), form)
-    wanted = Wanted(name, kind, OBTAINED, allow_drop=allow_drop)
+    wanted = VersionRequest(name, kind, OBTAINED, allow_drop=allow_drop)
     with RejectedRows(files[0].with_suffix(".rejected.csv")) as report:
-        intake = Intake(records, SHELL, wanted, report, (seen if seen is not None else []).append)
+        intake = RegistryIntake(records, SHELL, wanted, report, (seen if seen is not None else []).append)
         return await intake.take_in(source, Reading(await country_for(records.database, name), read, column))
 
 

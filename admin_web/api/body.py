@@ -8,7 +8,7 @@ from aiohttp import BodyPartReader, web
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from admin_web.api.operation import AnyOperation, Asked
+from admin_web.api.operation import AnyOperation, Arguments
 from admin_web.api.problem import Problem
 from admin_web.api.tools import UNREADABLE
 
@@ -34,7 +34,7 @@ class Upload:
     media_type: str
 
 
-async def read_json(request: web.Request, operation: AnyOperation) -> Asked:
+async def read_json(request: web.Request, operation: AnyOperation) -> Arguments:
     """Read the body of a write; without one, nothing was given. Raises Problem."""
     if request.can_read_body and request.content_type != JSON:
         raise Problem("unsupported-media-type", f"Send {JSON}.")
@@ -49,14 +49,16 @@ async def read_json(request: web.Request, operation: AnyOperation) -> Asked:
     return fitting(operation.asks, {**sent, **request.match_info})
 
 
-def read_query(request: web.Request, operation: AnyOperation) -> Asked:
+def read_query(request: web.Request, operation: AnyOperation) -> Arguments:
     """Read the path and the query of a GET. Raises Problem."""
     if twice := sorted(name for name in request.query if len(request.query.getall(name)) > 1):
         raise Problem("bad-request", f"{', '.join(twice)} may be given once.")
     return fitting(operation.asks, {**request.query, **request.match_info})
 
 
-async def read_form(request: web.Request, operation: AnyOperation, keep: Callable[[Upload], Awaitable[None]]) -> Asked:
+async def read_form(
+    request: web.Request, operation: AnyOperation, keep: Callable[[Upload], Awaitable[None]]
+) -> Arguments:
     """Read a multipart form; `keep` takes its document as it arrives. Raises Problem, and what `keep` does."""
     if request.content_type != MULTIPART:
         raise Problem("unsupported-media-type", f"Send {MULTIPART}.")
@@ -75,7 +77,7 @@ async def read_form(request: web.Request, operation: AnyOperation, keep: Callabl
     return fitting(operation.asks, {**fields, **request.match_info})
 
 
-def fitting(model: type[Asked], given: Mapping[str, object]) -> Asked:
+def fitting(model: type[Arguments], given: Mapping[str, object]) -> Arguments:
     """Read what a request holds as its operation takes it. Raises Problem, which points at what does not fit."""
     try:
         return model.model_validate(dict(given))

@@ -6,11 +6,10 @@ from typing import Annotated
 from pydantic import Field
 
 from admin_web.api import words
-from admin_web.api.operation import Asked, Call, Given
+from admin_web.api.operation import ApiCall, Arguments, Result
 from admin_web.api.problem import Problem
-from admin_web.queries.call_filter import Wanted
-from admin_web.queries.calls import Call as Decided
-from admin_web.queries.calls import Place, decision_of, decision_page
+from admin_web.queries.call_filter import CallFilter
+from admin_web.queries.calls import CallPosition, CallSeen, decision_of, decision_page
 from compliance.verdict import Verdict
 
 DecisionId = Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,40}$", examples=["01a20a789220-cf157d42-00000004"])]
@@ -30,13 +29,13 @@ class ListDecisions(words.Paged):
     until: words.Moment | None = None
 
 
-class GetDecision(Asked):
+class GetDecision(Arguments):
     """Which decision."""
 
     decision: DecisionId
 
 
-class Ended(Given):
+class Ended(Result):
     """How the PBX says the call ended."""
 
     disposition: str
@@ -46,7 +45,7 @@ class Ended(Given):
     seconds_billed: int
 
 
-class Decision(Given):
+class Decision(Result):
     """What the gate did to one call. `number` is empty when `dialed` was no telephone number.
 
     `campaign` is the one that the PBX named, empty when it named none: a registry may spare some.
@@ -68,16 +67,16 @@ class Decision(Given):
     outcome: Ended | None
 
 
-class DecisionPage(Given):
+class DecisionPage(Result):
     """Decisions, the latest first. `next` is empty on the last page."""
 
     items: list[Decision]
     next: str
 
 
-async def list_decisions(call: Call, asked: ListDecisions) -> DecisionPage:
+async def list_decisions(call: ApiCall, asked: ListDecisions) -> DecisionPage:
     """Find decisions."""
-    wanted = Wanted(
+    wanted = CallFilter(
         number=call.number(asked.number) if asked.number is not None else None,
         lead=asked.lead or "",
         agent=asked.agent,
@@ -91,7 +90,7 @@ async def list_decisions(call: Call, asked: ListDecisions) -> DecisionPage:
     return DecisionPage(items=[_shown(decided) for decided in found.rows], next=found.next_key)
 
 
-async def get_decision(call: Call, asked: GetDecision) -> Decision:
+async def get_decision(call: ApiCall, asked: GetDecision) -> Decision:
     """Read one decision."""
     found = await decision_of(call.database, asked.decision)
     if found is None:
@@ -99,14 +98,14 @@ async def get_decision(call: Call, asked: GetDecision) -> Decision:
     return _shown(found)
 
 
-def _place(asked: ListDecisions) -> Place | None:
+def _place(asked: ListDecisions) -> CallPosition | None:
     match asked.key(datetime, int, str):
         case (datetime() as at, int() as record, str() as decision):
-            return Place(at, record, decision)
+            return CallPosition(at, record, decision)
     return None
 
 
-def _shown(decided: Decided) -> Decision:
+def _shown(decided: CallSeen) -> Decision:
     return Decision(
         decision=decided.decision,
         at=decided.at,
@@ -125,7 +124,7 @@ def _shown(decided: Decided) -> Decision:
     )
 
 
-def _ended(decided: Decided) -> Ended | None:
+def _ended(decided: CallSeen) -> Ended | None:
     outcome = decided.outcome
     if outcome is None:
         return None

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from admin_web.api import words
-from admin_web.api.operation import Asked, Call, Given, Standing
+from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
 from admin_web.api.problem import Problem
 from admin_web.queries.lead_state import LeadState
 from admin_web.queries.leads import LeadRow, lead_list, lead_of, wanted
@@ -16,7 +16,7 @@ from compliance.numbers import InvalidNumber, LeadId
 from compliance.policy import LiveOverride
 
 
-class OpenOverride(Given):
+class OpenOverride(Result):
     """The override that opens a lead."""
 
     override: str
@@ -24,7 +24,7 @@ class OpenOverride(Given):
     expires_at: datetime
 
 
-class LeadShown(Given):
+class LeadShown(Result):
     """A lead and whether it may be dialled, by the system of record; `reason` is the one that the gate would give."""
 
     lead: str
@@ -37,7 +37,7 @@ class LeadShown(Given):
     override: OpenOverride | None
 
 
-class LeadPage(Given):
+class LeadPage(Result):
     """Leads by name. `next` is empty on the last page; a page of one state may be short and still have a next one."""
 
     items: list[LeadShown]
@@ -51,13 +51,13 @@ class ListLeads(words.Paged):
     state: LeadState | None = None
 
 
-class GetLead(Asked):
+class GetLead(Arguments):
     """Which lead."""
 
     lead: words.Lead
 
 
-class AddLead(Asked):
+class AddLead(Arguments):
     """A lead that is not there yet."""
 
     lead: words.Lead
@@ -65,7 +65,7 @@ class AddLead(Asked):
     name: words.Name = ""
 
 
-class PutLead(Asked):
+class PutLead(Arguments):
     """What a lead is from now on; a name that is left out stays as it is."""
 
     lead: words.Lead
@@ -73,7 +73,7 @@ class PutLead(Asked):
     name: words.Name | None = None
 
 
-class ChangeLead(Asked):
+class ChangeLead(Arguments):
     """What of a lead is to change."""
 
     lead: words.Lead
@@ -81,13 +81,13 @@ class ChangeLead(Asked):
     name: words.Name | None = None
 
 
-class PutLeads(Asked):
+class PutLeads(Arguments):
     """Leads to add or to change, all of them or none."""
 
     leads: Annotated[list[PutLead], Field(min_length=1, max_length=CHUNK)]
 
 
-class LeadKept(Standing):
+class LeadKept(WriteResult):
     """A lead as it is now on record; `ended_overrides` ended because its number changed."""
 
     lead: str
@@ -95,14 +95,14 @@ class LeadKept(Standing):
     ended_overrides: list[int]
 
 
-class LeadsKept(Standing):
+class LeadsKept(WriteResult):
     """How many leads were added, how many changed; the others were so already."""
 
     added: int
     changed: int
 
 
-async def list_leads(call: Call, asked: ListLeads) -> LeadPage:
+async def list_leads(call: ApiCall, asked: ListLeads) -> LeadPage:
     """Find leads."""
     sought = wanted(asked.search, asked.state or "", region=call.settings.region)
     key = asked.key(str, str)
@@ -110,7 +110,7 @@ async def list_leads(call: Call, asked: ListLeads) -> LeadPage:
     return LeadPage(items=[_shown(row) for row in found.page.rows], next=found.page.next_key)
 
 
-async def get_lead(call: Call, asked: GetLead) -> LeadShown:
+async def get_lead(call: ApiCall, asked: GetLead) -> LeadShown:
     """Read one lead."""
     row = await lead_of(call.database, LeadId(asked.lead), call.records.now())
     if row is None:
@@ -118,25 +118,25 @@ async def get_lead(call: Call, asked: GetLead) -> LeadShown:
     return _shown(row)
 
 
-async def post_lead(call: Call, asked: AddLead) -> LeadKept:
+async def post_lead(call: ApiCall, asked: AddLead) -> LeadKept:
     """Add a lead."""
     await add_lead(call.records, call.actor, LeadId(asked.lead), call.number(asked.number), asked.name)
     return LeadKept(lead=asked.lead, changed=True, ended_overrides=[])
 
 
-async def put_lead(call: Call, asked: PutLead) -> LeadsKept:
+async def put_lead(call: ApiCall, asked: PutLead) -> LeadsKept:
     """Add a lead, or change the one that is there."""
     return await put_many(call, PutLeads(leads=[asked]))
 
 
-async def patch_lead(call: Call, asked: ChangeLead) -> LeadKept:
+async def patch_lead(call: ApiCall, asked: ChangeLead) -> LeadKept:
     """Change what is given of a lead."""
     number = call.number(asked.number) if asked.number is not None else None
     done = await change_lead(call.records, call.actor, LeadId(asked.lead), number=number, name=asked.name)
     return LeadKept(lead=done.lead, changed=done.changed, ended_overrides=list(done.ended_overrides))
 
 
-async def put_many(call: Call, asked: PutLeads) -> LeadsKept:
+async def put_many(call: ApiCall, asked: PutLeads) -> LeadsKept:
     """Add and change many leads."""
     given = []
     for place, lead in enumerate(asked.leads):

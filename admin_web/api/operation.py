@@ -18,31 +18,31 @@ from compliance.numbers import E164, normalize
 IN_PATH = re.compile(r"\{([a-z_]+)\}")
 
 
-class Asked(BaseModel):
+class Arguments(BaseModel):
     """What an operation takes, from the path, and from the query of a GET or the body of a write."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Given(BaseModel):
+class Result(BaseModel):
     """What an operation answers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Standing(Given):
+class WriteResult(Result):
     """Whether what was recorded is in force: on the very next dial. If not yet, why; it is tried until it is."""
 
     in_force: bool = False
     why_not: str = ""
 
 
-AskedT = TypeVar("AskedT", bound=Asked)
-GivenT = TypeVar("GivenT", bound=Given)
+ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
+ResultT = TypeVar("ResultT", bound=Result)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One request: who sent it, and what carries it out. `records` of a write is within its one transaction."""
 
     actor: Actor
@@ -58,7 +58,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operation(Generic[AskedT, GivenT]):
+class Operation(Generic[ArgumentsT, ResultT]):
     """`does` is one sentence; `refuses` are the slugs of the problems that are this operation's own.
 
     A write answers `status` when what it did is in force, 202 when it is recorded and not yet in force.
@@ -69,9 +69,9 @@ class Operation(Generic[AskedT, GivenT]):
     path: str
     scope: Scope
     does: str
-    asks: type[AskedT]
-    gives: type[GivenT]
-    run: Callable[[Call, AskedT], Awaitable[GivenT]]
+    asks: type[ArgumentsT]
+    gives: type[ResultT]
+    run: Callable[[ApiCall, ArgumentsT], Awaitable[ResultT]]
     status: int = 200
     refuses: tuple[str, ...] = ()
     file: str = ""

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from admin_web.api import words
-from admin_web.api.operation import Asked, Call, Given, Standing
+from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
 from admin_web.api.problem import Problem
-from admin_web.queries.monitor import OverrideRow, State, WholeOverride, override_page, whole_override
-from admin_web.queries.monitor_filter import Shown, Sought
+from admin_web.queries.monitor import OverrideRow, OverrideState, WholeOverride, override_page, whole_override
+from admin_web.queries.monitor_filter import MonitorFilter, Shown
 from admin_web.services.overrides import Consent, grant_override, renew_override
 from admin_web.services.revocation import UnknownOverride, revoke_override
 from compliance.consent import ATTESTATION, Basis
@@ -28,11 +28,11 @@ def _written_out(value: object) -> object:
 Day = Annotated[date, BeforeValidator(_written_out)]
 
 
-class GetConsentTerms(Asked):
+class GetConsentTerms(Arguments):
     """Nothing."""
 
 
-class ConsentTerms(Given):
+class ConsentTerms(Result):
     """What an override takes: the statement that must be confirmed word for word, and the grounds there are."""
 
     attestation: str
@@ -52,17 +52,17 @@ class ListOverrides(words.Paged):
     until: words.Moment | None = None
 
 
-class GetOverride(Asked):
+class GetOverride(Arguments):
     """Which override."""
 
     override: words.OverrideId
 
 
-class OverrideShown(Given):
+class OverrideShown(Result):
     """An override and how it stands."""
 
     override: int
-    state: State
+    state: OverrideState
     lead: str
     number: str
     basis: str
@@ -90,14 +90,14 @@ class OverrideWhole(OverrideShown):
     lists: list[str]
 
 
-class OverridePage(Given):
+class OverridePage(Result):
     """Overrides, the latest first; those of one end first come in the order of their ends."""
 
     items: list[OverrideShown]
     next: str
 
 
-class PlaceOverride(Asked):
+class PlaceOverride(Arguments):
     """What consent there is. `attestation` is the statement of the consent terms, as whoever sends this confirms it.
 
     `renews` is the override that this one takes the place of, in its last days.
@@ -112,7 +112,7 @@ class PlaceOverride(Asked):
     renews: words.OverrideId | None = None
 
 
-class OverridePlaced(Standing):
+class OverridePlaced(WriteResult):
     """An override that opens its lead, and no other, until it ends."""
 
     override: int
@@ -121,14 +121,14 @@ class OverridePlaced(Standing):
     expires_at: datetime
 
 
-class RevokeOverride(Asked):
+class RevokeOverride(Arguments):
     """Which override ends, and why."""
 
     override: words.OverrideId
     reason: words.Reason
 
 
-class OverrideRevoked(Standing):
+class OverrideRevoked(WriteResult):
     """An override that is at an end; `already` tells that it was before."""
 
     override: int
@@ -137,14 +137,14 @@ class OverrideRevoked(Standing):
     already: bool
 
 
-async def get_terms(call: Call, _: GetConsentTerms) -> ConsentTerms:
+async def get_terms(call: ApiCall, _: GetConsentTerms) -> ConsentTerms:
     """Give what an override takes."""
     return ConsentTerms(attestation=ATTESTATION, bases=list(Basis), largest_document=call.settings.document_bytes)
 
 
-async def list_overrides(call: Call, asked: ListOverrides) -> OverridePage:
+async def list_overrides(call: ApiCall, asked: ListOverrides) -> OverridePage:
     """Find overrides."""
-    sought = Sought(
+    sought = MonitorFilter(
         shown=asked.state,
         person=asked.placed_by,
         basis=asked.basis,
@@ -159,7 +159,7 @@ async def list_overrides(call: Call, asked: ListOverrides) -> OverridePage:
     return OverridePage(items=[_shown(row, at) for row in found.rows], next=found.next_key)
 
 
-async def get_override(call: Call, asked: GetOverride) -> OverrideWhole:
+async def get_override(call: ApiCall, asked: GetOverride) -> OverrideWhole:
     """Read one override."""
     at = call.records.now()
     found = await whole_override(call.database, asked.override, at)
@@ -168,7 +168,7 @@ async def get_override(call: Call, asked: GetOverride) -> OverrideWhole:
     return _whole(found, at)
 
 
-async def post_override(call: Call, asked: PlaceOverride) -> OverridePlaced:
+async def post_override(call: ApiCall, asked: PlaceOverride) -> OverridePlaced:
     """Open a lead."""
     if call.document is None:
         raise Problem("bad-request", "There is no document: send one file as the field document. Nothing was changed.")
@@ -188,7 +188,7 @@ async def post_override(call: Call, asked: PlaceOverride) -> OverridePlaced:
     return OverridePlaced(override=done.override_id, lead=done.lead, number=done.number, expires_at=done.expires_at)
 
 
-async def post_revoke(call: Call, asked: RevokeOverride) -> OverrideRevoked:
+async def post_revoke(call: ApiCall, asked: RevokeOverride) -> OverrideRevoked:
     """End an override."""
     done = await revoke_override(call.records, call.actor, asked.override, reason=asked.reason)
     return OverrideRevoked(override=done.override_id, lead=done.lead, number=done.number, already=done.already)

@@ -3,10 +3,10 @@
 from datetime import datetime
 
 from admin_web.api import words
-from admin_web.api.operation import Call, Given
+from admin_web.api.operation import ApiCall, Result
 from admin_web.api.problem import Problem
 from admin_web.queries.paging import spelled
-from admin_web.queries.queue import Place, dial_queue
+from admin_web.queries.queue import QueuePosition, dial_queue
 from compliance.numbers import LeadId
 from compliance.verdict import SENTENCES
 
@@ -15,7 +15,7 @@ class GetQueue(words.Paged):
     """How many leads, and behind which page."""
 
 
-class Waiting(Given):
+class Waiting(Result):
     """A lead that may be dialled now, and why; `override` is the id of the one that opens it, or empty."""
 
     lead: str
@@ -26,7 +26,7 @@ class Waiting(Given):
     override: str
 
 
-class Queue(Given):
+class Queue(Result):
     """Leads to call, those called longest ago first; `blocked` were passed over. `next` is empty at the end."""
 
     items: list[Waiting]
@@ -34,7 +34,7 @@ class Queue(Given):
     next: str
 
 
-async def get_queue(call: Call, asked: GetQueue) -> Queue:
+async def get_queue(call: ApiCall, asked: GetQueue) -> Queue:
     """Give the next leads to dial. Raises Problem when the gate would block every call."""
     behind = _place(asked)
     found = await dial_queue(call.database, call.projection, call.records.now(), behind=behind, most=asked.limit)
@@ -55,8 +55,8 @@ async def get_queue(call: Call, asked: GetQueue) -> Queue:
     return Queue(items=items, blocked=found.blocked, next=spelled(tuple(found.behind)) if found.behind else "")
 
 
-def _place(asked: GetQueue) -> Place | None:
+def _place(asked: GetQueue) -> QueuePosition | None:
     match asked.key(datetime, str):
         case (datetime() as at, str() as lead):
-            return Place(at, LeadId(lead))
+            return QueuePosition(at, LeadId(lead))
     return None

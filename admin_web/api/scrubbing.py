@@ -18,7 +18,7 @@ from admin_web.api.operation import Stream
 from admin_web.api.problem import Problem
 from admin_web.api.tools import TOOLS
 from admin_web.lists.scrub import Judged, distinct, judged
-from admin_web.lists.scrub_input import Asked, asked_of_json, asked_of_lines, asked_of_sheet
+from admin_web.lists.scrub_input import ScrubRow, asked_of_json, asked_of_lines, asked_of_sheet
 from admin_web.lists.sheet import Sheet
 from admin_web.people.tokens import Scope
 from compliance.numbers import InvalidNumber
@@ -106,7 +106,7 @@ async def _spooled(request: web.Request) -> AsyncIterator[IO[bytes]]:
         yield spool
 
 
-def _asked(spool: IO[bytes], content_type: str, region: str) -> Iterator[Asked]:
+def _asked(spool: IO[bytes], content_type: str, region: str) -> Iterator[ScrubRow]:
     if content_type == CSV:
         with Sheet(cast("BufferedReader", spool), "the list") as sheet:
             yield from asked_of_sheet(sheet, region)

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from admin_web.api.bearer import Bearer, bearer_of
 from admin_web.api.body import JSON, Upload, read_form, read_json, read_query
 from admin_web.api.once import UNDER_WAY, alone
-from admin_web.api.operation import AnyOperation, Asked, Call
+from admin_web.api.operation import AnyOperation, ApiCall, Arguments
 from admin_web.api.problem import Problem, problem_of
 from admin_web.api.tools import TOOLS
 from admin_web.documents import Kept
@@ -93,9 +93,9 @@ async def _answered(operation: AnyOperation, records: Records, answer: Json, *, 
     )
 
 
-def _call(request: web.Request, bearer: Bearer, records: Records, kept: Kept | None) -> Call:
+def _call(request: web.Request, bearer: Bearer, records: Records, kept: Kept | None) -> ApiCall:
     tools = request.app[TOOLS]
-    return Call(bearer.actor, tools.database, tools.projection, records, tools.settings, kept)
+    return ApiCall(bearer.actor, tools.database, tools.projection, records, tools.settings, kept)
 
 
 def _key_text(request: web.Request) -> str:
@@ -108,6 +108,6 @@ def _key_text(request: web.Request) -> str:
     return text
 
 
-def _hash(operation: AnyOperation, asked: Asked, kept: Kept | None) -> str:
+def _hash(operation: AnyOperation, asked: Arguments, kept: Kept | None) -> str:
     document = (kept.sha256, kept.name) if kept else ()
     return request_hash(operation.name, asked.model_dump_json(), *document)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from admin_web.api import words
-from admin_web.api.operation import Asked, Call, Given, Standing
+from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
 from admin_web.judging.facts import facts_on_record
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many
@@ -14,14 +14,14 @@ from compliance.policy import decide
 from compliance.verdict import Verdict
 
 
-class GetNumber(Asked):
+class GetNumber(Arguments):
     """Which number, and for which lead it would be dialled."""
 
     number: words.Number
     lead: words.Lead | None = None
 
 
-class NumberShown(Given):
+class NumberShown(Result):
     """How a number stands by the system of record. `override` is the id of the one that opens the lead, or empty."""
 
     number: str
@@ -31,7 +31,7 @@ class NumberShown(Given):
     override: str
 
 
-class Suppress(Asked):
+class Suppress(Arguments):
     """A number whose owner must not be called, and the lead that it became known from."""
 
     number: words.Number
@@ -40,7 +40,7 @@ class Suppress(Asked):
     note: words.Note = ""
 
 
-class Suppressed(Standing):
+class Suppressed(WriteResult):
     """A number on the list; `open_overrides` still open leads on it: revoke those whose consent was taken back."""
 
     number: str
@@ -49,7 +49,7 @@ class Suppressed(Standing):
     open_overrides: list[int]
 
 
-class SuppressMany(Asked):
+class SuppressMany(Arguments):
     """Numbers whose owners must not be called."""
 
     numbers: Annotated[list[words.Number], Field(min_length=1, max_length=CHUNK)]
@@ -57,7 +57,7 @@ class SuppressMany(Asked):
     note: words.Note = ""
 
 
-class NotTaken(Given):
+class NotTaken(Result):
     """An item that is not one telephone number: its place in the list, counted from 0, and why."""
 
     at: int
@@ -65,7 +65,7 @@ class NotTaken(Given):
     detail: str
 
 
-class SuppressedMany(Standing):
+class SuppressedMany(WriteResult):
     """How many numbers were added, how many stood there already, and which items are no numbers."""
 
     added: int
@@ -73,13 +73,13 @@ class SuppressedMany(Standing):
     rejected: list[NotTaken]
 
 
-class Block(Asked):
+class Block(Arguments):
     """The lead who asked not to be called again."""
 
     lead: words.Lead
 
 
-class Blocked(Standing):
+class Blocked(WriteResult):
     """The number is listed, and the lead's own overrides ended; `still_open` are others who hold one on the number."""
 
     lead: str
@@ -89,21 +89,21 @@ class Blocked(Standing):
     still_open: list[str]
 
 
-class Lift(Asked):
+class Lift(Arguments):
     """A number that may be called again."""
 
     number: words.Number
     reason: words.Reason
 
 
-class Lifted(Standing):
+class Lifted(WriteResult):
     """A number off the list; its entry stays on record."""
 
     number: str
     entry: int
 
 
-async def get_number(call: Call, asked: GetNumber) -> NumberShown:
+async def get_number(call: ApiCall, asked: GetNumber) -> NumberShown:
     """Judge one number by the rule of the gate."""
     number, at = call.number(asked.number), call.records.now()
     lead = LeadId(asked.lead) if asked.lead else None
@@ -119,7 +119,7 @@ async def get_number(call: Call, asked: GetNumber) -> NumberShown:
     )
 
 
-async def post_suppress(call: Call, asked: Suppress) -> Suppressed:
+async def post_suppress(call: ApiCall, asked: Suppress) -> Suppressed:
     """Put a number on the list."""
     lead = LeadId(asked.lead) if asked.lead else None
     done = await suppress(
@@ -130,7 +130,7 @@ async def post_suppress(call: Call, asked: Suppress) -> Suppressed:
     )
 
 
-async def post_suppress_many(call: Call, asked: SuppressMany) -> SuppressedMany:
+async def post_suppress_many(call: ApiCall, asked: SuppressMany) -> SuppressedMany:
     """Put many numbers on the list: those that are numbers, the others are told."""
     numbers: list[E164] = []
     rejected = []
@@ -145,7 +145,7 @@ async def post_suppress_many(call: Call, asked: SuppressMany) -> SuppressedMany:
     return SuppressedMany(added=done.added, already=done.already, rejected=rejected)
 
 
-async def post_block(call: Call, asked: Block) -> Blocked:
+async def post_block(call: ApiCall, asked: Block) -> Blocked:
     """Do as the lead asked who must not be called again."""
     done = await block_lead(call.records, call.actor, LeadId(asked.lead))
     return Blocked(
@@ -157,7 +157,7 @@ async def post_block(call: Call, asked: Block) -> Blocked:
     )
 
 
-async def post_lift(call: Call, asked: Lift) -> Lifted:
+async def post_lift(call: ApiCall, asked: Lift) -> Lifted:
     """Take a number off the list."""
     done = await lift(call.records, call.actor, call.number(asked.number), reason=asked.reason)
     return Lifted(number=done.number, entry=done.entry_id)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
-from admin_web.api.operation import Asked
+from admin_web.api.operation import Arguments
 from admin_web.api.problem import Problem
 from admin_web.queries.paging import Key, read_key
 
@@ -42,7 +42,7 @@ OverrideId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
-class Paged(Asked):
+class Paged(Arguments):
     """A list in pages: `after` is the `next` of the page before."""
 
     limit: Annotated[int, Field(ge=1, le=200, description="Most items on the page.")] = 50

@@ -12,7 +12,7 @@ from admin_web.cli.phases import PhaseBars
 from admin_web.cli.progress import ImportBar
 from admin_web.cli.shell import ROWS_REJECTED, actor, run, say_error, tell
 from admin_web.lists.registries.following import standing
-from admin_web.lists.registries.intake import CHANGES, FULL, PART, Intake, Taken, Wanted
+from admin_web.lists.registries.intake import CHANGES, FULL, PART, ImportedVersion, RegistryIntake, VersionRequest
 from admin_web.lists.registries.reader import Reading, found_format
 from admin_web.lists.registries.source import Source
 from admin_web.lists.report import RejectedRows
@@ -62,17 +62,17 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
     log_to_stderr("ERROR")  # The command says what is to be said itself.
     rejected = report or Path(f"{files[0]}.rejected.csv")
 
-    async def work() -> tuple[Taken, Standing]:
+    async def work() -> tuple[ImportedVersion, Standing]:
         async with opened_database(settings) as database, Projection(database, settings) as projection:
             source, read = Source(files), found_format(Source(files), form)
             kind = CHANGES if changes or read.is_changes else PART if part else FULL
-            wanted = Wanted(
+            wanted = VersionRequest(
                 name, kind, _obtained(obtained, files), country, account, allow_drop,
                 database.pause_s,
             )  # fmt: skip
             typer.echo(f"{source.name}: {read.title}.")
             with RejectedRows(rejected) as reported, ImportBar(source) as bar:
-                intake = Intake(Records(database, projection), actor(), wanted, reported, bar.update)
+                intake = RegistryIntake(Records(database, projection), actor(), wanted, reported, bar.update)
                 reading = Reading(await country_for(database, name, country), read, column)
                 taken = await intake.take_in(source, reading)
             with PhaseBars() as bars:

@@ -6,11 +6,17 @@ from typing import Annotated
 import typer
 
 from admin_web.cli.shell import actor, run, say_error, tell
-from admin_web.queries.registries import Standing as Found
-from admin_web.queries.registries import all_standings
+from admin_web.queries.registries import RegistryStanding, all_standings
 from admin_web.services import Standing, utc_now
 from admin_web.services.opening import opened_database, opened_records
-from admin_web.services.registries import Terms, UnknownRegistry, add_registry, set_terms, standing_terms, terms_preset
+from admin_web.services.registries import (
+    EditedTerms,
+    UnknownRegistry,
+    add_registry,
+    set_terms,
+    standing_terms,
+    terms_preset,
+)
 from admin_web.settings import AdminSettings
 
 registries = typer.Typer(
@@ -93,7 +99,7 @@ def show() -> None:
     """List the registries: version in force, days left, terms. Warnings go to standard error."""
     settings = AdminSettings.load()
 
-    async def work() -> list[Found]:
+    async def work() -> list[RegistryStanding]:
         async with opened_database(settings) as database:
             return await all_standings(database, utc_now())
 
@@ -103,7 +109,7 @@ def show() -> None:
             say_error(warning)
 
 
-def _line(one: Found) -> str:
+def _line(one: RegistryStanding) -> str:
     registry, version = one.registry, one.version
     held = f"version {version.id} of {version.obtained_at:%Y-%m-%d}, {version.numbers:,} numbers" if version else "-"
     terms = f"when stale {registry.when_stale}, when uncovered {registry.when_uncovered}"
@@ -113,7 +119,7 @@ def _line(one: Found) -> str:
 
 
 def _changed(
-    terms: Terms,
+    terms: EditedTerms,
     account: str | None,
     area_codes: str | None,
     by_area_code: bool | None,
@@ -121,7 +127,7 @@ def _changed(
     when_stale: str | None,
     when_uncovered: str | None,
     spared: str | None,
-) -> Terms:
+) -> EditedTerms:
     said = {
         "owner_account": account,
         "area_codes": _words(area_codes),

@@ -32,7 +32,7 @@ OFTEN_SENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class DocumentKind:
     """One kind of file; `called` as in "it is …", `endings` of its names, the usual one first."""
 
     called: str
@@ -41,7 +41,7 @@ class Kind:
     tells: Callable[[BinaryIO], bool]
 
 
-def require_name(name: str) -> Kind:
+def require_name(name: str) -> DocumentKind:
     """Give the kind that a file's name ends in. Raises WrongKind."""
     ending = PurePosixPath(name).suffix.lower()
     for kind in KINDS:
@@ -50,7 +50,7 @@ def require_name(name: str) -> Kind:
     raise WrongKind(f"“{name}” is no consent document by its name. Kept are files that end in {ACCEPTED}.")
 
 
-def require_content(name: str, named: Kind, file: BinaryIO, declared: str = "") -> None:
+def require_content(name: str, named: DocumentKind, file: BinaryIO, declared: str = "") -> None:
     """Raise WrongKind unless a file is what its name says, and what its sender declares if that is one of the kinds."""
     found = next((kind for kind in KINDS if kind.tells(file)), None)
     if found is None:
@@ -134,13 +134,13 @@ def _is_mail(file: BinaryIO) -> bool:
 
 
 KINDS = (
-    Kind("a PDF document", "application/pdf", (".pdf",), _begins(rb"%PDF-\d\.\d")),
-    Kind("a PNG image", "image/png", (".png",), _begins(rb"\x89PNG\r\n\x1a\n.{4}IHDR")),
-    Kind("a JPEG image", "image/jpeg", (".jpg", ".jpeg"), _begins(rb"\xff\xd8\xff[\xc0-\xfe]")),
-    Kind("a TIFF image", "image/tiff", (".tif", ".tiff"), _begins(rb"II[*+]\0", rb"MM\0[*+]")),
-    Kind("a WAV recording", "audio/wav", (".wav",), _begins(rb"(RIFF|RF64|BW64).{4}WAVE")),
-    Kind("an MP3 recording", "audio/mpeg", (".mp3",), _is_mp3),
-    Kind("a mail (EML)", "message/rfc822", (".eml",), _is_mail),
+    DocumentKind("a PDF document", "application/pdf", (".pdf",), _begins(rb"%PDF-\d\.\d")),
+    DocumentKind("a PNG image", "image/png", (".png",), _begins(rb"\x89PNG\r\n\x1a\n.{4}IHDR")),
+    DocumentKind("a JPEG image", "image/jpeg", (".jpg", ".jpeg"), _begins(rb"\xff\xd8\xff[\xc0-\xfe]")),
+    DocumentKind("a TIFF image", "image/tiff", (".tif", ".tiff"), _begins(rb"II[*+]\0", rb"MM\0[*+]")),
+    DocumentKind("a WAV recording", "audio/wav", (".wav",), _begins(rb"(RIFF|RF64|BW64).{4}WAVE")),
+    DocumentKind("an MP3 recording", "audio/mpeg", (".mp3",), _is_mp3),
+    DocumentKind("a mail (EML)", "message/rfc822", (".eml",), _is_mail),
 )
 
 MEDIA_TYPES = frozenset(kind.media_type for kind in KINDS)

@@ -27,7 +27,7 @@ MOST_EXCHANGES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Membership:
     """On which lists each number stands: those of `lists` at the place that `kinds` has for it."""
 
     kinds: Numbers
@@ -52,9 +52,9 @@ async def lists_of_many(session: AsyncSession, numbers: Collection[E164]) -> dic
     return {number: lists[int(number)] for number in numbers}
 
 
-async def standing_of(session: AsyncSession, numbers: Numbers) -> Standing:
+async def standing_of(session: AsyncSession, numbers: Numbers) -> Membership:
     """Find out on which lists numbers stand that are distinct and ascend."""
-    standing = Standing(np.zeros(len(numbers), np.int64), [()])
+    standing = Membership(np.zeros(len(numbers), np.int64), [()])
     own, published = await _own_lists(session, numbers), await _registries(session, numbers)
     for name, listed in (*_ordered(own), *sorted(published.items())):
         standing = _with_list(standing, name, listed)
@@ -65,12 +65,12 @@ def _ordered(own: dict[str, Flags]) -> Iterable[tuple[str, Flags]]:
     return sorted(own.items(), key=lambda named: (named[0] != INTERNAL, named[0]))
 
 
-def _with_list(standing: Standing, name: str, listed: Flags) -> Standing:
+def _with_list(standing: Membership, name: str, listed: Flags) -> Membership:
     """Tell those apart that stand on one more list."""
     kinds = 2 * standing.kinds + listed
     there = np.bincount(kinds) > 0
     lists = [(*standing.lists[kind >> 1], *[name][: kind & 1]) for kind in np.flatnonzero(there).tolist()]
-    return Standing((np.cumsum(there) - 1)[kinds], lists)
+    return Membership((np.cumsum(there) - 1)[kinds], lists)
 
 
 async def _own_lists(session: AsyncSession, numbers: Numbers) -> dict[str, Flags]:

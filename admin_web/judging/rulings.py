@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.facts import RECORD, live_overrides
-from admin_web.judging.listing import MOST_NUMBERS, Numbers, Standing, spelled, standing_of
+from admin_web.judging.listing import MOST_NUMBERS, Membership, Numbers, spelled, standing_of
 from admin_web.judging.terms import compiled_terms
 from admin_web.record.lines import LINES, Flags
 from compliance.numbers import E164, InvalidNumber, LeadId
@@ -92,7 +92,7 @@ def _distinct(asked: Numbers) -> tuple[Numbers, Numbers]:
     return numbers, places
 
 
-def _known_alike(terms: Terms, standing: Standing, numbers: Numbers) -> Known:
+def _known_alike(terms: Terms, standing: Membership, numbers: Numbers) -> Known:
     """Tell those numbers apart of which not the same is known. They are distinct and ascend."""
     _, firsts, places = np.unique(_heads(terms, numbers), return_index=True, return_inverse=True)
     applying = [terms.applying(number) for number in spelled(numbers[firsts])]

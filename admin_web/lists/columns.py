@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from admin_web.lists.sheet import NotASheet, Row
+from admin_web.lists.sheet import NotASheet, SheetRow
 
 SAMPLE = 50
 """Rows that are looked at before a column is chosen."""
@@ -25,7 +25,7 @@ class NoColumn(NotASheet):
         self.fact = fact or message
 
 
-def number_column(sample: Sequence[Row], wanted: str | None, reads: Callable[[str], bool]) -> int:
+def number_column(sample: Sequence[SheetRow], wanted: str | None, reads: Callable[[str], bool]) -> int:
     """Give the index of the number column: the one that is `wanted`, named so, or the only one that holds numbers.
 
     `wanted` is a heading or a place counted from 1; `reads` tells whether a cell reads as a number. Raises NoColumn.

@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.lists.report import RejectedRows
-from admin_web.lists.sheet import Row
+from admin_web.lists.sheet import SheetRow
 from admin_web.record.changes import IN_FORCE, Actor, Change, NotInForce, Projector, Records, Standing
 from admin_web.services.suppression import CHUNK
 from compliance.numbers import E164, InvalidNumber, normalize
@@ -109,7 +109,7 @@ class Chunk(NamedTuple, Generic[Item]):
     report_bytes: int
 
 
-async def take_in(rows: Iterator[Row], work: Import[Item], report: RejectedRows, into: Intake) -> Progress:
+async def take_in(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows, into: Intake) -> Progress:
     """Record chunk after chunk; memory holds two of them.
 
     Reading goes on in a thread, and what is recorded comes into force, while the next chunk is being recorded.
@@ -135,17 +135,19 @@ async def _nothing_to_do() -> Standing:
     return IN_FORCE
 
 
-async def _skip(rows: Iterator[Row], many: int) -> None:
+async def _skip(rows: Iterator[SheetRow], many: int) -> None:
     for first in range(0, many, CHUNK):
         await in_thread(_pass_over, rows, min(CHUNK, many - first))
 
 
-def _pass_over(rows: Iterator[Row], many: int) -> None:
+def _pass_over(rows: Iterator[SheetRow], many: int) -> None:
     for _ in islice(rows, many):
         pass
 
 
-async def _read_ahead(rows: Iterator[Row], work: Import[Item], report: RejectedRows) -> AsyncGenerator[Chunk[Item]]:
+async def _read_ahead(
+    rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows
+) -> AsyncGenerator[Chunk[Item]]:
     """Give chunk after chunk; the next one is read while the last one is being recorded."""
     reading = asyncio.ensure_future(in_thread(_read_chunk, rows, work, report))
     try:
@@ -166,7 +168,7 @@ async def in_thread(work: Callable[..., Result], *given: object, pool: Executor 
         await asyncio.wait({running})
 
 
-def _read_chunk(rows: Iterator[Row], work: Import[Item], report: RejectedRows) -> Chunk[Item]:
+def _read_chunk(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows) -> Chunk[Item]:
     items: list[Item] = []
     count = line = 0
     for row in islice(rows, CHUNK):
@@ -194,13 +196,13 @@ async def _record(chunk: Chunk[Item], work: Import[Item], records: Records, into
     return done
 
 
-def _read(row: Row, work: Import[Item]) -> Item:
+def _read(row: SheetRow, work: Import[Item]) -> Item:
     if row.cells is None:
         raise RowRejected("malformed", "its quotation marks do not match")
     return work.read(row.cells)
 
 
-def without_heading(rows: Iterator[Row], is_heading_row: Callable[[Sequence[str]], bool]) -> Iterator[Row]:
+def without_heading(rows: Iterator[SheetRow], is_heading_row: Callable[[Sequence[str]], bool]) -> Iterator[SheetRow]:
     """Leave out the first row if it is the heading."""
     for place, row in enumerate(rows):
         if place or row.cells is None or not is_heading_row(row.cells):

@@ -16,7 +16,7 @@ from admin_web.lists.imports import (
     without_heading,
 )
 from admin_web.lists.report import RejectedRows
-from admin_web.lists.sheet import Row, Sheet
+from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.record.changes import Change
 from admin_web.services.leads import LONGEST_NAME, LeadGiven, put_leads_within
 from compliance.numbers import lead_id
@@ -58,7 +58,7 @@ class LeadCells:
     region: str
 
     @classmethod
-    def found(cls, sample: Sequence[Row], columns: LeadColumns, region: str) -> "LeadCells":
+    def found(cls, sample: Sequence[SheetRow], columns: LeadColumns, region: str) -> "LeadCells":
         """Find them. Raises NoColumn."""
         headings = next((row.cells for row in sample if row.cells), [])
         lead = chosen_column(headings, columns.lead, LEAD_NAMES)

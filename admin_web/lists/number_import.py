@@ -7,7 +7,7 @@ from itertools import chain, islice
 from admin_web.lists.columns import SAMPLE, is_heading, number_column
 from admin_web.lists.imports import Import, Intake, Progress, is_number, read_number, take_in, without_heading
 from admin_web.lists.report import RejectedRows
-from admin_web.lists.sheet import Row, Sheet
+from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.record.changes import Change
 from admin_web.services.suppression import suppress_many_within
 from compliance.numbers import E164
@@ -22,7 +22,7 @@ class NumberCells:
     region: str
 
     @classmethod
-    def found(cls, sample: Sequence[Row], column: str | None, region: str) -> "NumberCells":
+    def found(cls, sample: Sequence[SheetRow], column: str | None, region: str) -> "NumberCells":
         """Find it by the first rows; `column` names it by heading or counted from 1. Raises NoColumn."""
         number = number_column(sample, column, lambda cell: is_number(cell, region))
         return cls(number, next((len(row.cells) for row in sample if row.cells), 1), region)

@@ -9,7 +9,7 @@ from admin_web.lists.import_jobs import SheetImport
 from admin_web.lists.imports import RowRejected
 from admin_web.lists.lead_import import LeadCells
 from admin_web.lists.number_import import NumberCells
-from admin_web.lists.sheet import Row, Sheet
+from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.services.job_kinds import IMPORT_LEADS
 from admin_web.services.leads import LeadGiven
 
@@ -21,7 +21,7 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True, slots=True)
-class RowSeen:
+class PreviewRow:
     """One of the first rows: its cells, and what becomes of it: a number, or why it is rejected."""
 
     line: int
@@ -32,7 +32,7 @@ class RowSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class SheetPreview:
     """The recognised format, the columns by their headings, and the first rows.
 
     `chosen`: for `number`, `lead` and `name` the place of their column, counted from 1. `problem` says what keeps the
@@ -41,7 +41,7 @@ class Preview:
 
     format: str
     headings: Sequence[str]
-    rows: Sequence[RowSeen]
+    rows: Sequence[PreviewRow]
     chosen: Mapping[str, str]
     problem: str = ""
 
@@ -51,20 +51,20 @@ class Preview:
         return [(str(place), f"{place}: {heading}") for place, heading in enumerate(self.headings, start=1)]
 
 
-def preview(sheet: Sheet, asked: SheetImport, region: str) -> Preview:
+def preview(sheet: Sheet, asked: SheetImport, region: str) -> SheetPreview:
     """Read the first rows as the import would. Raises NotASheet."""
     sample = list(islice(iter(sheet), SAMPLE))
     headings = next((row.cells for row in sample if row.cells), [])[:MOST_COLUMNS]
     said = f"{_format(sheet)}, about {asked.sheet.lines:,} lines"
     if not headings:
-        return Preview(said, (), (), {}, "The file holds no row that can be read.")
+        return SheetPreview(said, (), (), {}, "The file holds no row that can be read.")
     try:
         cells = _cells(sample, asked, region)
     except NoColumn as error:
-        rows = [RowSeen(row.line, _shown(row)) for row in sample[:SHOWN]]
-        return Preview(said, headings, rows, asked.columns, error.fact)
+        rows = [PreviewRow(row.line, _shown(row)) for row in sample[:SHOWN]]
+        return SheetPreview(said, headings, rows, asked.columns, error.fact)
     rows = [_seen(place, row, cells) for place, row in enumerate(sample[:SHOWN])]
-    return Preview(said, headings, rows, _chosen(cells))
+    return SheetPreview(said, headings, rows, _chosen(cells))
 
 
 def _format(sheet: Sheet) -> str:
@@ -73,7 +73,7 @@ def _format(sheet: Sheet) -> str:
     return f"Columns separated by {DELIMITERS[sheet.delimiter]}"
 
 
-def _cells(sample: Sequence[Row], asked: SheetImport, region: str) -> LeadCells | NumberCells:
+def _cells(sample: Sequence[SheetRow], asked: SheetImport, region: str) -> LeadCells | NumberCells:
     if asked.sheet.kind == IMPORT_LEADS.name:
         return LeadCells.found(sample, asked.lead_columns, region)
     return NumberCells.found(sample, asked.columns.get("number"), region)
@@ -86,19 +86,19 @@ def _chosen(cells: LeadCells | NumberCells) -> dict[str, str]:
     return {what: str(place + 1) for what, place in places.items() if place is not None}
 
 
-def _seen(place: int, row: Row, cells: LeadCells | NumberCells) -> RowSeen:
+def _seen(place: int, row: SheetRow, cells: LeadCells | NumberCells) -> PreviewRow:
     shown = _shown(row)
     if row.cells is None:
-        return RowSeen(row.line, shown, why_not="its quotation marks do not match")
+        return PreviewRow(row.line, shown, why_not="its quotation marks do not match")
     if not place and cells.is_heading_row(row.cells):
-        return RowSeen(row.line, shown, heading=True)
+        return PreviewRow(row.line, shown, heading=True)
     try:
         read = cells.read(row.cells)
     except RowRejected as rejected:
-        return RowSeen(row.line, shown, why_not=str(rejected))
-    return RowSeen(row.line, shown, number=read.number if isinstance(read, LeadGiven) else read)
+        return PreviewRow(row.line, shown, why_not=str(rejected))
+    return PreviewRow(row.line, shown, number=read.number if isinstance(read, LeadGiven) else read)
 
 
-def _shown(row: Row) -> list[str]:
+def _shown(row: SheetRow) -> list[str]:
     cells = [row.text] if row.cells is None else row.cells[:MOST_COLUMNS]
     return [cell if len(cell) <= LONGEST_CELL else f"{cell[:LONGEST_CELL]}…" for cell in cells]

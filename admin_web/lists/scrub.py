@@ -24,7 +24,7 @@ from admin_web.judging.listing import Numbers
 from admin_web.judging.rulings import Rulings, integers, rulings_on_record
 from admin_web.lists.imports import in_thread
 from admin_web.lists.report import defused
-from admin_web.lists.scrub_input import Asked, asked_of_sheet
+from admin_web.lists.scrub_input import ScrubRow, asked_of_sheet
 from admin_web.lists.sheet import Sheet
 from admin_web.record.database import Database
 from compliance.numbers import E164, InvalidNumber, LeadId
@@ -88,7 +88,7 @@ async def scrub(
 
 
 async def judged(
-    database: Database, asked: Iterator[Asked], at: datetime, most: Window = SHARED
+    database: Database, asked: Iterator[ScrubRow], at: datetime, most: Window = SHARED
 ) -> AsyncGenerator[Judged]:
     """Rule on row after row, some at a time, as of one snapshot at `at` (aware UTC).
 
@@ -104,15 +104,15 @@ async def judged(
                     yield await aside(_unpacked, window.pieces.popleft(), rulings, first)
 
 
-class _Waiting(NamedTuple):
+class _Window(NamedTuple):
     """A window of rows: their numbers, and all that they are, packed."""
 
     numbers: list[Numbers]
     pieces: deque[bytes]
 
 
-def _read_window(asked: Iterator[Asked], most: Window) -> _Waiting:
-    window, rows, size = _Waiting([], deque()), 0, 0
+def _read_window(asked: Iterator[ScrubRow], most: Window) -> _Window:
+    window, rows, size = _Window([], deque()), 0, 0
     while rows < most.rows and size < most.size and (piece := list(islice(asked, PIECE))):
         columns = tuple(zip(*piece, strict=True))
         window.numbers.append(integers(columns[2]))

@@ -9,14 +9,14 @@ from pydantic_core import from_json
 
 from admin_web.lists.columns import LEAD_NAMES, SAMPLE, is_heading, named_column, number_column
 from admin_web.lists.imports import RowRejected, is_number, read_number, without_heading
-from admin_web.lists.sheet import Row, Sheet, nothing
+from admin_web.lists.sheet import Sheet, SheetRow, nothing
 from compliance.numbers import E164, LEAD_ID, InvalidNumber, LeadId, common_form, lead_id, normalize
 
-Asked: TypeAlias = tuple[int, str, E164 | InvalidNumber, LeadId | None]
+ScrubRow: TypeAlias = tuple[int, str, E164 | InvalidNumber, LeadId | None]
 """One row: the line that it starts on, from 1, its text if it is that of a sheet, its number, and its lead, if any."""
 
 
-class Layout(NamedTuple):
+class ScrubLayout(NamedTuple):
     """How the rows of a sheet are made: the delimiter of their cells, how many there are, and which hold what."""
 
     delimiter: str | None
@@ -25,14 +25,14 @@ class Layout(NamedTuple):
     lead: int | None
 
 
-def asked_of_lines(lines: Iterable[bytes], region: str) -> Iterator[Asked]:
+def asked_of_lines(lines: Iterable[bytes], region: str) -> Iterator[ScrubRow]:
     """Read one number per line; blank lines ask nothing."""
     for place, line in enumerate(lines, start=1):
         if text := line.decode("utf-8", "replace").strip():
             yield place, "", _number_of(text, region), None
 
 
-def asked_of_json(lines: Iterable[bytes], region: str) -> Iterator[Asked]:
+def asked_of_json(lines: Iterable[bytes], region: str) -> Iterator[ScrubRow]:
     """Read one JSON object per line, `{"number": "…", "lead": "…"}`, the lead if there is one."""
     for place, line in enumerate(lines, start=1):
         if line := line.strip():
@@ -48,21 +48,21 @@ def asked_of_json(lines: Iterable[bytes], region: str) -> Iterator[Asked]:
                 yield place, "", InvalidNumber("malformed"), None
 
 
-def asked_of_sheet(sheet: Sheet, region: str, column: str | None = None) -> Iterator[Asked]:
+def asked_of_sheet(sheet: Sheet, region: str, column: str | None = None) -> Iterator[ScrubRow]:
     """Read the number's column of a sheet, and its lead's if there is one. Raises NotASheet."""
     sample = list(islice(sheet, SAMPLE))
     first = next((row.cells for row in sample if row.cells), [])
     place = number_column(sample, column, lambda cell: is_number(cell, region))
-    layout = Layout(sheet.delimiter, len(first), place, named_column(first, LEAD_NAMES))
+    layout = ScrubLayout(sheet.delimiter, len(first), place, named_column(first, LEAD_NAMES))
     of_row = _row_reader(layout, region)
     yield from map(of_row, without_heading(iter(sample), lambda cells: len(cells) > place and is_heading(cells[place])))
     yield from sheet.read(_plain_reader(layout, region), of_row)
 
 
-def _row_reader(layout: Layout, region: str) -> Callable[[Row], Asked]:
+def _row_reader(layout: ScrubLayout, region: str) -> Callable[[SheetRow], ScrubRow]:
     """Make what reads any row."""
 
-    def read(row: Row) -> Asked:
+    def read(row: SheetRow) -> ScrubRow:
         cells, place = row.cells or [], layout.lead
         lead = lead_id(cells[place]) if place is not None and len(cells) > place else None
         return row.line, row.text, _number_in(row, layout, region), lead
@@ -70,7 +70,7 @@ def _row_reader(layout: Layout, region: str) -> Callable[[Row], Asked]:
     return read
 
 
-def _plain_reader(layout: Layout, region: str) -> Callable[[int, str], Asked | None]:
+def _plain_reader(layout: ScrubLayout, region: str) -> Callable[[int, str], ScrubRow | None]:
     """Make what reads the lines that most lists are made of, and makes nothing of others.
 
     Such a line has as many cells as the first row, no quotation mark, and in the number's cell what `normalize` would
@@ -80,16 +80,16 @@ def _plain_reader(layout: Layout, region: str) -> Callable[[int, str], Asked | N
         return nothing
     whole = re.compile(_plain_line(layout, region)).fullmatch
 
-    def read(line: int, text: str) -> Asked | None:
+    def read(line: int, text: str) -> ScrubRow | None:
         if (found := whole(text)) is None:
             return None
         row, national, lead = found.group("row", "national", "lead")
-        return cast("Asked", (line, row, f"+1{national}", lead or None))
+        return cast("ScrubRow", (line, row, f"+1{national}", lead or None))
 
     return read
 
 
-def _plain_line(layout: Layout, region: str) -> str:
+def _plain_line(layout: ScrubLayout, region: str) -> str:
     delimiter = re.escape(layout.delimiter or "")
     cells = [rf'[^{delimiter}"\r\n]*+'] * layout.width
     cells[layout.number] = f" *+{common_form(region)} *+"
@@ -99,7 +99,7 @@ def _plain_line(layout: Layout, region: str) -> str:
     return rf"(?P<row>{delimiter.join(cells)}){no_lead}(?:\r\n?|\n)?"
 
 
-def _number_in(row: Row, layout: Layout, region: str) -> E164 | InvalidNumber:
+def _number_in(row: SheetRow, layout: ScrubLayout, region: str) -> E164 | InvalidNumber:
     if row.cells is None:
         return InvalidNumber("malformed")
     try:

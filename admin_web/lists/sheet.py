@@ -29,7 +29,7 @@ class NotASheet(Exception):
     """The file holds no rows that can be read; the message is one line that says what to do."""
 
 
-class Row(NamedTuple):
+class SheetRow(NamedTuple):
     """One row: the line it starts on (from 1), its text as it stands, and its cells; None when it is malformed."""
 
     line: int
@@ -80,11 +80,11 @@ class Sheet:
         """How far the file has been read, for a progress bar; 0 for a stream of unknown size."""
         return self._binary.tell() if self.size is not None and not self._text.closed else 0
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[SheetRow]:
         """Give each row that is not blank."""
         return self.read(nothing, lambda row: row)
 
-    def read(self, plain: Callable[[int, str], Taken | None], other: Callable[[Row], Taken]) -> Iterator[Taken]:
+    def read(self, plain: Callable[[int, str], Taken | None], other: Callable[[SheetRow], Taken]) -> Iterator[Taken]:
         """Give what is made of each row that is not blank: by `plain`, of a line and its number, or by `other`.
 
         What `plain` makes something of must be a row by itself: nothing else is looked at then.
@@ -97,21 +97,21 @@ class Sheet:
             elif (row := self._row(self._line, text)).cells is None or any(row.cells):
                 yield other(row)
 
-    def _row(self, number: int, text: str) -> Row:
+    def _row(self, number: int, text: str) -> SheetRow:
         """Read one row, which may run over several lines; hand the later lines back when it turns out malformed."""
         if self.delimiter is None:
-            return Row(number, text.rstrip("\r\n"), [text.strip().strip('"').strip()])
+            return SheetRow(number, text.rstrip("\r\n"), [text.strip().strip('"').strip()])
         if '"' not in text:
             line = text.rstrip("\r\n")
-            return Row(number, line, [cell.strip() for cell in line.split(self.delimiter)])
+            return SheetRow(number, line, [cell.strip() for cell in line.split(self.delimiter)])
         lines = [text]
         reader = csv.reader(self._more(lines), delimiter=self.delimiter, skipinitialspace=True, strict=True)
         try:
             cells = next(reader)
         except csv.Error:
             self._hand_back(lines[1:])
-            return Row(number, text.rstrip("\r\n"), None)
-        return Row(number, "".join(lines).rstrip("\r\n"), [cell.strip() for cell in cells])
+            return SheetRow(number, text.rstrip("\r\n"), None)
+        return SheetRow(number, "".join(lines).rstrip("\r\n"), [cell.strip() for cell in cells])
 
     def _more(self, lines: list[str]) -> Iterator[str]:
         """Give the one line there is, then those that a quoted cell runs on to, noting each."""

@@ -54,7 +54,7 @@ class Unsendable(PbxTrouble):
     """A value holds what would end its line and begin an action of its own."""
 
 
-class Link:
+class AmiLink:
     """A connection that is logged in. `open` makes one."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Link:
         self._manager = _OneLife(self._ended)
 
     @classmethod
-    async def open(cls, address: str, user: str, secret: str) -> "Link":
+    async def open(cls, address: str, user: str, secret: str) -> "AmiLink":
         """Connect and log in. Raises PbxUnreachable, LoginRefused, PbxSilent, Unsendable."""
         link = cls()
         try:

@@ -8,7 +8,7 @@ from time import monotonic
 
 from panoramisk.message import Message
 
-from admin_web.pbx.ami import Headers, Link, PbxSilent, PbxTrouble, Unsendable
+from admin_web.pbx.ami import AmiLink, Headers, PbxSilent, PbxTrouble, Unsendable
 from admin_web.pbx.settings import AGENT, PbxSettings
 
 ANSWER_S = 5.0
@@ -60,7 +60,7 @@ class Originate:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveChannel:
     """A channel that is up: its name, its unique id, and the variables that were asked for ("" if unset)."""
 
     name: str
@@ -73,7 +73,7 @@ class Pbx:
 
     def __init__(self, settings: PbxSettings) -> None:
         self._settings = settings
-        self._link: Link | None = None
+        self._link: AmiLink | None = None
         self._opening = asyncio.Lock()
         self._used_at = 0.0
         self._following: set[asyncio.Task[None]] = set()
@@ -122,7 +122,7 @@ class Pbx:
             "Variable": [f"{name}={value}" for name, value in call.variables.items()],
         }
 
-    async def live(self, variables: Sequence[str]) -> list[Live]:
+    async def live(self, variables: Sequence[str]) -> list[LiveChannel]:
         """Give every channel that is up, with these of its variables. Raises PbxTrouble."""
         link = await self._open_link()
         headers = {"Action": "Status", "Variables": ",".join(variables)}
@@ -148,18 +148,18 @@ class Pbx:
         if self._link is not None:
             self._link.close()
 
-    async def _open_link(self) -> Link:
+    async def _open_link(self) -> AmiLink:
         """Give the connection, a new one if need be. Raises PbxTrouble."""
         settings = self._settings
         if not self.configured:
             raise NoPbx("No PBX is configured: DNC_AMI_ADDRESS names its manager interface.")
         async with self._opening:
             if self._link is None or not await self._still(self._link):
-                self._link = await Link.open(settings.ami_address, settings.ami_user, settings.ami_secret)
+                self._link = await AmiLink.open(settings.ami_address, settings.ami_user, settings.ami_secret)
             self._used_at = monotonic()
             return self._link
 
-    async def _still(self, link: Link) -> bool:
+    async def _still(self, link: AmiLink) -> bool:
         """Tell whether a kept connection leads anywhere; one that does not is closed."""
         if not link.over and monotonic() - self._used_at > IDLE_S:
             try:
@@ -169,10 +169,10 @@ class Pbx:
         return not link.over
 
 
-def _live(event: Message) -> Live:
+def _live(event: Message) -> LiveChannel:
     """Read one Status event; `Variable` is one line, or several."""
     lines = event.variable if isinstance(event.variable, list) else [event.variable]
     variables = dict(line.split("=", 1) for line in lines if "=" in line)
-    return Live(
+    return LiveChannel(
         event.channel, event.uniqueid, {name: "" if value == UNSET else value for name, value in variables.items()}
     )

@@ -21,7 +21,7 @@ class TooManyAttempts(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class AttemptBucket:
     """Room for `most` attempts, one more every `refill_s` seconds."""
 
     key: str
@@ -37,20 +37,20 @@ def plain_address(peer: str | None) -> str:
         return ""
 
 
-def buckets(name: str, address: str) -> tuple[Bucket, ...]:
+def buckets(name: str, address: str) -> tuple[AttemptBucket, ...]:
     """Name the buckets of an attempt: of the address, of the name from that address, and of the name from anywhere.
 
     The last one is wide: nobody can keep a person out by failing in their name, and still a thousand addresses
     guess no faster than one a minute.
     """
     return (
-        Bucket(_key("address", address), 30, 10),
-        Bucket(_key("pair", f"{address} {name}"), 6, 60),
-        Bucket(_key("name", name), 60, 60),
+        AttemptBucket(_key("address", address), 30, 10),
+        AttemptBucket(_key("pair", f"{address} {name}"), 6, 60),
+        AttemptBucket(_key("name", name), 60, 60),
     )
 
 
-async def take(database: Database, wanted: Sequence[Bucket], at: datetime) -> None:
+async def take(database: Database, wanted: Sequence[AttemptBucket], at: datetime) -> None:
     """Take one attempt out of each bucket. Raises TooManyAttempts, taking none, when one of them is empty."""
     async with database.write() as session:
         filled = {bucket: await _filled(session, bucket, at) for bucket in wanted}
@@ -67,7 +67,7 @@ async def give_back(session: AsyncSession, name: str, address: str, at: datetime
         await _put(session, bucket, bucket.most, at)
 
 
-async def _filled(session: AsyncSession, bucket: Bucket, at: datetime) -> float:
+async def _filled(session: AsyncSession, bucket: AttemptBucket, at: datetime) -> float:
     kept = select(SignInBucket.tokens, SignInBucket.filled_at).where(SignInBucket.key == bucket.key)
     row = (await session.execute(kept.with_for_update())).one_or_none()
     if row is None:
@@ -76,7 +76,7 @@ async def _filled(session: AsyncSession, bucket: Bucket, at: datetime) -> float:
     return min(bucket.most, refilled)
 
 
-async def _put(session: AsyncSession, bucket: Bucket, tokens: float, at: datetime) -> None:
+async def _put(session: AsyncSession, bucket: AttemptBucket, tokens: float, at: datetime) -> None:
     values = {"tokens": tokens, "filled_at": at}
     insert = insert_into(session, SignInBucket).values(key=bucket.key, **values)
     await session.execute(insert.on_conflict_do_update(index_elements=["key"], set_=values))

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.projection import outbox
 from admin_web.projection.batches import batches
 from admin_web.projection.drain import Sides
-from admin_web.projection.live import Live, look
+from admin_web.projection.live import LiveProjection, look
 from admin_web.projection.registry_sets import AT_ONCE, RegistryWriter, exchanges_of
 from admin_web.projection.store import Command, Reply, Wire
 from admin_web.projection.truth import (
@@ -28,9 +28,9 @@ from admin_web.projection.truth import (
     truth_of,
 )
 from admin_web.projection.turn import last_turn
-from admin_web.projection.writing import Part, parts_of, spell_overrides
+from admin_web.projection.writing import ExchangePart, parts_of, spell_overrides
 from admin_web.record.database import DatabaseUnavailable
-from admin_web.record.models import Projection
+from admin_web.record.models import ProjectionRow
 from compliance.cluster import Shard, slot_of
 from compliance.redis_schema import slot_key
 
@@ -87,7 +87,7 @@ class Builder:
         self._server, self._shard = live.server, live.shard
         await self._wire.ask(("SET", self._wire.keys.build(self.generation), self._mark))
 
-    async def require_whole(self, live: Live) -> None:
+    async def require_whole(self, live: LiveProjection) -> None:
         """Raise BuildLost unless nothing was taken away since `begin`: what empties Redis takes the mark too."""
         (mark,) = await self._wire.ask(("GET", self._wire.keys.build(self.generation)))
         if live.server != self._server or mark != self._mark:
@@ -118,12 +118,12 @@ class Builder:
         return self._shard is None or self._shard.owns(slot_of(exchange))
 
     async def _load_numbers(self, session: AsyncSession) -> None:
-        total, parts, lines = sum((await own_counts(session)).values()), list[Part](), 0
+        total, parts, lines = sum((await own_counts(session)).values()), list[ExchangePart](), 0
         self._progress("numbers", 0, total)
         async for list_name, exchange, some in all_exchanges(session):
             if not self._owns(exchange):
                 continue
-            parts.append(Part(list_name, exchange, True, some))
+            parts.append(ExchangePart(list_name, exchange, True, some))
             lines += len(some)
             if len(parts) >= COMMANDS_AT_ONCE or lines >= LINES_AT_ONCE:
                 await self._be_heard_of()
@@ -177,7 +177,7 @@ class Builder:
         self._since_turn, self.pending = turn.number, pending
         return len(news)
 
-    async def _put(self, parts: Sequence[Part]) -> None:
+    async def _put(self, parts: Sequence[ExchangePart]) -> None:
         replies = await self._write([part.spell(self.generation) for part in parts])
         for part, reply in zip(parts, replies, strict=True):
             changed = reply if isinstance(reply, int) else 0
@@ -191,9 +191,11 @@ class Builder:
         if monotonic() - self._heard_of < HEARD_OF_S:
             return
         self._heard_of = monotonic()
-        ours = update(Projection).where(Projection.id == self._sides.row, Projection.building == self.generation)
+        ours = update(ProjectionRow).where(
+            ProjectionRow.id == self._sides.row, ProjectionRow.building == self.generation
+        )
         with suppress(DatabaseUnavailable):  # Somebody else's long change; the flip will see.
             async with self._sides.database.write() as session:
-                heard = ours.values(building_at=self._sides.now()).returning(Projection.id)
+                heard = ours.values(building_at=self._sides.now()).returning(ProjectionRow.id)
                 if await session.scalar(heard) is None:
                     raise RebuildSuperseded(SUPERSEDED)

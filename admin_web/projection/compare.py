@@ -7,7 +7,7 @@ from typing import NamedTuple
 from admin_web.projection import drift
 from admin_web.projection.store import Reply, Wire
 from admin_web.projection.truth import Subjects, Truth
-from admin_web.projection.writing import Part, parts_of
+from admin_web.projection.writing import ExchangePart, parts_of
 from compliance.numbers import E164
 from compliance.policy import LiveOverride
 from compliance.redis_schema import number_of, override_key, override_value, read_override
@@ -49,7 +49,7 @@ def subjects_of(differences: list[Difference]) -> Subjects:
     return subjects
 
 
-def _on_lists(part: Part, there: Reply) -> Iterator[Difference]:
+def _on_lists(part: ExchangePart, there: Reply) -> Iterator[Difference]:
     for line, found in zip(part.lines, there if isinstance(there, list) else [], strict=True):
         if bool(found) != part.stand:
             kind = drift.MISSING if part.stand else drift.EXTRA

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.judging.terms import terms_on_record
 from admin_web.projection import outbox
 from admin_web.projection.ledger import Ledger
-from admin_web.projection.live import Live, look
+from admin_web.projection.live import LiveProjection, look
 from admin_web.projection.store import Store, StoreMoved, Wire
 from admin_web.projection.truth import truth_of
 from admin_web.projection.turn import Turn, note, row_of, take_turn
@@ -114,7 +114,7 @@ async def _had(session: AsyncSession, sides: Sides, shard: Shard | None) -> Coll
     return set(sides.ledger.had_by(shard, await outbox.pending_ids(session)))
 
 
-def applied(sides: Sides, shard: Shard | None, rows: Collection[outbox.Waiting]) -> list[int]:
+def applied(sides: Sides, shard: Shard | None, rows: Collection[outbox.OutboxChange]) -> list[int]:
     """Give the ids of the rows that are applied everywhere, now that this store has acknowledged them all."""
     if shard is None or sides.ledger is None:
         return [row.id for row in rows]
@@ -122,14 +122,14 @@ def applied(sides: Sides, shard: Shard | None, rows: Collection[outbox.Waiting])
     return sides.ledger.finished(rows)
 
 
-async def _terms(session: AsyncSession, rows: Sequence[outbox.Waiting], live: Live) -> bytes | None:
+async def _terms(session: AsyncSession, rows: Sequence[outbox.OutboxChange], live: LiveProjection) -> bytes | None:
     """Spell the terms of the registries as Redis holds them, when one of the rows is about terms."""
     if all(row.numbers for row in rows):
         return None
     return terms_value(await terms_on_record(session, live.versions))
 
 
-async def live_generation(session: AsyncSession, turn: Turn, live: Live, row: int) -> int:
+async def live_generation(session: AsyncSession, turn: Turn, live: LiveProjection, row: int) -> int:
     """Give the generation that is live; put on record a flip whose own record was lost in a crash.
 
     A builder flips Redis first and commits to SQL after. If it dies in between, Redis serves the generation that

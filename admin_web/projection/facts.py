@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from admin_web.judging.terms import compiled
-from admin_web.projection.store import ClusterStore, Command, Reply, Store, StoreUnavailable, Wire
-from admin_web.projection.truth import Opening
+from admin_web.projection.store import ClusterStore, Command, RedisUnavailable, Reply, Store, Wire
+from admin_web.projection.truth import LeadOnNumber
 from compliance.policy import Facts, LiveOverride, State
 from compliance.redis_schema import (
     STATE_FIELDS,
@@ -23,8 +23,8 @@ MOST_ASKINGS = 5
 """How often facts are asked again when the projection moved meanwhile."""
 
 
-async def facts_of(store: Store, openings: Sequence[Opening]) -> list[Facts]:
-    """Give what Redis knows of each lead on its number, in their order, in one exchange. Raises StoreUnavailable.
+async def facts_of(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts]:
+    """Give what Redis knows of each lead on its number, in their order, in one exchange. Raises RedisUnavailable.
 
     Of a cluster, each shard is asked about its own numbers.
     """
@@ -38,13 +38,13 @@ async def facts_of(store: Store, openings: Sequence[Opening]) -> list[Facts]:
     found: dict[int, Facts] = {}
     for first, places in asked.items():
         if first is None:
-            raise StoreUnavailable("no shard of the cluster serves some of the numbers")
+            raise RedisUnavailable("no shard of the cluster serves some of the numbers")
         some = await _facts_of_one(store.shard(first), [openings[place] for place in places])
         found |= dict(zip(places, some, strict=True))
     return [found[place] for place in range(len(openings))]
 
 
-async def _facts_of_one(store: Store, openings: Sequence[Opening]) -> list[Facts]:
+async def _facts_of_one(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts]:
     """Ask one Redis, or one shard.
 
     The commands are spelled for one build of the projection; if another one answers, they are asked again.
@@ -58,7 +58,7 @@ async def _facts_of_one(store: Store, openings: Sequence[Opening]) -> list[Facts
             if _build(state) == _build(expected):
                 return found
             expected = state
-    raise StoreUnavailable("the projection did not stand still")
+    raise RedisUnavailable("the projection did not stand still")
 
 
 async def _terms(wire: Wire, state: State | None) -> Terms | None:
@@ -75,7 +75,7 @@ async def _terms(wire: Wire, state: State | None) -> Terms | None:
 
 
 async def _ask(
-    wire: Wire, state: State | None, terms: Terms | None, openings: Sequence[Opening]
+    wire: Wire, state: State | None, terms: Terms | None, openings: Sequence[LeadOnNumber]
 ) -> tuple[list[Facts], State | None]:
     """Ask for the facts as `state` spells them; give them, and the state that they were answered in."""
     applying = [terms.applying(number) if terms else None for number, _ in openings]
@@ -102,7 +102,7 @@ def _state_of(wire: Wire) -> Command:
     return "HMGET", wire.keys.state, *STATE_FIELDS
 
 
-def _questions(state: State, applying: Applying, opening: Opening) -> Iterator[Command]:
+def _questions(state: State, applying: Applying, opening: LeadOnNumber) -> Iterator[Command]:
     number, lead = opening
     exchange, line = exchange_and_line(number)
     for name in applying.lists:
@@ -117,16 +117,16 @@ def _build(state: State | None) -> tuple[int, tuple[str, ...], str] | None:
 def _state(reply: Reply) -> State | None:
     """Read the state; None when there is none, or it is malformed."""
     if not isinstance(reply, list):
-        raise StoreUnavailable(f"Redis would not give its state: {reply!r}")
+        raise RedisUnavailable(f"Redis would not give its state: {reply!r}")
     return read_state([value if isinstance(value, bytes) else None for value in reply])
 
 
 def _run_id(info: Reply) -> str:
-    """Read which server process answered. Raises StoreUnavailable."""
+    """Read which server process answered. Raises RedisUnavailable."""
     for line in (info if isinstance(info, bytes) else b"").splitlines():
         if line.startswith(b"run_id:"):
             return line.removeprefix(b"run_id:").decode("ascii", "replace")
-    raise StoreUnavailable("Redis does not tell its run_id")
+    raise RedisUnavailable("Redis does not tell its run_id")
 
 
 def _override(reply: Reply) -> LiveOverride | None:

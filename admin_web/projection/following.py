@@ -9,7 +9,7 @@ import asyncio
 from admin_web.projection.builder import Progress
 from admin_web.projection.drain import Sides
 from admin_web.projection.live import look
-from admin_web.projection.rebuild import NotNeeded, RebuildUnderWay, RegistriesMoved, Terms, rebuild
+from admin_web.projection.rebuild import NotNeeded, RebuildOptions, RebuildUnderWay, RegistriesMoved, rebuild
 from admin_web.projection.truth import registry_versions
 
 WAIT_S = 0.5
@@ -30,7 +30,7 @@ async def behind(sides: Sides) -> dict[str, tuple[int, int]]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-async def follow(sides: Sides, terms: Terms, progress: Progress) -> None:
+async def follow(sides: Sides, terms: RebuildOptions, progress: Progress) -> None:
     """Return when Redis holds every version that was in force before this call.
 
     Raises NotRebuilt or one of its kinds, StoreUnavailable, DatabaseUnavailable; Redis then stays as it is.

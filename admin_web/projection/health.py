@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from admin_web.projection.live import Live, look
+from admin_web.projection.live import LiveProjection, look
 from admin_web.projection.store import Reply, Store, Wire, words
 from compliance.policy import doubt
 from compliance.redis_schema import STATE_FIELDS, GateBeat, from_epoch_ms, read_beat, read_state, terms_digest
@@ -40,14 +40,14 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class ProjectionHealth:
     """What Redis holds and who asks it. `lease_ms` is what is left of the lease, or one of PTTL's two words.
 
     `terms_lost`: it does not hold the terms of the registries that its state names. `first_slot` names the shard of a
     cluster.
     """
 
-    live: Live
+    live: LiveProjection
     lease_ms: int
     backlog: Backlog
     gates: tuple[GateSeen, ...]
@@ -61,7 +61,7 @@ async def lease_left(wire: Wire) -> int:
     return left if isinstance(left, int) else NO_LEASE
 
 
-async def terms_lost(wire: Wire, live: Live) -> bool:
+async def terms_lost(wire: Wire, live: LiveProjection) -> bool:
     """Tell whether Redis lacks the terms of the registries that `live` names, or holds others. Raises StoreUnavailable.
 
     While the state moves that is not known, and not said.
@@ -77,17 +77,17 @@ async def terms_lost(wire: Wire, live: Live) -> bool:
     return still and digest != live.state.terms
 
 
-async def health(store: Store) -> list[Health]:
+async def health(store: Store) -> list[ProjectionHealth]:
     """Ask Redis for all of it; each shard of a cluster for itself. Raises StoreUnavailable."""
     return [await _health(shard) for shard in await store.shards()]
 
 
-def together(each: Sequence[Health]) -> Health:
+def together(each: Sequence[ProjectionHealth]) -> ProjectionHealth:
     """Give what several shards have in common: the worst state, the shortest lease, and all gates and numbers."""
     if len(each) == 1:
         return each[0]
     worst = next((one.live for one in each if doubt(one.live.state, one.live.server, leased=True)), each[0].live)
-    return Health(
+    return ProjectionHealth(
         replace(
             worst,
             counts=_added_up([one.live.counts for one in each]),
@@ -123,12 +123,12 @@ def _latest(gates: Iterable[GateSeen]) -> Iterator[GateSeen]:
     return reversed(latest.values())
 
 
-async def _health(store: Store) -> Health:
+async def _health(store: Store) -> ProjectionHealth:
     async with store.wire() as wire:
         live = await look(wire)
         lost, lease_ms = await terms_lost(wire, live), await lease_left(wire)
         gates = tuple(await _gates(wire))
-        return Health(live, lease_ms, await _backlog(wire), gates, lost, wire.keys.first_slot)
+        return ProjectionHealth(live, lease_ms, await _backlog(wire), gates, lost, wire.keys.first_slot)
 
 
 async def _backlog(wire: Wire) -> Backlog:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Set
 from typing import TypeAlias
 
-from admin_web.projection.outbox import Waiting
+from admin_web.projection.outbox import OutboxChange
 from compliance.cluster import Shard, Topology
 from compliance.numbers import E164
 from compliance.redis_schema import slot_of_number
@@ -39,14 +39,14 @@ class Ledger:
         """Take note that a shard has acknowledged these rows, or has nothing to do with them."""
         self._had[_reign(shard)].update(rows)
 
-    def finished(self, rows: Collection[Waiting]) -> list[int]:
+    def finished(self, rows: Collection[OutboxChange]) -> list[int]:
         """Give the ids of the rows that every shard has that they are about."""
         return [row.id for row in rows if all(self._has(shard, row.id) for shard in self._concerned(row))]
 
     def _has(self, shard: Shard | None, row: int) -> bool:
         return shard is not None and row in self._had.get(_reign(shard), ())
 
-    def _concerned(self, row: Waiting) -> Iterable[Shard | None]:
+    def _concerned(self, row: OutboxChange) -> Iterable[Shard | None]:
         """Give the shards that a row is about; None for a slot that nobody serves. Terms concern all of them."""
         topology = self._topology()
         if not row.numbers:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from admin_web.projection.store import Reply, StoreRefused, StoreUnavailable, Wire, words
+from admin_web.projection.store import RedisRefused, RedisUnavailable, Reply, Wire, words
 from compliance.cluster import NotACluster, Shard, read_nodes
 from compliance.policy import State, doubt
 from compliance.redis_schema import MAX_INTSET_ENTRIES, REBUILT_AT, STATE_FIELDS, read_counts, read_state, read_versions
@@ -21,7 +21,7 @@ _LOST = {
 _CURE = "; the worker rebuilds it, or run `dnc-admin rebuild`"
 
 
-class ProjectionLost(StoreUnavailable):
+class ProjectionLost(RedisUnavailable):
     """Redis answers, but does not hold the projection that is on record: nothing may be added to it."""
 
     def __init__(self, why: str) -> None:
@@ -29,12 +29,12 @@ class ProjectionLost(StoreUnavailable):
         self.why = why
 
 
-class StoreUnfit(StoreUnavailable):
+class StoreUnfit(RedisUnavailable):
     """Redis is set up so that it may lose listed numbers, or waste memory on them; the message names the setting."""
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveProjection:
     """The projection that Redis holds: `server` is the run id of the process, `counts` are numbers per list.
 
     `versions` are those of the registries that it holds. Behind Sentinel `server` names the reign of the process as
@@ -72,8 +72,8 @@ class Live:
         return self.state
 
 
-async def look(wire: Wire) -> Live:
-    """Ask Redis what it is and holds. Raises StoreUnavailable."""
+async def look(wire: Wire) -> LiveProjection:
+    """Ask Redis what it is and holds. Raises RedisUnavailable."""
     itself = [("CLUSTER", "NODES")] if wire.to_shard else []
     info, values, clock, *told = await wire.ask(("INFO", "server"), ("HGETALL", wire.keys.state), ("TIME",), *itself)
     shard = _shard(told[0], wire.keys.first_slot) if told else None
@@ -81,7 +81,7 @@ async def look(wire: Wire) -> Live:
     flat = words(values)
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     seconds, micros = (int(word) for word in words(clock))
-    return Live(
+    return LiveProjection(
         master.incarnation(_field(info, "run_id")),
         read_state([fields.get(name.encode()) for name in STATE_FIELDS]),
         seconds * 1000 + micros // 1000,
@@ -101,9 +101,9 @@ def _shard(told: Reply, first_slot: int | None) -> Shard:
     try:
         myself = read_nodes(told if isinstance(told, bytes) else b"", "itself:0").myself
     except NotACluster as error:
-        raise StoreUnavailable(f"Redis does not tell of its cluster: {error}") from None
+        raise RedisUnavailable(f"Redis does not tell of its cluster: {error}") from None
     if myself is None or myself.first != first_slot:
-        raise StoreUnavailable("the slots of this shard have moved to another")
+        raise RedisUnavailable("the slots of this shard have moved to another")
     return myself
 
 
@@ -115,7 +115,7 @@ async def require_fit(wire: Wire) -> None:
         raise StoreUnfit(f"Redis may evict listed numbers: set its maxmemory-policy to noeviction, not {policy}")
     try:
         (answer,) = await wire.ask(("CONFIG", "GET", "set-max-intset-entries"))
-    except StoreRefused as error:  # Hosted ones forbid CONFIG.
+    except RedisRefused as error:  # Hosted ones forbid CONFIG.
         log.warning("redis does not tell set-max-intset-entries", needed=MAX_INTSET_ENTRIES, error=str(error))
         return
     entries = int(words(answer)[1])
@@ -126,10 +126,10 @@ async def require_fit(wire: Wire) -> None:
 
 
 def _field(info: Reply, name: str) -> str:
-    """Read one field of an INFO reply. Raises StoreUnavailable."""
+    """Read one field of an INFO reply. Raises RedisUnavailable."""
     if value := _fields(info).get(name):
         return value
-    raise StoreUnavailable(f"Redis does not tell its {name}")
+    raise RedisUnavailable(f"Redis does not tell its {name}")
 
 
 def _fields(info: Reply) -> dict[str, str]:

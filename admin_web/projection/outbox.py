@@ -22,7 +22,7 @@ IDS_AT_ONCE = 5_000
 """Ids in one statement; SQLite takes at most 32,766 parameters."""
 
 
-class Waiting(NamedTuple):
+class OutboxChange(NamedTuple):
     """A row as it names its subjects: numbers on a list, or overrides of a lead; without any, a list's terms."""
 
     id: int
@@ -42,7 +42,7 @@ _COLUMNS = (OutboxRow.id, OutboxRow.list_name, OutboxRow.lead_id, OutboxRow.numb
 _PENDING = OutboxRow.applied_turn.is_(None)
 
 
-def subjects_of(rows: Iterable[Waiting]) -> Subjects:
+def subjects_of(rows: Iterable[OutboxChange]) -> Subjects:
     """Gather what the rows name."""
     subjects = Subjects()
     for row in rows:
@@ -63,7 +63,9 @@ async def newest_pending(session: AsyncSession) -> int | None:
     return await session.scalar(select(func.max(OutboxRow.id)).where(_PENDING))
 
 
-async def oldest_pending(session: AsyncSession, newest: int, but: Collection[int] = ()) -> tuple[list[Waiting], bool]:
+async def oldest_pending(
+    session: AsyncSession, newest: int, but: Collection[int] = ()
+) -> tuple[list[OutboxChange], bool]:
     """Read the oldest rows that have not been applied, up to the id `newest`, as many as are written at once.
 
     Leaves out those in `but`. Tells, too, whether there are more of them.
@@ -73,7 +75,7 @@ async def oldest_pending(session: AsyncSession, newest: int, but: Collection[int
         ids = await session.scalars(select(OutboxRow.id).where(_PENDING, OutboxRow.id <= newest).order_by(OutboxRow.id))
         some = list(islice((row for row in ids if row not in but), ROWS_AT_ONCE + 1))
         asked = select(*_COLUMNS).where(OutboxRow.id.in_(some)).order_by(OutboxRow.id)
-    rows = [Waiting(*row) for row in await session.execute(asked)]
+    rows = [OutboxChange(*row) for row in await session.execute(asked)]
     portion = next(_portions(rows), [])[:ROWS_AT_ONCE]
     return portion, len(portion) < len(rows)
 
@@ -95,17 +97,17 @@ async def ids_since(session: AsyncSession, turn: int) -> set[int]:
     return set(await session.scalars(select(OutboxRow.id).where(or_(_PENDING, OutboxRow.applied_turn > turn))))
 
 
-async def portions(session: AsyncSession, ids: Collection[int]) -> AsyncIterator[list[Waiting]]:
+async def portions(session: AsyncSession, ids: Collection[int]) -> AsyncIterator[list[OutboxChange]]:
     """Read rows by their ids, as many at a time as are written at once."""
     for some in batches(sorted(ids), ROWS_AT_ONCE):
-        rows = [Waiting(*row) for row in await session.execute(select(*_COLUMNS).where(OutboxRow.id.in_(some)))]
+        rows = [OutboxChange(*row) for row in await session.execute(select(*_COLUMNS).where(OutboxRow.id.in_(some)))]
         for portion in _portions(rows):
             yield portion
 
 
-def _portions(rows: Iterable[Waiting]) -> Iterator[list[Waiting]]:
+def _portions(rows: Iterable[OutboxChange]) -> Iterator[list[OutboxChange]]:
     """Cut rows into portions of at most about `NUMBERS_AT_ONCE` numbers; a single row is never cut."""
-    portion: list[Waiting] = []
+    portion: list[OutboxChange] = []
     numbers = 0
     for row in rows:
         if portion and numbers + len(row.numbers) > NUMBERS_AT_ONCE:

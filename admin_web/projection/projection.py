@@ -19,11 +19,11 @@ from admin_web.projection.health import terms_lost
 from admin_web.projection.lease import renew_lease
 from admin_web.projection.ledger import Ledger
 from admin_web.projection.live import StoreUnfit, look, require_fit
-from admin_web.projection.rebuild import Built, NotNeeded, Terms, all_built, quiet, rebuild
+from admin_web.projection.rebuild import Built, NotNeeded, RebuildOptions, all_built, quiet, rebuild
 from admin_web.projection.shared import Shared
-from admin_web.projection.store import ClusterStore, Store, StoreUnavailable, store_at
+from admin_web.projection.store import ClusterStore, RedisUnavailable, Store, store_at
 from admin_web.projection.sweep import sweep
-from admin_web.projection.truth import Opening
+from admin_web.projection.truth import LeadOnNumber
 from admin_web.projection.turn import first_slots
 from admin_web.projection.verify import verify
 from admin_web.record.changes import utc_now
@@ -38,7 +38,7 @@ class Projection:
     """The projection of `database` in the Redis of the settings, or in one shard of a cluster. Building one opens
     nothing.
 
-    What it does raises StoreUnavailable or one of its kinds (each is a NotInForce), and DatabaseUnavailable.
+    What it does raises RedisUnavailable or one of its kinds (each is a NotInForce), and DatabaseUnavailable.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Projection:
         async with self.sides.database.read() as session:
             rows, _ = await outbox.oldest_pending(session, newest)
         if rows:
-            raise StoreUnavailable("the slots of the cluster are moving; it is tried again")
+            raise RedisUnavailable("the slots of the cluster are moving; it is tried again")
 
     async def rebuild(
         self, *, allow_drop: bool = False, only_if_lost: bool = False, progress: Progress = quiet
@@ -106,7 +106,7 @@ class Projection:
         `allow_drop` takes SQL's word for a much smaller list; `only_if_lost` leaves alone what is whole, and another
         builder that is at work.
         """
-        terms, built = Terms(self._settings.lease_s, allow_drop, only_if_lost), list[Built]()
+        terms, built = RebuildOptions(self._settings.lease_s, allow_drop, only_if_lost), list[Built]()
         whole: NotNeeded | None = None
         for one in await self.shards():
             try:
@@ -135,7 +135,7 @@ class Projection:
     async def follow(self, *, allow_drop: bool = False, progress: Progress = quiet) -> None:
         """Bring the registries' versions in force by the record into force in Redis. Raises NotRebuilt too."""
         for one in await self.shards():
-            await follow(one.sides, Terms(self._settings.lease_s, allow_drop, only_if_lost=True), progress)
+            await follow(one.sides, RebuildOptions(self._settings.lease_s, allow_drop, only_if_lost=True), progress)
 
     async def verify(self, progress: Progress = quiet) -> Drift:
         """Compare SQL and Redis, subject by subject."""
@@ -148,13 +148,13 @@ class Projection:
     async def _renew_lease(self) -> None:
         await renew_lease(self.sides, self.drain, self._settings.lease_s)
 
-    async def facts(self, openings: Sequence[Opening]) -> list[Facts]:
+    async def facts(self, openings: Sequence[LeadOnNumber]) -> list[Facts]:
         """Give what the gate would be told now of each lead on its number, in their order."""
         return await facts_of(self.sides.store, openings)
 
     async def require_fit(self) -> None:
         """Raise StoreUnfit for a Redis that may lose numbers; of a cluster, one shard may be away meanwhile."""
-        away: list[StoreUnavailable] = []
+        away: list[RedisUnavailable] = []
         stores = await self.sides.store.shards()
         for store in stores:
             try:
@@ -162,7 +162,7 @@ class Projection:
                     await require_fit(wire)
             except StoreUnfit:
                 raise
-            except StoreUnavailable as error:
+            except RedisUnavailable as error:
                 away.append(error)
         if len(away) == len(stores):
             raise away[0]

@@ -39,8 +39,8 @@ from admin_web.projection import outbox
 from admin_web.projection.builder import SUPERSEDED, WRITE_WITHIN_S, Builder, NotRebuilt, Progress, RebuildSuperseded
 from admin_web.projection.drain import Sides, applied, live_generation
 from admin_web.projection.lease import spell_lease
-from admin_web.projection.live import Live, look, require_fit
-from admin_web.projection.store import Command, StoreUnavailable, Wire
+from admin_web.projection.live import LiveProjection, look, require_fit
+from admin_web.projection.store import Command, RedisUnavailable, Wire
 from admin_web.projection.sweep import discard
 from admin_web.projection.truth import may_shrink, registry_versions
 from admin_web.projection.turn import Turn, first_slots, note, take_turn
@@ -120,7 +120,7 @@ def all_built(each: Sequence[Built]) -> Built:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RebuildOptions:
     """On which terms a rebuild is made.
 
     `lease_s` as in the settings; `allow_drop` takes SQL's word for a much smaller list; `only_if_lost` leaves alone
@@ -137,10 +137,10 @@ def quiet(phase: str, done: int, total: int) -> None:
     del phase, done, total
 
 
-async def rebuild(sides: Sides, terms: Terms, progress: Progress = quiet) -> Built:
+async def rebuild(sides: Sides, terms: RebuildOptions, progress: Progress = quiet) -> Built:
     """Build the projection anew and put it in place.
 
-    Raises NotRebuilt or one of its kinds, StoreUnavailable or one of its kinds, DatabaseUnavailable; the live
+    Raises NotRebuilt or one of its kinds, RedisUnavailable or one of its kinds, DatabaseUnavailable; the live
     generation then stays as it is.
     """
     began = time.monotonic()
@@ -158,7 +158,7 @@ async def rebuild(sides: Sides, terms: Terms, progress: Progress = quiet) -> Bui
     return built
 
 
-async def _claim(sides: Sides, wire: Wire, terms: Terms) -> int:
+async def _claim(sides: Sides, wire: Wire, terms: RebuildOptions) -> int:
     """Put on record that a new generation is being built, and give its number."""
     async with sides.database.write() as session:
         turn = await take_turn(session, sides.row)
@@ -184,7 +184,7 @@ async def _forget_other_names(wire: Wire, shard: Shard, first_slots: Sequence[in
     await wire.unlink([key for keys in names for key in (keys.state, keys.lease)])
 
 
-def _require_lost(turn: Turn, live: Live, current: int, sides: Sides, versions: Mapping[str, int]) -> None:
+def _require_lost(turn: Turn, live: LiveProjection, current: int, sides: Sides, versions: Mapping[str, int]) -> None:
     if not live.doubt(current) and live.versions == versions:
         raise NotNeeded("Redis holds the projection that is on record")
     if turn.is_built(sides.now(), silent_s=SILENT_S):
@@ -193,7 +193,7 @@ def _require_lost(turn: Turn, live: Live, current: int, sides: Sides, versions: 
 
 async def _give_up(sides: Sides, generation: int) -> None:
     """Leave as little as possible behind. The number stays on record, so that it is not used again."""
-    with suppress(StoreUnavailable):
+    with suppress(RedisUnavailable):
         await discard(sides.store, generation)
     with suppress(DatabaseUnavailable):
         async with sides.database.write() as session:
@@ -201,7 +201,7 @@ async def _give_up(sides: Sides, generation: int) -> None:
                 await note(session, sides.row, building_at=None)
 
 
-async def _build(sides: Sides, terms: Terms, wire: Wire, builder: Builder) -> None:
+async def _build(sides: Sides, terms: RebuildOptions, wire: Wire, builder: Builder) -> None:
     """Carry out steps 2 to 4."""
     await discard(sides.store, builder.generation)
     await builder.begin()
@@ -215,7 +215,7 @@ async def _build(sides: Sides, terms: Terms, wire: Wire, builder: Builder) -> No
         await _flip(session, sides, terms, wire, builder)
 
 
-async def _flip(session: AsyncSession, sides: Sides, terms: Terms, wire: Wire, builder: Builder) -> None:
+async def _flip(session: AsyncSession, sides: Sides, terms: RebuildOptions, wire: Wire, builder: Builder) -> None:
     """Put the new generation in the place of the live one, in a turn."""
     turn = await take_turn(session, sides.row)
     if turn.building != builder.generation:
@@ -239,14 +239,16 @@ async def _flip(session: AsyncSession, sides: Sides, terms: Terms, wire: Wire, b
     await note(session, sides.row, generation=builder.generation, building=None, building_at=None)
 
 
-async def _pending_rows(session: AsyncSession, live: Live, builder: Builder) -> list[outbox.Waiting]:
+async def _pending_rows(session: AsyncSession, live: LiveProjection, builder: Builder) -> list[outbox.OutboxChange]:
     """Read what is pending, for a builder of one shard: some of it may be about others too."""
     if live.shard is None:
         return []
     return [row async for some in outbox.portions(session, builder.pending) for row in some]
 
 
-def _applied(sides: Sides, live: Live, builder: Builder, rows: Sequence[outbox.Waiting]) -> Collection[int]:
+def _applied(
+    sides: Sides, live: LiveProjection, builder: Builder, rows: Sequence[outbox.OutboxChange]
+) -> Collection[int]:
     """Give the ids of what was pending and is applied everywhere, now that the flip is acknowledged."""
     return builder.pending if live.shard is None else applied(sides, live.shard, rows)
 
@@ -258,7 +260,13 @@ async def _require_same_versions(session: AsyncSession, builder: Builder) -> Non
 
 
 def _spell_flip(
-    keys: Keys, live: Live, builder: Builder, standing: dict[str, int], document: bytes, sides: Sides, lease_s: float
+    keys: Keys,
+    live: LiveProjection,
+    builder: Builder,
+    standing: dict[str, int],
+    document: bytes,
+    sides: Sides,
+    lease_s: float,
 ) -> list[Command]:
     generation = builder.generation
     changes = live.state.changes + 1 if live.state else 0

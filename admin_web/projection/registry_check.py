@@ -9,7 +9,7 @@ from admin_web.projection import drift
 from admin_web.projection.batches import batches
 from admin_web.projection.builder import Progress
 from admin_web.projection.drift import Drift
-from admin_web.projection.live import Live
+from admin_web.projection.live import LiveProjection
 from admin_web.projection.registry_sets import Exchange, exchanges_of
 from admin_web.projection.store import Reply, Wire, words
 from admin_web.projection.sweep import scan
@@ -30,7 +30,7 @@ _WORDS = [str(line).encode() for line in range(10_000)]
 class RegistryCheck:
     """Compares the registries that one generation holds, as `live` says, and notes in `drift` what differs."""
 
-    def __init__(self, database: Database, wire: Wire, live: Live, drift: Drift) -> None:
+    def __init__(self, database: Database, wire: Wire, live: LiveProjection, drift: Drift) -> None:
         self._database, self._wire, self._drift = database, wire, drift
         self._versions, self._counts, self._shard = live.versions, live.counts, live.shard
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from redis.exceptions import ResponseError
 
-from admin_web.projection.store import Command, Reply, StoreRefused, Wire
+from admin_web.projection.store import Command, RedisRefused, Reply, Wire
 from admin_web.record.lines import Lines, dump, unpack
 from compliance.redis_schema import listed_key
 
@@ -48,7 +48,7 @@ class RegistryWriter:
         replies = await self._transact([_added(one) for one in sets], sets)
         if isinstance(replies, list):
             return _sum(replies[len(sets) :])
-        raise StoreRefused(f"Redis refuses: {replies!s}")
+        raise RedisRefused(f"Redis refuses: {replies!s}")
 
     async def _transact(self, writes: Sequence[Command], sets: Sequence[Exchange]) -> Reply:
         counting: Iterator[Command] = (("SCARD", one.key) for one in sets)
@@ -67,8 +67,8 @@ def _added(one: Exchange) -> Command:
 
 
 def _sum(replies: Sequence[Reply]) -> int:
-    """Add up what SCARD said. Raises StoreRefused."""
+    """Add up what SCARD said. Raises RedisRefused."""
     counted = [reply for reply in replies if isinstance(reply, int)]
     if len(counted) < len(replies):
-        raise StoreRefused(f"Redis refuses: {next(reply for reply in replies if not isinstance(reply, int))!s}")
+        raise RedisRefused(f"Redis refuses: {next(reply for reply in replies if not isinstance(reply, int))!s}")
     return sum(counted)

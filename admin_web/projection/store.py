@@ -43,19 +43,19 @@ WORDS_AT_ONCE = 4_000
 """Words of one command in a script: Lua's stack ends at 8,000 (LUAI_MAXCSTACK)."""
 
 
-class StoreUnavailable(NotInForce):
+class RedisUnavailable(NotInForce):
     """Redis could not be asked, or did not answer in time; the message says which."""
 
 
-class StoreRefused(StoreUnavailable):
+class RedisRefused(RedisUnavailable):
     """Redis answered with an error; the message is its own words."""
 
 
-class StoreMoved(StoreUnavailable):
+class StoreMoved(RedisUnavailable):
     """Somebody else wrote to the projection between our look at it and our write, so nothing was written."""
 
 
-class TooFewReplicas(StoreUnavailable):
+class TooFewReplicas(RedisUnavailable):
     """What was written could be lost with the master; whoever wrote it writes it again."""
 
 
@@ -76,10 +76,10 @@ class Wire:
         return self.keys.first_slot is not None
 
     async def exchange(self, commands: Iterable[Command], *, within_s: float = TIMEOUT_S) -> list[Reply]:
-        """Send commands in one write; give the reply to each, an error in its place. Raises StoreUnavailable."""
+        """Send commands in one write; give the reply to each, an error in its place. Raises RedisUnavailable."""
         packed = [pack_command(command) for command in commands]  # type: ignore[arg-type]
         if packed and not self._connection.is_connected:  # A new connection would not know what this one watched.
-            raise StoreUnavailable("the connection to Redis broke")
+            raise RedisUnavailable("the connection to Redis broke")
         with _named("the connection to Redis broke: "):
             try:
                 async with asyncio.timeout(within_s):
@@ -108,11 +108,11 @@ class Wire:
         if done is None:
             raise StoreMoved("the projection changed under the write; it is tried again")
         if not isinstance(done, list):
-            raise StoreRefused(str(done))
+            raise RedisRefused(str(done))
         return _accepted(done)
 
     async def unlink(self, keys: Sequence[str]) -> None:
-        """Take keys out, of whatever slots. Raises StoreUnavailable."""
+        """Take keys out, of whatever slots. Raises RedisUnavailable."""
         if keys:
             await self.ask(*([("UNLINK", key) for key in keys] if self.to_shard else [("UNLINK", *keys)]))
 
@@ -150,7 +150,7 @@ class Store:
             else:
                 self.keys, self._pools = Keys(shard[1]), ShardPools(*shard)
         except ValueError as error:
-            raise StoreUnavailable(f"DNC_REDIS_URL: {self.shown}: {error}") from None
+            raise RedisUnavailable(f"DNC_REDIS_URL: {self.shown}: {error}") from None
 
     async def shards(self) -> "Sequence[Store]":
         """Give the store of each shard that there is now: of a Redis that is no cluster, this one."""
@@ -158,7 +158,7 @@ class Store:
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
-        """Open a connection, or take one that is free, for the length of a block. Raises StoreUnavailable."""
+        """Open a connection, or take one that is free, for the length of a block. Raises RedisUnavailable."""
         whole = False
         with _named(f"no usable Redis at {self.shown}: "):
             async with asyncio.timeout(TIMEOUT_S):
@@ -203,7 +203,7 @@ class ClusterStore(Store):
         self._stores: dict[int, Store] = {}
 
     async def topology(self) -> Topology:
-        """Tell which shards there are now. Raises StoreUnavailable."""
+        """Tell which shards there are now. Raises RedisUnavailable."""
         with _named(f"no usable Redis Cluster at {self.shown}: "):
             return await self._nodes.topology()
 
@@ -212,7 +212,7 @@ class ClusterStore(Store):
         return self._nodes.seen()
 
     async def shards(self) -> Sequence[Store]:
-        """Give the store of each shard that there is now. Raises StoreUnavailable."""
+        """Give the store of each shard that there is now. Raises RedisUnavailable."""
         return [self.shard(shard.first) for shard in (await self.topology()).shards]
 
     def shard(self, slot: int) -> Store:
@@ -227,7 +227,7 @@ class ClusterStore(Store):
         none: tuple[Wire, ...] = ()
         for wire in none:
             yield wire
-        raise StoreUnavailable("a cluster is asked shard by shard")
+        raise RedisUnavailable("a cluster is asked shard by shard")
 
     async def close(self) -> None:
         """Close every connection."""
@@ -240,19 +240,19 @@ def store_at(url: str, replicas: int = 0) -> Store:
     try:
         cluster = read_redis_url(url)
     except ValueError as error:
-        raise StoreUnavailable(f"DNC_REDIS_URL: {without_secrets(url)}: {error}") from None
+        raise RedisUnavailable(f"DNC_REDIS_URL: {without_secrets(url)}: {error}") from None
     return ClusterStore(url, cluster, replicas) if isinstance(cluster, Cluster) else Store(url, replicas)
 
 
 @contextmanager
 def _named(doing: str) -> Iterator[None]:
-    """Turn what goes wrong on a connection into StoreUnavailable."""
+    """Turn what goes wrong on a connection into RedisUnavailable."""
     try:
         yield
     except TimeoutError:
-        raise StoreUnavailable("Redis did not answer in time") from None
+        raise RedisUnavailable("Redis did not answer in time") from None
     except (RedisError, OSError, NoMaster) as error:
-        raise StoreUnavailable(f"{doing}{error}") from error
+        raise RedisUnavailable(f"{doing}{error}") from error
 
 
 def _as_words(commands: Iterable[Command]) -> Iterator[str | bytes | int]:
@@ -275,5 +275,5 @@ def _accepted(replies: list[Reply]) -> list[Reply]:
     """Give the replies back. Raises StoreRefused when one of them is an error."""
     for reply in replies:
         if isinstance(reply, ResponseError):
-            raise StoreRefused(f"Redis refuses: {reply}")
+            raise RedisRefused(f"Redis refuses: {reply}")
     return replies

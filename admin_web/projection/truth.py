@@ -17,7 +17,7 @@ from compliance.numbers import E164, LeadId
 from compliance.policy import LiveOverride
 from compliance.redis_schema import INTERNAL, LINE_DIGITS, slot_of_number
 
-Opening: TypeAlias = tuple[E164, LeadId]
+LeadOnNumber: TypeAlias = tuple[E164, LeadId]
 """One lead on one number: what an override opens."""
 
 ROWS_AT_ONCE = 10_000
@@ -32,7 +32,7 @@ class Subjects:
     """What is asked about: numbers by list, and leads on numbers."""
 
     numbers: dict[str, set[E164]] = field(default_factory=lambda: defaultdict(set))
-    openings: set[Opening] = field(default_factory=set)
+    openings: set[LeadOnNumber] = field(default_factory=set)
 
     def add(self, list_name: str | None, lead: str | None, numbers: Iterable[str]) -> None:
         """Ask about numbers on a list, or, when a lead is given, about its overrides on them."""
@@ -63,7 +63,7 @@ class Truth:
     """The answers: whether each number stands on the list, and which override is live for each lead on a number."""
 
     standing: Mapping[str, Mapping[E164, bool]]
-    overrides: Mapping[Opening, LiveOverride | None]
+    overrides: Mapping[LeadOnNumber, LiveOverride | None]
 
     def noes(self) -> "Truth":
         """Give only the numbers that do not stand, and the leads that are not open."""
@@ -94,8 +94,10 @@ async def _standing(session: AsyncSession, list_name: str, numbers: set[E164]) -
     return {E164(asked): entry_id is not None for asked, entry_id in rows}
 
 
-async def _overrides(session: AsyncSession, openings: set[Opening], at: datetime) -> dict[Opening, LiveOverride | None]:
-    found: dict[Opening, LiveOverride | None] = dict.fromkeys(openings)
+async def _overrides(
+    session: AsyncSession, openings: set[LeadOnNumber], at: datetime
+) -> dict[LeadOnNumber, LiveOverride | None]:
+    found: dict[LeadOnNumber, LiveOverride | None] = dict.fromkeys(openings)
     if openings:
         asked = each_of(session, {number for number, _ in openings})
         for row in await session.execute(_live_overrides(at).where(Override.number == asked)):
@@ -114,7 +116,7 @@ def _live_overrides(at: datetime) -> Select[int, str, str, str, datetime]:
     )
 
 
-def _opened(row: Row[int, str, str, str, datetime]) -> tuple[Opening, LiveOverride]:
+def _opened(row: Row[int, str, str, str, datetime]) -> tuple[LeadOnNumber, LiveOverride]:
     override_id, number, lead, basis, expires_at = row
     return (E164(number), LeadId(lead)), LiveOverride(str(override_id), basis, expires_at)
 
@@ -136,7 +138,7 @@ async def all_exchanges(session: AsyncSession) -> AsyncIterator[tuple[str, str, 
             yield list_name, exchange, [int(row[1][-LINE_DIGITS:]) for row in group]
 
 
-async def all_overrides(session: AsyncSession, at: datetime) -> AsyncIterator[tuple[Opening, LiveOverride]]:
+async def all_overrides(session: AsyncSession, at: datetime) -> AsyncIterator[tuple[LeadOnNumber, LiveOverride]]:
     """Give every override that is live at `at`; of several for one lead, the one that lasts longest comes last."""
     rows = await session.stream(_live_overrides(at).execution_options(yield_per=ROWS_AT_ONCE))
     async for some in rows.partitions():

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.record.models import Projection
+from admin_web.record.models import ProjectionRow
 
 ONLY = 1
 """The id of the row whose lock is the turn. Of a cluster each shard has a row of its own besides, for its generations:
 see `row_of`."""
 
-_COLUMNS = (Projection.turn, Projection.generation, Projection.building, Projection.building_at)
+_COLUMNS = (ProjectionRow.turn, ProjectionRow.generation, ProjectionRow.building, ProjectionRow.building_at)
 
 
 def row_of(first_slot: int | None) -> int:
@@ -49,30 +49,30 @@ async def take_turn(session: AsyncSession, row: int = ONLY) -> Turn:
 
     There is one turn for all rows; `row` says whose generations are meant.
     """
-    taking = update(Projection).where(Projection.id == ONLY).values(turn=Projection.turn + 1)
+    taking = update(ProjectionRow).where(ProjectionRow.id == ONLY).values(turn=ProjectionRow.turn + 1)
     turn = Turn(*(await session.execute(taking.returning(*_COLUMNS))).one())
     return turn if row == ONLY else await _of_row(session, turn, row)
 
 
 async def last_turn(session: AsyncSession, row: int = ONLY) -> Turn:
     """Read the last turn that is over, waiting for nobody."""
-    turn = Turn(*(await session.execute(select(*_COLUMNS).where(Projection.id == ONLY))).one())
+    turn = Turn(*(await session.execute(select(*_COLUMNS).where(ProjectionRow.id == ONLY))).one())
     return turn if row == ONLY else await _of_row(session, turn, row)
 
 
 async def note(session: AsyncSession, row: int = ONLY, **values: int | datetime | None) -> None:
     """Put on record which generation is live, or being built. Only within a turn."""
-    changed = update(Projection).where(Projection.id == row).values(**values).returning(Projection.id)
+    changed = update(ProjectionRow).where(ProjectionRow.id == row).values(**values).returning(ProjectionRow.id)
     if await session.scalar(changed) is None:
-        session.add(Projection(id=row, **{"turn": 0, "generation": 0, **values}))
+        session.add(ProjectionRow(id=row, **{"turn": 0, "generation": 0, **values}))
 
 
 async def first_slots(session: AsyncSession) -> list[int]:
     """Give the lowest slot of each shard that was ever built."""
-    return [row - ONLY for row in await session.scalars(select(Projection.id).order_by(Projection.id))]
+    return [row - ONLY for row in await session.scalars(select(ProjectionRow.id).order_by(ProjectionRow.id))]
 
 
 async def _of_row(session: AsyncSession, turn: Turn, row: int) -> Turn:
     """Give a turn with the generations of another row; of one that is not there yet, none was ever built."""
-    found = (await session.execute(select(*_COLUMNS[1:]).where(Projection.id == row))).one_or_none()
+    found = (await session.execute(select(*_COLUMNS[1:]).where(ProjectionRow.id == row))).one_or_none()
     return Turn(turn.number, *(found or (0, None, None)))

@@ -18,12 +18,12 @@ from admin_web.projection.compare import Difference, compare, subjects_of
 from admin_web.projection.drain import Sides
 from admin_web.projection.drift import Drift
 from admin_web.projection.following import behind
-from admin_web.projection.live import Live, look
+from admin_web.projection.live import LiveProjection, look
 from admin_web.projection.registry_check import RegistryCheck
-from admin_web.projection.store import StoreUnavailable, Wire, words
+from admin_web.projection.store import RedisUnavailable, Wire, words
 from admin_web.projection.sweep import scan
 from admin_web.projection.truth import (
-    Opening,
+    LeadOnNumber,
     Subjects,
     Truth,
     all_exchanges,
@@ -58,7 +58,7 @@ MOST_TRIES = 5
 """How often the comparison begins anew when a rebuild comes in between."""
 
 
-class ProjectionMoved(StoreUnavailable):
+class ProjectionMoved(RedisUnavailable):
     """A rebuild has put another generation in the place of the one that was being compared."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class ProjectionMoved(StoreUnavailable):
 
 
 async def verify(sides: Sides, progress: Progress) -> Drift:
-    """Compare everything. Raises StoreUnavailable or one of its kinds, DatabaseUnavailable."""
+    """Compare everything. Raises RedisUnavailable or one of its kinds, DatabaseUnavailable."""
     async with sides.store.wire() as wire:
         for _ in range(MOST_TRIES - 1):
             try:
@@ -96,7 +96,7 @@ class _Comparison:
             await self._judge_counts()
         return self._drift
 
-    async def _judge_state(self) -> Live:
+    async def _judge_state(self) -> LiveProjection:
         live = await look(self._wire)
         (leased,) = await self._wire.ask(("EXISTS", self._wire.keys.lease))
         async with self._sides.database.read() as session:
@@ -108,14 +108,14 @@ class _Comparison:
         self._drift.behind = await behind(self._sides)
         return live
 
-    async def _compare_registries(self, live: Live) -> None:
+    async def _compare_registries(self, live: LiveProjection) -> None:
         """Compare whole exchanges. A generation that is over is being taken out: its gaps are no drift."""
         registries = RegistryCheck(self._sides.database, self._wire, live, self._drift)
         self._listed = await registries.find_missing(self._progress)
         await registries.find_extra()
         self._require_same(await look(self._wire))
 
-    async def _find_unmarked(self, live: Live) -> None:
+    async def _find_unmarked(self, live: LiveProjection) -> None:
         """Look for slots of a shard without the mark that they were built for it: their calls are blocked."""
         for slots in batches(list(live.shard.slots()) if live.shard else [], SUBJECTS_AT_ONCE):
             marks = await self._wire.ask(*(("GET", slot_key(self._drift.generation, slot)) for slot in slots))
@@ -178,20 +178,20 @@ class _Comparison:
         """Count what SQL says is on each list: of a shard, what is its own, with a registry as it was compared."""
         return await counts(session) if self._shard is None else await counts_of(session, self._shard) | self._listed
 
-    async def _judge_terms(self, live: Live, wanted: bytes) -> None:
+    async def _judge_terms(self, live: LiveProjection, wanted: bytes) -> None:
         """Compare the terms of the registries with those that the gate reads, and trusts by their digest."""
         (held,) = await self._wire.ask(("GET", self._wire.keys.terms(self._drift.generation)))
         digest = live.state.terms if live.state else ""
         if not self._drift.pending and (held != wanted or digest != terms_digest(wanted)):
             self._drift.add(drift.TERMS_OTHER, "the terms of the registries")
 
-    async def _take_turn(self, session: AsyncSession) -> Live:
+    async def _take_turn(self, session: AsyncSession) -> LiveProjection:
         await take_turn(session, self._sides.row)
         live = await look(self._wire)
         self._require_same(live)
         return live
 
-    def _require_same(self, live: Live) -> None:
+    def _require_same(self, live: LiveProjection) -> None:
         if live.state is None or live.state.generation != self._drift.generation:
             raise ProjectionMoved
 
@@ -209,7 +209,7 @@ async def _recorded(session: AsyncSession, at: datetime, shard: Shard | None) ->
             yield Truth(standing, {})
             standing, held = defaultdict(dict), 0
     yield Truth(standing, {})
-    overrides: dict[Opening, LiveOverride | None] = {}
+    overrides: dict[LeadOnNumber, LiveOverride | None] = {}
     async for opening, override in all_overrides(session, at):
         if shard and not owns(shard, opening[0]):
             continue

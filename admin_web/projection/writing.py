@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from admin_web.projection.store import Command, Reply, Wire
-from admin_web.projection.truth import Opening, Truth
+from admin_web.projection.truth import LeadOnNumber, Truth
 from compliance.policy import LiveOverride, State
 from compliance.redis_schema import (
     CHANGES,
@@ -28,7 +28,7 @@ from compliance.redis_schema import (
 )
 
 
-class Part(NamedTuple):
+class ExchangePart(NamedTuple):
     """Line numbers of one exchange that all stand on a list, or that all do not."""
 
     list_name: str
@@ -50,17 +50,19 @@ class Part(NamedTuple):
         return len(self.lines) - standing if self.stand else -standing
 
 
-def parts_of(truth: Truth) -> list[Part]:
+def parts_of(truth: Truth) -> list[ExchangePart]:
     """Group the numbers of a truth by list, exchange and whether they stand there."""
     lines: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
     for list_name, numbers in truth.standing.items():
         for number, stands in sorted(numbers.items()):
             exchange, line = exchange_and_line(number)
             lines[list_name, exchange, stands].append(line)
-    return [Part(*group, some) for group, some in lines.items()]
+    return [ExchangePart(*group, some) for group, some in lines.items()]
 
 
-def spell_overrides(generation: int, overrides: Iterable[tuple[Opening, LiveOverride | None]]) -> Iterator[Command]:
+def spell_overrides(
+    generation: int, overrides: Iterable[tuple[LeadOnNumber, LiveOverride | None]]
+) -> Iterator[Command]:
     """Spell the commands that open each lead for as long as its override lasts, or close it."""
     for (number, lead), override in overrides:
         key = override_key(generation, number, lead)

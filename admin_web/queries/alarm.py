@@ -9,11 +9,11 @@ from typing import NamedTuple
 from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
 from admin_web.projection.health import NEVER_ENDS, NO_LEASE, lease_left, terms_lost
-from admin_web.projection.live import Live, ProjectionLost, look
+from admin_web.projection.live import LiveProjection, ProjectionLost, look
 from admin_web.projection.outbox import Lag
-from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.store import RedisUnavailable
 from admin_web.projection.turn import Turn, last_turn
-from admin_web.queries.registries import Standing, standings
+from admin_web.queries.registries import RegistryStanding, standings
 from admin_web.record.database import DatabaseUnavailable
 
 PATIENCE_S = 0.5
@@ -52,7 +52,7 @@ async def alarm(sides: Sides) -> Alarm | None:
     try:
         async with asyncio.timeout(PATIENCE_S):
             shards = await sides.store.shards()
-    except (StoreUnavailable, TimeoutError) as error:
+    except (RedisUnavailable, TimeoutError) as error:
         return _unasked(error, lag)
     each = await asyncio.gather(*(_alarm_of_one(replace(sides, store=store), lag) for store in shards))
     slots = [store.keys.first_slot for store in shards]
@@ -74,7 +74,7 @@ async def _alarm_of_one(sides: Sides, lag: Lag) -> Alarm | None:
         async with asyncio.timeout(PATIENCE_S), sides.store.wire() as wire:
             live, lease_ms = await look(wire), await lease_left(wire)
             lost = await terms_lost(wire, live)
-    except (StoreUnavailable, TimeoutError) as error:
+    except (RedisUnavailable, TimeoutError) as error:
         return _unasked(error, lag)
     try:
         async with sides.database.read() as session:
@@ -89,7 +89,7 @@ def _unasked(error: Exception, lag: Lag) -> Alarm:
     return Alarm(NO_CALLS, f"Redis cannot be asked: {why}.{_waiting(lag)}")
 
 
-def alarm_of_registries(found: Sequence[Standing]) -> Alarm | None:
+def alarm_of_registries(found: Sequence[RegistryStanding]) -> Alarm | None:
     """Say which copies of registries are too old, or soon will be; None when none is."""
     warnings = " ".join(one.warning for one in sorted(found, key=lambda one: not one.stale) if one.warning)
     if not warnings:
@@ -98,7 +98,7 @@ def alarm_of_registries(found: Sequence[Standing]) -> Alarm | None:
 
 
 def alarm_of(
-    live: Live, lease_ms: int, turn: Turn, lag: Lag, at: datetime, *, terms_lost: bool = False
+    live: LiveProjection, lease_ms: int, turn: Turn, lag: Lag, at: datetime, *, terms_lost: bool = False
 ) -> Alarm | None:
     """Judge what Redis says (`live`, and what is left of the lease) against what is on record, at `at` (aware UTC)."""
     if why := _doubt_of(live, turn):
@@ -114,7 +114,7 @@ def alarm_of(
     return Alarm(NOT_IN_FORCE, f"{_counted(lag)} on the way to Redis for {waited_s:.0f} s.{ends}")
 
 
-def _doubt_of(live: Live, turn: Turn) -> str:
+def _doubt_of(live: LiveProjection, turn: Turn) -> str:
     """Say as a slug why Redis does not hold the projection that is on record; empty when it does.
 
     A generation that went live while its builder died is on record as being built: see `drain.live_generation`.

@@ -12,10 +12,10 @@ from admin_web.queries.paging import PAGE_ROWS, Page, page_of
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent
 
-Asked: TypeAlias = "Select[*tuple[Any, ...]]"
+AuditSelect: TypeAlias = "Select[*tuple[Any, ...]]"
 
 
-class Place(NamedTuple):
+class AuditPosition(NamedTuple):
     """Where an event stands in the order of time: when (aware UTC), and its id among those of that moment."""
 
     at: datetime
@@ -23,7 +23,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class AuditFilter:
     """Which events: empty fields ask for all; a subject is asked for by its kind, or by kind and id.
 
     `since` is included, `until` not.
@@ -38,7 +38,7 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AuditSeen:
     """One thing that one person did."""
 
     id: int
@@ -51,22 +51,22 @@ class Event:
     particulars: dict[str, Any]
 
     @property
-    def place(self) -> Place:
+    def place(self) -> AuditPosition:
         """Where the event stands in the order of time."""
-        return Place(self.at, self.id)
+        return AuditPosition(self.at, self.id)
 
 
 async def event_page(
-    database: Database, sought: Sought, behind: Place | None = None, rows: int = PAGE_ROWS
-) -> Page[Event]:
+    database: Database, sought: AuditFilter, behind: AuditPosition | None = None, rows: int = PAGE_ROWS
+) -> Page[AuditSeen]:
     """Give a page of events, the latest first, those behind a place."""
     async with database.read() as session:
         return page_of(await _events(session, sought, behind, rows + 1), lambda event: event.place, rows)
 
 
-async def every_event(database: Database, sought: Sought, at_a_time: int = 250) -> AsyncIterator[Event]:
+async def every_event(database: Database, sought: AuditFilter, at_a_time: int = 250) -> AsyncIterator[AuditSeen]:
     """Give all events, the latest first: a few at a time, in a transaction for each, however many they are."""
-    behind: Place | None = None
+    behind: AuditPosition | None = None
     while True:
         async with database.read() as session:
             events = await _events(session, sought, behind, at_a_time)
@@ -77,19 +77,21 @@ async def every_event(database: Database, sought: Sought, at_a_time: int = 250) 
         behind = events[-1].place
 
 
-async def _events(session: AsyncSession, sought: Sought, behind: Place | None, most: int) -> list[Event]:
+async def _events(
+    session: AsyncSession, sought: AuditFilter, behind: AuditPosition | None, most: int
+) -> list[AuditSeen]:
     asked = _asked(sought, bounded=behind is not None)
     if behind is not None:
         later = or_(AuditEvent.done_at < behind.at, AuditEvent.id < behind.id)
         asked = asked.where(and_(AuditEvent.done_at <= behind.at, later))
     asked = asked.order_by(AuditEvent.done_at.desc(), AuditEvent.id.desc()).limit(most)
-    return [Event(*row) for row in await session.execute(asked)]
+    return [AuditSeen(*row) for row in await session.execute(asked)]
 
 
-def _asked(sought: Sought, *, bounded: bool) -> Asked:
+def _asked(sought: AuditFilter, *, bounded: bool) -> AuditSelect:
     """Ask for events. A place behind which to go on is a bound already: of two, SQLite might begin at the wrong one."""
     table = AuditEvent
-    asked: Asked = select(
+    asked: AuditSelect = select(
         table.id, table.done_at, table.done_by, table.done_from, table.action, table.subject_kind,
         table.subject_id, table.particulars,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.projection.store import Reply, Store, StoreUnavailable, Wire
+from admin_web.projection.store import RedisUnavailable, Reply, Store, Wire
 from admin_web.record.database import Database
 from admin_web.record.models import CallDetail, CdrFile, DecisionRecord
 
@@ -38,7 +38,7 @@ async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
     try:
         until, waiting, unreadable = await _streams(store, now)
         doubt = ""
-    except StoreUnavailable as error:
+    except RedisUnavailable as error:
         until, waiting, unreadable, doubt = None, 0, 0, str(error)
     async with database.read() as session:
         since = await session.scalar(select(DecisionRecord.at).order_by(DecisionRecord.at).limit(1))

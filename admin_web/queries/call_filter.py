@@ -18,7 +18,7 @@ UNSCREENED = "unscreened"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CallFilter:
     """Which calls: empty fields ask for all. `verdict` is a Verdict or UNSCREENED; `since` is included, `until` not.
 
     `dialled` are the spellings of `number` that a record of the PBX may bear.
@@ -47,7 +47,7 @@ def dialled_as(number: E164, prefix: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*plain, *(f"{prefix}{digits}" for digits in plain)]))
 
 
-def decisions_wanted(session: AsyncSession, wanted: Wanted, verdict: str) -> list[ColumnElement[bool]]:
+def decisions_wanted(session: AsyncSession, wanted: CallFilter, verdict: str) -> list[ColumnElement[bool]]:
     """Say in SQL which decisions are wanted.
 
     SQLite samples its indexes, and cannot tell the calls of an agent from those with a reason: we keep the less telling
@@ -69,7 +69,7 @@ def decisions_wanted(session: AsyncSession, wanted: Wanted, verdict: str) -> lis
     return [*found, *_within(table.at, wanted)]
 
 
-def records_wanted(session: AsyncSession, wanted: Wanted) -> list[ColumnElement[bool] | TextClause]:
+def records_wanted(session: AsyncSession, wanted: CallFilter) -> list[ColumnElement[bool] | TextClause]:
     """Say in SQL which of the PBX's records that stand alone are wanted."""
     table = CallDetail
     exact = {table.lead: wanted.lead, table.agent: wanted.agent, table.reason: wanted.reason}
@@ -84,6 +84,6 @@ def records_wanted(session: AsyncSession, wanted: Wanted) -> list[ColumnElement[
     return [*found, *_within(table.started_at, wanted)]
 
 
-def _within(at: InstrumentedAttribute[datetime], wanted: Wanted) -> list[ColumnElement[bool]]:
+def _within(at: InstrumentedAttribute[datetime], wanted: CallFilter) -> list[ColumnElement[bool]]:
     since = [at >= wanted.since] if wanted.since else []
     return [*since, at < wanted.until] if wanted.until else since

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.queries.call_coverage import count_unscreened
-from admin_web.queries.call_filter import UNSCREENED, Wanted, decisions_wanted
+from admin_web.queries.call_filter import UNSCREENED, CallFilter, decisions_wanted
 from admin_web.record.database import Database
 from admin_web.record.models import DecisionRecord, DecisionTotal, Registry
 from compliance.verdict import DIALPLAN_REASONS, SENTENCES, listed_on
@@ -33,7 +33,7 @@ class Totals:
     more: bool = False
 
 
-async def totals(database: Database, wanted: Wanted) -> Totals:
+async def totals(database: Database, wanted: CallFilter) -> Totals:
     """Count what a filter finds."""
     async with database.read() as session:
         unscreened = await count_unscreened(session, wanted.since, wanted.until)
@@ -54,14 +54,14 @@ async def known_reasons(database: Database) -> list[str]:
         return list(dict.fromkeys([*SENTENCES, *map(listed_on, registries), *DIALPLAN_REASONS]))
 
 
-def _is_of_hours(wanted: Wanted) -> bool:
+def _is_of_hours(wanted: CallFilter) -> bool:
     """Tell whether whole hours make up the period, and not too many of them."""
     if wanted.since is None or wanted.until is None or wanted.until - wanted.since > LONGEST_COUNTED:
         return False
     return all((at.minute, at.second, at.microsecond) == (0, 0, 0) for at in (wanted.since, wanted.until))
 
 
-async def _added_up(session: AsyncSession, wanted: Wanted) -> Counter[str]:
+async def _added_up(session: AsyncSession, wanted: CallFilter) -> Counter[str]:
     added = select(DecisionTotal.verdict, func.sum(DecisionTotal.decisions)).where(
         DecisionTotal.hour >= wanted.since, DecisionTotal.hour < wanted.until
     )
@@ -72,7 +72,7 @@ async def _added_up(session: AsyncSession, wanted: Wanted) -> Counter[str]:
     return Counter({row[0]: int(row[1]) for row in await session.execute(added.group_by(DecisionTotal.verdict))})
 
 
-async def _counted(session: AsyncSession, wanted: Wanted) -> Counter[str]:
+async def _counted(session: AsyncSession, wanted: CallFilter) -> Counter[str]:
     found = (
         select(DecisionRecord.verdict).where(*decisions_wanted(session, wanted, wanted.verdict)).limit(MOST_COUNTED + 1)
     )

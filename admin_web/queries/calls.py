@@ -14,18 +14,18 @@ from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from admin_web.queries.call_filter import UNSCREENED, Wanted, decisions_wanted, records_wanted
-from admin_web.queries.outcomes import OUTCOME, Outcome, outcomes_of
+from admin_web.queries.call_filter import UNSCREENED, CallFilter, decisions_wanted, records_wanted
+from admin_web.queries.outcomes import OUTCOME, CallOutcome, outcomes_of
 from admin_web.queries.paging import PAGE_ROWS, Page, page_of
 from admin_web.record.database import Database
 from admin_web.record.dialect import each_of
 from admin_web.record.models import CallDetail, DecisionRecord, Lead
 from compliance.verdict import Verdict
 
-Asked: TypeAlias = "Select[*tuple[Any, ...]]"
+CallSelect: TypeAlias = "Select[*tuple[Any, ...]]"
 
 
-class Place(NamedTuple):
+class CallPosition(NamedTuple):
     """Where a call stands in the order of time: when (aware UTC), and among the calls of that moment.
 
     `record` is nought for a decision, which comes after the records of the PBX that stand for themselves.
@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallSeen:
     """One call. Without a `decision` it is a `record` of the PBX that stands alone; `unscreened` ones left it.
 
     `number` is E.164; where it is empty, `dialed` holds the digits as the PBX gave them.
@@ -61,25 +61,25 @@ class Call:
     record: int = 0
     unscreened: bool = False
     lead_name: str = ""
-    outcome: Outcome | None = None
+    outcome: CallOutcome | None = None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> CallPosition:
         """Where the call stands in the order of time."""
-        return Place(self.at, self.record, self.decision)
+        return CallPosition(self.at, self.record, self.decision)
 
 
 async def call_page(
-    database: Database, wanted: Wanted, behind: Place | None = None, rows: int = PAGE_ROWS
-) -> Page[Call]:
+    database: Database, wanted: CallFilter, behind: CallPosition | None = None, rows: int = PAGE_ROWS
+) -> Page[CallSeen]:
     """Give a page of calls, the latest first, those behind a place."""
     async with database.read() as session:
         return page_of(await _calls(session, wanted, behind, rows + 1), lambda call: call.place, rows)
 
 
-async def every_call(database: Database, wanted: Wanted, at_a_time: int = 250) -> AsyncIterator[Call]:
+async def every_call(database: Database, wanted: CallFilter, at_a_time: int = 250) -> AsyncIterator[CallSeen]:
     """Give all calls, the latest first: a few at a time, in a transaction for each, however many they are."""
-    behind: Place | None = None
+    behind: CallPosition | None = None
     while True:
         async with database.read() as session:
             calls = await _calls(session, wanted, behind, at_a_time)
@@ -91,22 +91,22 @@ async def every_call(database: Database, wanted: Wanted, at_a_time: int = 250) -
 
 
 async def decision_page(
-    database: Database, wanted: Wanted, behind: Place | None = None, rows: int = PAGE_ROWS
-) -> Page[Call]:
+    database: Database, wanted: CallFilter, behind: CallPosition | None = None, rows: int = PAGE_ROWS
+) -> Page[CallSeen]:
     """Give a page of the gate's decisions alone, the latest first, those behind a place."""
     async with database.read() as session:
         found = await _decisions(session, wanted, behind, rows + 1)
         return page_of(await _completed(session, _latest(found, rows + 1)), lambda call: call.place, rows)
 
 
-async def decision_of(database: Database, decision: str) -> Call | None:
+async def decision_of(database: Database, decision: str) -> CallSeen | None:
     """Give one decision of the gate; None when there is none."""
     async with database.read() as session:
         found = await session.execute(select(*_DECISION).where(DecisionRecord.id == decision))
         return next(iter(await _completed(session, [_from_decision(row) for row in found])), None)
 
 
-async def _calls(session: AsyncSession, wanted: Wanted, behind: Place | None, most: int) -> list[Call]:
+async def _calls(session: AsyncSession, wanted: CallFilter, behind: CallPosition | None, most: int) -> list[CallSeen]:
     found = await _decisions(session, wanted, behind, most)
     if not wanted.override:
         asked = _alone(session, _bounded_once(wanted, behind), behind)
@@ -114,20 +114,22 @@ async def _calls(session: AsyncSession, wanted: Wanted, behind: Place | None, mo
     return await _completed(session, _latest(found, most))
 
 
-async def _decisions(session: AsyncSession, wanted: Wanted, behind: Place | None, most: int) -> list[Call]:
-    found: list[Call] = []
+async def _decisions(
+    session: AsyncSession, wanted: CallFilter, behind: CallPosition | None, most: int
+) -> list[CallSeen]:
+    found: list[CallSeen] = []
     for asked in _decided(session, _bounded_once(wanted, behind), behind):
         found += [_from_decision(row) for row in await session.execute(asked.limit(most))]
     return found
 
 
-def _bounded_once(wanted: Wanted, behind: Place | None) -> Wanted:
+def _bounded_once(wanted: CallFilter, behind: CallPosition | None) -> CallFilter:
     """Leave out the end of the period where a place is earlier: of two bounds SQLite might begin at the farther one."""
     earlier = behind is not None and wanted.until is not None and behind.at < wanted.until
     return replace(wanted, until=None) if earlier else wanted
 
 
-def _latest(calls: list[Call], most: int) -> list[Call]:
+def _latest(calls: list[CallSeen], most: int) -> list[CallSeen]:
     return sorted(calls, key=lambda call: call.place, reverse=True)[:most]
 
 
@@ -144,21 +146,21 @@ _RECORD = (
 )  # fmt: skip
 
 
-def _from_decision(row: Row[*tuple[Any, ...]]) -> Call:
-    return Call(*row)
+def _from_decision(row: Row[*tuple[Any, ...]]) -> CallSeen:
+    return CallSeen(*row)
 
 
-def _from_record(row: Row[*tuple[Any, ...]]) -> Call:
+def _from_record(row: Row[*tuple[Any, ...]]) -> CallSeen:
     """Make a call of a record that stands for itself: what a gate would have known is empty."""
-    outcome = Outcome(*row[: len(OUTCOME)])
+    outcome = CallOutcome(*row[: len(OUTCOME)])
     record, verdict, reason, destination, lead, agent, channel, unscreened = row[len(OUTCOME) :]
-    return Call(
+    return CallSeen(
         outcome.started_at, "", verdict, reason, "", "", "", destination, lead, agent, "", channel, 0, "", None,
         record, unscreened, outcome=outcome,
     )  # fmt: skip
 
 
-def _decided(session: AsyncSession, wanted: Wanted, behind: Place | None) -> Iterator[Asked]:
+def _decided(session: AsyncSession, wanted: CallFilter, behind: CallPosition | None) -> Iterator[CallSelect]:
     """Ask for decisions in the order of an index. A reason without a verdict is asked for once with each: an index
     on the pair serves a reason that never comes with that verdict as fast as any other.
     """
@@ -173,7 +175,7 @@ def _decided(session: AsyncSession, wanted: Wanted, behind: Place | None) -> Ite
         yield asked.order_by(DecisionRecord.at.desc(), DecisionRecord.id.desc())
 
 
-def _alone(session: AsyncSession, wanted: Wanted, behind: Place | None) -> Asked:
+def _alone(session: AsyncSession, wanted: CallFilter, behind: CallPosition | None) -> CallSelect:
     asked = select(*_RECORD).where(*records_wanted(session, wanted))
     if behind is not None:
         asked = asked.where(_behind(CallDetail.started_at, behind.at, CallDetail.id < behind.record))
@@ -188,7 +190,7 @@ def _behind(column: InstrumentedAttribute[datetime], at: datetime, tie: ColumnEl
     return and_(column <= at, or_(column < at, tie))
 
 
-async def _completed(session: AsyncSession, calls: Sequence[Call]) -> list[Call]:
+async def _completed(session: AsyncSession, calls: Sequence[CallSeen]) -> list[CallSeen]:
     """Add how each call ended, and the name of its lead."""
     outcomes = await outcomes_of(session, [call.decision for call in calls if call.decision])
     names = await _names(session, {call.lead for call in calls if call.lead})

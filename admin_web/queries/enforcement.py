@@ -10,15 +10,15 @@ from sqlalchemy import select
 
 from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
-from admin_web.projection.health import Health, health, together
+from admin_web.projection.health import ProjectionHealth, health, together
 from admin_web.projection.outbox import Lag
 from admin_web.projection.rebuild import SILENT_S, SuspiciousDrop, require_credible
-from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.store import RedisUnavailable
 from admin_web.projection.truth import counts
 from admin_web.projection.turn import Turn, last_turn, row_of
 from admin_web.queries.alarm import Alarm, alarm, alarm_of, of_shard
 from admin_web.queries.cached import Cached
-from admin_web.queries.registries import Standing, standings
+from admin_web.queries.registries import RegistryStanding, standings
 from admin_web.record.database import Database
 from admin_web.record.models import Job
 
@@ -45,7 +45,7 @@ class Overview:
     `drop` says which list is suspiciously small in SQL.
     """
 
-    health: Health | None
+    health: ProjectionHealth | None
     trouble: str
     alarm: Alarm | None
     turn: Turn
@@ -53,7 +53,7 @@ class Overview:
     lists: Sequence[ListCount]
     drop: str
     at: datetime
-    registries: Sequence[Standing] = ()
+    registries: Sequence[RegistryStanding] = ()
 
     @property
     def in_force(self) -> bool:
@@ -117,7 +117,7 @@ class Enforcement:
         at = self._sides.now()
         try:
             each = await health(self._sides.store)
-        except StoreUnavailable as error:
+        except RedisUnavailable as error:
             unknown = tuple(_side_by_side(standing, {}, known=False))
             return Overview(None, str(error), None, turn, lag, unknown, "", at, registries)
         found = together(each)
@@ -135,7 +135,7 @@ class Enforcement:
             registries,
         )
 
-    async def _judge(self, each: Sequence[Health], lag: Lag, at: datetime) -> tuple[Alarm | None, Turn]:
+    async def _judge(self, each: Sequence[ProjectionHealth], lag: Lag, at: datetime) -> tuple[Alarm | None, Turn]:
         """Give what is wrong with the first shard with which anything is, and the turn that is worth a look."""
         async with self._sides.database.read() as session:
             turns = [await last_turn(session, row_of(one.first_slot)) for one in each]

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.queries.lead_state import Stand, stands_of
-from admin_web.queries.timeline import Entry, timeline_of
+from admin_web.queries.timeline import TimelineEntry, timeline_of
 from admin_web.record.database import Database
 from admin_web.record.models import Lead, Override, Registry, RegistryVersion, SuppressionEntry
 from admin_web.record.models.suppression import NEVER
@@ -80,7 +80,7 @@ class LeadPage:
     on_number: int
     others_open: int
     others: Sequence[OtherLead]
-    timeline: Sequence[Entry]
+    timeline: Sequence[TimelineEntry]
 
     @property
     def shown(self) -> str:
@@ -97,7 +97,7 @@ class LeadPage:
         return self.consent is not None and self.consent.expires_at <= at + RENEWABLE
 
     @property
-    def call_to_wrap_up(self) -> Entry | None:
+    def call_to_wrap_up(self) -> TimelineEntry | None:
         """Give the last call that the gate let through, unless it is wrapped up."""
         wrapped_up = {entry.decision for entry in self.timeline if entry.kind == "wrap-up"}
         calls = (entry for entry in self.timeline if entry.kind == "call" and entry.what == Verdict.ALLOW)

@@ -43,7 +43,7 @@ class LeadRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LeadFilter:
     """What is looked for: `number` and `lead` when the text reads as one, and whatever else as a name."""
 
     text: str = ""
@@ -60,18 +60,18 @@ class LeadList:
     cut_short: bool = False
 
 
-def wanted(text: str, state: str, *, region: str, prefix: str = "") -> Wanted:
+def wanted(text: str, state: str, *, region: str, prefix: str = "") -> LeadFilter:
     """Read what a person typed into the search: a number in any spelling of `region`, an id, or a name."""
     text = text.strip()[:LONGEST_SEARCH]
     try:
         number = normalize(text, region, prefix)
     except InvalidNumber:
         number = None
-    return Wanted(text, number, lead_id(text), LeadState(state) if state in list(LeadState) else None)
+    return LeadFilter(text, number, lead_id(text), LeadState(state) if state in list(LeadState) else None)
 
 
 async def lead_list(
-    database: Database, sought: Wanted, at: datetime, *, after: Key | None = None, rows: int = PAGE_ROWS
+    database: Database, sought: LeadFilter, at: datetime, *, after: Key | None = None, rows: int = PAGE_ROWS
 ) -> LeadList:
     """Give a page of leads in the order of their names. Raises DatabaseUnavailable.
 
@@ -90,7 +90,7 @@ _Leads: TypeAlias = Select[str, str, str, str, bool]
 _COLUMNS = (Lead.id, Lead.name, Lead.name_folded, Lead.number, Lead.queued)
 
 
-async def _query(session: AsyncSession, sought: Wanted, at: datetime) -> _Leads:
+async def _query(session: AsyncSession, sought: LeadFilter, at: datetime) -> _Leads:
     """Select the leads that are looked for, in the order of their names."""
     query, name = select(*_COLUMNS), folded(sought.text)
     if sought.number:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.facts import facts_on_record
-from admin_web.queries.lists import Entry, entries_of
+from admin_web.queries.lists import ListEntry, entries_of
 from admin_web.record.database import Database
 from admin_web.record.models import Lead
 from compliance.numbers import E164, LeadId
@@ -42,12 +42,12 @@ class ListedNumber:
     lists: tuple[str, ...]
     ruling: Ruling
     if_lifted: Ruling
-    entries: Sequence[Entry]
+    entries: Sequence[ListEntry]
     leads: Sequence[LeadThere]
     more_leads: bool
 
     @property
-    def standing(self) -> Entry | None:
+    def standing(self) -> ListEntry | None:
         """The entry that stands on the company's own list, if one does."""
         return next((one for one in self.entries if one.lifted_at is None and one.list_name == INTERNAL), None)
 

@@ -34,7 +34,7 @@ class EntryState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListEntry:
     """One entry, as pages show it; the three last are of one that was lifted."""
 
     id: int
@@ -51,7 +51,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class ListFilter:
     """What is looked for. `beginning`: how the numbers begin, as E.164; empty with a `text` that is no number."""
 
     text: str = ""
@@ -85,8 +85,8 @@ def beginning_of(text: str, region: str, prefix: str = "") -> str:
 
 
 async def entries(
-    database: Database, sought: Sought, *, after: Key | None = None, rows: int = PAGE_ROWS
-) -> Page[Entry]:
+    database: Database, sought: ListFilter, *, after: Key | None = None, rows: int = PAGE_ROWS
+) -> Page[ListEntry]:
     """Give a page of entries: the newest first, or by number when numbers are sought. Raises DatabaseUnavailable."""
     if sought.text and not sought.beginning:
         return Page(())
@@ -99,7 +99,7 @@ async def entries(
     return page_of(found, lambda entry: (entry.number, entry.id) if sought.beginning else (entry.id,), rows)
 
 
-async def every_entry(database: Database, sought: Sought) -> AsyncIterator[Entry]:
+async def every_entry(database: Database, sought: ListFilter) -> AsyncIterator[ListEntry]:
     """Give all entries that are sought, oldest first, from one snapshot; memory stays flat."""
     if sought.text and not sought.beginning:
         return
@@ -128,13 +128,13 @@ _COLUMNS = (
 )
 
 
-async def entries_of(session: AsyncSession, number: E164, rows: int = PAGE_ROWS) -> list[Entry]:
+async def entries_of(session: AsyncSession, number: E164, rows: int = PAGE_ROWS) -> list[ListEntry]:
     """Give the entries that a number has had, the newest first."""
     query = select(*_COLUMNS).where(SuppressionEntry.number == number).order_by(SuppressionEntry.id.desc())
     return [_entry(row) for row in await session.execute(query.limit(rows))]
 
 
-def _sifted(sought: Sought) -> Select[*tuple[Any, ...]]:
+def _sifted(sought: ListFilter) -> Select[*tuple[Any, ...]]:
     conditions: list[ColumnElement[bool]] = []
     if sought.beginning:
         last = sought.beginning.ljust(LONGEST_NUMBER, "9")
@@ -152,5 +152,5 @@ def _sifted(sought: Sought) -> Select[*tuple[Any, ...]]:
     return select(*_COLUMNS).where(*conditions)
 
 
-def _entry(row: "Row[*tuple[Any, ...]]") -> Entry:
-    return Entry(*row)
+def _entry(row: "Row[*tuple[Any, ...]]") -> ListEntry:
+    return ListEntry(*row)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.facts import ruling_without_override
 from admin_web.judging.listing import lists_of
-from admin_web.queries.monitor_filter import SOON, Sought, conditions, live, order
+from admin_web.queries.monitor_filter import SOON, MonitorFilter, conditions, live, order
 from admin_web.queries.paging import PAGE_ROWS, Key, Page, page_of
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, Document, Lead, Override
@@ -23,7 +23,7 @@ MOST_TRAIL = 100
 """Audit events that one page shows, the latest; the rest stand among the audit events."""
 
 
-class State(StrEnum):
+class OverrideState(StrEnum):
     """How an override stands at a moment."""
 
     ACTIVE = "active"
@@ -51,11 +51,11 @@ class OverrideRow:
     revoked_by: str | None
     revoke_reason: str | None
 
-    def state(self, at: datetime) -> State:
+    def state(self, at: datetime) -> OverrideState:
         """Tell how it stands at `at` (aware UTC)."""
         if self.revoked_at is not None:
-            return State.REVOKED
-        return State.ACTIVE if self.expires_at > at else State.EXPIRED
+            return OverrideState.REVOKED
+        return OverrideState.ACTIVE if self.expires_at > at else OverrideState.EXPIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class WholeOverride:
 
 
 async def override_page(
-    database: Database, sought: Sought, at: datetime, behind: Key | None = None, rows: int = PAGE_ROWS
+    database: Database, sought: MonitorFilter, at: datetime, behind: Key | None = None, rows: int = PAGE_ROWS
 ) -> Page[OverrideRow]:
     """Give a page of overrides as they stand at `at` (aware UTC). Raises DatabaseUnavailable."""
     query = _rows().where(*conditions(sought, at, behind)).order_by(*order(sought)).limit(rows + 1)
@@ -128,7 +128,7 @@ async def override_page(
     return page_of(found, lambda row: (row.expires_at, row.id) if sought.by_end else (row.id,), rows)
 
 
-async def every_override(database: Database, sought: Sought, at: datetime) -> AsyncIterator[OverrideRow]:
+async def every_override(database: Database, sought: MonitorFilter, at: datetime) -> AsyncIterator[OverrideRow]:
     """Give all overrides that are sought: a few at a time, in a transaction for each, however many they are."""
     behind: Key | None = None
     while True:

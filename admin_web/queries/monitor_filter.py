@@ -33,7 +33,7 @@ SOON = {Shown.ENDS_30: timedelta(days=30), Shown.ENDS_7: timedelta(days=7), Show
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class MonitorFilter:
     """Which overrides: empty fields ask for all. `since` is included, `until` not; both are of the placing.
 
     A search that reads as a number and as a lead's id finds both.
@@ -54,7 +54,7 @@ class Sought:
         return self.shown in SOON
 
 
-def searching(sought: Sought, text: str, region: str, prefix: str = "") -> Sought:
+def searching(sought: MonitorFilter, text: str, region: str, prefix: str = "") -> MonitorFilter:
     """Add what a person typed: a number in any spelling of `region`, or a lead's id; anything else finds nothing."""
     text = text.strip()[:LONGEST_SEARCH]
     if not text:
@@ -67,7 +67,7 @@ def searching(sought: Sought, text: str, region: str, prefix: str = "") -> Sough
     return replace(sought, number=number, lead=lead, nothing=number is None and lead is None)
 
 
-def key_of(sought: Sought, text: str) -> Key | None:
+def key_of(sought: MonitorFilter, text: str) -> Key | None:
     """Read where a page begins; None for the first one."""
     return read_key(text, datetime, int) if sought.by_end else read_key(text, int)
 
@@ -77,7 +77,7 @@ def live(at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return Override.revoked_at.is_(None), Override.expires_at > at
 
 
-def conditions(sought: Sought, at: datetime, behind: Key | None) -> list[ColumnElement[bool]]:
+def conditions(sought: MonitorFilter, at: datetime, behind: Key | None) -> list[ColumnElement[bool]]:
     """Say in SQL which overrides are sought at `at` (aware UTC), behind a key."""
     table = Override
     exact = {table.placed_by: sought.person, table.basis: sought.basis}
@@ -93,7 +93,7 @@ def conditions(sought: Sought, at: datetime, behind: Key | None) -> list[ColumnE
     return found
 
 
-def order(sought: Sought) -> tuple[UnaryExpression[Any], ...]:
+def order(sought: MonitorFilter) -> tuple[UnaryExpression[Any], ...]:
     """Say in SQL in which order."""
     if sought.by_end:
         return Override.expires_at.asc(), Override.id.asc()
@@ -115,7 +115,7 @@ def _part(shown: Shown, at: datetime) -> list[ColumnElement[bool]]:
     return found
 
 
-def _behind(sought: Sought, key: Key) -> ColumnElement[bool]:
+def _behind(sought: MonitorFilter, key: Key) -> ColumnElement[bool]:
     if not sought.by_end:
         return Override.id < key[0]
     end, last = key

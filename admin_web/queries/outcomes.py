@@ -12,7 +12,7 @@ from admin_web.record.models import CallDetail
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallOutcome:
     """How the PBX says a call ended. Of several records (a transfer, say) the answered ones count."""
 
     disposition: str
@@ -30,22 +30,22 @@ OUTCOME = (
 """The columns of an Outcome, in its order."""
 
 
-async def outcomes_of(session: AsyncSession, decisions: Sequence[str]) -> dict[str, Outcome]:
+async def outcomes_of(session: AsyncSession, decisions: Sequence[str]) -> dict[str, CallOutcome]:
     """Give the outcome of each decision's call, where the PBX has told it yet."""
     asked = select(CallDetail.decision_id, *OUTCOME).where(
         CallDetail.decision_id.in_(select(each_of(session, decisions)))
     )
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, CallOutcome] = {}
     for row in await session.execute(asked.order_by(CallDetail.started_at, CallDetail.id)):
-        decision, outcome = row[0], Outcome(*row[1:])
+        decision, outcome = row[0], CallOutcome(*row[1:])
         outcomes[decision] = _together(outcomes[decision], outcome) if decision in outcomes else outcome
     return outcomes
 
 
-def _together(one: Outcome, other: Outcome) -> Outcome:
+def _together(one: CallOutcome, other: CallOutcome) -> CallOutcome:
     """Make one outcome of two records of a call, in the order in which they began."""
     told = one if one.answered_at or not other.answered_at else other
-    return Outcome(
+    return CallOutcome(
         told.disposition,
         one.started_at,
         told.answered_at,

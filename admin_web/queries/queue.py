@@ -8,7 +8,7 @@ from sqlalchemy import literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection.projection import Projection
-from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.store import RedisUnavailable
 from admin_web.record.database import Database
 from admin_web.record.models import Lead, UtcDateTime
 from admin_web.record.models.suppression import NEVER
@@ -28,7 +28,7 @@ MOST_LOOKED_AT = 2_000
 """Leads that are judged for one page: a stretch of blocked ones must not hold the reader up."""
 
 
-class Place(NamedTuple):
+class QueuePosition(NamedTuple):
     """A place in the queue: behind the lead that was called then (aware UTC)."""
 
     last_called_at: datetime
@@ -60,12 +60,12 @@ class QueuePage:
 
     offers: tuple[Offer, ...]
     blocked: int
-    behind: Place | None
+    behind: QueuePosition | None
     doubt: Ruling | None = None
 
 
 async def dial_queue(
-    database: Database, projection: Projection, at: datetime, *, behind: Place | None = None, most: int = PAGE
+    database: Database, projection: Projection, at: datetime, *, behind: QueuePosition | None = None, most: int = PAGE
 ) -> QueuePage:
     """Give up to `most` leads that the gate would let through at `at` (aware UTC). Raises DatabaseUnavailable."""
     offers: list[Offer] = []
@@ -96,15 +96,15 @@ class _Waiting(NamedTuple):
     number: E164
 
     @property
-    def place(self) -> Place:
-        return Place(self.last_called_at, self.id)
+    def place(self) -> QueuePosition:
+        return QueuePosition(self.last_called_at, self.id)
 
     def offered(self, ruling: Ruling) -> Offer:
         called = None if self.last_called_at == NEVER else self.last_called_at
         return Offer(self.id, self.name, self.number, called, ruling.reason, ruling.override, unchecked(ruling))
 
 
-async def _waiting(session: AsyncSession, behind: Place | None, most: int) -> list[_Waiting]:
+async def _waiting(session: AsyncSession, behind: QueuePosition | None, most: int) -> list[_Waiting]:
     """Read on in the queue's own order, which is that of its index."""
     place = tuple_(Lead.last_called_at, Lead.id)
     waiting = select(Lead.last_called_at, Lead.id, Lead.name, Lead.number).where(Lead.queued.is_(True))
@@ -118,6 +118,6 @@ async def _rulings(projection: Projection, leads: list[_Waiting], at: datetime) 
     """Judge each lead as the gate would judge a call to it."""
     try:
         found = await projection.facts([(lead.number, lead.id) for lead in leads])
-    except StoreUnavailable:
+    except RedisUnavailable:
         return [decide(lead.number, None, at) for lead in leads]
     return [decide(lead.number, facts, at) for lead, facts in zip(leads, found, strict=True)]

@@ -21,7 +21,7 @@ MOST_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RegistryStanding:
     """A registry, the version of it that is in force, and what is to be said of them at `at` (aware UTC).
 
     `stale_from` is when the first part of the version is too old; None without a version, or when that never comes.
@@ -106,7 +106,7 @@ def _days(days: int) -> str:
     return "1 day" if days == 1 else f"{days} days"
 
 
-async def standings(session: AsyncSession, at: datetime) -> list[Standing]:
+async def standings(session: AsyncSession, at: datetime) -> list[RegistryStanding]:
     """Give every registry by name, as it stands at `at` (aware UTC)."""
     query = select(Registry, RegistryVersion).outerjoin(
         RegistryVersion, RegistryVersion.id == Registry.version_in_force_id
@@ -115,13 +115,15 @@ async def standings(session: AsyncSession, at: datetime) -> list[Standing]:
     return [_standing(registry, version, at) for registry, version in rows]
 
 
-async def all_standings(database: Database, at: datetime) -> list[Standing]:
+async def all_standings(database: Database, at: datetime) -> list[RegistryStanding]:
     """Give every registry by name. Raises DatabaseUnavailable."""
     async with database.read() as session:
         return await standings(session, at)
 
 
-async def standing_of(database: Database, name: str, at: datetime) -> tuple[Standing, Sequence[RegistryVersion]] | None:
+async def standing_of(
+    database: Database, name: str, at: datetime
+) -> tuple[RegistryStanding, Sequence[RegistryVersion]] | None:
     """Give one registry, with its versions, the newest first. Raises DatabaseUnavailable."""
     versions = select(RegistryVersion).where(RegistryVersion.registry_name == name)
     async with database.read() as session:
@@ -130,19 +132,19 @@ async def standing_of(database: Database, name: str, at: datetime) -> tuple[Stan
         return (found, list(await session.scalars(latest))) if found else None
 
 
-async def one_standing(database: Database, name: str, at: datetime) -> Standing | None:
+async def one_standing(database: Database, name: str, at: datetime) -> RegistryStanding | None:
     """Give one registry; None when there is none of that name. Raises DatabaseUnavailable."""
     async with database.read() as session:
         return await _named(session, name, at)
 
 
-async def _named(session: AsyncSession, name: str, at: datetime) -> Standing | None:
+async def _named(session: AsyncSession, name: str, at: datetime) -> RegistryStanding | None:
     return next((one for one in await standings(session, at) if one.name == name), None)
 
 
-def _standing(registry: Registry, version: RegistryVersion | None, at: datetime) -> Standing:
+def _standing(registry: Registry, version: RegistryVersion | None, at: datetime) -> RegistryStanding:
     terms = terms_of(registry, version)
     stale_from = min(terms.covered.values(), default=NEVER_STALE)
     uncovered = sorted(prefix for prefix in terms.prefixes if prefix not in terms.covered)
     shown = tuple(prefix[1:] if len(prefix) == 4 and prefix[0] == "1" else f"+{prefix}" for prefix in uncovered)
-    return Standing(registry, version, None if stale_from == NEVER_STALE else stale_from, shown, at)
+    return RegistryStanding(registry, version, None if stale_from == NEVER_STALE else stale_from, shown, at)

@@ -8,37 +8,37 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.queries.outcomes import Outcome, outcomes_of
+from admin_web.queries.outcomes import CallOutcome, outcomes_of
 from admin_web.record.models import AuditEvent, CallRequest, DecisionRecord, Disposition, Override, SuppressionEntry
 from compliance.numbers import E164, LeadId
 
 MOST = 50
 """Entries that are shown: the call log, the list and the audit events have the rest."""
 
-Kind = Literal["call", "not-called", "wrap-up", "listed", "lifted", "override", "revoked", "expired", "lead"]
+EntryKind = Literal["call", "not-called", "wrap-up", "listed", "lifted", "override", "revoked", "expired", "lead"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TimelineEntry:
     """One thing that happened. `what` is its slug (a verdict, an outcome, a source), `text` what a person wrote.
 
     `decision` and `override` name the records behind it; `outcome` is what the PBX said of a call.
     """
 
     at: datetime
-    kind: Kind
+    kind: EntryKind
     what: str
     by: str = ""
     text: str = ""
     reason: str = ""
     decision: str = ""
     override: str = ""
-    outcome: Outcome | None = None
+    outcome: CallOutcome | None = None
 
 
-async def timeline_of(session: AsyncSession, lead: LeadId, number: E164, at: datetime) -> list[Entry]:
+async def timeline_of(session: AsyncSession, lead: LeadId, number: E164, at: datetime) -> list[TimelineEntry]:
     """Give the last MOST things that happened to a lead, and to its number, before `at` (aware UTC)."""
-    kinds: Sequence[Iterable[Entry]] = (
+    kinds: Sequence[Iterable[TimelineEntry]] = (
         await _calls(session, lead),
         await _failed_clicks(session, lead),
         await _wrap_ups(session, lead),
@@ -50,7 +50,7 @@ async def timeline_of(session: AsyncSession, lead: LeadId, number: E164, at: dat
     return sorted(entries, key=lambda entry: entry.at, reverse=True)[:MOST]
 
 
-async def _calls(session: AsyncSession, lead: LeadId) -> list[Entry]:
+async def _calls(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
     """The gate's decisions, each with what the PBX said of its call."""
     columns = (
         DecisionRecord.at,
@@ -64,21 +64,23 @@ async def _calls(session: AsyncSession, lead: LeadId) -> list[Entry]:
     rows = (await session.execute(latest)).all()
     outcomes = await outcomes_of(session, [row.id for row in rows])
     return [
-        Entry(at, "call", verdict, agent, reason=reason, decision=id_, override=override, outcome=outcomes.get(id_))
+        TimelineEntry(
+            at, "call", verdict, agent, reason=reason, decision=id_, override=override, outcome=outcomes.get(id_)
+        )
         for at, verdict, agent, reason, id_, override in rows
     ]
 
 
-async def _failed_clicks(session: AsyncSession, lead: LeadId) -> list[Entry]:
+async def _failed_clicks(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
     """Calls that were asked for and never came about. One that did has a decision."""
     failed = select(CallRequest.asked_at, CallRequest.asked_by, CallRequest.failure).where(
         CallRequest.lead_id == lead, CallRequest.failure != ""
     )
     rows = await session.execute(failed.order_by(CallRequest.id.desc()).limit(MOST))
-    return [Entry(at, "not-called", "failed", by, failure) for at, by, failure in rows]
+    return [TimelineEntry(at, "not-called", "failed", by, failure) for at, by, failure in rows]
 
 
-async def _wrap_ups(session: AsyncSession, lead: LeadId) -> list[Entry]:
+async def _wrap_ups(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
     columns = (
         Disposition.wrapped_up_at,
         Disposition.outcome,
@@ -88,20 +90,24 @@ async def _wrap_ups(session: AsyncSession, lead: LeadId) -> list[Entry]:
     )
     latest = select(*columns).where(Disposition.lead_id == lead).order_by(Disposition.id.desc()).limit(MOST)
     rows = await session.execute(latest)
-    return [Entry(at, "wrap-up", outcome, by, note, decision=decision) for at, outcome, by, note, decision in rows]
+    return [
+        TimelineEntry(at, "wrap-up", outcome, by, note, decision=decision) for at, outcome, by, note, decision in rows
+    ]
 
 
-async def _list_changes(session: AsyncSession, number: E164) -> Iterable[Entry]:
+async def _list_changes(session: AsyncSession, number: E164) -> Iterable[TimelineEntry]:
     latest = select(SuppressionEntry).where(SuppressionEntry.number == number).order_by(SuppressionEntry.id.desc())
     entries = []
     for row in await session.scalars(latest.limit(MOST)):
-        entries.append(Entry(row.added_at, "listed", row.source, row.added_by, row.note))
+        entries.append(TimelineEntry(row.added_at, "listed", row.source, row.added_by, row.note))
         if row.lifted_at is not None:
-            entries.append(Entry(row.lifted_at, "lifted", row.list_name, row.lifted_by or "", row.lift_reason or ""))
+            entries.append(
+                TimelineEntry(row.lifted_at, "lifted", row.list_name, row.lifted_by or "", row.lift_reason or "")
+            )
     return entries
 
 
-async def _overrides(session: AsyncSession, lead: LeadId, at: datetime) -> Iterable[Entry]:
+async def _overrides(session: AsyncSession, lead: LeadId, at: datetime) -> Iterable[TimelineEntry]:
     """When overrides began and ended. Neither basis nor document: agents read this too."""
     columns = (
         Override.id,
@@ -116,22 +122,22 @@ async def _overrides(session: AsyncSession, lead: LeadId, at: datetime) -> Itera
     entries = []
     for id_, placed_at, placed_by, expires_at, revoked_at, revoked_by, why in await session.execute(latest):
         name = str(id_)
-        entries.append(Entry(placed_at, "override", "placed", placed_by, override=name))
+        entries.append(TimelineEntry(placed_at, "override", "placed", placed_by, override=name))
         if revoked_at is not None:
-            entries.append(Entry(revoked_at, "revoked", "revoked", revoked_by or "", why or "", override=name))
+            entries.append(TimelineEntry(revoked_at, "revoked", "revoked", revoked_by or "", why or "", override=name))
         elif expires_at <= at:
-            entries.append(Entry(expires_at, "expired", "expired", override=name))
+            entries.append(TimelineEntry(expires_at, "expired", "expired", override=name))
     return entries
 
 
-async def _changes(session: AsyncSession, lead: LeadId) -> list[Entry]:
+async def _changes(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
     told = select(AuditEvent.done_at, AuditEvent.action, AuditEvent.done_by, AuditEvent.particulars).where(
         AuditEvent.subject_kind == "lead",
         AuditEvent.subject_id == lead,
         AuditEvent.action.in_(("add-lead", "change-lead")),
     )
     rows = await session.execute(told.order_by(AuditEvent.id.desc()).limit(MOST))
-    return [Entry(at, "lead", action, by, _moved(particulars)) for at, action, by, particulars in rows]
+    return [TimelineEntry(at, "lead", action, by, _moved(particulars)) for at, action, by, particulars in rows]
 
 
 def _moved(particulars: dict[str, str]) -> str:

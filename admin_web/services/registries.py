@@ -44,7 +44,7 @@ class TermsMoved(Refused):
 
 
 class UnfitTerm(Refused):
-    """A term cannot be set so; `field` names it as in `Terms`."""
+    """A term cannot be set so; `field` names it as in `EditedTerms`."""
 
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -52,7 +52,7 @@ class UnfitTerm(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class EditedTerms:
     """The terms of a registry, as somebody sets them; see `admin_web.record.models.Registry`."""
 
     owner_account: str = ""
@@ -64,10 +64,10 @@ class Terms:
     spared: tuple[str, ...] = ()
 
 
-def terms_preset(name: str) -> Terms:
+def terms_preset(name: str) -> EditedTerms:
     """Give the terms that a registry of that name begins with."""
     known = preset_of(name)
-    return Terms(by_area_code=known.by_area_code, fresh_days=known.fresh_days)
+    return EditedTerms(by_area_code=known.by_area_code, fresh_days=known.fresh_days)
 
 
 async def registry_for(change: Change, name: str, country: str | None, account: str | None) -> Registry:
@@ -94,7 +94,7 @@ async def _locked(change: Change, name: str) -> Registry | None:
     return found
 
 
-async def _new(change: Change, name: str, country: str, terms: Terms) -> Registry:
+async def _new(change: Change, name: str, country: str, terms: EditedTerms) -> Registry:
     """Put a registry on record within a change. Raises Refused."""
     own = select(SuppressionEntry.id).where(SuppressionEntry.list_name == name).limit(1)
     if await change.session.scalar(own) is not None:
@@ -108,7 +108,7 @@ async def _new(change: Change, name: str, country: str, terms: Terms) -> Registr
     return registry
 
 
-async def add_registry(records: Records, actor: Actor, name: str, country: str, terms: Terms) -> Standing:
+async def add_registry(records: Records, actor: Actor, name: str, country: str, terms: EditedTerms) -> Standing:
     """Put a registry on record and its terms into force. Raises Refused or one of its kinds."""
     require(may_revoke, actor.role, "add registries")
     country = country_of(checked_name(name), country)
@@ -120,7 +120,7 @@ async def add_registry(records: Records, actor: Actor, name: str, country: str, 
 
 
 async def set_terms(
-    records: Records, actor: Actor, name: str, terms: Terms, *, seen: datetime | None = None
+    records: Records, actor: Actor, name: str, terms: EditedTerms, *, seen: datetime | None = None
 ) -> Standing:
     """Set the terms of a registry and bring them into force. Raises UnknownRegistry, TermsMoved, Refused.
 
@@ -137,7 +137,7 @@ async def set_terms(
     return await records.standing()
 
 
-def _change(change: Change, registry: Registry, terms: Terms) -> None:
+def _change(change: Change, registry: Registry, terms: EditedTerms) -> None:
     terms = _checked(terms, registry.country)
     _set(registry, terms)
     registry.changed_at, registry.changed_by = change.at, change.actor.name
@@ -150,9 +150,9 @@ def terms_set_at(registry: Registry) -> datetime:
     return registry.changed_at or registry.created_at
 
 
-def standing_terms(registry: Registry) -> Terms:
+def standing_terms(registry: Registry) -> EditedTerms:
     """Give the terms that a registry has."""
-    return Terms(
+    return EditedTerms(
         registry.owner_account or "",
         tuple(registry.area_codes),
         registry.by_area_code,
@@ -163,14 +163,14 @@ def standing_terms(registry: Registry) -> Terms:
     )
 
 
-def _set(registry: Registry, terms: Terms) -> None:
+def _set(registry: Registry, terms: EditedTerms) -> None:
     registry.owner_account = terms.owner_account or None
     registry.area_codes, registry.spared = list(terms.area_codes), list(terms.spared)
     registry.by_area_code, registry.fresh_days = terms.by_area_code, terms.fresh_days
     registry.when_stale, registry.when_uncovered = terms.when_stale, terms.when_uncovered
 
 
-def _checked(terms: Terms, country: str) -> Terms:
+def _checked(terms: EditedTerms, country: str) -> EditedTerms:
     """Give the terms as they are kept. Raises Refused for what cannot be set."""
     if terms.when_stale not in {WARN, BLOCK}:
         raise UnfitTerm("when_stale", "A stale registry warns or blocks: write warn or block.")
@@ -214,7 +214,7 @@ def _campaigns(names: Iterable[str]) -> tuple[str, ...]:
     return kept
 
 
-def _particulars(terms: Terms) -> dict[str, str | int]:
+def _particulars(terms: EditedTerms) -> dict[str, str | int]:
     return {
         "account": terms.owner_account,
         "area_codes": " ".join(terms.area_codes),

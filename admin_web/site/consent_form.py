@@ -16,7 +16,7 @@ STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class ConsentEffect:
     """What saving the form would do: open the lead until a moment, in place of the override `replaces`, if any."""
 
     until: datetime
@@ -29,7 +29,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ConsentFields:
     """The fields of the form, read; the document comes after them."""
 
     lead: LeadPage
@@ -53,23 +53,23 @@ class Asked:
         )
 
 
-def opening_of(lead: LeadPage, at: datetime) -> Opening:
+def opening_of(lead: LeadPage, at: datetime) -> ConsentEffect:
     """Say what the form would do now. Raises NotSuppressed, OverrideStands."""
     if not lead.stand.blocked:
         raise NotSuppressed(
             f"{national(lead.number)} is on no list that blocks it: {lead.shown} can be called without an override."
         )
     if lead.consent is None:
-        return Opening(ends_at(at))
+        return ConsentEffect(ends_at(at))
     if lead.consent.expires_at > at + RENEWABLE:
         raise OverrideStands(
             f"{lead.shown} holds override {lead.consent.id} until {day(lead.consent.expires_at)}. "
             f"It can be renewed in its last {RENEWABLE.days} days."
         )
-    return Opening(ends_at(at), lead.consent.id)
+    return ConsentEffect(ends_at(at), lead.consent.id)
 
 
-def read_consent(sent: Form, lead: LeadPage, opening: Opening, at: datetime) -> Asked | None:
+def read_consent(sent: Form, lead: LeadPage, opening: ConsentEffect, at: datetime) -> ConsentFields | None:
     """Read the fields; note beside each what is wrong with it. None when one cannot be read at all."""
     basis = sent.text("basis")
     if basis not in list(Basis):
@@ -94,7 +94,7 @@ def read_consent(sent: Form, lead: LeadPage, opening: Opening, at: datetime) -> 
     if consented_on is None or basis not in list(Basis):
         return None
     until = _moment(sent.text("until"), at)
-    return Asked(lead, Basis(basis), sent.text("basis_note"), consented_on, E164(sent.text("number")), until)
+    return ConsentFields(lead, Basis(basis), sent.text("basis_note"), consented_on, E164(sent.text("number")), until)
 
 
 def _moment(text: str, at: datetime) -> datetime:

@@ -65,7 +65,7 @@ async def read_form(request: web.Request) -> Form:
 
 
 @dataclass
-class Upload:
+class UploadForm:
     """A form with a file: its fields, which come first, and the file, which is read while it arrives."""
 
     form: Form
@@ -83,7 +83,7 @@ class Upload:
         await _in_time(self._reader.next())  # Only a boundary behind it tells that the file is whole.
 
 
-async def read_upload(request: web.Request) -> Upload:
+async def read_upload(request: web.Request) -> UploadForm:
     """Read the fields of a form up to its file, and check the form's token.
 
     The token is the first field, so nothing of a foreign form is kept. Without a file, `file_name` is empty.
@@ -102,14 +102,14 @@ async def read_upload(request: web.Request) -> Upload:
                 require_csrf(request, fields.get(CSRF_FIELD, ""))
                 name = part.filename[:LONGEST_FIELD]
                 media_type = part.headers.get("Content-Type", "application/octet-stream")
-                return Upload(Form(fields), name, media_type, part, reader)
+                return UploadForm(Form(fields), name, media_type, part, reader)
             await _take_field(fields, part)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=_STALLED) from None
     except UNREADABLE as error:
         raise web.HTTPBadRequest(text="The form cannot be read; send it again.") from error
     require_csrf(request, fields.get(CSRF_FIELD, ""))
-    return Upload(Form(fields), "", "", None)
+    return UploadForm(Form(fields), "", "", None)
 
 
 _STALLED = "The upload stalled. Nothing was changed; try again on a better connection."

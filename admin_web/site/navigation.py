@@ -10,7 +10,7 @@ from compliance.consent import Role
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NavigationEntry:
     """An entry of the navigation; `here` when the page that is shown belongs to it."""
 
     label: str
@@ -37,10 +37,10 @@ _PLACES = (
 """Label, icon, route name, permission."""
 
 
-def places(app: web.Application, role: Role, path: str) -> Iterator[Place]:
+def places(app: web.Application, role: Role, path: str) -> Iterator[NavigationEntry]:
     """Give the places that a role may go to."""
     resources = app.router.named_resources()
     for label, icon, name, may in _PLACES:
         if name in resources and allowed(role, may):
             url = str(resources[name].url_for())
-            yield Place(label, icon, url, here=path == url or (url != "/" and path.startswith(f"{url}/")))
+            yield NavigationEntry(label, icon, url, here=path == url or (url != "/" and path.startswith(f"{url}/")))

@@ -12,7 +12,7 @@ from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.settings import AdminSettings
 from admin_web.webhooks.reach import opened_session, send
 from admin_web.webhooks.signature import signed_headers
-from admin_web.worker.deliveries import Hook, Taken, hooks_with_due, note, take
+from admin_web.worker.deliveries import ClaimedDelivery, Hook, hooks_with_due, note, take
 
 POLL_S = 0.5
 
@@ -56,7 +56,7 @@ class Courier:
         finally:
             del self._rounds[hook.id]
 
-    async def _send(self, hook: Hook, one: Taken) -> str:
+    async def _send(self, hook: Hook, one: ClaimedDelivery) -> str:
         body = json.dumps(one.body, separators=(",", ":"), ensure_ascii=False).encode()
         headers = signed_headers(hook.secret, one.event_id, body, self._now())
         if self._session is None:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError
 
-from admin_web.projection.store import Command, Reply, Store, StoreRefused, Wire, words
+from admin_web.projection.store import Command, RedisRefused, Reply, Store, Wire, words
 from admin_web.record.database import Database
-from admin_web.worker.decision_rows import Row, Unreadable, last_words, put, row_of
+from admin_web.worker.decision_rows import DecisionColumns, UnreadableDecision, last_words, put, row_of
 from compliance.redis_schema import ARCHIVE_GROUP
 
 CONSUMER = "worker"
@@ -33,7 +33,7 @@ FROM_THE_FIRST = "0-0"
 log = structlog.get_logger()
 
 
-class Entry(NamedTuple):
+class StreamEntry(NamedTuple):
     """One entry of the stream, as it stands there: its id, and names and values in turn."""
 
     id: bytes
@@ -71,14 +71,14 @@ class DecisionArchive:
                     return archived
                 cursor = following
 
-    async def _archive(self, wire: Wire, entries: Sequence[Entry]) -> int:
+    async def _archive(self, wire: Wire, entries: Sequence[StreamEntry]) -> int:
         """Commit to SQL, then acknowledge. What SQL cannot hold is kept aside and holds up nothing."""
-        rows: dict[bytes, Row] = {}
+        rows: dict[bytes, DecisionColumns] = {}
         unreadable: dict[bytes, str] = {}
         for entry in entries:
             try:
                 rows[entry.id] = row_of(entry.mapping, self._now())
-            except Unreadable as error:
+            except UnreadableDecision as error:
                 unreadable[entry.id] = str(error)
         refused = await self._commit(last_words(rows.values()))
         unreadable |= {origin: refused[row["id"]] for origin, row in rows.items() if row["id"] in refused}
@@ -88,7 +88,7 @@ class DecisionArchive:
                 await _keep_aside(wire, entry, unreadable[entry.id])
         return len(entries)
 
-    async def _commit(self, rows: Sequence[Row]) -> dict[str, str]:
+    async def _commit(self, rows: Sequence[DecisionColumns]) -> dict[str, str]:
         """Write rows; give the ids of those that SQL refuses for what is in them, each with its words."""
         if not rows:
             return {}
@@ -103,13 +103,13 @@ class DecisionArchive:
         return {}
 
 
-async def _read_new(wire: Wire) -> list[Entry]:
+async def _read_new(wire: Wire) -> list[StreamEntry]:
     """Read the next entries that nobody has read, waiting for a moment; makes the group when there is none."""
     reader = "XREADGROUP", "GROUP", ARCHIVE_GROUP, CONSUMER
     read: Command = (*reader, "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", wire.keys.decisions, ">")
     try:
         (streams,) = await wire.ask(read, within_s=READ_WITHIN_S)
-    except StoreRefused as error:
+    except RedisRefused as error:
         if "NOGROUP" not in str(error):
             raise
         await _make_group(wire)
@@ -120,7 +120,7 @@ async def _read_new(wire: Wire) -> list[Entry]:
     return []
 
 
-async def _claim(wire: Wire, cursor: str, idle_ms: int) -> tuple[str, list[Entry]]:
+async def _claim(wire: Wire, cursor: str, idle_ms: int) -> tuple[str, list[StreamEntry]]:
     """Take over entries that have waited for too long; give where to go on, and the entries."""
     stream = wire.keys.decisions
     claim: Command = ("XAUTOCLAIM", stream, ARCHIVE_GROUP, CONSUMER, idle_ms, cursor, "COUNT", BATCH)
@@ -135,7 +135,7 @@ async def _make_group(wire: Wire) -> None:
     """Make the group, at the stream's very first entry; what emptied Redis took the old one with it."""
     try:
         await wire.ask(("XGROUP", "CREATE", wire.keys.decisions, ARCHIVE_GROUP, "0", "MKSTREAM"))
-    except StoreRefused as error:
+    except RedisRefused as error:
         if "BUSYGROUP" not in str(error):
             raise
 
@@ -146,7 +146,7 @@ async def _acknowledge(wire: Wire, ids: Sequence[bytes]) -> None:
         await wire.transact([("XACK", stream, ARCHIVE_GROUP, *ids), ("XDEL", stream, *ids)])
 
 
-async def _keep_aside(wire: Wire, entry: Entry, why: str) -> None:
+async def _keep_aside(wire: Wire, entry: StreamEntry, why: str) -> None:
     """Move an entry to the stream of unreadable ones, for people to look at."""
     aside, stream = wire.keys.unreadable_decisions, wire.keys.decisions
     log.error("decision record unreadable", entry=entry.id.decode(), why=why, kept_in=aside)
@@ -155,10 +155,10 @@ async def _keep_aside(wire: Wire, entry: Entry, why: str) -> None:
     await wire.transact([copy, taken, ("XDEL", stream, entry.id)])
 
 
-def _entries(reply: list[Reply]) -> list[Entry]:
+def _entries(reply: list[Reply]) -> list[StreamEntry]:
     """Read entries; one that was deleted since it was read (Redis 6.2 still names it) has no fields."""
     return [
-        Entry(entry_id, words(fields))
+        StreamEntry(entry_id, words(fields))
         for entry_id, fields in (entry for entry in reply if isinstance(entry, list))
         if isinstance(entry_id, bytes) and fields
     ]

@@ -21,23 +21,23 @@ from compliance import verdict
 from compliance.redis_schema import read_decision
 from compliance.verdict import Verdict
 
-Row: TypeAlias = dict[str, Any]
+DecisionColumns: TypeAlias = dict[str, Any]
 
 _COLUMNS = DecisionRecord.__table__.columns
 _LONGEST = {column.name: column.type.length for column in _COLUMNS if isinstance(column.type, String)}
 _LARGEST = 2**63 - 1
 
 
-class Unreadable(ValueError):
+class UnreadableDecision(ValueError):
     """An entry of the stream is no decision that SQL could hold; the message says why."""
 
 
-def row_of(fields: Mapping[bytes, bytes], archived_at: datetime) -> Row:
-    """Read an entry of the stream as a row. Raises Unreadable."""
+def row_of(fields: Mapping[bytes, bytes], archived_at: datetime) -> DecisionColumns:
+    """Read an entry of the stream as a row. Raises UnreadableDecision."""
     try:
         decision = read_decision(fields)
     except (KeyError, ValueError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}") from None
+        raise UnreadableDecision(f"{type(error).__name__}: {error}") from None
     ruling = decision.ruling
     texts = {
         "id": decision.id,
@@ -54,24 +54,24 @@ def row_of(fields: Mapping[bytes, bytes], archived_at: datetime) -> Row:
     }
     for name, text in texts.items():
         if len(text) > (_LONGEST[name] or 0):
-            raise Unreadable(f"{name} is longer than {_LONGEST[name]} characters")
+            raise UnreadableDecision(f"{name} is longer than {_LONGEST[name]} characters")
     if not decision.id or not 0 <= decision.generation <= _LARGEST:
-        raise Unreadable("id or generation is out of range")
+        raise UnreadableDecision("id or generation is out of range")
     # PostgreSQL stores no NUL in text.
     kept = {name: text.replace("\0", "\ufffd") for name, text in texts.items()}
     return {**kept, "at": decision.at, "generation": decision.generation, "archived_at": archived_at}
 
 
-def last_words(rows: Iterable[Row]) -> list[Row]:
+def last_words(rows: Iterable[DecisionColumns]) -> list[DecisionColumns]:
     """Give one row for each decision, by id, so that two writers never wait for each other in a circle."""
-    last: dict[str, Row] = {}
+    last: dict[str, DecisionColumns] = {}
     for row in rows:
         if row["id"] not in last or _rank(row) > _rank(last[row["id"]]):
             last[row["id"]] = row
     return [last[decision] for decision in sorted(last)]
 
 
-async def put(session: AsyncSession, rows: Sequence[Row]) -> None:
+async def put(session: AsyncSession, rows: Sequence[DecisionColumns]) -> None:
     """Write rows, each decision once; what is there already changes only for a record that outranks it.
 
     `decision_totals` follows in the same transaction. Rows are taken in the order of their ids and counts in the
@@ -84,13 +84,13 @@ async def put(session: AsyncSession, rows: Sequence[Row]) -> None:
     await _count(session, [*news, *corrected], replaced)
 
 
-def _rank(row: Row) -> int:
+def _rank(row: DecisionColumns) -> int:
     if row["verdict"] != Verdict.BLOCK:
         return 0
     return 2 if row["reason"] == verdict.DEADLINE else 1
 
 
-async def _with_agents(session: AsyncSession, rows: Sequence[Row]) -> list[Row]:
+async def _with_agents(session: AsyncSession, rows: Sequence[DecisionColumns]) -> list[DecisionColumns]:
     """Add who clicked: a call request is on record before the PBX is asked, and so before there is a decision."""
     channels = select(each_of(session, [row["channel"] for row in rows]))
     asked = select(CallRequest.channel, CallRequest.asked_by).where(CallRequest.channel.in_(channels))
@@ -98,13 +98,15 @@ async def _with_agents(session: AsyncSession, rows: Sequence[Row]) -> list[Row]:
     return [{**row, "agent": agents.get(row["channel"], "")} for row in rows]
 
 
-async def _insert(session: AsyncSession, rows: Sequence[Row]) -> set[str]:
+async def _insert(session: AsyncSession, rows: Sequence[DecisionColumns]) -> set[str]:
     """Write the rows of decisions that have none; give their ids. Waits for whoever is just writing one of them."""
     insert = insert_into(session, DecisionRecord).on_conflict_do_nothing().returning(DecisionRecord.id)
     return set((await (await session.connection()).execute(insert, list(rows))).scalars())
 
 
-async def _correct(session: AsyncSession, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+async def _correct(
+    session: AsyncSession, rows: Sequence[DecisionColumns]
+) -> tuple[list[DecisionColumns], list[DecisionColumns]]:
     """Put each row in the place of the one that it outranks; give those rows, and what stood there."""
     there = await _held(session, [row["id"] for row in rows])
     corrected = [row for row in rows if _rank(row) > _rank(there[row["id"]])]
@@ -113,7 +115,7 @@ async def _correct(session: AsyncSession, rows: Sequence[Row]) -> tuple[list[Row
     return corrected, [there[row["id"]] for row in corrected]
 
 
-async def _held(session: AsyncSession, ids: Sequence[str]) -> dict[str, Row]:
+async def _held(session: AsyncSession, ids: Sequence[str]) -> dict[str, DecisionColumns]:
     if not ids:
         return {}
     columns = (DecisionRecord.id, DecisionRecord.at, DecisionRecord.verdict, DecisionRecord.reason)
@@ -121,7 +123,7 @@ async def _held(session: AsyncSession, ids: Sequence[str]) -> dict[str, Row]:
     return {row["id"]: dict(row) for row in (await session.execute(asked)).mappings()}
 
 
-async def _count(session: AsyncSession, added: Iterable[Row], taken: Iterable[Row]) -> None:
+async def _count(session: AsyncSession, added: Iterable[DecisionColumns], taken: Iterable[DecisionColumns]) -> None:
     """Add rows to the totals of their hours, and take away what was replaced."""
     changes: Counter[tuple[datetime, str, str]] = Counter(_total_of(row) for row in added)
     changes.subtract(_total_of(row) for row in taken)
@@ -135,5 +137,5 @@ async def _count(session: AsyncSession, added: Iterable[Row], taken: Iterable[Ro
         await session.execute(insert.values(**values, decisions=change))
 
 
-def _total_of(row: Row) -> tuple[datetime, str, str]:
+def _total_of(row: DecisionColumns) -> tuple[datetime, str, str]:
     return row["at"].replace(minute=0, second=0, microsecond=0), str(row["verdict"]), row["reason"]

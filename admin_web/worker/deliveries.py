@@ -32,7 +32,7 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ClaimedDelivery:
     """One delivery that is being sent, for the `attempt`-th time."""
 
     id: int
@@ -49,7 +49,7 @@ async def hooks_with_due(database: Database, at: datetime) -> list[Hook]:
         return [Hook(*row) for row in await session.execute(hooks)]
 
 
-async def take(database: Database, hook: int, at: datetime) -> list[Taken]:
+async def take(database: Database, hook: int, at: datetime) -> list[ClaimedDelivery]:
     """Take the deliveries to one webhook that have been due longest."""
     due = (
         select(WebhookDelivery.id, WebhookDelivery.event_id, WebhookDelivery.body, WebhookDelivery.attempts + 1)
@@ -59,13 +59,13 @@ async def take(database: Database, hook: int, at: datetime) -> list[Taken]:
         .with_for_update(skip_locked=True)
     )
     async with database.write() as session:
-        taken = [Taken(*row) for row in await session.execute(due)]
+        taken = [ClaimedDelivery(*row) for row in await session.execute(due)]
         held = update(WebhookDelivery).where(WebhookDelivery.id.in_([one.id for one in taken]))
         await session.execute(held.values(attempts=WebhookDelivery.attempts + 1, due_at=at + HELD))
     return taken
 
 
-async def note(database: Database, ended: Sequence[tuple[Taken, str]], at: datetime) -> None:
+async def note(database: Database, ended: Sequence[tuple[ClaimedDelivery, str]], at: datetime) -> None:
     """Put on record what became of deliveries: nothing wrong, or what was."""
     async with database.write() as session:
         for taken, wrong in ended:

@@ -44,7 +44,7 @@ class Connection:
 
     __slots__ = ("_door", "_socket", "conversation")
 
-    def __init__(self, door: "Door", connected: socket.socket) -> None:
+    def __init__(self, door: "Listener", connected: socket.socket) -> None:
         self._door, self._socket = door, connected
         self.conversation: Conversation | None = None
 
@@ -85,7 +85,7 @@ class Connection:
             self.conversation.gone()
 
 
-class Door:
+class Listener:
     """Lets peers in from `listener`. `converse` begins a conversation, or gives None for a peer that is not welcome.
 
     It is made on the event loop that it is used on.

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from agi_gate.call_log import CallLog
-from agi_gate.deadlines import Expiries
+from agi_gate.deadlines import Deadlines
 from agi_gate.fastagi.listener import Connection
 from agi_gate.fastagi.protocol import HungUp, PeerBroke, Reader, Reply, SetVariables
 from agi_gate.metrics import Metrics
@@ -42,7 +42,7 @@ class Switchboard:
 
     def __init__(self, screenings: Beginning, metrics: Metrics, calls: CallLog, *, peer_s: float) -> None:
         self.screenings, self.metrics, self.calls = screenings, metrics, calls
-        self.waits = Expiries[Wait](peer_s)
+        self.waits = Deadlines[Wait](peer_s)
         self.sessions: set[Session] = set()
 
 

@@ -11,7 +11,7 @@ from agi_gate.gate import Gate, Numbering
 from agi_gate.screening import Beginning, Screenings
 from agi_gate.serving.heartbeat import Heartbeat
 from agi_gate.settings import GateSettings
-from agi_gate.store.facts import Store
+from agi_gate.store.facts import FactStore
 from agi_gate.store.foreseen import LOAD
 from agi_gate.store.health import Health
 from agi_gate.store.link import Link
@@ -80,7 +80,7 @@ class Common:
 class OneRedis:
     """A Redis, behind Sentinel or not, or one shard of a cluster."""
 
-    def __init__(self, common: Common, link: Link, store: Store) -> None:
+    def __init__(self, common: Common, link: Link, store: FactStore) -> None:
         self.link, self.log = link, DecisionLog(link)
         gate = Gate(store, self.log, common.numbering, name=common.name, clock=utc_now)
         self.screenings = Screenings(gate, link, deadline_s=common.deadline_s)
@@ -92,7 +92,7 @@ class OneRedis:
         """Wire the Redis of the settings. Nothing is opened yet."""
         settings = common.settings
         link = Link(settings.redis, timeout_s=common.timeout_s, replicas=settings.replicas, opening=[LOAD])
-        return cls(common, link, Store(link))
+        return cls(common, link, FactStore(link))
 
     @property
     def health(self) -> Health:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from agi_gate.call_log import CallLog
-from agi_gate.fastagi.listener import Connection, Door
+from agi_gate.fastagi.listener import Connection, Listener
 from agi_gate.fastagi.session import Session, Switchboard
 from agi_gate.metrics import Metrics, Snapshot
 from agi_gate.serving.backing import Backing, Common, OneRedis, utc_now
@@ -58,7 +58,7 @@ class Server:
         leave_the_past_alone()
         async with asyncio.TaskGroup() as tasks:  # If the link ends by a fault, so does the process.
             working = tasks.create_task(self._backing.run())
-            door = Door(listener, self._converse)
+            door = Listener(listener, self._converse)
             door.open()
             try:
                 yield

@@ -18,7 +18,7 @@ MOST_ASKINGS = 5
 log = structlog.get_logger()
 
 
-class Store:
+class FactStore:
     """Facts from Redis, in one shared round trip."""
 
     def __init__(self, link: Link) -> None:

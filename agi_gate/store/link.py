@@ -111,7 +111,7 @@ class Link:
 
     async def answers_to(self, *commands: Command) -> Answers:
         """Ask, and wait for the answers: for what is no call. Raises StoreUnavailable."""
-        waiting = _Waiting()
+        waiting = _Unanswered()
         self.ask(waiting, question(*commands))
         return await waiting.future
 
@@ -295,7 +295,7 @@ def _fail(asked: Iterable[tuple[Asker, Question]], error: StoreUnavailable) -> N
         asker.failed(error)
 
 
-class _Waiting:
+class _Unanswered:
     """An asker that somebody awaits."""
 
     over = False

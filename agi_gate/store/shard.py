@@ -16,7 +16,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
 from agi_gate.store.asking import Answers
-from agi_gate.store.facts import Store
+from agi_gate.store.facts import FactStore
 from agi_gate.store.foreseen import LOAD
 from agi_gate.store.link import Link, Sent
 from agi_gate.store.wire import Answer, Command, StoreRefused, StoreUnavailable, greet, own_view
@@ -69,7 +69,7 @@ class ShardLink(Link):
         super().share_out(sent, replies)
 
 
-class ShardStore(Store):
+class ShardStore(FactStore):
     """Facts from one shard: they hold only together with the mark of the number's slot."""
 
     def _commands(

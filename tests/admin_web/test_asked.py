@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.lists.scrub_input import Asked, Layout, _plain_reader, _row_reader, asked_of_sheet
+from admin_web.lists.scrub_input import ScrubLayout, ScrubRow, _plain_reader, _row_reader, asked_of_sheet
 from admin_web.lists.sheet import NotASheet, Sheet, nothing
 from compliance.numbers import InvalidNumber
 
@@ -29,7 +29,7 @@ def sheet(text: str) -> Sheet:
     return Sheet(io.BufferedReader(io.BytesIO(text.encode("utf-8", "surrogateescape"))), "list.csv")
 
 
-def told(asked: Iterator[Asked]) -> list[tuple[object, ...]]:
+def told(asked: Iterator[ScrubRow]) -> list[tuple[object, ...]]:
     return [
         (line, text, number.reason if isinstance(number, InvalidNumber) else ("number", number), lead)
         for line, text, number, lead in asked
@@ -37,7 +37,7 @@ def told(asked: Iterator[Asked]) -> list[tuple[object, ...]]:
 
 
 @st.composite
-def lists(draw: st.DrawFn) -> tuple[Layout, str]:
+def lists(draw: st.DrawFn) -> tuple[ScrubLayout, str]:
     delimiter = draw(st.sampled_from([None, ",", ";", "\t", "|"]))
     width = 1 if delimiter is None else draw(st.integers(1, 4))
     number = draw(st.integers(0, width - 1))
@@ -46,11 +46,11 @@ def lists(draw: st.DrawFn) -> tuple[Layout, str]:
     rows = st.tuples(*columns) | st.lists(CELLS, min_size=1, max_size=width + 1)
     ends = st.sampled_from(["\n", "\r\n", "\r", "\n\n", ""])
     lines = st.lists(st.tuples(rows.map((delimiter or "").join), ends).map("".join), max_size=12)
-    return Layout(delimiter, width, number, lead), "".join(draw(lines))
+    return ScrubLayout(delimiter, width, number, lead), "".join(draw(lines))
 
 
 @given(lists(), st.sampled_from(["US", "GB", "CA"]))
-def test_a_plain_line_says_what_its_row_says(drawn: tuple[Layout, str], region: str):
+def test_a_plain_line_says_what_its_row_says(drawn: tuple[ScrubLayout, str], region: str):
     layout, text = drawn
     of_row = _row_reader(layout, region)
     text = " " * 5000 + "\n" + text  # So far in, it is text whatever comes.
@@ -62,26 +62,26 @@ def test_a_plain_line_says_what_its_row_says(drawn: tuple[Layout, str], region: 
 @pytest.mark.parametrize(
     ("layout", "line", "number", "lead"),
     [
-        (Layout(None, 1, 0, None), "4155550100\n", "+14155550100", None),
-        (Layout(",", 2, 1, 0), "L-1,+14155550100\r\n", "+14155550100", "L-1"),
-        (Layout(",", 3, 0, 2), "1 4155550100,x,L-1", None, None),
-        (Layout(";", 3, 0, 2), "14155550100; Jos\u00e9 \u2013 caf\u00e9 ; L-1 \n", "+14155550100", "L-1"),
-        (Layout("|", 2, 0, 1), "4155550100|\r", "+14155550100", None),
-        (Layout(",", 2, 0, None), '4155550100,"x"\n', None, None),
-        (Layout(",", 2, 0, None), "4155550100\n", None, None),
-        (Layout(",", 2, 0, 1), "4155550100," + "x" * 65, None, None),
+        (ScrubLayout(None, 1, 0, None), "4155550100\n", "+14155550100", None),
+        (ScrubLayout(",", 2, 1, 0), "L-1,+14155550100\r\n", "+14155550100", "L-1"),
+        (ScrubLayout(",", 3, 0, 2), "1 4155550100,x,L-1", None, None),
+        (ScrubLayout(";", 3, 0, 2), "14155550100; Jos\u00e9 \u2013 caf\u00e9 ; L-1 \n", "+14155550100", "L-1"),
+        (ScrubLayout("|", 2, 0, 1), "4155550100|\r", "+14155550100", None),
+        (ScrubLayout(",", 2, 0, None), '4155550100,"x"\n', None, None),
+        (ScrubLayout(",", 2, 0, None), "4155550100\n", None, None),
+        (ScrubLayout(",", 2, 0, 1), "4155550100," + "x" * 65, None, None),
     ],
 )
 def test_the_lines_that_most_lists_are_made_of_are_read_quickly(
-    layout: Layout, line: str, number: str | None, lead: str | None
+    layout: ScrubLayout, line: str, number: str | None, lead: str | None
 ):
     read = _plain_reader(layout, "US")(7, line)
     assert read == (None if number is None else (7, line.rstrip("\r\n"), number, lead))
 
 
 def test_without_a_plus_nothing_is_a_number_of_the_north_american_plan_elsewhere():
-    assert _plain_reader(Layout(None, 1, 0, None), "GB")(1, "4155550100") is None
-    assert _plain_reader(Layout(None, 1, 0, None), "GB")(1, "+14155550100") is not None
+    assert _plain_reader(ScrubLayout(None, 1, 0, None), "GB")(1, "4155550100") is None
+    assert _plain_reader(ScrubLayout(None, 1, 0, None), "GB")(1, "+14155550100") is not None
 
 
 def test_a_line_that_is_too_long_is_named_however_far_down_it_stands():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.worker.call_details.places import CdrFile, CdrFileUnreadable, Place
+from admin_web.worker.call_details.places import CdrFileUnreadable, OpenCdrFile, ReadPosition
 from tests.cdr import line
 
 MOST = 1 << 20
@@ -18,7 +18,7 @@ class Reading:
     """Reads a file from place to place, as the worker does, and keeps what it was given."""
 
     def __init__(self, path: Path) -> None:
-        self.file, self.place, self.data = CdrFile(path), Place(), b""
+        self.file, self.place, self.data = OpenCdrFile(path), ReadPosition(), b""
 
     def on(self) -> bytes:
         """Read until there is nothing more; give what was new."""
@@ -57,8 +57,8 @@ def settle(path: Path, at: float = LONG_AGO) -> None:
 
 
 def test_no_file_yet_is_nothing_to_read(path: Path):
-    assert CdrFile(path).part(Place(), MOST) is None
-    assert CdrFile(path.parent / "nowhere" / "x.csv").part(Place(), MOST) is None
+    assert OpenCdrFile(path).part(ReadPosition(), MOST) is None
+    assert OpenCdrFile(path.parent / "nowhere" / "x.csv").part(ReadPosition(), MOST) is None
 
 
 def test_what_is_appended_is_read_and_nothing_twice(path: Path, reading: Reading):
@@ -141,7 +141,7 @@ def test_other_files_beside_it_are_left_alone(path: Path, reading: Reading, name
 
 def test_a_pipe_is_not_waited_for(path: Path):
     os.mkfifo(path)
-    assert CdrFile(path).part(Place(), MOST) is None
+    assert OpenCdrFile(path).part(ReadPosition(), MOST) is None
 
 
 def test_a_directory_that_may_not_be_read_is_named(path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -152,4 +152,4 @@ def test_a_directory_that_may_not_be_read_is_named(path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(CdrFileUnreadable, match=r"DncGate.csv: Permission denied"):
-        CdrFile(path).part(Place(), MOST)
+        OpenCdrFile(path).part(ReadPosition(), MOST)

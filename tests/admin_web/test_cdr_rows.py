@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from admin_web.pbx.settings import PbxSettings
-from admin_web.worker.call_details.rows import FIELDS, Trunks, Unreadable, row_of
+from admin_web.worker.call_details.rows import FIELDS, Trunks, UnreadableDetail, row_of
 from tests.cdr import ALLOWED, BLOCKED, DECISION, fields
 
 TRUNKS = Trunks(("PJSIP/trunk-*", "DAHDI/*"))
@@ -80,13 +80,13 @@ def test_unscreened_is_what_left_through_a_trunk_without_a_verdict(record: dict[
     ],
 )
 def test_a_line_that_is_no_record_is_refused_with_why(record: dict[str, str], why: str):
-    with pytest.raises(Unreadable, match=why):
+    with pytest.raises(UnreadableDetail, match=why):
         row_of(fields(**record), TRUNKS)
 
 
 def test_too_few_or_too_many_fields_are_no_record():
     for given in (fields()[:-1], [*fields(), ""], []):
-        with pytest.raises(Unreadable, match="fields instead of 22"):
+        with pytest.raises(UnreadableDetail, match="fields instead of 22"):
             row_of(given, TRUNKS)
 
 

@@ -3,11 +3,11 @@
 import pytest
 
 from admin_web.lists.columns import LEAD_NAMES, NUMBER_NAMES, NoColumn, is_heading, named_column, number_column
-from admin_web.lists.sheet import Row
+from admin_web.lists.sheet import SheetRow
 
 
-def sample(*rows: str) -> list[Row]:
-    return [Row(place, row, row.split(",")) for place, row in enumerate(rows, start=1)]
+def sample(*rows: str) -> list[SheetRow]:
+    return [SheetRow(place, row, row.split(",")) for place, row in enumerate(rows, start=1)]
 
 
 def reads(cell: str) -> bool:

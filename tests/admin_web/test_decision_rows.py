@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.worker.decision_rows import Unreadable, last_words, row_of
+from admin_web.worker.decision_rows import UnreadableDecision, last_words, row_of
 from compliance import verdict
 from compliance.redis_schema import decision_fields
 from compliance.verdict import Decision, allow, block, listed_on
@@ -76,13 +76,13 @@ def test_nul_characters_that_postgresql_refuses_are_replaced():
     ],
 )
 def test_what_sql_could_not_hold_is_unreadable(spoilt):
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableDecision):
         row_of(fields(ALLOW) | spoilt, AT)
 
 
 @pytest.mark.parametrize("name", fields(ALLOW))
 def test_a_record_without_one_of_its_fields_is_unreadable(name):
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableDecision):
         row_of({key: value for key, value in fields(ALLOW).items() if key != name}, AT)
 
 
@@ -90,7 +90,7 @@ def test_a_record_without_one_of_its_fields_is_unreadable(name):
 def test_whatever_the_fields_hold_they_are_a_row_or_unreadable(spoilt):
     try:
         read = row_of(fields(ALLOW) | spoilt, AT)
-    except Unreadable:
+    except UnreadableDecision:
         return
     assert read["verdict"] in {"ALLOW", "BLOCK"}
     assert not any("\0" in value for value in read.values() if isinstance(value, str))

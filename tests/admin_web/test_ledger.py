@@ -1,7 +1,7 @@
 """Which outbox rows are applied, when each shard of a cluster applies its part for itself."""
 
 from admin_web.projection.ledger import Ledger
-from admin_web.projection.outbox import Waiting
+from admin_web.projection.outbox import OutboxChange
 from compliance.cluster import SLOTS, Shard, Topology
 from compliance.numbers import E164
 from compliance.redis_schema import slot_of_number
@@ -18,8 +18,8 @@ def ledger(*shards: Shard) -> Ledger:
     return Ledger(lambda: Topology(shards))
 
 
-def row(row_id: int, *numbers: str) -> Waiting:
-    return Waiting(row_id, "internal", None, list(numbers))
+def row(row_id: int, *numbers: str) -> OutboxChange:
+    return OutboxChange(row_id, "internal", None, list(numbers))
 
 
 def test_a_row_is_applied_when_each_shard_that_it_is_about_has_it():

@@ -9,7 +9,7 @@ import pytest
 
 from admin_web.pbx import ami as link
 from admin_web.pbx import pbx
-from admin_web.pbx.ami import Link, LoginRefused, PbxSilent, PbxUnreachable, Unsendable
+from admin_web.pbx.ami import AmiLink, LoginRefused, PbxSilent, PbxUnreachable, Unsendable
 from admin_web.pbx.pbx import NoPbx, NotOriginated, NotPickedUp, Originate, Pbx
 from admin_web.pbx.settings import PbxSettings
 from lab.process import free_port
@@ -124,7 +124,7 @@ async def test_a_wrong_secret_is_told_and_never_repeated():
 
     async with FakeAmi(login=no) as ami:
         with pytest.raises(LoginRefused, match="dnc-gate: Authentication failed") as caught:
-            await Link.open(ami.address, "dnc-gate", "s3cret")
+            await AmiLink.open(ami.address, "dnc-gate", "s3cret")
         assert "s3cret" not in str(caught.value)
 
 
@@ -197,7 +197,7 @@ async def test_who_waits_is_told_as_soon_as_the_connection_ends(pbx_at: Make):
 @pytest.mark.usefixtures("short_waits")
 async def test_what_is_not_answered_in_time_is_told_and_not_kept():
     async with FakeAmi(silent) as ami:
-        opened = await Link.open(ami.address, "dnc-gate", "s3cret")
+        opened = await AmiLink.open(ami.address, "dnc-gate", "s3cret")
         for _ in range(10):
             with pytest.raises(PbxSilent, match="does not answer"):
                 await opened.ask({"Action": "Ping"}, within_s=0.02)
@@ -208,7 +208,7 @@ async def test_what_is_not_answered_in_time_is_told_and_not_kept():
 @pytest.mark.usefixtures("short_waits")
 async def test_whoever_is_cancelled_leaves_nothing_behind():
     async with FakeAmi(silent) as ami:
-        opened = await Link.open(ami.address, "dnc-gate", "s3cret")
+        opened = await AmiLink.open(ami.address, "dnc-gate", "s3cret")
         asking = asyncio.create_task(opened.ask({"Action": "Ping"}, within_s=5))
         await asyncio.sleep(0.05)
         asking.cancel()
@@ -270,7 +270,7 @@ async def test_a_message_without_an_end_does_not_fill_the_memory(monkeypatch: py
             await writer.drain()
 
     async with FakeAmi(flood) as ami:
-        opened = await Link.open(ami.address, "dnc-gate", "s3cret")
+        opened = await AmiLink.open(ami.address, "dnc-gate", "s3cret")
         with pytest.raises(PbxSilent, match="ended the connection"):
             await opened.ask({"Action": "Ping"}, within_s=5)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_web.lists.sheet import LONGEST_LINE, MOST_LINES, PIECE, NotASheet, Row, Sheet
+from admin_web.lists.sheet import LONGEST_LINE, MOST_LINES, PIECE, NotASheet, Sheet, SheetRow
 
 
 def sheet(content: bytes | str) -> Sheet:
@@ -16,7 +16,7 @@ def sheet(content: bytes | str) -> Sheet:
     return Sheet(io.BufferedReader(io.BytesIO(raw)), "list.csv", len(raw))
 
 
-def rows(content: bytes | str) -> list[Row]:
+def rows(content: bytes | str) -> list[SheetRow]:
     return list(sheet(content))
 
 
@@ -46,9 +46,9 @@ def test_the_delimiter_is_the_one_that_the_first_row_has_most_of(delimiter: str)
 
 def test_rows_know_the_line_they_start_on_and_their_own_text():
     assert rows('number,note\n\n1,"two\nlines"\n2,x\n') == [
-        Row(1, "number,note", ["number", "note"]),
-        Row(3, '1,"two\nlines"', ["1", "two\nlines"]),
-        Row(5, "2,x", ["2", "x"]),
+        SheetRow(1, "number,note", ["number", "note"]),
+        SheetRow(3, '1,"two\nlines"', ["1", "two\nlines"]),
+        SheetRow(5, "2,x", ["2", "x"]),
     ]
 
 

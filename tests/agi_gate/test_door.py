@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agi_gate.fastagi import listener as room
-from agi_gate.fastagi.listener import Connection, Door
+from agi_gate.fastagi.listener import Connection, Listener
 from agi_gate.serving.server import listen
 
 
@@ -40,7 +40,7 @@ class House:
         self.answer: Callable[[Connection, bytes], object] = lambda connection, data: connection.say(data.upper())
         self.welcome = True
         self.beginning: Exception | None = None
-        self.door = Door(self.listener, self.converse)
+        self.door = Listener(self.listener, self.converse)
         self.door.open()
 
     def converse(self, connection: Connection) -> Guest | None:

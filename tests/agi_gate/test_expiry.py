@@ -2,7 +2,7 @@
 
 import asyncio
 
-from agi_gate.deadlines import Expiries
+from agi_gate.deadlines import Deadlines
 
 
 class Thing:
@@ -23,7 +23,7 @@ async def until_over(*things: Thing) -> None:
 
 async def test_what_is_not_over_expires_once_its_time_has_come_and_not_before():
     began, things = asyncio.get_running_loop().time(), [Thing() for _ in range(3)]
-    expiries = Expiries[Thing](0.05)
+    expiries = Deadlines[Thing](0.05)
     for thing in things:
         expiries.watch(thing)
     await until_over(*things)
@@ -31,7 +31,7 @@ async def test_what_is_not_over_expires_once_its_time_has_come_and_not_before():
 
 
 async def test_what_was_over_before_does_not_expire_and_holds_up_nobody():
-    expiries, first, second = Expiries[Thing](0.02), Thing(), Thing()
+    expiries, first, second = Deadlines[Thing](0.02), Thing(), Thing()
     expiries.watch(first)
     expiries.watch(second)
     first.over = True
@@ -40,7 +40,7 @@ async def test_what_was_over_before_does_not_expire_and_holds_up_nobody():
 
 
 async def test_what_comes_after_all_others_have_ended_is_watched_too():
-    expiries, first, later = Expiries[Thing](0.01), Thing(), Thing()
+    expiries, first, later = Deadlines[Thing](0.01), Thing(), Thing()
     expiries.watch(first)
     await until_over(first)
     expiries.watch(later)
@@ -49,7 +49,7 @@ async def test_what_comes_after_all_others_have_ended_is_watched_too():
 
 
 async def test_what_is_over_is_forgotten_when_the_next_one_comes():
-    expiries = Expiries[Thing](60)
+    expiries = Deadlines[Thing](60)
     for _ in range(1000):
         thing = Thing()
         expiries.watch(thing)
@@ -58,7 +58,7 @@ async def test_what_is_over_is_forgotten_when_the_next_one_comes():
 
 
 async def test_one_that_expires_while_another_is_begun_by_it_leaves_the_other_watched():
-    expiries, second = Expiries[Thing](0.01), Thing()
+    expiries, second = Deadlines[Thing](0.01), Thing()
 
     class Beginning(Thing):
         def expire(self) -> None:
@@ -72,7 +72,7 @@ async def test_one_that_expires_while_another_is_begun_by_it_leaves_the_other_wa
 
 
 async def test_what_came_later_lasts_as_long():
-    expiries, first, later = Expiries[Thing](0.1), Thing(), Thing()
+    expiries, first, later = Deadlines[Thing](0.1), Thing(), Thing()
     expiries.watch(first)
     await asyncio.sleep(0.05)  # half of its time
     began = asyncio.get_running_loop().time()

@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from agi_gate.store.asking import Answers
-from agi_gate.store.facts import MOST_ASKINGS, Store
+from agi_gate.store.facts import MOST_ASKINGS, FactStore
 from agi_gate.store.wire import Answer, StoreUnavailable
 from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State
@@ -29,7 +29,7 @@ def answers(state: State | None, *replies: Answer) -> Answers:
 
 
 def asked(
-    store: Store, *told: Answers, number: E164 = NUMBER, lead: LeadId | None = None, campaign: str = ""
+    store: FactStore, *told: Answers, number: E164 = NUMBER, lead: LeadId | None = None, campaign: str = ""
 ) -> tuple[Facts | None, list[bytes]]:
     """Answer one question after the other; give the facts and the questions. All answers must be wanted."""
     steps = store.facts(number, lead, campaign)
@@ -43,11 +43,11 @@ def asked(
     return None, questions
 
 
-def store_of(state: State | None = None) -> Store:
-    return Store(SimpleNamespace(health=SimpleNamespace(state=state, termless=None), keys=WHOLE))
+def store_of(state: State | None = None) -> FactStore:
+    return FactStore(SimpleNamespace(health=SimpleNamespace(state=state, termless=None), keys=WHOLE))
 
 
-def learnt(state: State = STATE, document: bytes = DOCUMENT) -> Store:
+def learnt(state: State = STATE, document: bytes = DOCUMENT) -> FactStore:
     """A store that has the terms, and last heard of this state."""
     store = store_of(state)
     asked(store, answers(state, document), answers(state, 0, 0))

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 from admin_web.people.tokens import Scope, make_token
 from admin_web.record.changes import Records
 from admin_web.services.job_kinds import IMPORT_NUMBERS, IMPORT_REGISTRY
-from admin_web.services.registries import Terms, add_registry
+from admin_web.services.registries import EditedTerms, add_registry
 from admin_web.services.webhooks import add_webhook
 from admin_web.settings import AdminSettings
 from admin_web.webhooks.events import Event
@@ -94,7 +94,7 @@ def parts(product: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     override = product.grant(lead, document)
     product.judged(lead.number, lead.id)
     product.judged(lead.number)
-    product.do(lambda records: add_registry(records, SHELL, "uk-tps", "", Terms()))
+    product.do(lambda records: add_registry(records, SHELL, "uk-tps", "", EditedTerms()))
     product.do(hand_out)
     sheets = {
         "sheet": product.sheet(b"name,home,work\nAda,4155550100,4155550101\n", "list.csv", IMPORT_NUMBERS.name),

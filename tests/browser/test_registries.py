@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from admin_web.record.changes import Records
 from admin_web.services.job_kinds import IMPORT_REGISTRY
-from admin_web.services.registries import Terms, add_registry
+from admin_web.services.registries import EditedTerms, add_registry
 from tests.browser.browsing import Visitors, all_faults
 from tests.browser.conftest import OpenAs, redis_in
 from tests.browser.deeds import notice
@@ -43,7 +43,7 @@ def looked_at(page: Page, *paths: str) -> None:
 def add(product: Running, *names: str) -> None:
     async def work(records: Records) -> None:
         for name in names:
-            await add_registry(records, SHELL, name, "US", Terms(owner_account="SAN 1", when_uncovered="pass"))
+            await add_registry(records, SHELL, name, "US", EditedTerms(owner_account="SAN 1", when_uncovered="pass"))
 
     product.do(work)
 

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from sqlalchemy import select, text
 
-from admin_web.projection.store import Store, StoreUnavailable
+from admin_web.projection.store import RedisUnavailable, Store
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.models import CallRequest, DecisionRecord, DecisionTotal, Lead
@@ -217,7 +217,7 @@ async def test_an_emptied_redis_gets_its_group_again(stream: Stream):
     await stream.archive_all()
     stream.redis.flushall()
     stream.append(decision(1))
-    with suppress(StoreUnavailable):
+    with suppress(RedisUnavailable):
         await stream.archive.archive_new()
     await stream.archive_all()
     assert len(await stream.archived()) == 1

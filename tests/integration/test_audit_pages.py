@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from admin_web.queries.audit import Sought, event_page, every_event
+from admin_web.queries.audit import AuditFilter, event_page, every_event
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent
 from compliance.consent import Role
@@ -31,15 +31,17 @@ async def put(database: Database, *events: AuditEvent) -> None:
 
 
 EVENTS = (
-    Sought(), Sought(by="admin"), Sought(action="lift"), Sought(by="supervisor", action="suppress"),
-    Sought(kind="number", subject=NUMBER), Sought(kind="lead", subject="L-1"), Sought(since=AT + 3 * SECOND),
-    Sought(until=AT + 2 * SECOND), Sought(since=AT + SECOND, until=AT + 3 * SECOND), Sought(by="nobody"),
+    AuditFilter(), AuditFilter(by="admin"), AuditFilter(action="lift"),
+    AuditFilter(by="supervisor", action="suppress"),
+    AuditFilter(kind="number", subject=NUMBER), AuditFilter(kind="lead", subject="L-1"),
+    AuditFilter(since=AT + 3 * SECOND),
+    AuditFilter(until=AT + 2 * SECOND), AuditFilter(since=AT + SECOND, until=AT + 3 * SECOND), AuditFilter(by="nobody"),
 )  # fmt: skip
 FOUND = ([4, 3, 2, 1], [4, 2, 1], [2], [3], [3, 2, 1], [4], [4, 3], [1], [2, 1], [])
 
 
 @pytest.mark.parametrize(("sought", "found"), list(zip(EVENTS, FOUND, strict=True)), ids=lambda value: repr(value)[:60])
-async def test_a_filter_finds_the_events_it_names(database: Database, sought: Sought, found: list[int]):
+async def test_a_filter_finds_the_events_it_names(database: Database, sought: AuditFilter, found: list[int]):
     await put(database, event(1), event(2, "lift"), event(3, by="supervisor"), event(4, "add-lead", "lead", "L-1"))
     assert [one.id for one in (await event_page(database, sought)).rows] == found
 
@@ -49,13 +51,13 @@ async def test_paging_shows_each_event_once_even_when_all_happened_in_one_moment
     await put(database, *(event(1) for _ in range(5)), event(0), event(2))
     seen, behind = [], None
     while True:
-        page = await event_page(database, Sought(until=AT + 9 * SECOND), behind, rows)
+        page = await event_page(database, AuditFilter(until=AT + 9 * SECOND), behind, rows)
         seen += [one.id for one in page.rows]
         if not page.next_key:
             break
         behind = page.rows[-1].place
     assert seen == [7, 5, 4, 3, 2, 1, 6]
-    assert [one.id async for one in every_event(database, Sought(), rows)] == seen
+    assert [one.id async for one in every_event(database, AuditFilter(), rows)] == seen
 
 
 async def test_an_auditor_sees_who_did_what_from_where_to_which(site: Site):

@@ -18,7 +18,7 @@ from admin_web.record.models import CallDetail, CdrFile
 from admin_web.worker.call_details import reader
 from admin_web.worker.call_details.places import CdrFileUnreadable
 from admin_web.worker.call_details.reader import CallDetails, put
-from admin_web.worker.call_details.rows import Row
+from admin_web.worker.call_details.rows import DetailColumns
 from tests.cdr import ALLOWED, BLOCKED, line, lines
 from tests.records import rows
 
@@ -122,7 +122,7 @@ async def test_two_workers_write_each_record_once(reading: Reading, monkeypatch:
 async def test_place_and_rows_are_committed_together_or_not_at_all(reading: Reading, monkeypatch: pytest.MonkeyPatch):
     reading.add(lines(3))
 
-    async def fail_late(session: AsyncSession, rows: Sequence[Row]) -> None:
+    async def fail_late(session: AsyncSession, rows: Sequence[DetailColumns]) -> None:
         await put(session, rows)
         raise DatabaseUnavailable("gone")
 

@@ -8,7 +8,7 @@ import pytest
 from admin_web.projection.store import Store
 from admin_web.queries.call import UnknownCall, decided_call, lone_record
 from admin_web.queries.call_coverage import coverage
-from admin_web.queries.call_filter import UNSCREENED, Wanted, dialled_as
+from admin_web.queries.call_filter import UNSCREENED, CallFilter, dialled_as
 from admin_web.queries.call_totals import known_reasons, totals
 from admin_web.queries.calls import call_page, every_call
 from admin_web.record.database import Database
@@ -21,7 +21,7 @@ from tests.records import AT, NUMBER, OTHER
 HOUR = timedelta(hours=1)
 
 
-async def found(database: Database, wanted: Wanted) -> list[str]:
+async def found(database: Database, wanted: CallFilter) -> list[str]:
     """What a filter finds, the latest first: the last digits of a decision, or `r` and the channel's of a record."""
     page = await call_page(database, wanted)
     return [call.decision[-2:] if call.decision else f"r{call.channel[-1]}" for call in page.rows]
@@ -36,23 +36,23 @@ async def test_decisions_and_records_without_one_stand_in_one_order_of_time(data
         record(4, verdict="BLOCK", reason="gate-unreachable"),
         record(3, decision_id=decision(3).id, verdict="ALLOW"),
     )
-    assert await found(database, Wanted()) == ["r4", "03", "r2", "01"]
+    assert await found(database, CallFilter()) == ["r4", "03", "r2", "01"]
 
 
 async def test_a_call_that_left_although_its_decision_stopped_it_stands_beside_the_decision(database: Database):
     stopped = decision(1, verdict="BLOCK", reason="internal-dnc")
     left = record(1, AT + 2 * SECOND, decision_id=stopped.id, verdict="BLOCK", reason="internal-dnc", unscreened=True)
     await put(database, stopped, left)
-    assert await found(database, Wanted()) == ["r1", "01"]
-    assert await found(database, Wanted(verdict=UNSCREENED)) == ["r1"]
-    assert (await totals(database, Wanted())).unscreened == 1
+    assert await found(database, CallFilter()) == ["r1", "01"]
+    assert await found(database, CallFilter(verdict=UNSCREENED)) == ["r1"]
+    assert (await totals(database, CallFilter())).unscreened == 1
     alone = await lone_record(database, left.id)
     assert [other.id for other in alone.others] == [stopped.id]
 
 
 async def test_a_call_that_never_meant_to_leave_is_no_call_of_the_log(database: Database):
     await put(database, record(1, destination="200"))
-    assert await found(database, Wanted()) == []
+    assert await found(database, CallFilter()) == []
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7])
@@ -62,41 +62,41 @@ async def test_paging_shows_each_call_once_even_when_all_began_in_one_moment(dat
     await put(database, *of_one_moment, *without, decision(9), record(9, unscreened=True))
     seen, behind = [], None
     while True:
-        page = await call_page(database, Wanted(), behind, rows)
+        page = await call_page(database, CallFilter(), behind, rows)
         seen += page.rows
         assert len(page.rows) <= rows
         if not page.next_key:
             break
         behind = page.rows[-1].place
-    whole = (await call_page(database, Wanted())).rows
+    whole = (await call_page(database, CallFilter())).rows
     assert len(whole) == 12
     assert [call.place for call in seen] == [call.place for call in whole]
     assert [call.place for call in whole] == sorted((call.place for call in whole), reverse=True)
-    assert [call.place async for call in every_call(database, Wanted(), rows)] == [call.place for call in whole]
+    assert [call.place async for call in every_call(database, CallFilter(), rows)] == [call.place for call in whole]
 
 
 FILTERS = [
-    (Wanted(number=NUMBER, dialled=dialled_as(NUMBER, "9")), ["r6", "r5", "r3", "01"]),
-    (Wanted(lead="L-1"), ["r6", "01"]),
-    (Wanted(agent="agent1"), ["r6", "02"]),
-    (Wanted(verdict="ALLOW"), ["r7", "02", "01"]),
-    (Wanted(verdict="BLOCK"), ["r5", "04"]),
-    (Wanted(verdict=UNSCREENED), ["r6", "r3"]),
-    (Wanted(reason="not-listed"), ["01"]),
-    (Wanted(reason="gate-unreachable"), ["r5"]),
-    (Wanted(reason="internal-dnc"), ["04"]),
-    (Wanted(reason="not-listed", verdict="BLOCK"), []),
-    (Wanted(override="12"), ["02"]),
-    (Wanted(since=AT + 5 * SECOND), ["r7", "r6", "r5"]),
-    (Wanted(until=AT + 3 * SECOND), ["02", "01"]),
-    (Wanted(since=AT + 2 * SECOND, until=AT + 5 * SECOND), ["04", "r3", "02"]),
-    (Wanted(lead="L-1", verdict=UNSCREENED), ["r6"]),
-    (Wanted(agent="nobody"), []),
+    (CallFilter(number=NUMBER, dialled=dialled_as(NUMBER, "9")), ["r6", "r5", "r3", "01"]),
+    (CallFilter(lead="L-1"), ["r6", "01"]),
+    (CallFilter(agent="agent1"), ["r6", "02"]),
+    (CallFilter(verdict="ALLOW"), ["r7", "02", "01"]),
+    (CallFilter(verdict="BLOCK"), ["r5", "04"]),
+    (CallFilter(verdict=UNSCREENED), ["r6", "r3"]),
+    (CallFilter(reason="not-listed"), ["01"]),
+    (CallFilter(reason="gate-unreachable"), ["r5"]),
+    (CallFilter(reason="internal-dnc"), ["04"]),
+    (CallFilter(reason="not-listed", verdict="BLOCK"), []),
+    (CallFilter(override="12"), ["02"]),
+    (CallFilter(since=AT + 5 * SECOND), ["r7", "r6", "r5"]),
+    (CallFilter(until=AT + 3 * SECOND), ["02", "01"]),
+    (CallFilter(since=AT + 2 * SECOND, until=AT + 5 * SECOND), ["04", "r3", "02"]),
+    (CallFilter(lead="L-1", verdict=UNSCREENED), ["r6"]),
+    (CallFilter(agent="nobody"), []),
 ]
 
 
 @pytest.mark.parametrize(("wanted", "calls"), FILTERS, ids=lambda value: repr(value)[:60])
-async def test_a_filter_finds_what_it_says_and_nothing_else(database: Database, wanted: Wanted, calls: list[str]):
+async def test_a_filter_finds_what_it_says_and_nothing_else(database: Database, wanted: CallFilter, calls: list[str]):
     await put(
         database,
         decision(1, lead="L-1"),
@@ -123,7 +123,7 @@ async def test_how_a_call_ended_is_told_by_all_its_records_together(database: Da
             ended_at=AT + 71 * SECOND, seconds_billed=60,
         ),
     )  # fmt: skip
-    (call,) = (await call_page(database, Wanted())).rows
+    (call,) = (await call_page(database, CallFilter())).rows
     assert call.lead_name == "Northwind Traders"
     assert call.outcome is not None
     assert (call.outcome.disposition, call.outcome.seconds_billed, call.outcome.records) == ("ANSWERED", 60, 2)
@@ -189,9 +189,9 @@ async def test_totals_are_told_where_that_is_quick_and_not_guessed_elsewhere(dat
         DecisionTotal(hour=hour, verdict="BLOCK", reason="internal-dnc", decisions=2),
         DecisionTotal(hour=hour + HOUR, verdict="ALLOW", reason="not-listed", decisions=5),
     )  # fmt: skip
-    assert (await totals(database, Wanted())).verdicts is None
-    assert (await totals(database, Wanted(lead="L-1"))).verdicts == {"ALLOW": 1, "BLOCK": 1}
-    period = Wanted(since=hour, until=hour + HOUR)
+    assert (await totals(database, CallFilter())).verdicts is None
+    assert (await totals(database, CallFilter(lead="L-1"))).verdicts == {"ALLOW": 1, "BLOCK": 1}
+    period = CallFilter(since=hour, until=hour + HOUR)
     assert (await totals(database, period)).verdicts == {"ALLOW": 40, "BLOCK": 2}
     assert (await totals(database, replace(period, reason="internal-dnc"))).verdicts == {"BLOCK": 2}
     assert (await totals(database, replace(period, since=hour + SECOND))).verdicts is None
@@ -211,7 +211,7 @@ async def test_calls_that_a_registry_cannot_tell_of_are_found_by_their_reason_al
         DecisionTotal(hour=hour, verdict="BLOCK", reason="registry-uncovered", decisions=2),
         DecisionTotal(hour=hour, verdict="ALLOW", reason="not-listed", decisions=5),
     )  # fmt: skip
-    uncovered = Wanted(reason="registry-uncovered")
+    uncovered = CallFilter(reason="registry-uncovered")
     assert [call.decision for call in (await call_page(database, uncovered)).rows] == [decision(3).id, decision(1).id]
     passed = await call_page(database, replace(uncovered, verdict="ALLOW"))
     assert [(call.decision, call.detail) for call in passed.rows] == [(decision(1).id, "us-ftc")]
@@ -223,7 +223,7 @@ async def test_counting_ends_where_a_page_would_wait_for_it(database: Database, 
     monkeypatch.setattr("admin_web.queries.call_totals.MOST_COUNTED", 2)
     monkeypatch.setattr("admin_web.queries.call_coverage.MOST_COUNTED", 2)
     await put(database, *(decision(number) for number in range(5)), *(record(n, unscreened=True) for n in range(5)))
-    told = await totals(database, Wanted(number=NUMBER))
+    told = await totals(database, CallFilter(number=NUMBER))
     assert told.more
     assert told.unscreened == 3
 

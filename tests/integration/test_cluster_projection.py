@@ -10,7 +10,7 @@ from redis import Redis
 from admin_web.projection import outbox
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild import NotNeeded, SuspiciousDrop
-from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.store import RedisUnavailable
 from admin_web.queries.alarm import NO_CALLS_OF_A_SHARD, alarm
 from admin_web.queries.call_coverage import coverage
 from admin_web.queries.enforcement import Enforcement
@@ -139,7 +139,7 @@ async def test_while_a_shard_is_away_changes_come_into_force_on_the_others(
                 await lift(records, ADMIN, E164(number), reason="test")
                 await suppress(records, ADMIN, E164(number), source="test")
     await lift(records, ADMIN, E164(own(here)), reason="test")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(RedisUnavailable):
         await projection.drain()
     assert not holds(cluster.client_of(here.first), here, own(here))
     assert (await alarm(projection.sides)).title == NO_CALLS_OF_A_SHARD
@@ -163,9 +163,9 @@ async def test_a_shard_that_gets_a_slot_is_not_believed_until_it_is_rebuilt(
     number = own(first)
     await move(projection, cluster, slot(number))
     await lift(records, ADMIN, E164(number), reason="test")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(RedisUnavailable):
         await projection.drain()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(RedisUnavailable):
         await projection.renew_lease()
     await until_rebuilt(projection)
     owner = cluster.topology().owner(slot(number))

@@ -18,7 +18,7 @@ from admin_web.people.permissions import GRANTED, Permission, allowed
 from admin_web.record.models import Base
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import grant_override
-from admin_web.services.registries import Terms, add_registry
+from admin_web.services.registries import EditedTerms, add_registry
 from admin_web.services.suppression import suppress
 from admin_web.services.webhooks import add_webhook
 from admin_web.site.routes import ROUTES
@@ -65,7 +65,7 @@ async def furnished(site: Site) -> Site:
     await put_leads(site.records, ADMIN, [LeadGiven(LEAD, NUMBER, "Lead 1")])
     await suppress(site.records, ADMIN, NUMBER, source="test")
     await grant_override(site.records, ADMIN, CONSENT)
-    await add_registry(site.records, ADMIN, "us-ftc", "", Terms())
+    await add_registry(site.records, ADMIN, "us-ftc", "", EditedTerms())
     await add_webhook(site.records, ADMIN, site.settings, "https://crm.example/", [Event.LIFT])
     return site
 

@@ -9,7 +9,7 @@ import pytest
 
 from agi_gate.decision_log import DecisionLog
 from agi_gate.store.asking import Answers, Asking, Question
-from agi_gate.store.facts import Store
+from agi_gate.store.facts import FactStore
 from agi_gate.store.foreseen import LOAD, append_if
 from agi_gate.store.link import Link
 from agi_gate.store.wire import StoreUnavailable
@@ -200,7 +200,7 @@ async def test_a_change_that_is_counted_is_seen_though_the_gate_has_not_heard_of
 
 
 async def test_nothing_is_foreseen_unless_the_terms_are_known_that_the_state_speaks_of(link, projected):
-    store = Store(link)
+    store = FactStore(link)
     assert store.foreseen(NUMBER, None) is None
     await Asked(link).go(store.facts(NUMBER, None))
     assert store.foreseen(NUMBER, None) == facts_of(link)._replace(applying=store.foreseen(NUMBER, None).applying)

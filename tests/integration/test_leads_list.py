@@ -9,7 +9,7 @@ from sqlalchemy import text
 from admin_web.queries import leads as reading
 from admin_web.queries.lead import lead_page
 from admin_web.queries.lead_state import LeadState
-from admin_web.queries.leads import Wanted, lead_list, wanted
+from admin_web.queries.leads import LeadFilter, lead_list, wanted
 from admin_web.queries.paging import read_key
 from admin_web.record.changes import Records
 from admin_web.record.models import Lead, Override
@@ -102,7 +102,7 @@ async def test_an_override_that_ended_or_was_revoked_leaves_the_lead_blocked(rec
 
 
 def test_a_state_that_is_none_is_any():
-    assert wanted("", "haunted", region="US") == Wanted()
+    assert wanted("", "haunted", region="US") == LeadFilter()
 
 
 async def test_the_page_of_a_lead_tells_its_state_its_others_and_what_happened_latest_first(

@@ -10,10 +10,10 @@ from sqlalchemy import select, text
 
 from admin_web.projection import outbox
 from admin_web.projection.live import ProjectionLost
-from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.store import RedisUnavailable
 from admin_web.record.changes import NotInForce
 from admin_web.record.database import Database, DatabaseUnavailable
-from admin_web.record.models import OutboxRow, Override, Projection
+from admin_web.record.models import OutboxRow, Override, ProjectionRow
 from compliance.numbers import E164, LeadId
 from compliance.redis_schema import STATE, epoch_ms, listed_key, override_key
 from lab.redis import RedisServer
@@ -37,7 +37,7 @@ async def pending(world: World) -> int:
 
 async def turns(world: World) -> int:
     async with world.database.read() as session:
-        return await session.scalar(select(Projection.turn)) or 0
+        return await session.scalar(select(ProjectionRow.turn)) or 0
 
 
 async def test_a_number_is_blocked_once_the_drain_returns_and_allowed_again_once_it_is_lifted(world: World):
@@ -185,7 +185,7 @@ async def test_processes_that_drain_at_once_take_their_turns(world: World):
 async def test_while_redis_is_down_the_change_stays_pending_and_is_applied_when_it_is_back(world: World):
     world.server.running.pause()
     await world.suppress(LISTED)
-    with pytest.raises(StoreUnavailable, match="did not answer in time") as error:
+    with pytest.raises(RedisUnavailable, match="did not answer in time") as error:
         await world.projection.drain()
     assert isinstance(error.value, NotInForce)
     assert await pending(world) == 1
@@ -202,7 +202,7 @@ async def test_while_redis_does_not_answer_nobody_waits_for_a_turn_to_record_som
     await asyncio.sleep(0.2)
     await world.suppress(OTHER)
     assert not draining.done()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(RedisUnavailable):
         await draining
     world.server.running.resume()
 
@@ -228,7 +228,7 @@ async def test_a_process_that_loses_its_turn_at_any_step_writes_nothing_stale(wo
 
         fuse = Meanwhile(step, overtake)
         async with world.mortal(fuse) as slow:
-            with suppress(DatabaseUnavailable, StoreUnavailable):
+            with suppress(DatabaseUnavailable, RedisUnavailable):
                 await slow.drain()
         if fuse.happening is None:
             break
@@ -265,7 +265,7 @@ async def test_nothing_is_added_to_another_generation_than_the_one_on_record(wor
 async def test_a_full_redis_is_named_and_the_change_stays_pending(world: World):
     world.redis.config_set("maxmemory", "1mb")
     await world.suppress(LISTED)
-    with pytest.raises(StoreUnavailable, match="maxmemory"):
+    with pytest.raises(RedisUnavailable, match="maxmemory"):
         await world.projection.drain()
     assert await pending(world) == 1
     world.redis.config_set("maxmemory", "0")

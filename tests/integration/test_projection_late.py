@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from admin_web.projection.projection import Projection
-from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.store import RedisUnavailable
 from admin_web.projection.sweep import sweep
 from admin_web.record.database import Database
 from compliance.redis_schema import STATE
@@ -43,7 +43,7 @@ async def slow(world: World, proxy: LateProxy) -> AsyncIterator[Projection]:
 async def give_up(slow: Projection, proxy: LateProxy) -> None:
     """Have the process send EXEC, hear nothing, and give up."""
     proxy.hold(b"EXEC")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(RedisUnavailable):
         await slow.drain()
 
 
@@ -89,7 +89,7 @@ async def dead_builder(slow: Projection, proxy: LateProxy, monkeypatch) -> None:
     with monkeypatch.context() as killed:
         killed.setattr("admin_web.projection.rebuild._give_up", nothing)
         proxy.hold(b"EXEC")
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(RedisUnavailable):
             await slow.rebuild()
 
 
@@ -112,7 +112,7 @@ async def test_a_flip_that_arrives_after_a_change_is_not_made(world: World, prox
 async def test_a_flip_whose_builder_gave_up_is_not_made(world: World, slow, proxy):
     """Giving up takes the mark away first, then the numbers: the generation that is named late would be empty."""
     proxy.hold(b"EXEC")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(RedisUnavailable):
         await slow.rebuild()
     await proxy.release()
     assert not world.gate.allows(LISTED)
@@ -141,7 +141,7 @@ async def test_a_flip_that_arrives_while_its_generation_is_swept_is_not_made(wor
 
     monkeypatch.setattr("admin_web.projection.rebuild._give_up", nothing)
     proxy.hold(b"EXEC")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(RedisUnavailable):
         await slow.rebuild()
     await begin_another(world)
     release = Meanwhile("after UNLINK", proxy.release)

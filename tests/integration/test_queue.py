@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select, update
 
 from admin_web.projection import facts
-from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.store import RedisUnavailable
 from admin_web.queries import queue
-from admin_web.queries.queue import Offer, Place, QueuePage, dial_queue
+from admin_web.queries.queue import Offer, QueuePage, QueuePosition, dial_queue
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import Lead
@@ -43,7 +43,7 @@ async def was_called(world: World, lead: str, at: datetime) -> None:
         await session.execute(update(Lead).where(Lead.id == lead).values(last_called_at=at))
 
 
-async def page(world: World, behind: Place | None = None, most: int = 25) -> QueuePage:
+async def page(world: World, behind: QueuePosition | None = None, most: int = 25) -> QueuePage:
     return await dial_queue(world.database, world.projection, world.now(), behind=behind, most=most)
 
 
@@ -156,7 +156,7 @@ async def test_facts_of_a_projection_that_does_not_stand_still_are_none(world: W
         return await ask(*which)
 
     monkeypatch.setattr(facts, "_ask", moved)
-    with pytest.raises(StoreUnavailable, match="did not stand still"):
+    with pytest.raises(RedisUnavailable, match="did not stand still"):
         await world.projection.facts([(number(1), LeadId("a"))])
 
 

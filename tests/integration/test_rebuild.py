@@ -11,8 +11,15 @@ from admin_web.projection import outbox
 from admin_web.projection.builder import BuildLost, RebuildSuperseded
 from admin_web.projection.drain import Sides
 from admin_web.projection.live import StoreUnfit
-from admin_web.projection.rebuild import CountsDiffer, NotNeeded, RebuildUnderWay, SuspiciousDrop, Terms, rebuild
-from admin_web.projection.store import StoreUnavailable
+from admin_web.projection.rebuild import (
+    CountsDiffer,
+    NotNeeded,
+    RebuildOptions,
+    RebuildUnderWay,
+    SuspiciousDrop,
+    rebuild,
+)
+from admin_web.projection.store import RedisUnavailable
 from admin_web.projection.sweep import sweep
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
@@ -117,7 +124,7 @@ async def test_a_rebuild_gives_the_gate_a_lease(world: World):
 
 
 async def test_without_a_length_the_lease_never_ends(world: World):
-    await rebuild(world.projection.sides, Terms(lease_s=0))
+    await rebuild(world.projection.sides, RebuildOptions(lease_s=0))
     assert world.redis.pttl(LEASE) == -1
 
 
@@ -280,7 +287,7 @@ async def test_redis_restarted_meanwhile_ends_the_rebuild(world: World):
         await world.restart()
 
     async with world.mortal(Meanwhile("after SADD", restart)) as builder:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(RedisUnavailable):
             await builder.rebuild()
     assert world.gate.rule(LISTED).detail == "no-state"
     assert (await world.projection.rebuild()).counts == {"internal": 1}
@@ -298,7 +305,7 @@ async def test_redis_emptied_at_any_step_ends_the_rebuild_or_leaves_no_state(wor
         async with world.mortal(fuse) as builder:
             try:
                 await builder.rebuild()
-            except (BuildLost, StoreUnavailable, CountsDiffer):
+            except (BuildLost, RedisUnavailable, CountsDiffer):
                 lost += 1
         if fuse.happening is None:
             break
@@ -390,7 +397,7 @@ async def test_a_builder_at_work_is_left_alone_when_only_the_lost_is_to_be_rebui
     with pytest.raises(RebuildUnderWay):
         await world.projection.rebuild(only_if_lost=True)
     later = Sides(world.database, world.projection.sides.store, lambda: utc_now() + timedelta(seconds=11))
-    assert (await rebuild(later, Terms(60, only_if_lost=True))).generation == 2
+    assert (await rebuild(later, RebuildOptions(60, only_if_lost=True))).generation == 2
 
 
 async def test_a_builder_that_failed_is_not_taken_for_one_at_work(world: World):
@@ -440,5 +447,5 @@ async def test_progress_is_told_up_to_the_end(world: World):
 
 async def test_a_redis_that_is_not_there_is_named(world: World):
     world.server.stop()
-    with pytest.raises(StoreUnavailable, match=r"no usable Redis at unix://.*redis\.sock"):
+    with pytest.raises(RedisUnavailable, match=r"no usable Redis at unix://.*redis\.sock"):
         await world.projection.rebuild()

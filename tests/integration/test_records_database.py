@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.database import CONNECT_S, Database
 from admin_web.record.database_faults import DatabaseUnavailable
-from admin_web.record.models import Lead, Projection, Registry, RegistryExchange, RegistryVersion
+from admin_web.record.models import Lead, ProjectionRow, Registry, RegistryExchange, RegistryVersion
 from lab.process import free_port
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -91,7 +91,7 @@ async def test_writers_of_one_row_take_turns(database: Database):
 
     async def add_one() -> None:
         async with database.write() as session:
-            turn = await session.scalar(select(Projection.turn).with_for_update()) or 0
+            turn = await session.scalar(select(ProjectionRow.turn).with_for_update()) or 0
             await session.execute(text("UPDATE projection SET turn = :turn"), {"turn": turn + 1})
 
     await asyncio.gather(*(add_one() for _ in range(20)))

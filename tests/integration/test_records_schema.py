@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, inspect, literal_col
 
 from admin_web.record.database import Database
 from admin_web.record.database_faults import DatabaseUnavailable
-from admin_web.record.models import Base, DecisionRecord, Projection
+from admin_web.record.models import Base, DecisionRecord, ProjectionRow
 from admin_web.record.schema import SchemaMismatch, go_back, migrate, newest, require_current
 from lab.postgres import PostgresServer
 
@@ -58,14 +58,14 @@ async def test_decisions_of_before_campaigns_have_none(database: Database):
 
 async def test_the_projection_has_its_one_row_at_turn_nought(database: Database):
     async with database.read() as session:
-        row = (await session.scalars(select(Projection))).one()
+        row = (await session.scalars(select(ProjectionRow))).one()
     assert (row.id, row.turn, row.generation, row.building) == (1, 0, 0, None)
 
 
 async def test_migrating_again_changes_nothing(database: Database):
     assert await migrate(database) == newest()
     async with database.read() as session:
-        assert len((await session.scalars(select(Projection))).all()) == 1
+        assert len((await session.scalars(select(ProjectionRow))).all()) == 1
 
 
 async def test_older_and_newer_tables_are_refused_with_what_to_do(database: Database):
@@ -79,14 +79,14 @@ async def test_tables_without_migration_are_named_by_the_first_query(database: D
     await go_back(database, "base")
     with pytest.raises(DatabaseUnavailable, match="dnc-admin migrate"):
         async with database.read() as session:
-            await session.scalars(select(Projection))
+            await session.scalars(select(ProjectionRow))
 
 
 async def four_at_once(url: str) -> None:
     databases = [Database(url) for _ in range(4)]
     await asyncio.gather(*(migrate(database) for database in databases))
     async with databases[0].read() as session:
-        assert len((await session.scalars(select(Projection))).all()) == 1
+        assert len((await session.scalars(select(ProjectionRow))).all()) == 1
     for database in databases:
         await database.close()
 

@@ -214,7 +214,7 @@ async def test_an_import_that_was_cut_short_is_never_in_force_and_the_next_one_s
 ):
     await take(records, "us-ftc", file(tmp_path, flat([A])))
     with monkeypatch.context() as patched:
-        patched.setattr(intake.Intake, "_end", killed)
+        patched.setattr(intake.RegistryIntake, "_end", killed)
         with pytest.raises(Killed):
             await take(records, "us-ftc", file(tmp_path, flat([A, B, C])))
     assert await in_force(records, "us-ftc") == [A]
@@ -226,7 +226,7 @@ async def test_an_import_that_was_cut_short_is_never_in_force_and_the_next_one_s
 
 
 async def test_an_import_that_was_overtaken_stops_and_changes_nothing(records: Records, tmp_path: Path, monkeypatch):
-    end, other = intake.Intake._end, tmp_path / "other"
+    end, other = intake.RegistryIntake._end, tmp_path / "other"
     other.mkdir()
 
     async def overtaken(self, sha256):
@@ -234,7 +234,7 @@ async def test_an_import_that_was_overtaken_stops_and_changes_nothing(records: R
         await take(records, "us-ftc", file(other, flat([A, B])))
         return await end(self, sha256)
 
-    monkeypatch.setattr(intake.Intake, "_end", overtaken)
+    monkeypatch.setattr(intake.RegistryIntake, "_end", overtaken)
     with pytest.raises(Overtaken):
         await take(records, "us-ftc", file(tmp_path, flat([C])))
     assert await in_force(records, "us-ftc") == [A, B]

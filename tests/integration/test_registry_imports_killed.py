@@ -12,7 +12,7 @@ from admin_web.lists.registries.intake import FULL
 from admin_web.lists.sheet_store import KeptSheet
 from admin_web.services.job_kinds import IMPORT_REGISTRY
 from admin_web.services.jobs import cancel
-from admin_web.services.registries import Terms, add_registry
+from admin_web.services.registries import EditedTerms, add_registry
 from lab.process import Process
 from tests.nursery import Program
 from tests.records import ADMIN
@@ -30,7 +30,7 @@ REPORTED = 3
 @pytest.fixture
 async def large(yard: Yard, tmp_path: Path) -> Path:
     """A file of one number in each of many exchanges, beside a registry whose version in force lists `OLD`."""
-    await add_registry(yard.records, ADMIN, "us-ftc", "", Terms())
+    await add_registry(yard.records, ADMIN, "us-ftc", "", EditedTerms())
     small = tmp_path / "small.txt"
     small.write_text("202,5550101\n")
     await take(yard.records, "us-ftc", small)

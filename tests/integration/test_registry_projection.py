@@ -10,7 +10,7 @@ from admin_web.lists.registries.following import standing
 from admin_web.projection import builder
 from admin_web.projection import registry_sets as registries
 from admin_web.projection.rebuild import NotNeeded, RegistriesMoved, SuspiciousDrop
-from admin_web.projection.store import StoreRefused
+from admin_web.projection.store import RedisRefused
 from admin_web.record.database import Database
 from admin_web.record.lines import dump
 from admin_web.settings import AdminSettings
@@ -93,7 +93,7 @@ async def test_where_the_bytes_of_restore_are_not_understood_the_sets_are_added(
 async def test_a_redis_that_takes_no_registry_at_all_keeps_the_new_generation_out(world: World, tmp_path: Path):
     world.redis.acl_setuser("default", commands=["-restore", "-sadd"])
     await take(world.records, "us-ftc", file(tmp_path, flat([A])))
-    with pytest.raises(StoreRefused):
+    with pytest.raises(RedisRefused):
         await world.projection.follow()
     assert world.redis.hget(STATE, "generation") == b"1"
 

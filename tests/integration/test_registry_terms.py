@@ -12,7 +12,14 @@ from admin_web.projection import facts
 from admin_web.record.changes import Actor, Records
 from admin_web.record.database import Database
 from admin_web.record.models import Registry, RegistryExchange, RegistryVersion
-from admin_web.services.registries import RegistryStands, Terms, UnknownRegistry, add_registry, set_terms, terms_preset
+from admin_web.services.registries import (
+    EditedTerms,
+    RegistryStands,
+    UnknownRegistry,
+    add_registry,
+    set_terms,
+    terms_preset,
+)
 from compliance.consent import Role
 from compliance.numbers import E164, LeadId
 from compliance.policy import decide
@@ -35,7 +42,7 @@ from tests.projecting import ADMIN, World
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FREE, OUTSIDE, BRITISH = E164("+14155550199"), E164("+12125550100"), E164("+442079460000")
 LISTED = E164("+14155550100")
-BLOCKING = Terms(when_uncovered="block")
+BLOCKING = EditedTerms(when_uncovered="block")
 
 
 @pytest.fixture
@@ -85,7 +92,7 @@ async def test_terms_are_in_force_when_the_service_says_so(world: World):
     assert standing.in_force
     assert (world.gate.rule(FREE).reason, world.gate.rule(FREE).detail) == ("registry-uncovered", "us-ftc")
     assert world.gate.rule(BRITISH).reason == "not-listed"
-    assert (await set_terms(forces(world), ADMIN, "us-ftc", Terms(when_uncovered="pass"))).in_force
+    assert (await set_terms(forces(world), ADMIN, "us-ftc", EditedTerms(when_uncovered="pass"))).in_force
     assert (world.gate.rule(FREE).verdict, world.gate.rule(FREE).reason) == (Verdict.ALLOW, "registry-uncovered")
 
 
@@ -121,7 +128,7 @@ async def test_terms_speak_of_the_version_that_redis_holds_not_of_a_newer_one(wo
         session.add(newer)
         await session.flush()
         (await session.get_one(Registry, "us-ftc")).version_in_force_id = newer.id
-    await set_terms(forces(world), ADMIN, "us-ftc", Terms(when_uncovered="block", fresh_days=30))
+    await set_terms(forces(world), ADMIN, "us-ftc", EditedTerms(when_uncovered="block", fresh_days=30))
     assert world.gate.rule(OUTSIDE).reason == "registry-uncovered"
 
 
@@ -136,7 +143,7 @@ async def test_terms_speak_of_the_version_that_redis_holds_not_of_a_newer_one(wo
 )
 async def test_terms_that_are_not_those_of_the_state_block_every_call_and_are_found_by_verify(world: World, damage):
     await world.projection.rebuild()
-    await add_registry(forces(world), ADMIN, "us-ftc", "", Terms())
+    await add_registry(forces(world), ADMIN, "us-ftc", "", EditedTerms())
     damage(world.redis)
     ruling = world.gate.rule(FREE)
     assert (ruling.verdict, ruling.reason, ruling.detail) == (Verdict.BLOCK, "state-unverified", "no-terms")
@@ -196,13 +203,13 @@ async def test_terms_that_nobody_can_read_are_none_to_the_queue(world: World, do
 
 async def test_a_copy_of_which_some_area_codes_are_older_is_stale_there_first(world: World):
     await world.projection.rebuild()
-    await add_registry(forces(world), ADMIN, "us-ftc", "", Terms())
+    await add_registry(forces(world), ADMIN, "us-ftc", "", EditedTerms())
     await hold(world, "us-ftc", [LISTED], world.now(), ("212", "415"))
     async with world.database.write() as session:
         version = (await session.get_one(Registry, "us-ftc")).version_in_force_id
         old = (world.now() - timedelta(days=32)).isoformat()
         (await session.get_one(RegistryVersion, version)).obtained = {"212": old}
-    await set_terms(forces(world), ADMIN, "us-ftc", Terms())
+    await set_terms(forces(world), ADMIN, "us-ftc", EditedTerms())
     assert (world.gate.rule(OUTSIDE).reason, world.gate.rule(FREE).reason) == ("registry-stale", "not-listed")
 
 
@@ -221,7 +228,7 @@ async def test_gate_queue_and_record_say_the_same_on_random_states(world: World,
             await world.lift(number)
     await world.projection.drain()
     for name in chance.sample(["us-ftc", "us-tx", "ca-dncl", "uk-tps"], 3):
-        terms = Terms(
+        terms = EditedTerms(
             by_area_code=chance.random() < 0.7, when_stale=chance.choice(["warn", "block"]),
             when_uncovered=chance.choice(["pass", "block"]),
         )  # fmt: skip
@@ -248,18 +255,18 @@ async def test_gate_queue_and_record_say_the_same_on_random_states(world: World,
 @pytest.mark.parametrize(
     ("name", "country", "terms", "says"),
     [
-        ("internal", "US", Terms(), "no registry's name"),
-        ("terms", "US", Terms(), "no registry's name"),
-        ("Big One", "US", Terms(), "no registry's name"),
-        ("mine", "", Terms(), "which country"),
-        ("mine", "XX", Terms(), "which country"),
-        ("mine", "US", Terms(area_codes=("0123",)), "no area code"),
-        ("mine", "US", Terms(fresh_days=-1), "fresh"),
-        ("mine", "US", Terms(fresh_days=9999), "fresh"),
-        ("mine", "US", Terms(when_stale="never"), "warn or block"),
-        ("mine", "US", Terms(when_uncovered="never"), "pass or block"),
-        ("mine", "US", Terms(spared=("a b",)), "no campaign"),
-        ("mine", "US", Terms(owner_account="x" * 65), "longer"),
+        ("internal", "US", EditedTerms(), "no registry's name"),
+        ("terms", "US", EditedTerms(), "no registry's name"),
+        ("Big One", "US", EditedTerms(), "no registry's name"),
+        ("mine", "", EditedTerms(), "which country"),
+        ("mine", "XX", EditedTerms(), "which country"),
+        ("mine", "US", EditedTerms(area_codes=("0123",)), "no area code"),
+        ("mine", "US", EditedTerms(fresh_days=-1), "fresh"),
+        ("mine", "US", EditedTerms(fresh_days=9999), "fresh"),
+        ("mine", "US", EditedTerms(when_stale="never"), "warn or block"),
+        ("mine", "US", EditedTerms(when_uncovered="never"), "pass or block"),
+        ("mine", "US", EditedTerms(spared=("a b",)), "no campaign"),
+        ("mine", "US", EditedTerms(owner_account="x" * 65), "longer"),
     ],
 )
 async def test_what_cannot_be_a_registry_is_refused(world: World, name, country, terms, says):
@@ -268,22 +275,22 @@ async def test_what_cannot_be_a_registry_is_refused(world: World, name, country,
 
 
 async def test_names_are_taken_once_and_never_from_the_companys_own_lists(world: World):
-    await add_registry(world.records, ADMIN, "us-ftc", "", Terms())
+    await add_registry(world.records, ADMIN, "us-ftc", "", EditedTerms())
     with pytest.raises(RegistryStands):
-        await add_registry(world.records, ADMIN, "us-ftc", "", Terms())
+        await add_registry(world.records, ADMIN, "us-ftc", "", EditedTerms())
     await world.suppress(FREE, "partners")
     with pytest.raises(RegistryStands):
-        await add_registry(world.records, ADMIN, "partners", "US", Terms())
+        await add_registry(world.records, ADMIN, "partners", "US", EditedTerms())
     with pytest.raises(UnknownRegistry):
-        await set_terms(world.records, ADMIN, "uk-tps", Terms())
+        await set_terms(world.records, ADMIN, "uk-tps", EditedTerms())
 
 
 @pytest.mark.parametrize("role", [Role.AGENT, Role.SUPERVISOR, Role.AUDITOR])
 async def test_only_an_admin_changes_terms(world: World, role: Role):
     with pytest.raises(NotPermitted):
-        await add_registry(world.records, Actor("somebody", "", role), "us-ftc", "", Terms())
+        await add_registry(world.records, Actor("somebody", "", role), "us-ftc", "", EditedTerms())
     with pytest.raises(NotPermitted):
-        await set_terms(world.records, Actor("somebody", "", role), "us-ftc", Terms())
+        await set_terms(world.records, Actor("somebody", "", role), "us-ftc", EditedTerms())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from admin_web.judging import listing, rulings
 from admin_web.lists import scrub as scrubbing
 from admin_web.lists.report import defused
 from admin_web.lists.scrub import Judged, Window, judged, scrub, spelled
-from admin_web.lists.scrub_input import Asked
+from admin_web.lists.scrub_input import ScrubRow
 from admin_web.lists.sheet import NotASheet, Sheet
 from admin_web.record.changes import Records
 from admin_web.services.leads import add_lead
@@ -69,7 +69,7 @@ async def test_a_list_is_judged_as_of_one_moment_whatever_is_recorded_meanwhile(
     records: Records, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(scrubbing, "PIECE", 1)
-    rows: list[Asked] = [(1, "", NUMBER, None), (2, "", OTHER, None), (3, "", OTHER, None)]
+    rows: list[ScrubRow] = [(1, "", NUMBER, None), (2, "", OTHER, None), (3, "", OTHER, None)]
     found = []
     async with aclosing(judged(records.database, iter(rows), records.now(), Window(1, 10**9))) as pieces:
         async for piece in pieces:
@@ -93,7 +93,7 @@ async def test_no_more_is_read_than_a_window_holds(records: Records, monkeypatch
     monkeypatch.setattr(scrubbing, "PIECE", 2)
     taken = 0
 
-    def rows() -> Iterator[Asked]:
+    def rows() -> Iterator[ScrubRow]:
         nonlocal taken
         for taken in range(1, 101):
             yield taken, f"{taken:1000}", NUMBER, None

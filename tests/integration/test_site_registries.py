@@ -5,7 +5,7 @@ import re
 import pytest
 
 from admin_web.record.models import Registry
-from admin_web.services.registries import Terms, add_registry, set_terms
+from admin_web.services.registries import EditedTerms, add_registry, set_terms
 from compliance.consent import Role
 from tests.records import ADMIN
 from tests.site import Browser, Site
@@ -18,7 +18,7 @@ TERMS = {
 
 @pytest.fixture
 async def admin(site: Site) -> Browser:
-    await add_registry(site.records, ADMIN, "us-ftc", "", Terms())
+    await add_registry(site.records, ADMIN, "us-ftc", "", EditedTerms())
     return await site.person(Role.ADMIN)
 
 
@@ -75,7 +75,7 @@ async def test_what_cannot_be_set_is_said_beside_its_field_and_the_input_kept(
 
 async def test_terms_that_somebody_else_has_set_meanwhile_are_not_overwritten(site: Site, admin: Browser):
     before = await seen(admin)
-    await set_terms(site.records, ADMIN, "us-ftc", Terms(fresh_days=7))
+    await set_terms(site.records, ADMIN, "us-ftc", EditedTerms(fresh_days=7))
     refused = await admin.post("/registries/us-ftc", {**TERMS, **before})
     assert (refused.status, "admin has set the terms meanwhile" in refused.text) == (422, True)
     assert (await on_record(site)).fresh_days == 7

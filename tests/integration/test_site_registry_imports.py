@@ -10,7 +10,7 @@ from admin_web.lists.import_jobs import sweep_sheets
 from admin_web.lists.registries.leftovers import SILENT, sweep_versions
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.record.models import AuditEvent, Job, Registry, RegistryExchange, RegistryVersion
-from admin_web.services.registries import Terms, add_registry, terms_preset
+from admin_web.services.registries import EditedTerms, add_registry, terms_preset
 from admin_web.worker.jobs.run import Tools
 from admin_web.worker.jobs.runner import POLL_S, Runner
 from admin_web.worker.jobs.work import WORK
@@ -31,7 +31,7 @@ WHOLE = {"taken_as": "full", "obtained": DAY, "over": "0"}
 @pytest.fixture
 async def admin(site: Site) -> Browser:
     """An admin's browser, where us-ftc is on record and has no version."""
-    await add_registry(site.records, ADMIN, "us-ftc", "", Terms())
+    await add_registry(site.records, ADMIN, "us-ftc", "", EditedTerms())
     await site.projection.rebuild()
     return await site.person(Role.ADMIN)
 
@@ -132,7 +132,7 @@ async def test_a_bad_file_is_refused_at_once_beside_its_field_and_not_kept(
 ):
     settings = settings_of(database_url, redis_server.url, tmp_path / "data", registry_mb=0.1)
     async with Site(settings) as site:
-        await add_registry(site.records, ADMIN, "us-ftc", "", Terms())
+        await add_registry(site.records, ADMIN, "us-ftc", "", EditedTerms())
         answer = await upload(await site.person(Role.ADMIN), content, name)
         assert answer.status == 422
         assert said in answer.text.split('id="file-error"')[1]
@@ -202,7 +202,7 @@ async def test_a_job_that_waited_while_another_version_came_into_force_does_not_
 
 
 async def test_there_are_never_two_imports_of_one_registry(site: Site, admin: Browser):
-    await add_registry(site.records, ADMIN, "us-tx", "", Terms())
+    await add_registry(site.records, ADMIN, "us-tx", "", EditedTerms())
     first, second, other = await upload(admin, flat([A])), await upload(admin, flat([B])), None
     await admin.post(first.location, WHOLE)
     refused = await admin.post(second.location, WHOLE)
@@ -224,7 +224,7 @@ async def test_only_an_admin_imports_and_nobody_else_sees_an_upload(site: Site, 
 
 
 async def test_an_upload_is_for_its_registry_and_its_kind_alone(site: Site, admin: Browser):
-    await add_registry(site.records, ADMIN, "us-tx", "", Terms())
+    await add_registry(site.records, ADMIN, "us-tx", "", EditedTerms())
     uploaded = await upload(admin, flat([A]))
     token = uploaded.location.rsplit("/", 1)[1]
     for path in (
@@ -249,8 +249,8 @@ async def test_a_zip_is_looked_into_and_every_text_of_it_taken(site: Site, admin
 
 
 async def test_files_of_every_authority_are_recognised(site: Site, admin: Browser):
-    await add_registry(site.records, ADMIN, "uk-tps", "", Terms())
-    await add_registry(site.records, ADMIN, "ca-dncl", "", Terms())
+    await add_registry(site.records, ADMIN, "uk-tps", "", EditedTerms())
+    await add_registry(site.records, ADMIN, "ca-dncl", "", EditedTerms())
     tps = await admin.follow(await upload(admin, "02079460000 \r\n01632960001 \r\n", registry="uk-tps"))
     assert "twelve characters a line" in tps
     assert "+442079460000" in tps

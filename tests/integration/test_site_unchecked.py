@@ -9,7 +9,7 @@ import pytest
 from admin_web.record.models import Registry, RegistryExchange, RegistryVersion
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import NotSuppressed
-from admin_web.services.registries import Terms, add_registry, set_terms
+from admin_web.services.registries import EditedTerms, add_registry, set_terms
 from admin_web.services.suppression import suppress
 from compliance.consent import ATTESTATION, Role
 from compliance.redis_schema import exchange_and_line
@@ -17,7 +17,7 @@ from tests.records import ADMIN, LEAD, NUMBER, SECOND
 from tests.site import Site
 from tests.site_consent import PDF, grant
 
-BLOCKING, PASSING = Terms(when_uncovered="block"), Terms(when_uncovered="pass", when_stale="warn")
+BLOCKING, PASSING = EditedTerms(when_uncovered="block"), EditedTerms(when_uncovered="pass", when_stale="warn")
 UNCOVERED, STALE = "us-ftc should cover the number and was never imported for it", "the copy of us-ftc is too old"
 HIDDEN = re.compile(r'<input type="hidden" name="(number|until|replaces)" value="([^"]*)"')
 
@@ -28,7 +28,7 @@ async def leads(site: Site) -> None:
         await add_lead(site.records, ADMIN, lead, NUMBER, f"Lead {lead}")
 
 
-async def an_old_copy(site: Site, terms: Terms) -> None:
+async def an_old_copy(site: Site, terms: EditedTerms) -> None:
     """Hold a copy of the registry on record that was obtained forty days ago, and lists nothing of its area code."""
     await add_registry(site.records, ADMIN, "us-ftc", "", terms)
     async with site.database.write() as session:
@@ -41,7 +41,7 @@ async def an_old_copy(site: Site, terms: Terms) -> None:
         (await session.get_one(Registry, "us-ftc")).version_in_force_id = version.id
 
 
-async def never_imported(site: Site, terms: Terms) -> None:
+async def never_imported(site: Site, terms: EditedTerms) -> None:
     """Put a registry on record that nobody has imported."""
     await add_registry(site.records, ADMIN, "us-ftc", "", terms)
 

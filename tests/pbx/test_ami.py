@@ -12,7 +12,7 @@ import pytest
 from admin_web.pbx import ami as link
 from admin_web.pbx import pbx as pbx_module
 from admin_web.pbx.ami import LoginRefused, PbxSilent, PbxUnreachable
-from admin_web.pbx.pbx import Live, NotOriginated, NotPickedUp, Originate, Pbx
+from admin_web.pbx.pbx import LiveChannel, NotOriginated, NotPickedUp, Originate, Pbx
 from admin_web.pbx.settings import PbxSettings
 from lab.asterisk import Asterisk
 from lab.line import Line
@@ -62,10 +62,10 @@ async def until(found: Callable[[], Awaitable[T | None]]) -> T:
     return answer
 
 
-async def up(asked: Pbx, unique_id: str) -> list[Live]:
+async def up(asked: Pbx, unique_id: str) -> list[LiveChannel]:
     """The channels of a call, once the trunk has answered."""
 
-    async def both() -> list[Live] | None:
+    async def both() -> list[LiveChannel] | None:
         live = await asked.live(["DNC_DECISION", "CHANNEL(linkedid)", "CHANNEL(state)"])
         ours = [one for one in live if one.variables["CHANNEL(linkedid)"] == unique_id]
         answered = {one.name.partition("-")[0] for one in ours if one.variables["CHANNEL(state)"] == "Up"}

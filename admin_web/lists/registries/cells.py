@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from admin_web.lists.columns import chosen_column
 from admin_web.lists.imports import RowRejected, read_number
 from admin_web.lists.number_import import NumberCells
-from admin_web.lists.sheet import Row
+from admin_web.lists.sheet import SheetRow
 from compliance.numbers import E164, normalize
 
 JOINED = "+"
@@ -19,7 +19,7 @@ class Cells:
         self.places, self._width, self._region = tuple(places), width, region
 
     @classmethod
-    def found(cls, sample: Sequence[Row], column: str | None, region: str) -> "Cells":
+    def found(cls, sample: Sequence[SheetRow], column: str | None, region: str) -> "Cells":
         """Find it by the first rows. Raises NoColumn."""
         if column is None or JOINED not in column:
             cells = NumberCells.found(sample, column, region)
@@ -28,7 +28,7 @@ class Cells:
         places = [chosen_column(headings, name.strip(), ()) for name in column.split(JOINED)]
         return cls([place for place in places if place is not None], len(headings), region)
 
-    def read(self, row: Row) -> E164:
+    def read(self, row: SheetRow) -> E164:
         """Read a row. Raises RowRejected, InvalidNumber."""
         if row.cells is None:
             raise RowRejected("malformed", "its quotation marks do not match")

@@ -8,7 +8,7 @@ from typing import Any, Self
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.lists.registries.intake import Wanted
+from admin_web.lists.registries.intake import VersionRequest
 from admin_web.lists.sheet_store import KeptSheet
 from admin_web.record.changes import Actor, Change, utc_now
 from admin_web.record.database import Database
@@ -45,10 +45,10 @@ class RegistryImport:
         """What the job's row holds."""
         return {**asdict(self), "obtained_on": self.obtained_on.isoformat()}
 
-    def wanted(self, pause_s: float) -> Wanted:
+    def wanted(self, pause_s: float) -> VersionRequest:
         """Give it as an intake wants it."""
         obtained_at = datetime.combine(self.obtained_on, time(), UTC)
-        return Wanted(
+        return VersionRequest(
             self.sheet.registry, self.taken_as, obtained_at, None, self.account, self.allow_drop, pause_s, self.over
         )
 

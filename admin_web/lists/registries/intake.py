@@ -41,7 +41,7 @@ MOST_REPORTED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class VersionRequest:
     """What is to be taken in: a version of the registry `name`, as of `obtained_at` (aware UTC).
 
     `country` and `account` as in `registry_for`. `allow_drop` takes the files' word for a much smaller list.
@@ -60,7 +60,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ImportedVersion:
     """A version that is whole, and in force by the record."""
 
     version: int
@@ -82,14 +82,14 @@ async def nothing_to_keep(session: AsyncSession, done: Progress) -> None:
     del session, done
 
 
-class Intake:
+class RegistryIntake:
     """One import. `keep` takes part in each transaction, and may end the import by raising."""
 
     def __init__(
         self,
         records: Records,
         actor: Actor,
-        wanted: Wanted,
+        wanted: VersionRequest,
         report: RejectedRows,
         on_progress: Callable[[Progress], None],
         keep: Callable[[AsyncSession, Progress], Awaitable[None]] = nothing_to_keep,
@@ -103,7 +103,7 @@ class Intake:
         self.version = 0
         self._base: int | None = None
 
-    async def take_in(self, source: Source, reading: Reading) -> Taken:
+    async def take_in(self, source: Source, reading: Reading) -> ImportedVersion:
         """Raise NotASheet, Refused, DatabaseUnavailable, OSError; the version before then stays in force."""
         try:
             return await self._take_in(source, reading)
@@ -112,7 +112,7 @@ class Intake:
                 await leftovers.discard(self._records.database, self.version)
             raise
 
-    async def _take_in(self, source: Source, reading: Reading) -> Taken:
+    async def _take_in(self, source: Source, reading: Reading) -> ImportedVersion:
         await self._begin(source, reading)
         hashing = asyncio.ensure_future(in_thread(source.sha256))
         try:
@@ -248,7 +248,7 @@ class Intake:
             await versions.put(change.session, changed, again=True)
         self._note(exchanges)
 
-    async def _end(self, sha256: str) -> Taken:
+    async def _end(self, sha256: str) -> ImportedVersion:
         """Make the version whole and put it in force, in one transaction."""
         async with self._records.database.read() as session:
             sizes = await versions.sizes(session, self.version, self._base)
@@ -270,7 +270,9 @@ class Intake:
             version.file_sha256, version.whole_at = sha256, change.at
             registry.version_in_force_id = version.id
             self._tell(change, version)
-        return Taken(self.version, sizes.numbers, version.added, version.removed, self._done.rows, self._done.rejected)
+        return ImportedVersion(
+            self.version, sizes.numbers, version.added, version.removed, self._done.rows, self._done.rejected
+        )
 
     def _obtained(self, before: RegistryVersion, kept: Sequence[str]) -> dict[str, str]:
         """Say when each area code was obtained that is not of these files: it is no fresher than it was."""

@@ -21,7 +21,7 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True, slots=True)
-class RowSeen:
+class RegistryRow:
     """One of the first rows: its cells, and what becomes of it: a number listed or deleted, or why it is rejected.
 
     `line` is the line that it begins on; of XML, which number of the text it is.
@@ -35,7 +35,7 @@ class RowSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class RegistryPreview:
     """The format that was found, and the first rows of the first text.
 
     `texts` is how many texts there are, `size` their bytes. Of columns: `headings`, and in `chosen` the places, counted
@@ -47,7 +47,7 @@ class Preview:
     format: str
     texts: int
     size: int
-    rows: Sequence[RowSeen]
+    rows: Sequence[RegistryRow]
     headings: Sequence[str] = ()
     chosen: Mapping[str, str] | None = None
     problem: str = ""
@@ -65,7 +65,7 @@ class Preview:
         return [(str(place), f"{place}: {heading}") for place, heading in enumerate(self.headings, start=1)]
 
 
-def preview(source: Source, reading: Reading) -> Preview:
+def preview(source: Source, reading: Reading) -> RegistryPreview:
     """Read the first rows as the import would. Raises NotASheet, OSError."""
     part = source.parts[0]
     text = _whole_lines(source.start(part))
@@ -73,7 +73,7 @@ def preview(source: Source, reading: Reading) -> Preview:
     if form is CSV:
         return _columns(source, reading, text)
     rows = _tags(text, reading) if form is XML else _lines(text, reading)
-    return Preview(form, form.title, len(source.parts), size, list(islice(rows, SHOWN)))
+    return RegistryPreview(form, form.title, len(source.parts), size, list(islice(rows, SHOWN)))
 
 
 def _whole_lines(text: bytes) -> bytes:
@@ -82,18 +82,18 @@ def _whole_lines(text: bytes) -> bytes:
     return text[:end] if end and len(text) >= LONGEST_LINE // 2 else text
 
 
-def _lines(text: bytes, reading: Reading) -> Iterator[RowSeen]:
+def _lines(text: bytes, reading: Reading) -> Iterator[RegistryRow]:
     for place, line in enumerate(text.decode("utf-8", "replace").split("\n"), start=1):
         if line.strip():
             yield _seen(Odd(place, line.rstrip("\r")), [line.strip()], reading.read_line)
 
 
-def _tags(text: bytes, reading: Reading) -> Iterator[RowSeen]:
+def _tags(text: bytes, reading: Reading) -> Iterator[RegistryRow]:
     for place, odd in enumerate(tags(text, b"", 1)[0], start=1):
         yield _seen(odd._replace(line=place), [odd.text.partition(",")[0]], reading.read_tag)
 
 
-def _columns(source: Source, reading: Reading, text: bytes) -> Preview:
+def _columns(source: Source, reading: Reading, text: bytes) -> RegistryPreview:
     name = source.parts[0].name
     with Sheet(io.BufferedReader(io.BytesIO(text)), name) as sheet:
         sample = list(islice(iter(sheet), SAMPLE))
@@ -101,13 +101,13 @@ def _columns(source: Source, reading: Reading, text: bytes) -> Preview:
     headings = next((row.cells for row in sample if row.cells), [])[:MOST_COLUMNS]
     parts, size = len(source.parts), source.size or 0
     if not headings:
-        return Preview(CSV, said, parts, size, [], problem="The file holds no row that can be read.")
+        return RegistryPreview(CSV, said, parts, size, [], problem="The file holds no row that can be read.")
     shown = [[row.text] if row.cells is None else row.cells for row in sample[:SHOWN]]
     try:
         cells = Cells.found(sample, reading.column, reading.region)
     except NoColumn as error:
-        rows = [RowSeen(row.line, _short(given)) for row, given in zip(sample, shown, strict=False)]
-        return Preview(CSV, said, parts, size, rows, headings, {}, error.fact)
+        rows = [RegistryRow(row.line, _short(given)) for row, given in zip(sample, shown, strict=False)]
+        return RegistryPreview(CSV, said, parts, size, rows, headings, {}, error.fact)
 
     def read_of(place: int) -> Callable[[Piece, Odd], None]:
         return lambda piece, _: piece.numbers.append(cells.read(sample[place]))
@@ -116,16 +116,16 @@ def _columns(source: Source, reading: Reading, text: bytes) -> Preview:
         _seen(Odd(sample[place].line, sample[place].text), given, read_of(place)) for place, given in enumerate(shown)
     ]
     *area, number = (str(place + 1) for place in cells.places)
-    return Preview(CSV, said, parts, size, rows, headings, {"number": number, "area": "".join(area[:1])})
+    return RegistryPreview(CSV, said, parts, size, rows, headings, {"number": number, "area": "".join(area[:1])})
 
 
-def _seen(odd: Odd, cells: Sequence[str], read: Callable[[Piece, Odd], None]) -> RowSeen:
+def _seen(odd: Odd, cells: Sequence[str], read: Callable[[Piece, Odd], None]) -> RegistryRow:
     piece = Piece()
     read_each(piece, [odd], read)
     if piece.rejected:
-        return RowSeen(odd.line, _short(cells), why_not=piece.rejected[0].explanation)
+        return RegistryRow(odd.line, _short(cells), why_not=piece.rejected[0].explanation)
     number = next(iter(piece.listed + piece.deleted), "")
-    return RowSeen(odd.line, _short(cells), number, deleted=bool(piece.deleted))
+    return RegistryRow(odd.line, _short(cells), number, deleted=bool(piece.deleted))
 
 
 def _short(cells: Sequence[str]) -> list[str]:

@@ -11,8 +11,8 @@ from admin_web.lists.imports import RowRejected
 from admin_web.lists.registries.cells import Cells
 from admin_web.lists.registries.formats import CSV, FORMATS, XML, Format, sniff
 from admin_web.lists.registries.rows import Odd, Piece, Rejected, read_block
-from admin_web.lists.registries.source import Part, Source
-from admin_web.lists.sheet import NotASheet, Row, Sheet
+from admin_web.lists.registries.source import Source, SourceText
+from admin_web.lists.sheet import NotASheet, Sheet, SheetRow
 from compliance.numbers import InvalidNumber, normalize
 
 ROWS_AT_ONCE = 20_000
@@ -37,7 +37,7 @@ class Reading:
         for part in source.parts:
             yield from read(source, part)
 
-    def _lines(self, source: Source, part: Part) -> Iterator[Piece]:
+    def _lines(self, source: Source, part: SourceText) -> Iterator[Piece]:
         line = 0
         for block in source.blocks(part):
             piece, odd = read_block(block, self.form.layouts, line, part.name)
@@ -62,7 +62,7 @@ class Reading:
         number = normalize("".join(cells[:2]), self.region)
         piece.changed[number] = deeds[0] == "A"
 
-    def _columns(self, source: Source, part: Part) -> Iterator[Piece]:
+    def _columns(self, source: Source, part: SourceText) -> Iterator[Piece]:
         with Sheet(_stream(source, part), part.name) as sheet:
             rows = iter(sheet)
             sample = list(islice(rows, SAMPLE))
@@ -73,7 +73,7 @@ class Reading:
                 read_each(piece, [Odd(row.line, row.text) for row in some], _in_turn(some, cells))
                 yield piece
 
-    def _xml(self, source: Source, part: Part) -> Iterator[Piece]:
+    def _xml(self, source: Source, part: SourceText) -> Iterator[Piece]:
         area, line = b"", 1
         for block in source.blocks(part, b">"):
             odd, area = tags(block, area, line)
@@ -133,7 +133,7 @@ def read_each(piece: Piece, odd: Sequence[Odd], read: Callable[[Piece, Odd], Non
         piece.rows += 1
 
 
-def _in_turn(rows: Sequence[Row], cells: Cells) -> Callable[[Piece, Odd], None]:
+def _in_turn(rows: Sequence[SheetRow], cells: Cells) -> Callable[[Piece, Odd], None]:
     turn = iter(rows)
 
     def read(piece: Piece, odd: Odd) -> None:
@@ -143,7 +143,7 @@ def _in_turn(rows: Sequence[Row], cells: Cells) -> Callable[[Piece, Odd], None]:
     return read
 
 
-def _stream(source: Source, part: Part) -> io.BufferedReader:
+def _stream(source: Source, part: SourceText) -> io.BufferedReader:
     return io.BufferedReader(_Blocks(source.blocks(part)))
 
 

@@ -26,7 +26,7 @@ _OTHERS = (b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\x
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SourceText:
     """One text of a file: the file itself, or one member of a zip archive; `size` is what it unpacks to."""
 
     path: Path
@@ -61,12 +61,12 @@ class Source:
         """How large the files are."""
         return sum(size for size, _ in self._stamps)
 
-    def start(self, part: Part, most: int = LONGEST_LINE) -> bytes:
+    def start(self, part: SourceText, most: int = LONGEST_LINE) -> bytes:
         """Give the beginning of a text, as UTF-8."""
         with _read(part) as stream:
             return _decoded(stream, part).read(most)
 
-    def blocks(self, part: Part, separator: bytes = b"\n") -> Iterator[bytes]:
+    def blocks(self, part: SourceText, separator: bytes = b"\n") -> Iterator[bytes]:
         """Give a text in blocks that end after a separator, as UTF-8; the last one gets one if it has none."""
         with _read(part) as stream:
             text = _decoded(stream, part)
@@ -103,7 +103,7 @@ class Source:
         return [(stat.st_size, stat.st_mtime_ns) for stat in (path.stat() for path in self.paths)]
 
     @staticmethod
-    def _require_short(line: bytes, part: Part) -> None:
+    def _require_short(line: bytes, part: SourceText) -> None:
         if len(line) > LONGEST_LINE:
             raise NotASheet(f"{part.name}: a line is longer than {LONGEST_LINE} characters; this is no list.")
 
@@ -111,7 +111,7 @@ class Source:
 class _Text:
     """A text as UTF-8 with line feeds, whatever it was written in; `consumed` counts its own bytes."""
 
-    def __init__(self, stream: IO[bytes], first: bytes, part: Part) -> None:
+    def __init__(self, stream: IO[bytes], first: bytes, part: SourceText) -> None:
         self._stream, self._part = stream, part
         utf16 = first.startswith(_UTF16)
         self._decoder = codecs.getincrementaldecoder("utf-16")("replace") if utf16 else None
@@ -137,7 +137,7 @@ class _Text:
         return self._decoder.decode(raw, final=not raw).encode("utf-8", "replace") if self._decoder else raw
 
 
-def _decoded(stream: IO[bytes], part: Part) -> _Text:
+def _decoded(stream: IO[bytes], part: SourceText) -> _Text:
     with _damage(part):
         first = stream.read(LONGEST_LINE)
     if first.startswith((_ZIP, *_OTHERS)):
@@ -145,15 +145,15 @@ def _decoded(stream: IO[bytes], part: Part) -> _Text:
     return _Text(stream, first, part)
 
 
-def _parts(path: Path, name: str) -> list[Part]:
+def _parts(path: Path, name: str) -> list[SourceText]:
     with path.open("rb") as file:
         start = file.read(len(_ZIP))
     shown, size = name or path.name, path.stat().st_size
     if start != _ZIP:
         if not size:
             raise NotASheet(f"{shown}: the file is empty.")
-        return [Part(path, None, shown, size)]
-    with _damage(Part(path, None, shown, size)), zipfile.ZipFile(path) as archive:
+        return [SourceText(path, None, shown, size)]
+    with _damage(SourceText(path, None, shown, size)), zipfile.ZipFile(path) as archive:
         return [_member(path, shown, info) for info in _texts(archive, shown)]
 
 
@@ -164,17 +164,17 @@ def _texts(archive: zipfile.ZipFile, shown: str) -> list[zipfile.ZipInfo]:
     return texts
 
 
-def _member(path: Path, shown: str, info: zipfile.ZipInfo) -> Part:
+def _member(path: Path, shown: str, info: zipfile.ZipInfo) -> SourceText:
     name = f"{Path(info.filename).name} in {shown}"
     if info.flag_bits & 1:
         raise NotASheet(f"{name}: it is encrypted; unpack it first.")
     if info.file_size > MOST_TIMES * (info.compress_size + BLOCK // MOST_TIMES):
         raise NotASheet(f"{name}: it unpacks to {info.file_size:,} bytes, more than {MOST_TIMES} times its size.")
-    return Part(path, info.filename, name, info.file_size)
+    return SourceText(path, info.filename, name, info.file_size)
 
 
 @contextmanager
-def _read(part: Part) -> Iterator[IO[bytes]]:
+def _read(part: SourceText) -> Iterator[IO[bytes]]:
     if part.member is None:
         with part.path.open("rb") as stream:
             yield stream
@@ -184,7 +184,7 @@ def _read(part: Part) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _damage(part: Part) -> Iterator[None]:
+def _damage(part: SourceText) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

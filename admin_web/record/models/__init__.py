@@ -9,7 +9,7 @@ from admin_web.record.models.base import Base, UtcDateTime
 from admin_web.record.models.calls import CallDetail, CallRequest, CdrFile, DecisionRecord, DecisionTotal, Disposition
 from admin_web.record.models.consent import Document, Override
 from admin_web.record.models.people import ApiToken, AuditEvent, SignInBucket, SignInSession, User
-from admin_web.record.models.projection import OutboxRow, Projection
+from admin_web.record.models.projection import OutboxRow, ProjectionRow
 from admin_web.record.models.suppression import Lead, Registry, RegistryExchange, RegistryVersion, SuppressionEntry
 from admin_web.record.models.work import IdempotencyKey, Job, Webhook, WebhookDelivery
 
@@ -29,7 +29,7 @@ __all__ = [
     "Lead",
     "OutboxRow",
     "Override",
-    "Projection",
+    "ProjectionRow",
     "Registry",
     "RegistryExchange",
     "RegistryVersion",

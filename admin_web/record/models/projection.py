@@ -12,7 +12,7 @@ class OutboxRow(Base):
     """Numbers whose truth in SQL has changed and must reach Redis. `lead_id` is set for an override.
 
     A row names the subjects, not the change: whoever applies it reads the truth of that moment, so that applying
-    twice, late or out of order still ends at the truth. `applied_turn` is the turn of `Projection` that did it.
+    twice, late or out of order still ends at the truth. `applied_turn` is the turn of `ProjectionRow` that did it.
     """
 
     __tablename__ = "outbox"
@@ -34,7 +34,7 @@ class OutboxRow(Base):
     applied_turn: Mapped[int | None] = mapped_column(index=True)
 
 
-class Projection(Base):
+class ProjectionRow(Base):
     """One row: the generation that is live in Redis, the one being built, and whose turn it is to write.
 
     Each writer of Redis first adds one to `turn` and keeps that transaction open while it writes: the row's lock

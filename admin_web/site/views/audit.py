@@ -7,7 +7,7 @@ from datetime import datetime
 from aiohttp import web
 
 from admin_web.people.permissions import Permission
-from admin_web.queries.audit import Event, Place, Sought, event_page, every_event
+from admin_web.queries.audit import AuditFilter, AuditPosition, AuditSeen, event_page, every_event
 from admin_web.queries.paging import Page, read_key
 from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import Form
@@ -20,7 +20,7 @@ FILTERS = ("by", "action", "kind", "subject", "since", "until")
 KINDS = ("lead", "number", "list", "override", "user", "token", "webhook", "job", "projection", "registry")
 COLUMNS = ("at", "by", "from", "action", "kind", "subject", "particulars")
 
-NOTHING: Page[Event] = Page(())
+NOTHING: Page[AuditSeen] = Page(())
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -28,7 +28,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     form = Form(request.query)
     sought = _sought(request, form)
     key = read_key(request.query.get("after", ""), datetime, int)
-    behind = Place(*key) if key else None  # type: ignore[arg-type]
+    behind = AuditPosition(*key) if key else None  # type: ignore[arg-type]
     return await render(
         request,
         "audit/events.html",
@@ -51,14 +51,14 @@ async def export(request: web.Request) -> web.StreamResponse:
     return await stream_csv(request, f"audit-events-{request.app[NOW]():%Y%m%dT%H%M%SZ}.csv", COLUMNS, _cells(rows))
 
 
-def _sought(request: web.Request, form: Form) -> Sought:
+def _sought(request: web.Request, form: Form) -> AuditFilter:
     """Read the filters; what cannot be read is an error of the form."""
     kind, subject = filters.short(form, "kind"), filters.short(form, "subject")
     if subject and kind not in KINDS:
         form.errors["subject"] = "Say beside it what it is: a lead, a number, an override …"
     elif subject and kind == "number":
         subject = filters.number(form, "subject", request.app[SETTINGS].region) or ""
-    return Sought(
+    return AuditFilter(
         by=filters.short(form, "by"),
         action=filters.short(form, "action"),
         kind=kind if subject else "",
@@ -68,7 +68,7 @@ def _sought(request: web.Request, form: Form) -> Sought:
     )
 
 
-async def _cells(events: AsyncIterator[Event]) -> AsyncIterator[tuple[object, ...]]:
+async def _cells(events: AsyncIterator[AuditSeen]) -> AsyncIterator[tuple[object, ...]]:
     async for event in events:
         told = json.dumps(event.particulars, ensure_ascii=False, sort_keys=True)
         yield event.at, event.by, event.address, event.action, event.kind, event.subject, told

@@ -10,9 +10,9 @@ from admin_web.people.permissions import Permission
 from admin_web.queries import call_totals
 from admin_web.queries.call import decided_call, lone_record
 from admin_web.queries.call_coverage import MOST_COUNTED, coverage
-from admin_web.queries.call_filter import UNSCREENED, Wanted, dialled_as
+from admin_web.queries.call_filter import UNSCREENED, CallFilter, dialled_as
 from admin_web.queries.call_totals import known_reasons, totals
-from admin_web.queries.calls import Call, Place, call_page, every_call
+from admin_web.queries.calls import CallPosition, CallSeen, call_page, every_call
 from admin_web.queries.paging import Page, read_key
 from admin_web.site.csv_export import stream_csv, stream_json_lines
 from admin_web.site.forms import Form
@@ -30,7 +30,7 @@ COLUMNS = (
     "seconds_billed", "pbx_records", "campaign",
 )  # fmt: skip
 
-NOTHING: Page[Call] = Page(())
+NOTHING: Page[CallSeen] = Page(())
 
 
 async def log(request: web.Request) -> web.StreamResponse:
@@ -40,7 +40,7 @@ async def log(request: web.Request) -> web.StreamResponse:
     wanted = _wanted(request, form)
     after = request.query.get("after", "")
     key = read_key(after, datetime, int, str)
-    behind = Place(*key) if key else None  # type: ignore[arg-type]
+    behind = CallPosition(*key) if key else None  # type: ignore[arg-type]
     return await render(
         request,
         "calls/log.html",
@@ -83,12 +83,12 @@ async def export_json_lines(request: web.Request) -> web.StreamResponse:
     return await stream_json_lines(request, _file_name(request, "jsonl"), _objects(rows))
 
 
-def _wanted(request: web.Request, form: Form) -> Wanted:
+def _wanted(request: web.Request, form: Form) -> CallFilter:
     """Read the filters; what cannot be read is an error of the form."""
     settings = request.app[SETTINGS]
     number = filters.number(form, "number", settings.region)
     verdict = filters.short(form, "verdict")
-    return Wanted(
+    return CallFilter(
         number=number,
         dialled=dialled_as(number, settings.prefix) if number else (),
         lead=filters.short(form, "lead"),
@@ -101,7 +101,7 @@ def _wanted(request: web.Request, form: Form) -> Wanted:
     )
 
 
-def _wanted_alone(request: web.Request) -> Wanted:
+def _wanted_alone(request: web.Request) -> CallFilter:
     """Read the filters of an export: one that cannot be read must not export everything instead."""
     form = Form(request.query)
     wanted = _wanted(request, form)
@@ -118,7 +118,7 @@ def _file_name(request: web.Request, ending: str) -> str:
     return f"calls-{request.app[NOW]():%Y%m%dT%H%M%SZ}.{ending}"
 
 
-def _values(call: Call) -> dict[str, Any]:
+def _values(call: CallSeen) -> dict[str, Any]:
     """Give a call as the exports write it, under COLUMNS in their order."""
     outcome = call.outcome
     ended = (outcome.disposition, outcome.started_at, outcome.answered_at, outcome.ended_at, outcome.seconds_billed,
@@ -131,12 +131,12 @@ def _values(call: Call) -> dict[str, Any]:
     return dict(zip(COLUMNS, whole, strict=True))
 
 
-async def _cells(calls: AsyncIterator[Call]) -> AsyncIterator[tuple[object, ...]]:
+async def _cells(calls: AsyncIterator[CallSeen]) -> AsyncIterator[tuple[object, ...]]:
     async for one in calls:
         yield tuple(_values(one).values())
 
 
-async def _objects(calls: AsyncIterator[Call]) -> AsyncIterator[Mapping[str, Any]]:
+async def _objects(calls: AsyncIterator[CallSeen]) -> AsyncIterator[Mapping[str, Any]]:
     async for one in calls:
         yield _values(one)
 

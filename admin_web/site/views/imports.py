@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from admin_web.lists.import_jobs import SheetImport
-from admin_web.lists.preview import Preview, preview
+from admin_web.lists.preview import SheetPreview, preview
 from admin_web.lists.sheet import NotASheet
 from admin_web.lists.sheet_store import KeptSheet, SheetNotKept, SheetStore, UnknownSheet
 from admin_web.people.permissions import Permission
@@ -84,11 +84,11 @@ async def _preview(request: web.Request, sent: Form, status: int = 200) -> web.S
     )
 
 
-async def _previewed(request: web.Request, asked: SheetImport) -> Preview:
+async def _previewed(request: web.Request, asked: SheetImport) -> SheetPreview:
     """Read the first rows, in a thread: a hostile file may take a while. Raises NotASheet."""
     settings = request.app[SETTINGS]
 
-    def read() -> Preview:
+    def read() -> SheetPreview:
         with SheetStore.of(settings).open(asked.sheet) as sheet:
             return preview(sheet, asked, settings.region)
 

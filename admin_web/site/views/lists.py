@@ -9,9 +9,9 @@ from admin_web.queries.listed_number import ListedNumber, listed_number
 from admin_web.queries.lists import (
     LONGEST_SEARCH,
     SOURCES,
-    Entry,
     EntryState,
-    Sought,
+    ListEntry,
+    ListFilter,
     beginning_of,
     entries,
     every_entry,
@@ -118,11 +118,11 @@ def _added(done: Suppressed) -> Notice:
     return Notice(f"{notice.text} Still open by consent: override {which}. An admin can revoke it.", "warn")
 
 
-def _sought(request: web.Request) -> Sought:
+def _sought(request: web.Request) -> ListFilter:
     """Read the filters of the address."""
     asked, settings = Form(request.query), request.app[SETTINGS]
     text = asked.text("q")[:LONGEST_SEARCH]
-    return Sought(
+    return ListFilter(
         text=text,
         beginning=beginning_of(text, settings.region, settings.prefix) if text else "",
         state=_state(asked.text("state"), searching=bool(text)),
@@ -152,7 +152,7 @@ async def _shown(request: web.Request, seen: ListedNumber, form: Form, status: i
     return await render(request, "lists/number.html", status=status, seen=seen, form=form)
 
 
-async def _cells(found: AsyncIterator[Entry]) -> AsyncIterator[tuple[object, ...]]:
+async def _cells(found: AsyncIterator[ListEntry]) -> AsyncIterator[tuple[object, ...]]:
     async for one in found:
         yield (
             one.number, one.list_name, one.source, one.note, one.lead, one.added_at, one.added_by,

@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from aiohttp import web
 
 from admin_web.people.permissions import Permission
-from admin_web.queries.call_filter import Wanted
-from admin_web.queries.calls import Call, Place, call_page
+from admin_web.queries.call_filter import CallFilter
+from admin_web.queries.calls import CallPosition, CallSeen, call_page
 from admin_web.queries.monitor import (
     OverrideRow,
-    State,
+    OverrideState,
     WholeOverride,
     counts,
     every_override,
@@ -18,7 +18,7 @@ from admin_web.queries.monitor import (
     people,
     whole_override,
 )
-from admin_web.queries.monitor_filter import Shown, Sought, key_of, searching
+from admin_web.queries.monitor_filter import MonitorFilter, Shown, key_of, searching
 from admin_web.queries.paging import Page, read_key
 from admin_web.services.overrides import RENEWABLE
 from admin_web.services.revocation import OverrideExpired, UnknownOverride, review_override, revoke_override
@@ -151,15 +151,15 @@ async def _page(
         bases=BASES,
         follows=what_follows(whole),
         hangs_up=settings.hang_up_on_revocation and bool(settings.ami_address),
-        renewable=state is State.ACTIVE and whole.row.expires_at <= at + RENEWABLE,
+        renewable=state is OverrideState.ACTIVE and whole.row.expires_at <= at + RENEWABLE,
     )
 
 
-async def _calls(request: web.Request, override_id: int, after: str) -> Page[Call]:
+async def _calls(request: web.Request, override_id: int, after: str) -> Page[CallSeen]:
     """Give a page of the calls that were made under an override, the latest first."""
     key = read_key(after, datetime, int, str)
-    place = Place(*key) if key else None  # type: ignore[arg-type]
-    return await call_page(request.app[DATABASE], Wanted(override=str(override_id)), place)
+    place = CallPosition(*key) if key else None  # type: ignore[arg-type]
+    return await call_page(request.app[DATABASE], CallFilter(override=str(override_id)), place)
 
 
 def _stale(form: Form, whole: WholeOverride, at: datetime) -> str:
@@ -167,11 +167,11 @@ def _stale(form: Form, whole: WholeOverride, at: datetime) -> str:
     return "" if form.text("state") in {"", whole.row.state(at)} else since_then(whole, at)
 
 
-def _sought(request: web.Request, form: Form) -> Sought:
+def _sought(request: web.Request, form: Form) -> MonitorFilter:
     """Read the filters; what reads as nothing is left out."""
     shown, basis, until = form.text("shown"), form.text("basis"), _day(form, "until")
     settings = request.app[SETTINGS]
-    sought = Sought(
+    sought = MonitorFilter(
         shown=Shown(shown) if shown in set(Shown) else Shown.ACTIVE,
         person=form.text("person"),
         basis=Basis(basis) if basis in set(Basis) else None,

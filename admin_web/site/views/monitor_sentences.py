@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from admin_web.queries.monitor import State, WholeOverride
+from admin_web.queries.monitor import OverrideState, WholeOverride
 from compliance.verdict import Verdict
 
 
@@ -22,7 +22,7 @@ def what_follows(whole: WholeOverride) -> str:
 def since_then(whole: WholeOverride, at: datetime) -> str:
     """Say how an override came to its end while somebody looked at it."""
     row = whole.row
-    if row.state(at) is State.EXPIRED:
+    if row.state(at) is OverrideState.EXPIRED:
         how = f"ended by itself on {_moment(row.expires_at)}"
     elif row.revoked_at is not None:
         how = f"was revoked by {row.revoked_by} on {_moment(row.revoked_at)} (“{row.revoke_reason}”)"

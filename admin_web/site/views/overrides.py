@@ -21,8 +21,8 @@ from admin_web.services.overrides import (
     grant_override,
     renew_override,
 )
-from admin_web.site.consent_form import STALE, Asked, Opening, opening_of, read_consent
-from admin_web.site.forms import Form, Upload, read_upload
+from admin_web.site.consent_form import STALE, ConsentEffect, ConsentFields, opening_of, read_consent
+from admin_web.site.forms import Form, UploadForm, read_upload
 from admin_web.site.guard import actor
 from admin_web.site.keys import DOCUMENTS, NOW, RECORDS, SETTINGS
 from admin_web.site.pages import day, in_force, render, see_other
@@ -70,12 +70,12 @@ async def place(request: web.Request) -> web.StreamResponse:
     return await _page(request, lead, opening, sent, status=422)
 
 
-async def _kept(request: web.Request, upload: Upload) -> Kept:
+async def _kept(request: web.Request, upload: UploadForm) -> Kept:
     """Keep the document as it arrives. Raises DocumentNotKept."""
     return await request.app[DOCUMENTS].keep(upload.pieces(), upload.file_name, upload.media_type)
 
 
-async def _granted(request: web.Request, opening: Opening, asked: Asked, kept: Kept) -> Granted:
+async def _granted(request: web.Request, opening: ConsentEffect, asked: ConsentFields, kept: Kept) -> Granted:
     """Raises the Refused that `_FIELDS` names."""
     records, consent = request.app[RECORDS], asked.consent(kept)
     async with or_discarded(records.database, request.app[DOCUMENTS], kept):
@@ -93,7 +93,7 @@ def _opened(request: web.Request, granted: Granted) -> web.Response:
     return see_other(request, "lead", lead=granted.lead, notice=in_force(said, granted.standing))
 
 
-async def _drain(upload: Upload, most: int) -> None:
+async def _drain(upload: UploadForm, most: int) -> None:
     """Let the rest of a file arrive and go: a browser shows no answer before it has sent its form."""
     size = 0
     async for piece in upload.pieces():
@@ -103,7 +103,7 @@ async def _drain(upload: Upload, most: int) -> None:
 
 
 async def _page(
-    request: web.Request, lead: LeadPage, opening: Opening, sent: Form, *, status: int = 200
+    request: web.Request, lead: LeadPage, opening: ConsentEffect, sent: Form, *, status: int = 200
 ) -> web.Response:
     """Show the form as it was sent, with the lead as it is now."""
     if STALE in sent.errors or status == 200:

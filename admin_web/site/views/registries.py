@@ -9,7 +9,7 @@ from admin_web.queries.jobs import import_of
 from admin_web.queries.registries import all_standings, standing_of
 from admin_web.services import Standing
 from admin_web.services.registries import (
-    Terms,
+    EditedTerms,
     TermsMoved,
     UnfitTerm,
     UnknownRegistry,
@@ -80,10 +80,10 @@ async def change(request: web.Request) -> web.StreamResponse:
     return see_other(request, "registry", notice=_notice("The terms are set", standing), registry=name)
 
 
-def _terms(form: Form) -> Terms:
+def _terms(form: Form) -> EditedTerms:
     """Read the terms. Raises Refused."""
     days = form.text("fresh_days")
-    return Terms(
+    return EditedTerms(
         owner_account=form.text("owner_account"),
         area_codes=_words(form.text("area_codes")),
         by_area_code=form.text("covers") != "whole",

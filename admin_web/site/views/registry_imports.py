@@ -11,17 +11,17 @@ from admin_web.lists.registries.cells import JOINED
 from admin_web.lists.registries.formats import CSV, FORMATS
 from admin_web.lists.registries.import_jobs import RegistryImport, ask_import
 from admin_web.lists.registries.intake import CHANGES, FULL, PART
-from admin_web.lists.registries.preview import Preview, preview
+from admin_web.lists.registries.preview import RegistryPreview, preview
 from admin_web.lists.registries.reader import Reading, found_format
 from admin_web.lists.registries.source import Source
 from admin_web.lists.sheet import NotASheet
 from admin_web.lists.sheet_store import KeptSheet, SheetNotKept, SheetStore, UnknownSheet
 from admin_web.people.permissions import Permission
-from admin_web.queries.registries import Standing, one_standing
+from admin_web.queries.registries import RegistryStanding, one_standing
 from admin_web.services.job_kinds import IMPORT_REGISTRY
 from admin_web.services.jobs import JobUnderWay
 from admin_web.services.registries import LONGEST_ACCOUNT, UnknownRegistry, VersionMoved
-from admin_web.site.forms import EMPTY, Form, Upload, read_form, read_upload
+from admin_web.site.forms import EMPTY, Form, UploadForm, read_form, read_upload
 from admin_web.site.guard import actor, person
 from admin_web.site.keys import DATABASE, NOW, SETTINGS
 from admin_web.site.pages import Notice, render, see_other
@@ -48,9 +48,9 @@ NO_CHANGES = "There is no version yet that changes could be applied to; import t
 class Seen:
     """A sheet with what was found in it, and the registry that it is for."""
 
-    one: Standing
+    one: RegistryStanding
     sheet: KeptSheet
-    found: Preview
+    found: RegistryPreview
 
 
 async def form(request: web.Request) -> web.StreamResponse:
@@ -92,7 +92,7 @@ async def start(request: web.Request) -> web.StreamResponse:
     return see_other(request, "job", job=str(job), notice=notice)
 
 
-async def _kept(request: web.Request, sent: Upload, one: Standing) -> KeptSheet:
+async def _kept(request: web.Request, sent: UploadForm, one: RegistryStanding) -> KeptSheet:
     """Keep a file in which there is a format to be found. Raises SheetNotKept, NotASheet."""
     if not sent.file_name:
         raise SheetNotKept(NO_FILE)
@@ -106,7 +106,7 @@ async def _kept(request: web.Request, sent: Upload, one: Standing) -> KeptSheet:
     return sheet
 
 
-async def _form(request: web.Request, one: Standing, sent: Form, status: int = 200) -> web.StreamResponse:
+async def _form(request: web.Request, one: RegistryStanding, sent: Form, status: int = 200) -> web.StreamResponse:
     most = request.app[SETTINGS].registry_mb
     return await render(request, "registries/import.html", status=status, form=sent, one=one, most_mb=most)
 
@@ -119,7 +119,7 @@ async def _preview(request: web.Request, seen: Seen, sent: Form, status: int = 2
     )  # fmt: skip
 
 
-async def _one(request: web.Request) -> Standing:
+async def _one(request: web.Request) -> RegistryStanding:
     """Find the registry of the address. Raises UnknownRegistry."""
     name = request.match_info["registry"]
     found = await one_standing(request.app[DATABASE], name, request.app[NOW]())
@@ -140,11 +140,11 @@ async def _seen(request: web.Request, asked: Form) -> Seen:
         raise SheetNotKept(str(error)) from None
 
 
-async def _looked_at(request: web.Request, sheet: KeptSheet, one: Standing, asked: Form) -> Preview:
+async def _looked_at(request: web.Request, sheet: KeptSheet, one: RegistryStanding, asked: Form) -> RegistryPreview:
     """Read the first rows, in a thread: a hostile file may take a while. Raises UnknownSheet, NotASheet."""
     path = SheetStore.of_registries(request.app[SETTINGS]).path(sheet)
 
-    def look() -> Preview:
+    def look() -> RegistryPreview:
         source = Source([path], sheet.name)
         read = FORMATS.get(asked.text("read_as")) or found_format(source, None)
         return preview(source, Reading(one.registry.country, read, _column(asked.values) if read is CSV else None))

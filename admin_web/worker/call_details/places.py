@@ -24,7 +24,7 @@ class CdrFileUnreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReadPosition:
     """How far a file was read: its inode, how many bytes, and the SHA-256 of the first of them (hex).
 
     Inodes are given again, and a file may be emptied and filled anew: what was read once is known by its content.
@@ -36,7 +36,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FilePart:
     """What stands behind a place: the first bytes of its file, and some from the place on.
 
     `known` is False when no file was at the place that was asked for. `following` is where to go on behind the last
@@ -48,21 +48,21 @@ class Part:
     beginning: bytes
     data: bytes
     known: bool
-    following: Place | None
+    following: ReadPosition | None
 
-    def after(self, consumed: int) -> Place:
+    def after(self, consumed: int) -> ReadPosition:
         """Give the place that many bytes on."""
         position = self.position + consumed
-        return Place(self.inode, position, _digest(self.beginning, position))
+        return ReadPosition(self.inode, position, _digest(self.beginning, position))
 
 
-class CdrFile:
+class OpenCdrFile:
     """The file at `path`, and those that it was renamed to."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def part(self, place: Place, most: int) -> Part | None:
+    def part(self, place: ReadPosition, most: int) -> FilePart | None:
         """Give what stands behind a place, `most` bytes at once; None while there is no file.
 
         Behind a place that no file knows stands everything: a record that was read before is known by its ids.
@@ -73,7 +73,7 @@ class CdrFile:
         except OSError as error:
             raise CdrFileUnreadable(f"{error.filename or self._path}: {error.strerror}") from None
 
-    def _part(self, place: Place, most: int) -> Part | None:
+    def _part(self, place: ReadPosition, most: int) -> FilePart | None:
         files = self._files()
         for older, file in reversed(list(enumerate(files))):
             with file.open("rb") as opened:
@@ -82,7 +82,7 @@ class CdrFile:
         if not files:
             return None
         with files[0].open("rb") as opened:
-            return _part(opened, Place(), most, files[1:], known=False)
+            return _part(opened, ReadPosition(), most, files[1:], known=False)
 
     def _files(self) -> list[Path]:
         """Give the rotated files, the oldest first, and then the one at the path."""
@@ -101,22 +101,22 @@ def _regular(path: Path) -> bool:
         return False
 
 
-def _is_at(file: BinaryIO, place: Place) -> bool:
+def _is_at(file: BinaryIO, place: ReadPosition) -> bool:
     about = os.fstat(file.fileno())
     if place.position == 0:
         return about.st_ino == place.inode
     return about.st_size >= place.position and _digest(file.read(HEAD), place.position) == place.head
 
 
-def _part(file: BinaryIO, place: Place, most: int, newer: list[Path], *, known: bool) -> Part:
+def _part(file: BinaryIO, place: ReadPosition, most: int, newer: list[Path], *, known: bool) -> FilePart:
     about = os.fstat(file.fileno())
     file.seek(0)
     beginning = file.read(HEAD)
     file.seek(place.position)
     data = file.read(most)
     left = len(data) < most and newer and time.time() - about.st_mtime > SETTLED_S
-    following = Place(newer[0].stat().st_ino) if left else None
-    return Part(about.st_ino, place.position, beginning, data, known, following)
+    following = ReadPosition(newer[0].stat().st_ino) if left else None
+    return FilePart(about.st_ino, place.position, beginning, data, known, following)
 
 
 def _digest(beginning: bytes, position: int) -> str:

@@ -17,11 +17,10 @@ from sqlalchemy.orm import aliased
 
 from admin_web.record.database import Database
 from admin_web.record.dialect import each_of, insert_into
-from admin_web.record.models import CallDetail
-from admin_web.record.models import CdrFile as Reading
+from admin_web.record.models import CallDetail, CdrFile
 from admin_web.worker.call_details.cutting import lines_of, whole_records
-from admin_web.worker.call_details.places import CdrFile, Part, Place
-from admin_web.worker.call_details.rows import Row, Trunks, Unreadable, row_of
+from admin_web.worker.call_details.places import FilePart, OpenCdrFile, ReadPosition
+from admin_web.worker.call_details.rows import DetailColumns, Trunks, UnreadableDetail, row_of
 
 AT_ONCE = 256 * 1024
 """Bytes that one transaction takes: some five hundred records."""
@@ -36,9 +35,9 @@ log = structlog.get_logger()
 class Batch:
     """What was read in one go: rows, why other lines are none, and where to go on, at once if there is `more`."""
 
-    rows: Sequence[Row]
+    rows: Sequence[DetailColumns]
     unreadable: Sequence[str]
-    place: Place
+    place: ReadPosition
     more: bool
 
 
@@ -47,8 +46,8 @@ class CallDetails:
 
     def __init__(self, database: Database, path: Path, trunks: Sequence[str], now: Callable[[], datetime]) -> None:
         self._database, self._now = database, now
-        self._path, self._file, self._trunks = str(path), CdrFile(path), Trunks(trunks)
-        self._place: Place | None = None
+        self._path, self._file, self._trunks = str(path), OpenCdrFile(path), Trunks(trunks)
+        self._place: ReadPosition | None = None
 
     async def step(self) -> float:
         """Take the next records, if there are any; give how many seconds to wait.
@@ -66,12 +65,12 @@ class CallDetails:
             self._tell(batch)
         return 0.0 if batch.more else POLL_S
 
-    async def _stored_place(self) -> Place:
+    async def _stored_place(self) -> ReadPosition:
         async with self._database.read() as session:
-            reading = await session.get(Reading, self._path)
-        return Place(reading.inode, reading.position, reading.head) if reading else Place()
+            reading = await session.get(CdrFile, self._path)
+        return ReadPosition(reading.inode, reading.position, reading.head) if reading else ReadPosition()
 
-    def _read(self, place: Place) -> Batch | None:
+    def _read(self, place: ReadPosition) -> Batch | None:
         """Read on from a place, off the event loop. Raises CdrFileUnreadable."""
         part = self._file.part(place, AT_ONCE)
         if part is None:
@@ -80,11 +79,11 @@ class CallDetails:
             log.warning("the CDR file was replaced before it was read to its end", file=self._path, at=place.position)
         return _batch(part, self._trunks)
 
-    async def _put(self, batch: Batch, begin: Place) -> bool:
+    async def _put(self, batch: Batch, begin: ReadPosition) -> bool:
         """Write rows and place in one transaction; False when somebody else has read on from there."""
         async with self._database.write() as session:
             reading = await _held_reading(session, self._path, self._now())
-            if Place(reading.inode, reading.position, reading.head) != begin:
+            if ReadPosition(reading.inode, reading.position, reading.head) != begin:
                 return False
             await put(session, batch.rows)
             reading.inode, reading.position, reading.head = batch.place.inode, batch.place.position, batch.place.head
@@ -99,7 +98,7 @@ class CallDetails:
             log.error("call-detail records unreadable", file=self._path, before=before, lines=len(why), why=why[0])
 
 
-def _batch(part: Part, trunks: Trunks) -> Batch:
+def _batch(part: FilePart, trunks: Trunks) -> Batch:
     pieces = list(whole_records(part.data))
     consumed = sum(map(len, pieces))
     if not consumed and part.following is not None:
@@ -109,24 +108,24 @@ def _batch(part: Part, trunks: Trunks) -> Batch:
     return Batch(rows, unreadable, part.after(consumed), more=bool(consumed))
 
 
-def _rows(pieces: Sequence[bytes], trunks: Trunks) -> tuple[list[Row], list[str]]:
+def _rows(pieces: Sequence[bytes], trunks: Trunks) -> tuple[list[DetailColumns], list[str]]:
     rows, unreadable = [], []
     for fields in (fields for piece in pieces for fields in lines_of(piece)):
         try:
             rows.append(row_of(fields, trunks))
-        except Unreadable as error:
+        except UnreadableDetail as error:
             unreadable.append(str(error))
     return rows, unreadable
 
 
-async def _held_reading(session: AsyncSession, path: str, at: datetime) -> Reading:
+async def _held_reading(session: AsyncSession, path: str, at: datetime) -> CdrFile:
     """Hold the row that says how far the file was read, a new one if need be."""
     new = {"path": path, "inode": 0, "position": 0, "head": "", "unreadable": 0, "read_at": at}
-    await session.execute(insert_into(session, Reading).values(new).on_conflict_do_nothing())
-    return (await session.scalars(select(Reading).where(Reading.path == path).with_for_update())).one()
+    await session.execute(insert_into(session, CdrFile).values(new).on_conflict_do_nothing())
+    return (await session.scalars(select(CdrFile).where(CdrFile.path == path).with_for_update())).one()
 
 
-async def put(session: AsyncSession, rows: Sequence[Row]) -> None:
+async def put(session: AsyncSession, rows: Sequence[DetailColumns]) -> None:
     """Write rows, each record once, and take `unscreened` back from calls that a record proves to be screened."""
     if not rows:
         return

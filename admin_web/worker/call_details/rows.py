@@ -33,7 +33,7 @@ TEXTS = {
 LONGEST_EMERGENCY_NUMBER = 6
 """A record that says `emergency` and names a longer number is not believed."""
 
-Row: TypeAlias = dict[str, Any]
+DetailColumns: TypeAlias = dict[str, Any]
 Record: TypeAlias = Mapping[str, str]
 
 _LONGEST = {
@@ -44,7 +44,7 @@ _COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
 _MOMENT = re.compile(r"[0-9]{1,10}\.[0-9]{6}", re.ASCII)
 
 
-class Unreadable(ValueError):
+class UnreadableDetail(ValueError):
     """A line is no call-detail record; the message says why."""
 
 
@@ -67,10 +67,10 @@ class Trunks:
         return ""
 
 
-def row_of(fields: Sequence[str], trunks: Trunks) -> Row:
-    """Read the fields of one record. Raises Unreadable."""
+def row_of(fields: Sequence[str], trunks: Trunks) -> DetailColumns:
+    """Read the fields of one record. Raises UnreadableDetail."""
     if len(fields) != len(FIELDS):
-        raise Unreadable(f"{len(fields)} fields instead of {len(FIELDS)}")
+        raise UnreadableDetail(f"{len(fields)} fields instead of {len(FIELDS)}")
     record = dict(zip(FIELDS, fields, strict=True))
     trunk = trunks.left_through(record)
     return {
@@ -98,19 +98,19 @@ def allowed(record: Record) -> bool:
 
 def _unique_id(text: str) -> str:
     if not _UNIQUE_ID.fullmatch(text):
-        raise Unreadable("no unique id")
+        raise UnreadableDetail("no unique id")
     return text
 
 
 def _count(text: str) -> int:
     if not _COUNT.fullmatch(text):
-        raise Unreadable(f"{text[:20]!r} is no count")
+        raise UnreadableDetail(f"{text[:20]!r} is no count")
     return int(text)
 
 
 def _moment(text: str) -> datetime:
     if not _MOMENT.fullmatch(text):
-        raise Unreadable(f"{text[:20]!r} is no moment")
+        raise UnreadableDetail(f"{text[:20]!r} is no moment")
     return datetime.fromtimestamp(float(text), UTC)
 
 

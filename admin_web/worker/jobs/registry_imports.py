@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.lists.imports import Progress
 from admin_web.lists.registries.following import standing
 from admin_web.lists.registries.import_jobs import RegistryImport
-from admin_web.lists.registries.intake import Intake, Taken
+from admin_web.lists.registries.intake import ImportedVersion, RegistryIntake
 from admin_web.lists.registries.reader import Reading, found_format
 from admin_web.lists.registries.source import Source
 from admin_web.lists.report import RejectedRows
@@ -33,7 +33,7 @@ async def take_in(run: Run) -> str:
     return f"Version {taken.version} of {asked.sheet.registry}: {taken}; {stands}."
 
 
-async def _taken(run: Run) -> Taken | None:
+async def _taken(run: Run) -> ImportedVersion | None:
     """Give the version that an earlier worker made whole; None when it did not. Raises Overtaken."""
     async with run.tools.records.database.read() as session:
         version = await session.get(RegistryVersion, run.place.get("version", 0))
@@ -41,13 +41,13 @@ async def _taken(run: Run) -> Taken | None:
         return None
     if version.whole_at is not None:
         rows = version.accepted + version.rejected
-        return Taken(version.id, version.numbers, version.added, version.removed, rows, version.rejected)
+        return ImportedVersion(version.id, version.numbers, version.added, version.removed, rows, version.rejected)
     if version.beat_at is None:
         raise Overtaken
     return None
 
 
-async def _import(run: Run, asked: RegistryImport, store: SheetStore) -> Taken:
+async def _import(run: Run, asked: RegistryImport, store: SheetStore) -> ImportedVersion:
     records = run.tools.records
     source = Source([store.path(asked.sheet)], asked.sheet.name)
     reading = Reading(
@@ -63,5 +63,5 @@ async def _import(run: Run, asked: RegistryImport, store: SheetStore) -> Taken:
 
     wanted = asked.wanted(records.database.pause_s)
     with RejectedRows(store.report(asked.sheet.token)) as report:
-        intake = Intake(records, run.actor, wanted, report, show, keep)
+        intake = RegistryIntake(records, run.actor, wanted, report, show, keep)
         return await intake.take_in(source, reading)
