@@ -19,7 +19,7 @@ from compliance.cluster import Shard
 from compliance.numbers import E164
 from compliance.redis_schema import slot_of_number
 from lab.cluster import RedisCluster
-from tests.whole import Callers, Whole
+from tests.support.stack import Callers, Whole
 
 LISTED = [f"+1415{exchange}0100" for exchange in range(200, 260)]
 FREE = [f"+1415{exchange}0101" for exchange in range(200, 260)]

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from lab.sentinel import Watched
-from tests.whole import Callers, Whole
+from tests.support.stack import Callers, Whole
 
 LISTED = "+14155550100"
 SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "200", "DNC_LEASE_S": "60"}

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from bench.agi import LOAD_CORE, SERVER_CORE, Callers, Load, Outcome, Server, documented, floor, median, pin
 from lab.redis import RedisServer
-from tests.asterisk import GateProcess
-from tests.projected import Projected
+from tests.support.asterisk import GateProcess
+from tests.support.handmade import Projected
 
 LISTED = 1_000
 LOADS = (Load("closed", 1), Load("closed", 32), Load("closed", 256), Load("open", 1000))

@@ -20,8 +20,8 @@ from lab.asterisk import Asterisk
 from lab.line import Line
 from lab.redis import RedisServer
 from lab.sipp import Call
-from tests.asterisk import GateProcess
-from tests.projected import Projected
+from tests.support.asterisk import GateProcess
+from tests.support.handmade import Projected
 
 DIALPLAN = """
 [bench]

@@ -28,8 +28,8 @@ from bench.registry_data import Shape, shape_of, write_flat
 from compliance.redis_schema import LISTS, STATE
 from lab.postgres import PostgresServer
 from lab.redis import RedisServer
-from tests.asterisk import GateProcess
-from tests.projected import Projected
+from tests.support.asterisk import GateProcess
+from tests.support.handmade import Projected
 
 PEAK = """
 import resource, sys

@@ -14,7 +14,7 @@ from compliance.numbers import E164, LeadId
 from compliance.policy import Facts, LiveOverride, State
 from compliance.terms import Applying
 from compliance.verdict import allow, block
-from tests.fakes import FakeLog, FakeStore
+from tests.support.fakes import FakeLog, FakeStore
 
 NUMBER = E164("+14155550100")
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)

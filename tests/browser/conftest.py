@@ -22,7 +22,7 @@ from lab.redis import RedisServer
 from tests.browser.browsing import Visitors
 from tests.browser.running import SHELL, Running
 from tests.conftest import unavailable
-from tests.samples import PDF
+from tests.support.samples import PDF
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

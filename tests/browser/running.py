@@ -30,8 +30,8 @@ from compliance.consent import ATTESTATION, Basis, Role
 from compliance.numbers import E164, LeadId
 from lab.process import Process, free_port
 from lab.redis import RedisServer
-from tests.nursery import Program
-from tests.whole import Whole
+from tests.support.programs import Program
+from tests.support.stack import Stack
 
 PASSWORD = "nine horses under a bridge"
 SHELL = Actor("shell:test")
@@ -49,7 +49,7 @@ def fictional_numbers() -> Iterator[E164]:
     return (E164(f"+1{area}55501{line:02}") for area in AREAS for line in range(100))
 
 
-class Running(Whole):
+class Running(Stack):
     """Redis, worker, gate and site as processes; users named like their roles, all with `PASSWORD`."""
 
     def __init__(self, directory: Path, redis: RedisServer, database_url: str, **settings: str) -> None:

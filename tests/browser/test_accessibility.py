@@ -7,7 +7,7 @@ from admin_web.site.routes import ROUTES
 from tests.browser.browsing import all_faults, faults, in_the_dark
 from tests.browser.conftest import OpenAs
 from tests.browser.running import Running
-from tests.paths import filled
+from tests.support.paths import filled
 
 NO_PAGES = {
     "/audit/export",

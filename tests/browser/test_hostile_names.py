@@ -10,8 +10,8 @@ from admin_web.site.routes import ROUTES
 from tests.browser.conftest import OpenAs
 from tests.browser.deeds import fill_consent, open_lead, wrap_up
 from tests.browser.running import SHELL, Running
-from tests.paths import filled
-from tests.samples import PDF
+from tests.support.paths import filled
+from tests.support.samples import PDF
 
 SCRIPT = "\"'><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}"
 PATHS = sorted({route.path for route in ROUTES if route.method == "GET"})

@@ -8,7 +8,7 @@ from compliance.consent import ATTESTATION
 from tests.browser.conftest import OpenAs
 from tests.browser.deeds import notice, open_lead
 from tests.browser.running import Running
-from tests.samples import PDF
+from tests.support.samples import PDF
 
 FOCUSED = """() => {
   const at = document.activeElement, box = at.getBoundingClientRect(), style = getComputedStyle(at);

@@ -15,8 +15,8 @@ from tests.browser.conftest import redis_in
 from tests.browser.deeds import fill_consent, notice, open_lead, switch
 from tests.browser.running import Running
 from tests.conftest import unavailable
-from tests.samples import PDF
-from tests.whole import Callers
+from tests.support.samples import PDF
+from tests.support.stack import Callers
 
 NOT_YET = "ecorded, not yet in force"
 BANNER = ".banner"

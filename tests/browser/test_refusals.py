@@ -16,7 +16,7 @@ from compliance.consent import ATTESTATION
 from tests.browser.conftest import OpenAs
 from tests.browser.deeds import fill_consent, find_override, notice, open_lead, revoke
 from tests.browser.running import SHELL, Running
-from tests.samples import EXE, PDF
+from tests.support.samples import EXE, PDF
 
 FUTURE = (datetime.now(UTC) + timedelta(days=400)).date().isoformat()
 TABLES = ("overrides", "documents", "outbox", "audit_events")

@@ -15,7 +15,7 @@ from tests.browser.conftest import OpenAs, redis_in
 from tests.browser.deeds import notice
 from tests.browser.running import SHELL, Running
 from tests.browser.test_keyboard import tab_to
-from tests.registries import flat, take
+from tests.support.registries import flat, take
 
 MANY = 40
 NUMBERS = ["+12025550101", "+12025550102", "+14155550103"]

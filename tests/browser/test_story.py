@@ -25,7 +25,7 @@ from tests.browser.deeds import (
     wrap_up,
 )
 from tests.browser.running import Running
-from tests.samples import PDF
+from tests.support.samples import PDF
 
 ALLOWED, BLOCKED, OPEN = (True, "not-listed"), (False, "internal-dnc"), (True, "override")
 

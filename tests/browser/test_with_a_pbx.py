@@ -17,7 +17,7 @@ from tests.browser.conftest import redis_in
 from tests.browser.deeds import find_override, in_queue, notice, open_lead, place_override, revoke, wrap_up
 from tests.browser.running import Running
 from tests.conftest import unavailable
-from tests.samples import PDF
+from tests.support.samples import PDF
 
 pytestmark = pytest.mark.pbx
 

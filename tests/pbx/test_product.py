@@ -14,8 +14,8 @@ from lab.asterisk import Asterisk
 from lab.line import Line, Placed
 from lab.redis import RedisServer
 from lab.sipp import Call
-from tests.samples import PDF
-from tests.whole import Whole
+from tests.support.samples import PDF
+from tests.support.stack import Stack
 
 LISTED = [f"+1415555{line:04}" for line in range(100, 150)]
 AT_MOST_S = 3.0
@@ -39,19 +39,19 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture
-def whole(redis_server: RedisServer, short_path: Path, pbx: Asterisk, settings: dict[str, str]) -> Iterator[Whole]:
+def stack(redis_server: RedisServer, short_path: Path, pbx: Asterisk, settings: dict[str, str]) -> Iterator[Stack]:
     database = short_path / "dnc.sqlite3"
-    with Whole(short_path / "whole", redis_server, f"sqlite:///{database}", **settings) as whole:
-        pbx.set_global("DNC_GATE", f"127.0.0.1:{whole.gate.port}")
+    with Stack(short_path / "whole", redis_server, f"sqlite:///{database}", **settings) as stack:
+        pbx.set_global("DNC_GATE", f"127.0.0.1:{stack.gate.port}")
         listed = short_path / "listed.txt"
         listed.write_text("\n".join(LISTED))
-        whole.admin("import", "internal", str(listed))
-        yield whole
+        stack.admin("import", "internal", str(listed))
+        yield stack
 
 
-def grant(whole: Whole, lead: str, number: str, document: Path, *more: str) -> None:
+def grant(stack: Stack, lead: str, number: str, document: Path, *more: str) -> None:
     document.write_bytes(PDF)
-    whole.admin(
+    stack.admin(
         "override", "grant", "--lead", lead, "--number", number, "--basis", "signed-consent",
         "--consented-on", "2026-01-02", "--document", str(document), "--attest", *more,
     )  # fmt: skip
@@ -70,12 +70,12 @@ def expect_on_trunk(heard: list[str], dialed: list[str], placed: list[Placed]) -
 
 
 @pytest.mark.parametrize("settings", [{"DNC_DEADLINE_MS": "1000"}], ids=["patient"])
-def test_of_a_thousand_calls_no_listed_number_reaches_the_trunk_and_each_has_one_record_and_one_cdr(whole, line):
+def test_of_a_thousand_calls_no_listed_number_reaches_the_trunk_and_each_has_one_record_and_one_cdr(stack, line):
     chosen = random.Random(7)
     numbers = [chosen.choice(LISTED) if i % 10 == 0 else f"+1628555{i:04}" for i in range(1000)]
     calls = [Call(chosen.choice(spellings(number)), f"lead-{i}") for i, number in enumerate(numbers)]
     placed = line.place(*calls, per_second=40)
-    records = whole.until_archived({call.record["dnc_decision"] for call in placed if call.record})
+    records = stack.until_archived({call.record["dnc_decision"] for call in placed if call.record})
     expect_on_trunk(line.trunk.numbers(), numbers, placed)
     assert len(placed) == len(records) == len({call.record["dnc_decision"] for call in placed}) == 1000
     for number, call in zip(numbers, placed, strict=True):
@@ -87,22 +87,22 @@ def test_of_a_thousand_calls_no_listed_number_reaches_the_trunk_and_each_has_one
     assert max(call.outcome.seconds for call in placed if call.status == 403) < AT_MOST_S
 
 
-def test_an_override_opens_its_lead_and_no_other_until_it_is_revoked(whole, line, short_path):
+def test_an_override_opens_its_lead_and_no_other_until_it_is_revoked(stack, line, short_path):
     number = LISTED[0]
-    grant(whole, "lead-1", number, short_path / "consent.pdf")
+    grant(stack, "lead-1", number, short_path / "consent.pdf")
     calls = [Call(number, "lead-1"), Call(number, "lead-2"), Call(number), Call(number, "lead-1", caller="phone")]
     assert [call.record["dnc_reason"] for call in line.place(*calls)] == ["override", *["internal-dnc"] * 3]
     assert line.trunk.numbers() == [number]
-    whole.admin("override", "revoke", "1", "--reason", "asked to stop")
+    stack.admin("override", "revoke", "1", "--reason", "asked to stop")
     (blocked,) = line.place(Call(number, "lead-1"))
     assert (blocked.status, blocked.record["dnc_reason"]) == (403, "internal-dnc")
     assert line.trunk.numbers() == [number]
 
 
-def test_an_override_that_ends_meanwhile_is_blocked_from_that_second_on(whole, line, short_path):
+def test_an_override_that_ends_meanwhile_is_blocked_from_that_second_on(stack, line, short_path):
     number, ends = LISTED[1], time.time() + 5
     until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
-    grant(whole, "lead-1", number, short_path / "consent.pdf", "--expires-at", until)
+    grant(stack, "lead-1", number, short_path / "consent.pdf", "--expires-at", until)
     calls = line.place(*[Call(number, "lead-1")] * 40, per_second=5)
     reasons = [call.record["dnc_reason"] for call in calls]
     assert reasons == sorted(reasons, reverse=True)
@@ -116,8 +116,8 @@ class TestFailures:
     """Each failure of the product behind a healthy PBX, and that service is back by itself."""
 
     @pytest.fixture(autouse=True)
-    def setting(self, whole: Whole, line: Line) -> None:
-        self.whole, self.line, self.redis = whole, line, whole.redis
+    def setting(self, stack: Stack, line: Line) -> None:
+        self.stack, self.line, self.redis = stack, line, stack.redis
 
     def blocked(self, *reasons: str) -> None:
         """Calls to listed and free numbers are all blocked, soon, and the CDR names one of `reasons`."""
@@ -132,35 +132,35 @@ class TestFailures:
     def counted(self, *reasons: str) -> None:
         """The gate's metrics name one of `reasons`."""
         metric = 'dnc_gate_calls_total{{reason="{}",verdict="BLOCK"}}'
-        assert sum(self.whole.gate.metric(metric.format(reason)) for reason in reasons) > 0
+        assert sum(self.stack.gate.metric(metric.format(reason)) for reason in reasons) > 0
 
     def back_by_itself(self, within_s: float = 20.0) -> None:
         """Without anybody doing anything, a free number goes out again, and a listed one does not."""
-        self.whole.until_ready(within_s)
+        self.stack.until_ready(within_s)
         free, listed = self.line.place(Call("+16285550198"), Call(LISTED[0]))
         assert (free.status, listed.status) == (200, 403)
         assert self.line.trunk.numbers()[-1] == "+16285550198"
 
     def test_gate_not_running(self):
-        self.whole.gate.process.stop()
+        self.stack.gate.process.stop()
         self.blocked("gate-unreachable")
-        self.whole.start_gate()
+        self.stack.start_gate()
         self.back_by_itself()
 
     def test_gate_paused(self):
-        self.whole.gate.process.pause()
+        self.stack.gate.process.pause()
         self.blocked("gate-silent")
-        self.whole.gate.process.resume()
+        self.stack.gate.process.resume()
         self.back_by_itself()
 
     def test_gate_killed_while_it_holds_calls(self):
-        self.whole.gate.process.pause()
+        self.stack.gate.process.pause()
         self.line.pbx.set_global("DNC_TIMEOUT", "9")
-        killed = self.whole.gate.process
+        killed = self.stack.gate.process
         Timer(1.0, killed.kill).start()
         self.blocked("gate-broke-off", "gate-unreachable")
         self.line.pbx.set_global("DNC_TIMEOUT", "")
-        self.whole.start_gate()
+        self.stack.start_gate()
         self.back_by_itself()
 
     def test_redis_stopped(self):
@@ -178,35 +178,35 @@ class TestFailures:
         self.back_by_itself()
 
     def test_redis_restarted_empty(self):
-        self.whole.worker.signal(signal.SIGSTOP)
+        self.stack.worker.signal(signal.SIGSTOP)
         self.redis.restart(empty=True)
         self.blocked("state-unverified", "store-unavailable")
         self.counted("state-unverified")
-        self.whole.worker.resume()
+        self.stack.worker.resume()
         self.back_by_itself()
 
     def test_flushall(self):
-        self.whole.worker.signal(signal.SIGSTOP)
-        self.whole.redis_client().flushall()
+        self.stack.worker.signal(signal.SIGSTOP)
+        self.stack.redis_client().flushall()
         self.blocked("state-unverified")
         self.counted("state-unverified")
-        self.whole.worker.resume()
+        self.stack.worker.resume()
         self.back_by_itself()
 
     def test_lease_run_out(self):
-        self.whole.worker.kill()
+        self.stack.worker.kill()
         deadline = time.monotonic() + 20
-        while self.whole.gate.get("/readyz")[0] == 200:
+        while self.stack.gate.get("/readyz")[0] == 200:
             assert time.monotonic() < deadline
             time.sleep(0.1)
         self.blocked("state-unverified")
         self.counted("state-unverified")
-        self.whole.start_worker()
+        self.stack.start_worker()
         self.back_by_itself()
 
     def test_stream_append_refused(self):
-        self.whole.redis_client().config_set("maxmemory", "1mb")
+        self.stack.redis_client().config_set("maxmemory", "1mb")
         self.blocked("record-unavailable", "internal-dnc")
         self.counted("record-unavailable")
-        self.whole.redis_client().config_set("maxmemory", "0")
+        self.stack.redis_client().config_set("maxmemory", "0")
         self.back_by_itself()

@@ -11,9 +11,9 @@ from lab.asterisk import Asterisk
 from lab.line import Line, Placed
 from lab.redis import RedisServer
 from lab.sipp import Call
-from tests.registries import flat
-from tests.samples import PDF
-from tests.whole import Whole
+from tests.support.registries import flat
+from tests.support.samples import PDF
+from tests.support.stack import Stack
 
 OWN, LISTED, FREE, UNCOVERED = "+14155550100", "+14155550101", "+14155550199", "+12125550100"
 DAY_S = 86_400
@@ -24,20 +24,20 @@ def day(days_ago: int) -> str:
 
 
 @pytest.fixture
-def whole(redis_server: RedisServer, short_path: Path, pbx: Asterisk) -> Iterator[Whole]:
+def stack(redis_server: RedisServer, short_path: Path, pbx: Asterisk) -> Iterator[Stack]:
     """The product with one registry, of which one area code was imported yesterday and another never."""
     database = short_path / "dnc.sqlite3"
     settings = {"DNC_LEASE_S": "6", "DNC_DEADLINE_MS": "500"}
-    with Whole(short_path / "whole", redis_server, f"sqlite:///{database}", **settings) as whole:
-        pbx.set_global("DNC_GATE", f"127.0.0.1:{whole.gate.port}")
-        whole.admin("suppress", OWN)
-        whole.admin(
+    with Stack(short_path / "whole", redis_server, f"sqlite:///{database}", **settings) as stack:
+        pbx.set_global("DNC_GATE", f"127.0.0.1:{stack.gate.port}")
+        stack.admin("suppress", OWN)
+        stack.admin(
             "registry", "add", "us-ftc", "--area-codes", "212 415", "--when-uncovered", "block", "--spared", "service"
         )
         published = short_path / "published.txt"
         published.write_text(flat([OWN, LISTED]))
-        whole.admin("import", "us-ftc", str(published), "--obtained", day(1))
-        yield whole
+        stack.admin("import", "us-ftc", str(published), "--obtained", day(1))
+        yield stack
 
 
 def said(placed: Placed) -> tuple[int, str, str]:
@@ -52,7 +52,7 @@ def blocked(reason: str) -> tuple[int, str, str]:
     return 403, "BLOCK", reason
 
 
-def test_a_campaign_that_a_registry_spares_goes_out_and_every_other_does_not(whole: Whole, line: Line) -> None:
+def test_a_campaign_that_a_registry_spares_goes_out_and_every_other_does_not(stack: Stack, line: Line) -> None:
     asked = {
         Call(LISTED): blocked("us-ftc-dnc"),
         Call(LISTED, campaign="sales"): blocked("us-ftc-dnc"),
@@ -68,38 +68,38 @@ def test_a_campaign_that_a_registry_spares_goes_out_and_every_other_does_not(who
     placed = line.place(*asked)
     assert [said(one) for one in placed] == list(asked.values())
     assert sorted(line.trunk.numbers()) == [UNCOVERED, LISTED]
-    whole.until_archived({one.record["dnc_decision"] for one in placed})
-    with whole.sql.connect() as connection:
+    stack.until_archived({one.record["dnc_decision"] for one in placed})
+    with stack.sql.connect() as connection:
         rows = dict(connection.execute(text("SELECT id, campaign FROM decisions")).all())
     named = ["", "sales", "service", "Service", "", "", "", "sales", "service", "service"]
     assert [rows[one.record["dnc_decision"]] for one in placed] == named
 
 
-def test_an_area_code_that_was_never_imported_is_blocked_or_passes_with_that_reason(whole: Whole, line: Line) -> None:
+def test_an_area_code_that_was_never_imported_is_blocked_or_passes_with_that_reason(stack: Stack, line: Line) -> None:
     calls = [Call(FREE), Call(UNCOVERED)]
     assert [said(one) for one in line.place(*calls)] == [allowed("not-listed"), blocked("registry-uncovered")]
-    whole.admin("registry", "set", "us-ftc", "--when-uncovered", "pass")
+    stack.admin("registry", "set", "us-ftc", "--when-uncovered", "pass")
     assert [said(one) for one in line.place(*calls)] == [allowed("not-listed"), allowed("registry-uncovered")]
 
 
 def test_a_copy_that_is_too_old_blocks_what_it_covers_until_a_new_one_comes_and_an_override_opens_its_lead(
-    whole: Whole, line: Line, short_path: Path
+    stack: Stack, line: Line, short_path: Path
 ) -> None:
     document = short_path / "consent.pdf"
     document.write_bytes(PDF)
     published = short_path / "published.txt"
-    whole.admin("import", "us-ftc", str(published), "--obtained", day(40))
+    stack.admin("import", "us-ftc", str(published), "--obtained", day(40))
     calls = [Call(FREE, "lead-1"), Call(FREE, "lead-2"), Call(LISTED, "lead-1")]
     stale = blocked("registry-stale")
     assert [said(one) for one in line.place(*calls)] == [stale, stale, blocked("us-ftc-dnc")]
-    whole.admin(
+    stack.admin(
         "override", "grant", "--lead", "lead-1", "--number", FREE, "--basis", "signed-consent",
         "--consented-on", "2026-01-02", "--document", str(document), "--attest",
     )  # fmt: skip
     assert [said(one) for one in line.place(*calls)] == [allowed("override"), stale, blocked("us-ftc-dnc")]
-    whole.admin("registry", "set", "us-ftc", "--when-stale", "warn")
+    stack.admin("registry", "set", "us-ftc", "--when-stale", "warn")
     free = allowed("not-listed")
     assert [said(one) for one in line.place(*calls)] == [free, free, blocked("us-ftc-dnc")]
-    whole.admin("registry", "set", "us-ftc", "--when-stale", "block")
-    whole.admin("import", "us-ftc", str(published), "--obtained", day(0), "--allow-drop")
+    stack.admin("registry", "set", "us-ftc", "--when-stale", "block")
+    stack.admin("import", "us-ftc", str(published), "--obtained", day(0), "--allow-drop")
     assert [said(one) for one in line.place(*calls)] == [free, free, blocked("us-ftc-dnc")]

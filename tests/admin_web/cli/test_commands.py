@@ -1,0 +1,409 @@
+"""What an operator types, and what is said: what was done on standard output, or one line of error, and a code."""
+
+import asyncio
+import csv
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from admin_web.__main__ import main
+from admin_web.projection.projection import Projection
+from admin_web.record.database import Database
+from admin_web.record.schema import newest
+from admin_web.settings import AdminSettings, driven
+from compliance.consent import ATTESTATION
+from lab.process import free_port
+from lab.redis import RedisServer
+from tests.support.samples import PDF
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Admin = Callable[..., Said]
+
+
+@pytest.fixture
+def admin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Admin:
+    """Runs one `dnc-admin` command in this process, with the data directory of this test and nothing else set."""
+    for name in [name for name in os.environ if name.startswith("DNC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DNC_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["dnc-admin", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Said(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def migrated(admin: Admin, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Admin:
+    """The same on a migrated database, without a Redis."""
+    monkeypatch.setenv("DNC_DATABASE_URL", database_url)
+    return admin
+
+
+@pytest.fixture
+def in_force(migrated: Admin, redis_server: RedisServer, monkeypatch, capsys) -> Admin:
+    """The same with a Redis that holds the projection."""
+    monkeypatch.setenv("DNC_REDIS_URL", redis_server.url)
+
+    async def rebuild() -> None:
+        settings = AdminSettings.load()
+        async with Database(settings.database) as database, Projection(database, settings) as projection:
+            await projection.rebuild()
+
+    asyncio.run(rebuild())
+    capsys.readouterr()
+    return migrated
+
+
+def one_line(said: Said, code: int = 2) -> str:
+    """The one line of an error: no traceback, nothing on standard output."""
+    assert (said.code, said.out) == (code, ""), said
+    assert said.err.startswith("dnc-admin: ")
+    assert said.err.count("\n") == 1
+    return said.err.removeprefix("dnc-admin: ").rstrip("\n")
+
+
+def sql(database_url: str, query: str) -> list[tuple[object, ...]]:
+    url = driven(database_url)
+    engine = create_engine(url.set(drivername=url.drivername.replace("+aiosqlite", "")))
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(query))]
+    engine.dispose()
+    return found
+
+
+EVERY_NEEDING_TABLES = [
+    ["suppress", "+14155550100"],
+    ["lift", "+14155550100", "--reason", "x"],
+    ["override", "revoke", "1", "--reason", "x"],
+    ["override", "review", "1"],
+    ["override", "list"],
+    ["lead", "add", "L-1", "+14155550100"],
+    ["lead", "change", "L-1", "--name", "x"],
+    ["import", "internal", "list.txt"],
+    ["import", "leads", "list.txt"],
+    ["export", "internal"],
+    ["scrub", "list.txt"],
+    ["user", "add", "somebody", "--role", "agent"],
+    ["user", "password", "somebody"],
+    ["user", "disable", "somebody"],
+    ["user", "enable", "somebody"],
+    ["user", "role", "somebody", "agent"],
+    ["user", "totp-reset", "somebody"],
+    ["user", "list"],
+    ["token", "make", "crm", "--scope", "read"],
+    ["token", "revoke", "crm"],
+    ["token", "list"],
+    ["seed-demo"],
+]
+
+
+@pytest.mark.parametrize("words", EVERY_NEEDING_TABLES, ids=" ".join)
+def test_without_tables_every_command_says_migrate(admin: Admin, tmp_path: Path, words: list[str]):
+    (tmp_path / "list.txt").write_text("+14155550100\n")
+    (tmp_path / "data").mkdir()
+    assert "run `dnc-admin migrate`" in one_line(admin(*words))
+
+
+def test_without_a_data_directory_migrate_makes_it_for_its_owner_alone(admin: Admin, tmp_path: Path):
+    assert "dnc-admin migrate" in one_line(admin("user", "list"))
+    assert admin("migrate").out == f"The tables are at revision {newest()}.\n"
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+    assert admin("user", "list") == Said(0, "", "")
+    assert admin("migrate").code == 0
+
+
+@pytest.mark.parametrize("words", EVERY_NEEDING_TABLES, ids=" ".join)
+def test_an_unreachable_database_is_one_line_without_the_password(admin, tmp_path, monkeypatch, words):
+    (tmp_path / "list.txt").write_text("+14155550100\n")
+    monkeypatch.setenv("DNC_DATABASE_URL", f"postgresql://dnc:s3cret@127.0.0.1:{free_port()}/dnc")
+    said = one_line(admin(*words))
+    assert "database dnc on 127.0.0.1" in said
+    assert "DNC_DATABASE_URL" in said
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DNC_DATABASE_URL", "mysql://x/y"),
+        ("DNC_REDIS_URL", "http://127.0.0.1"),
+        ("DNC_REGION", "Atlantis"),
+        ("DNC_DATABASE_URL_FILE", "/nowhere/at/all"),
+    ],
+)
+@pytest.mark.parametrize("words", [["migrate"], ["suppress", "+14155550100"], ["user", "list"]], ids=" ".join)
+def test_a_wrong_setting_is_one_line_that_names_it(admin, monkeypatch, variable, value, words):
+    monkeypatch.setenv(variable, value)
+    assert one_line(admin(*words)).startswith(variable)
+
+
+def test_tables_of_a_newer_version_are_refused(migrated: Admin, database_url: str):
+    url = driven(database_url)
+    engine = create_engine(url.set(drivername=url.drivername.replace("+aiosqlite", "")))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    assert "newer dnc-gate" in one_line(migrated("user", "list"))
+
+
+def test_a_number_goes_on_the_list_and_off_it_again(in_force: Admin, database_url: str):
+    assert in_force("suppress", "(415) 555-0100", "--note", "asked by phone") == Said(
+        0, "+14155550100 put on the internal list, entry 1: in force\n", ""
+    )
+    assert in_force("suppress", "415-555-0100").out == "+14155550100 already on the internal list, entry 1: in force\n"
+    assert in_force("lift", "+1 415 555 0100", "--reason", "wrong number").out == (
+        "+14155550100 taken off the internal list, entry 1: in force\n"
+    )
+    assert "does not stand on the internal list" in one_line(in_force("lift", "4155550100", "--reason", "again"))
+    ((by,),) = sql(database_url, "SELECT done_by FROM audit_events WHERE action = 'lift'")
+    assert str(by).startswith("shell:")
+
+
+@pytest.mark.parametrize("number", ["hello", "555-0100", "", "4155550100,4155550101", "9112024561111x"])
+def test_what_is_not_one_number_is_refused(migrated: Admin, number: str):
+    assert "is not one telephone number" in one_line(migrated("suppress", number))
+
+
+def test_without_redis_a_change_is_recorded_and_called_not_yet_in_force(migrated: Admin, database_url: str):
+    said = migrated("suppress", "+14155550100")
+    assert said.code == 3
+    assert said.out.startswith("+14155550100 put on the internal list, entry 1: recorded, not yet in force: ")
+    assert sql(database_url, "SELECT number FROM suppression_entries") == [("+14155550100",)]
+
+
+GRANT = ["override", "grant", "--basis", "signed-consent", "--consented-on", "2026-01-02", "--document", "c.pdf"]
+
+
+def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_url: str, tmp_path: Path):
+    (tmp_path / "c.pdf").write_bytes(PDF)
+    in_force("suppress", "+14155550100")
+    granted = in_force(*GRANT, "--lead", "L-1", "--number", "4155550100", "--attest")
+    assert granted.code == 0
+    assert granted.out.startswith("Override 1 opens lead L-1 on +14155550100 until ")
+    assert granted.out.endswith("UTC: in force\n")
+    ((sha256, media_type, attestation),) = sql(
+        database_url,
+        "SELECT sha256, media_type, attestation FROM overrides JOIN documents ON documents.id = document_id",
+    )
+    assert (media_type, attestation) == ("application/pdf", ATTESTATION)
+    kept = tmp_path / "data" / "documents" / str(sha256)[:2] / str(sha256)[2:]
+    assert kept.read_bytes() == PDF
+    assert "L-1\t+14155550100" in in_force("override", "list").out
+    assert "override 1 still opens a lead" in in_force("suppress", "+14155550100").err
+    assert "holds override 1" in one_line(in_force(*GRANT, "--lead", "L-1", "--attest"))
+    assert in_force("override", "review", "1").out == "Override 1 reviewed.\n"
+    revoked = in_force("override", "revoke", "1", "--reason", "asked to stop")
+    assert revoked.out == "Override 1 of lead L-1 on +14155550100 revoked: in force\n"
+    again = in_force("override", "revoke", "1", "--reason", "asked to stop")
+    assert again.out == "Override 1 of lead L-1 on +14155550100 had been revoked before: in force\n"
+    assert in_force("override", "list").out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--lead", "L-1", "--number", "4155550100"], "--attest"),
+        (["--lead", "bad lead", "--attest"], "no lead id"),
+        (["--lead", "L-9", "--attest"], "no lead L-9"),
+        (["--lead", "L-1", "--number", "4155550100", "--attest"], "stands on no list"),
+        (["--lead", "L-1", "--attest", "--expires-at", "2026-12-31T00:00:00"], "zone"),
+        (["--lead", "L-1", "--attest", "--expires-at", "soon"], "write it as"),
+        (["--lead", "L-1", "--attest", "--document", "missing.pdf"], "missing.pdf"),
+        (["--lead", "L-1", "--attest", "--document", "empty.pdf"], "empty"),
+        (["--lead", "L-1", "--attest", "--document", "folder.pdf"], "directory"),
+        (["--lead", "L-1", "--attest", "--document", "letter.txt"], "no consent document by its name"),
+    ],
+)
+def test_an_override_that_is_refused_says_why_in_one_line(migrated: Admin, tmp_path: Path, words, hint):
+    (tmp_path / "c.pdf").write_bytes(PDF)
+    (tmp_path / "empty.pdf").touch()
+    (tmp_path / "folder.pdf").mkdir()
+    assert hint in one_line(migrated(*GRANT, *words)).lower().replace("l-9", "L-9")
+    assert [path for path in (tmp_path / "data" / "documents").rglob("*") if path.is_file()] == []
+
+
+def test_a_lead_is_added_and_changed(in_force: Admin, tmp_path: Path):
+    (tmp_path / "c.pdf").write_bytes(PDF)
+    in_force("suppress", "+14155550100")
+    assert in_force("lead", "add", "L-1", "4155550100", "--name", "Lead 1").out == "Lead L-1 added with +14155550100.\n"
+    assert in_force(*GRANT, "--lead", "L-1", "--attest").code == 0
+    changed = in_force("lead", "change", "L-1", "--number", "4155550101")
+    assert changed == Said(0, "Lead L-1 changed: in force\n", "dnc-admin: override 1 ended with the old number\n")
+    assert "already; change that one" in one_line(in_force("lead", "add", "L-1", "4155550100"))
+    assert "--number or --name" in one_line(in_force("lead", "change", "L-1"))
+
+
+def test_an_import_tells_what_it_did_and_where_the_rejected_rows_are(in_force: Admin, tmp_path: Path):
+    (tmp_path / "list.csv").write_text("number,name\n4155550100,a\n=1+1,b\n4155550101,c\n")
+    said = in_force("import", "internal", "list.csv")
+    assert said.code == 1
+    assert said.out == "3 rows: 2 put on the list, 0 there already, 1 rejected; in force\n"
+    assert said.err == "dnc-admin: rejected rows stand in list.csv.rejected.csv with their reasons\n"
+    with (tmp_path / "list.csv.rejected.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["line"], row["row"]) == ("3", "'=1+1,b")
+    (tmp_path / "list.csv").write_text("number,name\n4155550100,a\n4155550101,c\n")
+    assert in_force("import", "internal", "list.csv") == Said(
+        0, "2 rows: 0 put on the list, 2 there already, 0 rejected; in force\n", ""
+    )
+    assert not (tmp_path / "list.csv.rejected.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (None, "list.csv: No such file or directory"),
+        (b"PK\x03\x04", "save it as CSV"),
+        (b"home,work\n4155550100,4155550101\n", "--column"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_one_line(migrated: Admin, tmp_path: Path, content, hint):
+    if content is not None:
+        (tmp_path / "list.csv").write_bytes(content)
+    assert hint in one_line(migrated("import", "internal", "list.csv"))
+
+
+def test_a_list_is_exported_and_scrubbed(in_force: Admin, tmp_path: Path):
+    in_force("suppress", "+14155550100", "--note", "=1")
+    out = in_force("export", "internal")
+    assert out.err == "1 entries\n"
+    assert out.out.splitlines()[1].startswith("+14155550100,shell,'=1,")
+    assert in_force("export", "internal", "out.csv").out == ""
+    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("+14155550100,")
+    (tmp_path / "ask.txt").write_text("4155550100\n4155550101\n")
+    said = in_force("scrub", "ask.txt")
+    assert said.err == "2 rows: 1 ALLOW, 1 BLOCK\n"
+    assert [row["verdict"] for row in csv.DictReader(said.out.splitlines())] == ["BLOCK", "ALLOW"]
+    assert in_force("scrub", "ask.txt", "--output", "verdicts.csv").code == 0
+    assert (tmp_path / "verdicts.csv").read_text().count("\n") == 3
+    assert "No such file" in one_line(in_force("export", "internal", "nowhere/out.csv"))
+    (tmp_path / "ask.txt").write_text("home,work\n4155550100,4155550101\n")
+    assert "--column" in one_line(in_force("scrub", "ask.txt", "--output", "verdicts.csv"))
+    assert (tmp_path / "verdicts.csv").read_text().count("\n") == 3
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_names_in_another_encoding_come_out_of_a_scrub_as_they_went_in(in_force: Admin, tmp_path: Path):
+    (tmp_path / "ask.csv").write_bytes(b"name,number\nJos\xe9,4155550101\n")
+    assert in_force("scrub", "ask.csv", "--output", "verdicts.csv").code == 0
+    assert b'\n"Jos\xe9,4155550101",+14155550101,,ALLOW' in (tmp_path / "verdicts.csv").read_bytes()
+
+
+def test_a_made_up_password_is_shown_once(migrated: Admin, database_url: str):
+    said = migrated("user", "add", "somebody", "--role", "auditor", "--full-name", "Some Body")
+    first, second = said.out.splitlines()
+    assert first == "User somebody added, role auditor."
+    password = second.removeprefix("Password, shown this once: ")
+    assert len(password) == 20
+    assert password not in str(sql(database_url, "SELECT * FROM users"))
+    assert migrated("user", "list").out == "somebody\tauditor\tSome Body\t\n"
+    assert "There is a user somebody already" in one_line(migrated("user", "add", "somebody", "--role", "agent"))
+    assert migrated("user", "disable", "somebody").out == "User somebody disabled.\n"
+    assert "disabled 20" in migrated("user", "list").out
+
+
+def test_a_person_is_given_another_role_and_let_in_again_and_the_last_admin_stays(migrated: Admin):
+    migrated("user", "add", "somebody", "--role", "agent")
+    migrated("user", "disable", "somebody")
+    assert migrated("user", "enable", "somebody").out == "User somebody can sign in again.\n"
+    assert migrated("user", "role", "somebody", "admin").out == "User somebody has the role admin.\n"
+    assert migrated("user", "totp-reset", "somebody").out == "User somebody was asked for none.\n"
+    assert "last admin" in one_line(migrated("user", "disable", "somebody"))
+    assert "last admin" in one_line(migrated("user", "role", "somebody", "agent"))
+
+
+def test_a_password_comes_from_standard_input_or_the_terminal(migrated: Admin, monkeypatch: pytest.MonkeyPatch):
+    def typed(*lines: str) -> None:
+        answers = iter(lines)
+        monkeypatch.setattr("sys.stdin.readline", lambda: next(answers) + "\n")
+        monkeypatch.setattr("getpass.getpass", lambda _: next(answers))
+
+    typed("correct horse battery")
+    assert migrated("user", "add", "first", "--role", "agent", "--stdin").out == "User first added, role agent.\n"
+    typed("correct horse battery", "correct horse battery")
+    assert migrated("user", "password", "first", "--ask").out == "User first has a new password.\n"
+    typed("correct horse battery", "correct horse")
+    assert "differ" in one_line(migrated("user", "password", "first", "--ask"))
+    typed("")
+    assert "empty" in one_line(migrated("user", "password", "first", "--stdin"))
+    typed("short")
+    assert "12 to 1024" in one_line(migrated("user", "password", "first", "--stdin"))
+
+
+def test_a_token_is_shown_once_and_revoked(migrated: Admin, database_url: str):
+    token = migrated("token", "make", "crm", "--scope", "read", "--scope", "suppress").out.split(": ")[1].strip()
+    assert token.startswith("dnc_")
+    assert token not in str(sql(database_url, "SELECT * FROM api_tokens"))
+    assert migrated("token", "list").out == "crm\tread suppress\t\t\n"
+    assert migrated("token", "revoke", "crm").out == "Token crm revoked.\n"
+    assert "revoked 20" in migrated("token", "list").out
+    assert "ends after now" in one_line(
+        migrated("token", "make", "old", "--scope", "read", "--expires-on", "2020-01-01")
+    )
+
+
+def test_the_demo_can_be_seeded_again_and_again(in_force: Admin, database_url: str):
+    first, second = in_force("seed-demo"), in_force("seed-demo")
+    assert (first.code, second) == (0, first)
+    assert first.out == (
+        "+14155550100 and +14155550101 are listed, +14155550199 is not; lead demo-2 is open on +14155550100: in force\n"
+    )
+    counts = "SELECT (SELECT count(*) FROM overrides), (SELECT count(*) FROM suppression_entries), count(*) FROM leads"
+    assert sql(database_url, counts) == [(2, 4, 20)]
+
+
+def test_no_command_is_a_question_for_help(admin: Admin):
+    assert "Usage" in admin().out + admin("--help").out
+    assert admin("no-such-command").code == 2
+
+
+def program(database_url: str, tmp_path: Path, *words: str) -> subprocess.Popen[str]:
+    """The installed program, in a process of its own."""
+    return subprocess.Popen(
+        [Path(sys.executable).with_name("dnc-admin"), *words],
+        env={**os.environ, "DNC_DATABASE_URL": database_url, "DNC_DATA_DIR": str(tmp_path)},
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_list_comes_by_standard_input_and_a_reader_may_leave_before_the_end(database_url: str, tmp_path: Path):
+    numbers = "".join(f"+1415{line + 5_550_000}\n" for line in range(20_000))
+    with program(database_url, tmp_path, "import", "internal", "-") as importing:
+        said, complained = importing.communicate(numbers + "oops\n")
+    assert importing.returncode == 1
+    assert said.startswith("20001 rows: 20000 put on the list, 0 there already, 1 rejected; ")
+    assert "Traceback" not in complained
+    assert (tmp_path / "standard-input.rejected.csv").read_text().count("\n") == 2
+    with program(database_url, tmp_path, "export", "internal") as exporting:
+        assert exporting.stdout is not None
+        assert exporting.stdout.readline().startswith("number,")
+        exporting.stdout.close()
+        assert exporting.stderr is not None
+        assert exporting.stderr.read() == ""
+    assert exporting.returncode == 1

@@ -1,0 +1,309 @@
+"""An import records or reports every row, may be cut short at any moment, and is finished by running it again."""
+
+import csv
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.lead_import import import_leads
+from admin_web.lists.number_import import import_numbers
+from admin_web.lists.report import RejectedRows
+from admin_web.lists.sheet import NotASheet, Sheet
+from admin_web.record.changes import Records
+from admin_web.record.models import AuditEvent, Lead, OutboxRow, SuppressionEntry
+from admin_web.services.leads import add_lead
+from admin_web.services.suppression import CHUNK
+from admin_web.settings import driven
+from tests.support.records import ADMIN, LEAD, NUMBER, OTHER, FakeProjector, rows
+
+
+class CutShort(Exception):
+    """The import is stopped in the middle of a transaction."""
+
+
+class Importer:
+    """Imports into the records of a test, and reads the report."""
+
+    def __init__(self, records: Records, directory: Path) -> None:
+        self.records, self.path = records, directory / "rejected.csv"
+        self.progress: list[Progress] = []
+
+    async def numbers(self, content: str | bytes, column: str | None = None) -> Progress:
+        with RejectedRows(self.path) as report:
+            return await import_numbers(self.into(), sheet(content), report, region="US", column=column)
+
+    async def leads(self, content: str) -> Progress:
+        with RejectedRows(self.path) as report:
+            return await import_leads(self.into(), sheet(content), report, region="US")
+
+    def into(self) -> Intake:
+        return Intake(self.records, ADMIN, self.progress.append)
+
+    def rejected(self) -> list[tuple[str, str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return [(row["line"], row["reason"]) for row in csv.DictReader(file)]
+
+
+def sheet(content: str | bytes) -> Sheet:
+    raw = content.encode() if isinstance(content, str) else content
+    return Sheet(io.BufferedReader(io.BytesIO(raw)), "list.csv", len(raw))
+
+
+@pytest.fixture
+def importer(records: Records, tmp_path: Path) -> Importer:
+    return Importer(records, tmp_path)
+
+
+async def listed(records: Records) -> list[str]:
+    return [entry.number for entry in await rows(records, SuppressionEntry)]
+
+
+async def test_every_row_is_recorded_or_reported(importer: Importer):
+    done = await importer.numbers(
+        "Name,Phone,Note\n"
+        "A,(415) 555-0100,\n"
+        'B,+1 415-555-0101,"two\nlines"\n'
+        "C,1 415 555 0100,the same\n"
+        "D,,no number\n"
+        "E,call me,letters\n"
+        'F,"open\n'
+        "G,415-555-0102,x,y\n"
+        "H,555-0103,seven digits\n"
+        "\n"
+        "I,4155550104\n"
+    )
+    assert await listed(importer.records) == ["+14155550100", "+14155550101", "+14155550104"]
+    assert (done.rows, done.added, done.already, done.rejected) == (9, 3, 1, 5)
+    lines = [line for line, _ in importer.rejected()]
+    assert lines == ["6", "7", "8", "9", "10"]
+    assert [reason for _, reason in importer.rejected()][:4:2] == ["no-number", "malformed"]
+    assert importer.rejected()[3] == ("9", "too-many-cells")
+    entry = (await rows(importer.records, SuppressionEntry))[0]
+    assert (entry.source, entry.note, entry.added_by) == ("import", "from list.csv", "admin")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "4155550100\n4155550101",
+        "number\n4155550100\n4155550101\n",
+        "4155550101;x\n4155550100;y\n",
+        "id\tRufnummer\nx\t4155550100\ny\t4155550101\n".encode("utf-16"),
+        b"\xef\xbb\xbfPhone,Name\r\n4155550100,Caf\xe9\r\n4155550101,\r\n",
+    ],
+)
+async def test_lists_with_and_without_headings_in_many_spellings_are_the_same(importer: Importer, content):
+    done = await importer.numbers(content)
+    assert (done.added, done.rejected) == (2, 0)
+    assert sorted(await listed(importer.records)) == [NUMBER, OTHER]
+
+
+async def test_a_column_may_be_named(importer: Importer):
+    await importer.numbers("home,work\n4155550100,4155550101\n", column="work")
+    assert await listed(importer.records) == [OTHER]
+    with pytest.raises(NotASheet, match="Several columns"):
+        await importer.numbers("home,work\n4155550100,4155550101\n")
+
+
+async def test_one_chunk_is_one_transaction_with_its_audit_event_and_outbox_row(importer: Importer):
+    lines = [f"415555{line:04d}" for line in range(2 * CHUNK + 10)]
+    await importer.numbers("\n".join(lines))
+    assert [len(row.numbers) for row in await rows(importer.records, OutboxRow)] == [CHUNK, CHUNK, 10]
+    events = await rows(importer.records, AuditEvent)
+    assert [event.particulars["added"] for event in events] == [CHUNK, CHUNK, 10]
+    assert {event.particulars["note"] for event in events} == {"from list.csv"}
+    assert [(one.rows, one.added) for one in importer.progress] == [(1000, 1000), (2000, 2000), (2010, 2010)]
+
+
+async def test_a_second_run_finds_everything_there(importer: Importer):
+    content = "4155550100\noops\n4155550101\n"
+    await importer.numbers(content)
+    again = await importer.numbers(content)
+    assert (again.added, again.already, again.rejected) == (0, 2, 1)
+    assert len(await listed(importer.records)) == 2
+    assert importer.rejected() == [("2", "letters")]
+
+
+async def test_while_redis_is_away_everything_is_recorded_and_redis_asked_twice(
+    importer: Importer, projector: FakeProjector
+):
+    projector.broken = "no Redis"
+    done = await importer.numbers("\n".join(f"415555{line:04d}" for line in range(3 * CHUNK)))
+    assert done.added == 3 * CHUNK
+    assert str(done.standing) == "recorded, not yet in force: no Redis"
+    assert projector.drains == 2
+
+
+async def test_redis_that_comes_back_meanwhile_puts_the_import_in_force(importer: Importer, projector: FakeProjector):
+    projector.broken = "no Redis"
+
+    def mend(_: Progress) -> None:
+        projector.broken = ""
+
+    with RejectedRows(importer.path) as report:
+        into = Intake(importer.records, ADMIN, mend)
+        done = await import_numbers(into, sheet("4155550100"), report, region="US")
+    assert done.standing.in_force
+
+
+async def test_leads_too_are_in_force_when_redis_comes_back_meanwhile(importer: Importer, projector: FakeProjector):
+    projector.broken = "no Redis"
+
+    def mend(_: Progress) -> None:
+        projector.broken = ""
+
+    leads = sheet("lead,number\nL-1,4155550100\n")
+    with RejectedRows(importer.path) as report:
+        done = await import_leads(Intake(importer.records, ADMIN, mend), leads, report, region="US")
+    assert done.standing.in_force
+
+
+async def test_an_empty_file_changes_nothing(importer: Importer):
+    done = await importer.numbers("")
+    assert (done.rows, done.added) == (0, 0)
+    assert await rows(importer.records, OutboxRow) == []
+
+
+async def test_leads_are_added_and_changed(importer: Importer):
+    await add_lead(importer.records, ADMIN, LEAD, NUMBER, "as it was")
+    done = await importer.leads(
+        "Lead ID,Phone,Name\nL-1,4155550101,\nL-2,4155550100,New\nL-3,oops,x\nbad id,4155550100,x\nL-2,4155550100,New\n"
+    )
+    assert (done.rows, done.added, done.already, done.rejected) == (5, 2, 1, 2)
+    assert importer.rejected() == [("4", "letters"), ("5", "bad-lead")]
+    found = {lead.id: (lead.number, lead.name) for lead in await rows(importer.records, Lead)}
+    assert found == {"L-1": (OTHER, ""), "L-2": (NUMBER, "New")}
+
+
+async def test_a_lead_whose_name_is_too_long_is_reported_and_holds_nothing_up(importer: Importer):
+    done = await importer.leads(f"lead,number,name\nL-1,4155550100,{'x' * 201}\nL-2,4155550101,New\n")
+    assert (done.added, importer.rejected()) == (1, [("2", "bad-name")])
+
+
+async def test_a_lead_that_is_given_twice_is_as_it_was_given_last(importer: Importer):
+    done = await importer.leads("lead,number,name\nL-1,4155550100,First\nL-1,4155550101,\nL-1,4155550101,Last\n")
+    assert (done.rows, done.added) == (3, 3)
+    assert [(lead.number, lead.name) for lead in await rows(importer.records, Lead)] == [(OTHER, "Last")]
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+async def test_an_import_that_was_cut_short_goes_on_where_it_was_and_counts_nothing_twice(
+    importer: Importer, chunks: int
+):
+    lines = [f"415555{line:04d}" if line % 500 else f"oops {line}" for line in range(2 * CHUNK + 600)]
+    kept: list[Progress] = []
+
+    async def keep(_: AsyncSession, done: Progress) -> None:
+        if len(kept) == chunks:
+            raise CutShort
+        kept.append(done)
+
+    with pytest.raises(CutShort), RejectedRows(importer.path) as report:
+        await import_numbers(replace(importer.into(), keep=keep), sheet("\n".join(lines)), report, region="US")
+    begun = kept[-1]
+    with RejectedRows(importer.path, begun.rejected, begun.report_bytes) as report:
+        done = await import_numbers(replace(importer.into(), begun=begun), sheet("\n".join(lines)), report, region="US")
+    assert (done.rows, done.added, done.already, done.rejected) == (2600, 2594, 0, 6)
+    assert [line for line, _ in importer.rejected()] == [str(line) for line in range(1, 2600, 500)]
+    assert len(await listed(importer.records)) == 2594
+
+
+async def test_leads_without_a_name_column_keep_their_names(importer: Importer):
+    await add_lead(importer.records, ADMIN, LEAD, NUMBER, "as it was")
+    await importer.leads("lead,number\nL-1,4155550101\n")
+    assert [(lead.number, lead.name) for lead in await rows(importer.records, Lead)] == [(OTHER, "as it was")]
+
+
+async def test_leads_need_headings(importer: Importer):
+    with pytest.raises(NotASheet, match="lead, number"):
+        await importer.leads("L-1,4155550101\n")
+
+
+NUMBERS = 30_000
+
+
+class Shell:
+    """Imports a file of `count` numbers by the command line, and counts rows in the database from outside."""
+
+    def __init__(self, database_url: str, directory: Path, count: int) -> None:
+        content = directory / "list.txt"
+        content.write_text("".join(f"+1415{line + 5_550_000}\n" for line in range(count)))
+        self.command = [sys.executable, "-m", "admin_web", "import", "internal", str(content)]
+        self.environment = {**os.environ, "DNC_DATABASE_URL": database_url, "DNC_DATA_DIR": str(directory)}
+        url = driven(database_url)
+        self.engine = create_engine(url.set(drivername=url.drivername.replace("+aiosqlite", "")))
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - this process has no other threads
+        )
+
+    def count(self, table: str) -> int:
+        with self.engine.connect() as connection:
+            return int(connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
+
+
+def _hear_ctrl_c() -> None:
+    """Heed SIGINT as at a terminal, even where the tests themselves run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.fixture
+def shell(database_url: str, tmp_path: Path) -> Iterator[Shell]:
+    opened = Shell(database_url, tmp_path, NUMBERS)
+    yield opened
+    opened.engine.dispose()
+
+
+def test_an_import_killed_at_any_moment_has_whole_chunks_and_is_finished_by_a_second_run(shell: Shell):
+    with shell.start() as killed:
+        deadline = time.monotonic() + 60
+        while shell.count("audit_events") < 3:
+            assert time.monotonic() < deadline
+            assert killed.poll() is None, "the import ended before it could be killed"
+        killed.send_signal(signal.SIGKILL)
+    chunks = shell.count("audit_events")
+    assert 3 <= chunks < NUMBERS / CHUNK
+    assert shell.count("outbox") == chunks
+    assert shell.count("suppression_entries") == chunks * CHUNK
+    with shell.start() as second:
+        said, complained = second.communicate(timeout=120)
+    assert second.returncode == 0, complained
+    assert f"{NUMBERS - chunks * CHUNK} put on the list, {chunks * CHUNK} there already, 0 rejected" in said
+    assert shell.count("suppression_entries") == NUMBERS
+
+
+def test_an_interrupted_import_says_so_and_leaves_whole_chunks(shell: Shell):
+    with shell.start() as interrupted:
+        while shell.count("audit_events") < 2:
+            assert interrupted.poll() is None
+        interrupted.send_signal(signal.SIGINT)
+        _, complained = interrupted.communicate(timeout=60)
+    assert interrupted.returncode == 130
+    assert complained.strip().splitlines()[-1].startswith("dnc-admin: stopped; what was recorded stays")
+    assert shell.count("suppression_entries") == shell.count("outbox") * CHUNK
+
+
+def test_two_imports_of_one_list_at_once_make_one_entry_per_number(shell: Shell):
+    with shell.start() as first, shell.start() as second:
+        said = [process.communicate(timeout=120) for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], said
+    assert shell.count("suppression_entries") == NUMBERS

@@ -1,0 +1,228 @@
+"""The record, projected on the shards of a Redis Cluster: each holds what is its own, and is rebuilt by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from admin_web.projection import outbox
+from admin_web.projection.projection import Projection
+from admin_web.projection.rebuild import NotNeeded, SuspiciousDrop
+from admin_web.projection.store import RedisUnavailable
+from admin_web.queries.alarm import NO_CALLS_OF_A_SHARD, alarm
+from admin_web.queries.call_coverage import coverage
+from admin_web.queries.enforcement import Enforcement
+from admin_web.record.changes import Records, utc_now
+from admin_web.record.database import Database
+from admin_web.services.suppression import lift, suppress, suppress_many
+from admin_web.settings import AdminSettings
+from admin_web.worker.decision_archive import DecisionArchive
+from compliance.cluster import Shard
+from compliance.numbers import E164, LeadId
+from compliance.policy import decide
+from compliance.redis_schema import Keys, exchange_and_line, listed_key, read_versions, slot_of_number
+from lab.cluster import RedisCluster
+from tests.support.projection import ADMIN, Undrained
+from tests.support.registries import file, flat, take
+
+NUMBERS = [f"+1415{exchange}0100" for exchange in range(200, 260)]
+
+
+@pytest.fixture
+async def records(database: Database) -> Records:
+    records = Records(database, Undrained(), utc_now)
+    await suppress_many(records, ADMIN, [E164(number) for number in NUMBERS], source="test")
+    return records
+
+
+@pytest.fixture
+async def projection(
+    cluster: RedisCluster, database: Database, records: Records, tmp_path: Path
+) -> AsyncIterator[Projection]:
+    settings = AdminSettings(redis_url=cluster.url, replicas=1, lease_s=60, data_dir=tmp_path)
+    async with Projection(database, settings) as projection:
+        await projection.rebuild()
+        yield projection
+
+
+def slot(number: str) -> int:
+    return slot_of_number(E164(number))
+
+
+def own(shard: Shard) -> str:
+    """A listed number that is on this shard."""
+    return next(number for number in NUMBERS if shard.owns(slot(number)))
+
+
+def holds(client: Redis, shard: Shard, number: str) -> bool:
+    generation = int(client.hget(Keys(shard.first).state, "generation"))
+    exchange, line = exchange_and_line(E164(number))
+    return bool(client.sismember(listed_key(generation, "internal", exchange), line))
+
+
+async def move(projection: Projection, cluster: RedisCluster, which: int) -> None:
+    """Move a slot, and let the projection find out."""
+    await asyncio.to_thread(cluster.move, which)
+    projection.sides.store._nodes.doubt()
+
+
+async def until_rebuilt(projection: Projection, allow_drop: bool = False) -> None:
+    await projection.rebuild(only_if_lost=True, allow_drop=allow_drop)
+    assert (await projection.verify()).clean
+
+
+async def test_each_shard_holds_its_own_numbers_and_no_others(cluster: RedisCluster, projection: Projection):
+    counted = 0
+    for shard in cluster.topology().shards:
+        client = cluster.client_of(shard.first)
+        counted += int(client.hget(Keys(shard.first).state, "count:internal"))
+        assert all(holds(client, shard, number) for number in NUMBERS if shard.owns(slot(number)))
+        assert client.exists(Keys(shard.first).lease)
+    assert counted == len(NUMBERS)
+    drift = await projection.verify()
+    assert drift.clean
+    assert drift.numbers == len(NUMBERS)
+    assert await alarm(projection.sides) is None
+    with pytest.raises(NotNeeded):
+        await projection.rebuild(only_if_lost=True)
+
+
+async def test_the_enforcement_page_shows_all_shards_together(cluster: RedisCluster, projection: Projection):
+    overview = await Enforcement(projection.sides).overview()
+    assert overview.in_force
+    assert [(one.name, one.sql, one.redis) for one in overview.lists] == [("internal", len(NUMBERS), len(NUMBERS))]
+    assert overview.health.live.version.endswith(", 3 shards")
+    assert 0 < overview.health.lease_ms <= 60_000
+    second = cluster.topology().shards[1].first
+    cluster.client_of(second).delete(Keys(second).state)
+    overview = await Enforcement(projection.sides).overview()
+    assert overview.alarm.title == NO_CALLS_OF_A_SHARD
+    assert f"lowest slot is {second}" in overview.alarm.text
+
+
+async def test_the_site_knows_what_a_call_to_any_number_would_be_told(projection: Projection):
+    openings = [(E164(number), LeadId("lead")) for number in [*NUMBERS, "+14152000101"]]
+    facts = await projection.facts(openings)
+    assert [one.number for one in facts] == [number for number, _ in openings]
+    reasons = [decide(one.number, one, utc_now()).reason for one in facts]
+    assert reasons == ["internal-dnc"] * len(NUMBERS) + ["not-listed"]
+
+
+async def test_registries_and_their_terms_are_on_every_shard(
+    cluster: RedisCluster, projection: Projection, records: Records, tmp_path: Path
+):
+    await take(records, "us-ftc", file(tmp_path, flat(NUMBERS)))
+    assert set(await projection.behind()) == {"us-ftc"}
+    await projection.follow()
+    assert await projection.behind() == {}
+    for shard in cluster.topology().shards:
+        fields = cluster.client_of(shard.first).hgetall(Keys(shard.first).state)
+        assert read_versions(fields) == {"us-ftc": 1}
+        assert fields[b"lists"] == b"internal,us-ftc"
+    drift = await projection.verify()
+    assert drift.clean
+    assert drift.numbers == 2 * len(NUMBERS)
+
+
+async def test_while_a_shard_is_away_changes_come_into_force_on_the_others(
+    cluster: RedisCluster, projection: Projection, records: Records, database: Database
+):
+    away, here, _ = cluster.topology().shards
+    dead = await asyncio.to_thread(cluster.servers_of, away)
+    for server in dead:
+        server.running.kill()
+    for _ in range(2 * outbox.ROWS_AT_ONCE // len(NUMBERS) + 1):  # More rows than are written at once wait for it.
+        for number in NUMBERS:
+            if away.owns(slot(number)):
+                await lift(records, ADMIN, E164(number), reason="test")
+                await suppress(records, ADMIN, E164(number), source="test")
+    await lift(records, ADMIN, E164(own(here)), reason="test")
+    with pytest.raises(RedisUnavailable):
+        await projection.drain()
+    assert not holds(cluster.client_of(here.first), here, own(here))
+    assert (await alarm(projection.sides)).title == NO_CALLS_OF_A_SHARD
+    async with database.read() as session:
+        waiting = await outbox.lag(session)
+    for server in dead:
+        server.start()
+    assert waiting.pending > outbox.ROWS_AT_ONCE
+    await asyncio.to_thread(cluster.until_at_rest)
+    projection.sides.store._nodes.doubt()
+    await projection.rebuild(only_if_lost=True)
+    async with database.read() as session:
+        assert (await outbox.lag(session)).pending == 0
+    assert (await projection.verify()).clean
+
+
+async def test_a_shard_that_gets_a_slot_is_not_believed_until_it_is_rebuilt(
+    cluster: RedisCluster, projection: Projection, records: Records
+):
+    first = cluster.topology().shards[0]
+    number = own(first)
+    await move(projection, cluster, slot(number))
+    await lift(records, ADMIN, E164(number), reason="test")
+    with pytest.raises(RedisUnavailable):
+        await projection.drain()
+    with pytest.raises(RedisUnavailable):
+        await projection.renew_lease()
+    await until_rebuilt(projection)
+    owner = cluster.topology().owner(slot(number))
+    assert not holds(cluster.client_of(slot(number)), owner, number)
+    await projection.drain()
+
+
+async def test_a_shard_with_another_name_leaves_no_state_under_the_old_one(
+    cluster: RedisCluster, projection: Projection
+):
+    old = cluster.topology().shards[1].first
+    await move(projection, cluster, 5)  # From the first shard to the second, whose lowest slot it then is.
+    client = cluster.client_of(old)
+    assert cluster.topology().owner(old).first == 5
+    assert client.exists(Keys(old).state, Keys(old).lease) == 2
+    await until_rebuilt(projection)
+    assert client.exists(Keys(old).state, Keys(old).lease) == 0
+    assert client.exists(Keys(5).state, Keys(5).lease) == 2
+
+
+async def test_a_decision_on_a_stream_with_an_old_name_is_archived(
+    cluster: RedisCluster, projection: Projection, database: Database
+):
+    old = cluster.topology().shards[1].first
+    cluster.client_of(old).xadd(Keys(old).decisions, {"id": "nonsense"})
+    await move(projection, cluster, 5)
+    await until_rebuilt(projection)
+    assert {store.keys.first_slot for store in await projection.streams()} >= {5, old}
+    for store in await projection.streams():
+        archive = DecisionArchive(database, store, utc_now)
+        await archive.archive_left(0)
+        await archive.archive_new()
+    assert cluster.client_of(old).xlen(Keys(old).decisions) == 0
+    assert cluster.client_of(old).xlen(Keys(old).unreadable_decisions) == 1
+    assert (await coverage(database, projection.sides.store, utc_now())).doubt == ""
+
+
+async def test_slots_that_left_are_no_suspicious_drop_and_lost_numbers_are(
+    cluster: RedisCluster, projection: Projection, records: Records, database: Database
+):
+    first = cluster.topology().shards[0]
+    exchange, _ = exchange_and_line(E164(own(first)))
+    many = [E164(f"+{exchange}{line:04}") for line in range(1000, 1200)]
+    await suppress_many(records, ADMIN, many, source="test")
+    await projection.drain()
+    await move(projection, cluster, slot(own(first)))
+    await until_rebuilt(projection)
+    for number in many:
+        await lift(records, ADMIN, number, reason="test")
+    with pytest.raises(SuspiciousDrop):
+        await projection.rebuild()
+
+
+async def test_a_generation_that_is_over_is_swept_from_every_shard(cluster: RedisCluster, projection: Projection):
+    await projection.rebuild()
+    assert await projection.sweep() > len(NUMBERS)
+    for shard in cluster.topology().shards:
+        keys = [key.decode() for key in cluster.client_of(shard.first).scan_iter("dnc:1:*")]
+        assert keys == []
+    assert (await projection.verify()).clean

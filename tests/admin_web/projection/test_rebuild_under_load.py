@@ -1,0 +1,145 @@
+"""A rebuild has no hole: no listed number is ever allowed and no call fails, whatever else goes on meanwhile."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.load import Outcome, open_loop, run
+from lab.redis import RedisServer
+from tests.support.samples import PDF
+from tests.support.stack import Stack
+
+CALLS_PER_SECOND = 500
+REBUILDS = 10
+ENOUGH = 1_000
+"""Calls beside which the rebuilds must have run, however soon ten of them are over."""
+
+LISTED = [f"+1415555{line:04}" for line in range(400)]
+FREE = [f"+1415555{line:04}" for line in range(5000, 5400)]
+LATER_LISTED = [f"+1415556{line:04}" for line in range(8)]
+LATER_REVOKED = [(f"+1415557{line:04}", f"lead-{line}") for line in range(4)]
+
+
+class Load:
+    """500 calls a second, from a thread of its own, until the block ends."""
+
+    def __init__(self, port: int, leads: dict[str, str]) -> None:
+        self._port, self._leads = port, leads
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._place)
+        self.outcomes: list[Outcome] = []
+        self.watched: list[str] = []
+
+    def _place(self) -> None:
+        while not self._over.is_set():
+            self.outcomes.append(run(open_loop(self._port, CALLS_PER_SECOND, 1, self._anyone)))
+
+    def _anyone(self) -> tuple[str, str]:
+        dialed = random.choice(random.choice([LISTED, FREE, self.watched or LISTED]))
+        return dialed, self._leads.get(dialed, "lead-0")
+
+    def calls(self) -> int:
+        """Count the calls that are over."""
+        return sum(sum(outcome.answers.values()) for outcome in list(self.outcomes))
+
+    def until_calls(self, wanted: int) -> None:
+        """Wait until there is load."""
+        deadline = time.monotonic() + 30
+        while self.calls() < wanted:
+            assert time.monotonic() < deadline, "no call is answered"
+            time.sleep(0.02)
+
+    def allowed(self, dialed: str) -> bool:
+        return any(answers.answers[(dialed, lead), True] for answers in self.outcomes for lead in self._lead(dialed))
+
+    def reasons(self, numbers: list[str]) -> Counter[str]:
+        """The reasons of all answers for these numbers."""
+        asked = {(number, lead) for number in numbers for lead in self._lead(number)}
+        found: Counter[str] = Counter()
+        for outcome in self.outcomes:
+            for (question, reason), count in outcome.reasons.items():
+                found[reason] += count if question in asked else 0
+        return +found
+
+    def _lead(self, dialed: str) -> tuple[str]:
+        return (self._leads.get(dialed, "lead-0"),)
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def stack(redis_server: RedisServer, database_url: str, short_path: Path) -> Iterator[Stack]:
+    # Generous deadlines: what is judged here is the rebuild, not how many programs share this machine's cores.
+    settings = {"DNC_LOG_LEVEL": "WARNING", "DNC_DEADLINE_MS": "1000", "DNC_PEER_MS": "10000"}
+    with Stack(short_path / "whole", redis_server, database_url, **settings) as stack:
+        listed = short_path / "listed.txt"
+        listed.write_text("\n".join([*LISTED, *dict(LATER_REVOKED)]))
+        stack.admin("import", "internal", str(listed))
+        yield stack
+
+
+def expect_that_no_call_failed(load: Load) -> None:
+    """Each call has an answer, and that of a free number says that it is free."""
+    assert sum(outcome.unanswered for outcome in load.outcomes) == 0
+    free = load.reasons(FREE)
+    late = free.pop("deadline", 0)  # Of a machine that was given to other programs for a second, not of the rebuild.
+    assert (free.keys(), late < sum(free.values()) / 30) == ({"not-listed"}, True), (free, late)
+
+
+def test_ten_rebuilds_under_load_let_no_listed_number_through_and_fail_no_call(stack):
+    with Load(stack.gate.port, {}) as load:
+        load.until_calls(1)
+        rebuilds = 0
+        while rebuilds < REBUILDS or load.calls() <= ENOUGH:
+            stack.admin("rebuild")
+            rebuilds += 1
+    print(f"{load.calls()} calls during {rebuilds} rebuilds")
+    assert [number for number in LISTED if load.allowed(number)] == []
+    expect_that_no_call_failed(load)
+
+
+def test_what_is_added_and_revoked_during_rebuilds_is_blocked_from_then_on(stack, short_path):
+    document = short_path / "consent.pdf"
+    document.write_bytes(PDF)
+    for number, lead in LATER_REVOKED:
+        stack.admin(
+            "override", "grant", "--lead", lead, "--number", number, "--basis", "signed-consent",
+            "--consented-on", "2026-01-02", "--document", str(document), "--attest",
+        )  # fmt: skip
+        assert stack.gate.screen(number, lead).allowed
+    over = threading.Event()
+
+    rebuilds = []
+
+    def rebuild() -> None:
+        while not over.is_set() or len(rebuilds) < REBUILDS:
+            rebuilds.append(stack.admin("rebuild"))
+
+    rebuilder = threading.Thread(target=rebuild)
+    with Load(stack.gate.port, dict(LATER_REVOKED)) as load:
+        rebuilder.start()
+        for index, number in enumerate(LATER_LISTED):
+            stack.admin("suppress", number)
+            assert not stack.gate.screen(number).allowed
+            load.watched = [*load.watched, number]
+            if index % 2:
+                opened, lead = LATER_REVOKED[index // 2]
+                stack.admin("override", "revoke", str(index // 2 + 1), "--reason", "asked to stop")
+                assert not stack.gate.screen(opened, lead).allowed
+                load.watched = [*load.watched, opened]
+        over.set()
+        rebuilder.join()
+    assert len(rebuilds) >= REBUILDS
+    assert [number for number in [*LISTED, *load.watched] if load.allowed(number)] == []
+    expect_that_no_call_failed(load)

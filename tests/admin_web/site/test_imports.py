@@ -1,0 +1,198 @@
+"""Importing in the browser: upload, look, choose the columns, start, follow, cancel; and what is refused."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from admin_web.lists.import_jobs import sweep_sheets
+from admin_web.lists.sheet_store import SheetStore
+from admin_web.record.models import Job, Lead, SuppressionEntry
+from admin_web.services.job_kinds import IMPORT_NUMBERS
+from admin_web.worker.jobs.run import Tools
+from admin_web.worker.jobs.runner import POLL_S, Runner
+from admin_web.worker.jobs.work import WORK
+from tests.support.records import rows
+from tests.support.site import Answer, Browser, Site, settings_of
+
+LIST = b"name,phone\nOne,(415) 555-0100\nTwo,oops\nThree,415 555 0101\n"
+
+
+async def upload(browser: Browser, content: bytes, name: str = "list.csv", kind: str = "numbers") -> Answer:
+    return await browser.upload(f"/imports/{kind}", {}, "file", (name, content, "text/csv"))
+
+
+async def work(site: Site) -> None:
+    """Do all jobs, as a worker does."""
+    tools = Tools(site.records, site.projection, site.settings)
+    for kind, carry_out in WORK.items():
+        while await Runner(kind, carry_out, tools, "worker").step() < POLL_S:
+            continue
+
+
+async def test_a_list_goes_from_upload_by_preview_to_a_job_and_its_report(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, LIST)
+    preview = await browser.follow(uploaded)
+    assert "Columns separated by commas" in preview
+    assert "not one number" in preview or "rejected" in preview
+    assert await rows(site.records, SuppressionEntry) == []
+    started = await browser.post(uploaded.location, {"number": "2", "note": "The list of March."})
+    job = await browser.follow(started)
+    assert "waits for a worker" in job
+    await work(site)
+    page = await browser.page(started.location)
+    assert "3 rows: 2 put on the list, 0 there already, 1 rejected; in force." in page
+    assert "hx-trigger" not in page
+    report = await browser.get(f"{started.location}/report")
+    assert report.text.splitlines()[1].startswith("3,letters,")
+    assert "attachment" in report.headers["Content-Disposition"]
+    entries = await rows(site.records, SuppressionEntry)
+    assert [(entry.number, entry.note, entry.added_by) for entry in entries] == [
+        ("+14155550100", "The list of March.", "admin"),
+        ("+14155550101", "The list of March.", "admin"),
+    ]
+    assert "list.csv" in await browser.page("/jobs")
+
+
+async def test_the_columns_can_be_chosen_and_looked_at_again_before_the_start(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, b"home,work\n4155550100,4155550101\n")
+    page = await browser.follow(uploaded)
+    assert "Several columns hold numbers" in page
+    assert "Start the import" not in page
+    assert (await browser.post(uploaded.location, {})).status == 422
+    again = await browser.page(f"{uploaded.location}?number=2")
+    assert "+14155550101" in again
+    assert "+14155550100" not in again.replace("4155550100</td>", "")
+    await browser.post(uploaded.location, {"number": "2"})
+    await work(site)
+    assert [entry.number for entry in await rows(site.records, SuppressionEntry)] == ["+14155550101"]
+
+
+async def test_leads_are_imported_the_same_way(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, b"id;who;tel\nL-1;One;4155550100\n", kind="leads")
+    page = await browser.follow(uploaded)
+    assert "The first row must name the columns" in page
+    await browser.post(uploaded.location, {"lead": "1", "number": "3", "name": "2"})
+    await work(site)
+    assert [(lead.id, lead.number, lead.name) for lead in await rows(site.records, Lead)] == [
+        ("L-1", "+14155550100", "One")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        (b"", "empty.csv", "The file is empty."),
+        (b"PK\x03\x04rest", "list.xlsx", "save it as CSV"),
+        (b"\x00\x01\x02", "list.csv", "this is no text"),
+        (b"4" * 70_000, "list.csv", "this is no list"),
+        (b"4155550100\n" * 10_000, "long.csv", "larger than 0.1 MB"),
+    ],
+)
+async def test_a_file_that_is_no_list_is_refused_with_a_sentence_that_helps(
+    database_url, redis_server, tmp_path, content, name, said
+):
+    async with Site(settings_of(database_url, redis_server.url, tmp_path / "data", import_mb=0.1)) as site:
+        answer = await upload(await site.person("admin"), content, name)
+        assert answer.status == 422
+        assert said in answer.text
+        assert await rows(site.records, Job) == []
+        assert not list((tmp_path / "data" / "imports").glob("arriving-*"))
+
+
+async def test_no_file_is_refused_with_a_sentence(site: Site):
+    browser = await site.person("admin")
+    answer = await browser.upload("/imports/numbers", {}, "file", None)
+    assert (answer.status, "Choose the file to import." in answer.text) == (422, True)
+
+
+@pytest.mark.parametrize("role", ["agent", "supervisor", "auditor"])
+async def test_only_an_admin_imports_and_nobody_else_sees_an_upload_or_a_job(site: Site, role: str):
+    admin, other = await site.person("admin"), await site.person(role)
+    uploaded = await upload(admin, LIST)
+    started = await admin.post(uploaded.location, {"number": "2"})
+    assert (await upload(other, LIST)).status == 403
+    for path in (uploaded.location, started.location, f"{started.location}/report", "/jobs"):
+        assert (await other.get(path)).status == 403
+    assert (await other.post(f"{started.location}/cancel")).status == 403
+
+
+async def test_an_upload_is_seen_by_the_person_who_made_it_alone(site: Site):
+    async def pieces() -> AsyncIterator[bytes]:
+        yield LIST
+
+    kept = await SheetStore.of(site.settings).keep(pieces(), "list.csv", IMPORT_NUMBERS.name, "another-admin")
+    browser = await site.person("admin")
+    assert (await browser.get(f"/imports/sheets/{kept.token}")).status == 404
+    assert (await browser.post(f"/imports/sheets/{kept.token}", {"number": "2"})).status == 404
+    assert await rows(site.records, Job) == []
+
+
+async def test_an_upload_without_the_forms_token_keeps_nothing(site: Site):
+    browser = await site.person("admin")
+    browser.csrf = "forged"
+    assert (await upload(browser, LIST)).status == 403
+    assert not (site.settings.data_dir / "imports").exists()
+
+
+@pytest.mark.parametrize("token", ["../../etc/passwd", "..%2f..%2fetc%2fpasswd", "0" * 32, "x", "%2e%2e"])
+async def test_no_address_leads_out_of_the_directory(site: Site, token: str):
+    browser = await site.person("admin")
+    assert (await browser.get(f"/imports/sheets/{token}")).status == 404
+
+
+async def test_the_name_of_a_file_is_shown_and_never_used(site: Site):
+    browser = await site.person("admin")
+    page = await browser.follow(await upload(browser, LIST, name="../../<b>x</b>.csv"))
+    assert "<b>x" not in page
+    assert {path.suffix for path in (site.settings.data_dir / "imports").iterdir()} == {".sheet", ".json"}
+
+
+async def test_a_job_is_cancelled_once_and_shows_it(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, LIST)
+    started = await browser.post(uploaded.location, {"number": "2"})
+    cancelled = await browser.follow(await browser.post(f"{started.location}/cancel"))
+    assert "Cancelled by admin." in cancelled
+    again = await browser.follow(await browser.post(f"{started.location}/cancel"))
+    assert "is at its end already" in again
+    await work(site)
+    assert await rows(site.records, SuppressionEntry) == []
+
+
+async def test_a_running_job_is_followed_and_can_be_read_without_scripts(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, LIST)
+    started = await browser.post(uploaded.location, {"number": "2"})
+    page = await browser.page(started.location)
+    assert re.search(rf'hx-get="{started.location}/live" hx-trigger="every 1s"', page)
+    live = await browser.page(f"{started.location}/live")
+    assert "<html" not in live
+    assert "waits for a worker" in live
+
+
+@pytest.mark.parametrize("job", ["0", "nobody", "9" * 40, "-1"])
+async def test_a_job_that_is_not_there_is_no_page(site: Site, job: str):
+    browser = await site.person("admin")
+    assert (await browser.get(f"/jobs/{job}")).status == 404
+
+
+async def test_old_sheets_that_no_open_job_names_are_swept(site: Site):
+    browser = await site.person("admin")
+    store = SheetStore.of(site.settings)
+    await upload(browser, LIST)
+    named = await upload(browser, LIST)
+    await browser.post(named.location, {"number": "2"})
+    assert await sweep_sheets(site.database, store, site.now() + timedelta(hours=23)) == 0
+    assert await sweep_sheets(site.database, store, site.now() + timedelta(hours=25)) == 2
+    await work(site)
+    assert len(await rows(site.records, SuppressionEntry)) == 2
+    assert await sweep_sheets(site.database, store, site.now() + timedelta(hours=25)) == 2
+    assert [path.name[32:] for path in await asyncio.to_thread(lambda: list(store.directory.iterdir()))] == [
+        ".rejected.csv"
+    ]

@@ -1,0 +1,303 @@
+"""Every route of the site, for every role: held against the one table of permissions, and against forged forms."""
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from html.parser import HTMLParser
+from itertools import product
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from aiohttp import FormData
+from sqlalchemy import text
+
+from admin_web.people.accounts import add_user
+from admin_web.people.permissions import GRANTED, Permission, allowed
+from admin_web.record.models import Base
+from admin_web.services.leads import LeadGiven, put_leads
+from admin_web.services.overrides import grant_override
+from admin_web.services.registries import EditedTerms, add_registry
+from admin_web.services.suppression import suppress
+from admin_web.services.webhooks import add_webhook
+from admin_web.site.routes import ROUTES
+from admin_web.site.routing import Route
+from admin_web.webhooks.events import Event
+from compliance.consent import Role
+from tests.support.paths import filled, filled_with
+from tests.support.records import ADMIN, CONSENT, LEAD, NUMBER
+from tests.support.site import PASSWORD, Answer, Browser, Site
+
+PARTS = {
+    "lead": "L-1",
+    "name": "somebody",
+    "user": "somebody",
+    "number": "+14155550100",
+    "kind": "numbers",
+    "registry": "us-ftc",
+}
+"""What stands for the parts of a path: things that are on record. Every other part is the id 1."""
+
+UNWATCHED = {"sessions", "sign_in_buckets", "alembic_version"}
+"""Tables that asking for a page may change."""
+
+WRITES = [route for route in ROUTES if route.method != "GET"]
+
+
+def shown(route: Route, role: str, answer: Answer) -> str:
+    return f"{route.method} {route.path} ({route.may}) as {role}: {answer.status}"
+
+
+async def ask(browser: Browser, route: Route) -> Answer:
+    """Ask as a browser would that sends an empty form."""
+    if route.method == "GET":
+        return await browser.get(filled(route.path, PARTS))
+    if route.upload:
+        return await browser.upload(filled(route.path, PARTS), {}, "document", None)
+    return await browser.post(filled(route.path, PARTS))
+
+
+@pytest.fixture
+async def furnished(site: Site) -> Site:
+    """A site with one of everything that a path may name."""
+    await add_user(site.database, ADMIN, "somebody", Role.AGENT, PASSWORD)
+    await put_leads(site.records, ADMIN, [LeadGiven(LEAD, NUMBER, "Lead 1")])
+    await suppress(site.records, ADMIN, NUMBER, source="test")
+    await grant_override(site.records, ADMIN, CONSENT)
+    await add_registry(site.records, ADMIN, "us-ftc", "", EditedTerms())
+    await add_webhook(site.records, ADMIN, site.settings, "https://crm.example/", [Event.LIFT])
+    return site
+
+
+async def everything(site: Site) -> dict[str, list[tuple]]:
+    """Every row of every table that pages do not change by being looked at."""
+    names = [table.name for table in Base.metadata.sorted_tables if table.name not in UNWATCHED]
+    async with site.database.read() as session:
+        return {
+            name: sorted(map(tuple, await session.execute(text(f"SELECT * FROM {name}"))), key=str) for name in names
+        }
+
+
+async def test_who_is_not_signed_in_reaches_the_sign_in_page_and_nothing_else(furnished: Site):
+    before, wrong = await everything(furnished), []
+    for route in ROUTES:
+        answer = await ask(furnished.browser(), route)
+        signs_in = answer.status == 303 and answer.location.startswith("/sign-in?next=")
+        right = signs_in if route.method == "GET" else answer.status == 401
+        if not right and route.may is not Permission.ANYBODY:
+            wrong.append(shown(route, "nobody", answer))
+    assert wrong == []
+    assert await everything(furnished) == before
+    assert {route.name for route in ROUTES if route.may is Permission.ANYBODY} == {"sign_in"}
+
+
+async def test_a_role_without_the_permission_is_turned_away_and_nothing_is_changed(furnished: Site):
+    before, wrong = await everything(furnished), []
+    for role, route in product(Role, ROUTES):
+        if not allowed(role, route.may):
+            answer = await ask(await furnished.person(role), route)
+            if answer.status != 403 or "Your role" not in answer.text:
+                wrong.append(shown(route, role, answer))
+    assert wrong == []
+    assert await everything(furnished) == before
+
+
+async def test_a_role_with_the_permission_is_let_through(furnished: Site):
+    wrong = []
+    for role, route in product(Role, ROUTES):
+        if allowed(role, route.may):
+            answer = await ask(await furnished.person(role), route)
+            if answer.status in {401, 403, 405, 415} or answer.status >= 500:
+                wrong.append(shown(route, role, answer))
+    assert wrong == []
+
+
+FORGED = {
+    "without the token": ({"csrf": ""}, {}),
+    "with a made-up token": ({"csrf": "x" * 43}, {}),
+    "from another origin": ({}, {"Origin": "https://evil.example"}),
+    "from an opaque origin": ({}, {"Origin": "null"}),
+    "from another site": ({}, {"Sec-Fetch-Site": "cross-site"}),
+    "from a sibling site": ({}, {"Sec-Fetch-Site": "same-site"}),
+}
+
+
+@pytest.mark.parametrize(("fields", "headers"), FORGED.values(), ids=FORGED)
+async def test_no_write_is_taken_from_a_forged_form(furnished: Site, fields: dict[str, str], headers: dict[str, str]):
+    admin, wrong = await furnished.person(Role.ADMIN), []
+    before = await everything(furnished)
+    for route in WRITES:
+        if route.may is Permission.ANYBODY and not headers:
+            continue  # Nobody's form has a token: where it came from is all there is.
+        forged = await admin.post(filled(route.path, PARTS), fields, **headers)
+        if forged.status != 403:
+            wrong.append(shown(route, "admin", forged))
+        if route.upload:
+            uploaded = await admin.upload(
+                filled(route.path, PARTS), fields, "document", ("a.pdf", b"%PDF-1.7", "x/y"), **headers
+            )
+            if uploaded.status != 403:
+                wrong.append(f"upload: {shown(route, 'admin', uploaded)}")
+    assert wrong == []
+    assert await everything(furnished) == before
+
+
+async def test_no_file_is_taken_before_the_token(furnished: Site):
+    admin, wrong = await furnished.person(Role.ADMIN), []
+    for route in [route for route in WRITES if route.upload]:
+        form = FormData(default_to_multipart=True)
+        form.add_field("document", b"%PDF-1.7", filename="a.pdf")
+        form.add_field("csrf", admin.csrf)
+        headers = {"Origin": admin.origin}
+        async with admin.session.post(
+            filled(route.path, PARTS), data=form, headers=headers, allow_redirects=False
+        ) as answer:
+            if answer.status != 403:
+                wrong.append(f"{route.path}: {answer.status}")
+    assert wrong == []
+
+
+def test_every_page_has_a_permission_and_everything_else_is_known(site: Site):
+    bare = {
+        route.resource.canonical
+        for route in site.app.router.routes()
+        if route_of_handler(route.handler) is None and route.resource is not None
+    }
+    assert {path for path in bare if not path.startswith("/api/")} == {"/healthz", "/readyz", "/static"}
+
+
+def route_of_handler(handler: object) -> Route | None:
+    return getattr(handler, "dnc_route", None)
+
+
+ODD = [
+    "%00", "%ED%A0%80", "%FF", "-1", "1" * 30, "9" * 5000, "NaN", "1e999", "2026-99-99", "0001-01-01", "9999-12-31",
+    "%27%3B--", "%25_%5C", "%E2%80%AE", "+1%20(415)%20555", "..%2F..%2Fetc%2Fpasswd", "%7B%7B7*7%7D%7D",
+    "%0D%0ASet-Cookie:x",
+]  # fmt: skip
+"""What no form of the site sends, percent-encoded."""
+
+KEYS = [
+    ["\0"], ["\ud800"], [10**30], [-(10**30)], ["\0", 1],
+    [{"at": "0001-01-01T00:00:00+14:00"}, 1], [1, {"at": "9999-12-31T23:59:59-14:00"}],
+    [{"at": "2026-01-01T00:00:00+00:00"}, 10**30], ["x", 10**30], [True], [None], [[["x"]]], "x", 5,
+]  # fmt: skip
+"""Where no page of a list begins, before they are spelled for the URL."""
+
+
+def odd_queries(page: str) -> list[str]:
+    """Odd values for everything that a page's forms would send by GET, and odd beginnings of a list."""
+    names = {"q", "after", *re.findall(r'<(?:input|select)[^>]* name="(\w+)"', page)}
+    keys = [base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=") for key in KEYS]
+    return [f"{name}={value}" for name in sorted(names) for value in ODD] + [f"after={key}" for key in keys]
+
+
+AT_ONCE = 4
+"""Fewer than the site has connections to its database."""
+
+
+async def a_few_at_once(ask: Callable[[str], Awaitable[Answer]], paths: list[str]) -> list[Answer]:
+    """Ask for all paths, some at the same time: most of an answer's time is a wait for the database."""
+    answers = []
+    for begin in range(0, len(paths), AT_ONCE):
+        answers += await asyncio.gather(*map(ask, paths[begin : begin + AT_ONCE]))
+    return answers
+
+
+@pytest.mark.timeout(900)  # Thousands of pages.
+async def test_no_query_makes_a_page_fail(furnished: Site):
+    admin, wrong = await furnished.person(Role.ADMIN), []
+    for route in [route for route in ROUTES if route.method == "GET"]:
+        page = await admin.get(filled(route.path, PARTS))
+        if page.status == 200 and page.headers["Content-Type"].startswith("text/html"):
+            asked = [f"{filled(route.path, PARTS)}?{query}" for query in odd_queries(page.text)]
+            for path, answer in zip(asked, await a_few_at_once(admin.get, asked), strict=True):
+                if answer.status >= 500:
+                    wrong.append(f"{path[:120]}: {answer.status}")
+    assert wrong == []
+
+
+async def test_no_part_of_a_path_makes_a_page_fail(furnished: Site):
+    admin, wrong = await furnished.person(Role.ADMIN), []
+    for route in [route for route in ROUTES if "{" in route.path]:
+        asked = [filled_with(route.path, value) for value in ODD]
+        answers = await a_few_at_once(admin.get if route.method == "GET" else admin.post, asked)
+        for path, answer in zip(asked, answers, strict=True):
+            if answer.status >= 500:
+                wrong.append(f"{route.method} {path[:80]}: {answer.status}")
+    assert wrong == []
+
+
+class Forms(HTMLParser):
+    """The forms of a page that change something: where each goes, and the values of its fields as they stand."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self._open = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._open = given.get("method", "").lower() == "post"
+            if self._open:
+                self.found.append((given.get("action", ""), {}))
+        elif self._open and tag in {"input", "select", "textarea", "button"} and given.get("name"):
+            self.found[-1][1].setdefault(given["name"], given.get("value", ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = self._open and tag != "form"
+
+
+def odd_sendings(fields: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The fields of a form with an odd value in one of them, and with one of them left out."""
+    for name in fields.keys() - {"csrf"}:
+        yield {field: value for field, value in fields.items() if field != name}
+        for value in ODD:
+            yield {**fields, name: unquote_to_bytes(value).decode("utf-8", "replace")}
+
+
+async def test_no_form_makes_the_site_fail(furnished: Site):
+    wrong, asked = [], set()
+    for route in [route for route in ROUTES if route.method == "GET"]:
+        admin = await furnished.person(Role.ADMIN)
+        page = await admin.get(filled(route.path, PARTS))
+        for action, fields in Forms(page.text).found if page.status == 200 else ():
+            if action in asked or action == "/sign-out":
+                continue
+            asked.add(action)
+            for sent in odd_sendings(fields):
+                answer = await admin.post(action or filled(route.path, PARTS), {**sent, "csrf": admin.csrf})
+                uploaded = await admin.upload(
+                    action or filled(route.path, PARTS), sent, "document", ("../a.pdf", b"%PDF-", "x/y")
+                )
+                if max(answer.status, uploaded.status) >= 500:
+                    wrong.append(f"{action} {str(sent)[:200]}: {answer.status}, {uploaded.status}")
+    assert wrong == []
+
+
+ONLY = {
+    Permission.LIFT: {Role.ADMIN},
+    Permission.IMPORT: {Role.ADMIN},
+    Permission.REVIEW: {Role.ADMIN},
+    Permission.REBUILD: {Role.ADMIN},
+    Permission.MANAGE: {Role.ADMIN},
+    Permission.SET_TERMS: {Role.ADMIN},
+    Permission.OVERRIDE: {Role.SUPERVISOR, Role.ADMIN},
+    Permission.EXPORT: {Role.ADMIN, Role.AUDITOR},
+    Permission.SEE_AUDIT: {Role.ADMIN, Role.AUDITOR},
+    Permission.SEE_OVERRIDES: {Role.SUPERVISOR, Role.ADMIN, Role.AUDITOR},
+    Permission.SEE_CALLS: {Role.SUPERVISOR, Role.ADMIN, Role.AUDITOR},
+    Permission.SEE_ENFORCEMENT: {Role.SUPERVISOR, Role.ADMIN, Role.AUDITOR},
+    Permission.SUPPRESS: {Role.AGENT, Role.SUPERVISOR, Role.ADMIN},
+    Permission.EDIT_LEADS: {Role.AGENT, Role.SUPERVISOR, Role.ADMIN},
+    Permission.CALL: {Role.AGENT, Role.SUPERVISOR, Role.ADMIN},
+}
+"""Who may do what, written down a second time."""
+
+
+@pytest.mark.parametrize("permission", list(Permission))
+def test_the_table_of_permissions_is_the_one_that_was_agreed_on(permission: Permission):
+    assert {role for role in Role if permission in GRANTED[role]} == ONLY.get(permission, set(Role))

@@ -1,0 +1,197 @@
+"""Signing in and out over HTTP: who comes in, how long they stay, and what is turned away before any view."""
+
+import pytest
+from sqlalchemy import select
+
+from admin_web.people import totp
+from admin_web.people.sessions import IDLE, LIFE
+from admin_web.record.models import AuditEvent, SignInSession, User
+from tests.support.records import Clock
+from tests.support.site import PASSWORD, Site, settings_of
+
+
+@pytest.fixture
+async def timed_site(database_url, redis_server, tmp_path):
+    clock = Clock()
+    async with Site(settings_of(database_url, redis_server.url, tmp_path / "data"), clock) as site:
+        site.clock = clock
+        yield site
+
+
+async def signed_in(browser) -> bool:
+    return (await browser.get("/sign-in")).status == 303
+
+
+async def actions(site: Site) -> list[str]:
+    async with site.database.read() as session:
+        return list(await session.scalars(select(AuditEvent.action).order_by(AuditEvent.id)))
+
+
+async def test_the_right_password_opens_a_session_and_signing_out_ends_it_on_the_server(site: Site):
+    browser = site.browser()
+    assert (await browser.sign_in("agent")).location == "/"
+    assert await signed_in(browser)
+    kept = browser.cookie()
+    await browser.post("/sign-out")
+    browser.use_cookie(kept)
+    assert not await signed_in(browser)
+    assert await actions(site) == ["sign-in"]
+
+
+async def test_a_session_cookie_is_out_of_reach_of_scripts_and_other_sites(site: Site):
+    answer = await site.browser().sign_in("agent")
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+
+
+async def test_behind_a_trusted_proxy_with_https_the_cookie_is_held_to_the_host(database_url, redis_server, tmp_path):
+    settings = settings_of(database_url, redis_server.url, tmp_path / "data", web_proxies="127.0.0.1")
+    async with Site(settings) as site:
+        browser = site.browser()
+        headers = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "dnc.example"}
+        sent = {"name": "agent", "password": PASSWORD}
+        answer = await browser.post("/sign-in", sent, **headers, Origin="https://dnc.example")
+        assert answer.headers["Set-Cookie"].startswith("__Host-dnc_session=")
+        assert "Secure" in answer.headers["Set-Cookie"]
+        async with site.database.read() as session:
+            assert (await session.scalars(select(SignInSession.address))).all() == ["192.0.2.1"]
+
+
+async def test_forwarded_headers_of_anybody_else_are_not_believed(site: Site):
+    browser = site.browser()
+    await browser.post("/sign-in", {"name": "agent", "password": PASSWORD}, **{"X-Forwarded-For": "192.0.2.1"})
+    async with site.database.read() as session:
+        assert (await session.scalars(select(SignInSession.address))).all() == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("agent", "wrong"), ("nobody", PASSWORD), ("", ""), ("agent\0", PASSWORD), ("x" * 5000, "y")]
+)
+async def test_a_wrong_name_and_a_wrong_password_are_refused_alike(site: Site, name: str, password: str):
+    answer = await site.browser().sign_in(name, password)
+    assert answer.status == 422
+    assert "Name, password or one-time code is wrong." in answer.text
+    assert "Set-Cookie" not in answer.headers
+
+
+async def test_a_disabled_person_is_out_at_once_and_does_not_come_back(site: Site):
+    browser = await site.person("agent")
+    async with site.database.write() as session:
+        user = await session.scalar(select(User).where(User.name == "agent"))
+        user.disabled_at, user.disabled_by = site.now(), "admin"
+    assert not await signed_in(browser)
+    assert (await browser.sign_in("agent")).status == 422
+
+
+async def test_a_session_ends_when_it_idles_and_when_its_life_is_over(timed_site: Site):
+    browser = await timed_site.person("agent")
+    timed_site.clock.at += IDLE
+    assert not await signed_in(browser)
+    browser, began = await timed_site.person("agent"), timed_site.clock.at
+    while timed_site.clock.at + IDLE / 2 < began + LIFE:
+        timed_site.clock.at += IDLE / 2
+        assert await signed_in(browser)
+    timed_site.clock.at = began + LIFE
+    assert not await signed_in(browser)
+
+
+async def test_signing_in_always_gives_a_new_cookie_and_ends_the_old_session(site: Site):
+    browser = await site.person("agent")
+    fixed = browser.cookie()
+    await browser.sign_in("supervisor")
+    assert browser.cookie() != fixed
+    other = site.browser()
+    other.use_cookie(fixed)
+    assert not await signed_in(other)
+
+
+async def test_a_flood_of_attempts_is_held_up_and_the_right_password_too_until_the_wait_is_over(timed_site: Site):
+    browser = timed_site.browser()
+    statuses = [(await browser.sign_in("agent", "wrong")).status for _ in range(8)]
+    assert statuses == [422] * 6 + [429] * 2
+    held = await browser.sign_in("agent")
+    assert held.status == 429
+    assert "Try again in 60 seconds." in held.text
+    assert (await timed_site.browser().sign_in("supervisor")).status == 303
+    timed_site.clock.move(seconds=60)
+    assert (await browser.sign_in("agent")).status == 303
+
+
+async def test_many_names_from_one_address_are_held_up_as_one(timed_site: Site):
+    browser = timed_site.browser()
+    statuses = [(await browser.sign_in(f"name-{i}", "wrong")).status for i in range(32)]
+    assert statuses == [422] * 30 + [429] * 2
+
+
+async def test_a_one_time_code_is_needed_once_it_is_turned_on_and_counts_once(timed_site: Site):
+    secret = totp.new_secret()
+    async with timed_site.database.write() as session:
+        user = await session.scalar(select(User).where(User.name == "agent"))
+        user.totp_secret, user.totp_confirmed_at = secret, timed_site.now()
+    browser = timed_site.browser()
+    code = totp.pyotp.TOTP(secret).at(timed_site.now())
+    assert (await browser.sign_in("agent")).status == 422
+    assert (await browser.sign_in("agent", code="12345a")).status == 422
+    assert (await browser.sign_in("agent", code=code)).status == 303
+    assert (await timed_site.browser().sign_in("agent", code=code)).status == 422
+
+
+@pytest.mark.parametrize(
+    "onward", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"]
+)
+async def test_signing_in_never_leads_to_another_site(site: Site, onward: str):
+    answer = await site.browser().post("/sign-in", {"name": "agent", "password": PASSWORD, "next": onward})
+    assert answer.location == "/"
+
+
+async def test_who_is_signed_out_is_led_back_to_the_page_they_wanted(site: Site):
+    browser = site.browser()
+    answer = await browser.post("/sign-in", {"name": "agent", "password": PASSWORD, "next": "/leads?name=a%20b"})
+    assert answer.location == "/leads?name=a%20b"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_a_form_that_another_site_sent_is_not_taken(site: Site, headers: dict[str, str]):
+    browser = await site.person("agent")
+    answer = await browser.post("/sign-out", **headers)
+    assert answer.status == 403
+    assert await signed_in(browser)
+
+
+@pytest.mark.parametrize("token", ["", "x" * 43, "é"])
+async def test_a_form_without_the_token_of_its_session_is_not_taken(site: Site, token: str):
+    browser = await site.person("agent")
+    assert (await browser.post("/sign-out", {"csrf": token})).status == 403
+    other = await site.person("supervisor")
+    assert (await browser.post("/sign-out", {"csrf": other.csrf})).status == 403
+    assert await signed_in(browser)
+
+
+async def test_a_form_in_any_other_wrapping_is_not_taken(site: Site):
+    browser = await site.person("agent")
+    assert (await browser.upload("/sign-out", {}, "file", None)).status == 415
+    assert await signed_in(browser)
+
+
+async def test_a_form_that_is_too_large_is_refused_with_a_page(site: Site):
+    answer = await site.browser().sign_in("agent", "x" * 70_000)
+    assert answer.status == 413
+    assert "That is too large" in answer.text
+
+
+async def test_every_page_bears_the_headers_that_bind_a_browser(site: Site):
+    for path in ("/sign-in", "/no-such-page", "/static/site.css"):
+        headers = (await site.browser().get(path)).headers
+        assert headers["Content-Security-Policy"].startswith("default-src 'self';")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Cache-Control"] == "no-store"

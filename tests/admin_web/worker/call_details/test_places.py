@@ -1,0 +1,155 @@
+"""Where the reading of the CDR file goes on: rotated, cut short, replaced, gone."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from admin_web.worker.call_details.places import CdrFileUnreadable, OpenCdrFile, ReadPosition
+from tests.support.cdr import line
+
+MOST = 1 << 20
+LONG_AGO = time.time() - 3600
+
+
+class Reading:
+    """Reads a file from place to place, as the worker does, and keeps what it was given."""
+
+    def __init__(self, path: Path) -> None:
+        self.file, self.place, self.data = OpenCdrFile(path), ReadPosition(), b""
+
+    def on(self) -> bytes:
+        """Read until there is nothing more; give what was new."""
+        before = len(self.data)
+        while part := self.file.part(self.place, MOST):
+            self.data += part.data
+            after = part.after(len(part.data))
+            following = part.following if not part.data else None
+            if (following or after) == self.place:
+                break
+            self.place = following or after
+        return self.data[before:]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "DncGate.csv"
+
+
+@pytest.fixture
+def reading(path: Path) -> Reading:
+    path.write_bytes(line(uniqueid="1"))
+    reading = Reading(path)
+    assert reading.on() == line(uniqueid="1")
+    return reading
+
+
+def add(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def settle(path: Path, at: float = LONG_AGO) -> None:
+    """Nobody has written to it for a while."""
+    os.utime(path, (at, at))
+
+
+def test_no_file_yet_is_nothing_to_read(path: Path):
+    assert OpenCdrFile(path).part(ReadPosition(), MOST) is None
+    assert OpenCdrFile(path.parent / "nowhere" / "x.csv").part(ReadPosition(), MOST) is None
+
+
+def test_what_is_appended_is_read_and_nothing_twice(path: Path, reading: Reading):
+    assert reading.on() == b""
+    add(path, line(uniqueid="2"))
+    assert reading.on() == line(uniqueid="2")
+
+
+@pytest.mark.parametrize("name", ["DncGate.csv.1", "DncGate.csv-20261124"])
+def test_a_rotated_file_is_read_to_its_end_before_the_new_one(path: Path, reading: Reading, name: str):
+    add(path, line(uniqueid="2"))
+    rotated = path.rename(path.with_name(name))
+    settle(rotated)
+    assert reading.on() == line(uniqueid="2"), "there is no new file yet"
+    path.write_bytes(line(uniqueid="3"))
+    assert reading.on() == line(uniqueid="3")
+
+
+def test_several_rotations_while_nobody_read_lose_nothing(path: Path, reading: Reading):
+    add(path, line(uniqueid="2"))
+    path.rename(path.with_name("DncGate.csv.3"))
+    settle(path.with_name("DncGate.csv.3"), LONG_AGO)
+    for age, name in ((10, "DncGate.csv.2"), (20, "DncGate.csv.1")):
+        path.with_name(name).write_bytes(line(uniqueid=name))
+        settle(path.with_name(name), LONG_AGO + age)
+    path.write_bytes(line(uniqueid="new"))
+    named = [line(uniqueid=name) for name in ("2", "DncGate.csv.2", "DncGate.csv.1", "new")]
+    assert reading.on() == b"".join(named)
+
+
+def test_a_rotated_file_that_was_just_written_to_is_not_left_yet(path: Path, reading: Reading):
+    rotated = path.rename(path.with_name("DncGate.csv.1"))
+    path.write_bytes(line(uniqueid="3"))
+    assert reading.on() == b""
+    add(rotated, line(uniqueid="2"))
+    settle(rotated)
+    assert reading.on() == line(uniqueid="2") + line(uniqueid="3")
+
+
+def test_a_copied_and_emptied_file_is_read_to_its_end_in_the_copy(path: Path, reading: Reading):
+    add(path, line(uniqueid="2"))
+    copy = Path(shutil.copy(path, path.with_name("DncGate.csv.1")))
+    settle(copy)
+    path.write_bytes(b"")
+    add(path, line(uniqueid="3"))
+    assert reading.on() == line(uniqueid="2") + line(uniqueid="3")
+
+
+def test_an_emptied_file_is_read_anew_even_when_it_has_grown_past_the_place(path: Path, reading: Reading):
+    inode = path.stat().st_ino
+    path.write_bytes(line(uniqueid="2") + line(uniqueid="3"))
+    assert path.stat().st_ino == inode
+    assert reading.on() == line(uniqueid="2") + line(uniqueid="3")
+
+
+def test_another_file_with_the_same_inode_is_another_file(path: Path, reading: Reading):
+    add(path, line(uniqueid="2"))
+    reading.on()
+    path.unlink()
+    path.write_bytes(line(uniqueid="4") * 3)
+    assert reading.on() == line(uniqueid="4") * 3
+
+
+def test_behind_a_lost_place_everything_is_read(path: Path, reading: Reading):
+    path.unlink()
+    path.with_name("DncGate.csv.1").write_bytes(line(uniqueid="2"))
+    settle(path.with_name("DncGate.csv.1"))
+    path.write_bytes(line(uniqueid="3"))
+    assert reading.file.part(reading.place, MOST).known is False
+    assert reading.on() == line(uniqueid="2") + line(uniqueid="3")
+
+
+@pytest.mark.parametrize("name", ["DncGate.csv.1.gz", "DncGate.csv.bak", "DncGate.csvx", "Other.csv.1"])
+def test_other_files_beside_it_are_left_alone(path: Path, reading: Reading, name: str):
+    path.with_name(name).write_bytes(line(uniqueid="2"))
+    path.rename(path.with_name("elsewhere"))
+    path.write_bytes(line(uniqueid="3"))
+    assert reading.on() == line(uniqueid="3")
+
+
+def test_a_pipe_is_not_waited_for(path: Path):
+    os.mkfifo(path)
+    assert OpenCdrFile(path).part(ReadPosition(), MOST) is None
+
+
+def test_a_directory_that_may_not_be_read_is_named(path: Path, monkeypatch: pytest.MonkeyPatch):
+    path.write_bytes(line())
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(CdrFileUnreadable, match=r"DncGate.csv: Permission denied"):
+        OpenCdrFile(path).part(ReadPosition(), MOST)

@@ -1,0 +1,274 @@
+"""The worker as a process: it keeps the projection current whatever goes away and comes back, and ends when told."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+import redis
+from sqlalchemy import select
+
+from admin_web.record.changes import utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import DecisionRecord
+from compliance import verdict
+from compliance.policy import State
+from compliance.redis_schema import DECISIONS, LEASE, STATE, decision_fields, listed_key, terms_key
+from compliance.verdict import Decision, allow
+from lab.process import Process
+from lab.redis import RedisServer
+from tests.support.programs import Program
+from tests.support.projection import World
+
+LISTED, OTHER = "+14155550100", "+14155550199"
+
+
+class Workshop(World):
+    """A record, a Redis, and workers that are started and killed."""
+
+    def __init__(self, database: Database, server: RedisServer, url: str, directory: Path) -> None:
+        super().__init__(database, server)
+        self.directory = directory
+        self.environment = {"DNC_DATABASE_URL": url, "DNC_REDIS_URL": server.url, "DNC_DATA_DIR": str(directory)}
+        self.workers: list[Process] = []
+
+    def start(self, **settings: str) -> Process:
+        log = self.directory / f"worker-{len(self.workers)}.log"
+        worker = Program("admin_web", ["worker"], log, {**self.environment, **settings})
+        self.workers.append(worker)
+        return worker
+
+    def said(self, worker: Process) -> list[dict]:
+        return [json.loads(line) for line in worker.log.read_text().splitlines()]
+
+    async def until(self, holds: Callable[[], bool], within_s: float = 20.0) -> None:
+        deadline = time.monotonic() + within_s
+        while not holds():
+            ends = "\n".join(worker.log_end() for worker in self.workers)
+            assert time.monotonic() < deadline, f"it did not come true; the workers said:\n{ends}"
+            await asyncio.sleep(0.01)
+
+    async def until_verified(self) -> None:
+        """Wait until the gate would rely on the projection."""
+        await self.until(lambda: self.gate.rule(OTHER).reason == "not-listed")
+
+
+@pytest.fixture
+async def shop(
+    database: Database, database_url: str, redis_server: RedisServer, short_path: Path
+) -> AsyncIterator[Workshop]:
+    async with Workshop(database, redis_server, database_url, short_path) as shop:
+        yield shop
+        for worker in shop.workers:
+            worker.kill()
+
+
+async def test_it_builds_the_projection_of_an_empty_redis_and_leases_it(shop: Workshop):
+    await shop.suppress(LISTED)
+    shop.start()
+    await shop.until_verified()
+    assert not shop.gate.allows(LISTED)
+    assert 55_000 < shop.redis.pttl(LEASE) <= 60_000
+
+
+async def test_it_applies_what_a_service_recorded_and_could_not_apply(shop: Workshop):
+    shop.start()
+    await shop.until_verified()
+    await shop.suppress(LISTED)
+    await shop.until(lambda: not shop.gate.allows(LISTED), within_s=2)
+
+
+@pytest.mark.parametrize("empty", [True, False])
+async def test_it_rebuilds_by_itself_when_redis_was_restarted(shop: Workshop, empty: bool):
+    await shop.suppress(LISTED)
+    worker = shop.start()
+    await shop.until_verified()
+    await shop.restart(empty=empty)
+    await shop.until_verified()
+    assert not shop.gate.allows(LISTED)
+    assert worker.exit_code is None
+
+
+async def test_it_rebuilds_by_itself_when_redis_was_emptied(shop: Workshop):
+    await shop.suppress(LISTED)
+    shop.start()
+    await shop.until_verified()
+    for _ in range(3):
+        shop.redis.flushall()
+        assert not shop.gate.allows(LISTED)
+        await shop.until_verified()
+        assert not shop.gate.allows(LISTED)
+
+
+async def test_it_rebuilds_when_the_terms_of_the_registries_are_lost(shop: Workshop):
+    shop.start()
+    await shop.until_verified()
+    generation = int(shop.redis.hget(STATE, "generation"))
+    shop.redis.delete(terms_key(generation))
+    await shop.until(lambda: int(shop.redis.hget(STATE, "generation")) > generation and shop.gate.allows(OTHER))
+
+
+async def test_it_takes_out_what_earlier_generations_left(shop: Workshop):
+    await shop.suppress(LISTED)
+    await shop.projection.rebuild()
+    await shop.projection.rebuild()
+    shop.start()
+    await shop.until(lambda: shop.redis.keys("dnc:1:*") == [])
+    assert not shop.gate.allows(LISTED)
+
+
+async def test_calls_stop_when_the_worker_is_dead_for_longer_than_the_lease(shop: Workshop):
+    worker = shop.start(DNC_LEASE_S="1")
+    await shop.until_verified()
+    await asyncio.sleep(1.5)
+    assert shop.gate.allows(OTHER)
+    worker.kill()
+    await shop.until(lambda: shop.gate.rule(OTHER).detail == "no-lease", within_s=2)
+    shop.start(DNC_LEASE_S="1")
+    await shop.until_verified()
+
+
+async def test_calls_stop_when_a_change_cannot_be_applied_for_longer_than_the_lease(shop: Workshop):
+    worker = shop.start(DNC_LEASE_S="1")
+    await shop.until_verified()
+    key = listed_key(int(shop.redis.hget(STATE, "generation")), "internal", "1415555")
+    shop.redis.set(key, "in the way")
+    await shop.suppress(LISTED)
+    await shop.until(lambda: shop.redis.exists(LEASE) == 0, within_s=3)
+    shop.redis.delete(key)
+    await shop.until_verified()
+    assert not shop.gate.allows(LISTED)
+    assert [line["event"] for line in shop.said(worker)].count("held up") == 1
+
+
+async def test_a_lease_without_length_never_ends(shop: Workshop):
+    worker = shop.start(DNC_LEASE_S="0")
+    await shop.until_verified()
+    assert shop.redis.pttl(LEASE) == -1
+    worker.kill()
+    assert shop.gate.allows(OTHER)
+
+
+async def test_an_outage_of_redis_is_told_once_and_its_end_once(shop: Workshop):
+    worker = shop.start()
+    await shop.until_verified()
+    shop.server.running.pause()
+    await asyncio.sleep(4)
+    assert worker.exit_code is None
+    shop.server.running.resume()
+    await shop.suppress(LISTED)
+    await shop.until(lambda: not shop.gate.allows(LISTED))
+    await asyncio.sleep(1)
+    for loop in ("projection", "archive"):
+        told = [line["event"] for line in shop.said(worker) if line.get("loop") == loop]
+        assert told in (["held up", "goes on"], [])
+    assert [line for line in shop.said(worker) if line["level"] == "error"] == []
+
+
+async def test_a_record_that_shrank_is_refused_loudly_and_calls_stay_blocked(shop: Workshop):
+    worker = shop.start()
+    await shop.until_verified()
+    state = State(1, "another", ("internal",), 0)
+    shop.redis.hset(STATE, mapping={"incarnation": state.incarnation, "count:internal": 100_000})
+    await shop.until(lambda: any(line["level"] == "error" for line in shop.said(worker)))
+    assert shop.gate.rule(OTHER).reason == "state-unverified"
+    assert "--allow-drop" in next(line["why"] for line in shop.said(worker) if line["level"] == "error")
+    await shop.projection.rebuild(allow_drop=True)
+    await shop.until_verified()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_cleanly(shop: Workshop, number: signal.Signals):
+    worker = shop.start()
+    await shop.until_verified()
+    worker.signal(number)
+    await shop.until(lambda: worker.exit_code is not None, within_s=10)
+    assert worker.exit_code == 0
+    assert "Traceback" not in worker.log.read_text()
+
+
+async def test_a_signal_ends_it_cleanly_while_redis_does_not_answer(shop: Workshop):
+    worker = shop.start()
+    await shop.until_verified()
+    shop.server.running.pause()
+    await asyncio.sleep(0.5)
+    worker.signal(signal.SIGTERM)
+    await shop.until(lambda: worker.exit_code is not None, within_s=10)
+    shop.server.running.resume()
+    assert worker.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"DNC_REDIS_URL": "unix:///nowhere/redis.sock"}, "no usable Redis at unix:///nowhere/redis.sock"),
+        ({"DNC_REDIS_URL": "redis://127.0.0.1:1"}, "no usable Redis at redis://127.0.0.1:1"),
+        ({"DNC_REDIS_URL": "redis://:secret@127.0.0.1:1"}, "no usable Redis at redis://127.0.0.1:1"),
+        ({"DNC_REDIS_URL": "redis://127.0.0.1:many"}, "DNC_REDIS_URL"),
+        ({"DNC_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "DNC_DATABASE_URL"),
+        ({"DNC_LEASE_S": "-1"}, "DNC_LEASE_S"),
+    ],
+)
+async def test_what_it_cannot_begin_with_is_one_line_and_code_2(shop: Workshop, settings, said):
+    worker = shop.start(**settings)
+    await shop.until(lambda: worker.exit_code is not None)
+    assert worker.exit_code == 2
+    (line,) = worker.log.read_text().splitlines()
+    assert said in line
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("maxmemory-policy", "allkeys-lru", "maxmemory-policy to noeviction"),
+        ("set-max-intset-entries", "512", "set-max-intset-entries to 10000"),
+    ],
+)
+async def test_a_redis_that_is_unfit_is_one_line_and_code_2(shop: Workshop, setting, value, said):
+    shop.redis.config_set(setting, value)
+    worker = shop.start()
+    await shop.until(lambda: worker.exit_code is not None)
+    assert worker.exit_code == 2
+    (line,) = worker.log.read_text().splitlines()
+    assert said in line
+
+
+def decision(number: int) -> Decision:
+    return Decision(
+        id=f"019ab3c4d5e6-9f3a1c22-{number:08x}", at=utc_now(), ruling=allow(verdict.NOT_LISTED), dialed="4155550100",
+        number="+14155550100", lead="", channel=f"pbx-1.{number}", generation=7, gate="gate-1",
+    )  # fmt: skip
+
+
+async def test_two_workers_killed_at_random_apply_and_archive_everything_once(shop: Workshop):
+    random, appended = Random(), set()
+    workers = [shop.start(), shop.start()]
+    await shop.until_verified()
+    for number in range(300):
+        with suppress(redis.RedisError):
+            shop.redis.xadd(DECISIONS, decision_fields(decision(number)))
+            appended.add(decision(number).id)
+        if number % 10 == 0:
+            await shop.suppress(f"+1415556{number:04}")
+        if number % 25 == 12:
+            which = random.randrange(2)
+            workers[which].kill()
+            workers[which] = shop.start()
+        if number % 100 == 50:
+            await shop.restart()
+        await asyncio.sleep(random.random() * 0.03)
+    await shop.until_verified()
+    await shop.until(lambda: shop.redis.xlen(DECISIONS) == 0)
+    async with shop.database.read() as session:
+        archived = list(await session.scalars(select(DecisionRecord.id)))
+    assert set(archived) == appended
+    assert len(archived) == len(appended)
+    await shop.projection.drain()
+    compared = await shop.projection.verify()
+    assert (compared.clean, compared.numbers, compared.pending) == (True, 30, 0), compared

@@ -1,0 +1,153 @@
+"""The gate as a program: how it starts, refuses to start, multiplies and ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agi_gate.canary import header, read_line
+from lab.process import free_port
+from lab.redis import RedisServer
+from tests.support.asterisk import GateProcess, Pbx
+from tests.support.handmade import HandmadeProjection
+
+LISTED, FREE = "+14155550100", "+14155550199"
+
+
+@pytest.fixture
+def handmade(redis_server: RedisServer) -> HandmadeProjection:
+    handmade = HandmadeProjection(redis_server)
+    handmade.put_on(LISTED)
+    return handmade
+
+
+@pytest.fixture
+def two(handmade: HandmadeProjection, redis_server: RedisServer, short_path: Path) -> Iterator[GateProcess]:
+    with GateProcess(short_path / "gate", redis_server.url, processes=2, DNC_DEADLINE_MS="500") as gate:
+        yield gate.until_ready()
+
+
+def agi_gate(*words: str, **environment: str) -> tuple[int, str]:
+    """Run the command line to its end; give its exit code and what it said on standard error."""
+    ports = {f"DNC_{name}_BIND": f"127.0.0.1:{free_port()}" for name in ("AGI", "METRICS")}
+    command = [sys.executable, "-m", "agi_gate", *words]
+    ended = subprocess.run(
+        command, env={**os.environ, **ports, **environment}, capture_output=True, text=True, timeout=30, check=False
+    )
+    return ended.returncode, ended.stderr
+
+
+class TestRefusalToStart:
+    @pytest.mark.parametrize(
+        ("environment", "says"),
+        [
+            ({"DNC_REDIS_URL": "localhost"}, "DNC_REDIS_URL: write redis://HOST:PORT/DB"),
+            (
+                {"DNC_REDIS_URL": "redis://:hunter2@127.0.0.1:1/0"},
+                "DNC_REDIS_URL: no usable Redis at redis://127.0.0.1:1/0",
+            ),
+            (
+                {"DNC_REDIS_URL": "unix:///nowhere/redis.sock"},
+                "DNC_REDIS_URL: no usable Redis at unix:///nowhere/redis.sock",
+            ),
+            ({"DNC_DEADLINE_MS": "fast"}, "DNC_DEADLINE_MS: "),
+            ({"DNC_REGION": "XX"}, "DNC_REGION: "),
+        ],
+    )
+    def test_what_an_operator_can_mend_is_one_line_and_exit_code_2(self, environment, says):
+        code, said = agi_gate("serve", **environment)
+        assert (code, said.count("\n")) == (2, 1)
+        assert said.startswith(f"agi-gate: {says}")
+        assert "hunter2" not in said
+
+    def test_a_redis_that_may_evict_listed_numbers_is_refused(self, redis_server):
+        HandmadeProjection(redis_server).redis.config_set("maxmemory-policy", "allkeys-lru")
+        code, said = agi_gate("serve", DNC_REDIS_URL=redis_server.url)
+        assert (code, said.count("\n")) == (2, 1)
+        assert "maxmemory-policy allkeys-lru may evict listed numbers; set it to noeviction" in said
+
+    def test_a_redis_that_wants_a_password_is_named(self, redis_server):
+        HandmadeProjection(redis_server).redis.config_set("requirepass", "hunter2")
+        code, said = agi_gate("serve", DNC_REDIS_URL=redis_server.url)
+        assert (code, said.count("\n")) == (2, 1)
+        assert "DNC_REDIS_URL" in said
+        assert "uthentication" in said
+
+    def test_a_port_that_is_taken_is_named(self, two, redis_server):
+        code, said = agi_gate("serve", DNC_REDIS_URL=redis_server.url, DNC_AGI_BIND=f"127.0.0.1:{two.port}")
+        assert (code, said.splitlines()[-1]) == (
+            2,
+            f"agi-gate: cannot listen on 127.0.0.1:{two.port}: Address already in use",
+        )
+
+
+class TestCanary:
+    def test_it_says_right_or_wrong_for_each_question(self, two):
+        where = {"DNC_AGI_BIND": f"127.0.0.1:{two.port}"}
+        assert agi_gate("canary", "--blocked", LISTED, "--allowed", FREE, **where)[0] == 0
+        assert agi_gate("canary", "--allowed", LISTED, **where)[0] == 1
+        assert agi_gate("canary", "--override", f"{LISTED}:lead-1", **where)[0] == 1
+
+    def test_without_a_gate_it_says_so_in_one_line(self):
+        code, said = agi_gate("canary")
+        assert (code, said.count("\n")) == (2, 1)
+        assert "cannot reach the gate at 127.0.0.1" in said
+
+
+class TestStopping:
+    def test_a_conversation_under_way_is_finished_before_the_gate_ends(self, two):
+        with Pbx(two.port) as pbx:
+            pbx.send(header(FREE, "", "pbx-1.1")[:-1])
+            two.process.wait_until(lambda: two.metric("dnc_gate_open_conversations") == 1)
+            two.process.signal(signal.SIGTERM)
+            two.process.wait_until(lambda: two.get("/readyz")[0] != 200)
+            pbx.send(b"\n")
+            assert read_line(pbx.line())["DNC_VERDICT"] == "ALLOW-pbx-1.1"
+            pbx.send(b"200 result=0\n")
+        assert two.process.stop() == 0
+
+    def test_a_peer_that_says_nothing_does_not_hold_the_gate_up(self, two):
+        with Pbx(two.port):
+            two.process.wait_until(lambda: two.metric("dnc_gate_open_conversations") == 1)
+            assert two.process.stop() == 0
+
+
+class TestSeveralProcesses:
+    def test_they_share_the_port_and_add_up_their_counts(self, two):
+        assert two.metric("dnc_gate_processes") == 2
+        for _ in range(40):
+            assert two.screen(FREE).allowed
+        two.process.wait_until(lambda: two.metric('dnc_gate_calls_total{reason="not-listed",verdict="ALLOW"}') == 40)
+
+    def test_one_that_is_killed_is_replaced_and_no_count_goes_back(self, two, handmade):
+        for _ in range(20):
+            two.screen(LISTED)
+        blocked = 'dnc_gate_calls_total{reason="internal-dnc",verdict="BLOCK"}'
+        two.process.wait_until(lambda: two.metric(blocked) == 20)
+        victim = int(handmade.decisions()[-1].gate.rpartition(":")[2])
+        os.kill(victim, signal.SIGKILL)
+        two.process.wait_until(lambda: "starting another" in two.process.log_end())
+        for _ in range(20):
+            assert two.screen(FREE).allowed
+        two.until_ready()
+        two.process.wait_until(lambda: two.metric(blocked) == 20)
+
+    def test_children_end_when_their_parent_is_killed(self, two):
+        children = Path(f"/proc/{two.process.pid}/task/{two.process.pid}/children").read_text().split()
+        assert len(children) == 2
+        two.process.kill()
+        deadline = time.monotonic() + 10
+        while any(serves(child) for child in children):
+            assert time.monotonic() < deadline, "a child outlived its parent"
+            time.sleep(0.01)
+
+
+def serves(pid: str) -> bool:
+    """Tell whether a process lives; a zombie has no command line any more."""
+    cmdline = Path(f"/proc/{pid}/cmdline")
+    return cmdline.exists() and cmdline.read_bytes() != b""

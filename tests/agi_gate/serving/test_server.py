@@ -1,0 +1,246 @@
+"""The real gate on its AGI port, with a real Redis: what is allowed, what is blocked, and what is on record."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from agi_gate.canary import header
+from compliance.redis_schema import LISTS, STATE, terms_key
+from compliance.verdict import Verdict
+from lab.redis import RedisServer
+from tests.support.asterisk import GateProcess, Pbx
+from tests.support.handmade import HandmadeProjection
+
+LISTED, FREE = "+14155550100", "+14155550199"
+
+
+@pytest.fixture
+def handmade(redis_server: RedisServer) -> HandmadeProjection:
+    handmade = HandmadeProjection(redis_server)
+    handmade.put_on(LISTED)
+    return handmade
+
+
+@pytest.fixture
+def gate(handmade: HandmadeProjection, redis_server: RedisServer, short_path: Path) -> Iterator[GateProcess]:
+    # Ten times the default: a machine that is busy with other tests must not turn an answer into a late one.
+    with GateProcess(short_path / "gate", redis_server.url, DNC_DEADLINE_MS="500") as gate:
+        yield gate.until_ready()
+
+
+def soon() -> datetime:
+    return datetime.now(UTC) + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    "dialed", ["+14155550100", "14155550100", "4155550100", "+1 (415) 555-0100", "+1.415.555.0100"]
+)
+def test_a_listed_number_is_blocked_in_every_spelling(gate, dialed):
+    answer = gate.screen(dialed)
+    assert (answer.variables["DNC_VERDICT"], answer.reason, answer.number) == (
+        "BLOCK",
+        "internal-dnc",
+        LISTED,
+    )
+
+
+def test_a_number_on_no_list_is_allowed_and_the_normalised_number_is_given_to_be_dialled(gate):
+    answer = gate.screen("415-555-0199")
+    assert answer.allowed
+    assert (answer.reason, answer.number) == ("not-listed", FREE)
+
+
+def test_the_answer_names_channel_number_reason_and_decision_for_dialplan_and_cdr_alike(gate):
+    answer = gate.screen(FREE, channel="pbx-17.4")
+    decision = answer.decision
+    assert re.fullmatch(r"[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{8}", decision)
+    assert answer.variables == {
+        "DNC_VERDICT": "ALLOW-pbx-17.4",
+        "DNC_NUMBER": FREE,
+        "DNC_REASON": "not-listed",
+        "DNC_DECISION": decision,
+        "CDR(dnc_verdict)": "ALLOW",
+        "CDR(dnc_reason)": "not-listed",
+        "CDR(dnc_decision)": decision,
+        "CDR(dnc_number)": FREE,
+    }
+
+
+def test_an_override_opens_one_lead_on_one_number_until_it_is_revoked(gate, handmade):
+    handmade.grant(LISTED, "lead-1", soon(), override="42")
+    answer = gate.screen(LISTED, "lead-1")
+    assert (answer.allowed, answer.reason) == (True, "override")
+    assert handmade.decision(answer.decision).ruling.override == "42"
+    assert gate.screen(LISTED, "lead-2").reason == "internal-dnc"
+    assert gate.screen(LISTED, "").reason == "internal-dnc"
+    assert gate.screen(LISTED, "lead-1,lead-1").reason == "internal-dnc"
+    handmade.revoke(LISTED, "lead-1")
+    assert gate.screen(LISTED, "lead-1").reason == "internal-dnc"
+
+
+def test_a_number_on_any_list_is_blocked_and_an_override_opens_it_too(gate, handmade):
+    handmade.lists = ("internal", "uk-tps", "us-ftc")
+    handmade.put_on(FREE, "us-ftc")
+    handmade.verify()
+    answers = gate.screen(FREE), gate.screen(LISTED), gate.screen("+14155550198")
+    assert [answer.reason for answer in answers] == ["us-ftc-dnc", "internal-dnc", "not-listed"]
+    handmade.grant(FREE, "lead-1", soon())
+    assert gate.screen(FREE, "lead-1").allowed
+    assert gate.screen(FREE, "lead-2").reason == "us-ftc-dnc"
+
+
+def test_an_override_ends_at_its_second_even_if_redis_still_holds_it(gate, handmade):
+    expires_at = datetime.now(UTC) + timedelta(seconds=1.2)
+    handmade.grant(LISTED, "lead-1", expires_at)
+    for key in handmade.redis.keys("dnc:1:override:*"):
+        handmade.redis.persist(key)
+    assert gate.screen(LISTED, "lead-1").allowed
+    gate.until("internal-dnc", LISTED, "lead-1")
+    assert datetime.now(UTC) >= expires_at
+
+
+def test_every_answer_is_on_the_stream_exactly_once(gate, handmade):
+    answers = [gate.screen(dialed, "lead-9") for dialed in (LISTED, FREE, "nonsense", "911", "555-0100")]
+    for answer in answers:
+        handmade.decision(answer.decision)
+    records = {decision.id: decision for decision in handmade.decisions()}
+    assert len(handmade.decisions()) == len(answers)
+    assert [(records[a.decision].ruling.verdict is Verdict.ALLOW) for a in answers] == [a.allowed for a in answers]
+    assert [records[a.decision].ruling.reason for a in answers] == [
+        "internal-dnc", "not-listed", "invalid-number", "emergency", "invalid-number",
+    ]  # fmt: skip
+    assert {records[a.decision].lead for a in answers} == {"lead-9"}
+
+
+def test_an_emergency_number_passes_even_when_redis_is_gone(gate, redis_server):
+    redis_server.running.kill()
+    assert gate.screen("911").allowed
+    assert gate.screen("911").number == "911"
+    assert not gate.screen("9112024561111").allowed
+
+
+@pytest.mark.parametrize(("channel"), ["", "a b", "x" * 151, 'a"b', "a,DNC_VERDICT=ALLOW"])
+def test_a_channel_id_that_cannot_be_trusted_is_blocked(gate, channel):
+    answer = gate.screen(FREE, channel=channel)
+    assert (answer.variables["DNC_VERDICT"], answer.reason) == ("BLOCK", "bad-channel")
+
+
+class TestNoVerifiedState:
+    @pytest.mark.parametrize(
+        ("damage", "detail"),
+        [
+            (lambda redis: redis.delete("dnc:lease"), "no-lease"),
+            (lambda redis: redis.delete("dnc:state"), "no-state"),
+            (lambda redis: redis.flushall(), "no-state"),
+            (lambda redis: redis.hdel("dnc:state", "generation"), "no-state"),
+            (lambda redis: redis.hset("dnc:state", "generation", "x"), "no-state"),
+            (lambda redis: redis.hset("dnc:state", "lists", ""), "no-state"),
+            (lambda redis: redis.hset("dnc:state", "incarnation", "another"), "other-incarnation"),
+        ],
+    )
+    def test_nothing_is_allowed_and_service_is_back_with_the_state(self, gate, handmade, damage, detail):
+        damage(handmade.redis)
+        answer = gate.screen(FREE)
+        assert (answer.allowed, answer.reason) == (False, "state-unverified")
+        assert handmade.decision(answer.decision).ruling.detail == detail
+        assert gate.get("/readyz")[0] == 503
+        handmade.verify()
+        assert gate.screen(FREE).allowed
+
+    def test_lost_terms_are_told_by_readiness_as_soon_as_they_are_missed(self, gate, handmade):
+        assert gate.screen(FREE).allowed
+        handmade.generation = 2
+        handmade.verify()
+        handmade.redis.delete(terms_key(2))
+        handmade.redis.hset("dnc:state", "terms", "0" * 16)
+        answer = gate.screen(FREE)
+        assert handmade.decision(answer.decision).ruling.detail == "no-terms"
+        status, said = gate.get("/readyz")
+        assert (status, said.startswith("no-terms: Redis does not hold the terms")) == (503, True)
+        handmade.verify()
+        assert gate.screen(FREE).allowed
+        assert gate.get("/readyz")[0] == 200
+
+    def test_a_restarted_redis_is_not_believed_until_it_is_verified_again(self, gate, handmade, redis_server):
+        redis_server.restart()
+        gate.until("state-unverified", FREE)
+        handmade.verify()
+        assert gate.screen(FREE).allowed
+        assert not gate.screen(LISTED).allowed
+
+    def test_the_next_generation_is_asked_as_soon_as_it_is_live(self, gate, handmade):
+        assert gate.screen(FREE).allowed
+        handmade.generation = 2
+        handmade.put_on(FREE)
+        handmade.verify()
+        assert gate.screen(FREE).reason == "internal-dnc"
+        assert gate.screen(LISTED).allowed
+
+    def test_a_key_of_the_wrong_kind_is_a_doubt_not_a_no(self, gate, handmade):
+        handmade.redis.set("dnc:1:internal:{1415555}", "not a set")
+        assert (gate.screen(FREE).reason, gate.screen(LISTED).reason) == (
+            "store-unavailable",
+            "store-unavailable",
+        )
+
+
+class TestRedisTrouble:
+    def test_a_redis_that_is_gone_blocks_and_is_found_again(self, gate, handmade, redis_server):
+        redis_server.running.kill()
+        answer = gate.screen(FREE)
+        assert answer.reason in {"store-unavailable", "deadline"}
+        redis_server.start()
+        gate.until("state-unverified", FREE)
+        handmade.verify()
+        gate.until("not-listed", FREE)
+        assert handmade.decision(answer.decision).ruling.verdict is Verdict.BLOCK
+
+    def test_a_redis_that_hangs_blocks_within_the_deadline_and_is_found_again(self, gate, handmade, redis_server):
+        redis_server.running.pause()
+        started = datetime.now(UTC)
+        answer = gate.screen(FREE)
+        assert datetime.now(UTC) - started < timedelta(seconds=1)
+        assert answer.reason in {"store-unavailable", "deadline"}
+        redis_server.running.resume()
+        gate.until("not-listed", FREE)
+        assert handmade.decision(answer.decision).ruling.verdict is Verdict.BLOCK
+
+    def test_without_a_record_there_is_no_call(self, gate, handmade):
+        handmade.redis.config_set("maxmemory", "1mb")
+        answer = gate.screen(FREE)
+        assert (answer.allowed, answer.reason) == (False, "record-unavailable")
+        assert gate.screen(LISTED).reason == "internal-dnc"
+        assert gate.metric("dnc_gate_record_backlog") == 2
+        handmade.redis.config_set("maxmemory", "0")
+        gate.until("not-listed", FREE)
+        assert handmade.decision(answer.decision).ruling.reason == "record-unavailable"
+
+    def test_a_replica_that_may_not_write_gives_no_allow(self, gate, handmade):
+        handmade.redis.replicaof("127.0.0.1", "1")
+        assert not gate.screen(FREE).allowed
+        handmade.redis.replicaof("NO", "ONE")
+        handmade.verify()
+        gate.until("not-listed", FREE)
+
+
+def test_metrics_count_calls_by_verdict_and_reason(gate):
+    gate.screen(LISTED)
+    gate.screen(FREE)
+    gate.screen(FREE)
+    assert gate.metric('dnc_gate_calls_total{reason="not-listed",verdict="ALLOW"}') == 2
+    assert gate.metric('dnc_gate_calls_total{reason="internal-dnc",verdict="BLOCK"}') == 1
+    assert gate.metric('dnc_gate_seconds_bucket{le="+Inf"}') == 3
+    assert gate.metric("dnc_gate_ready") == 1
+
+
+def test_a_list_whose_name_cannot_be_said_to_a_pbx_allows_nobody_and_harms_no_other_call(gate, handmade):
+    handmade.redis.hset(STATE, LISTS, "internal,odd name")
+    handmade.put_on(FREE, "odd name")
+    with Pbx(gate.port) as pbx:
+        pbx.send(header(FREE, "", "pbx-1.1"))
+        assert pbx.read() == b""
+    assert gate.screen(LISTED).reason == "internal-dnc"
+    assert gate.screen("+14155550198").allowed

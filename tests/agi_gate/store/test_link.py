@@ -1,0 +1,320 @@
+"""The link over a real socket, to a Redis of ten lines: one tick is one pipeline, and each asker gets its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from agi_gate.store import link as room
+from agi_gate.store.asking import Answers, question
+from agi_gate.store.link import Link
+from agi_gate.store.wire import StoreUnavailable
+from tests.support.scripted_redis import NOW, FakeRedis, as_redis, told
+
+
+@asynccontextmanager
+async def linked(directory: Path, fake: FakeRedis, replicas: int = 0, kind: type[Link] = Link) -> AsyncIterator[Link]:
+    server = await asyncio.start_unix_server(fake.serve, directory / "redis.sock")
+    link = kind(f"unix://{directory}/redis.sock", timeout_s=0.5, replicas=replicas)
+    running = asyncio.create_task(link.run())
+    async with asyncio.timeout(5):
+        while link.health.doubt:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.005)
+    yield link
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    server.close()
+
+
+async def echoed(link: Link, word: bytes) -> Answers:
+    return await link.answers_to(("ECHO", word), ("ECHO", word))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 100_000])
+async def test_each_asker_gets_the_replies_to_its_own_question_however_they_are_cut(short_path, chunk):
+    fake = FakeRedis(chunk=chunk)
+    async with linked(short_path, fake) as link:
+        words = [b"word-%d" % number for number in range(50)]
+        answers = await asyncio.gather(*(echoed(link, word) for word in words))
+    assert [list(each.replies) for each in answers] == [[word, word] for word in words]
+    assert {(each.server, each.leased, each.behind.changes) for each in answers} == {("run-1", True, 3)}
+
+
+async def test_what_is_asked_first_goes_at_once_and_the_rest_of_a_tick_in_one_pipeline_between_two_looks(short_path):
+    fake = FakeRedis()
+    async with linked(short_path, fake) as link:
+        before = len(fake.batches)
+        await asyncio.gather(*(echoed(link, b"%d" % number) for number in range(20)))
+        said = [command[0] for batch in fake.batches[before:] for command in batch]
+    first = [b"HMGET", b"EXISTS", *[b"ECHO"] * 2, b"HMGET"]
+    rest = [b"HMGET", b"EXISTS", *[b"ECHO"] * 38, b"HMGET"]
+    assert said[: len(first + rest)] == first + rest
+
+
+async def test_when_calls_come_together_even_the_first_waits_for_the_others_of_its_tick(short_path):
+    fake = FakeRedis()
+    async with linked(short_path, fake) as link:
+        for _ in range(2):
+            before = len(fake.batches)
+            await asyncio.gather(*(echoed(link, b"%d" % number) for number in range(20)))
+        said = [command[0] for batch in fake.batches[before:] for command in batch]
+    together = [b"HMGET", b"EXISTS", *[b"ECHO"] * 40, b"HMGET"]
+    assert said[: len(together)] == together
+
+
+async def test_no_state_is_read_around_what_stands_alone_and_it_is_read_again_with_the_next_that_does_not(short_path):
+    fake = FakeRedis()
+    async with linked(short_path, fake) as link:
+        before = len(fake.batches)
+        for alone in (True, False):
+            waiting = Waiting()
+            link.ask(waiting, question(("ECHO", b"word"), alone=alone))
+            answers = await waiting.answers
+            assert (answers.server, answers.replies) == ("run-1", [b"word"])
+            assert (answers.behind is None) is alone
+        said = [command[0] for batch in fake.batches[before:] for command in batch]
+    assert said[:5] == [b"ECHO", b"HMGET", b"EXISTS", b"ECHO", b"HMGET"]
+
+
+async def test_what_stands_alone_travels_with_the_state_where_another_needs_it(short_path):
+    async with linked(short_path, FakeRedis()) as link:
+        askers = [Waiting() for _ in range(4)]
+        for waiting, stands_alone in zip(askers, (True, True, False, True), strict=True):
+            link.ask(waiting, question(("ECHO", b"word"), alone=stands_alone))
+        answers = [await waiting.answers for waiting in askers]
+    assert [each.replies for each in answers] == [[b"word"]] * 4
+    assert [each.before is None for each in answers] == [True, False, False, False]
+
+
+async def test_the_state_is_looked_at_though_all_that_is_asked_stands_alone(short_path, monkeypatch):
+    monkeypatch.setattr(room, "BEAT_S", 0.02)
+    fake = FakeRedis()
+    async with linked(short_path, fake) as link:
+        until = asyncio.get_running_loop().time() + 0.5
+        while asyncio.get_running_loop().time() < until:
+            waiting = Waiting()
+            link.ask(waiting, question(("ECHO", b"word"), alone=True))
+            await waiting.answers
+    looks = sum(command[0] == b"EXISTS" for batch in fake.batches for command in batch)
+    assert looks >= 5
+
+
+async def test_a_connection_that_broke_in_this_very_tick_is_asked_no_more_and_what_waits_for_it_fails(short_path):
+    async with linked(short_path, FakeRedis()) as link:
+        first, second = Waiting(), Waiting()
+        for waiting in (first, second):
+            link.ask(waiting, question(("ECHO", b"word")))
+        link._pipe.end(ConnectionError("gone"))
+        with pytest.raises(StoreUnavailable, match="broke"):
+            link.ask(Waiting(), question(("ECHO", b"word")))
+        for waiting in (first, second):
+            with pytest.raises(StoreUnavailable):
+                await asyncio.wait_for(waiting.answers, 2)
+
+
+class Waiting:
+    """An asker that a test awaits."""
+
+    over = False
+
+    def __init__(self) -> None:
+        self.answers = asyncio.get_running_loop().create_future()
+
+    def answered(self, answers: Answers) -> None:
+        self.answers.set_result(answers)
+
+    def failed(self, error: StoreUnavailable) -> None:
+        self.answers.set_exception(error)
+
+
+async def test_an_asker_that_gave_up_before_it_was_sent_is_not_sent(short_path):
+    class GivenUp:
+        over = True
+
+        def answered(self, answers: Answers) -> None:
+            raise AssertionError
+
+        failed = answered
+
+    fake = FakeRedis()
+    async with linked(short_path, fake) as link:
+        first = asyncio.create_task(echoed(link, b"first"))  # It goes at once, and the others wait.
+        await asyncio.sleep(0)
+        link.ask(GivenUp(), question(("ECHO", b"late")))
+        await echoed(link, b"in time")
+        await first
+    assert not [batch for batch in fake.batches if [b"ECHO", b"late"] in batch]
+
+
+@pytest.mark.parametrize("rubbish", [b"what is no reply\r\n", b"-LOADING it reads its data\r\n", b"*-1\r\n"])
+async def test_a_state_that_is_none_fails_everybody_and_connects_anew(short_path, rubbish):
+    spoiled = []
+
+    def say(command: list[bytes]) -> bytes:
+        return rubbish if spoiled and command[0] == b"HMGET" else as_redis(command)
+
+    async with linked(short_path, FakeRedis(say)) as link:
+        spoiled.append(True)
+        outcomes = await asyncio.gather(*(echoed(link, b"%d" % n) for n in range(5)), return_exceptions=True)
+        assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+        spoiled.clear()
+        async with asyncio.timeout(5):
+            while link.health.doubt:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.005)
+        assert list((await echoed(link, b"again")).replies) == [b"again", b"again"]
+        assert link.health.connects > 1
+
+
+async def test_a_redis_that_falls_silent_fails_everybody_within_the_timeout(short_path):
+    silent = []
+
+    def say(command: list[bytes]) -> bytes:
+        return b"" if silent else as_redis(command)
+
+    async with linked(short_path, FakeRedis(say)) as link:
+        silent.append(True)
+        began = asyncio.get_running_loop().time()
+        outcomes = await asyncio.gather(*(echoed(link, b"%d" % n) for n in range(5)), return_exceptions=True)
+        assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+        assert asyncio.get_running_loop().time() - began < 3
+        with pytest.raises(StoreUnavailable, match="did not answer within 500 ms"):
+            link.ask(None, question(("ECHO", b"x")))
+
+
+async def test_a_redis_that_takes_the_connection_and_never_greets_is_given_up_and_connected_to_anew(short_path):
+    greetings = []
+
+    def say(command: list[bytes]) -> bytes:
+        if command[0] == b"INFO":
+            greetings.append(command)
+            return as_redis(command) if len(greetings) > 3 else b""
+        return as_redis(command)
+
+    async with linked(short_path, FakeRedis(say)) as link:
+        assert link.health.connects == 1
+    assert len(greetings) == 6
+
+
+class Recording:
+    """An asker whose question is written to replicas too."""
+
+    over = False
+
+    def __init__(self) -> None:
+        self.told = asyncio.get_running_loop().create_future()
+
+    def answered(self, answers: Answers) -> None:
+        self.told.set_result(answers)
+
+    def failed(self, error: StoreUnavailable) -> None:
+        self.told.set_exception(error)
+
+
+@pytest.mark.parametrize(("reached", "enough"), [(b":1\r\n", False), (b":2\r\n", True), (b"-ERR WAIT\r\n", False)])
+async def test_what_too_few_replicas_have_is_not_replicated(short_path, reached, enough):
+    fake = FakeRedis(lambda command: reached if command[0] == b"WAIT" else as_redis(command))
+    async with linked(short_path, fake, replicas=2) as link:
+        asker = Recording()
+        link.ask(asker, question(("ECHO", b"x"), to_replicas=True))
+        answers = await asker.told
+        assert (list(answers.replies), answers.replicated) == ([b"x"], enough)
+        assert (await echoed(link, b"y")).replicated
+    (batch,) = [each for each in fake.batches if [b"ECHO", b"x"] in each]
+    assert [command[0] for command in batch] == [b"HMGET", b"EXISTS", b"ECHO", b"WAIT", b"HMGET"]
+
+
+@pytest.mark.parametrize(("replicas", "have", "reached"), [(0, 0, True), (1, 0, False), (1, 1, True), (2, 1, False)])
+async def test_what_stands_alone_waits_for_as_many_replicas_as_are_asked_for(short_path, replicas, have, reached):
+    fake = FakeRedis(lambda command: b":%d\r\n" % have if command[0] == b"WAIT" else as_redis(command))
+    async with linked(short_path, fake, replicas=replicas) as link:
+        asker = Recording()
+        link.ask(asker, question(("ECHO", b"x"), to_replicas=True, alone=True))
+        answers = await asker.told
+    assert (list(answers.replies), answers.replicated) == ([b"x"], reached)
+    (batch,) = [each for each in fake.batches if [b"ECHO", b"x"] in each]
+    assert [command[0] for command in batch] == ([b"ECHO", b"WAIT"] if replicas else [b"ECHO"])
+
+
+@pytest.mark.parametrize("place", range(3))
+async def test_one_record_among_other_questions_has_all_of_them_wait_for_the_replicas(short_path, place):
+    fake = FakeRedis(lambda command: b":0\r\n" if command[0] == b"WAIT" else as_redis(command))
+    async with linked(short_path, fake, replicas=1) as link:
+        askers = [Recording() for _ in range(4)]
+        for at, asker in enumerate(askers):  # The first goes at once, and the others together.
+            link.ask(asker, question(("ECHO", b"x"), to_replicas=at == place + 1))
+        replicated = [(await asker.told).replicated for asker in askers]
+    assert replicated == [True, False, False, False]
+
+
+async def test_whoever_asks_is_told_the_state_before_and_the_state_behind(short_path):
+    changes = iter(range(100))
+
+    def say(command: list[bytes]) -> bytes:
+        return told(NOW._replace(changes=next(changes))) if command[0] == b"HMGET" else as_redis(command)
+
+    async with linked(short_path, FakeRedis(say)) as link:
+        answers = await echoed(link, b"word")
+        assert answers.behind.changes == answers.before.changes + 1
+        assert link.health.state == answers.behind
+
+
+async def test_a_lease_that_is_over_is_seen_by_whoever_asks_next(short_path):
+    over = []
+    fake = FakeRedis(lambda command: b":0\r\n" if over and command[0] == b"EXISTS" else as_redis(command))
+    async with linked(short_path, fake) as link:
+        over.append(True)
+        assert (await echoed(link, b"word")).leased is False
+        assert link.health.doubt == "no-lease"
+
+
+async def test_what_finds_no_room_on_the_way_is_sent_with_the_next_replies(short_path, monkeypatch):
+    monkeypatch.setattr(room, "MOST_UNDER_WAY", 1)
+    async with linked(short_path, FakeRedis()) as link:
+        answers = await asyncio.wait_for(asyncio.gather(echoed(link, b"first"), echoed(link, b"second")), 2)
+    assert [each.replies[0] for each in answers] == [b"first", b"second"]
+
+
+def silent(command: list[bytes]) -> bytes:
+    """Answer like Redis, but to SILENCE never."""
+    return b"" if command == [b"SILENCE"] else as_redis(command)
+
+
+class Awake(Link):
+    """A link that notes when it looks whether to stay awake."""
+
+    looks: list[float]
+
+    def _stay_awake(self, *which) -> None:
+        self.looks.append(monotonic())
+        super()._stay_awake(*which)
+
+
+@pytest.mark.parametrize(
+    ("awake_s", "cores", "least", "most"), [(0.0002, {0, 1}, 0, 0.1), (0.3, {0, 1}, 0.2, 0.4), (0.3, {0}, 0, 0)]
+)
+async def test_the_loop_stays_awake_for_one_answer_for_so_long_and_not_where_redis_has_no_core_of_its_own(
+    short_path, monkeypatch, awake_s, cores, least, most
+):
+    monkeypatch.setattr(room, "AWAKE_S", awake_s)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: cores)
+    async with linked(short_path, FakeRedis(silent), kind=Awake) as link:
+        link.looks = []
+        asking = asyncio.create_task(link.answers_to(("SILENCE",)))
+        await asyncio.sleep(0.45)
+        asking.cancel()
+    assert least <= link.looks[-1] - link.looks[0] <= most
+
+
+async def test_the_loop_stays_awake_no_longer_than_until_the_answer(short_path, monkeypatch):
+    monkeypatch.setattr(room, "AWAKE_S", 5)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    async with linked(short_path, FakeRedis(), kind=Awake) as link:
+        link.looks = []
+        await echoed(link, b"word")
+        await asyncio.sleep(0.01)
+        looks = len(link.looks)
+        await asyncio.sleep(0.01)
+        assert len(link.looks) == looks

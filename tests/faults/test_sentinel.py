@@ -1,0 +1,108 @@
+"""A master under Sentinel is killed, silent, or without replicas: no listed number is allowed, and no record lost."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.process import NotInstalled
+from lab.sentinel import Watched
+from tests.conftest import unavailable
+from tests.support.stack import Callers, Stack
+
+LISTED = "+14155550100"
+LATER = "+14155550101"
+LEASE_S = 10.0
+SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "500", "DNC_LEASE_S": str(LEASE_S)}
+FAILOVER_S = 20.0
+"""How long Sentinel may take: half a second until the master is called dead, an election, and up to 13 seconds until it
+has the other replica follow the new master (`python -m bench.failover`)."""
+
+
+@pytest.fixture
+def watched(short_path: Path) -> Iterator[Watched]:
+    watched = Watched(short_path / "redis", replicas=2)
+    try:
+        watched.start()
+        yield watched
+    except NotInstalled as error:
+        unavailable(error)
+    finally:
+        watched.stop()
+
+
+@pytest.fixture
+def stack(watched: Watched, database_url: str, short_path: Path) -> Iterator[Stack]:
+    with Stack(short_path / "whole", watched, database_url, **SETTINGS) as stack:
+        stack.admin("suppress", LISTED)
+        yield stack
+
+
+def someone() -> tuple[str, str]:
+    return random.choice([LISTED, f"+1415555{random.randrange(110, 190):04}"]), "lead-1"
+
+
+def test_a_master_that_is_killed_under_load_is_replaced_and_nothing_is_lost(watched: Watched, stack: Stack):
+    with Callers(stack, someone) as callers:
+        for _ in range(2):
+            callers.until_allowed(100)
+            began = time.monotonic()
+            killed = watched.kill_master()
+            watched.until_replaced(killed)
+            callers.until_allowed(50)
+            assert time.monotonic() - began < FAILOVER_S + LEASE_S
+            watched.revive(killed)
+            watched.until_at_rest()
+        callers.until_allowed(50)
+    allowed = [answer.decision for _, _, answer in callers.answers if answer.allowed]
+    records = stack.until_archived(set(allowed))
+    assert {records[decision][0] for decision in allowed} == {"ALLOW"}
+    assert len(allowed) == len(set(allowed))
+    listed = [answer.reason for dialed, _, answer in callers.answers if dialed == LISTED and not answer.allowed]
+    assert "internal-dnc" in listed
+    assert not any(answer.allowed for dialed, _, answer in callers.answers if dialed == LISTED)
+
+
+def test_a_block_in_force_on_the_new_master_is_obeyed_by_a_gate_that_still_hears_the_old_one(
+    watched: Watched, stack: Stack
+):
+    assert stack.gate.screen(LATER).allowed
+    old = watched.master
+    stack.gate.process.pause()
+    old.running.pause()
+    watched.until_replaced(old)
+    until_in_force(stack, LATER)
+    old.running.resume()
+    stack.gate.process.resume()
+    answers = [stack.gate.screen(LATER) for _ in range(50)]
+    assert not any(answer.allowed for answer in answers)
+    assert stack.gate.until("internal-dnc", LATER, within_s=FAILOVER_S + LEASE_S).reason == "internal-dnc"
+    assert stack.gate.screen("+14155550199").allowed
+
+
+def test_without_the_replicas_that_are_asked_for_no_call_is_allowed_and_no_block_is_in_force(
+    watched: Watched, stack: Stack
+):
+    # The first call fetches the terms, the second loads the script that appends; then one wait for replicas is all.
+    assert all(stack.gate.screen(LATER).allowed for _ in range(3))
+    for server in watched.servers:
+        if server is not watched.master:
+            server.running.kill()
+    assert stack.gate.screen(LATER).reason == "record-unavailable"
+    assert "not yet in force" in stack.admin("suppress", LATER, code=3)
+    for server in watched.servers:
+        if server.running.exit_code is not None:
+            watched.revive(server)
+    assert stack.gate.until("internal-dnc", LATER, within_s=FAILOVER_S + LEASE_S)
+    assert stack.gate.until("not-listed", "+14155550199", within_s=FAILOVER_S + LEASE_S)
+
+
+def until_in_force(stack: Stack, number: str) -> None:
+    """Block a number, and wait until that is in force; the worker is at its rebuild at first."""
+    said = stack.admin("suppress", number, code=None)
+    deadline = time.monotonic() + FAILOVER_S + LEASE_S
+    while "not yet in force" in said:
+        assert time.monotonic() < deadline, said
+        said = stack.admin("suppress", number, code=None)

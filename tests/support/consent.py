@@ -1,0 +1,18 @@
+"""Overrides placed for tests of the site, without its form."""
+
+from datetime import datetime
+
+from admin_web.services.overrides import Consent, Granted, grant_override
+from compliance.consent import ATTESTATION, Basis
+from compliance.numbers import LeadId
+from tests.support.records import DOCUMENT, SUPERVISOR
+from tests.support.site import Site
+
+PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+
+
+async def grant(site: Site, lead: LeadId, expires_at: datetime | None = None) -> Granted:
+    """Open a lead on its number; its number must be listed."""
+    at = site.now()
+    consent = Consent(lead, Basis.SIGNED_CONSENT, at.date(), DOCUMENT, ATTESTATION, expires_at=expires_at)
+    return await grant_override(site.records, SUPERVISOR, consent)
