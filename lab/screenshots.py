@@ -1,4 +1,4 @@
-"""`python -m lab.screenshots`: the README's pictures, of the real site over the demo's data, into `docs/images/`."""
+"""`python -m lab.screenshots`: take the pictures in `docs/images/`, of the real site with the demo's data."""
 
 import os
 import tempfile
@@ -28,7 +28,7 @@ MOST_UNTOLD = 10
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A page as it is shown in the README, `height` pixels of it."""
+    """A page as the documents show it, `height` pixels of it."""
 
     name: str
     path: str

@@ -1,25 +1,41 @@
-"""What the README says is so: the settings it lists, the commands it names, the files it points at."""
+"""The documents agree with the code: their settings, commands, reasons, links and pictures exist."""
 
 import re
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
+import pytest
 from typer.main import get_command
 
 from admin_web.cli.program import command_line
 from admin_web.settings import AdminSettings
 from agi_gate.__main__ import app as agi_gate
 from agi_gate.settings import GateSettings
+from compliance import channel_vars
 from compliance.settings import Settings
 from compliance.verdict import DIALPLAN_REASONS, EMERGENCY, NOT_LISTED, OVERRIDE, REGISTRY_UNCOVERED, SENTENCES
 
 ROOT = Path(__file__).parent.parent
-ROOMS = "agi_gate|admin_web|compliance|dialplan|scripts|bench|lab"
-README = (ROOT / "README.md").read_text()
+ROOMS = r"agi_gate|admin_web|compliance|dialplan|scripts|bench|lab|tests|docs|\.ci"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("docs/**/*.md")])
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+
+SETTINGS = {f"DNC_{name.upper()}" for name in GateSettings.model_fields | AdminSettings.model_fields}
+VARIABLES = {
+    *(channel_vars.VERDICT, channel_vars.NUMBER, channel_vars.REASON, channel_vars.DECISION, channel_vars.CAMPAIGN),
+    *channel_vars.GLOBALS,
+    *channel_vars.CLICKED,
+}
+
+every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def settings_table() -> str:
-    """The table of all settings, as the README must have it."""
-    rows = ["| setting | of | default | what it says |", "|---|---|---|---|"]
+    """Return the table of all settings, as docs/reference.md must have it."""
+    rows = ["| setting | program | default | meaning |", "|---|---|---|---|"]
     for name, field in (GateSettings.model_fields | AdminSettings.model_fields).items():
         of = "both" if name in Settings.model_fields else "gate" if name in GateSettings.model_fields else "site"
         default = f"`{field.default}`" if str(field.default) else "none"
@@ -27,20 +43,49 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def test_every_setting_stands_in_the_readme_with_its_default():
-    assert settings_table() in README
+def commands(name: str, command: Any) -> Iterator[str]:
+    """Yield every command that people may use, in full: `dnc-admin lead add`."""
+    below = getattr(command, "commands", None)
+    if below is not None:
+        for word, each in below.items():
+            yield from commands(f"{name} {word}", each)
+    elif not command.hidden:
+        yield name
 
 
-def test_every_command_stands_in_the_readme():
-    for program, app in (("agi-gate", agi_gate), ("dnc-admin", command_line())):
-        for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
-            assert command.hidden or re.search(rf"`(?:{program} )?{name}\b", README), f"{program} {name}"
+COMMANDS = [*commands("agi-gate", get_command(agi_gate)), *commands("dnc-admin", get_command(command_line()))]
+
+
+def test_every_setting_stands_in_the_reference_with_its_default():
+    assert settings_table() in REFERENCE, f"docs/reference.md must have this table:\n{settings_table()}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_stands_in_the_reference(command: str):
+    assert re.search(rf"^\|.*`{command}\b", REFERENCE, re.MULTILINE)
+
+
+@every_document
+def test_every_setting_and_variable_that_a_document_names_exists(document: Path):
+    named = set(re.findall(r"(?<![A-Za-z])DNC_[A-Z_]*[A-Z]\b", document.read_text()))
+    known = {*SETTINGS, *(f"{setting}_FILE" for setting in SETTINGS), *VARIABLES}
+    assert named <= known, named - known
+
+
+@every_document
+def test_every_command_that_a_document_names_exists(document: Path):
+    text = document.read_text()
+    known = {" ".join(command.split()[:2]) for command in COMMANDS}
+    named = set(re.findall(r"(?<![\w/.-])(?:agi-gate|dnc-admin) [a-z][a-z-]*", text))
+    assert named <= known, named - known
+    for module in re.findall(r"python -m ((?:bench|lab)\.\w+)", text):
+        assert find_spec(module), module
 
 
 def test_every_reason_stands_in_the_contract_of_the_dialplan_once():
     text = (ROOT / "dialplan" / "README.md").read_text()
     reasons = text.partition("## Reasons")[2].partition("## Call-detail")[0]
-    gate, dialplan = reasons.split("And these are the dialplan's")
+    gate, dialplan = reasons.split("The dialplan gives these reasons")
     assert set(re.findall(r"^\| `([^`]+)` \|", gate, re.MULTILINE)) == {*SENTENCES, "<list>-dnc"}
     assert set(re.findall(r"^\| `([^`]+)` \|", dialplan, re.MULTILINE)) == {*DIALPLAN_REASONS}
     for row in re.findall(r"^\| `.*$", gate + dialplan, re.MULTILINE):
@@ -57,9 +102,29 @@ def test_the_verdicts_of_the_contract_are_those_that_the_rule_can_give():
     }  # fmt: skip
 
 
-def test_every_file_that_the_documents_point_at_exists():
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md"), *ROOT.glob("docs/*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
-        for path in re.findall(rf"`((?:{ROOMS})/[\w./]*)`", document.read_text()):
-            assert (ROOT / path).exists(), f"{document.name}: {path}"
+@every_document
+def test_every_file_that_a_document_points_at_exists(document: Path):
+    text = document.read_text()
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (document.parent / target).exists(), target
+    for path in re.findall(rf"(?<=[`\s])((?:{ROOMS})/[\w./-]*\w)(?=[`\s:])", text):
+        assert (ROOT / path).exists(), path
+
+
+@every_document
+def test_every_section_that_a_document_points_at_exists(document: Path):
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text()):
+        headings = re.findall(
+            r"^#+ (.*)$", ((document.parent / target) if target else document).read_text(), re.MULTILINE
+        )
+        assert unquote(anchor) in {anchor_of(heading) for heading in headings}, f"{target}#{anchor}"
+
+
+def anchor_of(heading: str) -> str:
+    """Return the anchor that a Markdown viewer makes of a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_picture_is_shown():
+    shown = "".join(document.read_text() for document in DOCUMENTS)
+    assert all(f"images/{picture.name}" in shown for picture in (ROOT / "docs" / "images").iterdir())
