@@ -62,26 +62,26 @@ class AdminSettings(PbxSettings):
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         "",
         repr=False,
-        description=f"The system of record; empty: SQLite, `{DATABASE_FILE}` of the data directory.",
+        description=f"Database of the system of record; empty: SQLite, `{DATABASE_FILE}` in the data directory.",
     )
-    web_bind: HostPort = Field("127.0.0.1:8080", description="Where the site answers HTTP.")
+    web_bind: HostPort = Field("127.0.0.1:8080", description="Address on which the site answers HTTP.")
     web_proxies: Annotated[str, AfterValidator(_addresses)] = Field(
         "",
-        description="Addresses of reverse proxies whose X-Forwarded headers are believed, separated by commas.",
+        description="Addresses of trusted reverse proxies (their X-Forwarded headers are used), separated by commas.",
     )
     gates: Annotated[str, AfterValidator(_host_ports)] = Field(
         "",
-        description="AGI addresses of the gates, for the canary, separated by commas; empty: DNC_AGI_BIND.",
+        description="AGI addresses of the gates that the canary asks, separated by commas; empty: DNC_AGI_BIND.",
     )
-    webhook_http: bool = Field(default=False, description="Let webhooks be sent over plain http too.")
+    webhook_http: bool = Field(default=False, description="Whether webhooks may be sent over plain http.")
     webhook_private: bool = Field(
-        default=False, description="Let webhooks be sent to loopback, private and link-local addresses too."
+        default=False, description="Whether webhooks may be sent to loopback, private and link-local addresses."
     )
     document_mb: float = Field(
         25,
         gt=0,
         le=1024,
-        description="Largest consent document accepted, in megabytes of 1,000,000 bytes.",
+        description="Largest consent document that can be uploaded, in megabytes of 1,000,000 bytes.",
     )
     import_mb: float = Field(
         500,
@@ -97,7 +97,7 @@ class AdminSettings(PbxSettings):
     )
     documents_url: Annotated[str, AfterValidator(_bucket_url)] = Field(
         "",
-        description="Where consent documents are kept, `s3://BUCKET/PREFIX` (extra `s3`); empty: the data directory.",
+        description="Bucket for consent documents, `s3://BUCKET/PREFIX` (extra `s3`); empty: the data directory.",
     )
 
     @property

@@ -54,33 +54,33 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("var"), description="Directory for SQLite, the private Redis and documents.")
     redis_url: RedisUrl = Field(
         "",
-        description="Redis of the projection, Sentinel or cluster too; empty: a private one in the data directory.",
+        description="Redis of the projection: server, Sentinel or cluster; empty: a private one in the data directory.",
     )
     replicas: int = Field(
         0,
         ge=0,
         le=10,
         validate_default=True,
-        description="Replicas of Redis that must have a decision before ALLOW, and a change before it is in force.",
+        description="How many replicas of Redis must have a decision before ALLOW, and a change before it is in force.",
     )
-    region: Region = Field("US", description="Region in which numbers without a country code are read.")
+    region: Region = Field("US", description="Region of numbers that are written without a country code.")
     prefix: str = Field(
         "",
         pattern=r"^[0-9]{0,4}$",
-        description="Digits that the PBX puts before outside numbers, a leading 9, say.",
+        description="Digits that the PBX puts before outside numbers, for example a leading 9.",
     )
     lease_s: float = Field(
         60,
         ge=0,
         le=86400,
-        description="Calls stop when the projection was not kept current for so long; 0: never.",
+        description="Seconds after which calls stop if the projection is not kept current; 0: never.",
     )
     log_level: str = Field(
         "INFO",
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
-        description="Least level that is logged, to standard error.",
+        description="Lowest level that is logged to standard error.",
     )
-    agi_bind: HostPort = Field("127.0.0.1:4573", description="Where the gate answers FastAGI.")
+    agi_bind: HostPort = Field("127.0.0.1:4573", description="Address on which the gate answers FastAGI.")
 
     @field_validator("replicas")
     @classmethod

@@ -19,29 +19,31 @@ class PbxSettings(Settings):
     """The settings of click-to-call, of hanging up, and of the call-detail records."""
 
     ami_address: HostPort | Annotated[str, Field(max_length=0)] = Field(
-        "", description="Manager interface (AMI) of the PBX, HOST:PORT; empty: no click-to-call, no hanging up."
+        "",
+        description="Manager interface (AMI) of the PBX, HOST:PORT; empty: no click-to-call, and no call is hung up.",
     )
     ami_user: str = Field("dnc-gate", pattern=r"^[!-~]{1,80}$", description="User of the manager interface.")
-    ami_secret: str = Field("", repr=False, pattern=r"^[ -~]{0,200}$", description="Secret of that user.")
+    ami_secret: str = Field("", repr=False, pattern=r"^[ -~]{0,200}$", description="Password of that user.")
     agent_channel: Annotated[str, AfterValidator(_template)] = Field(
         f"PJSIP/{AGENT}", description=f"How the PBX rings an agent; `{AGENT}` stands for the agent's extension."
     )
     call_context: str = Field(
         "dnc-click-to-call",
         pattern=r"^[A-Za-z0-9_-]{1,79}$",
-        description="Context of the dialplan that screens and dials what agents click on.",
+        description="Dialplan context that screens and dials the numbers that agents click.",
     )
-    ring_s: int = Field(20, ge=3, le=120, description="Seconds that an agent's telephone rings.")
+    ring_s: int = Field(20, ge=3, le=120, description="Seconds for which an agent's telephone rings.")
     hang_up_on_revocation: bool = Field(
-        False, description="Whether calls that are up under an override are hung up when it is revoked."
+        False, description="Whether calls under an override are hung up when it is revoked."
     )
     cdr_file: str = Field(
-        "", description="CSV file of call-detail records that the PBX writes (dialplan/cdr_custom.conf); empty: none."
+        "",
+        description="CSV file of call-detail records that the PBX writes (dialplan/cdr_custom.conf); empty: not read.",
     )
     trunk_channels: str = Field(
         "PJSIP/trunk-*",
         min_length=1,
-        description="Channels that leave the PBX, as patterns with `*` and `?`, separated by commas.",
+        description="Patterns, with `*` and `?`, of the channels that lead out of the PBX, separated by commas.",
     )
 
     @property
