@@ -1,0 +1,78 @@
+"""The rooms of `admin_web`: who may write to the database, and what each package says of itself."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SITE = ROOT / "admin_web"
+WRITERS = {"services", "lists", "people", "projection", "worker", "webhooks", "documents", "record"}
+STATEMENTS = {"insert", "update", "delete", "insert_into"}
+ADDED = {"add", "add_all", "merge", "delete"}
+VERB = re.compile(r"\s*(INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.IGNORECASE)
+
+
+def writes(source: str) -> Iterator[str]:
+    """Yield what writes to SQL: statements, their texts, objects added to a session, transactions that may write."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in STATEMENTS:
+            yield f"{node.lineno}: {node.func.id}()"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner, name = ast.unparse(node.func.value), node.func.attr
+            if (name in ADDED and owner.endswith("session")) or (name == "write" and owner.endswith("database")):
+                yield f"{node.lineno}: {owner}.{name}()"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and VERB.match(node.value):
+            yield f"{node.lineno}: {node.value.strip()[:40]}"
+
+
+def rooms() -> list[Path]:
+    return sorted(path for path in SITE.iterdir() if path.is_dir() and (path / "__init__.py").exists())
+
+
+def test_only_the_rooms_that_write_hold_statements_that_write():
+    found = [
+        f"{path.relative_to(ROOT)}:{write}"
+        for path in sorted(SITE.rglob("*.py"))
+        if path.relative_to(SITE).parts[0] not in WRITERS
+        for write in writes(path.read_text())
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "update(Lead).where(Lead.id == 1)",
+        "insert_into(session, Lead)",
+        "session.execute(text('DELETE FROM leads'))",
+        "change.session.add(Lead())",
+        "async with request.app[DATABASE].database.write() as session: pass",
+    ],
+)
+def test_each_way_to_write_is_seen(source):
+    wrapped = f"async def view():\n    {source}"
+    assert list(writes(wrapped))
+
+
+def test_the_rooms_that_write_do_write():
+    silent = {"webhooks", "documents"}  # they may, by the layout; today they need no SQL
+    for room in WRITERS - silent:
+        assert any(list(writes(path.read_text())) for path in (SITE / room).rglob("*.py")), room
+
+
+def test_the_site_has_eighteen_rooms_or_fewer():
+    entries = [path for path in SITE.iterdir() if path in rooms() or path.suffix == ".py"]
+    assert len(entries) <= 18
+
+
+PACKAGES = [SITE, *rooms(), ROOT / "agi_gate", ROOT / "compliance"]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_each_room_says_what_lives_there_and_contributing_names_it(package):
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text()))
+    assert docstring
+    assert re.search(rf"\b{package.name}/", (ROOT / "CONTRIBUTING.md").read_text())
