@@ -7,6 +7,7 @@ RUN python -m pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY compliance compliance
 COPY agi_gate agi_gate
 COPY admin_web admin_web
+COPY dialplan dialplan
 # Compiled here: whoever runs it may not write.
 RUN python -m compileall -q . \
  && printf '#!/bin/sh\nexec python -m agi_gate "$@"\n' > /usr/local/bin/agi-gate \

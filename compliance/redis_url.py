@@ -29,6 +29,9 @@ HOW_TO_WRITE = (
 DIRECT_SCHEMES = {"redis", "rediss", "unix"}
 SENTINEL_SCHEMES = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+NO_SOCKET = "there is no such socket; set DNC_REDIS_URL, to redis://127.0.0.1:6379 say, or start the private Redis"
+"""What an operator reads who has set no URL while no private Redis runs."""
+
 SENTINEL_PORT = 26379
 CLUSTER_PORT = 6379
 
@@ -188,6 +191,13 @@ def read_redis_url(url: str) -> Sentinels | Cluster | None:
 def without_secrets(url: str) -> str:
     """Give a Redis URL for people to read: without user, password and options."""
     return re.sub("//[^/]*@", "//", url.partition("?")[0])
+
+
+def unreachable(url: str, error: Exception) -> str:
+    """Return why the Redis at `url` could not be reached, and what to do when the socket of the URL does not exist."""
+    # redis-py raises an error of its own while it handles the system's.
+    missing = isinstance(error, FileNotFoundError) or isinstance(error.__context__, FileNotFoundError)
+    return NO_SOCKET if missing and url.startswith("unix:") else str(error)
 
 
 class _Parts(NamedTuple):

@@ -24,6 +24,7 @@ NOUNS = {
     "site": ("serve",),
     "users": ("user",),
     "tokens": ("token",),
+    "dialplan": ("dialplan",),
     "demo": ("seed-demo",),
 }
 """The modules beside this one, in the order of the help, with the commands that each adds."""

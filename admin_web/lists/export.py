@@ -5,7 +5,7 @@ from typing import TextIO
 
 from sqlalchemy import select
 
-from admin_web.lists.report import defused
+from admin_web.lists.spreadsheet import defused
 from admin_web.record.database import Database
 from admin_web.record.models import SuppressionEntry
 from compliance.redis_schema import INTERNAL
@@ -18,8 +18,7 @@ ROWS_AT_A_TIME = 1000
 async def export_numbers(database: Database, out: TextIO, *, lifted: bool = False, list_name: str = INTERNAL) -> int:
     """Write the entries that stand, oldest first, or with `lifted` all there ever were; give how many.
 
-    Moments are ISO 8601 in UTC. A number stands as it is, so that the file can be imported again: a plus sign and
-    digits are no formula that could do harm. Every text that people wrote is defused.
+    Moments are ISO 8601 in UTC. Cells are defused, which leaves numbers as they are: the file can be imported again.
     """
     entry = SuppressionEntry
     chosen = [entry.number, entry.source, entry.note, entry.lead_id, entry.added_at, entry.added_by]
@@ -31,7 +30,7 @@ async def export_numbers(database: Database, out: TextIO, *, lifted: bool = Fals
     writer.writerow(COLUMNS + LIFTED_COLUMNS if lifted else COLUMNS)
     count = 0
     async with database.read() as session:
-        async for number, *others in await session.stream(statement.execution_options(yield_per=ROWS_AT_A_TIME)):
-            writer.writerow((number, *(defused("" if other is None else str(other)) for other in others)))
+        async for row in await session.stream(statement.execution_options(yield_per=ROWS_AT_A_TIME)):
+            writer.writerow(defused("" if value is None else str(value)) for value in row)
             count += 1
     return count

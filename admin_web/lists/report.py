@@ -1,16 +1,11 @@
-"""CSV that people open in a spreadsheet: no cell of it is ever run as a formula."""
+"""The report of rows that were not accepted: a CSV file for people, in which no cell is run as a formula."""
 
 import csv
 import os
 from pathlib import Path
 from typing import Self, TextIO
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-def defused(cell: str) -> str:
-    """Put an apostrophe before what a spreadsheet would take for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+from admin_web.lists.spreadsheet import defused
 
 
 class RejectedRows:

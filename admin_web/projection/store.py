@@ -16,7 +16,7 @@ from admin_web.projection.topology import Nodes, ShardPools
 from admin_web.record.changes import NotInForce
 from compliance.cluster import Topology
 from compliance.redis_schema import WHOLE, Keys
-from compliance.redis_url import Cluster, Master, NoMaster, read_redis_url, without_secrets
+from compliance.redis_url import Cluster, Master, NoMaster, read_redis_url, unreachable, without_secrets
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 Reply: TypeAlias = "bytes | int | ResponseError | list[Reply] | None"
@@ -160,7 +160,7 @@ class Store:
     async def wire(self) -> AsyncIterator[Wire]:
         """Open a connection, or take one that is free, for the length of a block. Raises RedisUnavailable."""
         whole = False
-        with _named(f"no usable Redis at {self.shown}: "):
+        with _named(f"no usable Redis at {self.shown}: ", self.shown):
             async with asyncio.timeout(TIMEOUT_S):
                 master, pool = await self._pools.current()
                 connection = await self._connection(pool)
@@ -245,14 +245,14 @@ def store_at(url: str, replicas: int = 0) -> Store:
 
 
 @contextmanager
-def _named(doing: str) -> Iterator[None]:
-    """Turn what goes wrong on a connection into RedisUnavailable."""
+def _named(doing: str, url: str = "") -> Iterator[None]:
+    """Turn what goes wrong on a connection, to the Redis at `url` if it is being opened, into RedisUnavailable."""
     try:
         yield
     except TimeoutError:
         raise RedisUnavailable("Redis did not answer in time") from None
     except (RedisError, OSError, NoMaster) as error:
-        raise RedisUnavailable(f"{doing}{error}") from error
+        raise RedisUnavailable(f"{doing}{unreachable(url, error)}") from error
 
 
 def _as_words(commands: Iterable[Command]) -> Iterator[str | bytes | int]:

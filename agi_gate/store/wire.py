@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from compliance.cluster import NotACluster, Shard, Topology, read_nodes
-from compliance.redis_url import Cluster, Master, NoMaster, read_redis_url, without_secrets
+from compliance.redis_url import Cluster, Master, NoMaster, read_redis_url, unreachable, without_secrets
 
 Command = tuple[str | bytes | int, ...]
 Answer = bytes | int | None | list[bytes | None] | ResponseError
@@ -166,7 +166,7 @@ async def reach(url: str) -> None:
     except StoreRefused as error:
         raise StoreRefused(f"the Redis at {shown} cannot be used: {error}") from None
     except (StoreUnavailable, RedisError, OSError, ValueError, TimeoutError) as error:
-        why = "no answer" if isinstance(error, TimeoutError) else str(error)
+        why = "no answer" if isinstance(error, TimeoutError) else unreachable(shown, error)
         raise StoreUnavailable(f"DNC_REDIS_URL: no usable Redis at {shown}: {why}") from None
 
 

@@ -4,7 +4,16 @@ import asyncio
 
 import pytest
 
-from compliance.redis_url import Cluster, Master, NoMaster, Sentinels, read_redis_url, without_secrets
+from compliance.redis_url import (
+    NO_SOCKET,
+    Cluster,
+    Master,
+    NoMaster,
+    Sentinels,
+    read_redis_url,
+    unreachable,
+    without_secrets,
+)
 
 URL = "redis+sentinel://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3/dnc"
 
@@ -152,6 +161,14 @@ async def test_when_no_sentinel_can_say_it_the_error_tells_what_each_of_them_did
 def test_the_same_server_in_another_reign_is_another_incarnation():
     assert Master("redis://a").incarnation("run") == "run"
     assert Master("redis://a", "1").incarnation("run") != Master("redis://a", "2").incarnation("run")
+
+
+def test_only_of_a_socket_that_is_not_there_it_is_said_what_to_set():
+    missing = FileNotFoundError(2, "No such file or directory")
+    assert unreachable("unix:///run/r.sock", missing) == NO_SOCKET
+    assert unreachable("unix:///run/r.sock", ConnectionRefusedError("refused")) == "refused"
+    # A certificate of a TLS connection that is missing is a file too.
+    assert unreachable("rediss://h", missing) == str(missing)
 
 
 def asking(told):

@@ -9,6 +9,7 @@ from sqlalchemy import delete
 from admin_web.record.database import Database
 from admin_web.record.models import SuppressionEntry
 from compliance.redis_schema import STATE, listed_key
+from compliance.redis_url import NO_SOCKET
 from lab.redis import RedisServer
 from tests.support.programs import run
 from tests.support.projection import World
@@ -103,7 +104,7 @@ async def test_a_rebuild_that_is_refused_is_one_line_and_code_2_until_it_is_allo
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"DNC_REDIS_URL": "unix:///nowhere/redis.sock"}, "no usable Redis at unix:///nowhere/redis.sock"),
+        ({"DNC_REDIS_URL": "unix:///no/r.sock"}, f"no usable Redis at unix:///no/r.sock: {NO_SOCKET}"),
         ({"DNC_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "DNC_DATABASE_URL"),
     ],
 )

@@ -47,6 +47,12 @@ async def test_the_list_is_written_with_who_when_and_why(records: Records):
     ]
 
 
+async def test_a_number_is_written_as_it_is_and_a_full_width_formula_is_defused(records: Records):
+    await suppress(records, ADMIN, NUMBER, source="phone", note="＝1+1")
+    ((number, note),) = [(row["number"], row["note"]) for row in await exported(records.database)]
+    assert (number, note) == ("+14155550100", "'＝1+1")
+
+
 async def test_lifted_entries_are_written_when_asked_for(records: Records):
     await suppress_many(records, ADMIN, [NUMBER, OTHER], source="import")
     await lift(records, ADMIN, NUMBER, reason="wrong number")

@@ -5,17 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.lists.report import RejectedRows, defused
-
-
-@pytest.mark.parametrize("cell", ["=1+1", "+1+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
-def test_what_a_spreadsheet_would_run_is_shown_as_text(cell: str):
-    assert defused(cell) == "'" + cell
-
-
-@pytest.mark.parametrize("cell", ["", "4155550100", "a=1", "'=1"])
-def test_other_cells_stand_as_they_are(cell: str):
-    assert defused(cell) == cell
+from admin_web.lists.report import RejectedRows
 
 
 def read(path: Path) -> list[list[str]]:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from admin_web.judging import listing, rulings
 from admin_web.lists import scrub as scrubbing
-from admin_web.lists.report import defused
 from admin_web.lists.scrub import Judged, Window, judged, scrub, spelled
 from admin_web.lists.scrub_input import ScrubRow
 from admin_web.lists.sheet import NotASheet, Sheet
+from admin_web.lists.spreadsheet import defused
 from admin_web.record.changes import Records
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import grant_override

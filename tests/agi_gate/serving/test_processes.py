@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agi_gate.canary import header, read_line
+from compliance.redis_url import NO_SOCKET
 from lab.process import free_port
 from lab.redis import RedisServer
 from tests.support.asterisk import GateProcess, Pbx
@@ -53,7 +54,7 @@ class TestRefusalToStart:
             ),
             (
                 {"DNC_REDIS_URL": "unix:///nowhere/redis.sock"},
-                "DNC_REDIS_URL: no usable Redis at unix:///nowhere/redis.sock",
+                f"DNC_REDIS_URL: no usable Redis at unix:///nowhere/redis.sock: {NO_SOCKET}",
             ),
             ({"DNC_DEADLINE_MS": "fast"}, "DNC_DEADLINE_MS: "),
             ({"DNC_REGION": "XX"}, "DNC_REGION: "),

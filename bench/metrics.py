@@ -1,0 +1,81 @@
+"""What counting one call costs: the gate's own counts beside prometheus-client's metrics of the same names and labels.
+
+`python -m bench.metrics [--calls 200000] [--rounds 5]`: microseconds of CPU for `agi_gate/metrics.py`, for a Counter
+with two labels and a Histogram with the same buckets of prometheus-client, and for those in its multiprocess mode,
+which keeps them in files shared by mmap. Medians over the rounds.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from agi_gate.metrics import BUCKETS_S, Metrics
+from compliance import verdict
+from compliance.verdict import Decision, allow
+
+DECISION = Decision(
+    "01a20a789220-cf157d42-00000004", datetime(2026, 1, 1, tzinfo=UTC), allow(verdict.NOT_LISTED), "4155550199",
+    "+14155550199", "lead-1", "pbx-1.1", 7, "",
+)  # fmt: skip
+SECONDS = 0.0007
+
+
+def own() -> Callable[[], None]:
+    metrics = Metrics()
+    return lambda: metrics.count(DECISION, SECONDS)
+
+
+def library() -> Callable[[], None]:
+    registry = CollectorRegistry()
+    calls = Counter("calls", "Calls answered.", ["verdict", "reason"], registry=registry)
+    latency = Histogram("seconds", "From the request to the answer.", buckets=BUCKETS_S, registry=registry)
+    ruling = DECISION.ruling
+
+    def count() -> None:
+        calls.labels(ruling.verdict, ruling.reason).inc()
+        latency.observe(SECONDS)
+
+    return count
+
+
+WAYS = {"own": own, "prometheus-client": library, "multiprocess mode": library}
+
+
+def microseconds(count: Callable[[], None], calls: int, rounds: int) -> float:
+    """Return the median over the rounds of the CPU time that one call takes."""
+    taken = []
+    for _ in range(rounds):
+        began = time.process_time()
+        for _ in range(calls):
+            count()
+        taken.append((time.process_time() - began) / calls * 1e6)
+    return statistics.median(taken)
+
+
+def main(
+    calls: Annotated[int, typer.Option(min=1)] = 200_000,
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
+    way: Annotated[str, typer.Option(hidden=True)] = "",
+) -> None:
+    """Measure each way in a process of its own, for the mode is chosen when the library is imported."""
+    if way:
+        print(f"{way:<20}{microseconds(WAYS[way](), calls, rounds):8.2f} us a call", flush=True)
+        return
+    for each in WAYS:
+        with tempfile.TemporaryDirectory(prefix="dnc-bench-") as directory:
+            shared = {"PROMETHEUS_MULTIPROC_DIR": directory} if each == "multiprocess mode" else {}
+            command = [sys.executable, "-m", "bench.metrics", f"--calls={calls}", f"--rounds={rounds}", f"--way={each}"]
+            subprocess.run(command, env={**os.environ, **shared}, check=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,110 @@
+"""Sets of line numbers handed to Redis whole (RESTORE) beside the same sets added member by member (SADD).
+
+`python -m bench.restore [--numbers 500000] [--rounds 5]`: in turn, for exchanges of 2,500, 100, 10 and 1 numbers, on a
+private Redis whose append-only file is fsynced on every write. Both go through the writer that a rebuild uses, and
+end with the same sets. Medians over the rounds; the ratios are of figures of the same round. CPU is that of writer and
+Redis together, which says more than the seconds on a machine that does other work too.
+"""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import redis
+import typer
+
+from admin_web.projection.batches import batches
+from admin_web.projection.registry_sets import (
+    AT_ONCE,
+    Exchange,
+    RegistryWriter,
+)
+from admin_web.projection.store import Store
+from bench.agi import cpu_seconds
+from compliance.redis_schema import listed_key
+from lab.redis import RedisServer
+
+DENSITIES = (2_500, 100, 10, 1)
+"""Numbers of one exchange; the registry of the United States has about 2,500."""
+
+WITHIN_S = 60.0
+
+
+class Took(NamedTuple):
+    """What it took to write all sets: seconds, seconds of CPU, and bytes of the append-only file."""
+
+    seconds: float
+    cpu: float
+    written: int
+
+
+def sets_of(count: int, numbers: int) -> list[Exchange]:
+    """Make `count` sets of so many numbers each, at random, the same each time."""
+    random = np.random.default_rng(1)
+    names = [f"1{2_000_000 + at}" for at in range(count)]
+    lines = [np.sort(random.choice(10_000, numbers, replace=False)).astype("<u2") for _ in names]
+    return [Exchange(name, listed_key(1, "us-ftc", name), some) for name, some in zip(names, lines, strict=True)]
+
+
+async def write(server: RedisServer, sets: Sequence[Exchange], *, restores: bool) -> Took:
+    """Write the sets to an empty Redis."""
+    client = redis.Redis(unix_socket_path=str(server.socket))
+    client.flushall()
+    file_before, cpu_before, began = _file_bytes(server), _cpu(server), time.perf_counter()
+    async with Store(server.url) as store, store.wire() as wire:
+        writer = RegistryWriter(wire, WITHIN_S)
+        writer.restores = restores
+        counted = sum([await writer.write(some) for some in batches(sets, AT_ONCE)])
+    took = Took(time.perf_counter() - began, _cpu(server) - cpu_before, _file_bytes(server) - file_before)
+    if writer.restores != restores or counted != sum(len(one.lines) for one in sets):
+        raise SystemExit("Redis refused RESTORE, or holds other numbers than it was given.")
+    return took
+
+
+def _cpu(server: RedisServer) -> float:
+    return time.process_time() + cpu_seconds(server.running.pid)
+
+
+def _file_bytes(server: RedisServer) -> int:
+    return sum(file.stat().st_size for file in (server.directory / "appendonlydir").iterdir())
+
+
+async def measure(server: RedisServer, density: int, numbers: int, rounds: int) -> str:
+    """Write as many sets as hold `numbers`, in turn by either command; return a line of the table."""
+    sets = sets_of(max(1, numbers // density), density)
+    total = len(sets) * density
+    pairs = [
+        (await write(server, sets, restores=True), await write(server, sets, restores=False)) for _ in range(rounds)
+    ]
+    restored, added = (statistics.median(total / pair[side].seconds for pair in pairs) for side in (0, 1))
+    faster = statistics.median(sadd.seconds / restore.seconds for restore, sadd in pairs)
+    cheaper = statistics.median(sadd.cpu / max(restore.cpu, 0.001) for restore, sadd in pairs)
+    smaller = statistics.median(sadd.written / restore.written for restore, sadd in pairs)
+    each = pairs[0][0].written / total
+    return f"{density:>8,}{restored:>14,.0f}{added:>14,.0f}{faster:>9.1f}{cheaper:>9.1f}{smaller:>9.1f}{each:>9.1f}"
+
+
+def main(
+    numbers: Annotated[int, typer.Option(min=2_500, help="Numbers of each density.")] = 500_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Each writes all of them once a round.")] = 5,
+) -> None:
+    """Measure, and print the table."""
+    print(f"{'numbers':>8}{'RESTORE':>14}{'SADD':>14}{'times':>9}{'times':>9}{'times':>9}{'bytes a':>9}")
+    print(f"{'in a set':>8}{'numbers/s':>14}{'numbers/s':>14}{'faster':>9}{'less CPU':>9}{'less AOF':>9}{'number':>9}")
+    options = {"auto-aof-rewrite-percentage": "0"}  # A rewrite in the middle would make the file shorter.
+    with (
+        tempfile.TemporaryDirectory(prefix="dnc-bench-") as path,
+        RedisServer(Path(path) / "r", None, options) as server,
+    ):
+        for density in DENSITIES:
+            # Sets of one number are as many as numbers: a tenth of them tells as much.
+            print(asyncio.run(measure(server, density, numbers if density > 1 else numbers // 10, rounds)), flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
