@@ -9,6 +9,9 @@
 The server has one core, the callers (bench/callers.c) and Redis have the other. Every answer is checked; `given up` are
 blocks of our gate because Redis had not answered within its deadline. Medians over
 the rounds; the ratios are of figures of the same round.
+
+`python -m bench.gate --everysec --against REVISION [--rounds 40] [--seconds 1]` compares the working tree's gate
+with the one of a git revision instead: see `bench/against.py`.
 """
 
 import argparse
@@ -18,8 +21,10 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
+from bench import against
 from bench.agi import LOAD_CORE, SERVER_CORE, Callers, Load, Outcome, Server, documented, floor, median, pin
 from lab.redis import RedisServer
 from tests.support.asterisk import GateProcess
@@ -90,34 +95,53 @@ def judged(runs: Runs) -> Iterator[str]:
     yield f"{'p99 at 1,000 a second, ms':<40}{p99:>7.2f}{5:>7}{3:>7}"
 
 
-def main() -> None:
-    """Measure, and print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--everysec", action="store_true", help="Redis writes to disk once a second.")
-    asked = parser.parse_args()
-    options = {"appendfsync": "everysec"} if asked.everysec else {}
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dnc-bench-")))
-        redis = stack.enter_context(RedisServer(directory / "r", options=options))
+@contextmanager
+def stocked(directory: Path, options: Mapping[str, str]) -> Iterator[RedisServer]:
+    """Run a Redis on the callers' core, with the listed numbers and a lease that never ends."""
+    with RedisServer(directory / "r", options=options) as redis:
         projected = Projected(redis)
         for line in range(LISTED):
             projected.put_on(f"+1415555{line:04}")
         projected.redis.persist("dnc:lease")
         pin(redis.running.pid, LOAD_CORE)
+        yield redis
+
+
+def compare_servers(directory: Path, options: Mapping[str, str], rounds: int, seconds: float) -> None:
+    """Measure the three servers, and print both tables. Raises SystemExit for a wrong answer of the gate."""
+    with ExitStack() as stack:
+        redis = stack.enter_context(stocked(directory, options))
         servers = [
             stack.enter_context(floor(directory)),
             stack.enter_context(documented(directory, redis.url, LISTED)),
             stack.enter_context(gate(directory, redis)),
         ]
-        runs = measured(servers, Callers(directory), asked.rounds, asked.seconds)
-    print(f"{os.cpu_count()} cores; appendfsync {options.get('appendfsync', 'always')}")
+        runs = measured(servers, Callers(directory), rounds, seconds)
     print("\n".join([*table(runs), "", *judged(runs)]))
     if any(
         outcome.wrong or outcome.unanswered for (name, _), some in runs.items() if name == "gate" for outcome in some
     ):
         raise SystemExit("The gate gave an answer that is wrong, or none.")
+
+
+def main() -> None:
+    """Measure what the options ask for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, help="Length of one run; default 2, with --against 1.")
+    parser.add_argument("--rounds", type=int, help="Default 5, with --against 40.")
+    parser.add_argument("--everysec", action="store_true", help="Redis writes to disk once a second.")
+    parser.add_argument("--against", metavar="REVISION", help="Compare the working tree's gate with this revision's.")
+    asked = parser.parse_args()
+    options = {"appendfsync": "everysec"} if asked.everysec else {}
+    print(f"{os.cpu_count()} cores; appendfsync {options.get('appendfsync', 'always')}")
+    with tempfile.TemporaryDirectory(prefix="dnc-bench-") as name:
+        directory = Path(name)
+        if asked.against:
+            rounds, seconds = asked.rounds or 40, asked.seconds or 1.0
+            redis = partial(stocked, options=options)
+            against.compare(asked.against, directory, redis, listed=LISTED, rounds=rounds, seconds=seconds)
+        else:
+            compare_servers(directory, options, asked.rounds or 5, asked.seconds or 2.0)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,13 @@ def printed(*words: str) -> str:
     ("words", "said"),
     [
         (("gate", "--rounds=1", "--seconds=0.2"), "p50 at 1,000 a second, in floors"),
+        (("gate", "--against=HEAD", "--rounds=2", "--seconds=0.2"), "2 rounds"),
         (("scrub", "--leads=2000", "--numbers=200000", "--own=100"), "2,000 leads in"),
         (("alternatives", "--rounds=1", "--seconds=0.1"), "gate / sleeping"),
         (("metrics", "--calls=1000", "--rounds=1"), "multiprocess mode"),
         (("restore", "--numbers=2500", "--rounds=1"), "       1   "),
     ],
-    ids=lambda words: words[0] if isinstance(words, tuple) else "",
+    ids=["gate", "against", "scrub", "alternatives", "metrics", "restore"],
 )
 def test_a_bench_runs_small_and_prints_what_it_found(words, said):
     try:

@@ -111,6 +111,12 @@ async def test_a_filter_finds_what_it_says_and_nothing_else(database: Database, 
     assert await found(database, replace(wanted, since=wanted.since or AT, until=wanted.until or AT + HOUR)) == calls
 
 
+async def test_a_call_that_left_although_it_was_blocked_is_found_as_unscreened_and_not_as_blocked(database: Database):
+    await put(database, record(1, verdict="BLOCK", reason="gate-unreachable", unscreened=True))
+    assert await found(database, CallFilter(verdict="BLOCK")) == []
+    assert await found(database, CallFilter(verdict=UNSCREENED)) == ["r1"]
+
+
 async def test_how_a_call_ended_is_told_by_all_its_records_together(database: Database):
     decided = {"decision_id": decision(1).id, "verdict": "ALLOW"}
     await put(

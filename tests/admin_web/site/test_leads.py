@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from admin_web.record.models import Disposition, Lead, Override, SuppressionEntry
 from admin_web.services.leads import add_lead
+from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import suppress
 from compliance.consent import Role
 from compliance.numbers import E164
@@ -123,6 +124,17 @@ async def test_an_agent_sees_neither_basis_nor_document_nor_attestation(site: Si
     assert BADGE["override"] in page
     for secret in ("signed-consent", "Signed consent", "consent.pdf", "I confirm that documented"):
         assert secret not in page
+
+
+@pytest.mark.usefixtures("leads")
+async def test_why_an_override_was_revoked_is_for_those_who_may_see_overrides(site: Site):
+    await suppress(site.records, ADMIN, NUMBER, source="test")
+    await grant(site, LEAD)
+    (override,) = await rows(site.records, Override)
+    await revoke_override(site.records, ADMIN, override.id, reason="The signature was forged.")
+    pages = {role: await (await site.person(role)).page("/leads/L-1") for role in (Role.AGENT, Role.SUPERVISOR)}
+    assert all("Override ended early" in page for page in pages.values())
+    assert [role for role, page in pages.items() if "The signature was forged." in page] == [Role.SUPERVISOR]
 
 
 @pytest.mark.usefixtures("leads")

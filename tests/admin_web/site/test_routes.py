@@ -301,3 +301,43 @@ ONLY = {
 @pytest.mark.parametrize("permission", list(Permission))
 def test_the_table_of_permissions_is_the_one_that_was_agreed_on(permission: Permission):
     assert {role for role in Role if permission in GRANTED[role]} == ONLY.get(permission, set(Role))
+
+
+NEEDS = {
+    Permission.ANYBODY: "sign_in sign_in!",
+    Permission.SIGNED_IN: (
+        "account account-codes! account-codes-confirm! account-codes-end! account-codes-image "
+        "account-password! account-session! dashboard sign_out!"
+    ),
+    Permission.SEE_LEADS: "lead leads",
+    Permission.EDIT_LEADS: "lead-edit lead-edit! lead-new lead-new!",
+    Permission.CALL: "lead-call! lead-wrap-up! queue",
+    Permission.SUPPRESS: "lead-block! lists-add lists-add!",
+    Permission.SEE_LISTS: "lists lists-number",
+    Permission.LIFT: "lead-lift lead-lift! lists-lift!",
+    Permission.IMPORT: (
+        "imports imports! imports-preview imports-preview! job job-cancel! job-live job-report jobs "
+        "registry-file registry-file! registry-files registry-files!"
+    ),
+    Permission.OVERRIDE: "lead-override lead-override!",
+    Permission.SEE_OVERRIDES: "monitor monitor-document monitor-override",
+    Permission.REVIEW: "monitor-review! monitor-revoke!",
+    Permission.SEE_CALLS: "calls calls-call calls-record",
+    Permission.SEE_AUDIT: "audit",
+    Permission.SEE_ENFORCEMENT: "enforcement enforcement-live registries registry",
+    Permission.REBUILD: "enforcement-ask! enforcement-drop enforcement-drop!",
+    Permission.SET_TERMS: "registry! registry-new registry-new!",
+    Permission.EXPORT: "audit-export calls-csv calls-jsonl lists-export monitor-export",
+    Permission.MANAGE: (
+        "token-new token-new! token-revoke! tokens user user! user-codes! user-disable! user-enable! user-new "
+        "user-new! user-password! user-sign-out! users webhook webhook-disable! webhook-new webhook-new! "
+        "webhook-test! webhooks"
+    ),
+}
+"""The routes that need each permission, written down a second time; a POST bears an exclamation mark."""
+
+
+def test_each_route_needs_the_permission_that_was_agreed_on():
+    needed = {f"{route.name}{'!' if route.method == 'POST' else ''}": route.may for route in ROUTES}
+    assert len(needed) == len(ROUTES)
+    assert needed == {name: permission for permission, names in NEEDS.items() for name in names.split()}

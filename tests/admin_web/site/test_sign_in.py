@@ -45,6 +45,16 @@ async def test_a_session_cookie_is_out_of_reach_of_scripts_and_other_sites(site:
     assert "SameSite=Lax" in cookie
 
 
+async def test_what_is_on_record_of_a_session_opens_none(site: Site):
+    browser = await site.person("agent")
+    async with site.database.read() as session:
+        (kept,) = await session.scalars(select(SignInSession.token_hash))
+    thief = site.browser()
+    thief.use_cookie(kept)
+    assert kept != browser.cookie()
+    assert not await signed_in(thief)
+
+
 async def test_behind_a_trusted_proxy_with_https_the_cookie_is_held_to_the_host(database_url, redis_server, tmp_path):
     settings = settings_of(database_url, redis_server.url, tmp_path / "data", web_proxies="127.0.0.1")
     async with Site(settings) as site:

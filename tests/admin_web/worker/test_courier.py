@@ -21,7 +21,7 @@ from admin_web.services.webhooks import UnknownWebhook, add_webhook, disable_web
 from admin_web.settings import AdminSettings
 from admin_web.webhooks.events import Event
 from admin_web.worker.courier import Courier
-from admin_web.worker.deliveries import HELD, RETRY_S, take
+from admin_web.worker.deliveries import HELD, RETRY_S, note, take
 from admin_web.worker.expiry import record_expiries
 from admin_web.worker.retention import forget
 from compliance.refusal import Unwritable
@@ -236,6 +236,21 @@ async def test_a_sender_that_died_loses_nothing_and_one_that_was_slow_overwrites
     assert len(receiver.got) == 1
     (one,) = await deliveries(records)
     assert (one.attempts, one.delivered_at) == (2, clock.at)
+
+
+async def test_a_sender_that_was_held_up_does_not_speak_for_the_one_that_took_over(records: Records, clock: Clock):
+    webhook, _ = await add_webhook(records, ADMIN, OPEN, "http://127.0.0.1:9/", EVERY)
+    await suppress(records, ADMIN, NUMBER, source="call")
+    (slow,) = await take(records.database, webhook, clock.at)
+    clock.move(seconds=HELD.total_seconds())
+    (again,) = await take(records.database, webhook, clock.at)
+    await note(records.database, [(slow, "")], clock.at)
+    (one,) = await deliveries(records)
+    assert (one.delivered_at, one.due_at) == (None, clock.at + HELD), "the second attempt is still under way"
+    await note(records.database, [(again, "")], clock.at)
+    await note(records.database, [(again, "It answered 500.")], clock.at)
+    (one,) = await deliveries(records)
+    assert (one.delivered_at, one.last_error) == (clock.at, "")
 
 
 async def test_the_end_of_an_override_is_told_once_however_often_it_is_looked_for(records: Records, clock: Clock):

@@ -240,6 +240,23 @@ async def test_an_import_that_was_overtaken_stops_and_changes_nothing(records: R
     assert await in_force(records, "us-ftc") == [A, B]
 
 
+async def test_an_import_stops_when_another_has_begun_though_that_one_never_ends(records, tmp_path: Path, monkeypatch):
+    """The one that has begun gave up the numbers of this one: the version would come into force without them."""
+    end, other = intake.Intake._end, tmp_path / "other"
+    other.mkdir()
+
+    async def overtaken(self, sha256):
+        monkeypatch.setattr(intake.Intake, "_end", killed)
+        with pytest.raises(Killed):
+            await take(records, "us-ftc", file(other, flat([A, B])))
+        return await end(self, sha256)
+
+    monkeypatch.setattr(intake.Intake, "_end", overtaken)
+    with pytest.raises(Overtaken):
+        await take(records, "us-ftc", file(tmp_path, flat([C])))
+    assert await in_force(records, "us-ftc") == []
+
+
 async def test_a_file_that_changes_while_it_is_read_is_not_taken(records: Records, tmp_path: Path, monkeypatch):
     path = file(tmp_path, flat([A, B]))
     monkeypatch.setattr(source.Source, "sha256", lambda self: os.utime(path, (1, 1)) or "0" * 64)

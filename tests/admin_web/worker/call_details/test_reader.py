@@ -119,6 +119,18 @@ async def test_two_workers_write_each_record_once(reading: Reading, monkeypatch:
     assert stored.position == reading.path.stat().st_size
 
 
+async def test_a_worker_that_another_has_overtaken_writes_nothing(reading: Reading):
+    reading.add(line(uniqueid="1") + b"rubbish\n" + line(uniqueid="2"))
+    late = Reading(reading.records, reading.path)
+    place = await late.details._stored_place()
+    batch = late.details._read(place)
+    reading.add(line(uniqueid="3"))
+    assert await reading.ids() == ["1", "2", "3"]
+    assert not await late.details._put(batch, place)
+    stored = await reading.stored()
+    assert (stored.position, stored.unreadable) == (reading.path.stat().st_size, 1)
+
+
 async def test_place_and_rows_are_committed_together_or_not_at_all(reading: Reading, monkeypatch: pytest.MonkeyPatch):
     reading.add(lines(3))
 
