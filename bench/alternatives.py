@@ -30,7 +30,7 @@ from agi_gate.store import link
 from bench.agi import LOAD_CORE, SERVER_CORE, Callers, Load, Outcome, Server, median, pin
 from lab.process import Process, accepts, free_port
 from lab.redis import RedisServer
-from tests.support.handmade import Projected
+from tests.support.handmade import HandmadeProjection
 
 LISTED = 1_000
 LOADS = (Load("closed", 1), Load("closed", 32), Load("open", 1000))
@@ -40,8 +40,8 @@ READY = b"GET /readyz HTTP/1.0\r\n\r\n"
 Runs = Mapping[tuple[str, Load], list[Outcome]]
 
 
-class TransportDoor:
-    """Lets peers in as `door.Door` does, by the event loop's own server and transports."""
+class TransportListener:
+    """Lets peers in as `listener.Listener` does, by the event loop's own server and transports."""
 
     def __init__(self, listener: socket.socket, converse: Callable[["Peer"], Conversation | None]) -> None:
         self._listener, self.converse = listener, converse
@@ -60,16 +60,16 @@ class TransportDoor:
 
 
 class Peer(asyncio.Protocol):
-    """One connection, for a session to use as it uses `door.Connection`."""
+    """One connection, for a session to use as it uses `listener.Connection`."""
 
-    def __init__(self, door: TransportDoor) -> None:
-        self._door = door
+    def __init__(self, owner: TransportListener) -> None:
+        self._owner = owner
         self.conversation: Conversation | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._door.peers.add(self)
-        self.conversation = self._door.converse(self)
+        self._owner.peers.add(self)
+        self.conversation = self._owner.converse(self)
         if self.conversation is None:
             self.close()
 
@@ -79,7 +79,7 @@ class Peer(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self._door.peers.discard(self)
+        self._owner.peers.discard(self)
         if self.conversation:
             self.conversation.gone()
 
@@ -99,7 +99,7 @@ def as_it_is() -> None:
 
 
 def with_transports() -> None:
-    exchange(server, "Door", TransportDoor)
+    exchange(server, "Listener", TransportListener)
 
 
 def sleeping() -> None:
@@ -169,7 +169,7 @@ def main() -> None:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dnc-bench-")))
         redis = stack.enter_context(RedisServer(directory / "r", options={"appendfsync": "everysec"}))
-        projected = Projected(redis)
+        projected = HandmadeProjection(redis)
         for line in range(LISTED):
             projected.put_on(f"+1415555{line:04}")
         projected.redis.persist("dnc:lease")

@@ -19,7 +19,7 @@ from compliance.cluster import Shard
 from compliance.numbers import E164
 from compliance.redis_schema import slot_of_number
 from lab.cluster import RedisCluster
-from tests.support.stack import Callers, Whole
+from tests.support.stack import Callers, Stack
 
 LISTED = [f"+1415{exchange}0100" for exchange in range(200, 260)]
 FREE = [f"+1415{exchange}0101" for exchange in range(200, 260)]
@@ -35,7 +35,7 @@ def on(shard: Shard, number: str) -> bool:
     return shard.owns(slot_of_number(E164(number)))
 
 
-def kill(cluster: RedisCluster, whole: Whole, callers: Callers, shard: Shard) -> tuple[float, float, float, int, int]:
+def kill(cluster: RedisCluster, stack: Stack, callers: Callers, shard: Shard) -> tuple[float, float, float, int, int]:
     """Kill the master of a shard under load; give what is printed of it."""
     callers.until_allowed(50)
     before = len(callers.answers)
@@ -44,7 +44,7 @@ def kill(cluster: RedisCluster, whole: Whole, callers: Callers, shard: Shard) ->
     named = time.monotonic() - began
     cluster.until(lambda: cluster.replicas_of(new) > 0, within_s=60)
     followed = time.monotonic() - began
-    whole.gate.until("not-listed", next(number for number in FREE if on(shard, number)), within_s=120)
+    stack.gate.until("not-listed", next(number for number in FREE if on(shard, number)), within_s=120)
     allowed = time.monotonic() - began
     elsewhere = [(number, answer) for number, _, answer in callers.answers[before:] if not on(shard, number)]
     stopped = sum(not answer.allowed for number, answer in elsewhere if number in FREE)
@@ -59,24 +59,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dnc-") as directory, RedisCluster(Path(directory) / "r") as cluster:
         sheet = Path(directory) / "numbers.txt"
         sheet.write_text(listed(numbers) + "\n".join(LISTED))
-        with Whole(Path(directory) / "w", cluster, f"sqlite:///{directory}/dnc.sqlite3", **SETTINGS) as whole:
-            whole.admin("import", "internal", str(sheet))
+        with Stack(Path(directory) / "w", cluster, f"sqlite:///{directory}/dnc.sqlite3", **SETTINGS) as stack:
+            stack.admin("import", "internal", str(sheet))
             print(f"{numbers + len(LISTED):,} numbers on the list")
             heading = f"{'named after s':>15}{'replica after s':>17}{'allowed after s':>17}"
             print(f"{'':<8}{heading}{'elsewhere':>11}{'stopped':>9}")
-            with Callers(whole, someone) as callers:
+            with Callers(stack, someone) as callers:
                 for at in range(kills):
                     shard = cluster.topology().shards[at % cluster.masters]
-                    named, followed, allowed, elsewhere, stopped = kill(cluster, whole, callers, shard)
+                    named, followed, allowed, elsewhere, stopped = kill(cluster, stack, callers, shard)
                     row = f"{named:>15.1f}{followed:>17.1f}{allowed:>17.1f}{elsewhere:>11,}{stopped:>9}"
                     print(f"kill {at + 1:<3}{row}", flush=True)
-            report(whole, callers)
+            report(stack, callers)
 
 
-def report(whole: Whole, callers: Callers) -> None:
+def report(stack: Stack, callers: Callers) -> None:
     """Print what was answered, and what of it is on record."""
     allowed = [answer.decision for _, _, answer in callers.answers if answer.allowed]
-    records = whole.until_archived(set(allowed), within_s=60)
+    records = stack.until_archived(set(allowed), within_s=60)
     wrong = sum(answer.allowed for dialed, _, answer in callers.answers if dialed in LISTED)
     whole_ones = sum(records[decision][0] == "ALLOW" for decision in allowed)
     print(f"{len(callers.answers):,} answers, {len(allowed):,} ALLOW, {whole_ones:,} of them in SQL as ALLOW")

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from lab.sentinel import Watched
-from tests.support.stack import Callers, Whole
+from tests.support.stack import Callers, Stack
 
 LISTED = "+14155550100"
 SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "200", "DNC_LEASE_S": "60"}
@@ -51,22 +51,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dnc-") as directory, Watched(Path(directory) / "r", 2) as watched:
         sheet = Path(directory) / "numbers.txt"
         sheet.write_text(listed(numbers))
-        with Whole(Path(directory) / "w", watched, f"sqlite:///{directory}/dnc.sqlite3", **SETTINGS) as whole:
-            whole.admin("suppress", LISTED)
-            whole.admin("import", "internal", str(sheet))
+        with Stack(Path(directory) / "w", watched, f"sqlite:///{directory}/dnc.sqlite3", **SETTINGS) as stack:
+            stack.admin("suppress", LISTED)
+            stack.admin("import", "internal", str(sheet))
             print(f"{numbers + 1:,} numbers on the list")
             print(f"{'':<8}{'named after s':>16}{'followed after s':>18}{'allowed after s':>18}")
-            with Callers(whole, someone) as callers:
+            with Callers(stack, someone) as callers:
                 for at in range(kills):
                     named, followed, allowed = kill(watched, callers)
                     print(f"kill {at + 1:<3}{named:>16.1f}{followed:>18.1f}{allowed:>18.1f}")
-            report(whole, callers)
+            report(stack, callers)
 
 
-def report(whole: Whole, callers: Callers) -> None:
+def report(stack: Stack, callers: Callers) -> None:
     """Print what was answered, and what of it is on record."""
     allowed = [answer.decision for _, _, answer in callers.answers if answer.allowed]
-    records = whole.until_archived(set(allowed), within_s=60)
+    records = stack.until_archived(set(allowed), within_s=60)
     wrong = sum(answer.allowed for dialed, _, answer in callers.answers if dialed == LISTED)
     whole_ones = sum(records[decision][0] == "ALLOW" for decision in allowed)
     print(f"{len(callers.answers):,} answers, {len(allowed):,} ALLOW, {whole_ones:,} of them in SQL as ALLOW")

@@ -28,7 +28,7 @@ from bench import against
 from bench.agi import LOAD_CORE, SERVER_CORE, Callers, Load, Outcome, Server, documented, floor, median, pin
 from lab.redis import RedisServer
 from tests.support.asterisk import GateProcess
-from tests.support.handmade import Projected
+from tests.support.handmade import HandmadeProjection
 
 LISTED = 1_000
 LOADS = (Load("closed", 1), Load("closed", 32), Load("closed", 256), Load("open", 1000))
@@ -99,7 +99,7 @@ def judged(runs: Runs) -> Iterator[str]:
 def stocked(directory: Path, options: Mapping[str, str]) -> Iterator[RedisServer]:
     """Run a Redis on the callers' core, with the listed numbers and a lease that never ends."""
     with RedisServer(directory / "r", options=options) as redis:
-        projected = Projected(redis)
+        projected = HandmadeProjection(redis)
         for line in range(LISTED):
             projected.put_on(f"+1415555{line:04}")
         projected.redis.persist("dnc:lease")

@@ -21,7 +21,7 @@ from lab.line import Line
 from lab.redis import RedisServer
 from lab.sipp import Call
 from tests.support.asterisk import GateProcess
-from tests.support.handmade import Projected
+from tests.support.handmade import HandmadeProjection
 
 DIALPLAN = """
 [bench]
@@ -89,7 +89,7 @@ def main() -> None:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dnc-bench-")))
         redis = stack.enter_context(RedisServer(directory / "r", options=options))
-        Projected(redis).redis.persist("dnc:lease")
+        HandmadeProjection(redis).redis.persist("dnc:lease")
         least = stack.enter_context(floor(directory))
         gate = stack.enter_context(GateProcess(directory / "gate", redis.url, DNC_LOG_LEVEL="WARNING")).until_ready()
         pbx = stack.enter_context(Asterisk(directory / "pbx", {"DNC_GATE": f"127.0.0.1:{gate.port}"}, DIALPLAN))

@@ -29,7 +29,7 @@ from compliance.redis_schema import LISTS, STATE
 from lab.postgres import PostgresServer
 from lab.redis import RedisServer
 from tests.support.asterisk import GateProcess
-from tests.support.handmade import Projected
+from tests.support.handmade import HandmadeProjection
 
 PEAK = """
 import resource, sys
@@ -203,7 +203,7 @@ def _compare_speed(port: int, directory: Path, shape: Shape, seconds: float) -> 
     asked = Samples(shape, 2_000)
     pool = [*asked.listed, *asked.free]
     with RedisServer(directory / "s") as server:
-        small = Projected(server)
+        small = HandmadeProjection(server)
         small.redis.hset(STATE, LISTS, "internal,us-ftc")
         for number in asked.listed[:1_000]:
             small.put_on(number, "us-ftc")

@@ -19,11 +19,7 @@ import redis
 import typer
 
 from admin_web.projection.batches import batches
-from admin_web.projection.registry_sets import (
-    AT_ONCE,
-    Exchange,
-    RegistryWriter,
-)
+from admin_web.projection.registry_sets import AT_ONCE, Exchange, RegistryWriter
 from admin_web.projection.store import Store
 from bench.agi import cpu_seconds
 from compliance.redis_schema import listed_key

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from lab.process import NotInstalled
 from lab.redis import redis_binary
 from tests.conftest import unavailable
+
+BENCH = Path(__file__).parents[2] / "bench"
 
 
 def printed(*words: str) -> str:
@@ -35,3 +39,8 @@ def test_a_bench_runs_small_and_prints_what_it_found(words, said):
     except NotInstalled as error:
         unavailable(error)
     assert said in printed(*words)
+
+
+@pytest.mark.parametrize("bench", sorted(file.stem for file in BENCH.glob("[a-z]*.py")))
+def test_every_bench_finds_what_it_imports(bench: str):
+    import_module(f"bench.{bench}")
