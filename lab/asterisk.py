@@ -5,11 +5,11 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
+from socket import SOCK_DGRAM
 from typing import Self
 
 from lab import asterisk_root
@@ -53,7 +53,7 @@ class Asterisk:
         self.variables = dict(variables or {})
         self.dialplan = dialplan
         self.verbose = verbose
-        self.sip_port, self.trunk_port, self.agent_port = free_udp_port(), free_udp_port(), free_udp_port()
+        self.sip_port, self.trunk_port, self.agent_port = (free_port(SOCK_DGRAM) for _ in range(3))
         self.ami_port, self.ami_user, self.ami_secret = free_port(), "dnc-gate", secrets.token_hex(16)
         self.process: Process | None = None
         self.boot_s = 0.0
@@ -122,7 +122,7 @@ class Asterisk:
             whole, newline, _being_written = rows.read().rpartition("\n")
         return list(csv.DictReader(StringIO(whole + newline), fieldnames=fields))
 
-    def wait_for(self, ready: Callable[[], bool], *, within_s: float = 10.0) -> None:
+    def wait_for(self, ready: Callable[[], bool], *, within_s: float = 30.0) -> None:
         """Return as soon as `ready()`. Raises NotStarted when that takes longer, or Asterisk ends."""
         if self.process is None:
             raise RuntimeError("this Asterisk has not been started")
@@ -154,11 +154,3 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     return text
-
-
-def free_udp_port() -> int:
-    """Give a UDP port of the loopback interface that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

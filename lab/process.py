@@ -1,5 +1,6 @@
 """One started program: ended by its own process id, and by nothing else."""
 
+import fcntl
 import os
 import random
 import select
@@ -7,15 +8,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import IO, Protocol, Self
 
 STOP_S = 10.0
-TOLD_S = 0.5
+TOLD_S = 10.0
 """How soon the exit code of a process that has ended is told."""
 
 PORTS = range(10_240, 20_240)
@@ -23,7 +26,7 @@ PORTS = range(10_240, 20_240)
 nodes of a Redis Cluster speak to one another: none of them is among these."""
 
 _IN_TURN = cycle(random.sample(PORTS, len(PORTS)))
-"""None is given twice, before all have been: the first to ask may not have opened its own yet."""
+"""A process gets no port twice before it has had all of them: the first to ask may not have opened its own yet."""
 
 
 class Begun(Protocol):
@@ -96,7 +99,7 @@ class Process:
         """The exit code; None while the program runs."""
         return self._popen.poll()
 
-    def wait_until(self, ready: Callable[[], bool], *, within_s: float = 10.0, every_s: float = 0.01) -> None:
+    def wait_until(self, ready: Callable[[], bool], *, within_s: float = 30.0, every_s: float = 0.01) -> None:
         """Return as soon as `ready()`. Raises NotStarted when the program ends first, or the time runs out."""
         deadline = time.monotonic() + within_s
         while not ready():
@@ -171,13 +174,27 @@ def _tasks(pid: int) -> Iterator[Path]:
     return Path(f"/proc/{pid}/task").iterdir()
 
 
-def free_port() -> int:
-    """Give a TCP port of the loopback interface that was free a moment ago; see `PORTS`."""
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Reserve a port of the loopback interface that is free now, TCP unless `kind` is `SOCK_DGRAM`; see `PORTS`.
+
+    No other process of this user is given it as long as this one lives, on whatever it is opened.
+    """
     while True:
         port = next(_IN_TURN)
-        with socket.socket() as probe, suppress(OSError):
+        with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
+            fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             probe.bind(("127.0.0.1", port))
             return port
+
+
+@cache
+def _reservations() -> int:
+    """Open the file in which byte N is locked by the process that port N was given to.
+
+    The kernel gives a process's locks (fcntl(2), F_SETLK) back when it ends, and a fork has none of them.
+    """
+    path = Path(tempfile.gettempdir()) / f"dnc-gate-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def accepts(address: tuple[str, int] | str) -> bool:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from socket import SOCK_DGRAM
 from typing import Self
 from urllib.parse import quote, unquote
 
-from lab.asterisk import free_udp_port
-from lab.process import NotInstalled, Process
+from lab.process import NotInstalled, Process, free_port
 
 SCENARIOS = Path(__file__).parent / "pbx" / "sipp"
 UNESCAPED = "-_.!~*'()&=+$,?/"
@@ -72,7 +72,7 @@ class Dialer:
         log.unlink(missing_ok=True)
         injected.write_text("SEQUENTIAL\n" + "".join(map(_line, calls)))
         command = [
-            *_sipp(scenario, free_udp_port(), log),
+            *_sipp(scenario, free_port(SOCK_DGRAM), log),
             *("-inf", injected, "-m", str(len(calls)), "-r", str(per_second), "-l", str(at_once)),
             *("-d", str(pause_ms)),
             f"127.0.0.1:{self.sip_port}",

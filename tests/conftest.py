@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from lab.cluster import RedisCluster
 from lab.postgres import PostgresServer
 from lab.process import NotInstalled
 from lab.redis import RedisServer
+from tests.support.distribution import SharedFixturesTogether, turn
 from tests.support.programs import fork_servers
 from tests.support.records import Clock, FakeProjector
 from tests.support.site import Site, settings_of
@@ -24,6 +26,17 @@ from tests.support.workers import WorkerStack
 
 TEMPLATE = "migrated"
 _numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests."""
+    items.sort(key=lambda item: turn(item.path))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharedFixturesTogether | None:
+    """Share the tests out as `tests/support/distribution.py` says. Without `--dist loadscope`, leave it to pytest-xdist."""
+    return SharedFixturesTogether(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def unavailable(error: NotInstalled) -> None:

@@ -16,7 +16,7 @@ class Thing:
 
 
 async def until_over(*things: Thing) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not all(thing.over for thing in things):  # noqa: ASYNC110 - they tell nobody
             await asyncio.sleep(0.001)
 
@@ -27,7 +27,7 @@ async def test_what_is_not_over_expires_once_its_time_has_come_and_not_before():
     for thing in things:
         expiries.watch(thing)
     await until_over(*things)
-    assert all(0.05 <= thing.expired_at - began < 1 for thing in things)
+    assert all(0.05 <= thing.expired_at - began < 10 for thing in things)
 
 
 async def test_what_was_over_before_does_not_expire_and_holds_up_nobody():

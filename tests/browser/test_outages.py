@@ -114,7 +114,7 @@ def test_an_override_without_redis_is_recorded_and_opens_its_lead_when_redis_is_
     supervisor.get_by_role("button", name="Open this lead").click()
     expect(notice(supervisor)).to_contain_text(NOT_YET)
     own.redis.start()
-    own.gate.until("override", lead.number, lead.id, within_s=20)
+    own.gate.until("override", lead.number, lead.id)
     assert own.judged(lead.number) == (False, "internal-dnc")
 
 

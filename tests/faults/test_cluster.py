@@ -14,7 +14,7 @@ from lab.cluster import RedisCluster
 from tests.support.stack import Callers, Stack
 
 LEASE_S = 10.0
-SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "1000", "DNC_LEASE_S": str(LEASE_S)}
+SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "2000", "DNC_LEASE_S": str(LEASE_S)}
 """A generous deadline: what is judged is what the gate decides, not how many programs share this machine's cores."""
 FAILOVER_S = 20.0
 """How long the cluster may take: a second until a master is called dead, an election, and a busy machine."""

@@ -15,7 +15,7 @@ from tests.support.stack import Callers, Stack
 LISTED = "+14155550100"
 LATER = "+14155550101"
 LEASE_S = 10.0
-SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "500", "DNC_LEASE_S": str(LEASE_S)}
+SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "2000", "DNC_LEASE_S": str(LEASE_S)}
 FAILOVER_S = 20.0
 """How long Sentinel may take: half a second until the master is called dead, an election, and up to 13 seconds until it
 has the other replica follow the new master (`python -m bench.failover`)."""

@@ -59,7 +59,7 @@ class FakeAmi:
 
     async def until_heard(self, verb: str) -> None:
         """Wait for an action."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while verb not in {action["Action"] for action in self.heard}:  # noqa: ASYNC110 - nobody else tells
                 await asyncio.sleep(0.01)
 

@@ -15,7 +15,7 @@ from tests.support.programs import Program
 class Pbx:
     """One AGI connection. Reads give up after `timeout_s`."""
 
-    def __init__(self, port: int, timeout_s: float = 5.0) -> None:
+    def __init__(self, port: int, timeout_s: float = 20.0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout_s)
 
     def send(self, data: bytes) -> None:
@@ -82,7 +82,7 @@ class GateProcess:
         except OSError:
             return 0, ""
 
-    def until_ready(self, within_s: float = 10.0) -> Self:
+    def until_ready(self, within_s: float = 60.0) -> Self:
         self.process.wait_until(lambda: self.get("/readyz")[0] == 200, within_s=within_s)
         return self
 
@@ -96,7 +96,7 @@ class GateProcess:
     def screen(self, dialed: str, lead: str = "", channel: str = "pbx-1.1") -> Answer:
         return screen(self.port, dialed, lead, channel)
 
-    def until(self, reason: str, dialed: str, lead: str = "", within_s: float = 5.0) -> Answer:
+    def until(self, reason: str, dialed: str, lead: str = "", within_s: float = 30.0) -> Answer:
         """Ask again until the answer has this reason."""
         deadline = time.monotonic() + within_s
         while (answer := self.screen(dialed, lead)).reason != reason:

@@ -74,7 +74,7 @@ class HandmadeProjection:
         """Everything that is on the decision stream, oldest first."""
         return [read_decision(fields) for _, fields in self.redis.xrange(DECISIONS)]
 
-    def decision(self, decision_id: str, within_s: float = 5.0) -> Decision:
+    def decision(self, decision_id: str, within_s: float = 30.0) -> Decision:
         """The last record of one decision; waits for one that is appended a moment later."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:

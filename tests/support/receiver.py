@@ -39,7 +39,7 @@ class Receiver:
     def events(self) -> list[dict]:
         return [json.loads(body) for _, body in self.got]
 
-    async def until(self, count: int, within_s: float = 15.0) -> None:
+    async def until(self, count: int, within_s: float = 60.0) -> None:
         deadline = time.monotonic() + within_s
         while len(self.got) < count:
             assert time.monotonic() < deadline, f"only {len(self.got)} deliveries came"

@@ -62,7 +62,7 @@ class Stack:
         self.gate.port = port or self.gate.port
         return self.gate
 
-    def until_ready(self, within_s: float = 20.0) -> None:
+    def until_ready(self, within_s: float = 60.0) -> None:
         assert self.gate is not None
         self.gate.until_ready(within_s)
 
@@ -72,7 +72,7 @@ class Stack:
             rows = connection.execute(text("SELECT id, verdict, reason FROM decisions")).all()
         return {row[0]: (row[1], row[2]) for row in rows}
 
-    def until_archived(self, ids: set[str], within_s: float = 40.0) -> dict[str, tuple[str, str]]:
+    def until_archived(self, ids: set[str], within_s: float = 90.0) -> dict[str, tuple[str, str]]:
         """Wait until all these decisions are in SQL."""
         deadline = time.monotonic() + within_s
         while not ids <= (found := self.decisions()).keys():
@@ -126,7 +126,7 @@ class Callers:
     def allowed(self) -> int:
         return sum(answer.allowed for _, _, answer in list(self.answers))
 
-    def until_allowed(self, more: int, within_s: float = 30.0) -> None:
+    def until_allowed(self, more: int, within_s: float = 60.0) -> None:
         """Wait until `more` further calls have been allowed."""
         wanted, deadline = self.allowed() + more, time.monotonic() + within_s
         while self.allowed() < wanted:

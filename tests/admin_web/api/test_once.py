@@ -214,6 +214,6 @@ async def test_whenever_the_site_is_killed_each_write_is_done_once(
 async def until_more(writers: list[Writer], more: int) -> None:
     """Wait until so many further writes have been answered."""
     wanted = sum(len(writer.answers) for writer in writers) + more
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while sum(len(writer.answers) for writer in writers) < wanted:  # noqa: ASYNC110 - a poll of several
             await asyncio.sleep(0.005)

@@ -134,7 +134,7 @@ async def test_who_does_not_read_the_answer_is_cut_off(crm: Program, site: Site,
 
 
 async def until(holds) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not holds():  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.02)
 

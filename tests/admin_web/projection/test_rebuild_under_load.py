@@ -49,7 +49,7 @@ class Load:
 
     def until_calls(self, wanted: int) -> None:
         """Wait until there is load."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while self.calls() < wanted:
             assert time.monotonic() < deadline, "no call is answered"
             time.sleep(0.02)

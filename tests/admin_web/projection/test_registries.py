@@ -194,7 +194,7 @@ async def test_the_worker_brings_into_force_what_a_killed_import_left_recorded(w
     settings = AdminSettings(redis_url=world.server.url, data_dir=tmp_path / "data")
     worker = Worker(world.database, world.projection, settings)
     running = asyncio.create_task(worker.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while world.gate.allows(A):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.05)
     worker.stop()

@@ -33,7 +33,7 @@ ENOUGH_KILLED = 15
 STORM_S = 90.0
 """The storm is over when enough has happened, or has failed after so many seconds."""
 
-SETTLED_S = 15.0
+SETTLED_S = 60.0
 """How long one worker may take to put everything right after it."""
 
 

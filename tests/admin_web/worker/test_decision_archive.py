@@ -135,10 +135,13 @@ async def test_a_decision_bears_the_agent_who_clicked_the_call_and_no_other(stre
         assert {row[0]: row[1] for row in rows} == {"pbx-1.1": "agent1", "pbx-1.2": ""}
 
 
-async def test_the_archive_waits_a_moment_for_the_next_decision(stream: Stream):
+async def test_the_archive_waits_a_moment_for_the_next_decision(stream: Stream, monkeypatch: pytest.MonkeyPatch):
     await stream.archive_all()
+    monkeypatch.setattr("admin_web.decision_archive.BLOCK_MS", 20_000)
+    monkeypatch.setattr("admin_web.decision_archive.READ_WITHIN_S", 30.0)
     waiting = asyncio.create_task(stream.archive.archive_new())
-    await asyncio.sleep(0.02)
+    while not any("b" in one["flags"] for one in stream.redis.client_list()):  # noqa: ASYNC110 - Redis tells nobody
+        await asyncio.sleep(0.005)
     stream.append(decision(1))
     assert await waiting == 1
 

@@ -73,7 +73,7 @@ async def house() -> AsyncIterator[House]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not holds():  # noqa: ASYNC110 - what happens in other sockets' time has no event
             await asyncio.sleep(0.001)
 

@@ -26,7 +26,7 @@ def handmade(redis_server: RedisServer) -> HandmadeProjection:
 
 @pytest.fixture
 def two(handmade: HandmadeProjection, redis_server: RedisServer, short_path: Path) -> Iterator[GateProcess]:
-    with GateProcess(short_path / "gate", redis_server.url, processes=2, DNC_DEADLINE_MS="500") as gate:
+    with GateProcess(short_path / "gate", redis_server.url, processes=2, DNC_DEADLINE_MS="2000") as gate:
         gate.until_ready()
         gate.process.wait_until(lambda: len(names(handmade)) == 2)
         yield gate
@@ -64,13 +64,13 @@ def test_a_gate_that_is_killed_is_missed_and_its_last_beat_goes(two, handmade):
     victim = names(handmade)[0]
     os.kill(int(victim.rpartition(":")[2]), signal.SIGKILL)
     assert 0 < handmade.redis.pttl(gate_key(victim)) <= SILENT_MS
-    two.process.wait_until(lambda: not handmade.redis.exists(gate_key(victim)), within_s=20)
+    two.process.wait_until(lambda: not handmade.redis.exists(gate_key(victim)))
     assert victim in names(handmade)
 
 
 def test_a_redis_that_takes_no_heartbeat_stops_no_call(two, handmade):
     handmade.redis.acl_setuser("default", commands=["-set", "-zadd"])
-    two.process.wait_until(lambda: handmade.redis.keys(gate_key("*")) == [], within_s=20)
+    two.process.wait_until(lambda: handmade.redis.keys(gate_key("*")) == [])
     assert two.screen(FREE).allowed
     assert two.screen(LISTED).reason == "internal-dnc"
 

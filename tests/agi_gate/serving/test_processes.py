@@ -38,7 +38,7 @@ def agi_gate(*words: str, **environment: str) -> tuple[int, str]:
     ports = {f"DNC_{name}_BIND": f"127.0.0.1:{free_port()}" for name in ("AGI", "METRICS")}
     command = [sys.executable, "-m", "agi_gate", *words]
     ended = subprocess.run(
-        command, env={**os.environ, **ports, **environment}, capture_output=True, text=True, timeout=30, check=False
+        command, env={**os.environ, **ports, **environment}, capture_output=True, text=True, timeout=60, check=False
     )
     return ended.returncode, ended.stderr
 
@@ -142,7 +142,7 @@ class TestSeveralProcesses:
         children = Path(f"/proc/{two.process.pid}/task/{two.process.pid}/children").read_text().split()
         assert len(children) == 2
         two.process.kill()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while any(serves(child) for child in children):
             assert time.monotonic() < deadline, "a child outlived its parent"
             time.sleep(0.01)

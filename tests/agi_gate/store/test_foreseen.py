@@ -82,7 +82,7 @@ def handmade(redis_server: RedisServer) -> HandmadeProjection:
 @asynccontextmanager
 async def running(link: Link) -> AsyncIterator[None]:
     run = asyncio.create_task(link.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while link.health.state is None:  # noqa: ASYNC110 - the link tells nobody when it has connected
             await asyncio.sleep(0.001)
     yield
@@ -92,7 +92,7 @@ async def running(link: Link) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def link(handmade: HandmadeProjection, redis_server: RedisServer) -> AsyncIterator[Link]:
-    link = Link(redis_server.url, timeout_s=2)
+    link = Link(redis_server.url, timeout_s=20)
     async with running(link):
         yield link
 
@@ -113,14 +113,14 @@ async def test_the_first_record_teaches_redis_the_script_and_the_next_is_made_in
 
 
 async def test_a_link_that_opens_with_the_script_makes_the_first_record_in_one_step(handmade, redis_server):
-    link = Link(redis_server.url, timeout_s=2, opening=[LOAD])
+    link = Link(redis_server.url, timeout_s=20, opening=[LOAD])
     async with running(link):
         assert await Asked(link).record(facts_of(link)) is True
 
 
 async def test_a_redis_that_lets_nobody_load_a_script_is_used_all_the_same(handmade, redis_server):
     handmade.redis.execute_command("ACL", "SETUSER", "default", "-script", "-evalsha")
-    link = Link(redis_server.url, timeout_s=2, opening=[LOAD])
+    link = Link(redis_server.url, timeout_s=20, opening=[LOAD])
     async with running(link):
         assert await Asked(link).record(facts_of(link)) is False
         assert (await link.answers_to(("PING",))).behind == link.health.state
@@ -225,7 +225,7 @@ async def test_on_a_shard_nothing_is_appended_unless_the_slot_was_built_for_its_
     redis.set(shard.lease, "1")
     if mark:
         redis.set(key, redis.hget(STATE, "incarnation") if mark == "the state's" else mark)
-    link = Link(redis_server.url, timeout_s=2, opening=[LOAD], keys=shard)
+    link = Link(redis_server.url, timeout_s=20, opening=[LOAD], keys=shard)
     async with running(link):
         assert await Asked(link).record(facts_of(link)) is appended
     assert redis.xlen(shard.decisions) == appended

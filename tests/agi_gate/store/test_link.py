@@ -16,11 +16,13 @@ from tests.support.scripted_redis import NOW, FakeRedis, as_redis, told
 
 
 @asynccontextmanager
-async def linked(directory: Path, fake: FakeRedis, replicas: int = 0, kind: type[Link] = Link) -> AsyncIterator[Link]:
+async def linked(
+    directory: Path, fake: FakeRedis, replicas: int = 0, kind: type[Link] = Link, timeout_s: float = 10.0
+) -> AsyncIterator[Link]:
     server = await asyncio.start_unix_server(fake.serve, directory / "redis.sock")
-    link = kind(f"unix://{directory}/redis.sock", timeout_s=0.5, replicas=replicas)
+    link = kind(f"unix://{directory}/redis.sock", timeout_s=timeout_s, replicas=replicas)
     running = asyncio.create_task(link.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while link.health.doubt:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.005)
     yield link
@@ -91,15 +93,17 @@ async def test_what_stands_alone_travels_with_the_state_where_another_needs_it(s
 
 async def test_the_state_is_looked_at_though_all_that_is_asked_stands_alone(short_path, monkeypatch):
     monkeypatch.setattr(room, "BEAT_S", 0.02)
-    fake = FakeRedis()
-    async with linked(short_path, fake) as link:
-        until = asyncio.get_running_loop().time() + 0.5
-        while asyncio.get_running_loop().time() < until:
+    looks = []
+
+    def say(command: list[bytes]) -> bytes:
+        looks.extend(command[:1] if command[0] == b"EXISTS" else [])
+        return as_redis(command)
+
+    async with linked(short_path, FakeRedis(say), timeout_s=2) as link, asyncio.timeout(20):
+        while len(looks) < 5:
             waiting = Waiting()
             link.ask(waiting, question(("ECHO", b"word"), alone=True))
             await waiting.answers
-    looks = sum(command[0] == b"EXISTS" for batch in fake.batches for command in batch)
-    assert looks >= 5
 
 
 async def test_a_connection_that_broke_in_this_very_tick_is_asked_no_more_and_what_waits_for_it_fails(short_path):
@@ -112,7 +116,7 @@ async def test_a_connection_that_broke_in_this_very_tick_is_asked_no_more_and_wh
             link.ask(Waiting(), question(("ECHO", b"word")))
         for waiting in (first, second):
             with pytest.raises(StoreUnavailable):
-                await asyncio.wait_for(waiting.answers, 2)
+                await asyncio.wait_for(waiting.answers, 20)
 
 
 class Waiting:
@@ -161,7 +165,7 @@ async def test_a_state_that_is_none_fails_everybody_and_connects_anew(short_path
         outcomes = await asyncio.gather(*(echoed(link, b"%d" % n) for n in range(5)), return_exceptions=True)
         assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
         spoiled.clear()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while link.health.doubt:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.005)
         assert list((await echoed(link, b"again")).replies) == [b"again", b"again"]
@@ -174,12 +178,12 @@ async def test_a_redis_that_falls_silent_fails_everybody_within_the_timeout(shor
     def say(command: list[bytes]) -> bytes:
         return b"" if silent else as_redis(command)
 
-    async with linked(short_path, FakeRedis(say)) as link:
+    async with linked(short_path, FakeRedis(say), timeout_s=0.5) as link:
         silent.append(True)
         began = asyncio.get_running_loop().time()
-        outcomes = await asyncio.gather(*(echoed(link, b"%d" % n) for n in range(5)), return_exceptions=True)
+        outcomes = await asyncio.gather(*(echoed(link, b"%d" % n) for n in range(50)), return_exceptions=True)
         assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
-        assert asyncio.get_running_loop().time() - began < 3
+        assert asyncio.get_running_loop().time() - began < 50 * 0.5 / 2  # One after the other it would be 25 seconds.
         with pytest.raises(StoreUnavailable, match="did not answer within 500 ms"):
             link.ask(None, question(("ECHO", b"x")))
 
@@ -193,7 +197,7 @@ async def test_a_redis_that_takes_the_connection_and_never_greets_is_given_up_an
             return as_redis(command) if len(greetings) > 3 else b""
         return as_redis(command)
 
-    async with linked(short_path, FakeRedis(say)) as link:
+    async with linked(short_path, FakeRedis(say), timeout_s=0.5) as link:
         assert link.health.connects == 1
     assert len(greetings) == 6
 
@@ -273,7 +277,7 @@ async def test_a_lease_that_is_over_is_seen_by_whoever_asks_next(short_path):
 async def test_what_finds_no_room_on_the_way_is_sent_with_the_next_replies(short_path, monkeypatch):
     monkeypatch.setattr(room, "MOST_UNDER_WAY", 1)
     async with linked(short_path, FakeRedis()) as link:
-        answers = await asyncio.wait_for(asyncio.gather(echoed(link, b"first"), echoed(link, b"second")), 2)
+        answers = await asyncio.wait_for(asyncio.gather(echoed(link, b"first"), echoed(link, b"second")), 20)
     assert [each.replies[0] for each in answers] == [b"first", b"second"]
 
 

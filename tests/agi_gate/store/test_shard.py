@@ -81,7 +81,7 @@ async def cluster(short_path: Path) -> AsyncIterator[Cluster]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not holds():  # noqa: ASYNC110 - the link tells nobody
             await asyncio.sleep(0.001)
 
