@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharedFixturesTogether | None:
-    """Share the tests out as `tests/support/distribution.py` says. Without `--dist loadscope`, leave it to pytest-xdist."""
+    """Share the tests out as `tests/support/distribution.py` says; without `--dist loadscope`, as pytest-xdist does."""
     return SharedFixturesTogether(config, log) if config.getoption("dist") == "loadscope" else None
 
 

@@ -26,7 +26,7 @@ def handmade(redis_server: RedisServer) -> HandmadeProjection:
 
 @pytest.fixture
 def two(handmade: HandmadeProjection, redis_server: RedisServer, short_path: Path) -> Iterator[GateProcess]:
-    with GateProcess(short_path / "gate", redis_server.url, processes=2, DNC_DEADLINE_MS="2000") as gate:
+    with GateProcess(short_path / "gate", redis_server.url, processes=2, DNC_DEADLINE_MS="1000") as gate:
         gate.until_ready()
         gate.process.wait_until(lambda: len(names(handmade)) == 2)
         yield gate
