@@ -242,16 +242,16 @@ async def test_an_import_that_was_overtaken_stops_and_changes_nothing(records: R
 
 async def test_an_import_stops_when_another_has_begun_though_that_one_never_ends(records, tmp_path: Path, monkeypatch):
     """The one that has begun gave up the numbers of this one: the version would come into force without them."""
-    end, other = intake.Intake._end, tmp_path / "other"
+    end, other = intake.RegistryIntake._end, tmp_path / "other"
     other.mkdir()
 
     async def overtaken(self, sha256):
-        monkeypatch.setattr(intake.Intake, "_end", killed)
+        monkeypatch.setattr(intake.RegistryIntake, "_end", killed)
         with pytest.raises(Killed):
             await take(records, "us-ftc", file(other, flat([A, B])))
         return await end(self, sha256)
 
-    monkeypatch.setattr(intake.Intake, "_end", overtaken)
+    monkeypatch.setattr(intake.RegistryIntake, "_end", overtaken)
     with pytest.raises(Overtaken):
         await take(records, "us-ftc", file(tmp_path, flat([C])))
     assert await in_force(records, "us-ftc") == []
