@@ -5,9 +5,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -21,11 +20,11 @@ from lab.redis import RedisServer
 from tests.support.distribution import SharedFixturesTogether, turn
 from tests.support.programs import fork_servers
 from tests.support.records import Clock, FakeProjector
+from tests.support.reuse import DatabasePool, RedisPool
 from tests.support.site import Site, settings_of
 from tests.support.workers import WorkerStack
 
 TEMPLATE = "migrated"
-_numbers = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,7 +38,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharedFixtur
     return SharedFixturesTogether(config, log) if config.getoption("dist") == "loadscope" else None
 
 
-def unavailable(error: NotInstalled) -> None:
+def unavailable(error: NotInstalled) -> NoReturn:
     """In CI a missing engine is a failure; elsewhere the test is skipped, loudly, and names the package."""
     if os.environ.get("CI"):
         pytest.fail(str(error))
@@ -60,16 +59,21 @@ def short_path() -> Iterator[Path]:
         yield Path(path)
 
 
+@pytest.fixture(scope="session")
+def redis_pool() -> Iterator[RedisPool]:
+    """The Redis that tests use one after the other."""
+    pool = RedisPool()
+    yield pool
+    pool.close()
+
+
 @pytest.fixture
-def redis_server(short_path: Path) -> Iterator[RedisServer]:
-    """A Redis of this test alone, with the append-only file on."""
-    server = RedisServer(short_path / "redis")
+def redis_server(redis_pool: RedisPool) -> RedisServer:
+    """An empty Redis that no other test uses at the same time, with the append-only file on."""
     try:
-        server.start()
+        return redis_pool.lend()
     except NotInstalled as error:
         unavailable(error)
-    yield server
-    server.kill()
 
 
 async def _migrated(url: str) -> None:
@@ -99,17 +103,20 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def database_pool(postgres_server: PostgresServer) -> DatabasePool:
+    """The database that tests use one after the other."""
+    return DatabasePool(postgres_server, TEMPLATE)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a migrated, empty database of this test alone."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a migrated, empty database that no other test uses at the same time."""
     if request.param == "sqlite":
         copy = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "dnc.sqlite3")
-        yield f"sqlite:///{copy}"
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    name = f"test_{next(_numbers)}"
-    yield server.create_database(name, TEMPLATE)
-    server.drop_database(name)
+        return f"sqlite:///{copy}"
+    pool: DatabasePool = request.getfixturevalue("database_pool")
+    return pool.lend()
 
 
 @pytest.fixture

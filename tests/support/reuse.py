@@ -1,0 +1,179 @@
+"""Engines that one test after the other uses: emptied between them, and replaced as soon as a test may have changed
+more than what is in them.
+"""
+
+import shutil
+import tempfile
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection, sql
+from redis import Redis
+from redis.exceptions import RedisError
+
+from lab.postgres import PostgresServer
+from lab.process import Process
+from lab.redis import RedisServer
+
+LARGEST_LOG = 32_000_000
+"""Bytes of an append-only file; before Redis would rewrite it in the middle of a test, the server is replaced."""
+
+
+class ReusedRedis(RedisServer):
+    """A Redis that knows whether a test has taken hold of its process."""
+
+    touched = False
+
+    @property
+    def process(self) -> Process | None:
+        """The process that serves now; whoever asks for it may have paused or killed it."""
+        self.touched = True
+        return self._process
+
+    @process.setter
+    def process(self, process: Process | None) -> None:
+        self.touched = True
+        self._process = process
+
+
+class RedisPool:
+    """Lends one Redis at a time, empty."""
+
+    def __init__(self) -> None:
+        self._server: ReusedRedis | None = None
+        self._directory: Path | None = None
+        self._as_started: Any = None
+
+    def lend(self) -> ReusedRedis:
+        """Return an empty Redis, the one of the last test if it is as it was. Raises NotInstalled, NotStarted."""
+        if self._server is None or not self._emptied(self._server):
+            self.close()
+            self._directory = Path(tempfile.mkdtemp(prefix="dnc-r-"))
+            self._server = ReusedRedis(self._directory / "redis")
+            self._server.start()
+            with _client(self._server) as client:
+                self._as_started = _settings(client)
+        self._server.touched = False
+        return self._server
+
+    def close(self) -> None:
+        """End the server that is kept."""
+        if self._server is not None:
+            self._server.kill()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+        self._server = self._directory = None
+
+    def _emptied(self, server: ReusedRedis) -> bool:
+        """Take away what a test has left; return whether the server is as if it had just been started."""
+        if server.touched:
+            return False
+        try:
+            with _client(server) as client:
+                if (
+                    _settings(client) != self._as_started
+                    or client.info("persistence")["aof_current_size"] > LARGEST_LOG
+                ):
+                    return False
+                client.client_kill_filter(skipme=True, _type="normal")
+                client.flushall()
+                client.script_flush()
+                client.config_resetstat()
+        except RedisError:
+            return False
+        _clear(server.directory)
+        return True
+
+
+def _client(server: RedisServer) -> Redis:
+    return Redis(unix_socket_path=str(server.socket), socket_timeout=5)
+
+
+def _settings(client: Redis) -> Any:
+    return client.config_get("*"), client.acl_list()
+
+
+def _clear(directory: Path) -> None:
+    """Remove the files of tests that take the directory of their Redis for theirs."""
+    for path in directory.iterdir():
+        if path.name not in {"appendonlydir", "redis.log", "redis.sock"}:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+class DatabasePool:
+    """Lends one PostgreSQL database at a time, as empty as `template`, which is migrated."""
+
+    def __init__(self, server: PostgresServer, template: str) -> None:
+        self._server, self._template = server, template
+        self._names = (f"test_{number}" for number in count(1))
+        self._name = ""
+        self._tables: list[str] = []
+        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self._schema: Any = None
+
+    def lend(self) -> str:
+        """Return the URL of an empty database, the one of the last test if its tables are as they were."""
+        if not self._name or not self._emptied():
+            if self._name:
+                self._server.drop_database(self._name)
+            self._name = next(self._names)
+            with _connected(self._server.create_database(self._name, self._template)) as connection:
+                self._tables = _tables(connection)
+                self._rows = {table: rows for table in self._tables if (rows := _rows(connection, table))}
+                self._schema = _schema(connection)
+        return self._server.url(self._name)
+
+    def _emptied(self) -> bool:
+        """Take away what a test has left; return whether the tables are those of the template."""
+        try:
+            with _connected(self._server.url(self._name)) as connection:
+                connection.execute(OTHERS_LEAVE)
+                if _schema(connection) != self._schema:
+                    return False
+                dirty = [table for table in self._tables if table in self._rows or _rows(connection, table, "LIMIT 1")]
+                _truncate(connection, dirty)
+                connection.execute(SEQUENCES_BEGIN_ANEW)
+                for table, rows in self._rows.items():
+                    _insert(connection, table, rows)
+        except psycopg.Error:
+            return False
+        return True
+
+
+OTHERS_LEAVE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+
+SEQUENCES_BEGIN_ANEW = """SELECT setval(format('%I.%I', schemaname, sequencename), start_value, false)
+FROM pg_sequences WHERE last_value IS NOT NULL"""
+
+
+def _connected(url: str) -> Connection[tuple[Any, ...]]:
+    return psycopg.connect(url, autocommit=True)
+
+
+def _tables(connection: Connection[tuple[Any, ...]]) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+
+
+def _rows(connection: Connection[tuple[Any, ...]], table: str, limit: str = "") -> list[tuple[Any, ...]]:
+    return connection.execute(sql.SQL("SELECT * FROM {} " + limit).format(sql.Identifier(table))).fetchall()
+
+
+def _schema(connection: Connection[tuple[Any, ...]]) -> Any:
+    """Return what any change of a column, an index or a constraint changes: the number of the last transaction."""
+    return connection.execute("""
+        SELECT (SELECT (count(*), max(xmin::text::bigint))::text FROM pg_attribute WHERE attrelid >= 16384),
+               (SELECT (count(*), max(xmin::text::bigint))::text FROM pg_constraint)""").fetchone()
+
+
+def _truncate(connection: Connection[tuple[Any, ...]], tables: list[str]) -> None:
+    names = sql.SQL(", ").join(map(sql.Identifier, tables))
+    connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(names))
+
+
+def _insert(connection: Connection[tuple[Any, ...]], table: str, rows: list[tuple[Any, ...]]) -> None:
+    values = sql.SQL(", ").join([sql.Placeholder()] * len(rows[0]))
+    with connection.cursor() as cursor:
+        cursor.executemany(sql.SQL("INSERT INTO {} VALUES ({})").format(sql.Identifier(table), values), rows)
