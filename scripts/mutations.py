@@ -176,8 +176,10 @@ class Copy:
             try:
                 said, _ = process.communicate(timeout=within_s)
             except subprocess.TimeoutExpired as late:
-                os.killpg(process.pid, signal.SIGKILL)
                 return 1, f"{late}"
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
         return process.returncode, said
 
 
@@ -258,6 +260,7 @@ def main() -> None:
     if asked.list:
         print("\n".join(f"{one.name}: {', '.join(one.tests)}" for one in mutations))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that nothing is left behind.
     with tempfile.TemporaryDirectory(prefix="dnc-mutations-") as directory:
         tree = Path(directory) / "copy"
         commit = export(asked.revision, tree)
