@@ -13,8 +13,8 @@ from agi_gate.serving.server import CannotListen
 from agi_gate.settings import GateSettings
 from agi_gate.store.wire import StoreUnavailable, reach
 from compliance.log import log_to_stderr
+from compliance.rule import sentence_of
 from compliance.settings import SettingsError
-from compliance.verdict import SENTENCES, Reason
 
 try:
     from uvloop import new_event_loop
@@ -70,10 +70,9 @@ def canary(
         right = answer.allowed is expected
         wrong += not right
         asked = f"{number} for lead {lead}" if lead else number
-        sentence = SENTENCES.get(Reason(answer.reason), "")
         typer.echo(
             f"{'right' if right else 'WRONG'}  {'ALLOW' if answer.allowed else 'BLOCK'}  {asked:<32}"
-            f"  {answer.reason}: {sentence}  [{answer.decision}]"
+            f"  {answer.reason}: {sentence_of(answer.reason)}  [{answer.decision}]"
         )
     raise typer.Exit(1 if wrong else 0)
 

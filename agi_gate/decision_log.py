@@ -15,7 +15,7 @@ from agi_gate.store.asking import Answers, Asking, question
 from agi_gate.store.foreseen import LOAD, append_if, is_unknown
 from agi_gate.store.link import Link
 from agi_gate.store.wire import Answer, Command, StoreUnavailable
-from compliance.policy import Facts, State
+from compliance.facts import Facts, State
 from compliance.redis_schema import DECISIONS, decision_fields
 from compliance.verdict import Decision
 

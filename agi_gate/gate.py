@@ -1,4 +1,4 @@
-"""One call: from the dialled digits to a decision on record. Every path ends in a Decision, none in a guess."""
+"""One call, from the dialled digits to a decision on record. Every path ends in a Decision, none in a guess."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,35 +12,36 @@ from agi_gate.store.asking import Asking
 from agi_gate.store.facts import FactStore
 from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
+from compliance.facts import Facts
 from compliance.numbers import E164, InvalidNumber, LeadId, emergency_number, lead_id, normalize
-from compliance.policy import Facts, decide
+from compliance.rule import decide, foreseeable
 from compliance.terms import campaign_id
 from compliance.verdict import Decision, Ruling, Verdict, allow, block
 
 SCRIPT = "screen"
 ARGUMENTS = (2, 3)
-"""What is asked about: what was dialled, the lead, and, where there is one, the campaign."""
+"""Number of arguments of a request: the dialled digits, the lead, and the campaign if there is one."""
 
 LONGEST_DIALED = 64
-"""Characters of the dialled digits that go on record; the rule sees all of them."""
+"""Most characters of the dialled digits that go on record; the rule reads all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Numbering:
-    """How this PBX writes numbers: the region of national ones, and its prefix for outside lines."""
+    """How this PBX writes numbers: the region of national numbers, and the prefix for an outside line."""
 
     region: str
     prefix: str = ""
 
     def read(self, dialed: str) -> E164 | InvalidNumber:
-        """Give the one number that `dialed` means, or why there is none."""
+        """Return the one number that `dialed` means, or the reason why there is none."""
         try:
             return normalize(dialed, self.region, self.prefix)
         except InvalidNumber as error:
             return error
 
     def emergency(self, dialed: str) -> str | None:
-        """Give the emergency number that `dialed` is, exactly."""
+        """Return the emergency number that `dialed` is, by exact match; None when it is none."""
         return emergency_number(dialed, self.region, self.prefix)
 
 
@@ -49,7 +50,7 @@ class DeadlinePassed(Exception):
 
 
 class Attempt(NamedTuple):
-    """One call as it is asked about, with the moment (aware UTC) and the id of its decision."""
+    """One call to judge, with the moment (aware UTC) and the id of its decision."""
 
     request: Request
     lead: LeadId | None
@@ -59,7 +60,7 @@ class Attempt(NamedTuple):
 
 
 class Gate:
-    """Screens calls; `name` goes on record with each, `clock` gives aware UTC."""
+    """Screens calls. `name` goes on record with each decision; `clock` returns aware UTC."""
 
     def __init__(
         self,
@@ -75,9 +76,10 @@ class Gate:
         self._ids = DecisionIds()
 
     def screen(self, request: Request) -> Asking[Decision]:
-        """Judge the call that `request` asks about. An ALLOW is on record before it is given.
+        """Judge the call of `request`. An ALLOW is on record before it is returned.
 
-        Whoever carries the questions to Redis throws DeadlinePassed when the time for a decision is over.
+        The driver of this generator sends the questions to Redis, and throws DeadlinePassed into it when the time for
+        a decision is over.
         """
         dialed, lead_text, campaign_text, *_ = (*request.arguments, "", "", "")
         campaign = campaign_id(campaign_text) if campaign_text else None
@@ -96,14 +98,18 @@ class Gate:
             return self._note(self._decision(attempt, number, block(verdict.DEADLINE)))
 
     def failed(self, request: Request) -> Decision:
-        """Block a call that `screen` could not judge because of a fault of its own."""
+        """Block a call whose `screen` ended in an exception."""
         return self._note(self._decision(self._attempt(request, None, ""), "", block(verdict.INTERNAL_ERROR)))
 
     def _foresee(self, attempt: Attempt, number: E164 | InvalidNumber) -> Asking[Decision | None]:
-        """Allow a call whose number is on no list, as most are: asked and recorded at once. None for any other."""
+        """Allow a call on foreseen facts, in the one round trip that records it; None when that is not possible.
+
+        Most numbers are on no list: they take this path. Any doubt, and any block, is judged on facts from Redis.
+        """
         lead, campaign = attempt.lead, attempt.campaign
         facts = None if isinstance(number, InvalidNumber) else self._store.foreseen(number, lead, campaign)
-        if facts is None or facts.state is None:
+        # Redis compares what was foreseen with what is so. A check that needs more than it compares forbids this path.
+        if facts is None or facts.state is None or not foreseeable():
             return None
         ruling = decide(number, facts, attempt.at)
         if ruling.verdict is Verdict.BLOCK:
@@ -132,10 +138,10 @@ class Gate:
         return (yield from self._reconsider(decision, facts))
 
     def _reconsider(self, decision: Decision, facts: Facts) -> Asking[Decision]:
-        """Ask again, because the projection moved between the facts and the record of an ALLOW.
+        """Judge again, because the projection changed between the reading of the facts and the record of an ALLOW.
 
-        Without this a revocation could be acknowledged to the person who made it, and a call still pass on what
-        was read just before. The record is corrected when the ALLOW no longer holds.
+        Otherwise the site could report a revocation as in force, and a call still pass on what was read just before.
+        The record is corrected when the ALLOW no longer holds.
         """
         again = yield from self._facts(facts.number, facts.lead, decision.campaign)
         ruling = decide(facts.number, again, self._clock())
@@ -172,7 +178,7 @@ class Gate:
 
 
 def printable(dialed: str) -> str:
-    """Give the dialled digits for the record: bounded, and nothing but printable ASCII; `?` stands for the rest."""
+    """Return the dialled digits for the record: bounded, in printable ASCII, with `?` for any other character."""
     shown = dialed[:LONGEST_DIALED]
     if shown.isascii() and shown.isprintable():
         return shown

@@ -12,8 +12,8 @@ from pathlib import Path
 import redis
 
 from compliance import verdict
+from compliance.facts import LiveOverride
 from compliance.numbers import E164, LeadId
-from compliance.policy import LiveOverride
 from compliance.redis_schema import DECISIONS, decision_fields, listed_key, override_key, override_value
 from compliance.verdict import Decision, allow
 from lab.redis import RedisServer

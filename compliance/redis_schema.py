@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from compliance.cluster import slot_of, slot_tag
+from compliance.facts import LiveOverride, State
 from compliance.numbers import E164, LeadId
-from compliance.policy import LiveOverride, State
 from compliance.terms import RegistryTerms
 from compliance.verdict import Decision, Reason, Ruling, Verdict
 

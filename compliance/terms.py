@@ -1,7 +1,7 @@
-"""The terms of the registries: which lists a number is looked up on, and what follows where they do not know it.
+"""The terms of the registries: on which lists a number is looked up, and how to rule on a number that is on none.
 
-A registry should cover some beginnings of numbers, and the version in force covers some of them, each until a moment at
-which it is stale. Everything here is data; `compile_terms` turns it into one look-up by the longest beginning.
+A registry should cover some prefixes of numbers. Its version in force covers some of these, each until the moment from
+which it is stale. `Terms` turns this data into one look-up by the longest prefix.
 """
 
 import re
@@ -12,26 +12,29 @@ from datetime import datetime
 from typing import NewType
 
 from compliance.numbers import E164
-from compliance.verdict import NOT_LISTED, REGISTRY_STALE, REGISTRY_UNCOVERED, Ruling, Verdict, allow, block
+from compliance.verdict import FREE, NOT_LISTED, Reason, Ruling, Verdict, allow, block
+
+REGISTRY_STALE = Reason("registry-stale")
+REGISTRY_UNCOVERED = Reason("registry-uncovered")
 
 CampaignId = NewType("CampaignId", str)
 """The dialer's name of a campaign: 1 to 64 ASCII letters, digits, dots, dashes and underscores."""
 
 _WARNED = "stale-"
-"""How the detail begins of a call that passes although a registry is stale."""
+"""Prefix of the detail of a call that passes although a registry is stale."""
 
 _CAMPAIGN = re.compile("[A-Za-z0-9_.-]{1,64}")
 
 WARN, PASS, BLOCK = "warn", "pass", "block"
-"""What happens when a registry is stale (warn or block), and to numbers that it does not cover (pass or block)."""
+"""What happens to calls when a registry is stale (warn or block) or does not cover the number (pass or block)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryTerms:
-    """One registry: `prefixes` are the beginnings (E.164, without the plus) of the numbers that it should cover.
+    """One registry. `prefixes` (E.164, without the plus) are those of the numbers that it should cover.
 
-    `covered` are those that its version in force covers, each with the moment (aware UTC) from which it is stale.
-    `spared` are campaigns to which the registry does not apply.
+    `covered` are the prefixes that its version in force covers, each with the moment (aware UTC) from which it is
+    stale. `spared` are the campaigns to which the registry does not apply.
     """
 
     name: str
@@ -44,9 +47,10 @@ class RegistryTerms:
 
 @dataclass(frozen=True, slots=True)
 class Applying:
-    """What applies to a number: the lists to ask, in order, and how to rule when it stands on none of them.
+    """What applies to a number: the lists to look it up on, in order, and how to rule when it is on none of them.
 
-    `phases` are rulings, each until its moment (aware UTC, exclusive), ascending; `after` is the one that follows.
+    `phases` are rulings, each until its moment (aware UTC, exclusive), ascending. `after` is the ruling from the last
+    of these moments on.
     """
 
     lists: tuple[str, ...]
@@ -55,11 +59,11 @@ class Applying:
 
     @property
     def may_block(self) -> bool:
-        """Tell whether a number on none of the lists may be blocked, now or later."""
+        """Whether a number on none of the lists is blocked at any moment."""
         return any(ruling.verdict is Verdict.BLOCK for ruling in (self.after, *(one for _, one in self.phases)))
 
     def unlisted(self, at: datetime) -> Ruling:
-        """Rule at `at` on a number that stands on none of the lists."""
+        """Return the ruling at `at` (aware UTC) on a number that is on none of the lists."""
         for until, ruling in self.phases:
             if at < until:
                 return ruling
@@ -68,9 +72,9 @@ class Applying:
 
 @dataclass(slots=True)
 class Terms:
-    """The terms, ready to be looked up; `lists` are those that the projection holds.
+    """The terms of all registries, ready for look-ups. `lists` are those that the projection holds.
 
-    What no terms speak of is asked about every number: a list that nobody described must not be passed over.
+    A list without terms applies to every number: a list that nobody described must not be skipped.
     """
 
     lists: tuple[str, ...]
@@ -83,11 +87,11 @@ class Terms:
     def __post_init__(self) -> None:
         self._named = frozenset(one.name for one in self.registries)
         self._known = frozenset(campaign for one in self.registries for campaign in one.spared)
-        self._longest = max(map(len, _by_beginning(self.registries)), default=0)
+        self._longest = max(map(len, _by_prefix(self.registries)), default=0)
         self._tables[""] = self._table("")
 
     def applying(self, number: E164, campaign: str = "") -> Applying:
-        """Give what applies to a number. A campaign that no terms know of is spared nothing."""
+        """Return what applies to a number. A campaign that no terms name is spared nothing."""
         if campaign and campaign in self._known:
             if campaign not in self._tables:
                 self._tables[campaign] = self._table(campaign)
@@ -96,11 +100,11 @@ class Terms:
 
     @property
     def longest(self) -> int:
-        """How many digits the longest beginning has that any terms name."""
+        """Number of digits of the longest prefix in the terms."""
         return self._longest
 
-    def those_applying(self, applying: Applying, names: Sequence[str]) -> tuple[str, ...]:
-        """Give those of the lists that apply to a number."""
+    def applicable(self, applying: Applying, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the lists among `names` that apply to a number."""
         return tuple(name for name in names if name in applying.lists or name not in self._named)
 
     def _table(self, campaign: str) -> "_Table":
@@ -109,13 +113,13 @@ class Terms:
 
 
 class _Table:
-    """The look-up for one campaign: by the longest beginning that any of its registries names."""
+    """The look-up for one campaign, by the longest prefix that any of its registries names."""
 
     def __init__(self, lists: tuple[str, ...], always: tuple[str, ...], registries: Sequence[RegistryTerms]) -> None:
-        self._elsewhere = Applying(always, (), allow(NOT_LISTED))
-        held, naming = frozenset(lists), _by_beginning(registries)
+        self._elsewhere = Applying(always, (), FREE)
+        held, naming = frozenset(lists), _by_prefix(registries)
         self._lengths = tuple(sorted({len(key) for key in naming}, reverse=True))
-        # Most beginnings are alike: they share one object.
+        # Most prefixes have equal terms: they share one object, which makes comparisons by identity possible.
         alike: dict[Applying, Applying] = {}
         self._of: dict[str, Applying] = {}
         for key in naming:
@@ -129,8 +133,8 @@ class _Table:
         return self._elsewhere
 
 
-def _by_beginning(registries: Iterable[RegistryTerms]) -> dict[str, list[RegistryTerms]]:
-    """Give the registries that name each beginning."""
+def _by_prefix(registries: Iterable[RegistryTerms]) -> dict[str, list[RegistryTerms]]:
+    """Return the registries that name each prefix."""
     naming: dict[str, list[RegistryTerms]] = defaultdict(list)
     for one in registries:
         for start in one.prefixes | one.covered.keys():
@@ -139,8 +143,7 @@ def _by_beginning(registries: Iterable[RegistryTerms]) -> dict[str, list[Registr
 
 
 def _longest(prefix: str, naming: Mapping[str, Sequence[RegistryTerms]]) -> list[tuple[RegistryTerms, str]]:
-    """Give the registries to which the numbers that begin with `prefix` matter, by name, each with the longest
-    beginning of them that it names."""
+    """Return the registries that name `prefix` or a part of it, sorted by name, each with the longest part it names."""
     found: dict[str, tuple[RegistryTerms, str]] = {}
     for length in range(len(prefix), 0, -1):
         for one in naming.get(prefix[:length], ()):
@@ -149,12 +152,12 @@ def _longest(prefix: str, naming: Mapping[str, Sequence[RegistryTerms]]) -> list
 
 
 def _applying(named: Sequence[tuple[RegistryTerms, str]], held: frozenset[str], always: tuple[str, ...]) -> Applying:
-    """Work out what applies to numbers that these registries name, each by this beginning.
+    """Return what applies to the numbers with these prefixes of these registries.
 
-    The company's own lists come first, then the registries by name: which of several is the reason must not depend on
-    the order in which they came.
+    The company's own lists come first, then the registries by name: which of several lists is the reason must not
+    depend on the order in which they were read.
     """
-    # A registry of which the projection holds nothing covers nothing, whatever was said of it.
+    # A registry of which the projection holds nothing covers nothing, whatever its terms say.
     stale = [(one.covered[start], one) for one, start in named if start in one.covered and one.name in held]
     uncovered = [one for one, start in named if start not in one.covered or one.name not in held]
     moments = sorted({until for until, _ in stale})
@@ -164,17 +167,17 @@ def _applying(named: Sequence[tuple[RegistryTerms, str]], held: frozenset[str], 
 
 
 def _ruling(stale: Sequence[RegistryTerms], uncovered: Sequence[RegistryTerms]) -> Ruling:
-    """Rule on a number on no list while these registries are stale, and these do not cover it; blocks come first."""
+    """Return the ruling on an unlisted number by the stale registries and those without its prefix; blocks first."""
     for one in stale:
         if one.blocks_when_stale:
             return block(REGISTRY_STALE, one.name)
     for one in sorted(uncovered, key=lambda one: not one.blocks_uncovered):
         return Ruling(Verdict.BLOCK if one.blocks_uncovered else Verdict.ALLOW, REGISTRY_UNCOVERED, one.name)
-    return allow(NOT_LISTED, detail=f"{_WARNED}{stale[0].name}" if stale else "")
+    return allow(NOT_LISTED, f"{_WARNED}{stale[0].name}") if stale else FREE
 
 
 def unchecked(ruling: Ruling) -> str:
-    """Say why nobody can tell whether a number is listed, as the end of a sentence; empty when that is known."""
+    """Return why it is unknown whether a number is listed, as the end of a sentence; empty when it is known."""
     if ruling.reason == REGISTRY_UNCOVERED:
         return f"{ruling.detail} should cover the number and was never imported for it"
     if ruling.reason == REGISTRY_STALE:
@@ -185,5 +188,5 @@ def unchecked(ruling: Ruling) -> str:
 
 
 def campaign_id(text: str) -> CampaignId | None:
-    """Read a campaign; None unless the whole text is one."""
+    """Return the campaign that `text` names; None unless the whole text is one."""
     return CampaignId(text) if _CAMPAIGN.fullmatch(text) else None

@@ -12,8 +12,9 @@ from admin_web.queries.lead_state import LeadState
 from admin_web.queries.leads import LeadRow, lead_list, lead_of, wanted
 from admin_web.services.leads import LeadGiven, UnknownLead, add_lead, change_lead, put_leads
 from admin_web.services.suppression import CHUNK
+from compliance.facts import LiveOverride
 from compliance.numbers import InvalidNumber, LeadId
-from compliance.policy import LiveOverride
+from compliance.rule import openable, sentence_of
 
 
 class OpenOverride(Result):
@@ -25,7 +26,10 @@ class OpenOverride(Result):
 
 
 class LeadShown(Result):
-    """A lead and whether it may be dialled, by the system of record; `reason` is the one that the gate would give."""
+    """A lead and whether it may be dialled, by the system of record; `reason` is the one that the gate would give.
+
+    `sentence` is the reason in words. `openable`: an override opens this block.
+    """
 
     lead: str
     name: str
@@ -33,6 +37,8 @@ class LeadShown(Result):
     queued: bool
     state: LeadState
     reason: str
+    sentence: str
+    openable: bool
     lists: list[str]
     override: OpenOverride | None
 
@@ -157,6 +163,8 @@ def _shown(row: LeadRow) -> LeadShown:
         queued=row.queued,
         state=row.stand.state,
         reason=row.stand.ruling.reason,
+        sentence=sentence_of(row.stand.ruling.reason),
+        openable=openable(row.stand.ruling),
         lists=list(row.stand.lists),
         override=_opening(row.stand.override),
     )

@@ -1,6 +1,6 @@
 """Every operation of the API, in one table: routes, scopes and the OpenAPI document are made from it."""
 
-from admin_web.api import decisions, leads, overrides, queue, suppression
+from admin_web.api import decisions, leads, overrides, queue, reasons, suppression
 from admin_web.api.operation import AnyOperation, Operation, Stream
 from admin_web.api.scrubbing import SCRUB
 from admin_web.people.tokens import Scope
@@ -99,6 +99,17 @@ LEADS: tuple[AnyOperation, ...] = (
 
 NUMBERS: tuple[AnyOperation, ...] = (
     Operation(
+        name="get-reason",
+        method="GET",
+        path="/reasons/{reason}",
+        scope=Scope.READ,
+        does="Explain the reason of a verdict, and whether an override opens a block for it.",
+        asks=reasons.GetReason,
+        gives=reasons.ReasonShown,
+        run=reasons.get_reason,
+        refuses=("unknown-reason",),
+    ),
+    Operation(
         name="get-number",
         method="GET",
         path="/numbers/{number}",
@@ -179,6 +190,7 @@ OVERRIDES: tuple[AnyOperation, ...] = (
         refuses=(
             "unknown-lead",
             "not-suppressed",
+            "not-openable",
             "override-stands",
             "nothing-to-renew",
             "not-yet-renewable",

@@ -13,7 +13,7 @@ from admin_web.lists.sheet import NotASheet
 from admin_web.services import DatabaseUnavailable
 from admin_web.services.idempotency import KeyReused
 from admin_web.services.leads import LeadExists, UnknownLead
-from admin_web.services.overrides import NothingToRenew, NotSuppressed, NotYetRenewable, OverrideStands
+from admin_web.services.overrides import NothingToRenew, NotOpenable, NotSuppressed, NotYetRenewable, OverrideStands
 from admin_web.services.revocation import OverrideExpired, UnknownOverride
 from admin_web.services.suppression import NotListed
 from compliance.numbers import InvalidNumber
@@ -30,11 +30,13 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "unknown-lead": (404, "There is no such lead"),
     "unknown-override": (404, "There is no such override"),
     "unknown-decision": (404, "There is no such decision"),
+    "unknown-reason": (404, "No verdict has this reason"),
     "method-not-allowed": (405, "The path does not take this method"),
     "request-timeout": (408, "The request took too long to arrive"),
     "lead-exists": (409, "A lead with this id is there already"),
     "not-listed": (409, "The number does not stand on the list"),
     "not-suppressed": (409, "The number is not blocked, so there is nothing to open"),
+    "not-openable": (409, "The lead is blocked for a reason that no override opens"),
     "override-stands": (409, "The lead holds a live override already"),
     "override-expired": (409, "The override has ended by itself"),
     "nothing-to-renew": (409, "The override is not the lead's live one"),
@@ -62,6 +64,7 @@ SLUGS: Mapping[type[Exception], str] = {
     LeadExists: "lead-exists",
     NotListed: "not-listed",
     NotSuppressed: "not-suppressed",
+    NotOpenable: "not-openable",
     OverrideStands: "override-stands",
     OverrideExpired: "override-expired",
     NothingToRenew: "nothing-to-renew",

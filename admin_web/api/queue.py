@@ -8,7 +8,7 @@ from admin_web.api.problem import Problem
 from admin_web.queries.paging import spelled
 from admin_web.queries.queue import QueuePosition, dial_queue
 from compliance.numbers import LeadId
-from compliance.verdict import SENTENCES
+from compliance.rule import sentence_of
 
 
 class GetQueue(words.Paged):
@@ -39,7 +39,7 @@ async def get_queue(call: ApiCall, asked: GetQueue) -> Queue:
     behind = _place(asked)
     found = await dial_queue(call.database, call.projection, call.records.now(), behind=behind, most=asked.limit)
     if found.doubt is not None:
-        said = f"{SENTENCES[found.doubt.reason]} The gate blocks every call until it is, so nothing is offered."
+        said = f"{sentence_of(found.doubt.reason)} The gate blocks every call at this moment, so nothing is offered."
         raise Problem("queue-unavailable", said, headers={"Retry-After": "5"})
     items = [
         Waiting(

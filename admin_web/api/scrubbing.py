@@ -22,6 +22,7 @@ from admin_web.lists.scrub_input import ScrubRow, asked_of_json, asked_of_lines,
 from admin_web.lists.sheet import Sheet
 from admin_web.people.tokens import Scope
 from compliance.numbers import InvalidNumber
+from compliance.rule import openable
 from compliance.verdict import Ruling
 
 NDJSON = "application/x-ndjson"
@@ -126,16 +127,17 @@ def _spelled(piece: Judged) -> bytes:
 
 
 def _of_ruling(ruling: Ruling) -> str:
+    opens = "true" if openable(ruling) else "false"
     return (
         f'"verdict":"{ruling.verdict}","reason":"{ruling.reason}",'
-        f'"detail":"{ruling.detail}","override":"{ruling.override}"}}\n'
+        f'"detail":"{ruling.detail}","override":"{ruling.override}","openable":{opens}}}\n'
     )
 
 
 _LINE: dict[str, Any] = {
     "type": "object",
     "description": "The verdict on one line of the list.",
-    "required": ["line", "number", "lead", "verdict", "reason", "detail", "override"],
+    "required": ["line", "number", "lead", "verdict", "reason", "detail", "override", "openable"],
     "properties": {
         "line": {"type": "integer", "description": "The line of the list, counted from 1."},
         "number": {"type": ["string", "null"], "description": "E.164; null when the line holds no number."},
@@ -144,6 +146,7 @@ _LINE: dict[str, Any] = {
         "reason": {"type": "string"},
         "detail": {"type": "string"},
         "override": {"type": "string"},
+        "openable": {"type": "boolean", "description": "An override opens this block."},
     },
 }
 

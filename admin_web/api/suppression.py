@@ -10,7 +10,7 @@ from admin_web.judging.facts import facts_on_record
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many
 from compliance.numbers import E164, InvalidNumber, LeadId
-from compliance.policy import decide
+from compliance.rule import decide, openable, sentence_of
 from compliance.verdict import Verdict
 
 
@@ -22,11 +22,16 @@ class GetNumber(Arguments):
 
 
 class NumberShown(Result):
-    """How a number stands by the system of record. `override` is the id of the one that opens the lead, or empty."""
+    """The verdict on a number by the system of record. `override` is the id of the one that opens the lead, or empty.
+
+    `sentence` is the reason in words. `openable`: an override opens this block.
+    """
 
     number: str
     verdict: Verdict
     reason: str
+    sentence: str
+    openable: bool
     lists: list[str]
     override: str
 
@@ -114,6 +119,8 @@ async def get_number(call: ApiCall, asked: GetNumber) -> NumberShown:
         number=number,
         verdict=ruling.verdict,
         reason=ruling.reason,
+        sentence=sentence_of(ruling.reason),
+        openable=openable(ruling),
         lists=list(facts.listed),
         override=ruling.override,
     )

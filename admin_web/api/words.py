@@ -36,6 +36,7 @@ Reason = Annotated[str, Field(pattern=r"[!-~]", max_length=2000, description="Wh
 Source = Annotated[
     str, Field(pattern="^[A-Za-z0-9_.:-]{1,32}$", description="What the number came from.", examples=["crm"])
 ]
+ReasonSlug = Annotated[str, Field(pattern="^[a-z0-9-]{1,64}$", examples=["internal-dnc"])]
 Slug = Annotated[str, Field(pattern="^[a-z0-9-]{0,40}$")]
 Search = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=200)]
 OverrideId = Annotated[int, Field(ge=1, le=LARGEST_ID)]

@@ -25,6 +25,7 @@ from admin_web.lists.sheet import Sheet
 from admin_web.services import utc_now
 from admin_web.services.opening import opened_database, opened_records
 from admin_web.settings import AdminSettings
+from compliance.rule import opens_by_override, sentence_of
 
 imports = typer.Typer(help="Take a whole list in.", no_args_is_help=True, cls=Lists)
 imports.command(ANY)(import_registry)
@@ -112,6 +113,9 @@ def scrub_file(
 
     done = run(work())
     print(f"{done.rows} rows: {done.allowed} ALLOW, {done.rows - done.allowed} BLOCK", file=sys.stderr)
+    for reason, rows in done.blocked:
+        opened = "An override opens a lead." if opens_by_override(reason) else "No override opens it."
+        print(f"  {rows} {reason}: {sentence_of(reason)} {opened}", file=sys.stderr)
 
 
 def _tell_import(done: Progress, report: Path, new: str, old: str) -> None:

@@ -1,6 +1,6 @@
-"""What the system of record says of numbers, in the form that the rule judges.
+"""Facts about numbers from the system of record, in the form that the rule judges.
 
-SQL is the truth that Redis follows: this is what the gate will be told as soon as every change is in force.
+Redis follows SQL: these are the facts that the gate will read once every recorded change is in force.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,50 +13,49 @@ from admin_web.judging.listing import lists_of_many
 from admin_web.judging.terms import compiled_terms
 from admin_web.record.dialect import each_of
 from admin_web.record.models import Override
+from compliance import rule
+from compliance.facts import Facts, LiveOverride, State
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, LiveOverride, State, decide
 from compliance.redis_schema import INTERNAL
-from compliance.verdict import Ruling
+from compliance.terms import Terms
 
 RECORD = State(generation=0, incarnation="sql", lists=(INTERNAL,), changes=0)
-"""The record stands for itself: it is what every build of the projection is made from."""
+"""The state of the record itself, which is always whole and current: every projection is built from it."""
 
 
 async def facts_on_record(
-    session: AsyncSession, asked: Sequence[tuple[E164, LeadId | None]], at: datetime
+    session: AsyncSession, calls: Sequence[tuple[E164, LeadId | None]], at: datetime
 ) -> list[Facts]:
-    """Give the facts of each number for its lead, in their order, as of `at` (aware UTC)."""
-    numbers = {number for number, _ in asked}
+    """Return the facts of each number for its lead, in the order of `calls`, as of `at` (aware UTC)."""
+    numbers = {number for number, _ in calls}
     terms, listed = await compiled_terms(session), await lists_of_many(session, numbers)
-    applying = {number: terms.applying(number) for number in numbers}
-    live = await live_overrides(
-        session, {number for number in numbers if listed[number] or applying[number].may_block}, at
-    )
+    known = {number: facts_of(terms, number, listed[number]) for number in numbers}
+    closed = {number for number, facts in known.items() if rule.may_open(facts)}
+    live = await live_overrides(session, closed, at)
     return [
-        Facts(
-            number=number,
-            lead=lead,
-            server=RECORD.incarnation,
-            state=RECORD,
-            leased=True,
-            listed=terms.those_applying(applying[number], listed[number]),
-            override=live.get((number, lead)) if lead else None,
-            applying=applying[number],
-        )
-        for number, lead in asked
+        known[number]._replace(lead=lead, override=live.get((number, lead)) if lead else None) for number, lead in calls
     ]
 
 
-async def ruling_without_override(session: AsyncSession, number: E164, at: datetime) -> Ruling:
-    """Rule at `at` (aware UTC) on a call to a number for a lead that holds no override."""
-    (facts,) = await facts_on_record(session, [(number, None)], at)
-    return decide(number, facts, at)
+def facts_of(terms: Terms, number: E164, lists: Sequence[str]) -> Facts:
+    """Return the facts of a number that is on these lists, for no lead."""
+    applying = terms.applying(number)
+    listed = terms.applicable(applying, lists)
+    return Facts(number, None, RECORD.incarnation, RECORD, leased=True, listed=listed, applying=applying)
+
+
+async def objections_to(session: AsyncSession, number: E164, lead: LeadId | None, at: datetime) -> list[rule.Objection]:
+    """Return every block at `at` (aware UTC) of a call to a number if its lead held no override."""
+    (facts,) = await facts_on_record(session, [(number, lead)], at)
+    return rule.objections(facts, at)
 
 
 async def live_overrides(
     session: AsyncSession, numbers: Collection[E164], at: datetime
 ) -> dict[tuple[E164, LeadId], LiveOverride]:
-    """Find what opens leads on these numbers; of several for one lead, the one that lasts longest."""
+    """Return the live overrides on these numbers; of several for one lead, the one that lasts longest."""
+    if not numbers:
+        return {}
     live = select(Override.number, Override.lead_id, Override.id, Override.basis, Override.expires_at).where(
         Override.number.in_(select(each_of(session, numbers))), Override.revoked_at.is_(None), Override.expires_at > at
     )

@@ -1,33 +1,40 @@
-"""The rule, applied by the system of record to a great many numbers at once.
+"""The rule, applied by the system of record to many numbers at once.
 
-The rule looks at a number only to see that the facts are that number's own. So numbers of which the same is known share
-one ruling, and what is known of each is held in columns: most of a million stand on no list.
+Most of a million numbers are on no list, and the rule says the same of all of them. So numbers that share the same
+facts are grouped, and each group is judged once, by the checks that look at nothing but facts and the moment. A check
+that looks at the number or the lead itself is judged for each row; there are none of these unless `CHECKS` has some.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.judging.facts import RECORD, live_overrides
+from admin_web.judging.facts import facts_of, live_overrides
 from admin_web.judging.listing import MOST_NUMBERS, Membership, Numbers, spelled, standing_of
 from admin_web.judging.terms import compiled_terms
 from admin_web.record.lines import LINES, Flags
+from compliance import rule
+from compliance.check import Check
+from compliance.facts import Facts, LiveOverride
 from compliance.numbers import E164, InvalidNumber, LeadId
-from compliance.policy import Facts, decide
 from compliance.terms import Terms
-from compliance.verdict import Ruling, Verdict
+from compliance.verdict import Ruling
 
 NO_NUMBER = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of numbers: `facts` at the place that `kinds` has for each, those of one number for all alike."""
+class Groups:
+    """Numbers that share the same facts: `kinds` has the group of each number, an index into `facts`.
+
+    The facts of a group are those of one of its numbers, for no lead.
+    """
 
     kinds: Numbers
     facts: Sequence[Facts]
@@ -35,99 +42,112 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Rulings:
-    """What the rule says at `at` of the numbers that were asked about: `bare` at the place that `kinds` has for each.
+    """The rulings at `at` on the rows of a list, ready to be read row by row.
 
-    `apart` are the places where that is not all: there is no number, or leads hold overrides on it, `opened`.
+    `groups` holds the group of each row, and `shared` the ruling of each group. `apart` are the indexes of the rows
+    for which that ruling may be wrong: they hold no number, or some lead holds one of the `overrides` on theirs. With
+    `by_row` every row is judged by itself.
     """
 
     at: datetime
-    kinds: Numbers
-    bare: Sequence[Ruling]
+    groups: Groups
+    shared: Sequence[Ruling]
     apart: Numbers
-    opened: Mapping[tuple[E164, LeadId | None], Ruling]
+    overrides: Mapping[tuple[E164, LeadId | None], LiveOverride]
+    by_row: bool
 
     def of(
         self, numbers: Sequence[E164 | InvalidNumber], leads: Sequence[LeadId | None], first: int = 0
     ) -> list[Ruling]:
-        """Give the rulings on the numbers that were asked about from the place `first` on, for leads."""
-        end = first + len(numbers)
-        rulings = list(map(self.bare.__getitem__, self.kinds[first:end].tolist()))
-        begin, stop = np.searchsorted(self.apart, [first, end])
-        for place in (self.apart[begin:stop] - first).tolist():
-            rulings[place] = self._apart(numbers[place], leads[place]) or rulings[place]
+        """Return the rulings on the rows from `first` on, which hold these numbers and leads."""
+        kinds = self.groups.kinds[first : first + len(numbers)].tolist()
+        rulings = list(map(self.shared.__getitem__, kinds))
+        for row in range(len(numbers)) if self.by_row else self._rows_apart(first, first + len(numbers)):
+            rulings[row] = self._ruling(kinds[row], numbers[row], leads[row])
         return rulings
 
-    def _apart(self, number: E164 | InvalidNumber, lead: LeadId | None) -> Ruling | None:
+    def _rows_apart(self, first: int, end: int) -> Sequence[int]:
+        begin, stop = np.searchsorted(self.apart, [first, end])
+        return cast("list[int]", (self.apart[begin:stop] - first).tolist())
+
+    def _ruling(self, kind: int, number: E164 | InvalidNumber, lead: LeadId | None) -> Ruling:
         if isinstance(number, InvalidNumber):
-            return decide(number, None, self.at)
-        return self.opened.get((number, lead))
+            return rule.decide(number, None, self.at)
+        override = self.overrides.get((number, lead))
+        return rule.judge(self.groups.facts[kind]._replace(number=number, lead=lead, override=override), self.at)
 
 
 def integers(numbers: Sequence[E164 | InvalidNumber]) -> Numbers:
-    """Give numbers without their plus, NO_NUMBER for what is none."""
+    """Return numbers without their plus, with NO_NUMBER for each that is none."""
     read = (NO_NUMBER if isinstance(number, InvalidNumber) else int(number) for number in numbers)
     return np.fromiter(read, np.int64, len(numbers))
 
 
 async def rulings_on_record(
-    session: AsyncSession, asked: Numbers, at: datetime, aside: Callable[..., Awaitable[Any]] = asyncio.to_thread
+    session: AsyncSession, rows: Numbers, at: datetime, aside: Callable[..., Awaitable[Any]] = asyncio.to_thread
 ) -> Rulings:
-    """Rule on many numbers at `at` (aware UTC); NO_NUMBER stands where there is none.
+    """Judge the numbers of many rows at `at` (aware UTC); NO_NUMBER marks a row without one.
 
-    `aside` does what takes long somewhere else.
+    `aside` runs what takes long outside the event loop.
     """
-    numbers, places = await aside(_distinct, asked)
-    terms, standing = await compiled_terms(session), await standing_of(session, numbers)
-    known: Known = await aside(_known_alike, terms, standing, numbers)
-    bare = [decide(facts.number, facts, at) for facts in known.facts]
-    blocked = np.array([ruling.verdict is Verdict.BLOCK for ruling in bare], np.bool_)[known.kinds]
-    opened = await _opened(session, known, numbers, blocked, at)
-    apart = np.isin(asked, [NO_NUMBER, *(int(number) for number, _ in opened)])
-    return Rulings(at, known.kinds[places], bare, np.flatnonzero(apart), opened)
+    numbers, indexes = await aside(_distinct, rows)
+    terms, membership = await compiled_terms(session), await standing_of(session, numbers)
+    groups: Groups = await aside(_grouped, terms, membership, numbers)
+    by_row = [check for check in rule.CHECKS if check.differs_by_call]
+    by_group = [check for check in rule.CHECKS if not check.differs_by_call]
+    # A check of single rows may block any number: then an override may open any.
+    anywhere = any(check.opens_by_override for check in by_row)
+    overrides = await _overrides(session, numbers if anywhere else numbers[_openable(groups, at, by_group)], at)
+    return Rulings(
+        at,
+        Groups(groups.kinds[indexes], groups.facts),
+        [rule.judge(facts, at, by_group) for facts in groups.facts],
+        np.flatnonzero(np.isin(rows, [NO_NUMBER, *(int(number) for number, _ in overrides)])),
+        overrides,
+        bool(by_row),
+    )
 
 
-def _distinct(asked: Numbers) -> tuple[Numbers, Numbers]:
-    """Give the distinct numbers, ascending, and at which place among them each stands."""
-    numbers, places = np.unique(asked, return_inverse=True)
-    return numbers, places
+def _distinct(rows: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the distinct numbers, ascending, and the index among them of each row's number."""
+    numbers, indexes = np.unique(rows, return_inverse=True)
+    return numbers, indexes
 
 
-def _known_alike(terms: Terms, standing: Membership, numbers: Numbers) -> Known:
-    """Tell those numbers apart of which not the same is known. They are distinct and ascend."""
+def _grouped(terms: Terms, membership: Membership, numbers: Numbers) -> Groups:
+    """Group distinct, ascending numbers that share the same facts: the same lists, and the same terms."""
     _, firsts, places = np.unique(_heads(terms, numbers), return_index=True, return_inverse=True)
     applying = [terms.applying(number) for number in spelled(numbers[firsts])]
-    apart = {id(one): place for place, one in enumerate({id(one): one for one in applying}.values())}
-    applied = np.array([apart[id(one)] for one in applying], np.int64)[places]
-    _, firsts, kinds = np.unique(applied * len(standing.lists) + standing.kinds, return_index=True, return_inverse=True)
+    known = {id(one): place for place, one in enumerate({id(one): one for one in applying}.values())}
+    applied = np.array([known[id(one)] for one in applying], np.int64)[places]
+    both = applied * len(membership.lists) + membership.kinds
+    _, firsts, kinds = np.unique(both, return_index=True, return_inverse=True)
     facts = [
-        _facts(terms, number, standing.lists[kind])
-        for number, kind in zip(spelled(numbers[firsts]), standing.kinds[firsts].tolist(), strict=True)
+        facts_of(terms, number, membership.lists[kind])
+        for number, kind in zip(spelled(numbers[firsts]), membership.kinds[firsts].tolist(), strict=True)
     ]
-    return Known(kinds, facts)
+    return Groups(kinds, facts)
 
 
 def _heads(terms: Terms, numbers: Numbers) -> Numbers:
-    """Give what the terms tell numbers apart by: the exchange, or all of it where a beginning may end in the line."""
+    """Return for each number what its terms follow from: its exchange, or all of it where a prefix may be longer."""
     exchanges = numbers // LINES
     return np.where(exchanges >= 10 ** (terms.longest - 1), exchanges, -numbers)
 
 
-def _facts(terms: Terms, number: E164, lists: Sequence[str]) -> Facts:
-    applying = terms.applying(number)
-    listed = terms.those_applying(applying, lists)
-    return Facts(number, None, RECORD.incarnation, RECORD, True, listed, None, applying)
+def _openable(groups: Groups, at: datetime, checks: Sequence[Check]) -> Flags:
+    """Return whether each number is blocked at `at` by a check that an override opens."""
+    blocks = (rule.objections(facts, at, checks) for facts in groups.facts)
+    openable = [any(one.check.opens_by_override for one in of_group) for of_group in blocks]
+    return np.array(openable, np.bool_)[groups.kinds]
 
 
-async def _opened(
-    session: AsyncSession, known: Known, numbers: Numbers, blocked: Flags, at: datetime
-) -> dict[tuple[E164, LeadId | None], Ruling]:
-    """Rule on the leads that hold an override on a number that is blocked."""
-    opened: dict[tuple[E164, LeadId | None], Ruling] = {}
-    closed = numbers[blocked]
-    for begin in range(0, len(closed), MOST_NUMBERS):
-        live = await live_overrides(session, spelled(closed[begin : begin + MOST_NUMBERS]), at)
-        for (number, lead), override in live.items():
-            facts = known.facts[known.kinds[np.searchsorted(numbers, int(number))]]
-            mine = facts._replace(number=number, lead=lead, override=override)
-            opened[number, lead] = decide(number, mine, at)
-    return opened
+async def _overrides(
+    session: AsyncSession, numbers: Numbers, at: datetime
+) -> dict[tuple[E164, LeadId | None], LiveOverride]:
+    """Read the live overrides on these numbers, some thousands of numbers at a time."""
+    parts = [
+        await live_overrides(session, spelled(numbers[begin : begin + MOST_NUMBERS]), at)
+        for begin in range(0, len(numbers), MOST_NUMBERS)
+    ]
+    return dict(chain.from_iterable(part.items() for part in parts))

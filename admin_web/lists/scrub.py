@@ -8,11 +8,11 @@ one window. What its rows are besides their numbers waits packed, in a quarter o
 import csv
 import pickle
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -28,7 +28,7 @@ from admin_web.lists.sheet import Sheet
 from admin_web.lists.spreadsheet import defused
 from admin_web.record.database import Database
 from compliance.numbers import E164, InvalidNumber, LeadId
-from compliance.verdict import Ruling, Verdict
+from compliance.verdict import Reason, Ruling, Verdict
 
 COLUMNS = ("row", "number", "lead", "verdict", "reason", "detail")
 
@@ -64,10 +64,30 @@ class Judged(NamedTuple):
 
 @dataclass(slots=True)
 class Scrubbed:
-    """How many rows were judged, and how many of them may be dialled."""
+    """The number of rows that were judged, by verdict and reason."""
 
-    rows: int = 0
-    allowed: int = 0
+    reasons: Counter[tuple[Verdict, Reason]] = field(default_factory=Counter)
+
+    @property
+    def rows(self) -> int:
+        """How many rows were judged."""
+        return self.reasons.total()
+
+    @property
+    def allowed(self) -> int:
+        """How many of them may be dialled."""
+        return sum(rows for (verdict, _), rows in self.reasons.items() if verdict is Verdict.ALLOW)
+
+    @property
+    def blocked(self) -> list[tuple[Reason, int]]:
+        """The reasons of the others, the most frequent first, with their rows."""
+        return [(reason, rows) for (verdict, reason), rows in self.reasons.most_common() if verdict is Verdict.BLOCK]
+
+    def count(self, rulings: Sequence[Ruling]) -> None:
+        """Count the rulings on some rows. Most rows share a ruling: they are counted by its identity."""
+        rows = Counter(map(id, rulings))
+        for ruling in distinct(rulings):
+            self.reasons[ruling.verdict, ruling.reason] += rows[id(ruling)]
 
 
 async def scrub(
@@ -82,8 +102,7 @@ async def scrub(
     async with aclosing(judged(database, asked_of_sheet(sheet, region, column), at, WHOLE)) as pieces:
         async for piece in pieces:
             out.write(spelled(piece))
-            done.rows += len(piece.rulings)
-            done.allowed += sum(ruling.verdict is Verdict.ALLOW for ruling in piece.rulings)
+            done.count(piece.rulings)
     return done
 
 
@@ -100,7 +119,7 @@ async def judged(
         async with database.read() as session:
             while (window := await aside(_read_window, asked, most)).pieces:
                 rulings = await rulings_on_record(session, np.concatenate(window.numbers), at, aside)
-                for first in range(0, len(rulings.kinds), PIECE):
+                for first in range(0, len(rulings.groups.kinds), PIECE):
                     yield await aside(_unpacked, window.pieces.popleft(), rulings, first)
 
 

@@ -8,8 +8,8 @@ from admin_web.projection import drift
 from admin_web.projection.store import Reply, Wire
 from admin_web.projection.truth import Subjects, Truth
 from admin_web.projection.writing import ExchangePart, parts_of
+from compliance.facts import LiveOverride
 from compliance.numbers import E164
-from compliance.policy import LiveOverride
 from compliance.redis_schema import number_of, override_key, override_value, read_override
 
 NO_EXPIRY = -1

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from admin_web.judging.terms import compiled
 from admin_web.projection.store import ClusterStore, Command, RedisUnavailable, Reply, Store, Wire
 from admin_web.projection.truth import LeadOnNumber
-from compliance.policy import Facts, LiveOverride, State
+from compliance.facts import Facts, LiveOverride, State
 from compliance.redis_schema import (
     STATE_FIELDS,
     exchange_and_line,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from admin_web.projection.live import LiveProjection, look
 from admin_web.projection.store import Reply, Store, Wire, words
-from compliance.policy import doubt
+from compliance.facts import doubt
 from compliance.redis_schema import STATE_FIELDS, GateBeat, from_epoch_ms, read_beat, read_state, terms_digest
 
 MOST_GATES = 100

@@ -7,7 +7,7 @@ import structlog
 
 from admin_web.projection.store import RedisRefused, RedisUnavailable, Reply, Wire, words
 from compliance.cluster import NotACluster, Shard, read_nodes
-from compliance.policy import State, doubt
+from compliance.facts import State, doubt
 from compliance.redis_schema import MAX_INTSET_ENTRIES, REBUILT_AT, STATE_FIELDS, read_counts, read_state, read_versions
 from compliance.redis_url import Master
 

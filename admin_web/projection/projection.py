@@ -29,7 +29,7 @@ from admin_web.projection.verify import verify
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.settings import AdminSettings
-from compliance.policy import Facts
+from compliance.facts import Facts
 
 Given = TypeVar("Given")
 

@@ -47,7 +47,7 @@ from admin_web.projection.turn import Turn, first_slots, note, take_turn
 from admin_web.projection.writing import spell_terms
 from admin_web.record.database import DatabaseUnavailable
 from compliance.cluster import Shard
-from compliance.policy import State
+from compliance.facts import State
 from compliance.redis_schema import (
     REBUILT_AT,
     Keys,

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.record.dialect import each_of
 from admin_web.record.models import Override, Registry, RegistryExchange, RegistryVersion, SuppressionEntry
 from compliance.cluster import Shard, slot_of
+from compliance.facts import LiveOverride
 from compliance.numbers import E164, LeadId
-from compliance.policy import LiveOverride
 from compliance.redis_schema import INTERNAL, LINE_DIGITS, slot_of_number
 
 LeadOnNumber: TypeAlias = tuple[E164, LeadId]

@@ -36,8 +36,8 @@ from admin_web.projection.truth import (
 )
 from admin_web.projection.turn import last_turn, take_turn
 from compliance.cluster import Shard, slot_of
+from compliance.facts import LiveOverride
 from compliance.numbers import E164
-from compliance.policy import LiveOverride
 from compliance.redis_schema import (
     generation_pattern,
     listed_of,

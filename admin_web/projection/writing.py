@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from admin_web.projection.store import Command, Reply, Wire
 from admin_web.projection.truth import LeadOnNumber, Truth
-from compliance.policy import LiveOverride, State
+from compliance.facts import LiveOverride, State
 from compliance.redis_schema import (
     CHANGES,
     LISTS,

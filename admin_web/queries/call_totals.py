@@ -12,7 +12,8 @@ from admin_web.queries.call_coverage import count_unscreened
 from admin_web.queries.call_filter import UNSCREENED, CallFilter, decisions_wanted
 from admin_web.record.database import Database
 from admin_web.record.models import DecisionRecord, DecisionTotal, Registry
-from compliance.verdict import DIALPLAN_REASONS, SENTENCES, listed_on
+from compliance.rule import sentences
+from compliance.verdict import DIALPLAN_REASONS, listed_on
 
 MOST_COUNTED = 5_000
 """Decisions that are counted one by one; beyond, a page says "more than"."""
@@ -51,7 +52,7 @@ async def known_reasons(database: Database) -> list[str]:
     """Give every reason that a call may bear: the gate's, the dialplan's, and those of the registries there are."""
     async with database.read() as session:
         registries = await session.scalars(select(Registry.name).order_by(Registry.name))
-        return list(dict.fromkeys([*SENTENCES, *map(listed_on, registries), *DIALPLAN_REASONS]))
+        return list(dict.fromkeys([*sentences(), *map(listed_on, registries), *DIALPLAN_REASONS]))
 
 
 def _is_of_hours(wanted: CallFilter) -> bool:

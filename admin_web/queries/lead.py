@@ -4,23 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.queries.lead_state import Stand, stands_of
+from admin_web.queries.neighbours import neighbours_of
 from admin_web.queries.timeline import TimelineEntry, timeline_of
 from admin_web.record.database import Database
 from admin_web.record.models import Lead, Override, Registry, RegistryVersion, SuppressionEntry
 from admin_web.record.models.suppression import NEVER
 from admin_web.services.leads import UnknownLead
-from admin_web.services.overrides import RENEWABLE
+from admin_web.services.overrides import renewable
 from compliance.numbers import E164, LeadId
 from compliance.verdict import Verdict
 
 MOST_OTHERS = 20
 """Other leads on the number that are shown; the list of leads has all of them."""
-
-MOST_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,8 @@ class LeadPage:
         return self.on_number - 1 - self.others_open
 
     def renewable(self, at: datetime) -> bool:
-        """Tell whether its override is in its last days, in which a new document can take its place."""
-        return self.consent is not None and self.consent.expires_at <= at + RENEWABLE
+        """Return whether its override is in its last days at `at`: then a new document can take its place."""
+        return self.consent is not None and renewable(self.consent.expires_at, at)
 
     @property
     def call_to_wrap_up(self) -> TimelineEntry | None:
@@ -120,6 +119,7 @@ async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
         number = E164(number)
         others = await _others(session, number, lead)
         stand, *stands = await stands_of(session, [(number, lead), *((number, other) for other, _ in others)], at)
+        near = await neighbours_of(session, lead, number, at)
         return LeadPage(
             id=lead,
             name=name,
@@ -133,8 +133,8 @@ async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
             stand=stand,
             listings=await _listings(session, number, stand),
             consent=await _consent(session, lead, at),
-            on_number=await _on_number(session, number),
-            others_open=await _others_open(session, number, lead, at),
+            on_number=1 + near.leads,
+            others_open=near.open,
             others=[OtherLead(other, called, its) for (other, called), its in zip(others, stands, strict=True)],
             timeline=await timeline_of(session, lead, number, at),
         )
@@ -149,18 +149,6 @@ _COLUMNS = (
 async def _others(session: AsyncSession, number: E164, lead: LeadId) -> list[tuple[LeadId, str]]:
     others = select(Lead.id, Lead.name).where(Lead.number == number, Lead.id != lead).order_by(Lead.id)
     return [(LeadId(other), name) for other, name in await session.execute(others.limit(MOST_OTHERS))]
-
-
-async def _on_number(session: AsyncSession, number: E164) -> int:
-    some = select(Lead.id).where(Lead.number == number).limit(MOST_COUNTED).subquery()
-    return await session.scalar(select(func.count()).select_from(some)) or 0
-
-
-async def _others_open(session: AsyncSession, number: E164, lead: LeadId, at: datetime) -> int:
-    live = select(func.count(Override.lead_id.distinct())).where(
-        Override.number == number, Override.lead_id != lead, Override.revoked_at.is_(None), Override.expires_at > at
-    )
-    return await session.scalar(live) or 0
 
 
 async def _listings(session: AsyncSession, number: E164, stand: Stand) -> list[Listing]:

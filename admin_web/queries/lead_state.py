@@ -1,4 +1,4 @@
-"""Whether a lead may be dialled, by the system of record: the rule of the gate, applied to what is recorded."""
+"""Whether a lead may be called, by the system of record: the rule of the gate, applied to recorded facts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,24 +8,27 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.facts import facts_on_record
+from compliance import rule
+from compliance.check import Need
+from compliance.facts import Facts, LiveOverride
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, LiveOverride, decide
 from compliance.redis_schema import INTERNAL
 from compliance.terms import unchecked
 from compliance.verdict import OVERRIDE, Ruling, Verdict
 
 
 class LeadState(StrEnum):
-    """What a person may know of any lead."""
+    """What everybody may know of a lead. BLOCKED is a block for another cause than a Do-Not-Call list."""
 
     DIALABLE = "dialable"
     DO_NOT_CALL = "do-not-call"
     OVERRIDE = "override"
+    BLOCKED = "blocked"
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """The state of a lead, by the ruling of the gate on these facts at `at` (aware UTC)."""
+    """The state of a lead, by the gate's ruling on these facts at `at` (aware UTC)."""
 
     state: LeadState
     ruling: Ruling
@@ -33,9 +36,19 @@ class Stand:
     at: datetime
 
     @property
+    def dialable(self) -> bool:
+        """Whether the gate would let a call to this lead pass."""
+        return self.ruling.verdict is Verdict.ALLOW
+
+    @property
     def lists(self) -> tuple[str, ...]:
-        """The lists that its number stands on."""
+        """The lists that its number is on."""
         return self.facts.listed
+
+    @property
+    def listed(self) -> bool:
+        """Whether its number is on any list."""
+        return bool(self.lists)
 
     @property
     def override(self) -> LiveOverride | None:
@@ -44,39 +57,60 @@ class Stand:
 
     @property
     def bare(self) -> Ruling:
-        """The ruling on a lead with this number that holds no override."""
-        return decide(self.facts.number, self.facts._replace(lead=None), self.at)
+        """The ruling on this lead if it held no override."""
+        return rule.judge(self.facts._replace(override=None), self.at)
+
+    @property
+    def objections(self) -> list[rule.Objection]:
+        """Every block of this lead if it held no override."""
+        return rule.objections(self.facts, self.at)
+
+    @property
+    def openable(self) -> bool:
+        """Whether an override has something to open: some block of this lead is one that an override opens."""
+        return any(one.check.opens_by_override for one in self.objections)
+
+    @property
+    def final(self) -> list[Ruling]:
+        """The blocks of this lead that no override opens."""
+        return [one.ruling for one in self.objections if not one.check.opens_by_override]
 
     @property
     def if_lifted(self) -> Ruling:
-        """The ruling on such a lead if the number were lifted from the company's own list."""
+        """The ruling on this lead, without its override, if the number were lifted from the company's own list."""
         rest = tuple(name for name in self.lists if name != INTERNAL)
-        return decide(self.facts.number, self.facts._replace(lead=None, listed=rest), self.at)
-
-    @property
-    def blocked(self) -> bool:
-        """Tell whether the number is blocked: then an override has something to open."""
-        return self.bare.verdict is Verdict.BLOCK
+        return rule.judge(self.facts._replace(override=None, listed=rest), self.at)
 
     @property
     def unchecked(self) -> str:
-        """Say why nobody can tell whether the number is listed; empty when that is known."""
-        return unchecked(self.bare)
+        """Why it is unknown whether the number is listed, as the end of a sentence; empty when it is known."""
+        return unchecked_by(self.facts, self.at)
 
-    @property
-    def listed(self) -> bool:
-        """Tell whether the number stands on any list."""
-        return bool(self.lists)
+
+def unchecked_by(facts: Facts, at: datetime) -> str:
+    """Return why it is unknown whether a number is listed, as the end of a sentence; empty when it is known."""
+    blocks = [one.ruling for one in rule.objections(facts, at)]
+    bare = rule.judge(facts._replace(override=None), at)
+    return next(filter(None, map(unchecked, (*blocks, bare))), "")
+
+
+def state_of(ruling: Ruling) -> LeadState:
+    """Return the state of a lead that the gate would rule on like this."""
+    if ruling.reason == OVERRIDE:
+        return LeadState.OVERRIDE
+    if ruling.verdict is Verdict.ALLOW:
+        return LeadState.DIALABLE
+    check = rule.check_of(ruling.reason)
+    return LeadState.DO_NOT_CALL if check is not None and check.is_do_not_call else LeadState.BLOCKED
+
+
+def possible_states() -> list[LeadState]:
+    """Return the states that the present rule can lead to."""
+    others = any(not check.is_do_not_call and Need.PROJECTION not in check.needs for check in rule.CHECKS)
+    return [state for state in LeadState if others or state is not LeadState.BLOCKED]
 
 
 async def stands_of(session: AsyncSession, leads: Sequence[tuple[E164, LeadId]], at: datetime) -> list[Stand]:
-    """Give the stand of each lead on its number, in their order, at `at` (aware UTC)."""
-    stands = []
-    for facts in await facts_on_record(session, leads, at):
-        ruling = decide(facts.number, facts, at)
-        if ruling.reason == OVERRIDE:
-            state = LeadState.OVERRIDE
-        else:
-            state = LeadState.DIALABLE if ruling.verdict is Verdict.ALLOW else LeadState.DO_NOT_CALL
-        stands.append(Stand(state, ruling, facts, at))
-    return stands
+    """Return the stand of each lead on its number at `at` (aware UTC), in the order of `leads`."""
+    rulings = [(facts, rule.judge(facts, at)) for facts in await facts_on_record(session, leads, at)]
+    return [Stand(state_of(ruling), ruling, facts, at) for facts, ruling in rulings]

@@ -128,7 +128,7 @@ async def _sifted(
     """Read on until a page of leads in this state is found, or enough was looked at."""
     kept: list[LeadRow] = []
     # Blocked leads are a tenth of all, say: they are looked for among many at once, the others are found at once.
-    at_once, looked_at = SIFTED_AT_ONCE if state is LeadState.DO_NOT_CALL else most + 1, 0
+    at_once, looked_at = SIFTED_AT_ONCE if state in {LeadState.DO_NOT_CALL, LeadState.BLOCKED} else most + 1, 0
     while looked_at < MOST_SIFTED:
         onward = query if after is None else query.where(_behind(after))
         found = await _rows(session, onward.limit(at_once), at)

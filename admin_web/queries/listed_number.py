@@ -1,4 +1,4 @@
-"""One number: the lists it stands on, its entries over time, and what lifting it would open."""
+"""One number: the lists it is on, its entries over time, and what lifting it would open."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.facts import facts_on_record
+from admin_web.queries.lead_state import unchecked_by
 from admin_web.queries.lists import ListEntry, entries_of
 from admin_web.record.database import Database
 from admin_web.record.models import Lead
+from compliance import rule
+from compliance.facts import Facts
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, decide
 from compliance.redis_schema import INTERNAL
-from compliance.terms import unchecked
 from compliance.verdict import Ruling, Verdict
 
 MOST_LEADS = 100
@@ -35,7 +36,9 @@ class LeadThere:
 class ListedNumber:
     """All that the page of a number shows. `more_leads`: there are more of them than are shown.
 
-    `ruling` is that of the gate on a call to it for no lead, `if_lifted` what that would be if it were lifted.
+    `ruling` is the gate's on a call to it for no lead, and `if_lifted` what that would be if it were lifted.
+    `unchecked` is why it is unknown whether it is listed, empty when that is known. `final` are the blocks that no
+    override opens.
     """
 
     number: E164
@@ -45,6 +48,8 @@ class ListedNumber:
     entries: Sequence[ListEntry]
     leads: Sequence[LeadThere]
     more_leads: bool
+    unchecked: str
+    final: Sequence[Ruling]
 
     @property
     def standing(self) -> ListEntry | None:
@@ -58,13 +63,8 @@ class ListedNumber:
 
     @property
     def blocked(self) -> bool:
-        """Tell whether it is blocked, but for leads with an override."""
+        """Whether a call to it for no lead is blocked."""
         return self.ruling.verdict is Verdict.BLOCK
-
-    @property
-    def unchecked(self) -> str:
-        """Say why nobody can tell whether it is listed; empty when that is known."""
-        return unchecked(self.ruling)
 
     @property
     def opened(self) -> Sequence[LeadThere]:
@@ -79,8 +79,17 @@ async def listed_number(database: Database, number: E164, at: datetime) -> Liste
         bare, *facts = await facts_on_record(session, [(number, None), *((number, lead) for lead, _ in names)], at)
         entries = await entries_of(session, number)
     leads = [_lead_there(lead, name, known, at) for (lead, name), known in zip(names, facts, strict=True)]
-    ruling, if_lifted = decide(number, bare, at), decide(number, _lifted(bare), at)
-    return ListedNumber(number, bare.listed, ruling, if_lifted, entries, leads[:MOST_LEADS], len(leads) > MOST_LEADS)
+    return ListedNumber(
+        number=number,
+        lists=bare.listed,
+        ruling=rule.judge(bare, at),
+        if_lifted=rule.judge(_lifted(bare), at),
+        entries=entries,
+        leads=leads[:MOST_LEADS],
+        more_leads=len(leads) > MOST_LEADS,
+        unchecked=unchecked_by(bare, at),
+        final=[one.ruling for one in rule.objections(bare, at) if not one.check.opens_by_override],
+    )
 
 
 async def _leads_on(session: AsyncSession, number: E164) -> list[tuple[LeadId, str]]:
@@ -97,4 +106,4 @@ def _lifted(facts: Facts) -> Facts:
 
 
 def _dialable(facts: Facts, at: datetime) -> bool:
-    return decide(facts.number, facts, at).verdict is Verdict.ALLOW
+    return rule.judge(facts, at).verdict is Verdict.ALLOW

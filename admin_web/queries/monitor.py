@@ -9,13 +9,15 @@ from typing import Any
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.judging.facts import ruling_without_override
+from admin_web.judging.facts import objections_to
 from admin_web.judging.listing import lists_of
 from admin_web.queries.monitor_filter import SOON, MonitorFilter, conditions, live, order
+from admin_web.queries.neighbours import Neighbours, neighbours_of
 from admin_web.queries.paging import PAGE_ROWS, Key, Page, page_of
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, Document, Lead, Override
-from compliance.numbers import E164
+from compliance.numbers import E164, LeadId
+from compliance.rule import Objection
 from compliance.verdict import Ruling
 
 MOST_PEOPLE = 200
@@ -82,14 +84,6 @@ class DocumentRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
-    """The other leads on an override's number, and how many of them an override of their own opens."""
-
-    leads: int
-    open: int
-
-
-@dataclass(frozen=True, slots=True)
 class Done:
     """An audit event: who did what, when, and from which address."""
 
@@ -102,9 +96,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class WholeOverride:
-    """Everything about one override. `lists` are those that its number stands on now.
+    """Everything about one override. `lists` are those that its number is on now.
 
-    `bare` is the gate's ruling on a lead with that number that holds no override.
+    `objections` are the blocks of its lead now, if the lead held no override.
     """
 
     row: OverrideRow
@@ -114,8 +108,18 @@ class WholeOverride:
     document: DocumentRow
     neighbours: Neighbours
     lists: tuple[str, ...]
-    bare: Ruling
+    objections: Sequence[Objection]
     trail: Sequence[Done]
+
+    @property
+    def needed(self) -> bool:
+        """Whether it opens anything now: some block of its lead is one that an override opens."""
+        return any(one.check.opens_by_override for one in self.objections)
+
+    @property
+    def final(self) -> Sequence[Ruling]:
+        """The blocks of its lead that no override opens."""
+        return [one.ruling for one in self.objections if not one.check.opens_by_override]
 
 
 async def override_page(
@@ -172,9 +176,9 @@ async def whole_override(database: Database, override_id: int, at: datetime) -> 
             attestation,
             address,
             DocumentRow(*found[-len(_DOCUMENT) :]),
-            await _neighbours(session, row, at),
+            await neighbours_of(session, LeadId(row.lead), E164(row.number), at),
             await lists_of(session, E164(row.number)),
-            await ruling_without_override(session, E164(row.number), at),
+            await objections_to(session, E164(row.number), LeadId(row.lead), at),
             await _trail(session, override_id),
         )
 
@@ -193,14 +197,6 @@ _DOCUMENT = (
 def _rows() -> Select[*tuple[Any, ...]]:
     joined = select(*_ROW).join(Lead, Lead.id == Override.lead_id)
     return joined.join(Document, Document.id == Override.document_id)
-
-
-async def _neighbours(session: AsyncSession, row: OverrideRow, at: datetime) -> Neighbours:
-    others = select(func.count()).where(Lead.number == row.number, Lead.id != row.lead)
-    open_ones = select(func.count(Override.lead_id.distinct())).where(
-        Override.number == row.number, Override.lead_id != row.lead, *live(at)
-    )
-    return Neighbours(await session.scalar(others) or 0, await session.scalar(open_ones) or 0)
 
 
 async def _trail(session: AsyncSession, override_id: int) -> list[Done]:

@@ -1,4 +1,4 @@
-"""The dial queue: whom to call next. Each lead is judged by the gate's rule, on the gate's facts, when it is read."""
+"""The dial queue: the leads to call next, each judged when it is read, by the gate's rule on the gate's facts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,24 +12,23 @@ from admin_web.projection.store import RedisUnavailable
 from admin_web.record.database import Database
 from admin_web.record.models import Lead, UtcDateTime
 from admin_web.record.models.suppression import NEVER
-from compliance import verdict
 from compliance.numbers import E164, LeadId
-from compliance.policy import decide
+from compliance.rule import decide, stops_every_call
 from compliance.terms import unchecked
 from compliance.verdict import Reason, Ruling, Verdict
 
 PAGE = 25
-"""Leads on a page unless told."""
+"""Default number of leads on a page."""
 
 LOOKED_AT_ONCE = 250
-"""Leads that are judged in one exchange with Redis."""
+"""Leads judged in one exchange with Redis."""
 
 MOST_LOOKED_AT = 2_000
-"""Leads that are judged for one page: a stretch of blocked ones must not hold the reader up."""
+"""Most leads judged for one page, so that a long run of blocked leads does not delay it."""
 
 
 class QueuePosition(NamedTuple):
-    """A place in the queue: behind the lead that was called then (aware UTC)."""
+    """A position in the queue: just behind `lead`, which was called at `last_called_at` (aware UTC)."""
 
     last_called_at: datetime
     lead: LeadId
@@ -37,9 +36,9 @@ class QueuePosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A lead that may be dialled now, and why; `last_called_at` is None when it never was.
+    """A lead that may be dialled now, and the reason; `last_called_at` is None when it never was called.
 
-    `unchecked` says why nobody can tell whether its number is listed, empty when that is known.
+    `unchecked` is why it is unknown whether its number is listed, empty when that is known.
     """
 
     lead: LeadId
@@ -53,9 +52,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class QueuePage:
-    """Leads to call, longest waiting first. `blocked` is how many were passed over.
+    """Leads to call, longest waiting first. `blocked` is the number of blocked leads that were skipped.
 
-    `behind` is where to look on, None at the end of the queue. With `doubt` nothing is offered: the ruling says why.
+    `behind` is the position of the next page, None at the end of the queue. `doubt` is the ruling that blocks every
+    call at this moment; the page is then empty.
     """
 
     offers: tuple[Offer, ...]
@@ -67,16 +67,16 @@ class QueuePage:
 async def dial_queue(
     database: Database, projection: Projection, at: datetime, *, behind: QueuePosition | None = None, most: int = PAGE
 ) -> QueuePage:
-    """Give up to `most` leads that the gate would let through at `at` (aware UTC). Raises DatabaseUnavailable."""
+    """Return up to `most` leads that the gate would let pass at `at` (aware UTC). Raises DatabaseUnavailable."""
     offers: list[Offer] = []
     looked_at = 0
     async with database.read() as session:
         while looked_at < MOST_LOOKED_AT:
             leads = await _waiting(session, behind, LOOKED_AT_ONCE)
             for lead, ruling in zip(leads, await _rulings(projection, leads, at), strict=True):
-                if ruling.reason in _DOUBTS:
+                if ruling.verdict is Verdict.BLOCK and stops_every_call(ruling.reason):
                     return QueuePage((), 0, None, ruling)
-                looked_at, behind = looked_at + 1, lead.place
+                looked_at, behind = looked_at + 1, lead.position
                 if ruling.verdict is Verdict.ALLOW:
                     offers.append(lead.offered(ruling))
                 if len(offers) == most:
@@ -86,9 +86,6 @@ async def dial_queue(
     return QueuePage(tuple(offers), looked_at - len(offers), behind)
 
 
-_DOUBTS = {verdict.STORE_UNAVAILABLE, verdict.STATE_UNVERIFIED}
-
-
 class _Waiting(NamedTuple):
     last_called_at: datetime
     id: LeadId
@@ -96,7 +93,7 @@ class _Waiting(NamedTuple):
     number: E164
 
     @property
-    def place(self) -> QueuePosition:
+    def position(self) -> QueuePosition:
         return QueuePosition(self.last_called_at, self.id)
 
     def offered(self, ruling: Ruling) -> Offer:
@@ -105,11 +102,11 @@ class _Waiting(NamedTuple):
 
 
 async def _waiting(session: AsyncSession, behind: QueuePosition | None, most: int) -> list[_Waiting]:
-    """Read on in the queue's own order, which is that of its index."""
-    place = tuple_(Lead.last_called_at, Lead.id)
+    """Read the next leads in the order of the queue, which is the order of its index."""
+    position = tuple_(Lead.last_called_at, Lead.id)
     waiting = select(Lead.last_called_at, Lead.id, Lead.name, Lead.number).where(Lead.queued.is_(True))
     if behind is not None:
-        waiting = waiting.where(place > tuple_(literal(behind.last_called_at, UtcDateTime), literal(behind.lead)))
+        waiting = waiting.where(position > tuple_(literal(behind.last_called_at, UtcDateTime), literal(behind.lead)))
     rows = await session.execute(waiting.order_by(Lead.last_called_at, Lead.id).limit(most))
     return [_Waiting(at, LeadId(lead), name, E164(number)) for at, lead, name, number in rows]
 

@@ -1,5 +1,6 @@
 """Consent overrides, granted with a document."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -7,16 +8,17 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.documents import Kept
-from admin_web.judging.facts import ruling_without_override
+from admin_web.judging.facts import facts_on_record
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.models import Document, Lead, Override
 from admin_web.services.leads import existing_lead, put_new
 from admin_web.services.revocation import end
 from admin_web.webhooks.events import Event
 from compliance.consent import ATTESTATION, Basis, ends_at, may_override
+from compliance.facts import Facts
 from compliance.numbers import E164, LeadId
-from compliance.refusal import Refused, cleaned, require
-from compliance.verdict import Verdict
+from compliance.refusal import Refused, Unwritable, cleaned, require
+from compliance.rule import objections, sentence_of
 
 LONGEST_NOTE = 2000
 
@@ -24,11 +26,19 @@ RENEWABLE = timedelta(days=30)
 """How long before its end an override can be renewed."""
 
 EASTERNMOST = timedelta(hours=14)
-"""Kiribati is fourteen hours ahead of UTC: no date is today anywhere before it is today there."""
+"""Kiribati is fourteen hours ahead of UTC: before a date begins there, it has begun nowhere."""
+
+
+class NoBasis(Refused):
+    """The ground of the consent is missing."""
 
 
 class NotAttested(Refused):
     """The statement was not ticked, or is not the statement in force."""
+
+
+class NotDated(Refused):
+    """The date of the consent is missing."""
 
 
 class ConsentInFuture(Refused):
@@ -43,16 +53,20 @@ class NotSuppressed(Refused):
     """The number is not blocked, so there is nothing to open."""
 
 
+class NotOpenable(Refused):
+    """The lead is blocked for a reason that no override opens."""
+
+
 class OverrideStands(Refused):
     """The lead holds a live override already."""
 
 
 class NothingToRenew(Refused):
-    """The override that was to be renewed is not the lead's live one any more."""
+    """The override to renew is no longer the lead's live one."""
 
 
 class NotYetRenewable(Refused):
-    """The override lasts too long still."""
+    """The override ends too late to be renewed now."""
 
 
 class OtherNumber(Refused):
@@ -61,10 +75,10 @@ class OtherNumber(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What a person who places an override puts forward.
+    """What a person who places an override submits.
 
     `attestation` is the text that was ticked. `number` is needed for a lead that is not on record yet, and must be
-    the lead's own otherwise. `expires_at` (aware UTC) may be earlier than the twelve months, never later.
+    the lead's own otherwise. `expires_at` (aware UTC) may be earlier than twelve months from now, never later.
     """
 
     lead: LeadId
@@ -79,7 +93,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A lead that is open on a number until `expires_at`."""
+    """An override that opens a lead on a number until `expires_at` (aware UTC)."""
 
     override_id: int
     lead: LeadId
@@ -88,75 +102,123 @@ class Granted:
     standing: Standing
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an override that is placed now does: it opens the lead until a moment (aware UTC).
+
+    It takes the place of the override `replaces`, if there is one.
+    """
+
+    until: datetime
+    replaces: int | None = None
+
+
+def faults_of(
+    basis: Basis | None, basis_note: str, consented_on: date | None, attestation: str, at: datetime
+) -> Iterator[Refused]:
+    """Yield what is wrong with a consent at `at` (aware UTC), whatever the lead; nothing when it can be placed."""
+    if basis is None:
+        yield NoBasis("Choose what the consent rests on.")
+    try:
+        if not cleaned(basis_note, LONGEST_NOTE, "What the consent rests on") and basis is Basis.OTHER:
+            yield Unwritable("Say what the consent rests on.")
+    except Unwritable as error:
+        yield error
+    if consented_on is None:
+        yield NotDated("Give the date of the consent, as it stands in the document.")
+    elif consented_on > (at + EASTERNMOST).date():
+        yield ConsentInFuture(
+            f"The consent is dated in the future: {consented_on}. Give the date that stands in the document."
+        )
+    if attestation != ATTESTATION:
+        yield NotAttested("Read the statement and confirm it, word for word. Without it nothing is opened.")
+
+
+def effect_of(facts: Facts, at: datetime) -> Effect:
+    """Return what an override on the lead of these facts does if it is placed at `at` (aware UTC).
+
+    Raises NotSuppressed, NotOpenable, OverrideStands.
+    """
+    require_openable(facts, at)
+    live = facts.override
+    if live is None:
+        return Effect(ends_at(at))
+    if not renewable(live.expires_at, at):
+        raise _stands(facts.lead, live.id, live.expires_at)
+    return Effect(ends_at(at), int(live.id))
+
+
+def require_openable(facts: Facts, at: datetime) -> None:
+    """Raise NotSuppressed if the gate lets calls to the lead pass, NotOpenable if no override opens any block of it."""
+    blocks = objections(facts, at)
+    if not blocks:
+        raise NotSuppressed(
+            f"{facts.number} stands on no list that blocks it: lead {facts.lead} can be called without an override."
+        )
+    if not any(one.check.opens_by_override for one in blocks):
+        why = sentence_of(blocks[0].ruling.reason)
+        raise NotOpenable(f"Lead {facts.lead} is blocked: {why} No override opens that, so none can be placed.")
+
+
+def renewable(expires_at: datetime, at: datetime) -> bool:
+    """Return whether a live override is in its last days at `at`: then a new document can take its place."""
+    return expires_at <= at + RENEWABLE
+
+
 async def grant_override(records: Records, actor: Actor, consent: Consent) -> Granted:
-    """Open a lead on its number, document and attestation on record, and bring it into force.
+    """Record an override with its document and attestation, and bring it into force.
 
     Raises one of the Refused above, NotPermitted, UnknownLead or Unwritable.
     """
-    note = _checked(actor, consent)
+    require(may_override, actor.role, "place an override")
     async with records.change(actor) as change:
-        expires_at = _expiry(consent, change.at)
-        lead = await _lead(change, consent)
-        await _require_blocked(change, lead)
-        if (standing := await _live_override(change, lead)) is not None:
-            raise OverrideStands(
-                f"Lead {lead.id} holds override {standing.id} until {standing.expires_at:%Y-%m-%d}; "
-                "revoke it before placing another."
-            )
-        granted = await _open(change, lead, consent, note, expires_at)
+        lead, live = await _checked(change, consent)
+        if live is not None:
+            raise _stands(consent.lead, live.id, live.expires_at)
+        granted = await _open(change, lead, consent)
     return replace(granted, standing=await records.standing())
 
 
 async def renew_override(records: Records, actor: Actor, consent: Consent, override_id: int) -> Granted:
-    """Open a lead anew on a new document, in place of its live override, which ends at the same moment.
+    """Record an override in place of the lead's live one, which ends at the same moment.
 
-    Raises what `grant_override` raises, but OverrideStands; NothingToRenew, NotYetRenewable.
+    Raises what `grant_override` raises except OverrideStands, and NothingToRenew, NotYetRenewable.
     """
-    note = _checked(actor, consent)
+    require(may_override, actor.role, "place an override")
     async with records.change(actor) as change:
-        expires_at = _expiry(consent, change.at)
-        lead = await _lead(change, consent)
-        await _require_blocked(change, lead)
-        old = await _live_override(change, lead)
+        lead, old = await _checked(change, consent)
         if old is None or old.id != override_id:
             raise NothingToRenew(f"Override {override_id} is not the live override of lead {lead.id} any more.")
-        if old.expires_at > change.at + RENEWABLE:
+        if not renewable(old.expires_at, change.at):
             raise NotYetRenewable(
                 f"Override {override_id} lasts until {old.expires_at:%Y-%m-%d}; "
                 f"it can be renewed in its last {RENEWABLE.days} days."
             )
-        granted = await _open(change, lead, consent, note, expires_at)
+        granted = await _open(change, lead, consent)
         end(change, old, f"Renewed: override {granted.override_id} took its place.")
     return replace(granted, standing=await records.standing())
 
 
 async def live_overrides(session: AsyncSession, at: datetime) -> list[Override]:
-    """Give the overrides that are live at `at` (aware UTC), in the order in which they were placed."""
+    """Return the overrides that are live at `at` (aware UTC), in the order in which they were placed."""
     return list(await session.scalars(select(Override).where(*_live_at(at)).order_by(Override.id)))
 
 
-def _checked(actor: Actor, consent: Consent) -> str:
-    """Give the note on the basis. Raises NotPermitted, NotAttested, Unwritable."""
-    require(may_override, actor.role, "place an override")
-    if consent.attestation != ATTESTATION:
-        raise NotAttested("The statement was not confirmed in its present wording; nothing was changed.")
-    needed = consent.basis is Basis.OTHER
-    return cleaned(consent.basis_note, LONGEST_NOTE, "What the consent rests on", required=needed)
-
-
-def _expiry(consent: Consent, at: datetime) -> datetime:
-    """Give the moment at which the override ends. Raises ConsentInFuture, ExpiryNotAllowed."""
-    if consent.consented_on > (at + EASTERNMOST).date():
-        raise ConsentInFuture(f"The consent is dated {consent.consented_on}, which is not yet; nothing was changed.")
-    latest = ends_at(at)
-    expires_at = consent.expires_at or latest
-    if not at < expires_at <= latest:
+async def _checked(change: Change, consent: Consent) -> tuple[Lead, Override | None]:
+    """Return the lead, locked, and its live override. Raises the first Refused that forbids this consent."""
+    for fault in faults_of(consent.basis, consent.basis_note, consent.consented_on, consent.attestation, change.at):
+        raise fault
+    latest = ends_at(change.at)
+    if not change.at < (consent.expires_at or latest) <= latest:
         raise ExpiryNotAllowed(f"An override ends after now and not later than {latest:%Y-%m-%d %H:%M} UTC.")
-    return expires_at
+    lead = await _lead(change, consent)
+    (facts,) = await facts_on_record(change.session, [(E164(lead.number), consent.lead)], change.at)
+    require_openable(facts, change.at)
+    return lead, await _live_override(change, lead)
 
 
 async def _lead(change: Change, consent: Consent) -> Lead:
-    """Find the lead, or add it when its number is given; hold it. Raises UnknownLead, OtherNumber."""
+    """Return the lead, locked; add it first if it is new and has a number. Raises UnknownLead, OtherNumber."""
     if consent.number is not None:
         await put_new(change, consent.lead, consent.number)
     lead = await existing_lead(change.session, consent.lead)
@@ -168,28 +230,27 @@ async def _lead(change: Change, consent: Consent) -> Lead:
     return lead
 
 
-async def _require_blocked(change: Change, lead: Lead) -> None:
-    """Raise NotSuppressed unless the gate would block the number: for a list, or because a registry cannot tell."""
-    ruling = await ruling_without_override(change.session, E164(lead.number), change.at)
-    if ruling.verdict is Verdict.ALLOW:
-        raise NotSuppressed(
-            f"{lead.number} stands on no list that blocks it: lead {lead.id} can be called without an override."
-        )
+def _stands(lead: LeadId | None, override_id: int | str, expires_at: datetime) -> OverrideStands:
+    return OverrideStands(
+        f"Lead {lead} holds override {override_id} until {expires_at:%Y-%m-%d}. Renew it in its last "
+        f"{RENEWABLE.days} days, or revoke it before placing another."
+    )
 
 
 async def _live_override(change: Change, lead: Lead) -> Override | None:
-    """Find the live override of a held lead: of two people who place one on it at once, the second sees the first."""
+    """Return the live override of a held lead. Of two people who place one at once, the second sees the first's."""
     live = select(Override).where(Override.lead_id == lead.id, *_live_at(change.at))
     return await change.session.scalar(live.order_by(Override.expires_at.desc()).limit(1).with_for_update())
 
 
-async def _open(change: Change, lead: Lead, consent: Consent, note: str, expires_at: datetime) -> Granted:
-    """Write the override and its document within a change, and have the projection look at it."""
+async def _open(change: Change, lead: Lead, consent: Consent) -> Granted:
+    """Write the override, its document and the event within a change, and queue it for the projection."""
+    expires_at = consent.expires_at or ends_at(change.at)
     override = Override(
         lead_id=lead.id,
         number=lead.number,
         basis=consent.basis,
-        basis_note=note,
+        basis_note=cleaned(consent.basis_note, LONGEST_NOTE, "What the consent rests on"),
         consented_on=consent.consented_on,
         document_id=await _document(change, consent.document),
         attestation=consent.attestation,
@@ -219,7 +280,7 @@ def _live_at(at: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 async def _document(change: Change, kept: Kept) -> int:
-    """Put a document on record. Raises DocumentNotKept when a sweep took its file away before the row was written."""
+    """Record a document; return its id. Raises DocumentNotKept if a sweep deleted its file before the row was there."""
     row = Document(
         sha256=kept.sha256,
         name=kept.name,

@@ -20,7 +20,7 @@ from admin_web.site.guard import PERSON
 from admin_web.site.keys import ENFORCEMENT, NOW
 from admin_web.site.navigation import places
 from compliance.numbers import E164
-from compliance.verdict import DIALPLAN_REASONS, SENTENCES, Reason
+from compliance.rule import opens_by_override, sentence_of
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -55,7 +55,9 @@ def set_up(app: web.Application) -> None:
         lstrip_blocks=True,
         default_helpers=True,
     )
-    environment.filters.update(national=national, sentence=sentence, iso=iso, day=day)
+    environment.filters.update(
+        national=national, sentence=sentence_of, opens_by_override=opens_by_override, iso=iso, day=day
+    )
     environment.globals["asset"] = _asset
     app.router.add_static("/static", STATIC, name="static")
 
@@ -116,13 +118,6 @@ def national(number: str) -> str:
     except phonenumbers.NumberParseException:
         return number
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
-
-
-def sentence(reason: str) -> str:
-    """Give a reason as a sentence for people."""
-    if known := (SENTENCES | DIALPLAN_REASONS).get(Reason(reason)):
-        return known
-    return f"The number is on the list {reason.removesuffix('-dnc')}." if reason.endswith("-dnc") else reason
 
 
 def iso(at: datetime) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from agi_gate.store.wire import Answer, Command, StoreUnavailable, packed
-from compliance.policy import State
+from compliance.facts import State
 
 Given = TypeVar("Given")
 

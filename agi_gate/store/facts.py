@@ -7,8 +7,8 @@ import structlog
 from agi_gate.store.asking import Answers, Asking, question
 from agi_gate.store.link import Link
 from agi_gate.store.wire import Answer, Command, StoreUnavailable
+from compliance.facts import Facts, LiveOverride, State
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, LiveOverride, State
 from compliance.redis_schema import exchange_and_line, listed_key, override_key, read_override, read_terms, terms_digest
 from compliance.terms import Applying, Terms
 
@@ -32,7 +32,7 @@ class FactStore:
         if health.state is None or not self._knows(health.state):
             return None
         applying = self._terms.applying(number, campaign)
-        return Facts(number, lead, health.server, health.state, health.leased, applying=applying)
+        return Facts(number, lead, health.server, health.state, health.leased, applying=applying, campaign=campaign)
 
     def facts(self, number: E164, lead: LeadId | None, campaign: str = "") -> Asking[Facts]:
         """Give what is known of `number` for `lead`, as the terms for `campaign` have it. Raises StoreUnavailable.
@@ -48,7 +48,7 @@ class FactStore:
             before = answers.before
             if before is None or _same_build(before, expected):
                 if before is None or applying is not None:
-                    return self._facts(number, lead, answers, applying)
+                    return self._facts(number, lead, answers, applying)._replace(campaign=campaign)
                 known = self._learn(before, answers.replies[0])
                 self._link.health.termless = None if known else before
                 if not known:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from agi_gate.store.asking import Question, question
 from agi_gate.store.wire import Answer, Command
-from compliance.policy import Facts, State
+from compliance.facts import Facts, State
 from compliance.redis_schema import (
     DECISION_FIELDS,
     STATE_FIELDS,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from compliance.policy import State, doubt
+from compliance.facts import State, doubt
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ from agi_gate.store.asking import Answers, Asker, Question, question
 from agi_gate.store.health import Health
 from agi_gate.store.pipe import BROKEN, Pipe
 from agi_gate.store.wire import Answer, Command, StoreUnavailable, connection_to, exchange, greet, locate, packed
-from compliance.policy import State
+from compliance.facts import State
 from compliance.redis_schema import STATE_FIELDS, WHOLE, Keys, read_state
 from compliance.redis_url import Master, read_redis_url
 

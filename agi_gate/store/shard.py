@@ -20,8 +20,8 @@ from agi_gate.store.facts import FactStore
 from agi_gate.store.foreseen import LOAD
 from agi_gate.store.link import Link, Sent
 from agi_gate.store.wire import Answer, Command, StoreRefused, StoreUnavailable, greet, own_view
+from compliance.facts import Facts, State
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, State
 from compliance.redis_schema import Keys
 from compliance.redis_url import Master
 from compliance.terms import Applying

@@ -13,8 +13,8 @@ from agi_gate.store.asking import Answers
 from agi_gate.store.link import Link
 from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
+from compliance.facts import Facts, State
 from compliance.numbers import E164
-from compliance.policy import Facts, State
 from compliance.terms import Applying
 from compliance.verdict import Decision, allow, block
 

@@ -9,11 +9,12 @@ from agi_gate.decision_log import RecordUnavailable
 from agi_gate.gate import LONGEST_DIALED, DeadlinePassed, Gate, Numbering, printable
 from agi_gate.request import Request
 from agi_gate.store.wire import StoreUnavailable
-from compliance import verdict
+from compliance import rule, verdict
+from compliance.check import CallPart, Check, Need, OpenedBy
+from compliance.facts import Facts, LiveOverride, State
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, LiveOverride, State
-from compliance.terms import Applying
-from compliance.verdict import allow, block
+from compliance.terms import REGISTRY_STALE, Applying
+from compliance.verdict import Reason, allow, block
 from tests.support.fakes import FakeLog, FakeStore
 
 NUMBER = E164("+14155550100")
@@ -187,7 +188,7 @@ def test_what_may_or_may_not_be_on_record_blocks_and_the_record_is_set_right(err
         FREE._replace(leased=False),
         FREE._replace(server="run-2"),
         FREE._replace(state=None),
-        FREE._replace(applying=replace(APPLYING, after=block(verdict.REGISTRY_STALE))),
+        FREE._replace(applying=replace(APPLYING, after=block(REGISTRY_STALE))),
     ],
 )
 def test_a_block_is_not_foreseen_but_asked_for(facts: Facts):
@@ -203,3 +204,32 @@ def test_a_call_that_is_late_while_its_record_is_under_way_is_blocked_and_the_re
     with pytest.raises(StopIteration) as end:
         steps.throw(DeadlinePassed())
     assert (end.value.value.ruling.reason, log.noted) == ("deadline", [end.value.value])
+
+
+def more(**declared) -> Check:
+    """A check beside those of the rule, which blocks nothing unless `judge` says so."""
+    known = {"judge": lambda _facts, _at: None, "needs": frozenset(), "depends_on": frozenset()} | declared
+    return Check(reasons={Reason("toy"): "A toy."}, opened_by=OpenedBy.NOTHING, **known)
+
+
+@pytest.mark.parametrize(
+    ("check", "in_one_step"),
+    [
+        (more(), True),
+        (more(needs=frozenset({Need.PROJECTION, Need.LISTS, Need.TERMS})), True),
+        (more(depends_on=frozenset(CallPart)), True),
+        (more(needs=frozenset({Need.LISTS, Need.OVERRIDE})), False),
+    ],
+)
+def test_a_decision_is_foreseen_only_if_redis_compares_all_that_the_rule_needs(monkeypatch, check, in_one_step):
+    monkeypatch.setattr(rule, "CHECKS", (*rule.CHECKS, check))
+    decision, log, store = foreseen(FREE, True, FREE)
+    assert (decision.ruling.reason, log.recorded) == ("not-listed", [decision])
+    assert store.left == ([FREE] if in_one_step else [])
+
+
+def test_one_more_check_blocks_what_was_foreseen_as_free(monkeypatch):
+    toy = more(judge=lambda facts, at: block(Reason("toy")) if facts.number == NUMBER and at == AT else None)
+    monkeypatch.setattr(rule, "CHECKS", (*rule.CHECKS, toy))
+    decision, log, store = foreseen(FREE, True, FREE)
+    assert (decision.ruling.reason, log.recorded, store.left) == ("toy", [decision], [])

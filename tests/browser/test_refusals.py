@@ -43,7 +43,7 @@ ATTEMPTS = {
         "is a PNG image by its content", content=lambda: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0" * 17
     ),
     "26 MB": Attempt("larger than 25 MB", content=lambda: PDF + b"%" * 26_000_000),
-    "attestation not ticked": Attempt("Read the statement and tick it.", attest=False),
+    "attestation not ticked": Attempt("Read the statement and confirm it", attest=False),
     "no basis": Attempt("Choose what the consent rests on.", basis=""),
     "another basis without words": Attempt("Say what the consent rests on.", basis="Other"),
     "a consent of the future": Attempt("dated in the future", on=FUTURE),

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compliance.cluster import SLOTS, slot_of
+from compliance.facts import LiveOverride, State
 from compliance.numbers import E164, LeadId, lead_id
-from compliance.policy import LiveOverride, State
 from compliance.redis_schema import (
     EPOCH,
     STATE_FIELDS,

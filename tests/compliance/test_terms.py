@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from compliance import verdict
 from compliance.area_codes import prefixes_of
 from compliance.numbers import E164
-from compliance.terms import RegistryTerms, Terms, campaign_id, unchecked
+from compliance.terms import REGISTRY_STALE, REGISTRY_UNCOVERED, RegistryTerms, Terms, campaign_id, unchecked
 from compliance.verdict import allow, block
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -25,12 +25,12 @@ TERMS = Terms(LISTS, (FTC, TEXAS, DNCL, TPS))
 
 CASES = [
     ("+14155550100", "", ("internal", "us-ftc"), allow(verdict.NOT_LISTED)),
-    ("+12125550100", "", ("internal", "us-ftc"), block(verdict.REGISTRY_UNCOVERED, "us-ftc")),
-    ("+12145550100", "", ("internal", "us-ftc", "us-tx"), block(verdict.REGISTRY_STALE, "us-ftc")),
-    ("+12145550100", "service", ("internal", "us-ftc"), block(verdict.REGISTRY_STALE, "us-ftc")),
-    ("+12145550100", "unheard-of", ("internal", "us-ftc", "us-tx"), block(verdict.REGISTRY_STALE, "us-ftc")),
+    ("+12125550100", "", ("internal", "us-ftc"), block(REGISTRY_UNCOVERED, "us-ftc")),
+    ("+12145550100", "", ("internal", "us-ftc", "us-tx"), block(REGISTRY_STALE, "us-ftc")),
+    ("+12145550100", "service", ("internal", "us-ftc"), block(REGISTRY_STALE, "us-ftc")),
+    ("+12145550100", "unheard-of", ("internal", "us-ftc", "us-tx"), block(REGISTRY_STALE, "us-ftc")),
     ("+14165550100", "", ("internal", "ca-dncl"), allow(verdict.NOT_LISTED, "stale-ca-dncl")),
-    ("+16045550100", "", ("internal", "ca-dncl"), allow(verdict.REGISTRY_UNCOVERED, "ca-dncl")),
+    ("+16045550100", "", ("internal", "ca-dncl"), allow(REGISTRY_UNCOVERED, "ca-dncl")),
     ("+442079460000", "", ("internal", "uk-tps"), allow(verdict.NOT_LISTED)),
     ("+4930123456", "", ("internal",), allow(verdict.NOT_LISTED)),
 ]
@@ -62,7 +62,7 @@ def test_one_that_blocks_comes_before_one_that_lets_pass():
     passing = RegistryTerms("a", frozenset({"1415"}), {}, True, False)
     blocking = RegistryTerms("z", frozenset({"1415"}), {}, True, True)
     ruling = Terms(("internal",), (passing, blocking)).applying(E164("+14155550100")).unlisted(AT)
-    assert ruling == block(verdict.REGISTRY_UNCOVERED, "z")
+    assert ruling == block(REGISTRY_UNCOVERED, "z")
 
 
 def test_a_list_that_no_terms_speak_of_is_asked_about_every_number_for_every_campaign():
@@ -74,7 +74,7 @@ def test_a_list_that_no_terms_speak_of_is_asked_about_every_number_for_every_cam
 
 def test_a_registry_of_which_the_projection_holds_nothing_covers_nothing():
     applying = Terms(("internal",), (FTC,)).applying(E164("+14155550100"))
-    assert (applying.lists, applying.unlisted(AT)) == (("internal",), block(verdict.REGISTRY_UNCOVERED, "us-ftc"))
+    assert (applying.lists, applying.unlisted(AT)) == (("internal",), block(REGISTRY_UNCOVERED, "us-ftc"))
     assert applying.phases == (), "nothing of it can become stale"
 
 
@@ -118,15 +118,15 @@ def test_the_longest_beginning_decides():
 def test_of_the_lists_that_a_number_stands_on_those_count_that_apply_or_that_no_terms_speak_of(
     number, campaign, listed, applying
 ):
-    assert TERMS.those_applying(TERMS.applying(E164(number), campaign), listed) == applying
+    assert TERMS.applicable(TERMS.applying(E164(number), campaign), listed) == applying
 
 
 @pytest.mark.parametrize(
     ("ruling", "said"),
     [
-        (block(verdict.REGISTRY_UNCOVERED, "us-tx"), "us-tx should cover the number and was never imported for it"),
-        (allow(verdict.REGISTRY_UNCOVERED, "us-tx"), "us-tx should cover the number and was never imported for it"),
-        (block(verdict.REGISTRY_STALE, "us-tx"), "the copy of us-tx is too old"),
+        (block(REGISTRY_UNCOVERED, "us-tx"), "us-tx should cover the number and was never imported for it"),
+        (allow(REGISTRY_UNCOVERED, "us-tx"), "us-tx should cover the number and was never imported for it"),
+        (block(REGISTRY_STALE, "us-tx"), "the copy of us-tx is too old"),
         (TERMS.applying(E164("+14165550100")).unlisted(AT), "the copy of ca-dncl is too old"),
         (allow(verdict.NOT_LISTED), ""),
         (block(verdict.INVALID_NUMBER, "stale-x"), ""),

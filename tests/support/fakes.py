@@ -3,8 +3,8 @@
 from agi_gate.decision_log import RecordUnavailable
 from agi_gate.store.asking import Asking, question
 from agi_gate.store.wire import StoreUnavailable
+from compliance.facts import Facts, State
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, State
 from compliance.verdict import Decision
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import redis
 
+from compliance.facts import LiveOverride, State
 from compliance.numbers import E164, LeadId
-from compliance.policy import LiveOverride, State
 from compliance.redis_schema import (
     CHANGES,
     DECISIONS,

@@ -20,8 +20,8 @@ from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.settings import AdminSettings
 from compliance.consent import ATTESTATION, Basis
+from compliance.facts import Facts, State
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, State, decide
 from compliance.redis_schema import (
     LEASE,
     STATE,
@@ -35,6 +35,7 @@ from compliance.redis_schema import (
     terms_digest,
     terms_key,
 )
+from compliance.rule import decide
 from compliance.terms import Terms
 from compliance.verdict import Ruling, Verdict
 from lab.redis import RedisServer

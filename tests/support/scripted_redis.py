@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from compliance.policy import State
+from compliance.facts import State
 from compliance.redis_schema import state_values
 
 INFO = b"run_id:run-1\r\nmaxmemory_policy:noeviction\r\nrole:master\r\n"

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from admin_web.people.permissions import Permission
 from admin_web.queries.lead import LeadPage, lead_page
-from admin_web.queries.lead_state import LeadState
+from admin_web.queries.lead_state import possible_states
 from admin_web.queries.leads import lead_list, wanted
 from admin_web.queries.paging import read_key
 from admin_web.services.leads import LeadExists, NumberMoved, UnknownLead, add_lead, change_lead
@@ -27,7 +27,7 @@ async def leads(request: web.Request) -> web.StreamResponse:
     after = read_key(asked.get("after", ""), str, str)
     found = await lead_list(request.app[DATABASE], sought, request.app[NOW](), after=after)
     return await render(
-        request, "leads/list.html", found=found, sought=sought, states=list(LeadState), at_start=after is None
+        request, "leads/list.html", found=found, sought=sought, states=possible_states(), at_start=after is None
     )
 
 

@@ -1,16 +1,18 @@
-"""What the Compliance Monitor says about an override in sentences: what revoking does, and what happened meanwhile."""
+"""Sentences of the Compliance Monitor about an override: what revoking does, and what happened meanwhile."""
 
 from datetime import datetime
 
 from admin_web.queries.monitor import OverrideState, WholeOverride
-from compliance.verdict import Verdict
+from compliance.rule import sentence_of
 
 
 def what_follows(whole: WholeOverride) -> str:
-    """Say what revoking does to the lead and to its neighbours on the number."""
+    """Return what revoking does to the lead and to the other leads on the number."""
     row, others, opened = whole.row, whole.neighbours.leads, whole.neighbours.open
-    if whole.bare.verdict is Verdict.ALLOW:
+    if not whole.objections:
         return f"{row.number} stands on no list now, so lead {row.lead} can be dialled without an override."
+    if not whole.needed:
+        return f"The override opens nothing now. Lead {row.lead} is blocked: {sentence_of(whole.final[0].reason)}"
     blocked = f"Lead {row.lead} is blocked on the very next dial."
     if not others:
         return f"{blocked} No other lead has this number."

@@ -1,91 +1,62 @@
-"""The consent form: it says what it would open, takes the document, and opens one lead on one number."""
-
-from collections.abc import Mapping
+"""The consent form: it shows what it would open, takes the document, and opens one lead on one number."""
 
 from aiohttp import web
 
-from admin_web.documents import DocumentNotKept, Kept
+from admin_web.documents import Kept
 from admin_web.people.permissions import Permission
-from admin_web.queries.lead import LeadPage
+from admin_web.queries.consent import ConsentSubject, consent_subject, neighbours
 from admin_web.services.documents import or_discarded
-from admin_web.services.overrides import (
-    ConsentInFuture,
-    ExpiryNotAllowed,
-    Granted,
-    NotAttested,
-    NothingToRenew,
-    NotSuppressed,
-    NotYetRenewable,
-    OtherNumber,
-    OverrideStands,
-    grant_override,
-    renew_override,
-)
-from admin_web.site.consent_form import STALE, ConsentEffect, ConsentFields, opening_of, read_consent
+from admin_web.services.overrides import Effect, Granted, effect_of, grant_override, renew_override
+from admin_web.site.consent_form import FIELDS, STALE, ConsentFields, carried, field_of, read_consent
 from admin_web.site.forms import Form, UploadForm, read_upload
 from admin_web.site.guard import actor
-from admin_web.site.keys import DOCUMENTS, NOW, RECORDS, SETTINGS
+from admin_web.site.keys import DATABASE, DOCUMENTS, NOW, RECORDS, SETTINGS
 from admin_web.site.pages import day, in_force, render, see_other
 from admin_web.site.routing import Route
-from admin_web.site.views.leads import the_lead
+from admin_web.site.views.leads import lead_of
 from compliance.consent import ATTESTATION, Basis
-from compliance.refusal import Refused, Unwritable
-
-_FIELDS: Mapping[type[Refused], str] = {
-    ConsentInFuture: "consented_on",
-    NotAttested: "attestation",
-    Unwritable: "basis_note",
-    DocumentNotKept: "document",
-    ExpiryNotAllowed: STALE,
-    OtherNumber: STALE,
-    NotSuppressed: STALE,
-    OverrideStands: STALE,
-    NothingToRenew: STALE,
-    NotYetRenewable: STALE,
-}
 
 
 async def form(request: web.Request) -> web.StreamResponse:
-    """Show the form, if there is anything to open."""
-    lead, at = await the_lead(request), request.app[NOW]()
-    opening = opening_of(lead, at)
-    return await _page(request, lead, opening, Form({}))
+    """Show the form, if there is anything to open. Raises what `effect_of` raises."""
+    lead, at = await _subject(request), request.app[NOW]()
+    return await _page(request, lead, effect_of(lead.stand.facts, at), Form({}))
 
 
 async def place(request: web.Request) -> web.StreamResponse:
-    """Open the lead on the consent that the form brought, or say beside each field what is missing."""
-    upload, lead, at = await read_upload(request), await the_lead(request), request.app[NOW]()
-    sent, opening = upload.form, opening_of(lead, at)
-    asked = read_consent(sent, lead, opening, at)
+    """Open the lead on the consent in the form, or show beside each field what is wrong with it."""
+    upload, lead, at = await read_upload(request), await _subject(request), request.app[NOW]()
+    sent, effect = upload.form, effect_of(lead.stand.facts, at)
+    fields = read_consent(sent, lead, effect, at)
     if not upload.file_name:
         sent.errors["document"] = "Choose the consent document. Without a document nothing is opened."
-    if not sent.errors and asked is not None:
+    if not sent.errors and fields is not None:
         try:
-            granted = await _granted(request, opening, asked, await _kept(request, upload))
-        except tuple(_FIELDS) as error:
-            sent.errors[_field_of(error)] = str(error)
+            granted = await _granted(request, effect, fields, await _kept(request, upload))
+        except tuple(FIELDS) as error:
+            sent.errors[field_of(error)] = str(error)
         else:
             return _opened(request, granted)
     await _drain(upload, request.app[SETTINGS].document_bytes)
-    return await _page(request, lead, opening, sent, status=422)
+    return await _page(request, lead, effect, sent, status=422)
+
+
+async def _subject(request: web.Request) -> ConsentSubject:
+    return await consent_subject(request.app[DATABASE], lead_of(request), request.app[NOW]())
 
 
 async def _kept(request: web.Request, upload: UploadForm) -> Kept:
-    """Keep the document as it arrives. Raises DocumentNotKept."""
+    """Store the document while it arrives. Raises DocumentNotKept."""
     return await request.app[DOCUMENTS].keep(upload.pieces(), upload.file_name, upload.media_type)
 
 
-async def _granted(request: web.Request, opening: ConsentEffect, asked: ConsentFields, kept: Kept) -> Granted:
-    """Raises the Refused that `_FIELDS` names."""
-    records, consent = request.app[RECORDS], asked.consent(kept)
+async def _granted(request: web.Request, effect: Effect, fields: ConsentFields, kept: Kept) -> Granted:
+    """Place the override. Raises a Refused that FIELDS has."""
+    records, consent = request.app[RECORDS], fields.consent(kept)
     async with or_discarded(records.database, request.app[DOCUMENTS], kept):
-        if opening.replaces is None:
+        if effect.replaces is None:
             return await grant_override(records, actor(request), consent)
-        return await renew_override(records, actor(request), consent, opening.replaces)
-
-
-def _field_of(error: Refused) -> str:
-    return next(name for kind, name in _FIELDS.items() if isinstance(error, kind))
+        return await renew_override(records, actor(request), consent, effect.replaces)
 
 
 def _opened(request: web.Request, granted: Granted) -> web.Response:
@@ -94,7 +65,7 @@ def _opened(request: web.Request, granted: Granted) -> web.Response:
 
 
 async def _drain(upload: UploadForm, most: int) -> None:
-    """Let the rest of a file arrive and go: a browser shows no answer before it has sent its form."""
+    """Read the rest of a file and discard it: a browser shows no answer before it has sent its form."""
     size = 0
     async for piece in upload.pieces():
         size += len(piece)
@@ -103,22 +74,24 @@ async def _drain(upload: UploadForm, most: int) -> None:
 
 
 async def _page(
-    request: web.Request, lead: LeadPage, opening: ConsentEffect, sent: Form, *, status: int = 200
+    request: web.Request, lead: ConsentSubject, effect: Effect, sent: Form, *, status: int = 200
 ) -> web.Response:
     """Show the form as it was sent, with the lead as it is now."""
     if STALE in sent.errors or status == 200:
-        sent = Form({**sent.values, "number": lead.number, **opening.carried}, sent.errors)
+        sent = Form({**sent.values, "number": lead.number, **carried(effect)}, sent.errors)
+    at = request.app[NOW]()
     return await render(
         request,
         "overrides/form.html",
         status=status,
         lead=lead,
-        opening=opening,
+        effect=effect,
+        others=await neighbours(request.app[DATABASE], lead, at),
         form=sent,
         bases=list(Basis),
         attestation=ATTESTATION,
         most_mb=request.app[SETTINGS].document_mb,
-        today=request.app[NOW]().date(),
+        today=at.date(),
     )
 
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from admin_web.judging.facts import RECORD
 from admin_web.judging.listing import Membership, spelled
-from admin_web.judging.rulings import _known_alike
+from admin_web.judging.rulings import _grouped
+from compliance.facts import Facts
 from compliance.numbers import E164
-from compliance.policy import Facts, decide
+from compliance.rule import decide
 from compliance.terms import RegistryTerms, Terms
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -44,7 +45,7 @@ def known_terms(draw: st.DrawFn) -> Terms:
 def test_numbers_are_told_apart_where_something_else_is_known_of_them(terms: Terms, some: list[str], chance):
     numbers = np.unique(np.array([int(number) for number in some], np.int64))
     kinds = np.array([chance.randrange(len(LISTS)) for _ in numbers])
-    known = _known_alike(terms, Membership(kinds, LISTS), numbers)
+    known = _grouped(terms, Membership(kinds, LISTS), numbers)
     for place, number in enumerate(spelled(numbers)):
         assert decide_by(known.facts[known.kinds[place]], number) == decide_by(
             facts(terms, number, LISTS[kinds[place]]), number
@@ -54,14 +55,14 @@ def test_numbers_are_told_apart_where_something_else_is_known_of_them(terms: Ter
 def test_a_beginning_that_ends_within_the_line_of_a_number_tells_its_exchange_apart():
     one = RegistryTerms("us-tx", frozenset({"1415555010"}), {}, True, True)
     numbers = np.array([14155550099, 14155550100, 14155550110], np.int64)
-    known = _known_alike(Terms(("internal",), (one,)), Membership(np.zeros(3, np.int64), [()]), numbers)
+    known = _grouped(Terms(("internal",), (one,)), Membership(np.zeros(3, np.int64), [()]), numbers)
     reasons = [decide(facts.number, facts, AT).reason for facts in known.facts]
     assert [reasons[kind] for kind in known.kinds] == ["not-listed", "registry-uncovered", "not-listed"]
 
 
 def facts(terms: Terms, number: E164, lists: tuple[str, ...]) -> Facts:
     applying = terms.applying(number)
-    listed = terms.those_applying(applying, lists)
+    listed = terms.applicable(applying, lists)
     return Facts(number, None, RECORD.incarnation, RECORD, True, listed, None, applying)
 
 

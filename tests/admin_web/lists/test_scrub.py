@@ -2,8 +2,10 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,7 +20,9 @@ from admin_web.lists.spreadsheet import defused
 from admin_web.record.changes import Records
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import grant_override
-from admin_web.services.suppression import suppress, suppress_many
+from admin_web.services.suppression import lift, suppress, suppress_many
+from compliance import rule
+from compliance.check import CallPart, Check, OpenedBy
 from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.verdict import NOT_LISTED, Reason, allow, block
 from tests.support.records import ADMIN, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR
@@ -120,3 +124,45 @@ def test_rows_are_spelled_as_the_csv_writer_spells_them(rows):
         csv.writer(out).writerow((defused(text), shown, lead or "", ruling.verdict.value, ruling.reason, ruling.detail))
     texts, numbers, leads, ruled = zip(*rows, strict=True)
     assert spelled(Judged(range(len(rows)), texts, numbers, leads, ruled)) == out.getvalue()
+
+
+def per_row(opened_by: OpenedBy, judge) -> Check:
+    """A check that tells rows with the same facts apart."""
+    return Check(
+        judge=judge,
+        reasons={CAPPED: "Called too often."},
+        needs=frozenset(),
+        depends_on=frozenset({CallPart.NUMBER, CallPart.LEAD}),
+        opened_by=opened_by,
+    )
+
+
+CAPPED, THIRD = Reason("capped"), LeadId("L-3")
+CAPPED_ROWS = f"number,lead\n{NUMBER},L-1\n{NUMBER},L-2\n{OTHER},L-3\n{OTHER},\nnonsense,L-1\n"
+
+
+@pytest.mark.parametrize(
+    ("opened_by", "capped", "said"),
+    [
+        (OpenedBy.NOTHING, lambda facts: facts.lead == LEAD, ["capped", "internal-dnc", "not-listed", "not-listed"]),
+        (OpenedBy.OVERRIDE, lambda facts: facts.lead == LEAD, ["override", "internal-dnc", "not-listed", "not-listed"]),
+        # The number is on no list: its overrides are looked up all the same.
+        (OpenedBy.OVERRIDE, lambda facts: facts.number == OTHER, ["override", "internal-dnc", "override", "capped"]),
+        (OpenedBy.NOTHING, lambda facts: facts.number == OTHER, ["override", "internal-dnc", "capped", "capped"]),
+    ],
+)
+async def test_a_check_that_looks_at_numbers_or_leads_is_judged_for_each_row(
+    records: Records, monkeypatch: pytest.MonkeyPatch, opened_by, capped, said
+):
+    for lead, number in ((LEAD, NUMBER), (THIRD, OTHER)):
+        await suppress(records, ADMIN, number, source="phone")
+        await add_lead(records, ADMIN, lead, number)
+        await grant_override(records, SUPERVISOR, replace(CONSENT, lead=lead))
+    await lift(records, ADMIN, OTHER, reason="test")
+    check = per_row(opened_by, lambda facts, _: block(CAPPED) if capped(facts) else None)
+    monkeypatch.setattr(rule, "CHECKS", (*rule.CHECKS, check))
+    out, sheet = io.StringIO(newline=""), Sheet(io.BufferedReader(io.BytesIO(CAPPED_ROWS.encode())), "a.csv")
+    done = await scrub(records.database, sheet, out, region="US", at=records.now())
+    said = [*said, "invalid-number"]
+    assert [row[4] for row in csv.reader(io.StringIO(out.getvalue()))][1:] == said
+    assert dict(done.blocked) == Counter(reason for reason in said if reason not in {"override", "not-listed"})

@@ -21,8 +21,8 @@ from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import DecisionArchive
 from compliance.cluster import Shard
 from compliance.numbers import E164, LeadId
-from compliance.policy import decide
 from compliance.redis_schema import Keys, exchange_and_line, listed_key, read_versions, slot_of_number
+from compliance.rule import decide
 from lab.cluster import RedisCluster
 from tests.support.projection import ADMIN, Undrained
 from tests.support.registries import file, flat, take

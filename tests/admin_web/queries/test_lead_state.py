@@ -6,14 +6,15 @@ import pytest
 
 from admin_web.queries.lead_state import LeadState, Stand
 from compliance import verdict
+from compliance.facts import Facts, LiveOverride, State
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, LiveOverride, State, decide
-from compliance.terms import Applying
+from compliance.rule import decide
+from compliance.terms import REGISTRY_STALE, Applying
 from compliance.verdict import allow, block
 
 NUMBER, AT = E164("+14155550100"), datetime(2026, 11, 23, 12, tzinfo=UTC)
 FREE = Applying(("internal", "us-ftc"), (), allow(verdict.NOT_LISTED))
-STALE = Applying(FREE.lists, (), block(verdict.REGISTRY_STALE, "us-ftc"))
+STALE = Applying(FREE.lists, (), block(REGISTRY_STALE, "us-ftc"))
 CONSENT = LiveOverride("42", "signed-consent", AT + timedelta(days=1))
 
 
@@ -39,6 +40,6 @@ def test_what_a_lead_without_the_override_would_be_told_is_known_now_and_if_lift
     listed, applying, bare, if_lifted, blocked
 ):
     seen = stand(listed, applying)
-    assert (seen.bare.reason, seen.if_lifted.reason, seen.blocked) == (bare, if_lifted, blocked)
+    assert (seen.bare.reason, seen.if_lifted.reason, seen.openable) == (bare, if_lifted, blocked)
     assert (seen.lists, seen.listed, seen.override) == (listed, bool(listed), CONSENT)
     assert bool(seen.unchecked) == (bare == "registry-stale")

@@ -22,7 +22,6 @@ from admin_web.services.registries import (
 )
 from compliance.consent import Role
 from compliance.numbers import E164, LeadId
-from compliance.policy import decide
 from compliance.redis_schema import (
     CHANGES,
     LISTS,
@@ -35,6 +34,7 @@ from compliance.redis_schema import (
     version_field,
 )
 from compliance.refusal import NotPermitted, Refused
+from compliance.rule import decide
 from compliance.verdict import Verdict
 from lab.redis import RedisServer
 from tests.support.projection import ADMIN, World

@@ -17,7 +17,7 @@ from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import DecisionRecord
 from compliance import verdict
-from compliance.policy import State
+from compliance.facts import State
 from compliance.redis_schema import DECISIONS, LEASE, STATE, decision_fields, listed_key, terms_key
 from compliance.verdict import Decision, allow
 from lab.process import Process

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agi_gate.canary import header
-from compliance import verdict
+from compliance import rule
 from lab.redis import RedisServer
 from tests.support.asterisk import GateProcess, Pbx
 from tests.support.handmade import HandmadeProjection
@@ -172,7 +172,7 @@ def test_a_thousand_idle_connections_are_closed_at_their_deadline(gate):
     gate.process.wait_until(lambda: gate.metric("dnc_gate_open_conversations") <= 1)
 
 
-REASONS = "|".join(map(re.escape, verdict.SENTENCES))
+REASONS = "|".join(map(re.escape, rule.sentences()))
 OWN_LINE = re.compile(
     rf'EXEC MSet "DNC_NUMBER=(?:{re.escape(LISTED)})?,DNC_REASON=({REASONS}),DNC_DECISION=([0-9a-f-]{{30,40}}),'
     rf"CDR\(dnc_verdict\)=BLOCK,CDR\(dnc_reason\)=\1,CDR\(dnc_decision\)=\2,CDR\(dnc_number\)=(?:{re.escape(LISTED)})?,"

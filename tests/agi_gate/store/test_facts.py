@@ -11,11 +11,11 @@ from redis.exceptions import ResponseError
 from agi_gate.store.asking import Answers
 from agi_gate.store.facts import MOST_ASKINGS, FactStore
 from agi_gate.store.wire import Answer, StoreUnavailable
+from compliance.facts import Facts, LiveOverride, State
 from compliance.numbers import E164, LeadId
-from compliance.policy import Facts, LiveOverride, State
 from compliance.redis_schema import WHOLE, override_value, terms_digest, terms_value
-from compliance.terms import RegistryTerms
-from compliance.verdict import REGISTRY_UNCOVERED, Verdict
+from compliance.terms import REGISTRY_UNCOVERED, RegistryTerms
+from compliance.verdict import Verdict
 
 NUMBER, ELSEWHERE, LEAD = E164("+14155550100"), E164("+442079460000"), LeadId("lead-1")
 UNTIL = datetime(2026, 12, 1, tzinfo=UTC)
@@ -88,6 +88,7 @@ def test_a_campaign_that_is_spared_a_list_does_not_ask_it_and_any_other_does():
     facts, questions = asked(store, answers(STATE, 0), campaign="service")
     assert facts
     assert ([keys(one) for one in questions], facts.applying.lists) == ([LISTS[:1]], ("internal",))
+    assert facts.campaign == "service"
     for campaign in ("sales", "Service", "service2"):
         assert [keys(one) for one in asked(store, answers(STATE, 0, 0), campaign=campaign)[1]] == [LISTS]
 

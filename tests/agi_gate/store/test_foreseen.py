@@ -14,8 +14,8 @@ from agi_gate.store.foreseen import LOAD, append_if
 from agi_gate.store.link import Link
 from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
+from compliance.facts import Facts, State
 from compliance.numbers import E164
-from compliance.policy import Facts, State
 from compliance.redis_schema import (
     DECISION_FIELDS,
     DECISIONS,
@@ -204,6 +204,7 @@ async def test_nothing_is_foreseen_unless_the_terms_are_known_that_the_state_spe
     assert store.foreseen(NUMBER, None) is None
     await Asked(link).go(store.facts(NUMBER, None))
     assert store.foreseen(NUMBER, None) == facts_of(link)._replace(applying=store.foreseen(NUMBER, None).applying)
+    assert store.foreseen(NUMBER, None, "spring").campaign == "spring"
     handmade.redis.hset(STATE, "terms", "0" * 16)
     await link.answers_to(("PING",))
     assert store.foreseen(NUMBER, None) is None

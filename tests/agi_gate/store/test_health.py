@@ -3,7 +3,7 @@
 import pytest
 
 from agi_gate.store.health import Health
-from compliance.policy import State
+from compliance.facts import State
 
 STATE = State(7, "run-1", ("internal",), 3, "0" * 16)
 

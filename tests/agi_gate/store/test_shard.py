@@ -12,8 +12,8 @@ from agi_gate.store.asking import Answers, question
 from agi_gate.store.shard import ShardLink, ShardStore
 from agi_gate.store.wire import StoreUnavailable
 from compliance.cluster import Shard
+from compliance.facts import Facts
 from compliance.numbers import E164
-from compliance.policy import Facts
 from compliance.redis_schema import Keys, slot_key, slot_of_number, terms_digest, terms_value
 from compliance.redis_url import Master
 from tests.support.scripted_redis import NOW, FakeRedis, as_redis

@@ -1,0 +1,28 @@
+"""The reasons of verdicts in words, over the API."""
+
+from admin_web.api import words
+from admin_web.api.operation import ApiCall, Arguments, Result
+from admin_web.api.problem import Problem
+from compliance.rule import opens_by_override, sentence_of
+
+
+class GetReason(Arguments):
+    """Which reason, as a verdict has it."""
+
+    reason: words.ReasonSlug
+
+
+class ReasonShown(Result):
+    """A reason in words. `openable`: an override opens a block for this reason."""
+
+    reason: str
+    sentence: str
+    openable: bool
+
+
+async def get_reason(_: ApiCall, asked: GetReason) -> ReasonShown:
+    """Return a reason in words. Raises Problem for a reason that no verdict has."""
+    sentence = sentence_of(asked.reason)
+    if sentence == asked.reason:
+        raise Problem("unknown-reason", f"No verdict has the reason {asked.reason}.")
+    return ReasonShown(reason=asked.reason, sentence=sentence, openable=opens_by_override(asked.reason))

@@ -1,0 +1,24 @@
+"""Block every call while Redis is not known to hold the whole, current list."""
+
+from datetime import datetime
+
+from compliance.check import Check, Need, OpenedBy
+from compliance.facts import Facts
+from compliance.verdict import Reason, Ruling, block
+
+STATE_UNVERIFIED = Reason("state-unverified")
+
+
+def judge(facts: Facts, _: datetime) -> Ruling | None:
+    """Block with the slug of the doubt as detail."""
+    doubt = facts.doubt()
+    return block(STATE_UNVERIFIED, doubt) if doubt else None
+
+
+CHECK = Check(
+    judge=judge,
+    reasons={STATE_UNVERIFIED: "Redis answered, but it is not known to hold the whole, current list."},
+    needs=frozenset({Need.PROJECTION}),
+    depends_on=frozenset(),
+    opened_by=OpenedBy.NOTHING,
+)
