@@ -1,1 +1,1 @@
-"""The hot path: a FastAGI request in, a recorded verdict out."""
+"""The hot path: a FastAGI request in, a recorded verdict out. Never imports SQLAlchemy or the site."""

@@ -11,18 +11,18 @@ from agi_gate.canary import NoAnswer, ask
 from agi_gate.serving.processes import Parent, serve_alone, serve_as_child
 from agi_gate.serving.server import CannotListen
 from agi_gate.settings import GateSettings
-from agi_gate.store.wire import StoreUnavailable, reach
+from agi_gate.store.wire import StoreUnavailable, require_redis
 from compliance.log import log_to_stderr
 from compliance.rule import sentence_of
 from compliance.settings import SettingsError
 
 try:
     from uvloop import new_event_loop
-except ImportError:  # Not on every Python; the gate is the same on asyncio's own loop, at half the speed.
+except ImportError:  # uvloop exists only for CPython. On asyncio's own loop the gate has about half the throughput.
     from asyncio import new_event_loop  # type: ignore[assignment]
 
 app = typer.Typer(
-    help="Answers Asterisk's question: may this number be dialled for this lead?",
+    help="Answers Asterisk whether a number may be dialled for a lead.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,10 +35,10 @@ DEMO_BLOCKED, DEMO_ALLOWED, DEMO_LEAD = "+14155550100", "+14155550199", "demo-2"
 def serve(
     processes: Annotated[int, typer.Option(min=1, max=64, help="Gate processes on the one AGI port.")] = 1,
 ) -> None:
-    """Answer FastAGI until SIGTERM, then finish what is under way."""
+    """Answer FastAGI until SIGTERM, then finish the open calls."""
     settings = GateSettings.load()
     log_to_stderr(settings.log_level)
-    run(reach(settings.redis))
+    run(require_redis(settings.redis))
     run(serve_alone(settings) if processes == 1 else Parent(settings, processes).serve())
 
 
@@ -56,10 +56,13 @@ def canary(
     allowed: Annotated[list[str] | None, typer.Option(help="A number that must be allowed.")] = None,
     override: Annotated[
         list[str] | None,
-        typer.Option(help="NUMBER:LEAD that must be allowed by an override, and blocked without it."),
+        typer.Option(help="NUMBER:LEAD that an override must allow, while the number alone must be blocked."),
     ] = None,
 ) -> None:
-    """Ask the running gate through its AGI port; without options, for the numbers of the demo. Exit code 1: wrong."""
+    """Query the running gate through its AGI port, and compare the verdicts with those expected.
+
+    Without options it queries the numbers of the demo. Exit code 1: a verdict differs.
+    """
     questions = expectations(blocked or [], allowed or [], override or [])
     if not questions:
         questions = expectations([DEMO_BLOCKED], [DEMO_ALLOWED], [f"{DEMO_BLOCKED}:{DEMO_LEAD}"])
@@ -78,7 +81,7 @@ def canary(
 
 
 def expectations(blocked: list[str], allowed: list[str], override: list[str]) -> list[tuple[str, str, bool]]:
-    """Give (number, lead, whether it may be dialled) for each question. Raises BadParameter."""
+    """Return (number, lead, whether the call must be allowed) for each query. Raises BadParameter."""
     questions = [(number, "", False) for number in blocked] + [(number, "", True) for number in allowed]
     for pair in override:
         number, colon, lead = pair.rpartition(":")
@@ -89,22 +92,18 @@ def expectations(blocked: list[str], allowed: list[str], override: list[str]) ->
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run on uvloop where there is one."""
+    """Run a coroutine on uvloop, or on asyncio's loop if uvloop is missing."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(work)
 
 
 def main() -> None:
-    """Run the command line; whatever an operator can mend is one line on standard error and exit code 2."""
+    """Run the command line. An error that an operator can correct is one line on standard error, and exit code 2."""
     try:
         app()
     except (SettingsError, StoreUnavailable, CannotListen, NoAnswer) as error:
-        sys.exit(_said(str(error)))
-
-
-def _said(message: str) -> int:
-    print(f"agi-gate: {message}", file=sys.stderr)
-    return 2
+        print(f"agi-gate: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One line of JSON for each call, numbers masked, written together once a tick."""
+"""The call log: one JSON object per call, with masked numbers, written once per tick of the event loop."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -9,19 +9,19 @@ from compliance.verdict import Decision
 
 
 class CallLog:
-    """Writes to `out`; to nothing when that is None. Every value is of letters, digits and marks that JSON keeps."""
+    """Writes to `out`; writes nothing if that is None."""
 
     def __init__(self, out: TextIO | None) -> None:
         self._out = out
         self._lines: list[str] = []
 
-    def note(self, decision: Decision, seconds: float) -> None:
-        """Take the line of one call."""
+    def add(self, decision: Decision, seconds: float) -> None:
+        """Add the line of a call that was answered within `seconds`."""
         if self._out is None:
             return
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write)
-        self._lines.append(spelled(decision, seconds))
+        self._lines.append(log_line(decision, seconds))
 
     def _write(self) -> None:
         lines, self._lines = self._lines, []
@@ -30,9 +30,11 @@ class CallLog:
             self._out.flush()
 
 
-def spelled(decision: Decision, seconds: float) -> str:
-    """Spell the line of a call that was answered within `seconds`."""
+def log_line(decision: Decision, seconds: float) -> str:
+    """Return the line of a call as JSON, with a newline."""
     ruling = decision.ruling
+    # Without json.dumps and without escaping: slugs, ids and masked numbers contain no character that JSON escapes. The
+    # channel and the lead are checked by pattern before they get here, and `mask` replaces what is no digit.
     return (
         f'{{"event":"screened","decision":"{decision.id}","verdict":"{ruling.verdict}","reason":"{ruling.reason}",'
         f'"detail":"{ruling.detail}","number":"{mask(decision.number or decision.dialed)}","lead":"{decision.lead}",'

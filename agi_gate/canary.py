@@ -1,4 +1,4 @@
-"""Asks the real AGI port as a PBX would, and holds the answers against what is expected."""
+"""Query the real AGI port as a PBX would."""
 
 import asyncio
 import secrets
@@ -7,42 +7,43 @@ from dataclasses import dataclass
 from compliance.channel_vars import DECISION, NUMBER, REASON, VERDICT
 
 ANSWER_WITHIN_S = 3.0
+"""Seconds for one verdict, the connection included."""
 
 
 class NoAnswer(Exception):
-    """The gate gave no verdict; the message says how it ended."""
+    """The gate returned no verdict; the message says what happened instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The variables that the gate set."""
+    """The variables that the gate's line sets on a channel."""
 
     channel: str
     variables: dict[str, str]
 
     @property
     def allowed(self) -> bool:
-        """What the dialplan asks: is it ALLOW, bound to this channel?"""
+        """Whether the verdict is ALLOW for this very channel, by the comparison that the dialplan makes."""
         return self.variables.get(VERDICT) == f"ALLOW-{self.channel}"
 
     @property
     def reason(self) -> str:
-        """The reason's slug."""
+        """The slug of the reason."""
         return self.variables.get(REASON, "")
 
     @property
     def number(self) -> str:
-        """The number that would be dialled."""
+        """The number that the dialplan would dial."""
         return self.variables.get(NUMBER, "")
 
     @property
     def decision(self) -> str:
-        """The decision's id."""
+        """The id of the decision."""
         return self.variables.get(DECISION, "")
 
 
 def header(dialed: str, lead: str, channel: str) -> bytes:
-    """Spell a request as Asterisk does, with the fields that the gate reads."""
+    """Return the header of a request as Asterisk sends it, with the fields that the gate reads."""
     lines = {
         "network": "yes",
         "network_script": "screen",
@@ -56,15 +57,15 @@ def header(dialed: str, lead: str, channel: str) -> bytes:
 
 
 def read_line(line: bytes) -> dict[str, str]:
-    """Read the gate's `EXEC MSet` line. Raises NoAnswer for any other."""
+    """Parse the gate's `EXEC MSet` line; return the variables. Raises NoAnswer for any other line."""
     command, _, rest = line.decode("ascii", "replace").partition('"')
     if command != "EXEC MSet " or not rest.endswith('"\n'):
-        raise NoAnswer(f"the gate sent a line that is no verdict: {line[:80]!r}")
+        raise NoAnswer(f"the gate sent a line that is not a verdict: {line[:80]!r}")
     return dict(pair.split("=", 1) for pair in rest[:-2].split(","))
 
 
 async def ask(host: str, port: int, dialed: str, lead: str = "") -> Answer:
-    """Ask for one verdict over TCP. Raises NoAnswer."""
+    """Query one verdict over TCP. Raises NoAnswer."""
     channel = f"canary-{secrets.token_hex(6)}"
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -81,7 +82,7 @@ async def ask(host: str, port: int, dialed: str, lead: str = "") -> Answer:
         raise NoAnswer(f"cannot reach the gate at {host}:{port}: {error.strerror or error}") from None
     if not line:
         raise NoAnswer(
-            f"{host}:{port} closed the connection without a verdict; the gate's /metrics tell why "
-            "(dnc_gate_refused_peers_total), or its log"
+            f"{host}:{port} closed the connection without a verdict; see dnc_gate_refused_peers_total in the gate's "
+            "/metrics, or its log, for the reason"
         )
     return Answer(channel, read_line(line))

@@ -1,4 +1,4 @@
-"""Names for decisions: unique across gates and restarts, in the order of time, safe on an AGI line and in a CDR."""
+"""Decision ids: unique across gates and restarts, ascending in time, and safe on an AGI line and in a CDR."""
 
 import itertools
 import secrets
@@ -8,12 +8,14 @@ from compliance.redis_schema import epoch_ms
 
 
 class DecisionIds:
-    """Ids such as `019ab3c4d5e6-9f3a1c22-0000001a`: milliseconds, this process, and a counter, in hexadecimal."""
+    """Generates ids such as `019ab3c4d5e6-9f3a1c22-0000001a`: milliseconds, a random process id, a counter; all in
+    hexadecimal.
+    """
 
     def __init__(self) -> None:
         self._process = secrets.token_hex(4)
         self._counter = itertools.count()
 
     def next(self, at: datetime) -> str:
-        """Give an id that was never given before; 30 characters."""
+        """Return a new id of 30 characters."""
         return f"{epoch_ms(at):012x}-{self._process}-{next(self._counter) & 0xFFFFFFFF:08x}"

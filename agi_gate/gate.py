@@ -8,8 +8,8 @@ from typing import NamedTuple
 from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable
 from agi_gate.request import Request
-from agi_gate.store.asking import Asking
 from agi_gate.store.facts import FactStore
+from agi_gate.store.questions import RedisSteps
 from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
 from compliance.facts import Facts
@@ -75,7 +75,7 @@ class Gate:
         self._name, self._clock = name, clock
         self._ids = DecisionIds()
 
-    def screen(self, request: Request) -> Asking[Decision]:
+    def screen(self, request: Request) -> RedisSteps[Decision]:
         """Judge the call of `request`. An ALLOW is on record before it is returned.
 
         The driver of this generator sends the questions to Redis, and throws DeadlinePassed into it when the time for
@@ -101,7 +101,7 @@ class Gate:
         """Block a call whose `screen` ended in an exception."""
         return self._note(self._decision(self._attempt(request, None, ""), "", block(verdict.INTERNAL_ERROR)))
 
-    def _foresee(self, attempt: Attempt, number: E164 | InvalidNumber) -> Asking[Decision | None]:
+    def _foresee(self, attempt: Attempt, number: E164 | InvalidNumber) -> RedisSteps[Decision | None]:
         """Allow a call on foreseen facts, in the one round trip that records it; None when that is not possible.
 
         Most numbers are on no list: they take this path. Any doubt, and any block, is judged on facts from Redis.
@@ -122,7 +122,7 @@ class Gate:
         except RecordUnavailable:
             return self._note(decision._replace(ruling=block(verdict.RECORD_UNAVAILABLE)))
 
-    def _judge(self, attempt: Attempt, number: E164 | InvalidNumber) -> Asking[Decision]:
+    def _judge(self, attempt: Attempt, number: E164 | InvalidNumber) -> RedisSteps[Decision]:
         lead, campaign = attempt.lead, attempt.campaign
         facts = None if isinstance(number, InvalidNumber) else (yield from self._facts(number, lead, campaign))
         ruling = decide(number, facts, attempt.at)
@@ -137,7 +137,7 @@ class Gate:
             return decision
         return (yield from self._reconsider(decision, facts))
 
-    def _reconsider(self, decision: Decision, facts: Facts) -> Asking[Decision]:
+    def _reconsider(self, decision: Decision, facts: Facts) -> RedisSteps[Decision]:
         """Judge again, because the projection changed between the reading of the facts and the record of an ALLOW.
 
         Otherwise the site could report a revocation as in force, and a call still pass on what was read just before.
@@ -147,7 +147,7 @@ class Gate:
         ruling = decide(facts.number, again, self._clock())
         return decision if ruling.verdict is Verdict.ALLOW else self._note(decision._replace(ruling=ruling))
 
-    def _facts(self, number: E164, lead: LeadId | None, campaign: str) -> Asking[Facts | None]:
+    def _facts(self, number: E164, lead: LeadId | None, campaign: str) -> RedisSteps[Facts | None]:
         try:
             return (yield from self._store.facts(number, lead, campaign))
         except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""What the gate counts, and how Prometheus reads it. Counting is a dictionary look-up; all else waits for a scrape."""
+"""The counts of the gate, and their text for Prometheus. A call costs a dictionary look-up; the rest is per scrape."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -18,24 +18,24 @@ Snapshot = dict[str, Any]
 """The counts of one process as plain JSON: see `Metrics.snapshot`."""
 
 
-class Linked(Protocol):
-    """Whatever knows how it stands with Redis."""
+class HasHealth(Protocol):
+    """An object that knows the health of the link to Redis."""
 
     @property
     def health(self) -> Health:
-        """How it stands."""
+        """The health of the link to Redis."""
 
 
-class Recorded(Protocol):
-    """Whatever records decisions: how many wait for that, and how many were never recorded."""
+class HasBacklog(Protocol):
+    """An object that counts the decisions that are not recorded."""
 
     @property
     def backlog(self) -> int:
-        """Those that wait."""
+        """The number of decisions that are not recorded yet."""
 
     @property
     def dropped(self) -> int:
-        """Those that were lost."""
+        """The number of decisions that were lost."""
 
 
 @dataclass(slots=True)
@@ -49,13 +49,13 @@ class Metrics:
     open_conversations: int = 0
 
     def count(self, decision: Decision, seconds: float) -> None:
-        """Count one answered call and the seconds from its request to its answer."""
+        """Count one answered call, with the seconds from its request to its answer."""
         self.calls[decision.ruling.verdict, decision.ruling.reason] += 1
         self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
         self.seconds += seconds
 
-    def snapshot(self, link: Linked, log: Recorded) -> Snapshot:
-        """Give all counts, with the health of the link and the backlog of the log."""
+    def snapshot(self, link: HasHealth, log: HasBacklog) -> Snapshot:
+        """Return all counts, with the health of the link and the backlog of the log."""
         health = link.health
         return {
             "calls": [[*key, count] for key, count in self.calls.items()],
@@ -74,9 +74,9 @@ class Metrics:
         }
 
 
-def departed(snapshot: Snapshot) -> Snapshot:
-    """Keep what a process that serves no more has counted, without what it no longer is."""
-    gone = {
+def counters_only(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot of a process that does not serve any more: its counters, with all gauges neutral."""
+    neutral = {
         "live": False,
         "ready": True,
         "connected": True,
@@ -84,11 +84,11 @@ def departed(snapshot: Snapshot) -> Snapshot:
         "backlog": 0,
         "open_conversations": 0,
     }
-    return snapshot | gone
+    return snapshot | neutral
 
 
 class _Snapshots(Collector):
-    """Adds up the snapshots of all processes of one gate."""
+    """Sums the snapshots of all processes of one gate."""
 
     def __init__(self, snapshots: list[Snapshot]) -> None:
         self._all = snapshots
@@ -154,7 +154,7 @@ def _gauge(name: str, words: str, value: float) -> Metric:
 
 
 def exposition(snapshots: list[Snapshot]) -> bytes:
-    """Give the text that Prometheus scrapes, for the processes whose `snapshots` these are."""
+    """Return the text for a Prometheus scrape, from the snapshots of all processes."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshots(snapshots))
     return generate_latest(registry)

@@ -1,10 +1,10 @@
-"""What the PBX asks of the gate, whatever it came by."""
+"""The request of the PBX, independent of the protocol that carried it."""
 
 from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """What the PBX asks: the script of the AGI URL, its arguments, and the channel's unique id ("" if untrusted)."""
+    """The script of the AGI URL, the arguments, and the unique id of the channel; that is empty if it is not safe."""
 
     script: str
     arguments: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What the gate is told by its environment."""
+"""The settings of the gate, from the environment."""
 
 from pydantic import Field
 

@@ -24,7 +24,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from agi_gate.fastagi.listener import Conversation
+from agi_gate.fastagi.listener import ConnectionOwner
 from agi_gate.serving import server
 from agi_gate.store import link
 from bench.agi import LOAD_CORE, SERVER_CORE, Callers, Load, Outcome, Server, median, pin
@@ -41,20 +41,20 @@ Runs = Mapping[tuple[str, Load], list[Outcome]]
 
 
 class TransportListener:
-    """Lets peers in as `listener.Listener` does, by the event loop's own server and transports."""
+    """Accepts connections as `listener.Listener` does, with the event loop's own server and transports."""
 
-    def __init__(self, listener: socket.socket, converse: Callable[["Peer"], Conversation | None]) -> None:
-        self._listener, self.converse = listener, converse
+    def __init__(self, listening: socket.socket, owner_of: Callable[["Peer"], ConnectionOwner | None]) -> None:
+        self._listening, self.owner_of = listening, owner_of
         self.peers: set[Peer] = set()
 
-    def open(self) -> None:
+    def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._opening = loop.create_task(loop.create_server(lambda: Peer(self), sock=self._listener, backlog=1024))
+        self._opening = loop.create_task(loop.create_server(lambda: Peer(self), sock=self._listening, backlog=1024))
 
-    def shut(self) -> None:
+    def stop_accepting(self) -> None:
         self._opening.result().close()
 
-    def remove(self) -> None:
+    def close(self) -> None:
         for peer in tuple(self.peers):
             peer.close()
 
@@ -62,28 +62,28 @@ class TransportListener:
 class Peer(asyncio.Protocol):
     """One connection, for a session to use as it uses `listener.Connection`."""
 
-    def __init__(self, owner: TransportListener) -> None:
-        self._owner = owner
-        self.conversation: Conversation | None = None
+    def __init__(self, listener: TransportListener) -> None:
+        self._listener = listener
+        self.owner: ConnectionOwner | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._owner.peers.add(self)
-        self.conversation = self._owner.converse(self)
-        if self.conversation is None:
+        self._listener.peers.add(self)
+        self.owner = self._listener.owner_of(self)
+        if self.owner is None:
             self.close()
 
     def data_received(self, data: bytes) -> None:
-        if self.conversation:
-            self.conversation.heard(data)
+        if self.owner:
+            self.owner.data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self._owner.peers.discard(self)
-        if self.conversation:
-            self.conversation.gone()
+        self._listener.peers.discard(self)
+        if self.owner:
+            self.owner.connection_lost()
 
-    def say(self, line: bytes) -> bool:
+    def send_last(self, line: bytes) -> bool:
         if self._transport.is_closing():
             return False
         self._transport.write(line)  # type: ignore[attr-defined]

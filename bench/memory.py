@@ -14,7 +14,8 @@ import redis
 from compliance import verdict
 from compliance.facts import LiveOverride
 from compliance.numbers import E164, LeadId
-from compliance.redis_schema import DECISIONS, decision_fields, listed_key, override_key, override_value
+from compliance.redis_records import decision_fields
+from compliance.redis_schema import DECISIONS, listed_key, override_key, override_value
 from compliance.verdict import Decision, allow
 from lab.redis import RedisServer
 

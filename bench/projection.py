@@ -28,7 +28,8 @@ from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import DecisionArchive
 from compliance import verdict
 from compliance.numbers import E164
-from compliance.redis_schema import DECISIONS, decision_fields
+from compliance.redis_records import decision_fields
+from compliance.redis_schema import DECISIONS
 from compliance.verdict import Decision, allow
 from lab.postgres import PostgresServer
 from lab.redis import RedisServer

@@ -1,4 +1,4 @@
-"""Which digits numbers of a country begin with: what a registry of that country should cover."""
+"""The prefixes of a country's numbers: what a registry of that country should cover."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,19 +9,20 @@ import phonenumbers
 NANP = 1
 
 _TERRITORIES = {"PR": "US", "GU": "US", "VI": "US", "AS": "US", "MP": "US"}
-"""Their numbers stand in the registries of the United States, as 47 U.S.C. 153(58) has it."""
+"""Territories whose numbers are in the registries of the United States: 47 U.S.C. 153(58) counts them as States."""
 
 _SHARED = ("US", "CA")
-"""The countries that an area code may be of which the library does not know yet."""
+"""The countries that an area code of +1 is counted for while the library does not know it yet."""
 
 _SAMPLE_LINE = "2345678"
 
 
 def prefixes_of(country: str, area_codes: Iterable[str] = ()) -> frozenset[str]:
-    """Give the digits behind `+` that the numbers of a country (ISO 3166, `US`) begin with.
+    """Return the digits after `+` with which the numbers of a country (ISO 3166, `US`) begin.
 
-    With area codes: of the numbers in those. Countries of +1 share their country code, so theirs are spelled with the
-    area code; a new one, of which the library does not know yet, is taken for one of the United States and of Canada.
+    With area codes, return those of the numbers in these area codes. The countries of +1 share their country code, so
+    their prefixes include the area code. An area code that the library does not know yet counts for both the United
+    States and Canada: a registry that should cover it blocks rather than misses it.
     """
     code = str(phonenumbers.country_code_for_region(country))
     chosen = frozenset(f"{code}{area}" for area in area_codes)
@@ -32,7 +33,7 @@ def prefixes_of(country: str, area_codes: Iterable[str] = ()) -> frozenset[str]:
 
 @cache
 def _of_the_plan() -> Mapping[str, frozenset[str]]:
-    """Give the prefixes of each country of the North American plan."""
+    """Return the prefixes of each country of the North American plan."""
     prefixes: dict[str, list[str]] = defaultdict(list)
     for area in range(200, 1000):
         number = phonenumbers.parse(f"+{NANP}{area}{_SAMPLE_LINE}")

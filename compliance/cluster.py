@@ -1,9 +1,10 @@
 """A Redis Cluster as its nodes describe it: which master owns which hash slots. No input or output here.
 
-A shard is a master with the slots that it owns. Its name is the lowest of them: its shared keys carry a tag that
-hashes to that slot, so that they stand on it. Its reign is the number of the election (or of the move of slots) that
-made it what it is, with a digest of its slots: whoever gains a slot, loses one, or takes the place of a dead master
-has another reign from then on.
+A shard is a master with the slots that it owns. The lowest of these slots is the shard's name. Keys that belong to the
+whole shard carry a hash tag of that slot, so that Redis keeps them on the shard.
+
+The reign of a shard is its configuration epoch with a digest of its slots. The epoch changes with each election and
+with each move of a slot. So a master that gains or loses a slot, or replaces a dead master, begins another reign.
 """
 
 import hashlib
@@ -19,16 +20,18 @@ SLOTS = 16_384
 Ranges = tuple[tuple[int, int], ...]
 """First and last slot of each range, ascending."""
 
+# The format of CLUSTER NODES (its page in the Redis documentation): a slot or a range of slots, and ip:port@cport with
+# a host name after a comma.
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _ADDRESS = re.compile(r"(.*):([0-9]{1,5})(?:@[0-9]*)?(?:,.*)?")
 
 
 class NotACluster(Exception):
-    """What a node says of its cluster cannot be read."""
+    """The reply of a node does not describe a cluster; the message says why."""
 
 
 def slot_of(tag: str) -> int:
-    """Give the slot of all keys with this hash tag: the CRC16 of XMODEM, as the cluster specification has it."""
+    """Return the slot of all keys with this hash tag: CRC16 (XMODEM) modulo 16384 (Redis cluster specification)."""
     return crc_hqx(tag.encode(), 0) % SLOTS
 
 
@@ -43,13 +46,13 @@ def _tags() -> list[str]:
 
 
 def slot_tag(slot: int) -> str:
-    """Give the smallest number that, written as a hash tag, falls into `slot`: always the same one."""
+    """Return the smallest number that hashes to `slot` when written as a hash tag. It never changes."""
     return _tags()[slot]
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A master of the cluster: its node id, HOST:PORT, the number of its last election, and the slots it owns."""
+    """A master of the cluster: node id, HOST:PORT, configuration epoch, and the slots that it owns."""
 
     id: str
     address: str
@@ -63,23 +66,25 @@ class Shard:
 
     @property
     def reign(self) -> str:
-        """What is another one as soon as the shard has won an election, or has gained or lost a slot."""
+        """The name of the shard's reign: it changes when the shard wins an election, or gains or loses a slot."""
         digest = hashlib.sha256(repr(self.ranges).encode()).hexdigest()[:12]
         return f"{self.epoch}.{digest}"
 
     def owns(self, slot: int) -> bool:
-        """Tell whether a slot is one of its own."""
+        """Return whether the shard owns a slot."""
         return any(first <= slot <= last for first, last in self.ranges)
 
     def slots(self) -> Iterable[int]:
-        """Give each of its slots."""
+        """Return an iterator over the slots of the shard, ascending."""
         return (slot for first, last in self.ranges for slot in range(first, last + 1))
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The cluster as one node sees it: itself, when it is a master with slots, all such masters, and the
-    addresses of all nodes that it does not call dead.
+    """The cluster as one node sees it.
+
+    `myself` is that node, None unless it is a master with slots. `shards` are all masters with slots, by node id.
+    `addresses` are the HOST:PORT of all nodes that are not marked as failed.
     """
 
     myself: Shard | None
@@ -88,12 +93,12 @@ class View:
 
     @property
     def newest(self) -> int:
-        """The latest election that this node has heard of."""
+        """The highest configuration epoch that this node knows; -1 if it knows no shard."""
         return max((shard.epoch for shard in self.shards.values()), default=-1)
 
 
 def read_nodes(reply: bytes, asked: str = "") -> View:
-    """Read the answer of the node at `asked` to CLUSTER NODES. Raises NotACluster."""
+    """Parse the reply to CLUSTER NODES of the node at `asked` (HOST:PORT). Raises NotACluster."""
     shards: dict[str, Shard] = {}
     addresses: set[str] = set()
     myself: Shard | None = None
@@ -108,12 +113,12 @@ def read_nodes(reply: bytes, asked: str = "") -> View:
                 shards[node] = Shard(node, address, int(epoch), ranges)
                 myself = shards[node] if "myself" in flags else myself
         except ValueError:
-            raise NotACluster(f"it describes its cluster in words that cannot be read: {line[:80]!r}") from None
+            raise NotACluster(f"its reply to CLUSTER NODES cannot be parsed: {line[:80]!r}") from None
     return View(myself, shards, frozenset(addresses - {""}))
 
 
 def _address(where: str, otherwise: str) -> str:
-    """Give HOST:PORT; a node that does not know its own address is where it was asked."""
+    """Return HOST:PORT, or `otherwise` for a node that does not know its own address yet. Raises ValueError."""
     found = _ADDRESS.fullmatch(where)
     if found is None:
         raise ValueError(where)
@@ -124,7 +129,8 @@ def _address(where: str, otherwise: str) -> str:
 
 
 def _ranges(words: Iterable[str]) -> Ranges:
-    """Read slots; one that is on the move, in brackets, belongs to its owner until it has moved."""
+    """Parse slots and ranges of slots. Raises ValueError."""
+    # An entry in brackets is a slot that is being moved. Until the move ends, its owner lists it without brackets too.
     found = [_RANGE.fullmatch(word) for word in words if word and not word.startswith("[")]
     if not all(found):
         raise ValueError
@@ -133,34 +139,33 @@ def _ranges(words: Iterable[str]) -> Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The shards, ascending by their names, and the addresses of all nodes that are not dead."""
+    """The shards, ascending by name, and the addresses of all nodes that are not marked as failed."""
 
     shards: tuple[Shard, ...] = ()
     addresses: frozenset[str] = frozenset()
 
     def owner(self, slot: int) -> Shard | None:
-        """Give the shard that a slot belongs to; None when nobody serves it.
-
-        While a slot moves, its old and its new owner may both call it their own: the later election counts.
-        """
+        """Return the shard that owns a slot; None if no shard serves it."""
+        # After a move both the old and the new owner may claim the slot for a while. The higher epoch wins, as it does
+        # among the nodes (Redis documentation, CLUSTER SET-CONFIG-EPOCH).
         owners = [shard for shard in self.shards if shard.owns(slot)]
         return max(owners, key=lambda shard: shard.epoch, default=None)
 
     def named(self, first: int) -> Shard | None:
-        """Give the shard whose lowest slot is `first`."""
+        """Return the shard whose lowest slot is `first`; None if there is none."""
         return next((shard for shard in self.shards if shard.first == first), None)
 
 
-def agree(views: Iterable[View]) -> Topology:
-    """Make one topology of what several nodes say. Raises NotACluster when none of them names a shard.
+def merge_views(views: Iterable[View]) -> Topology:
+    """Merge the views of several nodes into one topology. Raises NotACluster if none of them knows a shard.
 
-    Who has heard of the latest election says which shards there are; what each of them says of itself, if it was
-    asked, outweighs what others say of it.
+    The view with the highest epoch decides which shards exist. For each shard, its own view of itself, if it was
+    queried, outweighs that of any other node.
     """
     seen = list(views)
     best = max(seen, key=lambda view: view.newest, default=None)
     if best is None or not best.shards:
-        raise NotACluster("it names no master with slots")
+        raise NotACluster("it knows no master with slots")
     own = {view.myself.id: view.myself for view in seen if view.myself}
     shards = (own.get(node, shard) for node, shard in best.shards.items())
     return Topology(tuple(sorted(shards, key=lambda one: one.ranges)), best.addresses)

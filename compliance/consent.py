@@ -1,17 +1,17 @@
-"""Documented consent: its grounds, how long it lasts, what is attested, and who may place it."""
+"""Documented consent: its bases, its duration, the attestation, and who may place or revoke an override."""
 
 from calendar import monthrange
 from datetime import datetime
 from enum import StrEnum
 
 MONTHS = 12
-"""An override ends after twelve calendar months; renewing it takes a new document."""
+"""Calendar months after which an override ends. A renewal needs a new document."""
 
 ATTESTATION = (
     "I confirm that documented consent to call this person exists, that the attached document shows it, "
     "and that I understand that a false statement is my responsibility."
 )
-"""What the person ticks. The text is stored with each override, so that a later wording changes no earlier one."""
+"""The statement that the person ticks. It is stored with each override, so a new wording changes no earlier one."""
 
 
 class Basis(StrEnum):
@@ -24,7 +24,7 @@ class Basis(StrEnum):
 
 
 class Role(StrEnum):
-    """What a person is to the system; each person has one."""
+    """The role of a person; each person has exactly one."""
 
     AGENT = "agent"
     SUPERVISOR = "supervisor"
@@ -33,19 +33,19 @@ class Role(StrEnum):
 
 
 def may_override(role: Role) -> bool:
-    """Tell whether a person of this role may place a consent override."""
+    """Return whether a person of this role may place a consent override."""
     return role in {Role.SUPERVISOR, Role.ADMIN}
 
 
 def may_revoke(role: Role) -> bool:
-    """Tell whether a person of this role may review and revoke overrides, and lift entries."""
+    """Return whether a person of this role may review and revoke overrides, and lift entries."""
     return role is Role.ADMIN
 
 
 def ends_at(placed_at: datetime) -> datetime:
-    """Give the moment at which an override placed at `placed_at` (aware UTC) ends: twelve calendar months on.
+    """Return the end of an override that was placed at `placed_at` (aware UTC): twelve calendar months later.
 
-    29 February ends on 28 February, never on 1 March: consent is not stretched by the calendar.
+    One placed on 29 February ends on 28 February, never on 1 March, so that no day is added to the consent.
     """
     year = placed_at.year + MONTHS // 12
     day = min(placed_at.day, monthrange(year, placed_at.month)[1])

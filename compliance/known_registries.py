@@ -1,17 +1,19 @@
-"""The registries that are known by name, with the terms that their authorities set."""
+"""The registries that the product knows by name, with the terms that their authorities set."""
 
 import re
 from typing import NamedTuple
 
 DAYS = 31
-"""How old a copy may be: 16 CFR 310.4(b)(3)(iv) in the United States, and so by the CRTC's rules in Canada."""
+"""Days that a copy may be used: 16 CFR 310.4(b)(3)(iv) in the United States, and the CRTC's rules in Canada."""
 
 UK_DAYS = 28
-"""Regulation 21(3) of the Privacy and Electronic Communications Regulations 2003."""
+"""Days that a copy may be used: regulation 21(3) of the Privacy and Electronic Communications Regulations 2003."""
 
 
 class Preset(NamedTuple):
-    """What is known of a registry: country (ISO 3166), title, days of freshness, and whether area codes make it up."""
+    """The defaults of a registry: country (ISO 3166), title, days that a copy stays fresh, and whether it is sold by
+    area code.
+    """
 
     country: str
     title: str
@@ -30,7 +32,7 @@ _STATE = re.compile(r"us-[a-z]{2}")
 
 
 def preset_of(name: str) -> Preset:
-    """Give what is known of a registry; of a custom one, that it is a whole list. Its country may be unknown, empty."""
+    """Return the defaults of a registry. A custom one has no country (empty) and covers its whole list."""
     if known := PRESETS.get(name):
         return known
     if _STATE.fullmatch(name):

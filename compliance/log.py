@@ -1,4 +1,4 @@
-"""What the long-running programs say: one JSON object a line, on standard error."""
+"""The log of the long-running programs: JSON objects on standard error, one per line."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ import structlog
 
 
 def log_to_stderr(level: str) -> None:
-    """Log from `level` on."""
+    """Configure structlog for `level` (`INFO`, …) and everything more severe."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

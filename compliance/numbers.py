@@ -1,13 +1,17 @@
-"""From what was dialled to one E.164 number, or a refusal that says why; emergency numbers; numbers in logs.
+"""Normalise dialled digits to one E.164 number or refuse them; recognise emergency numbers; mask numbers for logs.
 
-One telephone has one key. What the PBX dials afterwards is the key, so a digit string that is misread can reach a
-wrong number, but never a listed one. Digits without `+` are national ones of the region, or carry that region's own
-international prefix or country code; they are never taken for another country's.
+One telephone has one key, its E.164 number. The PBX dials that key and not the dialled digits. So digits that are
+misread can reach a wrong number, but never a listed one. Digits without `+` are read as a national number of the
+region, or with the region's own international prefix or country code. They are never read as a national number of
+another country.
 
-Known and not closed: digits dialled beyond a complete number, and extensions dialled straight through, in countries
-whose numbers vary in length (Germany, Austria); numbers from before a country was renumbered (Brazil's ninth digit,
-Colombia, Gabon); a country code written twice, or without `+` before a number newer than the library's metadata, where
-the digits make another possible number (Germany, Indonesia); forwarding, and one subscriber with several numbers.
+Known gaps:
+- Germany, Austria and other countries with numbers of varying length: digits dialled after a complete number, and
+  extensions dialled as part of it, give another key.
+- Numbers from before a country changed its plan (Brazil's ninth digit, Colombia, Gabon).
+- A country code written twice, or written without `+` before a number that is newer than the library's metadata, where
+  the digits are also another possible number (Germany, Indonesia).
+- Call forwarding, and one subscriber with several numbers.
 """
 
 import re
@@ -33,37 +37,39 @@ LeadId = NewType("LeadId", str)
 """The CRM's name of a lead: 1 to 64 ASCII letters, digits, dots, dashes and underscores."""
 
 LONGEST_INPUT = 128
+# The library's check takes 7 to 8 µs, the length 0.06 µs, and nearly every call is to a longer number.
+# python -m timeit -s "from compliance.numbers import emergency_number as e" "e('4155550100', 'US')"
 LONGEST_EMERGENCY_NUMBER = 6
 LEAD_ID = re.compile("[A-Za-z0-9_.-]{1,64}")
 _UNSHOWN = re.compile("[^+0-9]")
 
 REFUSALS = {
-    "empty": "Nothing was dialled. Give a telephone number.",
-    "input-too-long": f"This is longer than {LONGEST_INPUT} characters. Give one telephone number.",
-    "control-character": "There is a control character, such as a tab or a line break, in it. Take it out.",
-    "not-ascii-digits": "Its digits are not 0 to 9. Write them as 0 to 9.",
-    "star-code": "It holds * or #, which are commands to a telephone network. Give the number without them.",
-    "two-numbers": "This looks like more than one number. Give one at a time.",
-    "post-dial": "Digits to be sent after the answer follow the number. Give the number without them.",
-    "letters": "There are letters in it. Write the number in digits.",
-    "misplaced-plus": "A + may only stand once, in front. Take out the others.",
-    "unexpected-character": "There is a character in it that does not belong in a number. Take it out.",
-    "malformed-uri": "This is not a tel: or sip: address of one number. Give the number alone.",
-    "uri-parameter": "A parameter of this address changes its meaning. Give the number in full, without it.",
-    "carrier-code": "It begins with a code that selects a carrier. Give the number without it.",
+    "empty": "No number was entered. Enter a telephone number.",
+    "input-too-long": f"The text is longer than {LONGEST_INPUT} characters. Enter one telephone number.",
+    "control-character": "The text contains a control character, such as a tab or a line break. Remove it.",
+    "not-ascii-digits": "The digits are not the digits 0 to 9. Write them as 0 to 9.",
+    "star-code": "The text contains * or #, which are commands to a telephone network. Enter the number without them.",
+    "two-numbers": "This looks like more than one number. Enter one number at a time.",
+    "post-dial": "The number is followed by digits to send after the answer. Enter the number without them.",
+    "letters": "The text contains letters. Write the number in digits.",
+    "misplaced-plus": "Only one + is allowed, at the beginning. Remove the others.",
+    "unexpected-character": "The text contains a character that no telephone number has. Remove it.",
+    "malformed-uri": "This is not a tel: or sip: address of one number. Enter the number alone.",
+    "uri-parameter": "A parameter of this address changes its meaning. Enter the full number without the parameter.",
+    "carrier-code": "The number begins with a code that selects a carrier. Enter the number without the code.",
     "unknown-country": "No country has this country code. Check the digits after the +.",
     "local-form": "This may be a local number. Write it with + and country code, or as dialled from another town.",
     "too-short": "Digits are missing. Write the whole number, with its area code.",
-    "too-long": "There are too many digits for a number of this country. Check them.",
+    "too-long": "The number has too many digits for its country. Check them.",
     "wrong-length": "No number of this country has this many digits. Check them.",
-    "not-in-plan": "No number of this country begins like this. Check the area code and what follows it.",
-    "ambiguous": "With and without a country code these digits are two numbers. Write + and country code in front.",
+    "not-in-plan": "No number of this country begins with these digits. Check the area code and the digits after it.",
+    "ambiguous": "With and without a country code these digits are two numbers. Write + and the country code first.",
 }
-"""Each reason why something is not one telephone number, and what to do about it, for people."""
+"""For each reason why a text is not one telephone number: a sentence for people that says what to do."""
 
 
 class InvalidNumber(ValueError):
-    """What was dialled is not one telephone number. `reason` is a slug of `REFUSALS`; the text is its sentence."""
+    """The text is not one telephone number. `reason` is a slug of `REFUSALS`; `str()` returns its sentence."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -74,17 +80,22 @@ class InvalidNumber(ValueError):
 
 
 NANP_REGIONS = frozenset(phonenumbers.COUNTRY_CODE_TO_REGION_CODE[1])
+# No area code ends in 11: 211 to 911 are service codes of the North American plan.
 _NANP = "[2-9](?!11)[0-9]{2}[2-9][0-9]{6}"
 _NANP_PLAN = re.compile(_NANP)
 _COMMON = re.compile(rf"(?:\+?1)?{_NANP}")
+# 101XXXX selects a carrier for one call. The library knows no carrier codes of +1 and only finds too many digits.
 _DIAL_AROUND = re.compile("101[0-9]{4}[0-9]{7}")
 
+# tel: is RFC 3966, sip: and sips: are RFC 3261, section 19.1. Parameters before the @ belong to the number.
 _ADDRESS = re.compile(r"(tel:|sips?:)?([^;@]*)((?:;[^;@]*)*)(?:@([^@]*))?", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9.:_\[\]-]+(?:;user=phone|;transport=[a-z]+)*", re.IGNORECASE)
+# An extension and an ISDN subaddress (RFC 3966) lie behind the telephone number: the same telephone rings.
 _DROPPED = re.compile(r"(?:;ext=[0-9().-]+|;isub=[0-9a-z.%+-]+)*", re.IGNORECASE)
 _EXTENSION = re.compile(r"[ ,]*(?:x|extension|extn?\.?)[ .:]*[0-9]{1,8} *\Z", re.IGNORECASE)
 _WRITTEN = re.compile(r"[ ().-]*\+?[0-9 ().-]*")
 _SEPARATORS = str.maketrans("", "", " ().-")
+# The order matters: the first pattern that is found names the reason.
 _FAULTS = (
     ("control-character", re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")),
     ("not-ascii-digits", re.compile(r"(?![0-9])[\d\u00b2\u00b3\u00b9\u2070-\u2079\u2080-\u2089]")),
@@ -97,15 +108,15 @@ _FAULTS = (
 )
 
 _ALIASES = (
-    # The 1 that came before Mexican mobiles until 2019, and the prefixes of that time.
+    # Mexico: until 2019 mobile numbers had a 1 after the country code, and national prefixes of their own.
     (re.compile(r"\+52(?:1|01|04[45])(\d{10})\Z"), r"+52\1"),
-    # The 9 that callers from abroad put before Argentine mobiles: the ten digits after it name the telephone.
+    # Argentina: callers from abroad dial a 9 before mobile numbers. The ten digits after it name the telephone.
     (re.compile(r"\+549(\d{10})\Z"), r"+54\1"),
-    # San Marino's landlines have an area code of Italy's plan too.
+    # San Marino: its landlines can also be dialled through area code 0549 of Italy.
     (re.compile(r"\+39(0549\d{6})\Z"), r"+378\1"),
-    # Northern Ireland, as it is dialled from the Republic.
+    # Northern Ireland: dialled as area code 048 from the Republic.
     (re.compile(r"\+35348(\d{8})\Z"), r"+4428\1"),
-    # Palestinian numbers stand in Israel's plan too; the ranges are those of +970 in the library's metadata.
+    # Palestine: its numbers can also be dialled through +972. The ranges are those of +970 in the library's metadata.
     (re.compile(r"\+972((?:22[2-47-9]|42[45]|82[014-68]|92[3569])\d{5}|5[69]\d{7})\Z"), r"+970\1"),
 )
 _MEXICAN_PREFIX = re.compile(r"(?:01|04[45])(?=\d{10}\Z)")
@@ -123,10 +134,12 @@ _UNREADABLE = {
 
 
 def normalize(dialed: str, region: str, prefix: str = "") -> E164:
-    """Give the one telephone that `dialed` means in `region`, a country as in ISO 3166, `US`. Raises InvalidNumber.
+    """Return the E.164 number that `dialed` means in `region` (ISO 3166, such as `US`). Raises InvalidNumber.
 
-    `prefix` is what the PBX puts before outside numbers. It is taken off once from what begins with it and has no `+`.
+    `prefix` is the digits that the PBX puts before outside numbers. It is removed once, from digits without `+`.
     """
+    # 1 µs, where parse, validate and format of the library take 23 to 47 µs. A hypothesis test holds both equal.
+    # python -m timeit -s "from compliance.numbers import normalize" "normalize('4155550100', 'US')"
     if _COMMON.fullmatch(dialed):
         if dialed[0] == "+":
             return E164(dialed)
@@ -136,13 +149,16 @@ def normalize(dialed: str, region: str, prefix: str = "") -> E164:
 
 
 def common_form(region: str) -> str:
-    """Give the pattern of what `normalize` only has to put in order; what follows +1 is its group `national`."""
+    """Return a pattern for numbers of +1 that need no parsing in `region`; group `national` is the part after +1.
+
+    A scrub applies it to whole columns of a list.
+    """
     written = r"(?:\+?1)?" if region in NANP_REGIONS else r"\+1"
     return f"{written}(?P<national>{_NANP})"
 
 
 def _digits(dialed: str, prefix: str) -> str:
-    """Take away all that is only writing: `+` and digits remain. Raises InvalidNumber."""
+    """Remove separators, address syntax, extension and `prefix`; return `+` and digits. Raises InvalidNumber."""
     if len(dialed) > LONGEST_INPUT:
         raise InvalidNumber("input-too-long")
     text = dialed if dialed.isascii() else "".join(map(_plain, dialed))
@@ -156,8 +172,9 @@ def _digits(dialed: str, prefix: str) -> str:
 
 
 def _plain(char: str) -> str:
-    """Write one character in ASCII if it only separates, and drop it if it only steers the display of text."""
+    """Replace a separator by its ASCII form, and drop a formatting character. Return any other character unchanged."""
     category = unicodedata.category(char)
+    # Numbers pasted from web pages carry marks such as U+202A, which only set the direction of the text.
     if category == "Cf":
         return ""
     if category == "Zs":
@@ -166,12 +183,16 @@ def _plain(char: str) -> str:
 
 
 def _without_address(text: str) -> str:
-    """Take the number out of a `tel:` (RFC 3966) or SIP address (RFC 3261), without extension and subaddress."""
+    """Return the number of a `tel:` (RFC 3966) or SIP (RFC 3261) address, without extension and subaddress.
+
+    Return `text` unchanged if it is no such address. Raises InvalidNumber.
+    """
     parts = _ADDRESS.fullmatch(text)
     if parts is None:
         raise InvalidNumber("malformed-uri")
     scheme, number, parameters, host = parts.groups()
     harmless = _DROPPED.fullmatch(parameters)
+    # ;phone-context says which plan a local number belongs to (RFC 3966): without it the number is another one.
     if not harmless and (scheme or host is not None or "=" in parameters):
         raise InvalidNumber("uri-parameter")
     if not scheme and host is None:
@@ -183,7 +204,10 @@ def _without_address(text: str) -> str:
 
 
 def _read(digits: str, region: str) -> E164:
-    """Read what `_digits` left: `+` and the country code, or what is dialled in `region`. Raises InvalidNumber."""
+    """Parse the result of `_digits`: an international number with `+`, or digits as dialled in `region`.
+
+    Raises InvalidNumber.
+    """
     if digits[0] == "+":
         return _key(_parse(digits, None))
     if region in NANP_REGIONS and _DIAL_AROUND.match(digits):
@@ -193,20 +217,21 @@ def _read(digits: str, region: str) -> E164:
     number = _parse(digits, region)
     if number.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_IDD:
         return _key(number)
+    # The library took the first digits for the country code. Parsed again with +, the rest must be a number by itself.
     if number.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
         return _key(_parse(f"+{digits}", None))
     national = phonenumbers.national_significant_number(number)
-    if len(national) > len(digits):  # the library has put a small country's only area code in front
+    if len(national) > len(digits):  # The library adds the only area code of a small country by itself.
         raise InvalidNumber("local-form")
     return _read_bare(number, region) if national == digits else _key(number)
 
 
 def _read_bare(number: PhoneNumber, region: str) -> E164:
-    """Read digits that begin with no `+` and no prefix. Raises InvalidNumber.
+    """Return the number of digits that have neither `+` nor a national prefix. Raises InvalidNumber.
 
-    They may be a local number, to which the area code is missing, or begin with the region's country code. The
-    length alone does not tell, so the library's metadata must know the number, and only one of its two readings.
-    Countries that have no prefix for national numbers have no other way of writing them; neither need those of +1.
+    The digits may be a local number without its area code, or may begin with the region's country code. The length
+    does not decide between these readings. So exactly one reading must be a number that the library's metadata knows.
+    A country without a national prefix writes its numbers only this way, and +1 does not need the prefix.
     """
     if reason := _fault(number):
         raise InvalidNumber(reason)
@@ -225,7 +250,7 @@ def _read_bare(number: PhoneNumber, region: str) -> E164:
 
 
 def _possible(digits: str) -> PhoneNumber | None:
-    """Read `+` and digits; None when they cannot be a number."""
+    """Parse `+` and digits; return None if they cannot be a number."""
     try:
         return _parse(_key(_parse(digits, None)), None)
     except InvalidNumber:
@@ -233,8 +258,9 @@ def _possible(digits: str) -> PhoneNumber | None:
 
 
 def _parse(digits: str, region: str | None) -> PhoneNumber:
-    """Let the library read `digits`; with no region a `+` is needed. Raises InvalidNumber, for a carrier code too."""
+    """Parse `digits` with the library; without a region they need `+`. Raises InvalidNumber, for a carrier code too."""
     try:
+        # Without keep_raw_input the library sets neither country_code_source nor the carrier code.
         number = phonenumbers.parse(digits, region, keep_raw_input=True)
     except NumberParseException as error:
         raise InvalidNumber(_UNREADABLE.get(error.error_type, "too-short")) from None
@@ -244,43 +270,43 @@ def _parse(digits: str, region: str | None) -> PhoneNumber:
 
 
 def _key(number: PhoneNumber) -> E164:
-    """Give the one key of a telephone: what it is read as once more, if it reads as itself. Raises InvalidNumber."""
+    """Return the E.164 key of a telephone. Raises InvalidNumber unless the key, parsed again, gives itself."""
     key = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     for pattern, canonical in _ALIASES:
         key = pattern.sub(canonical, key)
     if key != number.raw_input:
         number = _parse(key, None)
     if key != phonenumbers.format_number(number, PhoneNumberFormat.E164):
-        raise InvalidNumber("not-in-plan")  # a prefix too many, in a country whose numbers may begin like it
+        raise InvalidNumber("not-in-plan")  # One prefix too many, in a country whose numbers may begin with its digits.
     if reason := _fault(number):
         raise InvalidNumber(reason)
     return E164(key)
 
 
 def _fault(number: PhoneNumber) -> str:
-    """Say why `number` cannot be one of its country, as a reason; empty when it can.
+    """Return the reason why `number` cannot be a number of its country; empty if it can be.
 
-    Whether the number is in service is not asked: new area codes must not be refused because metadata is old.
+    Whether the number is in service does not matter: old metadata must not refuse a new area code.
     """
     if reason := _LENGTHS.get(phonenumbers.is_possible_number_with_reason(number)):
         return reason
     national = phonenumbers.national_significant_number(number)
     length = len(str(number.country_code)) + len(national)
-    if not 7 <= length <= 15:  # ITU-T E.164 ends at 15; nothing under 7 is a subscriber's
+    if not 7 <= length <= 15:  # ITU-T E.164 allows 15 digits at most; no subscriber number has fewer than 7.
         return "too-short" if length < 7 else "too-long"
     if number.country_code == 39 and national.startswith(("00", "03")) and not phonenumbers.is_valid_number(number):
-        return "not-in-plan"  # +39 (0)333…: a mobile with a zero too many; only Italian landlines keep theirs
+        return "not-in-plan"  # +39 (0)333…: a mobile number with an extra zero. Only Italian landlines keep the zero.
     in_plan = any(plan.fullmatch(national) for plan in _plans(number.country_code))
     return "" if in_plan else "not-in-plan"
 
 
 @cache
 def _plans(country_code: int) -> list[re.Pattern[str]]:
-    """Give the shapes of national numbers with this country code.
+    """Return patterns for the national numbers of a country code, one for each region that shares it.
 
-    Without them a number would be accepted with a prefix too many in front, as a second key. A zero that remains
-    where zero is the trunk prefix is such a one, or the start of a carrier's code (Japan, Korea). For +1 the shape is
-    the plan's own: area code and exchange begin with 2 to 9, and no area code ends in 11.
+    Without this check a number with an extra prefix would be accepted, as a second key of the same telephone. Where
+    zero is the trunk prefix, a zero that remains in front is such a prefix, or begins a carrier code (Japan, Korea).
+    For +1 the pattern is that of the plan: area code and exchange begin with 2 to 9, and no area code ends in 11.
     """
     if country_code == 1:
         return [_NANP_PLAN]
@@ -294,9 +320,9 @@ def _plans(country_code: int) -> list[re.Pattern[str]]:
 
 
 def emergency_number(dialed: str, region: str, prefix: str = "") -> str | None:
-    """Give the emergency number of `region` that was dialled, `911`, exactly, with or without the PBX prefix.
+    """Return the emergency number of `region` that `dialed` is, such as `911`; None for any other digits.
 
-    Without the prefix it must work too (Kari's law, 47 U.S.C. 623). Nothing but ASCII digits makes one.
+    The digits must match exactly. They match with the PBX prefix and without it (Kari's law, 47 U.S.C. 623).
     """
     if len(dialed) > LONGEST_EMERGENCY_NUMBER + len(prefix) or not (dialed.isascii() and dialed.isdigit()):
         return None
@@ -305,12 +331,12 @@ def emergency_number(dialed: str, region: str, prefix: str = "") -> str | None:
 
 
 def lead_id(text: str) -> LeadId | None:
-    """Read a lead id; None unless the whole text is one."""
+    """Return `text` as a lead id; None unless the whole text is a valid one."""
     return LeadId(text) if LEAD_ID.fullmatch(text) else None
 
 
 def mask(number: str) -> str:
-    """Give `+1415*****00` for a log: at most 16 characters, of which only `+`, digits, `*` and `?` are used."""
+    """Return a number masked for a log, such as `+1415*****00`: at most 16 characters out of `+`, digits, `*`, `?`."""
     shown = _UNSHOWN.sub("?", number[:16])
     if len(shown) < 8:
         return "*" * len(shown)
@@ -319,5 +345,5 @@ def mask(number: str) -> str:
 
 
 def known_region(region: str) -> bool:
-    """Tell whether `region` is a country whose numbers can be read: two capital letters, `US`."""
+    """Return whether `region`, two capital letters such as `US`, is a country whose numbers the library can parse."""
     return region in phonenumbers.SUPPORTED_REGIONS

@@ -1,14 +1,14 @@
-"""Where the Redis of the projection is: at one address, wherever the sentinels say, or on the shards of a cluster.
+"""The URL of the projection's Redis: one server, a master behind Sentinel, or a cluster.
 
     redis://[USER:PASSWORD@]HOST:PORT/DB    rediss://… with TLS    unix:///PATH/TO/SOCKET
     redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],…/NAME[/DB][?OPTIONS]    rediss+sentinel://… with TLS
     redis+cluster://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT],…[?OPTIONS]    rediss+cluster://… with TLS
 
 USER and PASSWORD are those of the master, or of every node of the cluster. The options `sentinel_username` and
-`sentinel_password` are for the sentinels; all others go to the master or node, and those that begin with `ssl_` to
-the sentinels as well. Of a cluster some addresses are enough: each node knows the others.
+`sentinel_password` are for the sentinels. All other options are for the master or node; those that begin with `ssl_`
+are for the sentinels too. A few addresses of a cluster are enough, because each node knows the others.
 
-No input or output here: whoever looks for a master brings his own way to ask one sentinel, or one node.
+No input or output here: the caller passes a function that queries one sentinel or one node.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from compliance.cluster import NotACluster, Shard, Topology, agree, read_nodes
+from compliance.cluster import NotACluster, Shard, Topology, merge_views, read_nodes
 
-Said = TypeVar("Said")
+Reply = TypeVar("Reply")
 
-HOW_TO_WRITE = (
+URL_HELP = (
     "write redis://HOST:PORT/DB, rediss://… for TLS, unix:///PATH/TO/SOCKET, "
     "redis+sentinel://HOST:PORT,HOST:PORT/NAME for Sentinel, or redis+cluster://HOST:PORT,HOST:PORT for a cluster"
 )
@@ -30,7 +30,7 @@ DIRECT_SCHEMES = {"redis", "rediss", "unix"}
 SENTINEL_SCHEMES = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 NO_SOCKET = "there is no such socket; set DNC_REDIS_URL, to redis://127.0.0.1:6379 say, or start the private Redis"
-"""What an operator reads who has set no URL while no private Redis runs."""
+"""The message for an operator who has not set a URL while no private Redis runs."""
 
 SENTINEL_PORT = 26379
 CLUSTER_PORT = 6379
@@ -40,28 +40,28 @@ _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 
 
 class NoMaster(Exception):
-    """Nobody could say where the master is; the message has what each who was asked did."""
+    """No sentinel or node named the master; the message says what each of them replied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """The Redis to be asked: its plain URL, and the failover that made it master ("" where there is none).
+    """The master Redis: its plain URL, and its epoch, empty for a Redis at a plain URL.
 
-    That is Sentinel's number, or `cluster.Shard.reign`. It tells two reigns of one server apart: what it held in the
-    first may have been lost before the second.
+    The epoch is Sentinel's `config-epoch`, or `cluster.Shard.reign`. It separates two reigns of one server: the data
+    of the first may have been lost before the second began.
     """
 
     url: str
     epoch: str = ""
 
     def incarnation(self, run_id: str) -> str:
-        """Name the server process with `run_id` for the time that it is this master."""
+        """Return the name of the server process `run_id` during this reign."""
         return f"{run_id}.{self.epoch}" if self.epoch else run_id
 
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
-    """A Sentinel URL, read. `addresses` are HOST:PORT; `name` is what the sentinels call the master."""
+    """A parsed Sentinel URL. `addresses` are HOST:PORT; `name` is the sentinels' name for the master."""
 
     scheme: str
     user: str
@@ -72,11 +72,11 @@ class Sentinels:
 
     @property
     def question(self) -> tuple[str | bytes | int, ...]:
-        """The command that asks a sentinel for the master."""
+        """The command that queries a sentinel for the master."""
         return "SENTINEL", "MASTER", self.name
 
     def urls(self) -> list[str]:
-        """Give the plain URL of each sentinel."""
+        """Return the plain URL of each sentinel."""
         given = dict(self.options)
         name, password = (quote(given.get(option, ""), safe="") for option in _SENTINEL_OPTIONS)
         user = f"{name}:{password}@" if name or password else ""
@@ -84,9 +84,9 @@ class Sentinels:
         return [f"{self.scheme}://{user}{address}{options}" for address in self.addresses]
 
     def read(self, reply: Sequence[bytes | None]) -> tuple[int, bool, Master] | None:
-        """Read a sentinel's answer: the number of the last failover, whether the master lives, and where it is.
+        """Parse a sentinel's reply; return the epoch, whether the sentinel considers the master up, and the master.
 
-        None for anything but such an answer.
+        Return None for any other reply.
         """
         words = [word.decode("utf-8", "replace") for word in reply if word is not None]
         fields = dict(zip(words[::2], words[1::2], strict=False))
@@ -99,11 +99,12 @@ class Sentinels:
         return int(epoch), "down" not in fields.get("flags", ""), Master(url, epoch)
 
     async def find(self, ask: Callable[[str], Awaitable[Sequence[bytes | None]]], within_s: float) -> Master:
-        """Ask all sentinels at once; of what is answered within `within_s` seconds the latest failover counts.
+        """Query all sentinels at once for `within_s` seconds; return the master of the latest failover.
 
-        `ask` puts the question to the sentinel at a URL, and raises whatever keeps it from an answer. One sentinel
-        that has not heard of a failover, or that is silent, does not matter then. Raises NoMaster.
+        `ask` sends `question` to the sentinel at a URL and returns the reply; it may raise anything. Raises NoMaster.
         """
+        # Not the first reply: a sentinel that was cut off still names the old master. The highest config-epoch wins,
+        # as it does among the sentinels (Redis documentation, "High availability with Redis Sentinel").
         outcomes = await _ask_all(ask, self.urls(), within_s)
         found, troubles = list[tuple[int, bool, Master]](), list[str]()
         for address, outcome in zip(self.addresses, outcomes, strict=True):
@@ -112,7 +113,7 @@ class Sentinels:
             elif answer := self.read(outcome):
                 found.append(answer)
             else:
-                troubles.append(f"{address}: its answer names no master")
+                troubles.append(f"{address}: its reply names no master")
         if not found:
             raise NoMaster(f"no sentinel names the master {self.name} ({'; '.join(troubles)})")
         return max(found, key=lambda answer: answer[:2])[2]
@@ -120,7 +121,7 @@ class Sentinels:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster's URL, read. `addresses` are the HOST:PORT of some of its nodes."""
+    """A parsed cluster URL. `addresses` are the HOST:PORT of some of the nodes."""
 
     scheme: str
     user: str
@@ -129,21 +130,21 @@ class Cluster:
 
     @property
     def question(self) -> tuple[str | bytes | int, ...]:
-        """The command that asks a node for the cluster."""
+        """The command that queries a node for all nodes of the cluster."""
         return "CLUSTER", "NODES"
 
     def url(self, address: str) -> str:
-        """Give the plain URL of the node at HOST:PORT."""
+        """Return the plain URL of the node at HOST:PORT."""
         return f"{self.scheme}://{self.user}{address}/0{_query(self.options)}"
 
     def master(self, shard: Shard) -> Master:
-        """Say where a shard is."""
+        """Return the master of a shard."""
         return Master(self.url(shard.address), shard.reign)
 
     async def find(self, known: Iterable[str], ask: Callable[[str], Awaitable[bytes]], within_s: float) -> Topology:
-        """Ask the nodes of the URL, and those `known` besides, at once; of what they answer in time make one topology.
+        """Query the nodes of the URL and the `known` ones at once for `within_s` seconds; merge their views.
 
-        `ask` puts the question to the node at a URL, and raises whatever keeps it from an answer. Raises NoMaster.
+        `ask` sends `question` to the node at a URL and returns the reply; it may raise anything. Raises NoMaster.
         """
         addresses = list(dict.fromkeys([*self.addresses, *known]))
         outcomes = await _ask_all(ask, [self.url(address) for address in addresses], within_s)
@@ -157,15 +158,15 @@ class Cluster:
             except NotACluster as error:
                 troubles.append(f"{address}: {error}")
         try:
-            return agree(views)
+            return merge_views(views)
         except NotACluster as error:
-            raise NoMaster(f"no node tells of a cluster ({'; '.join(troubles) or error})") from None
+            raise NoMaster(f"no node describes a cluster ({'; '.join(troubles) or error})") from None
 
 
 async def _ask_all(
-    ask: Callable[[str], Awaitable[Said]], urls: Sequence[str], within_s: float
-) -> list[Said | BaseException]:
-    """Ask all of them at once; give for each its answer, or what kept it from one within `within_s` seconds."""
+    ask: Callable[[str], Awaitable[Reply]], urls: Sequence[str], within_s: float
+) -> list[Reply | BaseException]:
+    """Query all URLs at once; return for each its reply, or the exception. CancelledError means no reply in time."""
     asking = [asyncio.ensure_future(ask(url)) for url in urls]
     try:
         await asyncio.wait(asking, timeout=within_s)
@@ -176,7 +177,10 @@ async def _ask_all(
 
 
 def read_redis_url(url: str) -> Sentinels | Cluster | None:
-    """Read the URL of the projection's Redis; None for a plain one. Raises ValueError that says how to write it."""
+    """Parse the URL of the projection's Redis; return None for a plain one.
+
+    Raises ValueError with a message that shows the valid forms.
+    """
     scheme = url.partition("://")[0]
     if scheme in CLUSTER_SCHEMES:
         return _cluster(url)
@@ -184,18 +188,18 @@ def read_redis_url(url: str) -> Sentinels | Cluster | None:
         return _sentinels(url)
     parts = urlsplit(url)
     if parts.scheme not in DIRECT_SCHEMES or not (parts.netloc or parts.path):
-        raise ValueError(HOW_TO_WRITE)
+        raise ValueError(URL_HELP)
     return None
 
 
 def without_secrets(url: str) -> str:
-    """Give a Redis URL for people to read: without user, password and options."""
+    """Return a Redis URL that is safe to show: without user, password and options."""
     return re.sub("//[^/]*@", "//", url.partition("?")[0])
 
 
 def unreachable(url: str, error: Exception) -> str:
     """Return why the Redis at `url` could not be reached, and what to do when the socket of the URL does not exist."""
-    # redis-py raises an error of its own while it handles the system's.
+    # redis-py raises an error of its own while it handles that of the system, which is then its context.
     missing = isinstance(error, FileNotFoundError) or isinstance(error.__context__, FileNotFoundError)
     return NO_SOCKET if missing and url.startswith("unix:") else str(error)
 
@@ -208,9 +212,8 @@ class _Parts(NamedTuple):
 
 
 def _split(url: str) -> _Parts:
-    """Split a URL of several hosts (RFC 3986, appendix B). The library's way takes none with IPv6 addresses among them:
-    newer Pythons want no more than one host there.
-    """
+    """Split a URL of several hosts (RFC 3986, appendix B)."""
+    # Not urlsplit: since CVE-2025-0938 was fixed (CPython gh-105704) it refuses an IPv6 address among several hosts.
     scheme, _, rest = url.partition("#")[0].partition("://")
     rest, _, query = rest.partition("?")
     hosts, slash, path = rest.partition("/")
@@ -222,10 +225,10 @@ def _sentinels(url: str) -> Sentinels:
     user, at, hosts = parts.hosts.rpartition("@")
     name, _, db = parts.path.removeprefix("/").partition("/")
     if not name or not (db or "0").isdecimal():
-        raise ValueError("name the master behind the sentinels: redis+sentinel://HOST:PORT,HOST:PORT/NAME or …/NAME/DB")
+        raise ValueError("name the master after the sentinels: redis+sentinel://HOST:PORT,HOST:PORT/NAME or …/NAME/DB")
     options = parse_qsl(parts.query, keep_blank_values=True)
     if any(option == "db" for option, _ in options):
-        raise ValueError("write the number of the database behind the master's name: …/NAME/DB")
+        raise ValueError("write the number of the database after the master's name: …/NAME/DB")
     addresses = tuple(_address(host.strip()) for host in hosts.split(","))
     return Sentinels(SENTINEL_SCHEMES[parts.scheme], user + at, addresses, unquote(name), db or "0", tuple(options))
 
@@ -234,10 +237,10 @@ def _cluster(url: str) -> Cluster:
     parts = _split(url)
     user, at, hosts = parts.hosts.rpartition("@")
     if parts.path.strip("/"):
-        raise ValueError("a cluster has no other database than 0: redis+cluster://HOST:PORT,HOST:PORT")
+        raise ValueError("a cluster has only database 0: write redis+cluster://HOST:PORT,HOST:PORT")
     options = parse_qsl(parts.query, keep_blank_values=True)
     if any(option == "db" for option, _ in options):
-        raise ValueError("a cluster has no other database than 0: leave db out")
+        raise ValueError("a cluster has only database 0: leave db out")
     addresses = tuple(_address(host.strip(), CLUSTER_PORT, "node") for host in hosts.split(","))
     return Cluster(CLUSTER_SCHEMES[parts.scheme], user + at, addresses, tuple(options))
 
@@ -254,6 +257,6 @@ def _query(options: Sequence[tuple[str, str]]) -> str:
 
 
 def _trouble(outcome: BaseException) -> str:
-    """Say in words what kept somebody from an answer."""
+    """Return why a query failed, in words."""
     silent = isinstance(outcome, asyncio.CancelledError | TimeoutError)
     return "no answer" if silent else str(outcome) or type(outcome).__name__

@@ -1,4 +1,4 @@
-"""Why a service does not do what it was asked: a fact, and a sentence for the person who asked."""
+"""The exceptions with which a service refuses a request: a class for the fact, a sentence for the person."""
 
 from collections.abc import Callable
 
@@ -6,21 +6,25 @@ from compliance.consent import Role
 
 
 class Refused(Exception):
-    """Nothing was changed. Each service names its own facts; the message is one sentence that helps."""
+    """A service refused the request, and nothing was changed. The message is one sentence for the person.
+
+    Each service has subclasses of its own.
+    """
 
 
 class NotPermitted(Refused):
-    """The actor's role may not do this."""
+    """The role of the actor does not allow the request."""
 
 
 class Unwritable(Refused):
-    """A text is missing, too long, or holds what no database stores."""
+    """A required text is missing, or a text is too long."""
 
 
 def cleaned(text: str, most: int, what: str, *, required: bool = False) -> str:
-    """Trim a text of at most `most` characters. Raises Unwritable, naming it as `what`.
+    """Return a text trimmed, with control characters other than line feed replaced by spaces.
 
-    Control characters become spaces: PostgreSQL refuses NUL in text, and a line break in a name forges a line.
+    Raises Unwritable, with `what` as the name of the text, if it has more than `most` characters, or if it is required
+    and empty. PostgreSQL refuses NUL in text, and a carriage return in a name could forge a line of a report.
     """
     kept = "".join(character if character.isprintable() or character == "\n" else " " for character in text).strip()
     if required and not kept:
@@ -31,6 +35,6 @@ def cleaned(text: str, most: int, what: str, *, required: bool = False) -> str:
 
 
 def require(may: Callable[[Role], bool], role: Role | None, what: str) -> None:
-    """Raise NotPermitted when there is a role, and it may not. The operator's shell has none and may."""
+    """Raise NotPermitted if the role may not do `what`. The operator's shell has no role and may do everything."""
     if role is not None and not may(role):
         raise NotPermitted(f"The role {role} may not {what}.")

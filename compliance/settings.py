@@ -1,4 +1,4 @@
-"""What both programs are told by their environment: typed, frozen, and refused in one sentence when wrong.
+"""The settings of both programs, from the environment: typed and frozen. A wrong one is reported in one sentence.
 
 Each setting is an environment variable `DNC_<NAME>`, a line of a `.env` file in the working directory, or, for
 secrets, the content of the file that `DNC_<NAME>_FILE` names.
@@ -18,7 +18,7 @@ PREFIX = "DNC_"
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message is one line that says which, and what to write instead."""
+    """A setting is missing or wrong. The message is one line: which setting, and what to write instead."""
 
 
 def _redis_url(url: str) -> str:
@@ -34,7 +34,7 @@ def _region(region: str) -> str:
 
 
 def host_port(bind: str) -> str:
-    """Give an address back. Raises ValueError, with how to write it, for anything but HOST:PORT."""
+    """Return `bind` unchanged. Raises ValueError, with the correct form, unless it is HOST:PORT."""
     host, _, port = bind.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError("write HOST:PORT, such as 127.0.0.1:4573")
@@ -85,24 +85,26 @@ class Settings(BaseSettings):
     @field_validator("replicas")
     @classmethod
     def _enough_replicas(cls, replicas: int, info: ValidationInfo) -> int:
-        """A master that was replaced while it was silent may go on answering for seconds: only the want of replicas
-        tells it, and every decision and block that its successor never received is lost.
-        """
+        """Require at least one replica behind Sentinel and on a cluster."""
+        # A master that is cut off during a failover may answer for seconds as if nothing had happened. What it records
+        # then is lost when it comes back as a replica. Only the missing acknowledgement of a replica reveals it.
         url = info.data.get("redis_url")
         found = read_redis_url(url) if url else None
         if found and not replicas:
             who = "a cluster" if isinstance(found, Cluster) else "Sentinel"
-            raise ValueError(f"{who} replaces a master by a replica: write how many must have a record first, 1 say")
+            raise ValueError(
+                f"{who} may replace a master by a replica: write how many must have each record, such as 1"
+            )
         return replicas
 
     @property
     def redis(self) -> str:
-        """The Redis URL in force, the private default included."""
+        """The URL of Redis: that of the settings, or the private Redis in the data directory."""
         return self.redis_url or f"unix://{(self.data_dir / 'redis.sock').resolve()}"
 
     @classmethod
     def load(cls) -> Self:
-        """Read the environment. Raises SettingsError."""
+        """Read all settings from the environment. Raises SettingsError."""
         try:
             return cls()
         except ValidationError as error:
@@ -117,14 +119,14 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put `DNC_<NAME>_FILE` between the plain variable and the `.env` file."""
+        """Return the sources by priority: `DNC_<NAME>_FILE` comes after the variable and before the `.env` file."""
         del file_secret_settings
         files = InitSettingsSource(settings_cls, init_kwargs=_from_files(cls))
         return init_settings, env_settings, files, dotenv_settings
 
 
 def _from_files(settings: type[BaseSettings]) -> dict[str, Any]:
-    """Read each setting that a `DNC_<NAME>_FILE` variable points at. Raises SettingsError."""
+    """Return the settings whose `DNC_<NAME>_FILE` variable is set, from those files. Raises SettingsError."""
     values: dict[str, Any] = {}
     for name in settings.model_fields:
         variable = f"{PREFIX}{name.upper()}_FILE"
@@ -137,7 +139,7 @@ def _from_files(settings: type[BaseSettings]) -> dict[str, Any]:
 
 
 def _first_line(error: ValidationError) -> str:
-    """Say the first thing that is wrong, without repeating a value that may be a secret."""
+    """Return the first error as one line, without the value, which may be a secret."""
     first = error.errors(include_input=False, include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     return f"{PREFIX}{str(first['loc'][0]).upper()}: {message}"

@@ -10,7 +10,7 @@ from typing import Self
 
 from redis import Redis
 
-from compliance.cluster import SLOTS, Shard, Topology, agree, read_nodes
+from compliance.cluster import SLOTS, Shard, Topology, merge_views, read_nodes
 from lab.process import NotStarted, free_port
 from lab.redis import RedisServer
 from lab.replicated import Replicated
@@ -91,7 +91,7 @@ class RedisCluster(Replicated):
         return _client(self.master_of(slot))
 
     def until_at_rest(self) -> None:
-        """Wait until all living nodes agree, and each master has a replica in step."""
+        """Wait until all living nodes merge_views, and each master has a replica in step."""
         self.until(lambda: all(_at_rest(server) for server in self.servers if _lives(server)), within_s=60.0)
 
     def kill_master(self, slot: int) -> RedisServer:
@@ -162,7 +162,7 @@ def _id(server: RedisServer) -> str:
 
 
 def _topology(servers: list[RedisServer]) -> Topology:
-    return agree([read_nodes(_told(server)) for server in servers])
+    return merge_views([read_nodes(_told(server)) for server in servers])
 
 
 def _lives(server: RedisServer) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 from redis import Redis
 
 from admin_web.cli.demo_data import LEADS, LISTED, MORE, SHARED
-from compliance.redis_schema import DECISIONS, decision_fields
+from compliance.redis_records import decision_fields
+from compliance.redis_schema import DECISIONS
 from compliance.verdict import NOT_LISTED, Decision, allow, block, listed_on
 
 CALLS = 240

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.models import Registry, RegistryVersion
 from compliance.area_codes import prefixes_of
-from compliance.redis_schema import INTERNAL, read_terms, terms_value
+from compliance.redis_schema import INTERNAL
+from compliance.redis_terms import read_terms, terms_value
 from compliance.terms import PASS, WARN, RegistryTerms, Terms
 
 NEVER_STALE = datetime(9999, 1, 1, tzinfo=UTC)
@@ -36,7 +37,7 @@ async def compiled_terms(session: AsyncSession) -> Terms:
 
 @lru_cache(maxsize=8)
 def compiled(lists: tuple[str, ...], document: bytes) -> Terms:
-    """Make spelled terms ready; the same ones only once. Raises what `read_terms` raises."""
+    """Parse and compile a document of terms; equal ones only once. Raises ValueError."""
     return Terms(lists, read_terms(document))
 
 

@@ -28,7 +28,7 @@ from admin_web.projection.turn import Turn, note, row_of, take_turn
 from admin_web.projection.writing import change_live
 from admin_web.record.database import Database
 from compliance.cluster import Shard
-from compliance.redis_schema import terms_value
+from compliance.redis_terms import terms_value
 
 MOST_TRIES = 3
 """How often a turn is taken again when somebody without one wrote to Redis meanwhile."""

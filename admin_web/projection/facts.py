@@ -1,26 +1,16 @@
 """What Redis knows of many numbers at this moment: the facts that the gate would judge a call by."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import chain, islice
 
 from admin_web.judging.terms import compiled
 from admin_web.projection.store import ClusterStore, Command, RedisUnavailable, Reply, Store, Wire
 from admin_web.projection.truth import LeadOnNumber
-from compliance.facts import Facts, LiveOverride, State
-from compliance.redis_schema import (
-    STATE_FIELDS,
-    exchange_and_line,
-    listed_key,
-    override_key,
-    read_override,
-    read_state,
-    slot_of_number,
-    terms_digest,
-)
-from compliance.terms import Applying, Terms
-
-MOST_ASKINGS = 5
-"""How often facts are asked again when the projection moved meanwhile."""
+from compliance.facts import Facts, State
+from compliance.redis_facts import MOST_ATTEMPTS, fact_commands, read_facts, same_build, terms_document
+from compliance.redis_schema import STATE_FIELDS, read_state, slot_of_number
+from compliance.terms import Terms
 
 
 async def facts_of(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts]:
@@ -45,73 +35,59 @@ async def facts_of(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts
 
 
 async def _facts_of_one(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts]:
-    """Ask one Redis, or one shard.
-
-    The commands are spelled for one build of the projection; if another one answers, they are asked again.
-    """
+    """Query one Redis, or one shard, again while another build of the projection answers than the expected one."""
     async with store.wire() as wire:
         (fields,) = await wire.ask(_state_of(wire))
         expected = _state(fields)
-        for _ in range(MOST_ASKINGS):
+        for _ in range(MOST_ATTEMPTS):
             terms = await _terms(wire, expected)
             found, state = await _ask(wire, expected, terms, openings)
-            if _build(state) == _build(expected):
+            if same_build(state, expected):
                 return found
             expected = state
     raise RedisUnavailable("the projection did not stand still")
 
 
 async def _terms(wire: Wire, state: State | None) -> Terms | None:
-    """Give the terms of the registries that `state` names; None when Redis does not hold them, or not legibly."""
+    """Return the terms of the registries of `state`; None if Redis does not hold them, or they cannot be parsed."""
     if state is None:
         return None
-    (document,) = await wire.ask(("GET", wire.keys.terms(state.generation)))
-    if not isinstance(document, bytes) or terms_digest(document) != state.terms:
-        return None
+    (reply,) = await wire.ask(("GET", wire.keys.terms(state.generation)))
+    document = terms_document(state, reply)
     try:
-        return compiled(state.lists, document)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return None if document is None else compiled(state.lists, document)
+    except ValueError:
         return None
 
 
 async def _ask(
     wire: Wire, state: State | None, terms: Terms | None, openings: Sequence[LeadOnNumber]
 ) -> tuple[list[Facts], State | None]:
-    """Ask for the facts as `state` spells them; give them, and the state that they were answered in."""
+    """Query the facts with commands for the build `state`; return them, and the state that Redis had."""
     applying = [terms.applying(number) if terms else None for number, _ in openings]
-    questions = [
-        command
+    commands = [
+        fact_commands(state, one, *opening) if state is not None and one is not None else []
         for opening, one in zip(openings, applying, strict=True)
-        if state is not None and one is not None
-        for command in _questions(state, one, opening)
     ]
     around: tuple[Command, ...] = ("INFO", "server"), _state_of(wire), ("EXISTS", wire.keys.lease)
-    info, fields, leased, *replies = await wire.ask(*around, *questions)
+    info, fields, leased, *replies = await wire.ask(*around, *chain.from_iterable(commands))
     server, answering = wire.master.incarnation(_run_id(info)), _state(fields)
-    answers = iter(replies)
+    left = iter(replies)
     found = []
-    for (number, lead), one in zip(openings, applying, strict=True):
-        # A doubt is not a no: whatever is not SISMEMBER's 0 counts as listed.
-        listed = tuple(name for name in one.lists if next(answers) != 0) if one else ()
-        override = _override(next(answers)) if one else None
+    for (number, lead), one, asked in zip(openings, applying, commands, strict=True):
+        own = list(islice(left, len(asked)))
+        listed, override = read_facts(one, own, _is_listed) if one else ((), None)
         found.append(Facts(number, lead, server, answering, leased == 1, listed, override, one))
     return found, answering
 
 
+def _is_listed(reply: object) -> bool:
+    """Read a reply to SISMEMBER. Whatever is not 0 counts as listed: doubt must never show a number as free."""
+    return reply != 0
+
+
 def _state_of(wire: Wire) -> Command:
     return "HMGET", wire.keys.state, *STATE_FIELDS
-
-
-def _questions(state: State, applying: Applying, opening: LeadOnNumber) -> Iterator[Command]:
-    number, lead = opening
-    exchange, line = exchange_and_line(number)
-    for name in applying.lists:
-        yield "SISMEMBER", listed_key(state.generation, name, exchange), line
-    yield "GET", override_key(state.generation, number, lead)
-
-
-def _build(state: State | None) -> tuple[int, tuple[str, ...], str] | None:
-    return (state.generation, state.lists, state.terms) if state else None
 
 
 def _state(reply: Reply) -> State | None:
@@ -127,11 +103,3 @@ def _run_id(info: Reply) -> str:
         if line.startswith(b"run_id:"):
             return line.removeprefix(b"run_id:").decode("ascii", "replace")
     raise RedisUnavailable("Redis does not tell its run_id")
-
-
-def _override(reply: Reply) -> LiveOverride | None:
-    """Read the override, if one is there and well-formed; anything doubtful is no override."""
-    try:
-        return read_override(reply) if isinstance(reply, bytes) else None
-    except ValueError:
-        return None

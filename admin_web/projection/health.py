@@ -7,7 +7,9 @@ from datetime import datetime
 from admin_web.projection.live import LiveProjection, look
 from admin_web.projection.store import Reply, Store, Wire, words
 from compliance.facts import doubt
-from compliance.redis_schema import STATE_FIELDS, GateBeat, from_epoch_ms, read_beat, read_state, terms_digest
+from compliance.redis_records import GateHeartbeat, read_heartbeat
+from compliance.redis_schema import STATE_FIELDS, from_epoch_ms, read_state
+from compliance.redis_terms import terms_digest
 
 MOST_GATES = 100
 
@@ -22,7 +24,7 @@ class GateSeen:
 
     name: str
     heard_at: datetime
-    beat: GateBeat | None
+    beat: GateHeartbeat | None
 
     @property
     def screens(self) -> bool:
@@ -166,8 +168,8 @@ def _seen(names: list[str], scores: list[bytes], beats: list[Reply]) -> Iterator
         yield GateSeen(name, from_epoch_ms(int(float(score))), _beat(value))
 
 
-def _beat(value: Reply) -> GateBeat | None:
+def _beat(value: Reply) -> GateHeartbeat | None:
     try:
-        return read_beat(value) if isinstance(value, bytes) else None
+        return read_heartbeat(value) if isinstance(value, bytes) else None
     except ValueError:
         return None

@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import cast
 
-from hiredis import pack_command
 from redis.asyncio.connection import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from compliance.redis_connection import Connector
 from compliance.redis_url import Cluster, Master, Sentinels, read_redis_url
 
 FOLLOW_S = 1.0
 """How long the sentinels are taken at their word."""
 
 NEVER = -math.inf
+
+CONNECTOR = Connector("dnc-admin")
 
 
 class Pools:
@@ -36,7 +36,7 @@ class Pools:
             raise ValueError("a cluster has many masters")  # noqa: TRY004 - it is the URL that is wrong
         self._sentinels = sentinels
         self._master = Master("" if self._sentinels else url)
-        self._pool = pool_of(url, timeout_s) if not self._sentinels else None
+        self._pool = CONNECTOR.pool(url, timeout_s) if not self._sentinels else None
         self._asking = asyncio.Lock()
         self._asked_at = NEVER
 
@@ -46,12 +46,12 @@ class Pools:
             if self._sentinels and monotonic() - self._asked_at >= FOLLOW_S:
                 await self._follow(self._sentinels)
             if self._pool is None:
-                self._pool = pool_of(self._master.url, self._timeout_s)
+                self._pool = CONNECTOR.pool(self._master.url, self._timeout_s)
         return self._master, self._pool
 
     async def _follow(self, sentinels: Sentinels) -> None:
         async def ask(url: str) -> Sequence[bytes | None]:
-            answer = await ask_once(url, sentinels.question, self._timeout_s)
+            answer = await CONNECTOR.ask(url, sentinels.question, self._timeout_s)
             return cast("Sequence[bytes | None]", answer)
 
         master = await sentinels.find(ask, self._timeout_s / 2)
@@ -73,31 +73,3 @@ class Pools:
         """Close every connection."""
         if self._pool is not None:
             await self._pool.aclose()
-
-
-async def ask_once(url: str, question: Sequence[str | bytes | int], timeout_s: float) -> object:
-    """Put one command to the server at a plain URL over a connection of its own. Raises RedisError, OSError."""
-    connection = pool_of(url, timeout_s).make_connection()  # type: ignore[no-untyped-call]
-    try:
-        await connection.connect()
-        packed = pack_command(tuple(question))  # type: ignore[arg-type]
-        await connection.send_packed_command(packed, check_health=False)
-        answer: object = await connection.read_response(timeout=math.inf)
-    finally:
-        await connection.disconnect(nowait=True)
-    return answer
-
-
-def pool_of(url: str, timeout_s: float) -> ConnectionPool:
-    """Make connections without the library's own retries: a dead Redis would take seconds to be called dead."""
-    return ConnectionPool.from_url(
-        url,
-        max_connections=20,
-        socket_connect_timeout=timeout_s,
-        socket_timeout=None,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        driver_info=None,
-        client_name="dnc-admin",
-        protocol=2,
-    )

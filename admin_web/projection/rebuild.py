@@ -48,15 +48,8 @@ from admin_web.projection.writing import spell_terms
 from admin_web.record.database import DatabaseUnavailable
 from compliance.cluster import Shard
 from compliance.facts import State
-from compliance.redis_schema import (
-    REBUILT_AT,
-    Keys,
-    count_field,
-    state_values,
-    terms_digest,
-    terms_value,
-    version_field,
-)
+from compliance.redis_schema import REBUILT_AT, Keys, count_field, state_values, version_field
+from compliance.redis_terms import terms_digest, terms_value
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from time import monotonic
 
 from redis.asyncio.connection import ConnectionPool
 
-from admin_web.projection.pools import FOLLOW_S, NEVER, ask_once, pool_of
+from admin_web.projection.pools import CONNECTOR, FOLLOW_S, NEVER
 from compliance.cluster import Topology
 from compliance.redis_url import Cluster, Master, NoMaster
 
@@ -40,7 +40,7 @@ class Nodes:
         self._asked_at = NEVER
 
     async def _ask(self, url: str) -> bytes:
-        answer = await ask_once(url, self.cluster.question, self.timeout_s)
+        answer = await CONNECTOR.ask(url, self.cluster.question, self.timeout_s)
         if isinstance(answer, bytes):
             return answer
         raise NoMaster(f"it answers {answer!r}")
@@ -63,7 +63,7 @@ class ShardPools:
         if self._pool is None or master != self._master:
             if self._pool is not None:  # What is in use is closed by whoever uses it.
                 await self._pool.disconnect(inuse_connections=False)
-            self._master, self._pool = master, pool_of(master.url, self._nodes.timeout_s)
+            self._master, self._pool = master, CONNECTOR.pool(master.url, self._nodes.timeout_s)
         return self._master, self._pool
 
     def doubt(self) -> None:

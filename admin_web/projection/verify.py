@@ -38,15 +38,8 @@ from admin_web.projection.turn import last_turn, take_turn
 from compliance.cluster import Shard, slot_of
 from compliance.facts import LiveOverride
 from compliance.numbers import E164
-from compliance.redis_schema import (
-    generation_pattern,
-    listed_of,
-    number_of,
-    override_of,
-    slot_key,
-    terms_digest,
-    terms_value,
-)
+from compliance.redis_schema import generation_pattern, listed_of, number_of, override_of, slot_key
+from compliance.redis_terms import terms_digest, terms_value
 
 SUBJECTS_AT_ONCE = 5_000
 """Subjects that are compared in one go."""

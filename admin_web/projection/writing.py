@@ -24,8 +24,8 @@ from compliance.redis_schema import (
     listed_key,
     override_key,
     override_value,
-    terms_digest,
 )
+from compliance.redis_terms import terms_digest
 
 
 class ExchangePart(NamedTuple):

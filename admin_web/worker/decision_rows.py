@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.record.dialect import each_of, insert_into
 from admin_web.record.models import CallRequest, DecisionRecord, DecisionTotal
 from compliance import verdict
-from compliance.redis_schema import read_decision
+from compliance.redis_records import read_decision
 from compliance.verdict import Verdict
 
 DecisionColumns: TypeAlias = dict[str, Any]

@@ -1,8 +1,8 @@
-"""FastAGI, the gate's side of it: bytes in, events out, one line back. No input or output happens here.
+"""The gate's side of the FastAGI protocol: bytes in, events out, one line back. No input or output happens here.
 
-Asterisk opens the conversation with `agi_<field>: <value>` lines and an empty line; the gate sends one command, and
-Asterisk answers it with a numbered reply. `HANGUP` may arrive at any point. Grammar: res/res_agi.c, `setup_env` and
-`run_agi`.
+Asterisk begins with `agi_<field>: <value>` lines and an empty line. The gate sends one command, and Asterisk replies
+with a numbered line. `HANGUP` may arrive at any point. The grammar is that of Asterisk's res/res_agi.c, `setup_env`
+and `run_agi`.
 """
 
 import re
@@ -11,13 +11,13 @@ from typing import NamedTuple
 from agi_gate.request import Request
 
 LONGEST_HEADER = 16_384
-"""Bytes. Asterisk sends well under 4 KiB; a peer that sends more is not a PBX."""
+"""Bytes of a header. Asterisk sends well under 4 KiB; a peer that sends more than this is not a PBX."""
 
 LONGEST_REPLY = 4_096
 """Bytes of one reply line."""
 
 LONGEST_COMMAND = 2_048
-"""Bytes, newline included: what Asterisk before 22.6 reads of one command (AGI_BUF_LEN)."""
+"""Bytes of a command, with its newline: Asterisk before 22.6 reads no more (res_agi.c, AGI_BUF_LEN)."""
 
 END_OF_HEADER = b"\n\n"
 HANGUP = b"HANGUP"
@@ -27,45 +27,46 @@ _SCRIPT, _CHANNEL = (rb"(?:\nagi_%s: ?(.*))?" % name for name in (b"network_scri
 _ARGUMENTS = rb"((?:\nagi_arg_[0-9]+:.*)*)"
 _OTHER = rb"\nagi_(?!network_script:|uniqueid:|arg_)[^:\n]*:"
 _OTHERS = rb"(?:%s.*)*(?!%s)" % (_OTHER, _OTHER)
+# The fields that the gate uses, once each, among others, in the order in which Asterisk writes them (setup_env). A
+# field that comes twice was smuggled in by a line break in a caller's name, and the header does not match.
+#
+# The negative lookahead after each repetition makes it take every line that it can. Without it, a header of n lines
+# that does not match would be tried in about n squared ways. Possessive quantifiers would be plainer, but CPython
+# before 3.11.5 matches them wrongly (gh-106052).
 _HEADER = re.compile(_OTHERS + _SCRIPT + _OTHERS + _CHANNEL + _OTHERS + _ARGUMENTS)
-"""The fields that the gate uses, each once, in the order in which Asterisk writes them, among others.
-
-No repetition ends before a line that it could take: otherwise a header that does not fit would be tried in a million
-ways. (Possessive repetitions would say so more plainly, but do not match what they should before Python 3.11.5.)
-"""
 
 _NAME = re.compile(r"[A-Za-z0-9_()]{1,64}", re.ASCII)
 _VALUES = re.compile(r"[A-Za-z0-9+._-]*", re.ASCII)
 
 
 class PeerBroke(Exception):
-    """The peer sent what no Asterisk sends; there is nothing to answer."""
+    """The peer sent something that no Asterisk sends; the message is a slug for the metrics."""
 
 
 class Reply(NamedTuple):
-    """Asterisk's answer to the command: 200 when it was carried out."""
+    """Asterisk's reply to the command: 200 if it was executed."""
 
     code: int
 
 
 class HungUp(NamedTuple):
-    """The caller has gone."""
+    """The caller has hung up."""
 
 
 Event = Request | Reply | HungUp
 
 
 class Reader:
-    """Turns the bytes of one peer into events. Feed it as they come, in pieces of any size."""
+    """Parses the bytes of one peer into events. Feed them as they arrive, in pieces of any size."""
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._asked = False
+        self._has_header = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes; give the events they complete. Raises PeerBroke."""
+        """Add the next bytes; return the events that they complete. Raises PeerBroke."""
         self._buffer += data
-        return self._replies() if self._asked else self._header()
+        return self._replies() if self._has_header else self._header()
 
     def _header(self) -> list[Event]:
         header, end, rest = self._buffer.partition(END_OF_HEADER)
@@ -74,10 +75,10 @@ class Reader:
         if not end:
             return []
         if not (HANGUP + b"\n").startswith(rest):
-            # Asterisk waits for the command now. What comes all the same is the rest of a header that a line break
-            # in a caller's name has cut short, with arguments of the caller's own making before the cut.
+            # Asterisk sends nothing but HANGUP before it has a command. So this is the rest of the real header: an
+            # empty line in a caller's name ended the header early, after arguments that the caller made up.
             raise PeerBroke("spoke-before-answer")
-        self._asked, self._buffer = True, rest
+        self._has_header, self._buffer = True, rest
         request = read_request(header)
         return [request, *self._replies()] if rest else [request]
 
@@ -89,11 +90,12 @@ class Reader:
 
 
 def read_request(header: bytes) -> Request:
-    """Read the header of a request. Raises PeerBroke unless each line is a field, and what the gate uses comes once.
+    """Parse the header of a request.
 
-    A value may hold any bytes, a caller's name in Latin-1 say; only what the gate uses is decoded. A line break
-    smuggled into a caller's name must not replace the number that is judged, or the channel.
+    Raises PeerBroke unless each line is a field, and each field that the gate uses comes at most once: a line break in
+    a caller's name must not replace the number that is judged, or the channel.
     """
+    # On bytes: a caller's name may have any encoding, such as Latin-1. Only the fields that are used are decoded.
     fields = _HEADER.fullmatch(b"\n" + header)
     if fields is None:
         raise PeerBroke("header-malformed")
@@ -103,28 +105,31 @@ def read_request(header: bytes) -> Request:
 
 
 def _read_arguments(lines: str) -> tuple[str, ...]:
-    """Give the values of agi_arg_1, agi_arg_2, … Raises PeerBroke unless they are numbered so."""
+    """Return the values of agi_arg_1, agi_arg_2 and so on. Raises PeerBroke unless they are numbered in a row."""
     _, *arguments = lines.split("\nagi_arg_")
-    for place, argument in enumerate(arguments, start=1):
-        if not argument.startswith(f"{place}:"):
+    for index, argument in enumerate(arguments, start=1):
+        if not argument.startswith(f"{index}:"):
             raise PeerBroke("arguments-not-in-a-row")
     return tuple([argument.partition(":")[2].removeprefix(" ") for argument in arguments])
 
 
 def _text(value: bytes) -> str:
-    """Decode a value; bytes that are not UTF-8 become a mark that no number and no id contains."""
+    """Decode a value. Bytes that are not UTF-8 become U+FFFD, which no number and no id may contain."""
     return value.decode("utf-8", "replace")
 
 
 def trusted_channel(channel: str) -> str:
-    """Give the channel's unique id if it may go back on a line, else an empty string."""
+    """Return the unique id of the channel if it may be sent back, else an empty string."""
+    # It is the only value of the PBX that goes back on a line. Asterisk builds it from its system name, which an
+    # operator may choose freely (asterisk.conf, systemname), and a comma there would assign another variable.
     return channel if _TRUSTED.fullmatch(channel) else ""
 
 
 def read_reply(line: bytes) -> Reply | HungUp:
-    """Read one line that Asterisk sends after the header. Raises PeerBroke."""
+    """Parse one line that Asterisk sends after the header. Raises PeerBroke."""
     if line == HANGUP:
         return HungUp()
+    # The code is enough: 520 opens a reply of several lines, but the session closes at the first one.
     code = line[:3]
     if len(line) < 3 or not code.isdigit():
         raise PeerBroke("reply-malformed")
@@ -132,22 +137,24 @@ def read_reply(line: bytes) -> Reply | HungUp:
 
 
 class SetVariables:
-    """The one command of the gate: an `EXEC MSet` that sets the variables `names` at once. Raises ValueError.
+    """The gate's only command: an `EXEC MSet` that sets the variables `names`. Raises ValueError for a bad name.
 
-    Whatever goes wrong upstream, nothing but letters, digits and `+ . _ -` ever leaves as a value: nothing that could
-    end a word, a line or an assignment.
+    A value may contain only letters, digits and `+ . _ -`, whatever goes wrong elsewhere: nothing that could end a
+    word, a line or an assignment.
     """
 
     def __init__(self, *names: str) -> None:
         if not all(map(_NAME.fullmatch, names)):
-            raise ValueError("these are no names of variables")
+            raise ValueError("a name is not that of a channel variable")
+        # One command for all variables: a second one in the same segment stays in Asterisk's stdio buffer while it
+        # polls the socket, and the call hangs (seen on Asterisk 22; res_agi.c, run_agi).
         self._line = f'EXEC MSet "{",".join(f"{name}=%s" for name in names)}"\n'
 
     def to(self, *values: str) -> bytes:
-        """Spell the command that sets each variable to its value. Raises ValueError for what cannot be said."""
+        """Return the command that sets each variable to its value. Raises ValueError for a value it may not contain."""
         if not _VALUES.fullmatch("".join(values)):
-            raise ValueError("this cannot go on an AGI line")
+            raise ValueError("a value contains characters that no AGI line may have")
         line = self._line % values
         if len(line) > LONGEST_COMMAND:
-            raise ValueError(f"an AGI line of {len(line)} bytes is longer than Asterisk reads")
+            raise ValueError(f"the AGI line has {len(line)} bytes, more than Asterisk reads")
         return line.encode("ascii")

@@ -1,8 +1,8 @@
-"""One conversation with the PBX: read the request, answer it with one line, hear the reply, close.
+"""One FastAGI session: read the request, send one line, read the reply, close.
 
-With the line the PBX hears that nothing follows: it goes on with the call while its reply is still on the way here.
-A conversation has one deadline for the whole header and one for the reply. A peer that keeps neither is closed;
-Asterisk then goes on with the answer that the dialplan preset, which is BLOCK.
+The line goes out with the end of the stream, so the PBX continues with the call while its reply is still on the way. A
+session has one deadline for the whole header and one for the reply. A peer that misses one is closed; Asterisk then
+continues with the verdict that the dialplan preset, which is BLOCK.
 """
 
 from enum import StrEnum
@@ -15,21 +15,21 @@ from agi_gate.fastagi.listener import Connection
 from agi_gate.fastagi.protocol import HungUp, PeerBroke, Reader, Reply, SetVariables
 from agi_gate.metrics import Metrics
 from agi_gate.request import Request
-from agi_gate.screening import Beginning
+from agi_gate.screening import Screener
 from compliance import channel_vars
 from compliance.verdict import Decision, Verdict
 
+# The verdict goes last. Asterisk executes a line that was cut off when its sender died (res_agi.c, run_agi: fgets and
+# feof; seen on Asterisk 22), and MSet sets its variables in order. So a whole verdict means that all others are whole.
 _ANSWER = SetVariables(
     *(channel_vars.NUMBER, channel_vars.REASON, channel_vars.DECISION),
     *channel_vars.GATE_CDR_FIELDS,
     channel_vars.VERDICT,
 )
-"""The verdict comes last: Asterisk carries out a line that was cut off when its sender died, and a verdict that
-arrived whole means that all before it did."""
 
 
 class Stage(StrEnum):
-    """How far a conversation is: what comes next."""
+    """The stage of a session: what it waits for."""
 
     HEADER = "header"
     DECISION = "decision"
@@ -37,28 +37,32 @@ class Stage(StrEnum):
     OVER = "over"
 
 
-class Switchboard:
-    """What all conversations share. `peer_s` bounds how many seconds a peer may take for its header, and its reply."""
+class OpenSessions:
+    """The open sessions of a process, and what they share.
 
-    def __init__(self, screenings: Beginning, metrics: Metrics, calls: CallLog, *, peer_s: float) -> None:
-        self.screenings, self.metrics, self.calls = screenings, metrics, calls
-        self.waits = Deadlines[Wait](peer_s)
+    `peer_s` limits the seconds that a peer may take for its header, and again for its reply.
+    """
+
+    def __init__(self, screener: Screener, metrics: Metrics, calls: CallLog, *, peer_s: float) -> None:
+        self.screener, self.metrics, self.calls = screener, metrics, calls
+        self.deadlines = Deadlines[PeerDeadline](peer_s)
         self.sessions: set[Session] = set()
 
 
 class Session:
-    """One conversation over `connection`."""
+    """One session over `connection`."""
 
-    def __init__(self, board: Switchboard, connection: Connection) -> None:
-        self._board, self._connection = board, connection
+    def __init__(self, shared: OpenSessions, connection: Connection) -> None:
+        self._shared, self._connection = shared, connection
         self._reader = Reader()
         self.stage = Stage.HEADER
-        board.sessions.add(self)
-        board.metrics.open_conversations += 1
-        board.waits.watch(Wait(self, Stage.HEADER))
+        shared.sessions.add(self)
+        shared.metrics.open_conversations += 1
+        # For the whole header: a limit for each read would let a peer that sends a byte at a time stay for ever.
+        shared.deadlines.watch(PeerDeadline(self, Stage.HEADER))
 
-    def heard(self, data: bytes) -> None:
-        """Take what the peer says."""
+    def data_received(self, data: bytes) -> None:
+        """Process bytes from the peer."""
         try:
             events = self._reader.feed(data)
         except PeerBroke as error:
@@ -68,63 +72,67 @@ class Session:
             match event:
                 case Request():
                     self.stage, self._started = Stage.DECISION, perf_counter()
-                    self._board.screenings.begin(event, self._answer)
+                    self._shared.screener.begin(event, self._answer)
                 case Reply() if self.stage is Stage.DECISION:
                     self.refuse("reply-before-command")
                 case Reply():
                     self._connection.close()
                 case HungUp():
-                    """The verdict still goes on record; Asterisk itself ends the conversation."""
+                    # The decision still goes on record, and Asterisk ends the session itself. The dialplan sets
+                    # AGISIGHUP=no, which suppresses this line (res_agi.c); another dialplan may not.
+                    pass
 
-    def gone(self) -> None:
-        """Forget the connection. A decision under way still reaches its record."""
+    def connection_lost(self) -> None:
+        """End the session. A decision that is not made yet still reaches its record."""
         self.stage = Stage.OVER
-        self._board.sessions.discard(self)
-        self._board.metrics.open_conversations -= 1
+        self._shared.sessions.discard(self)
+        self._shared.metrics.open_conversations -= 1
 
     def refuse(self, why: str) -> None:
-        """Close a conversation that has no answer."""
-        self._board.metrics.refused_peers[why] += 1
+        """Close the session without an answer, and count it under `why`."""
+        self._shared.metrics.refused_peers[why] += 1
         self._connection.close()
 
     def _answer(self, decision: Decision) -> None:
-        """Send the one line, and start the clock for the reply."""
-        board = self._board
-        if self.stage is Stage.DECISION and self._connection.say(self._line(decision)):
+        """Send the answer, and start the deadline of the reply."""
+        shared = self._shared
+        if self.stage is Stage.DECISION and self._connection.send_last(self._line(decision)):
             self.stage = Stage.REPLY
-            board.waits.watch(Wait(self, Stage.REPLY))
+            shared.deadlines.watch(PeerDeadline(self, Stage.REPLY))
+        # A caller who has hung up is counted and logged too: the decision was made, and is on record.
         seconds = perf_counter() - self._started
-        board.metrics.count(decision, seconds)
-        board.calls.note(decision, seconds)
+        shared.metrics.count(decision, seconds)
+        shared.calls.add(decision, seconds)
 
     def _line(self, decision: Decision) -> bytes:
-        """Spell the answer. Raises ValueError for one that cannot be said; the PBX goes on with its preset BLOCK."""
+        """Return the answer. Raises ValueError, and closes the session, for values that no AGI line may contain."""
         try:
-            return spelled(decision)
+            return answer_line(decision)
         except ValueError:
             self.refuse("no-answer")
             raise
 
 
-class Wait(NamedTuple):
-    """A conversation that waits for its peer's header, or reply; it is refused when that does not come."""
+class PeerDeadline(NamedTuple):
+    """The deadline of a session for its peer's header or reply."""
 
     session: Session
     stage: Stage
 
     @property
     def over(self) -> bool:
-        """Tell whether the conversation has gone on."""
+        """Whether the session has left the stage."""
         return self.session.stage is not self.stage
 
     def expire(self) -> None:
-        """Close the conversation."""
+        """Close the session."""
         self.session.refuse(f"slow-{self.stage}")
 
 
-def spelled(decision: Decision) -> bytes:
-    """Spell what the dialplan is told. ALLOW is bound to the very channel that asked. Raises ValueError."""
+def answer_line(decision: Decision) -> bytes:
+    """Return the line that sets the dialplan's variables. Raises ValueError for values that it may not contain."""
     ruling, number, reason = decision.ruling, decision.number, decision.ruling.reason
+    # The dialplan compares it with its own UNIQUEID, so the answer to another call never allows this one.
     allowed = ruling.verdict is Verdict.ALLOW and decision.channel
     bound = f"{Verdict.ALLOW}-{decision.channel}" if allowed else Verdict.BLOCK
     return _ANSWER.to(number, reason, decision.id, ruling.verdict, reason, decision.id, number, bound)

@@ -1,1 +1,1 @@
-"""Processes, sockets and ports: the gate wired to its Redis (alone or a cluster), and served."""
+"""The gate as a running service: processes, sockets and ports, and the backend over one Redis or a cluster."""

@@ -1,6 +1,6 @@
-"""All shards of a Redis Cluster behind the gate: each is asked about the numbers whose slots it owns.
+"""All shards of a Redis Cluster: each call is screened on the shard that owns the slot of its number.
 
-Nothing of a call touches two shards, so each call is as many round trips as on one Redis, to one of them.
+A call uses one shard only, so it takes as many round trips as on a single Redis.
 """
 
 import asyncio
@@ -10,46 +10,47 @@ from itertools import chain
 import structlog
 
 from agi_gate.request import Request
-from agi_gate.screening import Decided
-from agi_gate.serving.backing import Common, OneRedis
+from agi_gate.screening import OnDecision
+from agi_gate.serving.backend import ProcessContext, RedisBackend
 from agi_gate.store.health import Health
 from agi_gate.store.link import FOLLOW_S
 from agi_gate.store.shard import ShardLink, ShardStore
-from agi_gate.store.wire import StoreUnavailable, survey
+from agi_gate.store.wire import StoreUnavailable, discover
 from compliance.cluster import SLOTS, Topology
 from compliance.numbers import InvalidNumber
 from compliance.redis_schema import slot_of_number
 from compliance.redis_url import Cluster, Master
 
 LEAST_S = 0.2
-"""However many calls fail, the cluster is asked what it looks like no more often than this."""
+"""Seconds between two discoveries of the cluster at least, however many calls fail."""
 
 log = structlog.get_logger()
 
 
-class ManyShards:
-    """All shards of a cluster, as long as they are there; each call is begun at the one that owns its number."""
+class ClusterBackend:
+    """The backend over a cluster: a `RedisBackend` for each shard, created and removed as the cluster changes."""
 
-    def __init__(self, common: Common, cluster: Cluster) -> None:
-        self._common, self._cluster = common, cluster
-        self._numbering = common.numbering
+    def __init__(self, process: ProcessContext, cluster: Cluster) -> None:
+        self._process, self._cluster = process, cluster
+        self._numbering = process.numbering
         self._doubted = asyncio.Event()
         self._topology = Topology()
-        self._shards: dict[int, OneRedis] = {}
+        self._shards: dict[int, RedisBackend] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._trouble = "no shard of the cluster is known yet"
         self._dropped = 0
+        # Never connected: it blocks every call, and keeps the decisions until a shard can record them.
         self._nowhere = self._shard(0)
         self._by_slot = [self._nowhere] * SLOTS
 
     @property
-    def screenings(self) -> "ManyShards":
-        """Begins them."""
+    def screener(self) -> "ClusterBackend":
+        """Screens the calls: this object, which passes each to its shard."""
         return self
 
     @property
     def health(self) -> Health:
-        """How it stands with the worst of the shards."""
+        """The health of the first shard that cannot allow calls, or of the first of all; with the sum of connects."""
         if not self._shards:
             return Health(trouble=self._trouble)
         each = {first: shard.health for first, shard in sorted(self._shards.items())}
@@ -61,54 +62,56 @@ class ManyShards:
 
     @property
     def backlog(self) -> int:
-        """How many decisions wait to be recorded."""
+        """The number of decisions that are not recorded yet."""
         return sum(one.backlog for one in self._all())
 
     @property
     def dropped(self) -> int:
-        """How many never were."""
+        """The number of decisions that were lost."""
         return self._dropped + sum(one.dropped for one in self._all())
 
-    def begin(self, request: Request, decided: Decided) -> None:
-        """Screen a call at the shard of its number; one without a number, at any shard that can record it."""
+    def begin(self, request: Request, decided: OnDecision) -> None:
+        """Begin to screen a call on the shard of its number; a call without a number, on any connected shard."""
         number = self._numbering.read(request.arguments[0]) if request.arguments else InvalidNumber("malformed")
         shard = self._any() if isinstance(number, InvalidNumber) else self._by_slot[slot_of_number(number)]
-        shard.screenings.begin(request, decided)
+        shard.screener.begin(request, decided)
 
     async def run(self) -> None:
-        """Follow the cluster, until cancelled."""
+        """Discover the cluster again every second, and at once after a sign of change, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._doubted.clear()
-                await self._look_around(tasks)
+                await self._discover(tasks)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(FOLLOW_S):
                         await self._doubted.wait()
                 await asyncio.sleep(LEAST_S)
 
     async def leave(self) -> None:
-        """Say that this process ends."""
+        """Announce the end of this process on every shard."""
         await asyncio.gather(*(shard.leave() for shard in self._shards.values()))
 
-    async def _look_around(self, tasks: asyncio.TaskGroup) -> None:
+    async def _discover(self, tasks: asyncio.TaskGroup) -> None:
         try:
-            found = await survey(self._cluster, self._topology.addresses, self._common.timeout_s)
-        except StoreUnavailable as error:  # As long as nobody answers, the cluster stays what it was.
+            found = await discover(self._cluster, self._topology.addresses, self._process.timeout_s)
+        except StoreUnavailable as error:
+            # The last known topology stays in use: the shards that live still answer, and each fences itself.
             self._trouble = str(error)
             return
         if found != self._topology:
             self._topology = found
-            self._rearrange(found, tasks)
+            self._apply(found, tasks)
         if (shard := self._any()) is not self._nowhere:
-            _hand_over(self._nowhere, shard)
+            _move_backlog(self._nowhere, shard)
 
-    def _rearrange(self, found: Topology, tasks: asyncio.TaskGroup) -> None:
+    def _apply(self, found: Topology, tasks: asyncio.TaskGroup) -> None:
+        """Remove the shards that are gone, follow the others, and assign the slots."""
         log.info("redis cluster", shards={shard.first: shard.address for shard in found.shards})
         for first in self._shards.keys() - {shard.first for shard in found.shards}:
             self._running.pop(first).cancel()
             gone = self._shards.pop(first)
-            self._dropped += gone.dropped
-            _hand_over(gone, self._nowhere)
+            self._dropped += gone.dropped  # A counter of the metrics must not go back.
+            _move_backlog(gone, self._nowhere)
         for shard in found.shards:
             self._follow(shard.first, self._cluster.master(shard), tasks)
         owners = [found.owner(slot) for slot in range(SLOTS)]
@@ -123,21 +126,21 @@ class ManyShards:
         assert isinstance(link, ShardLink)  # noqa: S101 - made below
         link.follow(master)
 
-    def _shard(self, first: int) -> OneRedis:
-        common = self._common
-        link = ShardLink(first, self._doubted, timeout_s=common.timeout_s, replicas=common.settings.replicas)
-        return OneRedis(common, link, ShardStore(link))
+    def _shard(self, first: int) -> RedisBackend:
+        process = self._process
+        link = ShardLink(first, self._doubted, timeout_s=process.timeout_s, replicas=process.settings.replicas)
+        return RedisBackend(process, link, ShardStore(link))
 
-    def _any(self) -> OneRedis:
-        """Give a shard that is connected, if there is one."""
+    def _any(self) -> RedisBackend:
+        """Return a connected shard if there is one, else any shard, else the one that is never connected."""
         connected = (shard for shard in self._shards.values() if shard.health.connected)
         return next(connected, next(iter(self._shards.values()), self._nowhere))
 
-    def _all(self) -> chain[OneRedis]:
+    def _all(self) -> chain[RedisBackend]:
         return chain([self._nowhere], self._shards.values())
 
 
-def _hand_over(giver: OneRedis, taker: OneRedis) -> None:
-    """Have the decisions that wait at one shard recorded by another."""
-    for decision in giver.log.give_away():
-        taker.log.note(decision)
+def _move_backlog(source: RedisBackend, target: RedisBackend) -> None:
+    """Move the backlog of one shard to another. Any stream will do: the archive merges those of all shards."""
+    for decision in source.log.drain_backlog():
+        target.log.note(decision)

@@ -1,6 +1,6 @@
-"""Letting the site know that this gate process lives, and how it is: a small key that goes when it falls silent.
+"""Heartbeats: the site sees each live gate process and its state, in a small key that expires when they stop.
 
-A beat travels over the link as any question does; whatever becomes of it changes no call.
+A heartbeat travels over the link like any question. Its loss changes no call.
 """
 
 import asyncio
@@ -10,44 +10,48 @@ from datetime import datetime
 
 from agi_gate.store.link import Link
 from agi_gate.store.wire import Command, StoreUnavailable
-from compliance.redis_schema import WHOLE, GateBeat, Keys, beat_value, epoch_ms
+from compliance.redis_records import GateHeartbeat, heartbeat_value
+from compliance.redis_schema import WHOLE, Keys, epoch_ms
 
-BEAT_S = 2.0
+HEARTBEAT_S = 2.0
+"""Seconds between two heartbeats."""
 
 SILENT_MS = 7_000
-"""How long the last beat of a gate that falls silent is kept."""
+"""Milliseconds that Redis keeps the last heartbeat: three may be lost before the gate counts as silent."""
 
 FORGOTTEN_MS = 3_600_000
-"""How long the name of a gate that fell silent without a word is kept."""
+"""Milliseconds that the name of a gate is kept that ended without `leave`."""
 
 
-class Heartbeat:
-    """The beat of the gate process `name`. `look` tells how it is; `clock` gives aware UTC."""
+class HeartbeatSender:
+    """Sends the heartbeats of the gate process `name`. `status` returns one; `clock` returns aware UTC."""
 
-    def __init__(self, link: Link, name: str, look: Callable[[], GateBeat], clock: Callable[[], datetime]) -> None:
-        self._link, self._name, self._look, self._clock = link, name, look, clock
+    def __init__(
+        self, link: Link, name: str, status: Callable[[], GateHeartbeat], clock: Callable[[], datetime]
+    ) -> None:
+        self._link, self._name, self._status, self._clock = link, name, status, clock
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Send heartbeats until cancelled."""
         while True:
-            await self._say(beat(self._name, self._look(), self._clock(), self._link.keys))
-            await asyncio.sleep(BEAT_S)
+            await self._send(heartbeat_commands(self._name, self._status(), self._clock(), self._link.keys))
+            await asyncio.sleep(HEARTBEAT_S)
 
     async def leave(self) -> None:
-        """Say that this process ends, so that nobody misses it."""
+        """Remove this process from Redis, so that the site does not report it as missing."""
         keys = self._link.keys
-        await self._say((("ZREM", keys.gates, self._name), ("DEL", keys.gate(self._name))))
+        await self._send((("ZREM", keys.gates, self._name), ("DEL", keys.gate(self._name))))
 
-    async def _say(self, commands: Sequence[Command]) -> None:
+    async def _send(self, commands: Sequence[Command]) -> None:
         with suppress(StoreUnavailable):
             await self._link.answers_to(*commands)
 
 
-def beat(name: str, how: GateBeat, at: datetime, keys: Keys = WHOLE) -> Sequence[Command]:
-    """Spell one beat; with it go the names of gates that nobody heard of for long."""
+def heartbeat_commands(name: str, heartbeat: GateHeartbeat, at: datetime, keys: Keys = WHOLE) -> Sequence[Command]:
+    """Return the commands of one heartbeat, which also remove the names of gates that were silent for an hour."""
     now_ms = epoch_ms(at)
     return (
-        ("SET", keys.gate(name), beat_value(how), "PX", SILENT_MS),
+        ("SET", keys.gate(name), heartbeat_value(heartbeat), "PX", SILENT_MS),
         ("ZADD", keys.gates, now_ms, name),
         ("ZREMRANGEBYSCORE", keys.gates, "-inf", now_ms - FORGOTTEN_MS),
     )

@@ -1,4 +1,4 @@
-"""The second, small HTTP port: is the gate alive, is it ready, and what has it counted?"""
+"""The HTTP port for monitoring: `/healthz`, `/readyz` and `/metrics`."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,16 +10,16 @@ from agi_gate.metrics import Snapshot, exposition
 from agi_gate.serving.server import listen
 
 SENTENCES = {
-    "no-terms": "no-terms: Redis does not hold the terms of the registries that it names; the worker rebuilds it, "
-    "or run dnc-admin rebuild"
+    "no-terms": "no-terms: Redis does not hold the terms of the registries that it names, so every call is blocked. "
+    "The worker rebuilds it; if none runs, run dnc-admin rebuild"
 }
-"""Doubts that do not say by themselves what to do."""
+"""A sentence for each doubt whose slug alone does not say what to do."""
 
 Snapshots = Callable[[], list[Snapshot]]
 
 
 def observer_app(snapshots: Snapshots, processes: int) -> web.Application:
-    """Serve what `snapshots` gives; the gate is ready when `processes` of them live and every one is ready."""
+    """Build the app over the snapshots of all processes. Ready means: `processes` are live, and each is ready."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="alive\n")
@@ -43,7 +43,7 @@ def observer_app(snapshots: Snapshots, processes: int) -> web.Application:
 
 @asynccontextmanager
 async def observing(bind: str, snapshots: Snapshots, processes: int) -> AsyncIterator[None]:
-    """Answer on `HOST:PORT` while the context lasts. Raises CannotListen."""
+    """Serve on `HOST:PORT` while the context lasts. Raises CannotListen."""
     runner = web.AppRunner(observer_app(snapshots, processes), access_log=None)
     await runner.setup()
     try:

@@ -1,7 +1,7 @@
-"""Several gate processes on one listening socket, and the parent that starts, watches and counts them.
+"""Several gate processes on one listening socket, and the parent that starts them, restarts them and sums their counts.
 
-All processes accept from the same socket, so a process that dies takes no waiting connection with it. Each child
-writes its counts to its standard output, one JSON object a line; when that pipe breaks, the parent is gone and the
+All processes accept from the same socket, so connections in the backlog survive the death of a process. Each child
+writes its counts to its standard output, one JSON object per line. When that pipe breaks, the parent is dead and the
 child drains.
 """
 
@@ -14,14 +14,19 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from agi_gate.metrics import Snapshot, departed
+from agi_gate.metrics import Snapshot, counters_only
 from agi_gate.serving.observer import observing
 from agi_gate.serving.server import Server, gate_name, listen, stop_signal
 from agi_gate.settings import GateSettings
 
 REPORT_EVERY_S = 0.25
+"""Seconds between two reports of a child."""
+
 STALE_S = 2.0
+"""Seconds without a report after which a child counts as not serving."""
+
 RESTART_S = 0.5
+"""Seconds before another child is started, so that one that fails at its start does not use a whole core."""
 
 log = structlog.get_logger()
 
@@ -36,7 +41,7 @@ async def serve_alone(settings: GateSettings) -> None:
 
 
 async def serve_as_child(settings: GateSettings, listener_fd: int) -> None:
-    """Serve on an inherited listening socket and report to the parent, until told to stop or the parent is gone."""
+    """Serve on an inherited listening socket and report to the parent, until a stop signal or the parent's death."""
     server, stop = Server(settings, gate_name()), stop_signal()
     async with server.serving(socket.socket(fileno=listener_fd)):
         while not stop.is_set():
@@ -63,21 +68,23 @@ class _Child:
 
 
 class Parent:
-    """Keeps `count` children alive on one socket and adds up what they count."""
+    """Keeps `count` children running on one socket, and sums their counts."""
 
     def __init__(self, settings: GateSettings, count: int) -> None:
         self._settings, self._count = settings, count
         self._children: set[_Child] = set()
-        self._departed: list[Snapshot] = []
+        self._dead: list[Snapshot] = []
 
     def snapshots(self) -> list[Snapshot]:
-        """Give the counts of all children, the dead ones' last counts included: a counter never goes back."""
+        """Return the counts of all children, with the last counts of dead ones: a counter must not go back."""
         live = [child.snapshot for child in self._children if child.snapshot and child.fresh]
-        silent = [departed(child.snapshot) for child in self._children if child.snapshot and not child.fresh]
-        return live + silent + self._departed
+        silent = [counters_only(child.snapshot) for child in self._children if child.snapshot and not child.fresh]
+        return live + silent + self._dead
 
     async def serve(self) -> None:
         """Serve until SIGTERM or SIGINT; children drain before this returns. Raises CannotListen."""
+        # One socket for all children. With SO_REUSEPORT each would have an accept queue of its own, and the kernel
+        # aborts the connections in it when the child dies (Linux, networking/ip-sysctl, tcp_migrate_req).
         listener, stop = listen(self._settings.agi_bind), stop_signal()
         async with observing(self._settings.metrics_bind, self.snapshots, self._count):
             keepers = [asyncio.create_task(self._keep(listener, stop)) for _ in range(self._count)]
@@ -88,7 +95,7 @@ class Parent:
             await asyncio.gather(*keepers)
 
     async def _keep(self, listener: socket.socket, stop: asyncio.Event) -> None:
-        """Run one child, and another one when it ends before `stop`."""
+        """Run a child, and start another whenever it ends before `stop`."""
         while not stop.is_set():
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "agi_gate", "child", str(listener.fileno()),
@@ -96,16 +103,16 @@ class Parent:
             )  # fmt: skip
             child = _Child(process)
             self._children.add(child)
-            await self._listen_to(child)
+            await self._read_reports(child)
             code = await process.wait()
             self._children.discard(child)
             if child.snapshot:
-                self._departed.append(departed(child.snapshot))
+                self._dead.append(counters_only(child.snapshot))
             if not stop.is_set():
                 log.error("gate process ended; starting another", pid=process.pid, code=code)
                 await asyncio.sleep(RESTART_S)
 
-    async def _listen_to(self, child: _Child) -> None:
+    async def _read_reports(self, child: _Child) -> None:
         assert child.process.stdout is not None  # noqa: S101 - opened as a pipe above
         async for line in child.process.stdout:
             child.snapshot, child.reported_at = json.loads(line), time.monotonic()

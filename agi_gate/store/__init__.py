@@ -1,1 +1,1 @@
-"""The wire to Redis: one shared connection, what is asked over it, and the facts that come back."""
+"""The wire to Redis: one shared connection, the questions sent over it, and the facts read from the answers."""

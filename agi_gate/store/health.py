@@ -1,4 +1,4 @@
-"""How it stands with a Redis, as the gate last heard it: whether calls can be allowed, and if not, why."""
+"""The health of the link to one Redis: whether it can allow calls now, and if not, why."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,10 @@ from compliance.facts import State, doubt
 
 @dataclass(slots=True)
 class Health:
-    """What the link knows of its Redis, for metrics and readiness."""
+    """What the link last saw of its Redis, for readiness and metrics.
+
+    `trouble` says why there is no connection. `state_without_terms` is the state whose terms Redis did not hold.
+    """
 
     connected: bool = False
     trouble: str = "not connected yet"
@@ -15,14 +18,14 @@ class Health:
     state: State | None = None
     leased: bool = False
     connects: int = 0
-    termless: State | None = None
+    state_without_terms: State | None = None
 
     @property
     def doubt(self) -> str:
-        """Why no call can be allowed now; empty when calls can. `termless` is the state whose terms Redis lacked."""
-        return self.trouble or doubt(self.state, self.server, leased=self.leased) or self._lack()
+        """The reason why no call can be allowed now; empty if calls can be."""
+        return self.trouble or doubt(self.state, self.server, leased=self.leased) or self._without_terms()
 
-    def _lack(self) -> str:
-        lacking, state = self.termless, self.state
+    def _without_terms(self) -> str:
+        lacking, state = self.state_without_terms, self.state
         same = lacking and state and (lacking.generation, lacking.terms) == (state.generation, state.terms)
         return "no-terms" if same else ""

@@ -1,17 +1,16 @@
-"""One connection to Redis, shared by all calls: what is asked in the same tick travels in one pipeline.
+"""One connection to Redis, shared by all calls: the questions of one tick of the event loop travel in one pipeline.
 
-A pipeline reads the projection's state before its commands and again behind them, so that whoever asked can tell
-whether anything moved in between; unless all that is asked compares with the state by itself. The run id of the
-server is read once per connection: a server that restarts breaks the connection, so what comes over one connection
-comes from one incarnation.
+A pipeline reads the projection's state before and after its commands, so that a caller sees whether anything changed
+in between. It does not where all questions are self-checking. The run id of the server is read once per connection. A
+server that restarts breaks the connection, so all replies on one connection come from one incarnation.
 
-Behind Sentinel the sentinels are asked where the master is whenever it is connected to, and every second whether it
-still is. A master that was replaced while it was silent does not know that: until then its records lack the replicas
-that are asked for, so that no call is allowed by it.
+Behind Sentinel the link queries the sentinels for the master before it connects, and every second after that. A master
+that was replaced while it was cut off does not know that it was. Until the link leaves it, its records lack the
+replicas that the settings require, so it allows no call.
 
-Who asks (`Asker`) is called back, within the tick in which the replies arrive: a call costs no task and no future.
-Up to `MOST_UNDER_WAY` pipelines are on their way at once, so that the gate works on one while Redis works on the
-next; what is asked meanwhile waits and makes the next one larger.
+The link calls an `AnswerReceiver` back in the tick in which the replies arrive, so a call needs no task and no future.
+At most `MOST_IN_FLIGHT` pipelines are sent and not answered: the gate works on one while Redis works on the next.
+Questions that come meanwhile wait in a queue and make the next pipeline larger.
 """
 
 import asyncio
@@ -26,48 +25,49 @@ import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from agi_gate.store.asking import Answers, Asker, Question, question
 from agi_gate.store.health import Health
 from agi_gate.store.pipe import BROKEN, Pipe
-from agi_gate.store.wire import Answer, Command, StoreUnavailable, connection_to, exchange, greet, locate, packed
+from agi_gate.store.questions import AnswerReceiver, Answers, Question, question
+from agi_gate.store.wire import CONNECTOR, Answer, Command, StoreUnavailable, exchange, handshake, locate, packed
 from compliance.facts import State
 from compliance.redis_schema import STATE_FIELDS, WHOLE, Keys, read_state
 from compliance.redis_url import Master, read_redis_url
 
-AHEAD, AROUND = 2, 3
-"""How many replies the commands before the questions have, and those before and behind them."""
+REPLIES_BEFORE, REPLIES_AROUND = 2, 3
+"""Replies to the commands that the link puts before the questions, and to those before and after them."""
 
 MOST_COMMANDS = 2_000
-"""Commands in one pipeline: more would make those at its front wait for those at its end."""
+"""Commands in one pipeline: in a longer one the first replies would wait for the last ones."""
 
-MOST_UNDER_WAY = 2
+MOST_IN_FLIGHT = 2
 
 AWAKE_S = 0.0002
-"""How long the loop does not sleep after a question that is asked alone, if Redis may have a core of its own."""
+"""Seconds that the loop polls for the reply to a single question instead of sleeping, on two cores or more."""
 
 RECONNECT_S = (0.0, 0.02, 0.05, 0.1, 0.25)
-"""Waits between attempts to connect; the last one goes on for ever."""
+"""Seconds between attempts to connect; the last value repeats."""
 
-BEAT_S = 0.5
-"""How often a link asks for the state, whatever calls ask: a server that went away is missed before they need it."""
+POLL_S = 0.5
+"""Seconds between two reads of the state, whether calls come or not: the link notices a lost server before a call does.
+"""
 
 WAIT_SHARE = 0.125
-"""How long replicas are waited for: half a deadline when a silent Redis is given up after four (`backing.PATIENCE`)."""
+"""Limit of the wait for replicas, as a share of `timeout_s`: half a deadline, as that is four (`backend.PATIENCE`)."""
 
 FOLLOW_S = 1.0
-"""How often the sentinels are asked whether they still name the same master."""
+"""Seconds between two queries whether the sentinels still name the same master."""
 
-LOOKS = 8
-"""How often it is looked within the timeout whether Redis has fallen silent."""
+CHECKS_PER_TIMEOUT = 8
+"""Checks within `timeout_s` whether Redis has become silent."""
 
 log = structlog.get_logger()
 
 
 class Link:
-    """The connection and the questions that wait for it. `ask` may be called once `run` is under way.
+    """The connection, and the queue of questions for it. `ask` may be called once `run` has started.
 
-    What is asked `to_replicas` waits, within a fraction of `timeout_s`, until so many `replicas` have what it wrote.
-    Each connection begins with the commands `opening`; a Redis that refuses them is used all the same.
+    A question that is sent `to_replicas` waits until `replicas` of them have what it wrote, for a share of `timeout_s`
+    at most. The commands `opening` are sent on each new connection; the link uses a Redis that refuses them, too.
     """
 
     def __init__(
@@ -76,47 +76,51 @@ class Link:
         self._url = url
         self._opening = opening
         self.keys = keys
+        # Packed once: they are the same for every pipeline.
         self._before = packed(("HMGET", keys.state, *STATE_FIELDS), ("EXISTS", keys.lease))
-        self._behind = packed(("HMGET", keys.state, *STATE_FIELDS))
+        self._after = packed(("HMGET", keys.state, *STATE_FIELDS))
         self._timeout_s = timeout_s
         self._replicas = replicas
+        # Never 0: WAIT with a timeout of 0 blocks for ever (Redis documentation, WAIT).
         self._wait = packed(("WAIT", replicas, max(1, int(timeout_s * 1000 * WAIT_SHARE))))
-        self._master = self._named = Master(url)
+        self._master = self._announced = Master(url)
         self._pipe: Pipe | None = None
-        self._waiting: deque[tuple[Asker, Question]] = deque()
-        self._due = False
+        self._queue: deque[tuple[AnswerReceiver, Question]] = deque()
+        self._flush_scheduled = False
         self._quiet = True
+        # On a single core Redis could not work while the gate polls.
         self._awake_s = AWAKE_S if len(os.sched_getaffinity(0)) > 1 else 0.0
         self._fields: Answer = None
         self._state: State | None = None
         self.health = Health()
 
-    def ask(self, asker: Asker, question: Question) -> None:
-        """Put a question; `asker` is called back when it is answered, never before this returns.
+    def ask(self, receiver: AnswerReceiver, question: Question) -> None:
+        """Send a question, at once or with the others of this tick. `receiver` is called back after this has returned.
 
-        It goes at once when calls come one by one, else with what others ask in this tick. Raises StoreUnavailable
-        at once while there is no connection: a call does not wait for one.
+        Raises StoreUnavailable while there is no connection: a call must not wait for one.
         """
         pipe = self._pipe
         if not self.health.connected or (pipe and pipe.ended.done()):
             raise StoreUnavailable(self.health.trouble or BROKEN)
-        if pipe and self._quiet and not pipe.under_way and not self._waiting:
-            self._send(pipe, [(asker, question)])
+        # Few calls: batching would delay this one to the end of the tick and gain nothing. Many calls: the pipeline
+        # before this one had several questions, and one write for all of this tick costs less than one write each.
+        if pipe and self._quiet and not pipe.in_flight and not self._queue:
+            self._send(pipe, [(receiver, question)])
             self._stay_awake(pipe, monotonic() + self._awake_s)
             return
-        self._waiting.append((asker, question))
-        if not self._due:
-            self._due = True
+        self._queue.append((receiver, question))
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
             self._loop.call_soon(self._flush)
 
     async def answers_to(self, *commands: Command) -> Answers:
-        """Ask, and wait for the answers: for what is no call. Raises StoreUnavailable."""
-        waiting = _Unanswered()
-        self.ask(waiting, question(*commands))
-        return await waiting.future
+        """Send commands and wait for the answers, outside of any call. Raises StoreUnavailable."""
+        waiter = _Waiter()
+        self.ask(waiter, question(*commands))
+        return await waiter.future
 
     async def run(self) -> None:
-        """Connect, answer questions, and connect again, until cancelled."""
+        """Connect, serve questions, and reconnect, until cancelled."""
         self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stay_connected())
@@ -124,12 +128,12 @@ class Link:
                 tasks.create_task(self._follow())
 
     async def _follow(self) -> None:
-        """Notice when the sentinels name another master than the one that is connected to."""
+        """Leave the master when the sentinels name another one."""
         while True:
             await asyncio.sleep(FOLLOW_S)
-            with suppress(StoreUnavailable):  # As long as none of them answers, the master stays what it was.
-                self._named = await locate(self._url, self._timeout_s)
-            if self._pipe and self._named != self._master:
+            with suppress(StoreUnavailable):  # While no sentinel answers, the master remains the same.
+                self._announced = await locate(self._url, self._timeout_s)
+            if self._pipe and self._announced != self._master:
                 self._pipe.end(StoreUnavailable("the sentinels name another master now"))
 
     async def _stay_connected(self) -> None:
@@ -140,22 +144,22 @@ class Link:
                     attempt = 0
                     await self._serve(connection)
             except (RedisError, OSError, TimeoutError, StoreUnavailable) as error:
-                self._lost(error)
+                self._on_lost(error)
             finally:
                 self.health.connected, self._pipe = False, None
-                self._fail_waiting()
+                self._fail_queue()
             await asyncio.sleep(RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)])
             attempt += 1
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AbstractConnection]:
         master = await self._locate()
-        connection = connection_to(master.url, self._timeout_s)
+        connection = CONNECTOR.connection(master.url, self._timeout_s)
         try:
             async with asyncio.timeout(self._timeout_s):
-                server = await self._greet(connection, master)
+                server = await self._handshake(connection, master)
                 await exchange(connection, self._opening)
-            self._master = self._named = master
+            self._master = self._announced = master
             self.health = Health(True, "", server, connects=self.health.connects + 1)
             self._fields = self._state = None
             log.info("redis connected", server=server)
@@ -164,139 +168,145 @@ class Link:
             await connection.disconnect(nowait=True)
 
     async def _locate(self) -> Master:
-        """Tell where it is to be connected to. Raises StoreUnavailable."""
+        """Return the master to connect to. Raises StoreUnavailable."""
         return await locate(self._url, self._timeout_s)
 
-    async def _greet(self, connection: AbstractConnection, master: Master) -> str:
-        """Open the connection, and name the server for the time of this reign. Raises StoreUnavailable."""
-        return master.incarnation(await greet(connection))
+    async def _handshake(self, connection: AbstractConnection, master: Master) -> str:
+        """Open the connection and return the incarnation of the server. Raises StoreUnavailable."""
+        return master.incarnation(await handshake(connection))
 
     async def _serve(self, connection: AbstractConnection) -> None:
-        """Answer questions until the connection is lost, or Redis falls silent. Raises what ended it."""
+        """Serve questions until the connection is lost, or Redis becomes silent. Raises the cause."""
         pipe = self._pipe = Pipe(connection)
-        beat_due = 0.0
+        poll_due = 0.0
         while not pipe.ended.done():
-            if monotonic() >= beat_due:
+            if monotonic() >= poll_due:
                 self._send(pipe, [])
-                beat_due = monotonic() + BEAT_S
-            await asyncio.wait({pipe.ended}, timeout=self._timeout_s / LOOKS)
+                poll_due = monotonic() + POLL_S
+            # One timer for the link: a timer for each pipeline would be set and cancelled for every call.
+            await asyncio.wait({pipe.ended}, timeout=self._timeout_s / CHECKS_PER_TIMEOUT)
             if pipe.silent_s > self._timeout_s:
                 pipe.end(TimeoutError())
         raise pipe.ended.result()
 
     def _flush(self) -> None:
-        """Send what was asked in this tick, unless enough is under way: then the next replies send it."""
-        self._due = False
+        """Send the queue, unless enough pipelines are in flight: then the next replies cause it to be sent."""
+        self._flush_scheduled = False
         pipe = self._pipe
-        while pipe and not pipe.ended.done() and self._waiting and pipe.under_way < MOST_UNDER_WAY:
+        while pipe and not pipe.ended.done() and self._queue and pipe.in_flight < MOST_IN_FLIGHT:
             if asked := self._take():
                 self._send(pipe, asked)
 
     def _stay_awake(self, pipe: Pipe, until: float) -> None:
-        """Keep the loop from sleeping while Redis works on one question: to be woken would take as long."""
-        if pipe.under_way and monotonic() < until:
+        """Keep the loop polling until the reply comes, or `until`."""
+        # A callback that is ready makes the loop poll without sleeping; a sleeping loop is woken some 20 µs late. It
+        # takes 12 % off the time of a lone call (python -m bench.alternatives; docs/decisions/002).
+        if pipe.in_flight and monotonic() < until:
             self._loop.call_soon(self._stay_awake, pipe, until)
 
-    def _take(self) -> list[tuple[Asker, Question]]:
-        """Take what waits, up to `MOST_COMMANDS`, in the order it was asked."""
-        taken: list[tuple[Asker, Question]] = []
+    def _take(self) -> list[tuple[AnswerReceiver, Question]]:
+        """Take questions from the queue, first in, first out, up to `MOST_COMMANDS` commands."""
+        taken: list[tuple[AnswerReceiver, Question]] = []
         room = MOST_COMMANDS
-        while self._waiting and room > 0:
-            asking = self._waiting.popleft()
-            if not asking[0].over:  # Otherwise it was given up meanwhile: its call is already blocked.
-                room -= asking[1].replies
-                taken.append(asking)
+        while self._queue and room > 0:
+            asked = self._queue.popleft()
+            if not asked[0].over:  # A call that is over was blocked by its deadline: nobody reads the answers.
+                room -= asked[1].replies
+                taken.append(asked)
         return taken
 
-    def _send(self, pipe: Pipe, asked: list[tuple[Asker, Question]]) -> None:
+    def _send(self, pipe: Pipe, asked: list[tuple[AnswerReceiver, Question]]) -> None:
         self._quiet = len(asked) < 2
         watched, to_replicas = not asked, False
         commands, replies = [], 0
         for _, put in asked:
             commands.append(put.commands)
             replies += put.replies
-            watched = watched or not put.alone
+            watched = watched or not put.self_checking
             to_replicas = to_replicas or put.to_replicas
         waited = to_replicas and self._replicas > 0
         if watched or waited:
-            commands = [self._before] * watched + commands + [self._wait] * waited + [self._behind] * watched
-            replies += AROUND * watched + waited
+            # WAIT comes before the second read of the state: a change that arrives during the wait is seen, too.
+            commands = [self._before] * watched + commands + [self._wait] * waited + [self._after] * watched
+            replies += REPLIES_AROUND * watched + waited
         pipe.send(Sent(self, asked, watched, waited), commands, replies)
 
-    def share_out(self, sent: "Sent", replies: list[Answer]) -> None:
-        """Give everybody of one pipeline their part of its replies, and send what was asked meanwhile."""
-        before = behind = None
+    def distribute(self, sent: "Sent", replies: list[Answer]) -> None:
+        """Pass each question of one pipeline its replies, then send the queue."""
+        before = after = None
         if sent.watched:
             try:
-                before, behind = self._read(replies[0]), self._read(replies[-1])
+                before, after = self._read(replies[0]), self._read(replies[-1])
             except StoreUnavailable as error:
                 _fail(sent.asked, error)
                 if self._pipe:
                     self._pipe.end(error)
                 return
-            self.health.state, self.health.leased = behind, replies[1] == 1
-        at, server, leased = AHEAD * sent.watched, self.health.server, self.health.leased
+            self.health.state, self.health.leased = after, replies[1] == 1
+        at, server, leased = REPLIES_BEFORE * sent.watched, self.health.server, self.health.leased
         replicated = not sent.waited or _reached(replies[-1 - sent.watched], self._replicas)
-        for asker, put in sent.asked:
+        for receiver, put in sent.asked:
             end = at + put.replies
-            asker.answered(Answers(server, before, behind, leased, replies[at:end], replicated))
+            receiver.answered(Answers(server, before, after, leased, replies[at:end], replicated))
             at = end
-        if not self._due and self._waiting:
+        if not self._flush_scheduled and self._queue:
             self._flush()
 
     def _read(self, reply: Answer) -> State | None:
-        """Read the state out of a reply. Raises StoreUnavailable when the server would not give it.
+        """Parse the state from a reply to HMGET. Raises StoreUnavailable for an error reply.
 
-        A loading, failing-over or read-only server says so in an error: it is asked again over a new connection.
+        A server that loads its data or takes part in a failover replies with an error. The link then reconnects, which
+        finds the master again and repeats the handshake.
         """
+        # The state seldom changes: to compare the raw reply is cheaper than to parse it twice for each pipeline.
         if reply == self._fields and reply is not None:
             return self._state
         if not isinstance(reply, list):
-            raise StoreUnavailable(f"Redis would not give its state: {reply!r}")
+            raise StoreUnavailable(f"Redis did not return its state: {reply!r}")
         self._fields, self._state = reply, read_state(reply)
         return self._state
 
-    def _lost(self, error: Exception) -> None:
+    def _on_lost(self, error: Exception) -> None:
         late = f"Redis did not answer within {self._timeout_s * 1000:.0f} ms"
         trouble = late if isinstance(error, TimeoutError) else str(error) or type(error).__name__
         if self.health.connected or trouble != self.health.trouble:
             log.warning("redis lost", trouble=trouble)
         self.health = Health(False, trouble, connects=self.health.connects)
 
-    def _fail_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, deque()
-        _fail(waiting, StoreUnavailable(self.health.trouble))
+    def _fail_queue(self) -> None:
+        queue, self._queue = self._queue, deque()
+        _fail(queue, StoreUnavailable(self.health.trouble))
 
 
 class Sent(NamedTuple):
-    """The questions of one pipeline: whether the state is read around them, and whether replicas are waited for."""
+    """The questions of one pipeline. `watched`: the state is read around them. `waited`: WAIT for replicas follows."""
 
     link: Link
-    asked: list[tuple[Asker, Question]]
+    asked: list[tuple[AnswerReceiver, Question]]
     watched: bool
     waited: bool
 
     def answered(self, replies: list[Answer]) -> None:
-        """Share the replies out."""
-        self.link.share_out(self, replies)
+        """Pass each question its replies."""
+        self.link.distribute(self, replies)
 
     def failed(self, error: StoreUnavailable) -> None:
-        """Tell all of them."""
+        """Fail every question."""
         _fail(self.asked, error)
 
 
 def _reached(reply: Answer, replicas: int) -> bool:
-    """Tell from WAIT's reply whether enough replicas have acknowledged."""
+    """Return whether enough replicas have acknowledged, from WAIT's reply: their number, also after a timeout."""
     return isinstance(reply, int) and reply >= replicas
 
 
-def _fail(asked: Iterable[tuple[Asker, Question]], error: StoreUnavailable) -> None:
-    for asker, _ in asked:
-        asker.failed(error)
+def _fail(asked: Iterable[tuple[AnswerReceiver, Question]], error: StoreUnavailable) -> None:
+    for receiver, _ in asked:
+        receiver.failed(error)
 
 
-class _Unanswered:
-    """An asker that somebody awaits."""
+class _Waiter:
+    """A receiver for a coroutine that awaits the answers."""
 
     over = False
 

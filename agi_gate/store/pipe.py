@@ -1,4 +1,4 @@
-"""One open connection to Redis: pipelines out, and for each of them the list of its replies."""
+"""One open connection to Redis: writes pipelines, and collects the replies to each."""
 
 import asyncio
 from collections import deque
@@ -15,17 +15,17 @@ from agi_gate.store.wire import Answer, StoreUnavailable
 BROKEN = "the connection to Redis broke while it was asked"
 
 _MORE = object()
-"""What the parser says when a reply has not arrived whole."""
+"""The parser returns this while a reply is incomplete."""
 
 
 class Batch(Protocol):
-    """What is sent at once; one of the two is called, once."""
+    """The sender of one pipeline. The pipe calls `answered` or `failed`, once."""
 
     def answered(self, replies: list[Answer]) -> None:
-        """Take the replies, an error reply in its place."""
+        """Handle the replies; an error reply is one of them."""
 
     def failed(self, error: StoreUnavailable) -> None:
-        """Take note that there are none."""
+        """Handle the loss of the connection before all replies had arrived."""
 
 
 class _Sent(NamedTuple):
@@ -35,10 +35,11 @@ class _Sent(NamedTuple):
 
 
 class Pipe(asyncio.Protocol):
-    """Takes over the connection that was opened and greeted; `ended` is done when it is lost, with why."""
+    """Takes over a connection after its handshake. The future `ended` completes with the reason when it is lost."""
 
     def __init__(self, connection: AbstractConnection) -> None:
-        # The library reads replies one coroutine at a time, which costs more than all else that a decision takes.
+        # redis-py reads each reply in a coroutine of its own (AbstractConnection.read_response), which costs more than
+        # the rest of a decision. It still opens the connection: TLS, AUTH and SELECT are its work.
         writer = cast("Any", connection)._writer  # noqa: SLF001
         self._transport = cast("asyncio.Transport", writer.transport)
         self._parser = hiredis.Reader(notEnoughData=_MORE, replyError=ResponseError)
@@ -46,47 +47,47 @@ class Pipe(asyncio.Protocol):
         self._replies: list[Answer] = []
         self.ended: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self._transport.set_protocol(self)
-        # uvloop otherwise sends at the end of its tick: Redis would begin when all else is done.
-        self._transport.set_write_buffer_limits(0)
 
     @property
-    def under_way(self) -> int:
-        """How many pipelines wait for their replies."""
+    def in_flight(self) -> int:
+        """The number of pipelines whose replies have not all arrived."""
         return len(self._sent)
 
     @property
     def silent_s(self) -> float:
-        """For how many seconds the oldest of them has waited; 0 when there is none."""
+        """Seconds that the oldest pipeline in flight has waited; 0 if there is none."""
         return monotonic() - self._sent[0].at if self._sent else 0.0
 
     def send(self, batch: Batch, commands: list[bytes], replies: int) -> None:
-        """Send commands in one write; `batch` is called back with their `replies`."""
+        """Send a pipeline in one write. `batch` is called back with its `replies`."""
         self._sent.append(_Sent(batch, replies, monotonic()))
         self._transport.write(b"".join(commands))
 
     def data_received(self, data: bytes) -> None:
-        """Take what Redis says."""
+        """Parse what Redis sent, and call back each batch whose replies are complete."""
         parser, replies = self._parser, self._replies
         try:
             parser.feed(data)
             while (reply := parser.gets()) is not _MORE:
                 replies.append(cast("Answer", reply))
+                # Redis answers in the order of the commands, so the count alone assigns replies to pipelines.
                 if len(replies) == self._sent[0].replies:
                     sent, self._replies = self._sent.popleft(), []
                     sent.batch.answered(replies)
                     replies = self._replies
-        except (hiredis.HiredisError, IndexError):
-            self.end(RedisConnectionError("Redis sent what is no reply"))
+        except (hiredis.HiredisError, IndexError):  # IndexError: a reply that no pipeline asked for.
+            self.end(RedisConnectionError("Redis sent something that is not a reply"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take note that the connection is gone."""
+        """End because the connection is lost."""
         self.end(exc or RedisConnectionError("the connection to Redis was closed"))
 
     def end(self, why: Exception) -> None:
-        """Give the connection up; what waits for replies on it gets none."""
+        """Close the connection and fail every pipeline in flight."""
         if self.ended.done():
             return
         self.ended.set_result(why)
+        # abort, not close: close would first send what is buffered, and a silent Redis takes nothing.
         self._transport.abort()
         for sent in self._sent:
             sent.batch.failed(StoreUnavailable(BROKEN))

@@ -1,36 +1,36 @@
-"""The wire to Redis: opening a connection, knowing whom it reaches, and exchanging commands for replies."""
+"""The wire to Redis: find the master, open a connection, check the server, and exchange commands for replies."""
 
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
-from typing import cast
 
 from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from compliance.cluster import NotACluster, Shard, Topology, read_nodes
+from compliance.redis_connection import Connector
 from compliance.redis_url import Cluster, Master, NoMaster, read_redis_url, unreachable, without_secrets
 
 Command = tuple[str | bytes | int, ...]
 Answer = bytes | int | None | list[bytes | None] | ResponseError
 
+CONNECTOR = Connector("agi-gate")
+
 REACH_S = 2.0
-"""How long a starting gate waits for its Redis, in seconds."""
+"""Seconds that a starting gate waits for its Redis."""
 
 
 class StoreUnavailable(Exception):
-    """Redis could not be asked, or did not answer in time; the message says which."""
+    """Redis could not be queried, or did not answer in time; the message says which."""
 
 
 class StoreRefused(StoreUnavailable):
-    """Redis answers, but must not be relied on: it may evict, or it wants other credentials."""
+    """Redis answers but must not be used: it may evict numbers, is a replica, or refuses the credentials."""
 
 
 async def locate(url: str, within_s: float) -> Master:
-    """Tell where the Redis of `url` is now; behind Sentinel, the sentinels are asked. Raises StoreUnavailable."""
+    """Return the master at `url`; behind Sentinel, query the sentinels for it. Raises StoreUnavailable."""
     sentinels = read_redis_url(url)
     if isinstance(sentinels, Cluster):
         raise StoreUnavailable("a cluster has many masters")
@@ -38,7 +38,10 @@ async def locate(url: str, within_s: float) -> Master:
         return Master(url)
 
     async def ask(sentinel_url: str) -> list[bytes | None]:
-        return await _ask_sentinel(sentinel_url, sentinels.question, within_s)
+        reply = await CONNECTOR.ask(sentinel_url, sentinels.question, within_s)
+        if isinstance(reply, list):
+            return reply
+        raise StoreUnavailable(str(reply))
 
     try:
         return await sentinels.find(ask, within_s)
@@ -46,14 +49,14 @@ async def locate(url: str, within_s: float) -> Master:
         raise StoreUnavailable(str(error)) from None
 
 
-async def survey(cluster: Cluster, known: Iterable[str], within_s: float) -> Topology:
-    """Tell which masters the cluster has now, and their slots; `known` are addresses to ask beside those of the URL.
+async def discover(cluster: Cluster, known: Iterable[str], within_s: float) -> Topology:
+    """Return the masters of a cluster and their slots. `known` are addresses to query beside those of the URL.
 
     Raises StoreUnavailable.
     """
 
     async def ask(url: str) -> bytes:
-        return _text(await _ask_once(url, cluster.question, within_s))
+        return _text(await CONNECTOR.ask(url, cluster.question, within_s))
 
     try:
         return await cluster.find(known, ask, within_s)
@@ -62,7 +65,7 @@ async def survey(cluster: Cluster, known: Iterable[str], within_s: float) -> Top
 
 
 async def own_view(connection: AbstractConnection) -> Shard | None:
-    """Tell what the node says of itself: its slots; None when it is no master, or has none."""
+    """Return the node's own shard; None if it is no master or has no slots. Raises StoreUnavailable."""
     (answer,) = await exchange(connection, [("CLUSTER", "NODES")])
     try:
         return read_nodes(_text(answer), "itself:0").myself
@@ -70,78 +73,50 @@ async def own_view(connection: AbstractConnection) -> Shard | None:
         raise StoreUnavailable(str(error)) from None
 
 
-def _text(answer: Answer) -> bytes:
+def _text(answer: object) -> bytes:
     if isinstance(answer, bytes):
         return answer
     raise StoreUnavailable(str(answer))
 
 
-async def _ask_sentinel(url: str, question: Command, within_s: float) -> list[bytes | None]:
-    answer = await _ask_once(url, question, within_s)
-    if isinstance(answer, list):
-        return answer
-    raise StoreUnavailable(str(answer))
+async def handshake(connection: AbstractConnection) -> str:
+    """Open the connection and return the run id of the server.
 
-
-async def _ask_once(url: str, question: Command, within_s: float) -> Answer:
-    connection = connection_to(url, within_s)
-    try:
-        await connection.connect()  # type: ignore[no-untyped-call]
-        (answer,) = await exchange(connection, [question])
-    finally:
-        await connection.disconnect(nowait=True)
-    return answer
-
-
-def connection_to(url: str, timeout_s: float) -> AbstractConnection:
-    """Make the connection that a plain Redis URL describes; nothing is opened yet. Raises ValueError for a bad URL."""
-    pool = ConnectionPool.from_url(
-        url,
-        socket_connect_timeout=timeout_s,
-        socket_timeout=None,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        driver_info=None,
-        client_name="agi-gate",
-        protocol=2,
-    )
-    return cast("AbstractConnection", pool.make_connection())  # type: ignore[no-untyped-call]
-
-
-async def greet(connection: AbstractConnection) -> str:
-    """Open the connection and give the run id of the server.
-
-    Raises StoreRefused for one that may lose numbers, or that takes no records because it copies another.
+    Raises StoreRefused for a server that may lose numbers, or that accepts no records because it is a replica.
     """
     await connection.connect()  # type: ignore[no-untyped-call]
     asked: list[Command] = [("INFO", "server"), ("INFO", "memory"), ("INFO", "replication")]
     server, memory, replication = await exchange(connection, asked)
+    # It would serve reads, but reply READONLY to the record of every decision (redis.conf, replica-read-only).
     if _field(replication, "role") != "master":
         raise StoreRefused("it is a replica of another Redis and takes no records")
     policy = _field(memory, "maxmemory_policy")
+    # A missing set reads as "not listed". allkeys-* may evict any key; volatile-* only keys with a TTL, which are
+    # overrides and the lease, and without them a call is blocked (Redis documentation, "Key eviction").
     if policy.startswith("allkeys"):
         raise StoreRefused(f"its maxmemory-policy {policy} may evict listed numbers; set it to noeviction")
     return _field(server, "run_id")
 
 
 def _field(info: Answer, name: str) -> str:
-    """Read one field of an INFO reply. Raises StoreRefused."""
+    """Return one field of an INFO reply. Raises StoreRefused."""
     text = info.decode("utf-8", "replace") if isinstance(info, bytes) else ""
     for line in text.splitlines():
         key, _, value = line.partition(":")
         if key == name and value:
             return value
-    raise StoreRefused(f"INFO does not tell {name}: {info if isinstance(info, ResponseError) else 'no such field'}")
+    raise StoreRefused(f"INFO has no {name}: {info if isinstance(info, ResponseError) else 'no such field'}")
 
 
 def packed(*commands: Command) -> bytes:
-    """Spell commands as Redis reads them."""
+    """Encode commands in the Redis protocol (RESP)."""
     return b"".join(map(pack_command, commands))  # type: ignore[arg-type]
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Answer]:
-    """Send commands in one write and read a reply to each; an error reply is given back in its place."""
+    """Send commands in one write and return the reply to each. An error reply is returned, not raised."""
     await connection.send_packed_command(packed(*commands), check_health=False)
+    # Errors are values here: after an exception the replies that follow would be read as those of the next exchange.
     replies: list[Answer] = []
     for _ in commands:
         try:
@@ -151,16 +126,17 @@ async def exchange(connection: AbstractConnection, commands: Sequence[Command]) 
     return replies
 
 
-async def reach(url: str) -> None:
-    """Make sure, once, that a usable Redis answers at `url`; of a cluster, one of the masters, and no unfit one.
+async def require_redis(url: str) -> None:
+    """Check once that a usable Redis answers at `url`: of a cluster, at least one master, and no unfit one.
 
-    Raises StoreUnavailable with what to change.
+    Raises StoreUnavailable with a message that says what to change.
     """
     shown = without_secrets(url)
     try:
-        met = await asyncio.gather(*map(_meet, await _masters(url)), return_exceptions=True)
+        met = await asyncio.gather(*map(_check, await _masters(url)), return_exceptions=True)
         failed = [error for error in met if isinstance(error, BaseException)]
         refused = [error for error in failed if isinstance(error, StoreRefused)]
+        # A master that does not answer may come back, and its shard blocks until then. An unfit one stays unfit.
         if refused or len(failed) == len(met):
             raise [*refused, *failed][0]
     except StoreRefused as error:
@@ -170,18 +146,18 @@ async def reach(url: str) -> None:
         raise StoreUnavailable(f"DNC_REDIS_URL: no usable Redis at {shown}: {why}") from None
 
 
-async def _meet(url: str) -> None:
-    connection = connection_to(url, REACH_S)
+async def _check(url: str) -> None:
+    connection = CONNECTOR.connection(url, REACH_S)
     async with asyncio.timeout(REACH_S):
         try:
-            await greet(connection)
+            await handshake(connection)
         finally:
             await connection.disconnect(nowait=True)
 
 
 async def _masters(url: str) -> list[str]:
-    """Give the plain URL of each master behind `url`."""
+    """Return the plain URL of each master behind `url`."""
     cluster = read_redis_url(url)
     if not isinstance(cluster, Cluster):
         return [(await locate(url, REACH_S)).url]
-    return [cluster.url(shard.address) for shard in (await survey(cluster, (), REACH_S)).shards]
+    return [cluster.url(shard.address) for shard in (await discover(cluster, (), REACH_S)).shards]

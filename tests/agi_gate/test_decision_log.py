@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 from agi_gate import decision_log
 from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable, append
-from agi_gate.store.asking import Answers
 from agi_gate.store.link import Link
+from agi_gate.store.questions import Answers
 from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
 from compliance.facts import Facts, State

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from agi_gate.decision_log import DecisionLog
-from agi_gate.metrics import Metrics, departed, exposition
+from agi_gate.metrics import Metrics, counters_only, exposition
 from agi_gate.store.link import Link
 from compliance import verdict
 from compliance.verdict import Decision, Ruling, allow, block
@@ -45,7 +45,7 @@ def test_the_histogram_counts_each_call_once_and_up_to_its_bound():
 
 
 def test_a_process_that_is_gone_keeps_its_counts_and_loses_its_gauges():
-    text = exposition([counted(0.001), departed(counted(0.001))])
+    text = exposition([counted(0.001), counters_only(counted(0.001))])
     assert value(text, 'dnc_gate_calls_total{reason="not-listed",verdict="ALLOW"}') == 2
     assert value(text, "dnc_gate_processes") == 1
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from agi_gate.gate import DeadlinePassed
 from agi_gate.request import Request
 from agi_gate.screening import Screening, Screenings
-from agi_gate.store.asking import Answers, Asker, Question, question
+from agi_gate.store.questions import AnswerReceiver, Answers, Question, question
 from agi_gate.store.wire import StoreUnavailable
 
 ASKED = Request("screen", ("4155550100", ""), "pbx-1.1")
@@ -21,9 +21,9 @@ class FakeLink:
     """Keeps who asks; refuses when there is no connection."""
 
     def __init__(self, *, connected: bool = True) -> None:
-        self.connected, self.asking = connected, list[Asker]()
+        self.connected, self.asking = connected, list[AnswerReceiver]()
 
-    def ask(self, asker: Asker, question: Question) -> None:
+    def ask(self, asker: AnswerReceiver, question: Question) -> None:
         if not self.connected:
             raise StoreUnavailable("not connected")
         self.asking.append(asker)
@@ -107,7 +107,7 @@ async def test_a_call_that_nobody_answers_is_over_by_its_deadline():
 
 def test_an_answer_that_cannot_be_given_is_logged_and_goes_no_further():
     def unable(decision: object) -> None:
-        raise ValueError("this cannot go on an AGI line")
+        raise ValueError("a value contains characters that no AGI line may have")
 
     with capture_logs() as said:
         call = Screening(FakeGate(asks_twice), FakeLink(connected=False), ASKED, unable)

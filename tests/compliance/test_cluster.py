@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from compliance.cluster import SLOTS, NotACluster, Shard, Topology, agree, read_nodes, slot_of, slot_tag
+from compliance.cluster import SLOTS, NotACluster, Shard, Topology, merge_views, read_nodes, slot_of, slot_tag
 from compliance.numbers import E164
 from compliance.redis_schema import WHOLE, Keys, generation_of, listed_key, listed_of, slot_key, slot_of_number
 
@@ -90,14 +90,14 @@ def test_what_cannot_be_read_is_no_cluster(reply):
 def test_who_has_heard_of_the_latest_election_is_believed():
     old = read_nodes(told(A, B))
     new = read_nodes(told(A.replace("master", "master,fail"), B, line("c", 7002, "master", 9, "0-99"), "").rstrip())
-    assert agree([old, new]).owner(5).address == "127.0.0.1:7002"
-    assert agree([new, old]).owner(5).address == "127.0.0.1:7002"
+    assert merge_views([old, new]).owner(5).address == "127.0.0.1:7002"
+    assert merge_views([new, old]).owner(5).address == "127.0.0.1:7002"
 
 
 def test_what_a_shard_says_of_itself_outweighs_what_others_say():
     others = read_nodes(told(A, ITSELF_B))
     itself = read_nodes(told(line("a", 7000, "myself,master", 1, "0-50"), B))
-    topology = agree([others, itself])
+    topology = merge_views([others, itself])
     assert topology.named(0).ranges == ((0, 50),)
     assert topology.owner(60) is None
 
@@ -109,9 +109,9 @@ def test_while_a_slot_moves_the_later_election_owns_it():
 
 def test_nobody_who_names_a_shard_is_no_cluster():
     with pytest.raises(NotACluster):
-        agree([])
+        merge_views([])
     with pytest.raises(NotACluster):
-        agree([read_nodes(told(line("m", 7003, "myself,master", 3)))])
+        merge_views([read_nodes(told(line("m", 7003, "myself,master", 3)))])
 
 
 @pytest.mark.parametrize("other", [Shard("a", "a:1", 2, ((0, 99),)), Shard("a", "a:1", 1, ((0, 98),))])

@@ -11,16 +11,14 @@ from hypothesis import strategies as st
 from compliance.cluster import SLOTS, slot_of
 from compliance.facts import LiveOverride, State
 from compliance.numbers import E164, LeadId, lead_id
+from compliance.redis_records import GateHeartbeat, decision_fields, heartbeat_value, read_decision, read_heartbeat
 from compliance.redis_schema import (
     EPOCH,
     STATE_FIELDS,
     WHOLE,
-    GateBeat,
     Keys,
-    beat_value,
     build_key,
     count_field,
-    decision_fields,
     epoch_ms,
     exchange_and_line,
     from_epoch_ms,
@@ -32,18 +30,14 @@ from compliance.redis_schema import (
     override_key,
     override_of,
     override_value,
-    read_beat,
     read_counts,
-    read_decision,
     read_override,
     read_state,
-    read_terms,
     slot_key,
     slot_of_number,
     state_values,
-    terms_digest,
-    terms_value,
 )
+from compliance.redis_terms import read_terms, terms_digest, terms_value
 from compliance.terms import RegistryTerms
 from compliance.verdict import Decision, Reason, Ruling, Verdict
 
@@ -260,8 +254,8 @@ counts = st.integers(0, 10**12)
 @given(st.just("[::1]:4573"), moments, generations, texts, counts, counts, counts)
 def test_a_beat_comes_back_as_it_was_spelled(listens, started_at, generation, doubt, calls, unrecorded, dropped):
     started_at = started_at.replace(microsecond=0)
-    beat = GateBeat(listens, started_at, generation, doubt, calls, unrecorded, dropped)
-    assert read_beat(beat_value(beat).encode()) == beat
+    beat = GateHeartbeat(listens, started_at, generation, doubt, calls, unrecorded, dropped)
+    assert read_heartbeat(heartbeat_value(beat).encode()) == beat
 
 
 @given(
@@ -269,7 +263,7 @@ def test_a_beat_comes_back_as_it_was_spelled(listens, started_at, generation, do
 )
 def test_what_is_no_beat_is_a_value_error(value):
     with pytest.raises(ValueError):  # noqa: PT011 - of whatever kind
-        read_beat(value)
+        read_heartbeat(value)
 
 
 def test_the_key_of_a_gate_belongs_to_no_generation():

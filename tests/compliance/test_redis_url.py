@@ -66,12 +66,12 @@ def test_a_sentinel_url_says_whom_to_ask_and_how_to_reach_the_master(url, asked,
         ("redis+sentinel://a:1,,b:2/dnc", "each sentinel as HOST"),
         ("redis+sentinel://a:99999/dnc", "each sentinel as HOST"),
         ("redis+sentinel://a:b/dnc", "each sentinel as HOST"),
-        ("redis+sentinel://a/dnc?db=3", "behind the master's name"),
+        ("redis+sentinel://a/dnc?db=3", "after the master's name"),
         ("redis+cluster://", "each node as HOST"),
         ("redis+cluster://a:1,,b:2", "each node as HOST"),
         ("redis+cluster://a:99999", "each node as HOST"),
-        ("redis+cluster://a:1/1", "no other database than 0"),
-        ("redis+cluster://a:1?db=1", "no other database than 0"),
+        ("redis+cluster://a:1/1", "only database 0"),
+        ("redis+cluster://a:1?db=1", "only database 0"),
     ],
 )
 def test_a_url_that_is_none_says_how_to_write_it(url, says):
@@ -124,7 +124,7 @@ async def test_when_no_node_can_tell_the_error_says_what_each_of_them_did():
 
     with pytest.raises(NoMaster) as error:
         await read_redis_url("redis+cluster://h:1,h:2,h:3").find((), ask, 0.05)
-    assert str(error.value).startswith("no node tells of a cluster (h:1: refused; h:2: no answer; h:3: it describes")
+    assert str(error.value).startswith("no node describes a cluster (h:1: refused; h:2: no answer; h:3: its reply")
 
 
 def test_no_secret_of_a_url_is_shown():
@@ -154,7 +154,7 @@ async def test_when_no_sentinel_can_say_it_the_error_tells_what_each_of_them_did
         await sentinels().find(asking(told), 0.05)
     assert str(error.value) == (
         "no sentinel names the master dnc "
-        "(127.0.0.1:1: refused; 127.0.0.1:2: no answer; 127.0.0.1:3: its answer names no master)"
+        "(127.0.0.1:1: refused; 127.0.0.1:2: no answer; 127.0.0.1:3: its reply names no master)"
     )
 
 

@@ -1,7 +1,7 @@
 """Stand-ins of a few lines for the gate's two neighbours, where a test must choose what happens between two steps."""
 
 from agi_gate.decision_log import RecordUnavailable
-from agi_gate.store.asking import Asking, question
+from agi_gate.store.questions import RedisSteps, question
 from agi_gate.store.wire import StoreUnavailable
 from compliance.facts import Facts, State
 from compliance.numbers import E164, LeadId
@@ -19,7 +19,7 @@ class FakeStore:
     def foreseen(self, number: E164, lead: LeadId | None, campaign: str = "") -> Facts | None:
         return self.expected
 
-    def facts(self, number: E164, lead: LeadId | None, campaign: str = "") -> Asking[Facts]:
+    def facts(self, number: E164, lead: LeadId | None, campaign: str = "") -> RedisSteps[Facts]:
         self.campaigns.append(campaign)
         yield question(("PING",))
         facts = self.left.pop(0)
@@ -37,14 +37,14 @@ class FakeLog:
         self.recorded: list[Decision] = []
         self.noted: list[Decision] = []
 
-    def record(self, decision: Decision) -> Asking[State | None]:
+    def record(self, decision: Decision) -> RedisSteps[State | None]:
         yield question(("PING",))
         if self.behind is None:
             raise RecordUnavailable("full")
         self.recorded.append(decision)
         return self.behind
 
-    def record_foreseen(self, decision: Decision, facts: Facts) -> Asking[bool]:
+    def record_foreseen(self, decision: Decision, facts: Facts) -> RedisSteps[bool]:
         yield question(("PING",))
         if isinstance(self.foreseen_right, Exception):
             raise self.foreseen_right

@@ -7,6 +7,7 @@ import redis
 
 from compliance.facts import LiveOverride, State
 from compliance.numbers import E164, LeadId
+from compliance.redis_records import read_decision
 from compliance.redis_schema import (
     CHANGES,
     DECISIONS,
@@ -17,12 +18,10 @@ from compliance.redis_schema import (
     listed_key,
     override_key,
     override_value,
-    read_decision,
     state_values,
-    terms_digest,
     terms_key,
-    terms_value,
 )
+from compliance.redis_terms import terms_digest, terms_value
 from compliance.terms import RegistryTerms
 from compliance.verdict import Decision
 from lab.redis import RedisServer

@@ -31,10 +31,9 @@ from compliance.redis_schema import (
     override_key,
     read_override,
     read_state,
-    read_terms,
-    terms_digest,
     terms_key,
 )
+from compliance.redis_terms import read_terms, terms_digest
 from compliance.rule import decide
 from compliance.terms import Terms
 from compliance.verdict import Ruling, Verdict

@@ -16,7 +16,7 @@ from admin_web.record.changes import Actor, utc_now
 from admin_web.webhooks.events import Event
 from admin_web.webhooks.signature import new_secret, signed_headers
 from admin_web.worker.decision_rows import put, row_of
-from compliance.redis_schema import decision_fields
+from compliance.redis_records import decision_fields
 from compliance.verdict import Decision, block, listed_on
 from tests.support.samples import PDF
 from tests.support.site import Site

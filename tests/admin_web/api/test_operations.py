@@ -18,7 +18,7 @@ from admin_web.record.changes import Actor, utc_now
 from admin_web.record.models import ApiToken, AuditEvent, Document, Override, SuppressionEntry
 from admin_web.worker.decision_rows import put, row_of
 from compliance import verdict
-from compliance.redis_schema import decision_fields
+from compliance.redis_records import decision_fields
 from compliance.verdict import Decision, allow, block, listed_on
 from tests.support.api import PDF, Answered, Program
 from tests.support.records import rows

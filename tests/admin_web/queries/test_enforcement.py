@@ -17,20 +17,8 @@ from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import OutboxRow
 from compliance import verdict
-from compliance.redis_schema import (
-    DECISIONS,
-    EPOCH,
-    GATES,
-    LEASE,
-    STATE,
-    TERMS,
-    GateBeat,
-    beat_value,
-    decision_fields,
-    epoch_ms,
-    gate_key,
-    terms_key,
-)
+from compliance.redis_records import GateHeartbeat, decision_fields, heartbeat_value
+from compliance.redis_schema import DECISIONS, EPOCH, GATES, LEASE, STATE, TERMS, epoch_ms, gate_key, terms_key
 from compliance.verdict import Decision, allow
 from lab.redis import RedisServer
 from tests.support.faults import Fuse, Killed
@@ -188,10 +176,10 @@ async def test_the_overview_counts_what_waits_on_either_side(world: World):
 
 
 async def test_the_overview_tells_a_gate_that_lives_from_one_that_fell_silent(world: World):
-    beat = GateBeat("127.0.0.1:4573", EPOCH, 1, "", 17, 0, 0)
+    beat = GateHeartbeat("127.0.0.1:4573", EPOCH, 1, "", 17, 0, 0)
     now_ms = epoch_ms(utc_now())
     world.redis.zadd(GATES, {"host:1": now_ms, "host:2": now_ms - 60_000, "host:3": now_ms - 1})
-    world.redis.set(gate_key("host:1"), beat_value(beat))
+    world.redis.set(gate_key("host:1"), heartbeat_value(beat))
     world.redis.set(gate_key("host:3"), "rubbish")
     overview = await Enforcement(world.projection.sides).overview()
     assert overview.health is not None

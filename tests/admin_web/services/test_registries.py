@@ -29,10 +29,10 @@ from compliance.redis_schema import (
     TERMS,
     exchange_and_line,
     listed_key,
-    terms_digest,
     terms_key,
     version_field,
 )
+from compliance.redis_terms import terms_digest
 from compliance.refusal import NotPermitted, Refused
 from compliance.rule import decide
 from compliance.verdict import Verdict

@@ -18,7 +18,8 @@ from admin_web.record.schema import go_back, migrate
 from admin_web.worker.decision_archive import ARCHIVE_GROUP, BATCH, DecisionArchive
 from admin_web.worker.decision_rows import put, row_of
 from compliance import verdict
-from compliance.redis_schema import DECISIONS, UNREADABLE_DECISIONS, decision_fields
+from compliance.redis_records import decision_fields
+from compliance.redis_schema import DECISIONS, UNREADABLE_DECISIONS
 from compliance.verdict import Decision, allow, block
 from lab.redis import RedisServer
 from tests.support.faults import Fuse, Killed, MortalDatabase, MortalStore

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from admin_web.worker.decision_rows import UnreadableDecision, last_words, row_of
 from compliance import verdict
-from compliance.redis_schema import decision_fields
+from compliance.redis_records import decision_fields
 from compliance.verdict import Decision, allow, block, listed_on
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

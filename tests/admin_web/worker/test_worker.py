@@ -18,7 +18,8 @@ from admin_web.record.database import Database
 from admin_web.record.models import DecisionRecord
 from compliance import verdict
 from compliance.facts import State
-from compliance.redis_schema import DECISIONS, LEASE, STATE, decision_fields, listed_key, terms_key
+from compliance.redis_records import decision_fields
+from compliance.redis_schema import DECISIONS, LEASE, STATE, listed_key, terms_key
 from compliance.verdict import Decision, allow
 from lab.process import Process
 from lab.redis import RedisServer

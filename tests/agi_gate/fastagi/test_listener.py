@@ -1,4 +1,4 @@
-"""The door over real sockets: what arrives is heard, what is said is sent, and one peer's trouble stays its own."""
+"""The listener over real sockets: what arrives is read, what is sent arrives, and one peer's trouble stays its own."""
 
 import asyncio
 import errno
@@ -14,34 +14,34 @@ from agi_gate.serving.server import listen
 
 
 class Guest:
-    """A conversation that keeps what it hears, and answers as told."""
+    """The owner of a connection: it keeps what it receives, and answers as told."""
 
     def __init__(self, connection: Connection, answer: Callable[[Connection, bytes], object]) -> None:
         self.connection, self.answer = connection, answer
         self.words = b""
         self.farewells = 0
 
-    def heard(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:
         self.words += data
         self.answer(self.connection, data)
 
-    def gone(self) -> None:
+    def connection_lost(self) -> None:
         self.farewells += 1
 
 
 class House:
-    """A door, and all who came in."""
+    """A listener, and the owners of all its connections."""
 
     def __init__(self, listener: socket.socket | None = None) -> None:
         self.listener = listener or listen("127.0.0.1:0")
         self.address = self.listener.getsockname()
         self.guests: list[Guest] = []
         self.callers: list[asyncio.StreamWriter] = []
-        self.answer: Callable[[Connection, bytes], object] = lambda connection, data: connection.say(data.upper())
+        self.answer: Callable[[Connection, bytes], object] = lambda connection, data: connection.send_last(data.upper())
         self.welcome = True
         self.beginning: Exception | None = None
         self.door = Listener(self.listener, self.converse)
-        self.door.open()
+        self.door.start()
 
     def converse(self, connection: Connection) -> Guest | None:
         if self.beginning:
@@ -61,8 +61,8 @@ class House:
             writer.close()
         await asyncio.gather(*(writer.wait_closed() for writer in self.callers), return_exceptions=True)
         if self.listener.fileno() >= 0:
-            self.door.shut()
-        self.door.remove()
+            self.door.stop_accepting()
+        self.door.close()
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def test_what_is_said_in_pieces_is_heard_and_answered(house: House):
-    house.answer = lambda connection, _: house.guests[0].words == b"onetwo" and connection.say(b"ONETWO")
+    house.answer = lambda connection, _: house.guests[0].words == b"onetwo" and connection.send_last(b"ONETWO")
     reader, writer = await house.call()
     writer.write(b"one")
     await until(lambda: bool(house.guests) and house.guests[0].words == b"one")
@@ -88,7 +88,7 @@ async def test_what_is_said_in_pieces_is_heard_and_answered(house: House):
 
 
 async def test_a_peer_hears_at_once_that_nothing_follows_and_what_it_says_then_is_heard(house: House):
-    house.answer = lambda connection, data: data == b"ask" and connection.say(b"ANSWER")
+    house.answer = lambda connection, data: data == b"ask" and connection.send_last(b"ANSWER")
     reader, writer = await house.call()
     writer.write(b"ask")
     assert await reader.read() == b"ANSWER"
@@ -105,7 +105,7 @@ async def test_a_peer_that_leaves_is_gone_once(house: House):
     await until(lambda: house.guests[0].farewells > 0)
     house.guests[0].connection.close()
     assert house.guests[0].farewells == 1
-    assert house.guests[0].connection.say(b"too late") is False
+    assert house.guests[0].connection.send_last(b"too late") is False
 
 
 async def test_a_connection_that_is_closed_here_is_closed_there(house: House):
@@ -117,7 +117,7 @@ async def test_a_connection_that_is_closed_here_is_closed_there(house: House):
 
 
 async def test_a_peer_that_does_not_take_what_is_said_is_closed(house: House):
-    house.answer = lambda connection, _: connection.say(b"x" * 50_000_000)
+    house.answer = lambda connection, _: connection.send_last(b"x" * 50_000_000)
     _, writer = await house.call()
     writer.write(b"more")
     await until(lambda: bool(house.guests) and house.guests[0].farewells == 1)
@@ -138,7 +138,7 @@ async def test_a_fault_in_one_conversation_ends_that_one_only(house: House):
     def answer(connection: Connection, data: bytes) -> None:
         if data == b"fault":
             raise RuntimeError("a fault")
-        connection.say(data)
+        connection.send_last(data)
 
     house.answer = answer
     (bad, bad_writer), (good, good_writer) = await house.call(), await house.call()
@@ -178,7 +178,7 @@ async def test_a_hundred_peers_at_once_each_get_their_own_answer(house: House):
 async def test_when_the_door_is_shut_those_inside_are_served_and_nobody_else(house: House):
     reader, writer = await house.call()
     await until(lambda: bool(house.guests))
-    house.door.shut()
+    house.door.stop_accepting()
     with pytest.raises(ConnectionRefusedError):
         await house.call()
     writer.write(b"b")
@@ -187,7 +187,7 @@ async def test_when_the_door_is_shut_those_inside_are_served_and_nobody_else(hou
 
 async def test_a_listener_that_another_process_has_too_is_not_watched_once_the_door_is_shut(house: House):
     with house.listener.dup():
-        house.door.shut()
+        house.door.stop_accepting()
         await house.call()
         assert house.door._epoll.poll(0.1) == []
 

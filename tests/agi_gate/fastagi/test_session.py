@@ -8,7 +8,7 @@ import pytest
 
 from agi_gate.call_log import CallLog
 from agi_gate.canary import header
-from agi_gate.fastagi.session import Session, Stage, Switchboard, spelled
+from agi_gate.fastagi.session import OpenSessions, Session, Stage, answer_line
 from agi_gate.metrics import Metrics
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
@@ -19,33 +19,33 @@ def decision(ruling, channel="pbx-1.1") -> Decision:
 
 
 def test_the_verdict_comes_last_so_that_a_line_cut_short_allows_nothing():
-    line = spelled(decision(allow(verdict.NOT_LISTED)))
+    line = answer_line(decision(allow(verdict.NOT_LISTED)))
     assert line.endswith(b',DNC_VERDICT=ALLOW-pbx-1.1"\n')
     for end in range(len(line) - 2):
         assert b"ALLOW-pbx-1.1" not in line[:end]
 
 
 def test_an_allow_without_a_channel_is_never_said():
-    assert b'DNC_VERDICT=BLOCK"' in spelled(decision(allow(verdict.NOT_LISTED), channel=""))
+    assert b'DNC_VERDICT=BLOCK"' in answer_line(decision(allow(verdict.NOT_LISTED), channel=""))
 
 
 class FakeConnection:
-    """Keeps what is said; closing it tells the conversation, as the door does."""
+    """Keeps what is said; closing it ends the session, as the listener does."""
 
     def __init__(self, takes: bool = True) -> None:
-        self.said, self.conversation, self.takes = list[bytes](), None, takes
+        self.said, self.owner, self.takes = list[bytes](), None, takes
 
-    def say(self, line: bytes) -> bool:
+    def send_last(self, line: bytes) -> bool:
         self.said.append(line)
         if not self.takes:
             self.close()
         return self.takes
 
     def close(self) -> None:
-        self.conversation.gone()
+        self.owner.connection_lost()
 
 
-class FakeScreenings:
+class FakeScreener:
     """Keeps who waits for a decision."""
 
     def begin(self, request, decided) -> None:
@@ -56,14 +56,14 @@ class Call:
     """A conversation in which the PBX has asked, what is logged of it, and what it shares with others."""
 
     def __init__(self, *, takes: bool = True, peer_s: float = 1) -> None:
-        self.screenings, self.metrics, self.log = FakeScreenings(), Metrics(), io.StringIO()
+        self.screener, self.metrics, self.log = FakeScreener(), Metrics(), io.StringIO()
         self.connection = FakeConnection(takes)
-        self.board = Switchboard(self.screenings, self.metrics, CallLog(self.log), peer_s=peer_s)
-        self.session = self.connection.conversation = Session(self.board, self.connection)
-        self.session.heard(header("+14155550100", "lead-1", "pbx-1.1"))
+        self.shared = OpenSessions(self.screener, self.metrics, CallLog(self.log), peer_s=peer_s)
+        self.session = self.connection.owner = Session(self.shared, self.connection)
+        self.session.data_received(header("+14155550100", "lead-1", "pbx-1.1"))
 
     def decide(self) -> None:
-        self.screenings.decided(decision(allow(verdict.NOT_LISTED)))
+        self.screener.decided(decision(allow(verdict.NOT_LISTED)))
 
 
 async def test_a_decision_for_a_caller_who_has_gone_is_counted_and_said_to_nobody():
@@ -75,10 +75,10 @@ async def test_a_decision_for_a_caller_who_has_gone_is_counted_and_said_to_nobod
 
 async def test_a_conversation_is_known_and_counted_until_it_is_over_and_its_call_is_logged():
     call = Call()
-    assert (call.board.sessions, call.metrics.open_conversations) == ({call.session}, 1)
+    assert (call.shared.sessions, call.metrics.open_conversations) == ({call.session}, 1)
     call.decide()
-    call.session.heard(b"200 result=0\n")
-    assert (call.session.stage, call.board.sessions, call.metrics.open_conversations) == (Stage.OVER, set(), 0)
+    call.session.data_received(b"200 result=0\n")
+    assert (call.session.stage, call.shared.sessions, call.metrics.open_conversations) == (Stage.OVER, set(), 0)
     await asyncio.sleep(0)
     assert '"decision":"id-1"' in call.log.getvalue()
     assert not call.metrics.refused_peers
@@ -86,7 +86,7 @@ async def test_a_conversation_is_known_and_counted_until_it_is_over_and_its_call
 
 async def test_a_reply_before_the_command_is_refused():
     call = Call()
-    call.session.heard(b"200 result=0\n")
+    call.session.data_received(b"200 result=0\n")
     assert (call.session.stage, call.metrics.refused_peers) == (Stage.OVER, {"reply-before-command": 1})
 
 
@@ -107,6 +107,6 @@ async def test_no_reply_is_awaited_of_a_peer_that_did_not_take_the_answer():
 
 @pytest.mark.parametrize("ruling", [block(verdict.DEADLINE), block(verdict.listed_on("internal"))])
 def test_a_block_names_no_channel_and_no_lead(ruling):
-    line = spelled(decision(ruling))
+    line = answer_line(decision(ruling))
     assert b"pbx" not in line
     assert b"lead" not in line

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agi_gate.serving.heartbeat import SILENT_MS, beat
-from compliance.redis_schema import GATES, STATE, GateBeat, epoch_ms, gate_key, read_beat
+from agi_gate.serving.heartbeat import SILENT_MS, heartbeat_commands
+from compliance.redis_records import GateHeartbeat, read_heartbeat
+from compliance.redis_schema import GATES, STATE, epoch_ms, gate_key
 from lab.redis import RedisServer
 from tests.support.asterisk import GateProcess
 from tests.support.handmade import HandmadeProjection
@@ -36,9 +37,9 @@ def names(handmade: HandmadeProjection) -> list[str]:
     return [name.decode() for name in handmade.redis.zrange(GATES, 0, -1)]
 
 
-def beats(handmade: HandmadeProjection) -> list[GateBeat]:
+def beats(handmade: HandmadeProjection) -> list[GateHeartbeat]:
     values = handmade.redis.mget([gate_key(name) for name in names(handmade)])
-    return [read_beat(value) for value in values if value]
+    return [read_heartbeat(value) for value in values if value]
 
 
 def test_each_process_is_heard_of_under_the_name_that_its_decisions_bear(two, handmade):
@@ -77,6 +78,6 @@ def test_a_redis_that_takes_no_heartbeat_stops_no_call(two, handmade):
 
 def test_names_that_nobody_heard_of_for_an_hour_are_forgotten(handmade):
     handmade.redis.zadd(GATES, {"gone": epoch_ms(AT) - 3_600_000, "silent": epoch_ms(AT) - 3_599_999})
-    for command in beat("new", GateBeat("127.0.0.1:4573", AT, 3, "", 0, 0, 0), AT):
+    for command in heartbeat_commands("new", GateHeartbeat("127.0.0.1:4573", AT, 3, "", 0, 0, 0), AT):
         handmade.redis.execute_command(*command)
     assert names(handmade) == ["silent", "new"]

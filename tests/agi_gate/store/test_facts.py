@@ -8,12 +8,14 @@ from types import SimpleNamespace
 import pytest
 from redis.exceptions import ResponseError
 
-from agi_gate.store.asking import Answers
-from agi_gate.store.facts import MOST_ASKINGS, FactStore
+from agi_gate.store.facts import FactStore
+from agi_gate.store.questions import Answers
 from agi_gate.store.wire import Answer, StoreUnavailable
 from compliance.facts import Facts, LiveOverride, State
 from compliance.numbers import E164, LeadId
-from compliance.redis_schema import WHOLE, override_value, terms_digest, terms_value
+from compliance.redis_facts import MOST_ATTEMPTS
+from compliance.redis_schema import WHOLE, override_value
+from compliance.redis_terms import terms_digest, terms_value
 from compliance.terms import REGISTRY_UNCOVERED, RegistryTerms
 from compliance.verdict import Verdict
 
@@ -44,7 +46,7 @@ def asked(
 
 
 def store_of(state: State | None = None) -> FactStore:
-    return FactStore(SimpleNamespace(health=SimpleNamespace(state=state, termless=None), keys=WHOLE))
+    return FactStore(SimpleNamespace(health=SimpleNamespace(state=state, state_without_terms=None), keys=WHOLE))
 
 
 def learnt(state: State = STATE, document: bytes = DOCUMENT) -> FactStore:
@@ -157,7 +159,7 @@ def test_another_generation_is_asked_anew_without_fetching_the_same_terms():
 
 def test_a_projection_that_does_not_stand_still_is_given_up():
     store = learnt()
-    moving: Sequence[Answers] = [answers(STATE._replace(generation=8 + n), 0, 0) for n in range(MOST_ASKINGS)]
+    moving: Sequence[Answers] = [answers(STATE._replace(generation=8 + n), 0, 0) for n in range(MOST_ATTEMPTS)]
     with pytest.raises(StoreUnavailable, match="did not stand still"):
         asked(store, *moving)
 

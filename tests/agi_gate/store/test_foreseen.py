@@ -8,25 +8,16 @@ from datetime import UTC, datetime
 import pytest
 
 from agi_gate.decision_log import DecisionLog
-from agi_gate.store.asking import Answers, Asking, Question
 from agi_gate.store.facts import FactStore
 from agi_gate.store.foreseen import LOAD, append_if
 from agi_gate.store.link import Link
+from agi_gate.store.questions import Answers, Question, RedisSteps
 from agi_gate.store.wire import StoreUnavailable
 from compliance import verdict
 from compliance.facts import Facts, State
 from compliance.numbers import E164
-from compliance.redis_schema import (
-    DECISION_FIELDS,
-    DECISIONS,
-    LEASE,
-    STATE,
-    STATE_FIELDS,
-    Keys,
-    decision_fields,
-    exchange_and_line,
-    listed_key,
-)
+from compliance.redis_records import DECISION_FIELDS, decision_fields
+from compliance.redis_schema import DECISIONS, LEASE, STATE, STATE_FIELDS, Keys, exchange_and_line, listed_key
 from compliance.terms import Applying
 from compliance.verdict import Decision, allow
 from lab.redis import RedisServer
@@ -51,7 +42,7 @@ class Asked:
     async def record(self, facts: Facts, decision: Decision = DECISION) -> bool:
         return await self.go(DecisionLog(self.link).record_foreseen(decision, facts))
 
-    async def go(self, steps: Asking[object]) -> object:
+    async def go(self, steps: RedisSteps[object]) -> object:
         self.steps = steps
         self._go(steps.send, None)
         return await self.end
@@ -123,7 +114,7 @@ async def test_a_redis_that_lets_nobody_load_a_script_is_used_all_the_same(handm
     link = Link(redis_server.url, timeout_s=20, opening=[LOAD])
     async with running(link):
         assert await Asked(link).record(facts_of(link)) is False
-        assert (await link.answers_to(("PING",))).behind == link.health.state
+        assert (await link.answers_to(("PING",))).after == link.health.state
 
 
 async def test_a_redis_that_forgot_the_script_is_taught_it_again(link, handmade):
@@ -235,4 +226,4 @@ async def test_on_a_shard_nothing_is_appended_unless_the_slot_was_built_for_its_
 def test_replicas_are_waited_for_and_no_state_is_read_around_it():
     state = State(1, "run-1", LISTS, 0, "0" * 16)
     question = append_if(Facts(NUMBER, None, "run-1", state, leased=True), state, DECISION)
-    assert (question.to_replicas, question.alone, question.replies) == (True, True, 1)
+    assert (question.to_replicas, question.self_checking, question.replies) == (True, True, 1)

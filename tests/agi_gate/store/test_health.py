@@ -19,4 +19,4 @@ STATE = State(7, "run-1", ("internal",), 3, "0" * 16)
     ],
 )
 def test_terms_are_lacking_as_long_as_they_are_those_of_the_state(lacking, doubt):
-    assert Health(True, "", "run-1", STATE, leased=True, termless=lacking).doubt == doubt
+    assert Health(True, "", "run-1", STATE, leased=True, state_without_terms=lacking).doubt == doubt

@@ -9,8 +9,8 @@ from time import monotonic
 import pytest
 
 from agi_gate.store import link as room
-from agi_gate.store.asking import Answers, question
 from agi_gate.store.link import Link
+from agi_gate.store.questions import Answers, question
 from agi_gate.store.wire import StoreUnavailable
 from tests.support.scripted_redis import NOW, FakeRedis, as_redis, told
 
@@ -42,7 +42,7 @@ async def test_each_asker_gets_the_replies_to_its_own_question_however_they_are_
         words = [b"word-%d" % number for number in range(50)]
         answers = await asyncio.gather(*(echoed(link, word) for word in words))
     assert [list(each.replies) for each in answers] == [[word, word] for word in words]
-    assert {(each.server, each.leased, each.behind.changes) for each in answers} == {("run-1", True, 3)}
+    assert {(each.server, each.leased, each.after.changes) for each in answers} == {("run-1", True, 3)}
 
 
 async def test_what_is_asked_first_goes_at_once_and_the_rest_of_a_tick_in_one_pipeline_between_two_looks(short_path):
@@ -73,10 +73,10 @@ async def test_no_state_is_read_around_what_stands_alone_and_it_is_read_again_wi
         before = len(fake.batches)
         for alone in (True, False):
             waiting = Waiting()
-            link.ask(waiting, question(("ECHO", b"word"), alone=alone))
+            link.ask(waiting, question(("ECHO", b"word"), self_checking=alone))
             answers = await waiting.answers
             assert (answers.server, answers.replies) == ("run-1", [b"word"])
-            assert (answers.behind is None) is alone
+            assert (answers.after is None) is alone
         said = [command[0] for batch in fake.batches[before:] for command in batch]
     assert said[:5] == [b"ECHO", b"HMGET", b"EXISTS", b"ECHO", b"HMGET"]
 
@@ -85,14 +85,14 @@ async def test_what_stands_alone_travels_with_the_state_where_another_needs_it(s
     async with linked(short_path, FakeRedis()) as link:
         askers = [Waiting() for _ in range(4)]
         for waiting, stands_alone in zip(askers, (True, True, False, True), strict=True):
-            link.ask(waiting, question(("ECHO", b"word"), alone=stands_alone))
+            link.ask(waiting, question(("ECHO", b"word"), self_checking=stands_alone))
         answers = [await waiting.answers for waiting in askers]
     assert [each.replies for each in answers] == [[b"word"]] * 4
     assert [each.before is None for each in answers] == [True, False, False, False]
 
 
 async def test_the_state_is_looked_at_though_all_that_is_asked_stands_alone(short_path, monkeypatch):
-    monkeypatch.setattr(room, "BEAT_S", 0.02)
+    monkeypatch.setattr(room, "POLL_S", 0.02)
     looks = []
 
     def say(command: list[bytes]) -> bytes:
@@ -102,7 +102,7 @@ async def test_the_state_is_looked_at_though_all_that_is_asked_stands_alone(shor
     async with linked(short_path, FakeRedis(say), timeout_s=2) as link, asyncio.timeout(20):
         while len(looks) < 5:
             waiting = Waiting()
-            link.ask(waiting, question(("ECHO", b"word"), alone=True))
+            link.ask(waiting, question(("ECHO", b"word"), self_checking=True))
             await waiting.answers
 
 
@@ -235,7 +235,7 @@ async def test_what_stands_alone_waits_for_as_many_replicas_as_are_asked_for(sho
     fake = FakeRedis(lambda command: b":%d\r\n" % have if command[0] == b"WAIT" else as_redis(command))
     async with linked(short_path, fake, replicas=replicas) as link:
         asker = Recording()
-        link.ask(asker, question(("ECHO", b"x"), to_replicas=True, alone=True))
+        link.ask(asker, question(("ECHO", b"x"), to_replicas=True, self_checking=True))
         answers = await asker.told
     assert (list(answers.replies), answers.replicated) == ([b"x"], reached)
     (batch,) = [each for each in fake.batches if [b"ECHO", b"x"] in each]
@@ -261,8 +261,8 @@ async def test_whoever_asks_is_told_the_state_before_and_the_state_behind(short_
 
     async with linked(short_path, FakeRedis(say)) as link:
         answers = await echoed(link, b"word")
-        assert answers.behind.changes == answers.before.changes + 1
-        assert link.health.state == answers.behind
+        assert answers.after.changes == answers.before.changes + 1
+        assert link.health.state == answers.after
 
 
 async def test_a_lease_that_is_over_is_seen_by_whoever_asks_next(short_path):
@@ -275,7 +275,7 @@ async def test_a_lease_that_is_over_is_seen_by_whoever_asks_next(short_path):
 
 
 async def test_what_finds_no_room_on_the_way_is_sent_with_the_next_replies(short_path, monkeypatch):
-    monkeypatch.setattr(room, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(room, "MOST_IN_FLIGHT", 1)
     async with linked(short_path, FakeRedis()) as link:
         answers = await asyncio.wait_for(asyncio.gather(echoed(link, b"first"), echoed(link, b"second")), 20)
     assert [each.replies[0] for each in answers] == [b"first", b"second"]

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 import pytest
 from redis.exceptions import ResponseError
 
-from agi_gate.store.asking import Answers, question
+from agi_gate.store.questions import Answers, question
 from agi_gate.store.shard import ShardLink, ShardStore
 from agi_gate.store.wire import StoreUnavailable
 from compliance.cluster import Shard
 from compliance.facts import Facts
 from compliance.numbers import E164
-from compliance.redis_schema import Keys, slot_key, slot_of_number, terms_digest, terms_value
+from compliance.redis_schema import Keys, slot_key, slot_of_number
+from compliance.redis_terms import terms_digest, terms_value
 from compliance.redis_url import Master
 from tests.support.scripted_redis import NOW, FakeRedis, as_redis
 
@@ -25,7 +26,7 @@ STATE = NOW._replace(terms=terms_digest(DOCUMENT))
 
 def facts(mark: object) -> tuple[Facts, bytes]:
     """Give the facts of a number whose slot has this mark, and the question that they answered."""
-    store = ShardStore(SimpleNamespace(health=SimpleNamespace(state=STATE, termless=None), keys=Keys(5)))
+    store = ShardStore(SimpleNamespace(health=SimpleNamespace(state=STATE, state_without_terms=None), keys=Keys(5)))
     steps = store.facts(NUMBER, None)
     next(steps)
     asked = steps.send(Answers("run-1", STATE, STATE, True, [DOCUMENT])).commands
