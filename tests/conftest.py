@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from argon2 import PasswordHasher
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from admin_web.people import accounts
+from admin_web.record import database as database_module
 from admin_web.record.changes import Records
 from admin_web.record.database import Database
 from admin_web.record.schema import migrate
@@ -20,7 +24,7 @@ from lab.redis import RedisServer
 from tests.support.distribution import SharedFixturesTogether, turn
 from tests.support.programs import fork_servers
 from tests.support.records import Clock, FakeProjector
-from tests.support.reuse import DatabasePool, RedisPool
+from tests.support.reuse import CompiledStatements, DatabasePool, RedisPool
 from tests.support.site import Site, settings_of
 from tests.support.workers import WorkerStack
 
@@ -79,6 +83,23 @@ def redis_server(redis_pool: RedisPool) -> RedisServer:
 async def _migrated(url: str) -> None:
     async with Database(url) as database:
         await migrate(database)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_statements() -> Iterator[None]:
+    """Compile each SQL statement once in a session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database_module, "create_async_engine", CompiledStatements().sharing(create_async_engine))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def password_hasher() -> Iterator[PasswordHasher]:
+    """Hash passwords cheaply; yield the hasher of the product."""
+    with pytest.MonkeyPatch.context() as patch:
+        before = accounts._HASHER
+        patch.setattr(accounts, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield before
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Self
 
 import redis
+from sqlalchemy import update
 
 from admin_web.documents import Kept
 from admin_web.projection.drain import Sides, drain
@@ -15,6 +16,7 @@ from admin_web.projection.projection import Projection
 from admin_web.projection.shared import Shared
 from admin_web.record.changes import Actor, Records, utc_now
 from admin_web.record.database import Database
+from admin_web.record.models import Override
 from admin_web.services.overrides import Consent, grant_override
 from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import lift, suppress, suppress_many
@@ -153,6 +155,13 @@ class World:
             number=E164(number), expires_at=expires_at,
         )  # fmt: skip
         return (await grant_override(self.records, ADMIN, consent)).override_id
+
+    async def grant_until_soon(self, number: str, lead: str, **left: float) -> None:
+        """Open a lead for so long from now on. No service places an override whose end has come meanwhile."""
+        override_id = await self.grant(number, lead, hours=1)
+        async with self.database.write() as session:
+            ends = update(Override).where(Override.id == override_id)
+            await session.execute(ends.values(expires_at=self.now() + timedelta(**left)))
 
     async def revoke(self, override_id: int) -> None:
         await revoke_override(self.records, ADMIN, override_id, reason="test")

@@ -4,6 +4,7 @@ more than what is in them.
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import psycopg
 from psycopg import Connection, sql
 from redis import Redis
 from redis.exceptions import RedisError
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.postgres import PostgresServer
 from lab.process import Process
@@ -177,3 +180,23 @@ def _insert(connection: Connection[tuple[Any, ...]], table: str, rows: list[tupl
     values = sql.SQL(", ").join([sql.Placeholder()] * len(rows[0]))
     with connection.cursor() as cursor:
         cursor.executemany(sql.SQL("INSERT INTO {} VALUES ({})").format(sql.Identifier(table), values), rows)
+
+
+class CompiledStatements:
+    """Lets all engines of a process share what SQLAlchemy has compiled: by itself it compiles anew for each engine."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, Engine] = {}
+
+    def sharing(self, make: Callable[..., AsyncEngine]) -> Callable[..., AsyncEngine]:
+        """Return a `create_async_engine` whose engines share it."""
+
+        def made(*words: Any, **options: Any) -> AsyncEngine:
+            engine = make(*words, **options)
+            first = self._first.setdefault(engine.dialect.name, engine.sync_engine)
+            # The cache is asked by statement and dialect, and a dialect is equal to itself alone.
+            engine.sync_engine.dialect = first.dialect
+            engine.sync_engine._compiled_cache = first._compiled_cache
+            return engine
+
+        return made

@@ -4,7 +4,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 
+from admin_web.people import accounts
 from admin_web.people.accounts import (
     NameTaken,
     UnknownUser,
@@ -29,7 +31,10 @@ async def actions(records: Records) -> list[str]:
     return [event.action for event in await rows(records, AuditEvent)]
 
 
-async def test_a_password_is_kept_as_an_argon2id_hash_and_nowhere_else(records: Records):
+async def test_a_password_is_kept_as_an_argon2id_hash_and_nowhere_else(
+    records: Records, password_hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(accounts, "_HASHER", password_hasher)
     await add_user(records.database, ADMIN, "somebody", Role.SUPERVISOR, PASSWORD, "Some Body")
     (user,) = await users(records.database)
     assert (user.name, user.full_name, user.role, user.created_by) == (

@@ -74,7 +74,7 @@ async def test_the_key_of_an_override_ends_with_it(world: World):
 
 async def test_an_override_that_is_over_by_the_time_it_is_applied_opens_nothing(world: World):
     await world.suppress(LISTED)
-    await world.grant(LISTED, "lead-1", milliseconds=1)
+    await world.grant_until_soon(LISTED, "lead-1", milliseconds=1)
     await asyncio.sleep(0.002)
     await world.projection.drain()
     assert not world.gate.allows(LISTED, "lead-1")

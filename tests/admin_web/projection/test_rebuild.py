@@ -76,7 +76,7 @@ async def test_lifted_entries_and_revoked_or_ended_overrides_are_left_out(world:
     await world.suppress(LISTED)
     await world.suppress(OTHER)
     await world.revoke(await world.grant(OTHER, "lead-1"))
-    await world.grant(OTHER, "lead-2", milliseconds=1)
+    await world.grant_until_soon(OTHER, "lead-2", milliseconds=1)
     await world.lift(LISTED)
     await asyncio.sleep(0.002)
     await world.projection.rebuild()

@@ -89,7 +89,7 @@ async def test_an_override_that_redis_would_keep_for_ever_is_found(world: World)
 
 
 async def test_an_override_that_ends_is_no_difference(world: World):
-    await world.grant(LISTED, "lead-2", milliseconds=150)
+    await world.grant_until_soon(LISTED, "lead-2", milliseconds=150)
     await world.projection.drain()
     for _ in range(20):
         assert await found(world) == {}
