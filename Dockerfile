@@ -1,4 +1,4 @@
-# dnc-gate: gate, worker and site from one image (`--target gate`); `--target pbx` is Asterisk and SIPp for trying it.
+# dnc-gate. `--target gate` is one image for gate, worker and site; `--target pbx` has Asterisk and SIPp for demo calls.
 FROM docker.io/library/python:3.13-slim-bookworm AS gate
 RUN useradd --system --home-dir /var/lib/dnc-gate dnc && install -d -m 700 -o dnc -g dnc /var/lib/dnc-gate
 WORKDIR /opt/dnc-gate
@@ -8,7 +8,7 @@ COPY compliance compliance
 COPY agi_gate agi_gate
 COPY admin_web admin_web
 COPY dialplan dialplan
-# Compiled here: whoever runs it may not write.
+# Compile now: the user dnc may not write byte code later.
 RUN python -m compileall -q . \
  && printf '#!/bin/sh\nexec python -m agi_gate "$@"\n' > /usr/local/bin/agi-gate \
  && printf '#!/bin/sh\nexec python -m admin_web "$@"\n' > /usr/local/bin/dnc-admin \
@@ -17,7 +17,7 @@ ENV PYTHONPATH=/opt/dnc-gate PYTHONUNBUFFERED=1 DNC_DATA_DIR=/var/lib/dnc-gate
 USER dnc
 CMD ["agi-gate", "serve"]
 
-# Debian's own Asterisk 22 is in forky; Asterisk, SIPp and the calls all live on the loopback of this one container.
+# Debian forky has Asterisk 22. Asterisk and SIPp run in one container, and their calls use its loopback interface.
 FROM docker.io/library/debian:forky-slim AS pbx
 RUN apt-get update \
  && apt-get install -y --no-install-recommends asterisk python3 python3-venv sip-tester \

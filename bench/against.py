@@ -1,12 +1,12 @@
-"""Gate throughput of the working tree beside another revision's, measured in pairs: `bench.gate --against REVISION`.
+"""Compare the gate's throughput in the working tree and in another revision: `bench.gate --against REVISION`.
 
-Each round starts both gates afresh, each with a Redis of its own, so that no run inherits another's memory layout or
-stream; both have one hash seed. The gates take turns under the same callers on the same core: A B B A in one round,
-B A A B in the next, so that neither gains by coming first. The ratio is taken within a round, since whatever slows
-the machine then slows both.
+Each round starts both gates anew, each with a Redis of its own, so that no run inherits another's memory layout or
+stream. Both use the same hash seed. The gates take turns under the same callers on the same core: A B B A in one round,
+B A A B in the next, so that neither gains by coming first. The ratio is computed within a round, because other load on
+the machine then slows both gates.
 
-A gate's throughput differs by some 4 % from start to start, whatever the revision: many short rounds tell more than
-few long ones. The median of 40 is good for about 1 %.
+A gate's throughput differs by some 4 % from start to start, whatever the revision. So many short rounds are more
+precise than few long ones. The median of 40 rounds is precise to about 1 %.
 """
 
 import json
@@ -32,16 +32,16 @@ LOAD = Load("closed", 32)
 WARM_S = 0.3
 
 Stocked = Callable[[Path], AbstractContextManager[RedisServer]]
-"""Starts a Redis in a directory and writes the projection to it."""
+"""A function that runs a Redis in a directory, with the projection in it."""
 
 
 class ForeignCode(Exception):
-    """A gate ran code from outside the tree under test; the message names it."""
+    """A gate loaded code from outside the tree under test; the message names the files."""
 
 
 @dataclass(slots=True)
 class Tree:
-    """A directory with the packages of one revision; `loaded` counts the modules that its gates loaded from there."""
+    """A directory with the packages of one revision. `loaded` counts the modules that its gate loaded, by package."""
 
     name: str
     directory: Path
@@ -49,7 +49,7 @@ class Tree:
 
     @contextmanager
     def gate(self, scratch: Path, redis: RedisServer, listed: int, seed: int) -> Iterator[Server]:
-        """Run `agi-gate serve` from this directory. Raises ForeignCode if any of its code came from another."""
+        """Run `agi-gate serve` from this directory. Raises ForeignCode if it loaded code from another directory."""
         scratch.mkdir()
         port, http, origins = free_port(), free_port(), scratch / "origins.json"
         environment = {
@@ -61,7 +61,7 @@ class Tree:
             "DNC_DATA_DIR": str(scratch),
             "DNC_LOG_LEVEL": "WARNING",
         }
-        # With -P nothing comes before PYTHONPATH, and an editable install of the product comes behind it.
+        # With -P, PYTHONPATH comes first in sys.path, before an editable install of the product.
         command = [sys.executable, "-P", ROOT / "bench" / "origins.py", origins, "agi_gate", "serve"]
         with Process(command, scratch / "gate.log", environment, scratch) as process:
             process.wait_until(lambda: _ready(http))
@@ -72,13 +72,13 @@ class Tree:
     def _verify(self, origins: dict[str, str]) -> None:
         foreign = [origin for origin in origins.values() if not Path(origin).is_relative_to(self.directory)]
         if foreign:
-            raise ForeignCode(f"the gate of {self.name} also ran {', '.join(foreign)}")
+            raise ForeignCode(f"the gate of {self.name} also loaded {', '.join(foreign)}")
         self.loaded = Counter(name.partition(".")[0] for name in origins)
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What the two gates did in one round, two runs each: the working tree's, and the other revision's."""
+    """Results of one round: two runs of the working tree's gate, and two of the other. `first` began."""
 
     first: str
     ours: Sequence[Outcome]
@@ -90,7 +90,7 @@ class Round:
         return _per_second(self.ours) / _per_second(self.theirs)
 
     def count(self, figure: str) -> int:
-        """Add up one count of all four runs."""
+        """Return the sum of one count over all four runs."""
         return sum(getattr(outcome, figure) for outcome in (*self.ours, *self.theirs))
 
 
@@ -99,9 +99,9 @@ def _per_second(outcomes: Sequence[Outcome]) -> float:
 
 
 def compare(revision: str, directory: Path, stocked: Stocked, *, listed: int, rounds: int, seconds: float) -> None:
-    """Measure both revisions in turn, `seconds` each a round, and print each round and the ratios.
+    """Measure both revisions in turn, each for `seconds` per round, and print the rounds and their ratios.
 
-    Raises SystemExit for a wrong answer.
+    Raises SystemExit when a gate gave a wrong answer or none.
     """
     ours, theirs = Tree("working-tree", ROOT, Counter()), export(revision, directory)
     callers = Callers(directory)
@@ -117,7 +117,7 @@ def compare(revision: str, directory: Path, stocked: Stocked, *, listed: int, ro
         print(_line(number, done[-1]), flush=True)
     print("", *_summary(ours, theirs, done), sep="\n")
     if any(one.count("wrong") or one.count("unanswered") for one in done):
-        raise SystemExit("A gate gave an answer that is wrong, or none.")
+        raise SystemExit("A gate gave a wrong answer or none.")
 
 
 def _started(stack: ExitStack, tree: Tree, scratch: Path, stocked: Stocked, listed: int, seed: int) -> Server:
@@ -126,7 +126,7 @@ def _started(stack: ExitStack, tree: Tree, scratch: Path, stocked: Stocked, list
 
 
 def _in_turn(servers: Sequence[Server], callers: Callers, seconds: float) -> dict[str, list[Outcome]]:
-    """Place calls with both gates there and back, half of the time each way; return the outcomes by name."""
+    """Load the gates in this order and then in reverse, `seconds / 2` each time. Return the outcomes by gate name."""
     for server in servers:
         callers.place(server, Load("closed", 4), WARM_S)
     outcomes: dict[str, list[Outcome]] = defaultdict(list)
@@ -164,7 +164,7 @@ def _ready(http: int) -> bool:
 
 
 def export(revision: str, directory: Path) -> Tree:
-    """Write the files of a git revision to a directory below `directory`. Raises SystemExit if there is no such."""
+    """Write the files of a git revision to a directory below `directory`. Raises SystemExit if git does not know it."""
     git = ["git", "-C", str(ROOT)]
     named = subprocess.run(
         [*git, "rev-parse", "--verify", "--quiet", "--short=12", f"{revision}^{{commit}}"],
@@ -172,7 +172,7 @@ def export(revision: str, directory: Path) -> Tree:
     )  # fmt: skip
     commit = named.stdout.strip()
     if not commit:
-        raise SystemExit(f"--against {revision}: git knows no such revision")
+        raise SystemExit(f"--against {revision}: git does not know this revision")
     archive = subprocess.run([*git, "archive", commit], check=True, capture_output=True).stdout
     with tarfile.open(fileobj=BytesIO(archive)) as files:
         files.extractall(directory / commit, filter="data")

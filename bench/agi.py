@@ -1,4 +1,4 @@
-"""Servers that answer AGI and the load on them, both pinned, for benchmarks. C programs are built where they run."""
+"""FastAGI servers and the load on them, each pinned to one core. C programs are compiled when a bench starts."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from lab.process import NotInstalled, Process, free_port
 
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = 0, 1
-"""The server has one core for itself; the callers and Redis share the other."""
+"""The server has a core for itself. The callers and Redis share the other."""
 
 
 def built(name: str, directory: Path) -> Path:
-    """Compile `bench/NAME.c`. Raises NotInstalled."""
+    """Compile `bench/NAME.c` into `directory` and return the program. Raises NotInstalled."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise NotInstalled("No C compiler: install the package gcc.")
@@ -27,14 +27,14 @@ def built(name: str, directory: Path) -> Path:
     return directory / name
 
 
-def first_in_line() -> list[str]:
-    """Words that put a command before whatever else the machine does, where that is allowed."""
+def real_time() -> list[str]:
+    """Return the command prefix for real-time priority; empty unless we are root and have `chrt`."""
     return ["chrt", "-r", "5"] if os.geteuid() == 0 and shutil.which("chrt") else []
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How the callers ask: `number` of them in a closed loop, or so many a second at fixed times (`open`)."""
+    """A load: `number` callers in a closed loop (`closed`), or `number` calls a second at fixed times (`open`)."""
 
     kind: str
     number: int
@@ -45,7 +45,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one run of the callers saw, and the CPU time of the server for each call, in microseconds."""
+    """Results of one run: counts and latencies at the callers, and the server's CPU time per call, in µs."""
 
     calls: int
     per_second: float
@@ -59,18 +59,21 @@ class Outcome:
 
 
 class Callers:
-    """Places calls with the C load generator on the core of the load."""
+    """Runs the C load generator on `LOAD_CORE`."""
 
     def __init__(self, directory: Path) -> None:
         self._program = built("callers", directory)
 
     def place(self, server: "Server", load: Load, seconds: float) -> Outcome:
-        """Ask one server. `wrong` counts answers other than the server ought to give, save those that were
-        given up: blocked because Redis had not answered in time."""
+        """Call one server for `seconds`, and return the results.
+
+        `wrong` counts wrong verdicts, except those in `given_up`: calls that the gate blocked because Redis had not
+        answered in time.
+        """
         words = [self._program, server.port, load.kind, load.number, seconds, server.listed]
         before = cpu_seconds(server.process.pid)
         said = subprocess.run(
-            ["taskset", "-c", str(LOAD_CORE), *first_in_line(), *map(str, words)],
+            ["taskset", "-c", str(LOAD_CORE), *real_time(), *map(str, words)],
             capture_output=True, text=True, check=True, timeout=seconds + 30,
         )  # fmt: skip
         spent = cpu_seconds(server.process.pid) - before
@@ -84,7 +87,7 @@ class Callers:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server under load: of the numbers that the callers dial, the first `listed` are blocked; -1: nobody knows."""
+    """A server under load. It must block the first `listed` of the dialled numbers; -1: verdicts are not checked."""
 
     name: str
     process: Process
@@ -94,14 +97,14 @@ class Server:
 
 @contextmanager
 def floor(directory: Path) -> Iterator[Server]:
-    """Run the C server that answers a fixed verdict."""
+    """Run the C server that answers every request with a fixed verdict."""
     with _listening("floor", [built("floor", directory)], [], directory, -1) as server:
         yield server
 
 
 @contextmanager
 def documented(directory: Path, redis_url: str, listed: int) -> Iterator[Server]:
-    """Run the server that panoramisk's documentation shows."""
+    """Run the FastAGI server from panoramisk's documentation."""
     command = [sys.executable, "-m", "bench.documented"]
     with _listening("documented", command, [redis_url], directory, listed) as server:
         yield server
@@ -114,7 +117,7 @@ def _listening(
     port = free_port()
     process = Process([*command, str(port), *more], directory / f"{name}.log")
     try:
-        process.wait_until(lambda: "ready" in process.log.read_text())  # To try its port would freeze panoramisk's.
+        process.wait_until(lambda: "ready" in process.log.read_text())  # A probe connection would freeze panoramisk's.
         pin(process.pid, SERVER_CORE)
         yield Server(name, process, port, listed)
     finally:
@@ -122,7 +125,7 @@ def _listening(
 
 
 def pin(pid: int, core: int) -> None:
-    """Hold a process, and each of its threads, to one core, before other work where that is allowed."""
+    """Pin all threads of a process to one core, with real-time priority if we are root."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setaffinity(int(task.name), {core})
         if os.geteuid() == 0:
@@ -130,11 +133,11 @@ def pin(pid: int, core: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used, to the nanosecond (proc(5), schedstat)."""
+    """Return the CPU time that a process has used, in seconds (from schedstat, which counts nanoseconds)."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def median(outcomes: Sequence[Outcome], name: str) -> float:
-    """The median of one figure over several runs."""
+    """Return the median of one figure over several runs."""
     return statistics.median(getattr(outcome, name) for outcome in outcomes)

@@ -1,13 +1,13 @@
-"""What two parts of the call path bring: the gate as it is, beside the same gate with the usual thing in their place.
+"""Measure what two parts of the call path gain, beside the same gate with the usual implementation of the part.
 
-`python -m bench.alternatives [--seconds 1] [--rounds 5]`: in turn, under the same load, as `bench.gate` does it with
-`--everysec`,
+`python -m bench.alternatives [--seconds 1] [--rounds 5]` puts three variants under the same load in turn, as
+`bench.gate --everysec` does:
 
-- gate: as it is,
+- gate: unchanged,
 - transports: the event loop's own transports (uvloop) instead of the epoll of `agi_gate/fastagi/listener.py`,
 - sleeping: without the busy wait of `agi_gate/store/link.py`, which keeps the loop awake while Redis answers one call.
 
-Medians over the rounds; the ratios are of figures of the same round, `gate` to the other one.
+Prints medians over the rounds. A ratio divides figures of the same round, `gate` by the other variant.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Runs = Mapping[tuple[str, Load], list[Outcome]]
 
 
 class TransportListener:
-    """Accepts connections as `listener.Listener` does, with the event loop's own server and transports."""
+    """Accepts peers as `listener.Listener` does, with the event loop's own server and transports."""
 
     def __init__(self, listening: socket.socket, owner_of: Callable[["Peer"], ConnectionOwner | None]) -> None:
         self._listening, self.owner_of = listening, owner_of
@@ -60,7 +60,7 @@ class TransportListener:
 
 
 class Peer(asyncio.Protocol):
-    """One connection, for a session to use as it uses `listener.Connection`."""
+    """One connection. A session uses it like a `listener.Connection`."""
 
     def __init__(self, listener: TransportListener) -> None:
         self._listener = listener
@@ -94,30 +94,30 @@ class Peer(asyncio.Protocol):
         self._transport.abort()  # type: ignore[attr-defined]
 
 
-def as_it_is() -> None:
-    """Change nothing."""
+def unchanged() -> None:
+    """Replace no part of the gate."""
 
 
 def with_transports() -> None:
-    exchange(server, "Listener", TransportListener)
+    replace(server, "Listener", TransportListener)
 
 
 def sleeping() -> None:
-    exchange(link, "AWAKE_S", 0.0)
+    replace(link, "AWAKE_S", 0.0)
 
 
-def exchange(module: ModuleType, name: str, other: object) -> None:
-    """Put something else in the place of a part. Raises AttributeError when the part is no longer there."""
+def replace(module: ModuleType, name: str, other: object) -> None:
+    """Replace one attribute of a module. Raises AttributeError when the module does not have it."""
     getattr(module, name)
     setattr(module, name, other)
 
 
-VARIANTS = {"gate": as_it_is, "transports": with_transports, "sleeping": sleeping}
+VARIANTS = {"gate": unchanged, "transports": with_transports, "sleeping": sleeping}
 
 
 @contextmanager
 def serving(name: str, directory: Path, redis_url: str) -> Iterator[Server]:
-    """Run the gate with one part exchanged, on uvloop; nobody reads a line of each call."""
+    """Run one variant of the gate, on uvloop, without a log line for each call."""
     port, http = free_port(), free_port()
     settings = {
         "DNC_REDIS_URL": redis_url, "DNC_LOG_LEVEL": "WARNING",
@@ -137,7 +137,7 @@ def _ready(port: int) -> bytes:
 
 
 def table(runs: Runs) -> Iterator[str]:
-    """Spell the medians, and the ratios of the gate to each of the others."""
+    """Yield the lines of the medians, and of the ratios of the gate to each variant."""
     yield f"{'':<32}" + "".join(f"{said:>16}" for said in FIGURES.values()) + f"{'wrong':>8}"
     for (name, load), outcomes in runs.items():
         figures = "".join(f"{median(outcomes, figure):>16,.0f}" for figure in FIGURES)

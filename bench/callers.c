@@ -1,11 +1,13 @@
-/* AGI load: callers that connect, ask as Asterisk does, read one line, reply, and wait for the close.
+/* AGI load: callers that connect, send a request as Asterisk does, read one line, reply, and wait for the close.
  *
- * Usage: callers PORT closed CALLERS SECONDS [LISTED]      each caller asks again as soon as it was answered
+ * Usage: callers PORT closed CALLERS SECONDS [LISTED]      each caller calls again as soon as it has its answer
  *        callers PORT open PER_SECOND SECONDS [LISTED]     calls are due at fixed times, however slow the answers
  *
- * Of ten thousand numbers +1415555xxxx the first LISTED must be blocked and all others allowed, on the very channel
- * that asked; LISTED -1 checks nothing. One of the others may be given up: blocked because there was no answer in time. Latency counts from the connect, in the open loop from the due time, to the
- * close. Prints one JSON object: calls, wall_s, unanswered, wrong, given_up, allowed, and latencies in microseconds. */
+ * The callers dial ten thousand numbers, +1415555xxxx. The gate must block the first LISTED of them and allow all others,
+ * each on the channel of its request. LISTED -1 checks nothing. A number that should be allowed counts as given_up, not as
+ * wrong, if the gate blocked it because it had no facts in time. Latency runs to the close, from the connect or, in the
+ * open loop, from the due time. Prints one JSON object: calls, wall_s, unanswered, wrong, given_up, allowed, and latencies
+ * in microseconds. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -86,7 +88,7 @@ static void judge(struct call *call) {
   else wrong++;
 }
 
-/* Take what arrived; 1 when the call is over. */
+/* Handle one event of a call; return 1 when the call is over. */
 static int hear(int fd) {
   struct call *call = &calls[fd];
   if (!call->asked) { ask(fd); return 0; }

@@ -1,11 +1,13 @@
-"""How long the calls of one shard stop when its master is killed, in a Redis Cluster, and whether anything is lost.
+"""Measure how long calls stop when a master of a Redis Cluster is killed, and check that no record is lost.
 
-`python -m bench.cluster [kills] [numbers]`: three masters, three replicas and a spare one (every write on disk, and on
-one replica, before ALLOW), nodes that call another dead after a second, worker and gate, and four callers, half of
-whose calls go to listed numbers on all shards. The masters are killed in turn. Prints, for each kill, seconds until
-another master is named, until a replica follows it, and until the shard has been rebuilt and allows a call; how many
-calls to the other shards were answered meanwhile, and how many of them by a block that no list is the reason of; and in
-the end what was answered and what of it is on record.
+`python -m bench.cluster [kills] [numbers]` runs three masters, three replicas and a spare replica, with worker, gate
+and four callers. A record must be on disk and on one replica before the gate allows a call. A node is considered
+dead after one second of silence. Half of the calls go to listed numbers, on all shards. The masters are killed in turn.
+
+For each kill, it prints the seconds until another master is named, until that master has a replica, and until the shard
+has been rebuilt and allows a call. `elsewhere` counts the calls to other shards that were answered meanwhile, and
+`stopped` those of them that were blocked although no list has the number. At the end, it prints how many calls were
+answered, and how many of the allowed ones are on record.
 """
 
 import random
@@ -26,17 +28,17 @@ FREE = [f"+1415{exchange}0101" for exchange in range(200, 260)]
 
 
 def someone() -> tuple[str, str]:
-    """Give a listed number, or one that is not."""
+    """Return a random number, which is listed in half of the cases, and a lead."""
     return random.choice(random.choice([LISTED, FREE])), "lead-1"
 
 
 def on(shard: Shard, number: str) -> bool:
-    """Tell whether a number is this shard's."""
+    """Return whether a number belongs to a shard."""
     return shard.owns(slot_of_number(E164(number)))
 
 
 def kill(cluster: RedisCluster, stack: Stack, callers: Callers, shard: Shard) -> tuple[float, float, float, int, int]:
-    """Kill the master of a shard under load; give what is printed of it."""
+    """Kill the master of a shard under load, and return the figures of its row in the table."""
     callers.until_allowed(50)
     before = len(callers.answers)
     killed, began = cluster.kill_master(shard.first), time.monotonic()
@@ -74,12 +76,12 @@ def main() -> None:
 
 
 def report(stack: Stack, callers: Callers) -> None:
-    """Print what was answered, and what of it is on record."""
+    """Print how many calls were answered and allowed, and how many of the allowed ones are on record."""
     allowed = [answer.decision for _, _, answer in callers.answers if answer.allowed]
     records = stack.until_archived(set(allowed), within_s=60)
     wrong = sum(answer.allowed for dialed, _, answer in callers.answers if dialed in LISTED)
-    whole_ones = sum(records[decision][0] == "ALLOW" for decision in allowed)
-    print(f"{len(callers.answers):,} answers, {len(allowed):,} ALLOW, {whole_ones:,} of them in SQL as ALLOW")
+    recorded = sum(records[decision][0] == "ALLOW" for decision in allowed)
+    print(f"{len(callers.answers):,} answers, {len(allowed):,} ALLOW, {recorded:,} of them in SQL as ALLOW")
     print(f"listed numbers answered ALLOW: {wrong}")
 
 

@@ -1,5 +1,6 @@
-"""A gate as panoramisk's own documentation shows a FastAGI server, with one SISMEMBER: it records nothing, and allows
-whatever is not listed. `python -m bench.documented PORT REDIS_URL`; for `bench.gate` to compare with.
+"""A FastAGI server as in panoramisk's documentation, with one SISMEMBER, for `bench.gate` to compare with.
+
+It allows every number that is not listed, and records nothing. Usage: `python -m bench.documented PORT REDIS_URL`.
 """
 
 import asyncio

@@ -1,10 +1,12 @@
-"""How long calls stop when the master of a Redis under Sentinel is killed, and whether anything is lost.
+"""Measure how long calls stop when the Redis master behind Sentinel is killed, and check that no record is lost.
 
-`python -m bench.failover [kills] [numbers]`: a master and two replicas (every write on disk, and on one replica, before
-ALLOW), three sentinels that call a master dead after half a second, worker and gate, and four callers, half of whose
-calls go to a listed number. Prints, for each kill, seconds until another master is named, until the other replica
-follows it, and until the projection has been rebuilt on it and a call is allowed; and in the end what was answered and
-what of it is on record.
+`python -m bench.failover [kills] [numbers]` runs a master, two replicas and three sentinels, with worker, gate and four
+callers. A record must be on disk and on one replica before the gate allows a call. A master is considered dead after
+half a second of silence. Half of the calls go to a listed number.
+
+For each kill, it prints the seconds until another master is named, until the other replica follows it, and until the
+projection has been rebuilt and a call is allowed. At the end, it prints how many calls were answered, and how many of
+the allowed ones are on record.
 """
 
 import random
@@ -21,17 +23,17 @@ SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "200", "DNC_LEASE_S": "60"}
 
 
 def someone() -> tuple[str, str]:
-    """Give the listed number, or one that is not."""
+    """Return a random number, which is listed in half of the cases, and a lead."""
     return random.choice([LISTED, f"+1415555{random.randrange(1000, 2000):04}"]), "lead-1"
 
 
 def listed(numbers: int) -> str:
-    """Give `numbers` to import, in two area codes."""
+    """Return the text of a file of `numbers` numbers, one a line."""
     return "".join(f"+1212{line:07}\n" for line in range(2_000_000, 2_000_000 + numbers))
 
 
 def kill(watched: Watched, callers: Callers) -> tuple[float, float, float]:
-    """Kill the master under load; give seconds until another one is named, has a replica, and allows a call."""
+    """Kill the master under load; return the seconds until another is named, has a replica, and allows a call."""
     callers.until_allowed(50)
     killed, began = watched.kill_master(), time.monotonic()
     watched.until_replaced(killed)
@@ -64,12 +66,12 @@ def main() -> None:
 
 
 def report(stack: Stack, callers: Callers) -> None:
-    """Print what was answered, and what of it is on record."""
+    """Print how many calls were answered and allowed, and how many of the allowed ones are on record."""
     allowed = [answer.decision for _, _, answer in callers.answers if answer.allowed]
     records = stack.until_archived(set(allowed), within_s=60)
     wrong = sum(answer.allowed for dialed, _, answer in callers.answers if dialed == LISTED)
-    whole_ones = sum(records[decision][0] == "ALLOW" for decision in allowed)
-    print(f"{len(callers.answers):,} answers, {len(allowed):,} ALLOW, {whole_ones:,} of them in SQL as ALLOW")
+    recorded = sum(records[decision][0] == "ALLOW" for decision in allowed)
+    print(f"{len(callers.answers):,} answers, {len(allowed):,} ALLOW, {recorded:,} of them in SQL as ALLOW")
     print(f"listed number answered ALLOW: {wrong}")
 
 

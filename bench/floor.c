@@ -1,6 +1,6 @@
-/* The floor: a FastAGI server in C that answers a fixed verdict and asks nobody. No server can cost less and still
- * accept the connection, read the request, write one line, read the reply and close. Usage: floor PORT
- * It prints "ready" when it listens. */
+/* The floor: a FastAGI server in C that answers every request with a fixed verdict, without any look-up. A server that
+ * accepts the connection, reads the request, writes one line, reads the reply and closes cannot cost less.
+ * Usage: floor PORT. It prints "ready" when it listens. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,17 +1,17 @@
-"""How much a decision costs: our gate beside the least that any server can cost, and beside a plain one.
+"""Measure what a decision costs: our gate beside the cheapest possible server, and beside a plain one.
 
-`python -m bench.gate [--seconds 2] [--rounds 5] [--everysec]`: in turn, under the same load,
+`python -m bench.gate [--seconds 2] [--rounds 5] [--everysec]` puts three servers under the same load in turn:
 
-- floor: a C server that answers a fixed verdict and asks nobody (bench/floor.c),
-- documented: a server as panoramisk's documentation shows it, with one SISMEMBER; it records nothing,
-- gate: every decision on the stream, and on disk, before it is answered; with --everysec on the stream.
+- floor: a C server that answers with a fixed verdict, without any look-up (bench/floor.c),
+- documented: a server as in panoramisk's documentation, with one SISMEMBER; it records nothing,
+- gate: ours. Each decision is on the stream and on disk before the answer; with --everysec, on the stream only.
 
-The server has one core, the callers (bench/callers.c) and Redis have the other. Every answer is checked; `given up` are
-blocks of our gate because Redis had not answered within its deadline. Medians over
-the rounds; the ratios are of figures of the same round.
+The server has one core; the callers (bench/callers.c) and Redis share the other. Every answer is checked. `given up`
+counts the calls that our gate blocked because Redis had not answered within the deadline. Prints medians over the
+rounds. A ratio divides figures of the same round.
 
-`python -m bench.gate --everysec --against REVISION [--rounds 40] [--seconds 1]` compares the working tree's gate
-with the one of a git revision instead: see `bench/against.py`.
+`python -m bench.gate --everysec --against REVISION [--rounds 40] [--seconds 1]` compares the working tree's gate with
+that of a git revision instead; see `bench/against.py`.
 """
 
 import argparse
@@ -33,19 +33,19 @@ from tests.support.handmade import HandmadeProjection
 LISTED = 1_000
 LOADS = (Load("closed", 1), Load("closed", 32), Load("closed", 256), Load("open", 1000))
 GOALS = (
-    ("calls a second, of the floor's", Load("closed", 32), "floor", "per_second", 0.38, 0.6),
-    ("calls a second, of documented's", Load("closed", 32), "documented", "per_second", 1.8, 3.0),
-    ("CPU a call, in floors", Load("closed", 32), "floor", "cpu_us", 5.5, 3.0),
-    ("p50 at 1,000 a second, in floors", Load("open", 1000), "floor", "p50_us", 2.0, 1.5),
+    ("calls a second, gate / floor", Load("closed", 32), "floor", "per_second", 0.38, 0.6),
+    ("calls a second, gate / documented", Load("closed", 32), "documented", "per_second", 1.8, 3.0),
+    ("CPU a call, gate / floor", Load("closed", 32), "floor", "cpu_us", 5.5, 3.0),
+    ("p50 at 1,000 a second, gate / floor", Load("open", 1000), "floor", "p50_us", 2.0, 1.5),
 )
-"""What is compared, under which load, with which server; what it must be, and should be."""
+"""For each ratio: label, load, the other server, the figure, the required value, and the target value."""
 
 Runs = Mapping[tuple[str, Load], list[Outcome]]
 
 
 @contextmanager
 def gate(directory: Path, redis: RedisServer) -> Iterator[Server]:
-    """Run our gate, on uvloop, as `agi-gate serve` does; nobody reads a line of each call."""
+    """Run our gate as `agi-gate serve` does, on uvloop, without a log line for each call."""
     with GateProcess(directory / "gate", redis.url, DNC_LOG_LEVEL="WARNING") as process:
         process.until_ready()
         pin(process.process.pid, SERVER_CORE)
@@ -53,7 +53,7 @@ def gate(directory: Path, redis: RedisServer) -> Iterator[Server]:
 
 
 def measured(servers: Sequence[Server], callers: Callers, rounds: int, seconds: float) -> Runs:
-    """Ask the servers in turn, round after round."""
+    """Measure the servers in turn, round after round, and return the results by server and load."""
     runs: dict[tuple[str, Load], list[Outcome]] = defaultdict(list)
     for server in servers:
         callers.place(server, Load("closed", 4), 0.5)
@@ -65,7 +65,7 @@ def measured(servers: Sequence[Server], callers: Callers, rounds: int, seconds: 
 
 
 def table(runs: Runs) -> Iterator[str]:
-    """Spell the medians."""
+    """Yield the lines of the table of medians."""
     yield (
         f"{'':<26}{'calls/s':>9}{'CPU us/call':>13}{'p50 us':>9}{'p99 us':>9}"
         f"{'unanswered':>12}{'given up':>10}{'wrong':>7}"
@@ -80,12 +80,12 @@ def table(runs: Runs) -> Iterator[str]:
 
 
 def total(outcomes: Sequence[Outcome], figure: str) -> int:
-    """Add up one count of several runs."""
+    """Return the sum of one count over several runs."""
     return sum(getattr(outcome, figure) for outcome in outcomes)
 
 
 def judged(runs: Runs) -> Iterator[str]:
-    """Spell the ratios beside what they must be, and should be."""
+    """Yield the lines of the ratios, each beside its required and its target value."""
     yield f"{'':<40}{'is':>7}{'must':>7}{'aim':>7}"
     for said, load, other, figure, must, aim in GOALS:
         pairs = zip(runs["gate", load], runs[other, load], strict=True)
@@ -97,7 +97,7 @@ def judged(runs: Runs) -> Iterator[str]:
 
 @contextmanager
 def stocked(directory: Path, options: Mapping[str, str]) -> Iterator[RedisServer]:
-    """Run a Redis on the callers' core, with the listed numbers and a lease that never ends."""
+    """Run a Redis on the callers' core, with the listed numbers and a lease that never expires."""
     with RedisServer(directory / "r", options=options) as redis:
         projected = HandmadeProjection(redis)
         for line in range(LISTED):
@@ -108,7 +108,7 @@ def stocked(directory: Path, options: Mapping[str, str]) -> Iterator[RedisServer
 
 
 def compare_servers(directory: Path, options: Mapping[str, str], rounds: int, seconds: float) -> None:
-    """Measure the three servers, and print both tables. Raises SystemExit for a wrong answer of the gate."""
+    """Measure the three servers, and print both tables. Raises SystemExit when the gate gave a wrong answer or none."""
     with ExitStack() as stack:
         redis = stack.enter_context(stocked(directory, options))
         servers = [
@@ -121,11 +121,11 @@ def compare_servers(directory: Path, options: Mapping[str, str], rounds: int, se
     if any(
         outcome.wrong or outcome.unanswered for (name, _), some in runs.items() if name == "gate" for outcome in some
     ):
-        raise SystemExit("The gate gave an answer that is wrong, or none.")
+        raise SystemExit("The gate gave a wrong answer or none.")
 
 
 def main() -> None:
-    """Measure what the options ask for."""
+    """Run the comparison that the options select."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, help="Length of one run; default 2, with --against 1.")
     parser.add_argument("--rounds", type=int, help="Default 5, with --against 40.")

@@ -1,9 +1,8 @@
-"""A long list imported in the background: how fast, in how much memory, and how fast the site answers meanwhile.
+"""Measure a large import in the background: its speed, its memory, and the site's response times meanwhile.
 
-`python -m bench.imports [--rows 1000000]`, on SQLite and on PostgreSQL, every commit on disk: an admin uploads a CSV
-of that many numbers (at random over sixteen area codes) to a site of its own, a worker imports it and keeps the
-projection current, and a browser goes on asking for pages and blocking single numbers until it is done. Milliseconds
-are those of the browser.
+`python -m bench.imports [--rows 1000000]` runs on SQLite and on PostgreSQL, with every commit on disk. An admin uploads
+a CSV of random numbers in sixteen area codes. A worker imports it and keeps the projection current. Until it is done, a
+browser requests pages and blocks single numbers. The milliseconds are measured in the browser.
 """
 
 import asyncio
@@ -41,9 +40,9 @@ PROGRAM = Path(sys.executable).with_name("dnc-admin")
 
 def main(
     rows: Annotated[int, typer.Option(help="Numbers in the file.")] = 1_000_000,
-    only: Annotated[str, typer.Option(help="`sqlite` or `postgresql`; both unless told.")] = "",
+    only: Annotated[str, typer.Option(help="`sqlite` or `postgresql`; default both.")] = "",
 ) -> None:
-    """Measure on each kind of database."""
+    """Measure the import on each kind of database."""
     for kind in ("sqlite", "postgresql"):
         if kind.startswith(only):
             with tempfile.TemporaryDirectory(prefix="dnc-") as directory, _database(kind, Path(directory)) as url:
@@ -86,7 +85,7 @@ async def _measure(kind: str, url: str, directory: Path, rows: int) -> None:
 
 
 class Browser:
-    """An admin's browser; it times what it asks for."""
+    """An admin's browser, which times its requests."""
 
     def __init__(self, session: ClientSession) -> None:
         self.session = session
@@ -108,7 +107,7 @@ class Browser:
             self.took["blocking a number"].append((time.perf_counter() - began) * 1000)
 
     async def start(self, rows: int) -> str:
-        """Upload the list and start its import; give the path of the job."""
+        """Upload the list, start its import, and return the path of the job."""
         await self.page("/imports/numbers")
         form = FormData()
         form.add_field("csrf", self.csrf)
@@ -140,17 +139,17 @@ async def _import(kind: str, browser: Browser, worker: Process, rows: int) -> No
     print(f"\n{kind}: {rows:,} rows in {took:.0f} s, {rows / took:,.0f} rows a second")
     print(" ".join(re.sub(r"<[^>]+>", " ", text).split())[:200])
     quarter = len(memory) // 4
-    print(f"memory of the worker: {before:.0f} MB before, at the most {max(memory[:quarter]):.0f} MB in the first "
-          f"quarter and {max(memory):.0f} MB in all")  # fmt: skip
+    print(f"memory of the worker: {before:.0f} MB before, at most {max(memory[:quarter]):.0f} MB in the first "
+          f"quarter, at most {max(memory):.0f} MB overall")  # fmt: skip
     for what, times in browser.took.items():
         ordered = sorted(times)
         p95 = ordered[len(ordered) * 95 // 100]
         print(f"{what}: {len(ordered):,} times, p50 {ordered[len(ordered) // 2]:.0f} ms, p95 {p95:.0f} ms, "
-              f"most {ordered[-1]:.0f} ms", flush=True)  # fmt: skip
+              f"max {ordered[-1]:.0f} ms", flush=True)  # fmt: skip
 
 
 def _resident_mb(pid: int) -> float:
-    """Give the memory that a process holds."""
+    """Return the resident memory of a process, in MB."""
     fields = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(field.split()[1]) / 1000 for field in fields if field.startswith("VmRSS"))
 

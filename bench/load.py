@@ -1,4 +1,4 @@
-"""AGI load: callers that open a connection, ask, read the line, reply and hang up, as Asterisk does."""
+"""AGI load in Python: callers that connect, send a request, read the line, reply and hang up, as Asterisk does."""
 
 import asyncio
 import random
@@ -13,12 +13,12 @@ import uvloop
 from agi_gate.canary import header
 
 Question = tuple[str, str]
-"""Dialled digits and lead."""
+"""The dialled digits, and the lead or an empty string."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came back: verdicts and reasons by question, seconds of each call, and calls without an answer."""
+    """Results of a load: verdicts and reasons by question, seconds of each call, and the calls without an answer."""
 
     seconds: list[float] = field(default_factory=list)
     answers: Counter[tuple[Question, bool]] = field(default_factory=Counter)
@@ -28,17 +28,17 @@ class Outcome:
 
     @property
     def per_second(self) -> float:
-        """Calls answered a second."""
+        """Answered calls per second."""
         return len(self.seconds) / self.wall_s
 
     def percentile_ms(self, percent: float) -> float:
-        """Milliseconds within which `percent` of the calls were answered."""
+        """Return the milliseconds within which `percent` percent of the calls were answered."""
         ordered = sorted(self.seconds)
         return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1000
 
 
 class _Call(asyncio.Protocol):
-    """One AGI conversation; `done` is set to the gate's line, or to nothing when it closed without one."""
+    """One AGI connection. When it closes, `done` gets the gate's line; it is empty if the gate sent none."""
 
     def __init__(self, request: bytes, done: asyncio.Future[bytes]) -> None:
         self._request, self._done, self._line = request, done, b""
@@ -59,7 +59,7 @@ class _Call(asyncio.Protocol):
 
 
 async def call(port: int, question: Question, outcome: Outcome, due: float | None = None) -> None:
-    """Place one call; latency counts from `due` (time.perf_counter) when that is given, else from now."""
+    """Place one call and add it to `outcome`. Latency runs from `due` (time.perf_counter) if given, else from now."""
     loop = asyncio.get_running_loop()
     started = due if due is not None else time.perf_counter()
     done: asyncio.Future[bytes] = loop.create_future()
@@ -78,7 +78,7 @@ async def call(port: int, question: Question, outcome: Outcome, due: float | Non
 
 
 async def closed_loop(port: int, callers: int, seconds: float, ask: Callable[[], Question]) -> Outcome:
-    """Let `callers` ask one after the other for `seconds`."""
+    """Run `callers` callers for `seconds`. Each places one call after the other."""
     outcome = Outcome()
     started = time.perf_counter()
 
@@ -92,7 +92,7 @@ async def closed_loop(port: int, callers: int, seconds: float, ask: Callable[[],
 
 
 async def open_loop(port: int, per_second: float, seconds: float, ask: Callable[[], Question]) -> Outcome:
-    """Place `per_second` calls at their due times, however slow the answers; latency counts from the due time."""
+    """Place `per_second` calls a second at fixed times, however slow the answers. Latency runs from the due time."""
     outcome = Outcome()
     started = time.perf_counter()
     async with asyncio.TaskGroup() as calls:
@@ -106,18 +106,18 @@ async def open_loop(port: int, per_second: float, seconds: float, ask: Callable[
 
 
 def run(work: "asyncio.Future[Outcome] | object") -> Outcome:
-    """Run one load on uvloop."""
+    """Run one load on uvloop, and return its results."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)  # type: ignore[arg-type]
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time, user and system, that a process has used."""
+    """Return the CPU time, user and system, that a process has used, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
 
 def warm(port: int, ask: Callable[[], Question]) -> None:
-    """Let caches and branch predictors settle before anything is counted."""
+    """Run a short load before the measurement, to fill caches and train branch predictors."""
     run(closed_loop(port, 4, 0.5, ask))
     time.sleep(0.1)

@@ -1,6 +1,7 @@
-"""What Redis keeps for a number, an override and a decision, in bytes: `python -m bench.memory`.
+"""Measure the bytes that Redis needs for a number, an override and a decision: `python -m bench.memory`.
 
-A real Redis takes sets, overrides and decisions as the product spells them; its `used_memory` is read before and after.
+It writes sets, overrides and decisions to a real Redis as the product encodes them, and reads `used_memory` before and
+after.
 """
 
 import random
@@ -24,7 +25,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def growth(client: redis.Redis, times: int, write: Callable[[redis.client.Pipeline, int], object]) -> int:
-    """Carry out `write` so many times; give by how many bytes Redis has grown."""
+    """Call `write` `times` times, and return by how many bytes Redis has grown."""
     before = client.info("memory")["used_memory"]
     for start in range(0, times, AT_ONCE):
         with client.pipeline() as pipe:
@@ -35,7 +36,7 @@ def growth(client: redis.Redis, times: int, write: Callable[[redis.client.Pipeli
 
 
 def exchange(lines: int) -> Callable[[redis.client.Pipeline, int], object]:
-    """Write one exchange with so many lines at random."""
+    """Return a function that writes one exchange with `lines` random lines."""
     return lambda pipe, at: pipe.sadd(
         listed_key(lines, "us-ftc", f"1{2_000_000 + at}"), *random.sample(range(10_000), lines)
     )

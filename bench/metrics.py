@@ -1,8 +1,8 @@
-"""What counting one call costs: the gate's own counts beside prometheus-client's metrics of the same names and labels.
+"""Measure what counting one call costs: the gate's own metrics beside those of prometheus-client.
 
-`python -m bench.metrics [--calls 200000] [--rounds 5]`: microseconds of CPU for `agi_gate/metrics.py`, for a Counter
-with two labels and a Histogram with the same buckets of prometheus-client, and for those in its multiprocess mode,
-which keeps them in files shared by mmap. Medians over the rounds.
+`python -m bench.metrics [--calls 200000] [--rounds 5]` prints the CPU time per call, in microseconds, for
+`agi_gate/metrics.py`; for prometheus-client's Counter with two labels and Histogram with the same buckets; and for the
+same in its multiprocess mode, which keeps the values in files shared by mmap. Medians over the rounds.
 """
 
 import os
@@ -51,7 +51,7 @@ WAYS = {"own": own, "prometheus-client": library, "multiprocess mode": library}
 
 
 def microseconds(count: Callable[[], None], calls: int, rounds: int) -> float:
-    """Return the median over the rounds of the CPU time that one call takes."""
+    """Return the CPU time of one `count()` in microseconds, the median over the rounds."""
     taken = []
     for _ in range(rounds):
         began = time.process_time()
@@ -66,7 +66,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1)] = 5,
     way: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
-    """Measure each way in a process of its own, for the mode is chosen when the library is imported."""
+    """Measure each way in its own process, because prometheus-client chooses its mode when it is imported."""
     if way:
         print(f"{way:<20}{microseconds(WAYS[way](), calls, rounds):8.2f} us a call", flush=True)
         return

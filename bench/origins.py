@@ -1,6 +1,6 @@
-"""Run a program of the product and write, at its end, where its modules came from: `origins.py FILE PACKAGE WORDS...`.
+"""Run a program of the product, and record where its modules came from: `origins.py FILE PACKAGE WORDS...`.
 
-FILE then holds a JSON object: module names to the paths they were loaded from.
+When the program ends, FILE holds a JSON object that maps module names to the paths they were loaded from.
 """
 
 import atexit

@@ -1,9 +1,9 @@
-"""What the gate costs a real Asterisk: the time of one AGI(), and SIP calls a second with and without it.
+"""Measure what the gate costs a real Asterisk: the time of one AGI(), and SIP calls a second with and without the gate.
 
-`python -m bench.pbx [--asks 500] [--rounds 5] [--calls 2000] [--everysec]`: Asterisk runs AGI() in a loop of its
-dialplan and tells by its own clock how long each took, in turn against the C server that answers at once
-(bench/floor.c) and against the gate with every decision on disk; with --everysec on the stream. Then SIPp places calls
-through Asterisk to a trunk, straight and through the gate, as fast as all but a hundredth of them still go through.
+`python -m bench.pbx [--asks 500] [--rounds 5] [--calls 2000] [--everysec]`: Asterisk runs AGI() in a dialplan loop and
+measures it by its own clock, in turn against the C server that answers at once (bench/floor.c) and against the gate,
+with every decision on disk, or with --everysec on the stream only. Then SIPp places calls through Asterisk to a trunk,
+directly and through the gate, at rising rates as long as 99 % of them succeed.
 """
 
 import argparse
@@ -44,7 +44,7 @@ FAIL = 0.01
 
 
 def agi_us(pbx: Asterisk, port: int, asks: int) -> float:
-    """Have Asterisk ask so many times; give the microseconds of one AGI()."""
+    """Run AGI() `asks` times in Asterisk, and return the microseconds of one."""
     run = secrets.token_hex(4)
     for name, value in (("GATE", f"127.0.0.1:{port}"), ("ASKS", str(asks)), ("RUN", run)):
         pbx.set_global(name, value)
@@ -59,13 +59,13 @@ def agi_us(pbx: Asterisk, port: int, asks: int) -> float:
 
 
 def took(pbx: Asterisk) -> list[str]:
-    """What the loop left: its run, two moments and the verdict."""
+    """Return what the dialplan loop stored: run id, start, end and verdict. Empty if it stored nothing yet."""
     shown = (line.strip().partition("=") for line in pbx.rx("dialplan show globals").splitlines())
     return next((value.split() for name, _, value in shown if name == "TOOK"), [])
 
 
 def calls_a_second(line: Line, caller: str, calls: int) -> float:
-    """Give the highest rate at which all but `FAIL` of the calls were answered, and none fell behind."""
+    """Return the highest rate, in calls a second, at which all but `FAIL` of the calls succeeded without delay."""
     sustained = 0.0
     for rate in RATES:
         began = time.perf_counter()
@@ -78,7 +78,7 @@ def calls_a_second(line: Line, caller: str, calls: int) -> float:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Run both measurements and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--asks", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=5)

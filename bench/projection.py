@@ -1,7 +1,7 @@
-"""How soon a change is in force, how long a rebuild and a comparison take, how fast decisions are archived.
+"""Measure how soon a change is in force, how long a rebuild and a verify take, and how fast decisions are archived.
 
-`python -m bench.projection [numbers]`: on SQLite and on PostgreSQL, both with every commit on disk, and a Redis whose
-append-only file is fsynced on every write. The numbers (1,000,000 unless told) are spread over exchanges as at random.
+`python -m bench.projection [numbers]` runs on SQLite and on PostgreSQL, both with every commit on disk, and on a Redis
+that fsyncs its append-only file on every write. The numbers (default 1,000,000) are spread over random exchanges.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def some_numbers(count: int) -> list[str]:
-    """Give distinct numbers of `EXCHANGES` exchanges, the same each time."""
+    """Return `count` distinct numbers in `EXCHANGES` exchanges, the same each time."""
     chosen = random.Random(1)
     exchanges = chosen.sample(range(2_000_000, 9_999_999), EXCHANGES)
     return [f"+1{exchanges[at % EXCHANGES]}{at // EXCHANGES * 97 % 10_000:04}" for at in range(count)]
@@ -64,7 +64,7 @@ async def timed(what: Callable[[], Awaitable[object]]) -> float:
 
 
 async def change_latency(records: Records, projection: Projection) -> tuple[list[float], list[float]]:
-    """Time single changes: the drain alone, and all from the request to in force. Milliseconds, sorted."""
+    """Time single changes; return the times of the drains and of the whole changes, in milliseconds, sorted."""
 
     class Timed:
         async def drain(self) -> None:
@@ -80,7 +80,7 @@ async def change_latency(records: Records, projection: Projection) -> tuple[list
 
 
 async def archive(database: Database, projection: Projection, client: redis.Redis) -> float:
-    """Archive `DECIDED` decisions; give how many a second."""
+    """Archive `DECIDED` decisions, and return how many per second."""
     pipe = client.pipeline(transaction=False)
     for at in range(DECIDED):
         decision = Decision(
@@ -118,7 +118,7 @@ finally:
 
 
 def peak_mb(command: str, settings: AdminSettings) -> float:
-    """Run one `dnc-admin` command in a process of its own; give the most memory it held, in MB."""
+    """Run one `dnc-admin` command in a process of its own, and return its peak memory in MB."""
     environment = {"DNC_REDIS_URL": settings.redis_url, "DNC_DATABASE_URL": settings.database_url}
     ended = subprocess.run(
         [sys.executable, "-c", PEAK, command], env={**os.environ, **environment}, capture_output=True, check=True
@@ -141,9 +141,9 @@ async def measure(name: str, url: str, server: RedisServer, numbers: int) -> Non
         drains, wholes = await change_latency(Records(database, projection), projection)
         a_second = await archive(database, projection, client)
     print(f"{name}: {numbers:,} numbers")
-    print(f"  rebuild           {rebuild:8.1f} s, again beside a live one {again:.1f} s")
+    print(f"  rebuild           {rebuild:8.1f} s, again with a live generation {again:.1f} s")
     print(f"  verify            {verify:8.1f} s")
-    print("  memory at the peak {:7.0f} MB at rest, {:.0f} MB rebuild, {:.0f} MB verify".format(*memory))
+    print("  peak memory       {:8.0f} MB migrate, {:.0f} MB rebuild, {:.0f} MB verify".format(*memory))
     print(f"  memory of Redis   {held:8.0f} MB")
     print(f"  drain of a change {drains[CHANGES // 2]:8.1f} ms, p99 {drains[CHANGES * 99 // 100]:.1f} ms")
     print(f"  recorded + in force {wholes[CHANGES // 2]:6.1f} ms, p99 {wholes[CHANGES * 99 // 100]:.1f} ms")

@@ -1,10 +1,10 @@
-"""A whole national registry on this machine: imported, rebuilt into Redis, and asked about through the real gate.
+"""Import a whole national registry on this machine, rebuild it into Redis, and screen numbers through the real gate.
 
-`python -m bench.registry [--numbers 258500000] [--samples 100000] [--database sqlite|postgresql]` writes a file as the
-FTC gives it, imports it, rebuilds Redis (append-only file, every write on disk), and screens numbers that are listed
-and numbers that are not before, while and after a file of changes makes another version; on a busy machine a decision
-may take a second. The gate's speed is taken in turn with that of a gate whose Redis holds 1,000 numbers. Everything
-stands in a temporary directory, removed at the end.
+`python -m bench.registry [--numbers 258500000] [--samples 100000] [--database sqlite|postgresql]` writes a file in the
+FTC's format, imports it, and rebuilds Redis, which has every write on disk. It screens listed and unlisted numbers
+before, during and after the import of a file of changes, which makes another version. The gate's deadline is one
+second, for busy machines. The gate's speed is measured in turn with that of a gate whose Redis holds 1,000 numbers. All
+files are in a temporary directory, which is removed at the end.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ finally:
     peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
     print("peak", peak, used.ru_utime + used.ru_stime)
 """
-"""The peak is the program's own (proc(5), VmHWM): getrusage(2) counts what the bench held when it forked, too."""
+"""VmHWM is the peak of this program alone (proc(5)). getrusage(2) would include the bench's memory at the fork."""
 
 CALLERS = 32
 NOWHERE = "unix:///nowhere/redis.sock"
@@ -51,11 +51,11 @@ PATIENT = {"DNC_LOG_LEVEL": "WARNING", "DNC_DEADLINE_MS": "1000", "DNC_LEASE_S":
 
 
 class Failed(Exception):
-    """A command or an answer was wrong."""
+    """A command failed, or an answer was wrong."""
 
 
 class Ended(NamedTuple):
-    """What a command took of memory and time, and the last line that it said."""
+    """Peak memory and CPU time of a command, and the last line of its output."""
 
     peak_mb: float
     cpu_s: float
@@ -63,7 +63,7 @@ class Ended(NamedTuple):
 
 
 class Admin:
-    """`dnc-admin`, each command in a process of its own, whose time and peak memory are told."""
+    """Runs `dnc-admin` commands, each in a process of its own, and prints their time and peak memory."""
 
     def __init__(self, directory: Path, database: str, redis_url: str) -> None:
         self._environment = os.environ | {
@@ -98,7 +98,7 @@ class Admin:
 
 
 class Samples:
-    """Numbers that every version lists, and numbers that none does."""
+    """Random numbers that every version lists, and random numbers that no version lists."""
 
     def __init__(self, shape: Shape, many: int) -> None:
         chosen = random.Random(3)
@@ -113,7 +113,7 @@ class Samples:
         del self.listed[many:], self.free[many:]
 
     def check(self, port: int) -> Outcome:
-        """Ask about each of them. Raises Failed at a wrong answer."""
+        """Screen each sample and return the results. Raises Failed when an answer is wrong or missing."""
         outcome = run(_ask_all(port, [*self.listed, *self.free]))
         wrong = [number for number in self.listed if outcome.answers[(number, ""), False] < 1]
         wrong += [number for number in self.free if outcome.answers[(number, ""), True] < 1]
@@ -121,7 +121,7 @@ class Samples:
             said = {
                 number: [reason for (asked, reason) in outcome.reasons if asked == (number, "")] for number in wrong[:5]
             }
-            raise Failed(f"{len(wrong):,} wrong answers, {outcome.unanswered} without one: {said}")
+            raise Failed(f"{len(wrong):,} wrong answers, {outcome.unanswered} calls without an answer: {said}")
         return outcome
 
 
@@ -139,13 +139,11 @@ async def _ask_all(port: int, numbers: Sequence[str]) -> Outcome:
 
 def main(
     numbers: Annotated[int, typer.Option(help="Numbers in the registry.")] = 258_500_000,
-    samples: Annotated[
-        int, typer.Option(help="Listed numbers that are asked about, and as many that are not.")
-    ] = 100_000,
+    samples: Annotated[int, typer.Option(help="Listed numbers to screen, and as many unlisted ones.")] = 100_000,
     database: Annotated[str, typer.Option(help="`sqlite` or `postgresql`.")] = "sqlite",
-    seconds: Annotated[float, typer.Option(help="How long one round of the speed takes.")] = 2.0,
+    seconds: Annotated[float, typer.Option(help="Seconds of one speed measurement.")] = 2.0,
 ) -> None:
-    """Measure."""
+    """Import, rebuild, screen, and print the results."""
     with tempfile.TemporaryDirectory(prefix="dnc-", ignore_cleanup_errors=True) as path:
         directory = Path(path)
         directory.chmod(0o755)  # PostgreSQL runs as another user.
@@ -170,7 +168,7 @@ def _measure(admin: Admin, directory: Path, server: RedisServer, shape: Shape, m
     print(f"{numbers:,} numbers in {len(shape.exchanges):,} exchanges, a file of {file.stat().st_size / 1e9:.2f} GB")
     before = _disk(directory)
     took = admin.run("import", "us-ftc", str(file), DNC_REDIS_URL=NOWHERE)
-    print(f"import: {numbers / took:,.0f} rows a second, the start of the process and the count at the end included")
+    print(f"import: {numbers / took:,.0f} rows a second, including the start of the process and the count at the end")
     file.unlink()
     print(f"SQL: {(_disk(directory) - before) / 1e9:.3f} GB on disk")
     client = redis.Redis(unix_socket_path=str(server.socket))
@@ -189,7 +187,7 @@ def _measure(admin: Admin, directory: Path, server: RedisServer, shape: Shape, m
 
 
 def _disk(directory: Path) -> int:
-    """Give the bytes that the database takes."""
+    """Return the bytes that the database occupies on disk."""
     files = [
         path
         for path in directory.rglob("*")
@@ -199,7 +197,7 @@ def _disk(directory: Path) -> int:
 
 
 def _compare_speed(port: int, directory: Path, shape: Shape, seconds: float) -> None:
-    """Take the speed in turn with that of a gate beside 1,000 numbers on as many lists."""
+    """Measure the gate's speed in turn with that of a gate whose Redis has 1,000 numbers on the same lists."""
     asked = Samples(shape, 2_000)
     pool = [*asked.listed, *asked.free]
     with RedisServer(directory / "s") as server:
@@ -216,16 +214,14 @@ def _compare_speed(port: int, directory: Path, shape: Shape, seconds: float) -> 
                     ask = lambda: (random.choice(pool), "")  # noqa: E731
                     found.append(run(closed_loop(each, CALLERS, seconds, ask)).per_second)
             full, few = (statistics.median(found) for found in speeds.values())
-    print(f"gate, {CALLERS} callers: {full:,.0f} calls a second beside {few:,.0f} with 1,000 numbers: {full / few:.2f}")
+    print(f"gate, {CALLERS} callers: {full:,.0f} calls a second; {few:,.0f} with 1,000 numbers; ratio {full / few:.2f}")
 
 
 def _change_version(admin: Admin, port: int, directory: Path, shape: Shape, many: int) -> None:
     samples, changes = Samples(shape, many), directory / "changes.txt"
     changes.write_text("".join(f"202,555{line:04},2026-01-01,A\n" for line in range(1_000)))
     speed = samples.check(port).per_second
-    print(
-        f"{len(samples.listed):,} listed and {len(samples.free):,} others, before: all answered right, {speed:,.0f}/s"
-    )
+    print(f"{len(samples.listed):,} listed and {len(samples.free):,} free numbers, before: all correct, {speed:,.0f}/s")
     began, rounds = time.perf_counter(), 0
     importing = admin.start("import", "us-ftc", "--changes", str(changes))
     while importing.poll() is None:
@@ -233,9 +229,9 @@ def _change_version(admin: Admin, port: int, directory: Path, shape: Shape, many
         rounds += 1
     ended = admin.ended(importing)
     took = time.perf_counter() - began
-    print(f"{ended.last}\nduring: {rounds} times all of them, in {took:.0f} s; peak {ended.peak_mb:.0f} MB")
+    print(f"{ended.last}\nduring: {rounds} rounds in {took:.0f} s, all correct; peak {ended.peak_mb:.0f} MB")
     samples.check(port)
-    print("after: all answered right", flush=True)
+    print("after: all correct", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Files of a registry in its real shape: every area code of the United States, exchanges a tenth to two fifths full."""
+"""A synthetic registry of realistic shape: all area codes of the United States, exchanges 10 % to 40 % full."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ FULLEST, EMPTIEST = 0.4, 0.1
 
 
 def area_codes() -> list[int]:
-    """Give the area codes of the United States, as the metadata of phonenumbers has them."""
+    """Return the area codes of the United States, from the metadata of phonenumbers."""
     return [
         area
         for area in range(200, 1000)
@@ -23,24 +23,24 @@ def area_codes() -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Exchanges of six digits, ascending, and how many lines of each are listed; `seed` chooses which."""
+    """Six-digit exchanges, ascending, and the number of listed lines in each. `seed` selects the lines."""
 
     exchanges: npt.NDArray[np.int64]
     listed: npt.NDArray[np.int64]
     seed: int
 
-    def lines(self, place: int) -> npt.NDArray[np.int64]:
-        """Give the listed lines of one exchange, ascending: the same each time."""
-        chosen = np.random.default_rng((self.seed, place)).permutation(LINES)
-        return np.sort(chosen[: self.listed[place]])
+    def lines(self, index: int) -> npt.NDArray[np.int64]:
+        """Return the listed lines of one exchange, ascending, the same each time."""
+        chosen = np.random.default_rng((self.seed, index)).permutation(LINES)
+        return np.sort(chosen[: self.listed[index]])
 
-    def numbers(self, place: int) -> Iterator[str]:
-        """Give the listed numbers of one exchange."""
-        return (f"+1{self.exchanges[place]}{line:04}" for line in self.lines(place).tolist())
+    def numbers(self, index: int) -> Iterator[str]:
+        """Return an iterator over the listed numbers of one exchange."""
+        return (f"+1{self.exchanges[index]}{line:04}" for line in self.lines(index).tolist())
 
 
 def shape_of(numbers: int, seed: int = 1) -> Shape:
-    """Choose exchanges that hold exactly so many numbers."""
+    """Choose random exchanges that hold exactly `numbers` listed numbers."""
     chosen = np.random.default_rng(seed)
     count = max(1, round(numbers / (LINES * (EMPTIEST + FULLEST) / 2)))
     possible = np.array([area * 1000 + exchange for area in area_codes() for exchange in range(200, 1000)])
@@ -53,10 +53,10 @@ def shape_of(numbers: int, seed: int = 1) -> Shape:
 
 
 def write_flat(shape: Shape, path: Path) -> None:
-    """Write the file that the FTC gives: area code, comma and seven digits a line."""
+    """Write the registry in the FTC's format: area code, comma and seven digits on each line."""
     with path.open("wb") as file:
-        for place, exchange in enumerate(shape.exchanges.tolist()):
-            lines = shape.lines(place)
+        for index, exchange in enumerate(shape.exchanges.tolist()):
+            lines = shape.lines(index)
             rows = np.empty((len(lines), 12), np.uint8)
             rows[:, :7] = np.frombuffer(f"{exchange // 1000},{exchange % 1000}".encode(), np.uint8)
             for at, power in enumerate((1000, 100, 10, 1)):

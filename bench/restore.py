@@ -1,9 +1,9 @@
-"""Sets of line numbers handed to Redis whole (RESTORE) beside the same sets added member by member (SADD).
+"""Compare two ways to write sets of line numbers to Redis: RESTORE of whole sets, and SADD of their members.
 
-`python -m bench.restore [--numbers 500000] [--rounds 5]`: in turn, for exchanges of 2,500, 100, 10 and 1 numbers, on a
-private Redis whose append-only file is fsynced on every write. Both go through the writer that a rebuild uses, and
-end with the same sets. Medians over the rounds; the ratios are of figures of the same round. CPU is that of writer and
-Redis together, which says more than the seconds on a machine that does other work too.
+`python -m bench.restore [--numbers 500000] [--rounds 5]` measures them in turn, for exchanges of 2,500, 100, 10 and 1
+numbers, on a private Redis that fsyncs its append-only file on every write. Both go through the writer that a rebuild
+uses, and end with the same sets. Prints medians over the rounds. A ratio divides figures of the same round. CPU is that
+of writer and Redis together, which is more reliable than the elapsed time on a machine with other work.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ from compliance.redis_schema import listed_key
 from lab.redis import RedisServer
 
 DENSITIES = (2_500, 100, 10, 1)
-"""Numbers of one exchange; the registry of the United States has about 2,500."""
+"""Numbers in one exchange. The registry of the United States has about 2,500."""
 
 WITHIN_S = 60.0
 
 
 class Took(NamedTuple):
-    """What it took to write all sets: seconds, seconds of CPU, and bytes of the append-only file."""
+    """Cost of writing all sets: seconds, seconds of CPU, and bytes of the append-only file."""
 
     seconds: float
     cpu: float
@@ -40,7 +40,7 @@ class Took(NamedTuple):
 
 
 def sets_of(count: int, numbers: int) -> list[Exchange]:
-    """Make `count` sets of so many numbers each, at random, the same each time."""
+    """Return `count` sets of `numbers` random lines each, the same each time."""
     random = np.random.default_rng(1)
     names = [f"1{2_000_000 + at}" for at in range(count)]
     lines = [np.sort(random.choice(10_000, numbers, replace=False)).astype("<u2") for _ in names]
@@ -48,7 +48,7 @@ def sets_of(count: int, numbers: int) -> list[Exchange]:
 
 
 async def write(server: RedisServer, sets: Sequence[Exchange], *, restores: bool) -> Took:
-    """Write the sets to an empty Redis."""
+    """Write the sets to an empty Redis, and return the cost. Raises SystemExit when Redis refuses RESTORE."""
     client = redis.Redis(unix_socket_path=str(server.socket))
     client.flushall()
     file_before, cpu_before, began = _file_bytes(server), _cpu(server), time.perf_counter()
@@ -58,7 +58,7 @@ async def write(server: RedisServer, sets: Sequence[Exchange], *, restores: bool
         counted = sum([await writer.write(some) for some in batches(sets, AT_ONCE)])
     took = Took(time.perf_counter() - began, _cpu(server) - cpu_before, _file_bytes(server) - file_before)
     if writer.restores != restores or counted != sum(len(one.lines) for one in sets):
-        raise SystemExit("Redis refused RESTORE, or holds other numbers than it was given.")
+        raise SystemExit("Redis refused RESTORE, or holds the wrong count of numbers.")
     return took
 
 
@@ -71,7 +71,7 @@ def _file_bytes(server: RedisServer) -> int:
 
 
 async def measure(server: RedisServer, density: int, numbers: int, rounds: int) -> str:
-    """Write as many sets as hold `numbers`, in turn by either command; return a line of the table."""
+    """Write sets with `numbers` numbers in all, by both commands in turn; return a line of the table."""
     sets = sets_of(max(1, numbers // density), density)
     total = len(sets) * density
     pairs = [
@@ -86,19 +86,19 @@ async def measure(server: RedisServer, density: int, numbers: int, rounds: int) 
 
 
 def main(
-    numbers: Annotated[int, typer.Option(min=2_500, help="Numbers of each density.")] = 500_000,
-    rounds: Annotated[int, typer.Option(min=1, help="Each writes all of them once a round.")] = 5,
+    numbers: Annotated[int, typer.Option(min=2_500, help="Numbers to write for each size of a set.")] = 500_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds. In each, both commands write all numbers once.")] = 5,
 ) -> None:
     """Measure, and print the table."""
     print(f"{'numbers':>8}{'RESTORE':>14}{'SADD':>14}{'times':>9}{'times':>9}{'times':>9}{'bytes a':>9}")
     print(f"{'in a set':>8}{'numbers/s':>14}{'numbers/s':>14}{'faster':>9}{'less CPU':>9}{'less AOF':>9}{'number':>9}")
-    options = {"auto-aof-rewrite-percentage": "0"}  # A rewrite in the middle would make the file shorter.
+    options = {"auto-aof-rewrite-percentage": "0"}  # A rewrite during the run would shrink the file.
     with (
         tempfile.TemporaryDirectory(prefix="dnc-bench-") as path,
         RedisServer(Path(path) / "r", None, options) as server,
     ):
         for density in DENSITIES:
-            # Sets of one number are as many as numbers: a tenth of them tells as much.
+            # One number per set makes as many sets as numbers: a tenth of them is enough.
             print(asyncio.run(measure(server, density, numbers if density > 1 else numbers // 10, rounds)), flush=True)
 
 

@@ -1,7 +1,8 @@
-"""A list of leads judged against every list: the company's own, and a whole national registry.
+"""Scrub a list of leads against the company's own list and a whole national registry.
 
-`python -m bench.scrub [--leads 1000000] [--numbers 258500000] [--own 100000]`: leads at random over the registry's
-exchanges, in a CSV with their ids; `dnc-admin scrub` in a process of its own, on SQLite. Every verdict is checked.
+`python -m bench.scrub [--leads 1000000] [--numbers 258500000] [--own 100000]` spreads leads at random over the
+registry's exchanges, writes them to a CSV with their ids, and runs `dnc-admin scrub` in a process of its own, on
+SQLite. Every verdict is checked.
 """
 
 import csv
@@ -21,7 +22,7 @@ def main(
     numbers: Annotated[int, typer.Option(help="Numbers in the registry.")] = 258_500_000,
     own: Annotated[int, typer.Option(help="Numbers on the company's own list.")] = 100_000,
 ) -> None:
-    """Measure."""
+    """Run the scrub, check its verdicts, and print its speed."""
     with tempfile.TemporaryDirectory(prefix="dnc-") as path:
         directory, shape = Path(path), shape_of(numbers)
         admin = Admin(directory, f"sqlite:///{directory}/dnc.sqlite3", NOWHERE)
@@ -35,7 +36,7 @@ def main(
 
 
 def _write_leads(shape: Shape, directory: Path, leads: int, own: int) -> list[bool]:
-    """Write leads, and some of their numbers as the company's own list; give which of the leads are listed."""
+    """Write the leads, and some of their numbers as the own list. Return for each lead whether it is listed."""
     chosen = np.random.default_rng(7)
     places = np.sort(chosen.integers(0, len(shape.exchanges), leads))
     lines = chosen.integers(0, LINES, leads)
@@ -56,7 +57,7 @@ def _listed(shape: Shape, place: int, lines: "np.ndarray", places: "np.ndarray")
 
 
 def _check(directory: Path, blocked: list[bool]) -> int:
-    """Count the blocked. Raises Failed when a verdict is wrong."""
+    """Return the number of blocked leads. Raises Failed when a verdict is wrong."""
     with (directory / "out.csv").open(newline="") as file:
         said = [row["verdict"] == "BLOCK" for row in csv.DictReader(file)]
     if said != blocked:

@@ -1,11 +1,12 @@
-"""How fast the site answers with a million leads and five million decisions on record, on SQLite and PostgreSQL.
+"""Measure how fast the site answers with a million leads and five million decisions, on SQLite and on PostgreSQL.
 
-`python -m bench.site` makes the data (once: it stays in the directory for the next run), starts Redis, rebuilds the
-projection and serves the site in a process of its own; then an admin who has signed in, and a program with a token, ask
-for every list page and search over HTTP, one after the other. The table shows milliseconds at the server, as its
-Server-Timing header tells: from the request's arrival to the finished answer, with the database's files in the system's
-memory; and the CPU time that the site's process took for each, which tells of a busy machine. `--leads 10000` makes all
-a hundredth as large.
+`python -m bench.site` creates the data, and keeps it in the directory for the next run. It starts Redis, rebuilds the
+projection, and serves the site in a process of its own. Then a signed-in admin and a program with a token request every
+list page and search over HTTP, one after the other.
+
+The table shows milliseconds at the server, from the arrival of the request to the finished answer, as the Server-Timing
+header reports them. The database's files are in the page cache. The table also shows the CPU time of the site's process
+for each request: if it is much shorter, the machine was busy. `--leads 10000` makes everything a hundredth as large.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ from admin_web.record.database import Database
 from admin_web.record.schema import migrate
 from bench.load import cpu_seconds
 from bench.site_data import Scale
-from bench.site_load import load, settle, spelled_tables
+from bench.site_load import described_tables, load, settle
 from bench.site_pages import PAGES
 from compliance.consent import Role
 from lab.postgres import PostgresServer
@@ -40,23 +41,23 @@ from lab.redis import RedisServer
 
 GOAL_MS = 100
 WARM = 2
-"""Answers for each page that are not counted: compiled templates and statements, the database's own memory."""
+"""Requests for each page that are not counted. They fill the caches of templates, statements and the database."""
 
 USER = Actor("shell:bench")
 
 
 class NotAPage(Exception):
-    """What was asked for was not answered with a page."""
+    """A request was not answered with a page."""
 
 
 def main(
-    leads: Annotated[int, typer.Option(help="Leads; everything else follows from it.")] = 1_000_000,
-    directory: Annotated[Path, typer.Option(help="Where the data is kept.")] = Path("/var/tmp/dnc-bench"),
-    times: Annotated[int, typer.Option(help="How often each page is asked for.")] = 30,
-    only: Annotated[str, typer.Option(help="`sqlite` or `postgresql`; both unless told.")] = "",
-    page: Annotated[str, typer.Option(help="Only the pages whose name holds this.")] = "",
+    leads: Annotated[int, typer.Option(help="Leads; all other data is in proportion.")] = 1_000_000,
+    directory: Annotated[Path, typer.Option(help="Directory of the data.")] = Path("/var/tmp/dnc-bench"),
+    times: Annotated[int, typer.Option(help="Measured requests for each page.")] = 30,
+    only: Annotated[str, typer.Option(help="`sqlite` or `postgresql`; default both.")] = "",
+    page: Annotated[str, typer.Option(help="Only the pages whose name contains this.")] = "",
 ) -> None:
-    """Make the data where it is not there yet, measure, and end with code 1 when a page is over the goal."""
+    """Create the data if it is missing, measure, and exit with code 1 when a page is over the goal."""
     home = directory / str(leads)
     home.mkdir(parents=True, exist_ok=True)
     for path in (directory, home):
@@ -96,8 +97,8 @@ def _postgres(home: Path, leads: int) -> Iterator[tuple[str, Scale]]:
 
 
 def _filled(made: Path, leads: int, url: str, anew: Callable[[], str]) -> tuple[str, Scale]:
-    """Give a filled database: the one that is there, if it was filled to its end and with the tables of today."""
-    tables = spelled_tables()
+    """Return URL and scale of a filled database: the existing one if it is complete and has the current tables."""
+    tables = described_tables()
     if made.exists():
         at, _, there = made.read_text().partition("\n")
         if there == tables:
@@ -106,7 +107,7 @@ def _filled(made: Path, leads: int, url: str, anew: Callable[[], str]) -> tuple[
         made.unlink()
     scale = Scale(leads, datetime.now(UTC).replace(tzinfo=None))
     url = anew()
-    print(f"{url.partition(':')[0]}: making {leads:,} leads and what belongs to them", flush=True)
+    print(f"{url.partition(':')[0]}: creating {leads:,} leads and their data", flush=True)
     asyncio.run(_migrate(url))
     load(url, scale)
     made.write_text(f"{scale.now.isoformat()}\n{tables}")
@@ -114,7 +115,7 @@ def _filled(made: Path, leads: int, url: str, anew: Callable[[], str]) -> tuple[
 
 
 def _read_through(path: Path) -> None:
-    """Read every file once: a site that has run for a while has its database in the system's memory."""
+    """Read every file once: a site that has run for a while has its database in the page cache."""
     for file in [path] if path.is_file() else path.rglob("*"):
         if file.is_file():
             with file.open("rb") as opened:
@@ -128,7 +129,7 @@ async def _migrate(url: str) -> None:
 
 
 async def measure(kind: str, url: str, scale: Scale, home: Path, times: int, part: str) -> int:
-    """Ask for every page, print the table, and give how many pages are over the goal."""
+    """Request every page, print the table, and return how many pages are over the goal."""
     password, port = secrets.token_urlsafe(15), free_port()
     async with Database(url) as database:
         try:
@@ -144,7 +145,7 @@ async def measure(kind: str, url: str, scale: Scale, home: Path, times: int, par
             "DNC_REDIS_URL": redis.url,
             "DNC_DATA_DIR": str(data),
             "DNC_WEB_BIND": f"127.0.0.1:{port}",
-            "DNC_LEASE_S": "0",  # No worker runs that would renew it.
+            "DNC_LEASE_S": "0",  # No worker runs to renew the lease.
         }
         program = Path(sys.executable).with_name("dnc-admin")
         with Process([program, "rebuild"], data / "rebuild.log", os.environ | environment) as rebuild:
@@ -160,7 +161,7 @@ async def measure(kind: str, url: str, scale: Scale, home: Path, times: int, par
 
 
 def _get(port: int, path: str) -> str:
-    """Ask once, and give what came; nothing while nobody listens."""
+    """Send one request and return the text of the answer; an empty text while nothing listens."""
     try:
         with urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
             return str(answer.read())
@@ -169,17 +170,17 @@ def _get(port: int, path: str) -> str:
 
 
 async def _sign_in(session: ClientSession, password: str) -> None:
-    origin = {"Origin": str(session._base_url).rstrip("/")}  # noqa: SLF001 - the same that is asked
+    origin = {"Origin": str(session._base_url).rstrip("/")}  # noqa: SLF001 - the origin of the requests
     fields = {"name": "bench", "password": password, "csrf": ""}
     async with session.post("/sign-in", data=fields, headers=origin, allow_redirects=False) as answer:
         if answer.status != 303:
-            raise SystemExit(f"The sign-in was answered with {answer.status}.")
+            raise SystemExit(f"The sign-in failed with status {answer.status}.")
 
 
 async def _table(kind: str, session: ClientSession, pid: int, scale: Scale, times: int, part: str) -> int:
     print(f"\n{kind}: {scale.leads:,} leads, {scale.entries:,} entries, {scale.overrides:,} overrides, "
           f"{scale.decisions:,} decisions; milliseconds at the server")  # fmt: skip
-    print(f"{'page':<36}{'asked':>7}{'p50':>9}{'p95':>9}{'max':>9}{'CPU':>9}")
+    print(f"{'page':<36}{'times':>7}{'p50':>9}{'p95':>9}{'max':>9}{'CPU':>9}")
     slow, chance = 0, Random(7)
     for name, asked in PAGES:
         if part not in name:
@@ -201,14 +202,14 @@ async def _table(kind: str, session: ClientSession, pid: int, scale: Scale, time
 
 
 async def _ask(session: ClientSession, path: str) -> float:
-    """Give how many milliseconds the server took for a page. Raises NotAPage."""
+    """Request a page and return the milliseconds at the server. Raises NotAPage."""
     async with session.get(path, allow_redirects=False) as answer:
         await answer.read()
         if answer.status != 200:
-            raise NotAPage(f"{path} was answered with {answer.status}")
+            raise NotAPage(f"{path} was answered with status {answer.status}")
         found = re.search(r"dur=([0-9.]+)", answer.headers.get("Server-Timing", ""))
         if found is None:
-            raise NotAPage(f"{path} bears no Server-Timing header")
+            raise NotAPage(f"{path} has no Server-Timing header")
         return float(found[1])
 
 

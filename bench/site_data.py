@@ -1,4 +1,4 @@
-"""Rows of a call centre that has worked for two years: made up by arithmetic, the same each time for the same scale."""
+"""Synthetic rows of a call centre that has worked for two years, the same each time for the same scale."""
 
 import hashlib
 import random
@@ -34,7 +34,7 @@ REASONS = (
     ("not-listed", 880_000), ("internal-dnc", 96_000), ("override", 18_000), ("invalid-number", 4_000),
     ("us-ftc-dnc", 1_600), ("deadline", 200), ("state-unverified", 150), ("store-unavailable", 40), ("bad-channel", 10),
 )  # fmt: skip
-"""Each reason of a decision with its share in a million."""
+"""Reasons of decisions, each with its share per million."""
 
 AGENTS = tuple(f"agent{number}" for number in range(1, 121))
 SUPERVISORS = tuple(f"supervisor{number}" for number in range(1, 11))
@@ -44,7 +44,7 @@ OUTCOMES = ("no-answer", "interested", "not-interested", "call-back", "wrong-num
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of everything, as seen at `now` (UTC without a zone, as both databases are given it)."""
+    """How many rows there are, as of `now` (UTC without a zone, as both databases take it)."""
 
     leads: int
     now: datetime
@@ -70,7 +70,7 @@ class Scale:
         return self.now - YEARS
 
     def at(self, place: int, of: int) -> datetime:
-        """Give the moment of the row at `place` of so many, evenly over the years."""
+        """Return the time of row `place` of `of` rows, which are spread evenly over the years."""
         return self.began + (YEARS - timedelta(minutes=1)) * (place / of)
 
 
@@ -79,7 +79,7 @@ def lead_id(place: int) -> str:
 
 
 def number(place: int) -> str:
-    """Give the number of a lead; each twentieth lead shares that of the one before."""
+    """Return the number of a lead. Every twentieth lead has the number of the lead before it."""
     own = place - (place % 20 == 19)
     return f"+1{AREA_CODES[own % 100]}555{own // 100 % 10_000:04}"
 
@@ -89,7 +89,7 @@ def name(place: int) -> str:
 
 
 def listed(entry: int) -> int:
-    """Give the lead whose number the entry lists; leads stride so that no number is listed twice."""
+    """Return the lead whose number an entry lists. The step of nine keeps a number from being listed twice."""
     return entry * 9
 
 
@@ -140,7 +140,7 @@ OVERRIDES = (
 
 
 def overrides(scale: Scale) -> Rows:
-    """Half of them are over by the calendar; every ninth was revoked; two of three were reviewed."""
+    """Yield the overrides: half have expired, every ninth was revoked, and two of three were reviewed."""
     bases = tuple(Basis)
     for place in range(scale.overrides):
         lead = overridden(place)
@@ -157,7 +157,7 @@ def overrides(scale: Scale) -> Rows:
 
 
 def overridden(place: int) -> int:
-    """Give the lead of an override: every tenth of those that are listed."""
+    """Return the lead of an override: every tenth of the listed leads."""
     return listed(place * 10)
 
 
@@ -169,7 +169,7 @@ DECISIONS = "id at verdict reason detail override number dialed lead channel gen
 
 
 class Call(NamedTuple):
-    """One attempt, from which the rows of several tables follow."""
+    """One call attempt, from which the rows of several tables are made."""
 
     place: int
     at: datetime
@@ -180,7 +180,7 @@ class Call(NamedTuple):
     channel: str
     agent: str
     fate: float
-    """Where the call stands among all, by chance: 0 to 1."""
+    """A random value from 0 to 1 that decides how the call ends."""
 
     @property
     def allowed(self) -> bool:
@@ -192,7 +192,7 @@ class Call(NamedTuple):
 
 
 def calls(scale: Scale) -> Iterator[Call]:
-    """Give every attempt in the order of time; two of three were clicked by an agent, the others dialled for them."""
+    """Yield every attempt in order of time. Agents placed two of three by a click, the dialer placed the others."""
     chance = random.Random(3)
     names, shares = zip(*REASONS, strict=True)
     cumulated = [sum(shares[: place + 1]) for place in range(len(shares))]
@@ -211,7 +211,7 @@ def calls(scale: Scale) -> Iterator[Call]:
 
 
 def _judged(scale: Scale, chance: random.Random, reason: str) -> tuple[int, str]:
-    """Give the lead that was called, and the override that opened it."""
+    """Return the called lead, and the override that allowed the call, if any."""
     if reason == "internal-dnc":
         return listed(int(chance.random() * scale.entries)), ""
     if reason == "override":
@@ -238,7 +238,7 @@ DETAILS = (
 
 
 def details(scale: Scale) -> Rows:
-    """Give the PBX's records: of nearly every decision, of calls that no gate decided, of calls that slipped out."""
+    """Yield the PBX's records: of nearly every decision, of calls that no gate decided, of unscreened calls."""
     for call in calls(scale):
         if call.fate > 0.97:
             continue
@@ -287,7 +287,7 @@ EVENTS = "done_at done_by done_from action subject_kind subject_id particulars"
 
 
 def events(scale: Scale) -> Rows:
-    """Give what people did, one kind of deed after the other."""
+    """Yield the audit events, one kind of action after the other."""
     for place in range(scale.leads):
         yield _event(scale.at(place, scale.leads), ADMINS[place % 3], "add-lead", "lead", lead_id(place))
     for entry in range(scale.entries):

@@ -1,4 +1,4 @@
-"""Millions of rows into SQLite and PostgreSQL: by COPY, or in one transaction, and indexed afterwards."""
+"""Load millions of rows into PostgreSQL (COPY) or SQLite (one transaction), and create the indexes afterwards."""
 
 import asyncio
 import json
@@ -30,17 +30,17 @@ PARTS: tuple[tuple[str, str, Callable[[Scale], Rows]], ...] = (
     ("audit_events", site_data.EVENTS, site_data.events),
     ("jobs", site_data.JOBS, site_data.jobs),
 )
-"""Each table with its columns and what makes its rows; those pointed at come first."""
+"""The tables, each with its columns and the function that makes its rows. Referenced tables come first."""
 
 TOTALS = {
     "sqlite": "substr(at, 1, 13) || ':00:00.000000'",
     "postgresql": "date_trunc('hour', at, 'UTC')",
 }
-"""The hour of a decision: the archive counts by it, and so must we."""
+"""SQL for the hour of a decision, by which the archive counts decisions."""
 
 
 GIVEN_IDS = {"documents", "overrides"}
-"""Tables whose rows are given their ids here, so that others can point at them."""
+"""Tables whose rows get explicit ids, so that other rows can refer to them."""
 
 
 def load(url: str, scale: Scale) -> None:
@@ -61,14 +61,14 @@ def load(url: str, scale: Scale) -> None:
     print(f"  {'indexes, statistics':<20}{'':>17} {time.monotonic() - began:8.1f} s", flush=True)
 
 
-def spelled_tables() -> str:
-    """Spell every column of the models: data that was made for others is made anew."""
+def described_tables() -> str:
+    """Return a text that lists every column of the models. Data made for another text is made anew."""
     tables = Base.metadata.sorted_tables
     return "\n".join(f"{column} {column.type!r} {column.nullable}" for table in tables for column in table.columns)
 
 
 def settle(url: str) -> None:
-    """Give the tables the indexes of the models, no more and no fewer, and the planner its statistics."""
+    """Make the indexes match those of the models, and update the statistics of the query planner."""
     engine = _engine(url)
     with engine.begin() as connection:
         for table in Base.metadata.sorted_tables:
@@ -83,7 +83,7 @@ def settle(url: str) -> None:
 
 
 async def _note_sizes(url: str) -> None:
-    """Do what the worker, or PostgreSQL's own, does in the background."""
+    """Record table sizes and statistics, as the worker and PostgreSQL's autovacuum do in the background."""
     async with Database(url) as database:
         await database.note_sizes()
     if make_url(url).get_backend_name() == "postgresql":
@@ -99,7 +99,7 @@ def _counting(dialect: str) -> str:
 
 
 def _indexes(connection: Connection, table: str) -> set[tuple[str | None, ...]]:
-    """Give the indexes that are there, each with its columns."""
+    """Return the existing indexes, each with its columns."""
     found = inspect(connection).get_indexes(table)
     return {(index["name"], *index["column_names"]) for index in found if "duplicates_constraint" not in index}
 
@@ -123,15 +123,15 @@ def _insert(path: str, into: str, width: int, rows: Rows) -> int:
     marks = ", ".join("?" * width)
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA synchronous=OFF")
-        return connection.executemany(f"INSERT INTO {into} VALUES ({marks})", map(_spelt, rows)).rowcount
+        return connection.executemany(f"INSERT INTO {into} VALUES ({marks})", map(_converted, rows)).rowcount
 
 
-def _spelt(row: tuple[Any, ...]) -> list[Any]:
-    """Spell what SQLite has no type for, as SQLAlchemy does."""
-    return [_SPELLINGS[type(value)](value) if type(value) in _SPELLINGS else value for value in row]
+def _converted(row: tuple[Any, ...]) -> list[Any]:
+    """Convert the values that SQLite has no type for, as SQLAlchemy does."""
+    return [_CONVERTERS[type(value)](value) if type(value) in _CONVERTERS else value for value in row]
 
 
-_SPELLINGS: dict[type, Callable[[Any], object]] = {
+_CONVERTERS: dict[type, Callable[[Any], object]] = {
     datetime: lambda at: at.isoformat(" ", "microseconds"),
     date: date.isoformat,
     dict: json.dumps,

@@ -1,4 +1,4 @@
-"""Every list page and search, asked for as people and programs do: common and rare, found and not, first and last."""
+"""Requests for every list page and search: common and rare, with and without results, first and last pages."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ def _lead(chance: Random, scale: Scale) -> int:
 
 
 def _spelling(place: int, chance: Random) -> str:
-    """Write a lead's number as somebody might."""
+    """Return a lead's number in one of the formats that people type."""
     digits = number(place)[2:]
     area, exchange, line = digits[:3], digits[3:6], digits[6:]
     return chance.choice([f"+1{digits}", f"({area}) {exchange}-{line}", f"{area}.{exchange}.{line}", digits])
@@ -31,7 +31,7 @@ def _moment(chance: Random, scale: Scale) -> datetime:
 
 
 def _first_days(scale: Scale) -> datetime:
-    """Give a moment two days after everything began: what comes behind it is the last of the log."""
+    """Return the moment two days after the first row. The page of the older rows is the last of the log."""
     return (scale.began + timedelta(days=2)).replace(tzinfo=UTC)
 
 
@@ -50,7 +50,7 @@ def _calls_behind(**fixed: str) -> Asked:
 
 
 def _decision(chance: Random, scale: Scale) -> str:
-    """Give the id of a decision, as the data's arithmetic has it."""
+    """Return the id of a random decision, computed as in `site_data.calls`."""
     place = chance.randrange(scale.decisions)
     epoch = datetime(1970, 1, 1)  # noqa: DTZ001 - as the tables hold it
     step = (YEARS.total_seconds() - 60) / scale.decisions
@@ -63,7 +63,7 @@ NEVER = {"reason": "not-listed", "verdict": "BLOCK"}
 PAGES: tuple[tuple[str, Asked], ...] = (
     ("dashboard", lambda c, s: _page("/", span=c.choice(["24h", "7d", "30d"]))),
     ("dial queue", lambda c, s: "/queue"),
-    ("dial queue, further on", lambda c, s: _page("/queue", after=spelled((_moment(c, s), lead_id(_lead(c, s)))))),
+    ("dial queue, a later page", lambda c, s: _page("/queue", after=spelled((_moment(c, s), lead_id(_lead(c, s)))))),
     ("leads", lambda c, s: "/leads"),
     ("leads, last page", lambda c, s: _page("/leads", after=spelled(("tailspin traders 9", "L-9")))),
     ("leads, found by number", lambda c, s: _page("/leads", q=_spelling(_lead(c, s), c))),
@@ -100,7 +100,7 @@ PAGES: tuple[tuple[str, Asked], ...] = (
     ("monitor, by number", lambda c, s: _page("/monitor", shown="all", q=_spelling(listed(_lead(c, s) // 9), c))),
     ("monitor, by lead", lambda c, s: _page("/monitor", shown="all", q=lead_id(listed(c.randrange(s.overrides) * 10)))),
     ("monitor, by person and basis", lambda c, s: _page("/monitor", person=c.choice(SUPERVISORS), basis="other")),
-    ("monitor, nobody's", lambda c, s: _page("/monitor", shown="all", person="nobody")),
+    ("monitor, by a person without overrides", lambda c, s: _page("/monitor", shown="all", person="nobody")),
     ("monitor, one override", lambda c, s: f"/monitor/{c.randrange(1, s.overrides)}"),
     ("calls", _calls()),
     ("calls, last page", _calls_behind()),
@@ -117,7 +117,7 @@ PAGES: tuple[tuple[str, Asked], ...] = (
     ("calls, unscreened, by number", lambda c, s: _page("/calls", verdict="unscreened", number=number(_lead(c, s)))),
     ("calls, common reason", _calls(reason="not-listed")),
     ("calls, rare reason", _calls(**RARE)),
-    ("calls, reason that never was so", _calls(**NEVER)),
+    ("calls, impossible reason and verdict", _calls(**NEVER)),
     ("calls, by override", lambda c, s: _page("/calls", override=str(c.randrange(1, s.overrides)))),
     ("calls, within an hour", lambda c, s: _page("/calls", **_period(c, s, hours=1))),
     ("calls, within a month", lambda c, s: _page("/calls", **_period(c, s, days=30))),
@@ -146,4 +146,4 @@ PAGES: tuple[tuple[str, Asked], ...] = (
     ("API, decisions, rare reason", lambda c, s: _page("/api/v1/decisions", **RARE)),
     ("API, overrides", lambda c, s: "/api/v1/overrides"),
 )
-"""What a page is called in the table, and what makes an address of it: by chance, the same each time."""
+"""The name of each page in the table, and the function that makes a random URL of it, the same in each run."""

@@ -1,4 +1,4 @@
-"""A real Asterisk on loopback with the dialplan of `dialplan/`: the PBX of demo, tests and benchmarks."""
+"""A real Asterisk on loopback that runs the dialplan of `dialplan/`. The demo, tests and benchmarks use it."""
 
 import csv
 import os
@@ -21,8 +21,8 @@ TEMPLATES = Path(__file__).parent / "pbx" / "asterisk"
 CDR_FILE = "DncGate.csv"
 BOOT_S = 60.0
 
-# A mount namespace of its own, so that nothing stays mounted however this ends; a host name that is in
-# /etc/hosts, because Asterisk looks up its own for every call; exec, so that the process id is Asterisk's.
+# The script runs in its own mount namespace, so that nothing stays mounted however it ends. The host name is one from
+# /etc/hosts, because Asterisk resolves its own host name for every call. `exec` gives Asterisk the known process id.
 ENTER = """set -e
 ulimit -n "$(ulimit -Hn)"
 hostname localhost
@@ -34,12 +34,12 @@ exec chroot "$1" asterisk -C /mnt/etc/asterisk.conf -f
 
 
 class Asterisk:
-    """A PBX whose configuration, records and log stand in `directory`.
+    """An Asterisk PBX that keeps its configuration, call records and log in `directory`.
 
-    Its endpoints are `dialer` (trusted with `X-Lead-Id`), `phone`, and `lab` (in the context `lab` of
-    `dialplan`, the text of further contexts), told apart by the user of From. Its trunk is whoever listens
-    on `trunk_port`, the telephone of `agent`, `supervisor` and `admin` whoever listens on `agent_port`.
-    `variables` are globals of the dialplan.
+    It has three endpoints for callers: `dialer`, whose `X-Lead-Id` header is trusted, `phone` and `lab`. The user part
+    of the From header selects the endpoint. Calls of `lab` enter the context `lab`, which `dialplan` (text of further
+    contexts) must define. The PBX sends calls for the trunk to `trunk_port`, and calls for the telephones of `agent`,
+    `supervisor` and `admin` to `agent_port`. `variables` are global variables of the dialplan.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Asterisk:
         self.boot_s = 0.0
 
     def start(self) -> Self:
-        """Start it and wait until it takes calls. Raises NotInstalled, NotStarted."""
+        """Start Asterisk, wait until it is fully booted, and set its variables. Raises NotInstalled, NotStarted."""
         root = asterisk_root.find()
         began = time.monotonic()
         self._configure(root.path)
@@ -98,22 +98,25 @@ class Asterisk:
             return False
 
     def rx(self, command: str) -> str:
-        """Run a console command, as `asterisk -rx` does, and give what it prints. Raises NoConsole."""
+        """Run a console command, as `asterisk -rx` does, and return its output. Raises NoConsole."""
         return ask(self.directory / "run" / "asterisk.ctl", command)
 
     def set_global(self, name: str, value: str) -> None:
-        """Set a global variable of the dialplan, until the next start."""
-        # An empty value is an argument only in quotes; without them the command is refused and the old value stays.
+        """Set a global variable of the dialplan. It is lost when Asterisk stops."""
+        # An empty value needs quotes: without them Asterisk rejects the command and keeps the old value.
         quoted = value or '""'
         self.rx(f"dialplan set global {name} {quoted}")
 
     def calls(self) -> int:
-        """Count the channels that are up now."""
+        """Return the number of active channels."""
         found = re.search(r"(\d+) active channel", self.rx("core show channels count"))
         return int(found[1]) if found else 0
 
     def cdr(self) -> list[dict[str, str]]:
-        """Give the call-detail records so far, each with the fields of `dialplan/cdr_custom.conf`."""
+        """Return the call-detail records written so far, each with the fields of `dialplan/cdr_custom.conf`.
+
+        A last line without its newline is still being written, and is left out.
+        """
         fields = re.findall(r"CDR\((\w+)(?:,u)?\)", (DIALPLAN / "cdr_custom.conf").read_text())
         file = self.directory / "log" / "cdr-custom" / CDR_FILE
         if not file.exists():
@@ -123,17 +126,17 @@ class Asterisk:
         return list(csv.DictReader(StringIO(whole + newline), fieldnames=fields))
 
     def wait_for(self, ready: Callable[[], bool], *, within_s: float = 30.0) -> None:
-        """Return as soon as `ready()`. Raises NotStarted when that takes longer, or Asterisk ends."""
+        """Wait until `ready()` is true. Raises NotStarted after `within_s` seconds, or when Asterisk ends."""
         if self.process is None:
             raise RuntimeError("this Asterisk has not been started")
         self.process.wait_until(ready, within_s=within_s)
 
     def log(self) -> str:
-        """Give its log."""
+        """Return the text of Asterisk's log file."""
         return (self.directory / "log" / "messages").read_text(errors="replace")
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """Stop Asterisk if it is running."""
         if self.process is not None:
             self.process.stop()
 

@@ -1,4 +1,4 @@
-"""Where a usable Asterisk is: the machine's own, or one of Debian's in a directory, fetched once and kept."""
+"""Find a usable Asterisk: the machine's own, or one from Debian that is fetched once into a cache directory."""
 
 import fcntl
 import os
@@ -11,29 +11,29 @@ from pathlib import Path
 from lab.process import NotInstalled
 
 OLDEST = 20
-"""The oldest major version of Asterisk that the dialplan is meant for."""
+"""The oldest major version of Asterisk that the dialplan supports."""
 
 RELEASE = "forky"
-"""Debian's release that carries Asterisk 22; Debian 12 and 13 have none."""
+"""The Debian release that has Asterisk 22. Debian 12 and 13 have no asterisk package."""
 
 FETCH_S = 900
 
 
 @dataclass(frozen=True, slots=True)
 class AsteriskRoot:
-    """An Asterisk: the root of its file system (`/` for the machine's own), and the version it says it is."""
+    """An installed Asterisk: the root of its file system (`/` for the machine's own), and what `asterisk -V` prints."""
 
     path: Path
     version: str
 
 
 def find() -> AsteriskRoot:
-    """Give a usable Asterisk, fetching one if need be. Raises NotInstalled, naming what to install."""
+    """Return a usable Asterisk, and fetch one if there is none. Raises NotInstalled, which names what to install."""
     return _own() or _kept() or _fetched()
 
 
 def cache() -> Path:
-    """Where the fetched root file system is kept: `DNC_LAB_CACHE`, else a directory in the home's cache."""
+    """Return the directory for fetched root file systems: `DNC_LAB_CACHE` if set, else `~/.cache/dnc-gate`."""
     return Path(os.environ.get("DNC_LAB_CACHE") or Path.home() / ".cache" / "dnc-gate")
 
 
@@ -46,13 +46,13 @@ def _own() -> AsteriskRoot | None:
 
 
 def _major(said: str) -> int:
-    """Read the major version out of "Asterisk 22.10.1+dfsg…"; 0 when there is none."""
+    """Return the major version in text like "Asterisk 22.10.1+dfsg…", or 0 if there is none."""
     found = re.match(r"Asterisk (\d+)\.", said)
     return int(found[1]) if found else 0
 
 
 def _kept() -> AsteriskRoot | None:
-    """Give the one fetched earlier. Entering it takes root, because of chroot and mount."""
+    """Return the Asterisk that was fetched earlier, or None. Only root can run it: it needs chroot and mount."""
     kept = cache() / f"asterisk-{RELEASE}"
     if not kept.is_dir():
         return None
@@ -76,7 +76,7 @@ def _need_root() -> None:
 def _fetched() -> AsteriskRoot:
     _need_root()
     if shutil.which("mmdebstrap") is None:
-        raise NotInstalled("No Asterisk: run `apt-get install mmdebstrap`, which fetches one for the lab.")
+        raise NotInstalled("No Asterisk: run `apt-get install mmdebstrap`. The lab uses it to fetch Asterisk.")
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -84,19 +84,19 @@ def _fetched() -> AsteriskRoot:
             _fetch(cache() / f"asterisk-{RELEASE}")
             root = _kept()
     if root is None:
-        raise NotInstalled(f"No Asterisk: {cache()} was removed meanwhile.")
+        raise NotInstalled(f"No Asterisk: {cache()} was removed during the fetch.")
     return root
 
 
 def _fetch(target: Path) -> None:
-    """Make the root file system beside `target` and move it there when it is whole. Raises NotInstalled."""
+    """Build the root file system next to `target`, and rename it when it is complete. Raises NotInstalled."""
     part = target.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     command = [
         "mmdebstrap",
         "--variant=essential",
         "--include=asterisk",
-        # A mirror's release file can be past its date; the packages in it are signed all the same.
+        # The release file of a mirror can be out of date. apt still verifies its signature.
         '--aptopt=Acquire::Check-Valid-Until "false"',
         RELEASE,
         str(part),
@@ -104,7 +104,7 @@ def _fetch(target: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FETCH_S)  # noqa: S603
     if done.returncode != 0:
         raise NotInstalled(f"No Asterisk: `{' '.join(command)}` failed: {done.stderr.strip()[-500:]}")
-    # Names are looked up for every call; in here there is one, and nobody to ask for others.
+    # Asterisk resolves a host name for every call: /etc/hosts has the only name it needs, and there is no DNS server.
     (part / "etc/hosts").write_text("127.0.0.1 localhost\n")
     (part / "etc/resolv.conf").write_text("")
     part.rename(target)

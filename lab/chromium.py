@@ -1,4 +1,4 @@
-"""A real Chromium without a window, driven by Playwright: for the tests in a browser and for the screenshots."""
+"""A headless Chromium, driven by Playwright, for the browser tests and the screenshots."""
 
 import shutil
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ FLAGS = (
 
 
 def chromium_binary() -> Path:
-    """Find Chromium. Raises NotInstalled."""
+    """Return the path of Chromium. Raises NotInstalled."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if found := shutil.which(name):
             return Path(found)
@@ -30,9 +30,9 @@ def chromium_binary() -> Path:
 
 @contextmanager
 def launched() -> Iterator[Browser]:
-    """Run Chromium with a fresh profile. Raises NotInstalled.
+    """Run Chromium with a new profile, and yield it. Raises NotInstalled.
 
-    Until this ends, the thread that called it can run no event loop of its own: Playwright's runs there.
+    Until the block ends, the calling thread cannot run an event loop of its own, because Playwright's loop runs in it.
     """
     binary = chromium_binary()
     with sync_playwright() as playwright:

@@ -1,8 +1,8 @@
-"""A Redis Cluster on loopback: masters, for each a replica that takes its place when it dies, and a spare replica.
+"""A Redis Cluster on loopback: masters, one replica for each, and one spare replica.
 
-The spare one goes by itself to a master that has lost its own replica, after some five seconds
-(CLUSTER_SLAVE_MIGRATION_DELAY in cluster.h): without it, nothing would be on two servers again until the dead one is
-back, and no call would be allowed.
+When a master dies, its replica is promoted and has no replica itself. The spare replica then migrates to it, after
+about five seconds (CLUSTER_SLAVE_MIGRATION_DELAY in cluster.h). Without the spare, the shard's records would be on
+one server only until the dead one is back, and the gate would allow no call of that shard.
 """
 
 from pathlib import Path
@@ -16,13 +16,13 @@ from lab.redis import RedisServer
 from lab.replicated import Replicated
 
 NODE_TIMEOUT_MS = 1000
-"""How long a master is silent before it is taken for dead; short, because nobody waits for a test."""
+"""Milliseconds of silence after which a node is considered dead. Short, to keep the tests short."""
 
 KEYS_AT_ONCE = 100
 
 
 class RedisCluster(Replicated):
-    """`masters` masters, as many replicas and one more; each ended by its own process id."""
+    """A cluster of `masters` masters, as many replicas, and one spare replica. Each node is a process of its own."""
 
     def __init__(self, directory: Path, masters: int = 3) -> None:
         self.masters = masters
@@ -39,11 +39,11 @@ class RedisCluster(Replicated):
 
     @property
     def url(self) -> str:
-        """Where it is reached: the nodes named are enough, whichever of them are dead."""
+        """URL of the cluster. It names all nodes, so that it works while some of them are dead."""
         return f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in self.servers)}"
 
     def start(self) -> Self:
-        """Start all nodes, share the slots out, and wait until every master has a replica in step."""
+        """Start all nodes, assign the slots, and wait until every master has a replica in sync."""
         for server in self.servers:
             server.start()
         first, *others = self.servers
@@ -62,18 +62,18 @@ class RedisCluster(Replicated):
         return self
 
     def topology(self) -> Topology:
-        """Tell which masters there are, as the living nodes say."""
+        """Return the topology that the living nodes report."""
         return _topology([server for server in self.servers if _lives(server)])
 
     def master_of(self, slot: int) -> RedisServer:
-        """Give the server that owns a slot."""
+        """Return the server that owns a slot. Raises NotStarted when no node serves it."""
         owner = self.topology().owner(slot)
         if owner is None:
-            raise NotStarted(f"nobody serves slot {slot}")
+            raise NotStarted(f"no node serves slot {slot}")
         return self._server(owner)
 
     def servers_of(self, shard: Shard) -> list[RedisServer]:
-        """Give the servers of a shard: its master, and the replicas of it."""
+        """Return the servers of a shard: its master, and the replicas of that master."""
         nodes = _nodes(self._server(shard))
         ports = {
             int(words[1].partition("@")[0].rpartition(":")[2]) for words in nodes if shard.id in (words[0], words[3])
@@ -81,37 +81,37 @@ class RedisCluster(Replicated):
         return [server for server in self.servers if server.port in ports]
 
     def replicas_of(self, server: RedisServer) -> int:
-        """Count the replicas that are in step with a master."""
+        """Return how many replicas of a master are in sync with it."""
         with _client(server) as client:
-            told = client.info("replication")
-        return sum(told[f"slave{at}"]["state"] == "online" for at in range(told["connected_slaves"]))
+            info = client.info("replication")
+        return sum(info[f"slave{at}"]["state"] == "online" for at in range(info["connected_slaves"]))
 
     def client_of(self, slot: int) -> Redis:
-        """A client of the server that owns a slot."""
+        """Return a client of the server that owns a slot."""
         return _client(self.master_of(slot))
 
     def until_at_rest(self) -> None:
-        """Wait until all living nodes merge_views, and each master has a replica in step."""
+        """Wait until no living node reports a failed node, and each master has a replica in sync."""
         self.until(lambda: all(_at_rest(server) for server in self.servers if _lives(server)), within_s=60.0)
 
     def kill_master(self, slot: int) -> RedisServer:
-        """Kill the master of a slot as a crash would; give it."""
+        """Kill the master of a slot with SIGKILL, and return it."""
         master = self.master_of(slot)
         master.running.kill()
         return master
 
     def until_replaced(self, old: RedisServer, slot: int) -> RedisServer:
-        """Wait until another server than `old` owns a slot; give it."""
+        """Wait until a server other than `old` owns a slot, and return that server."""
         self.until(lambda: self.master_of(slot) is not old)
         return self.master_of(slot)
 
     def owner_but(self, silent: RedisServer, slot: int) -> Shard | None:
-        """Give the shard of a slot as all but a silent server say; None while it is still that one's."""
+        """Return the shard that owns a slot, as the other living servers say; None while that is still `silent`."""
         owner = _topology([one for one in self.servers if one is not silent and _lives(one)]).owner(slot)
         return owner if owner and self._server(owner) is not silent else None
 
     def move(self, slot: int, *, keys: bool = True) -> RedisServer:
-        """Move a slot to the next master, with its keys or, as nobody should, without; give that master."""
+        """Move a slot to the next master and return it. `keys=False` simulates a fault: the keys stay behind."""
         shards = self.topology().shards
         at = next(at for at, shard in enumerate(shards) if shard.owns(slot))
         old, new = shards[at], shards[(at + 1) % len(shards)]
@@ -145,16 +145,16 @@ def _do(client: Redis, *words: str | bytes | int) -> list[bytes]:
     return done
 
 
-def _told(server: RedisServer) -> bytes:
-    """Give what a node says of its cluster, as it says it."""
+def _cluster_nodes(server: RedisServer) -> bytes:
+    """Return the unparsed reply of a node to CLUSTER NODES."""
     with _client(server) as client:
         client.response_callbacks.pop("CLUSTER NODES", None)
-        told: object = _do(client, "CLUSTER", "NODES")
-    return told if isinstance(told, bytes) else str(told).encode()
+        reply: object = _do(client, "CLUSTER", "NODES")
+    return reply if isinstance(reply, bytes) else str(reply).encode()
 
 
 def _nodes(server: RedisServer) -> list[list[str]]:
-    return [line.split(" ") for line in _told(server).decode().splitlines()]
+    return [line.split(" ") for line in _cluster_nodes(server).decode().splitlines()]
 
 
 def _id(server: RedisServer) -> str:
@@ -162,7 +162,7 @@ def _id(server: RedisServer) -> str:
 
 
 def _topology(servers: list[RedisServer]) -> Topology:
-    return merge_views([read_nodes(_told(server)) for server in servers])
+    return merge_views([read_nodes(_cluster_nodes(server)) for server in servers])
 
 
 def _lives(server: RedisServer) -> bool:
@@ -170,14 +170,17 @@ def _lives(server: RedisServer) -> bool:
 
 
 def _at_rest(server: RedisServer) -> bool:
-    """Tell whether a node serves and takes all nodes for alive; a master, whether its replica is in step as well."""
+    """Return whether a node serves its slots and reports no failed node.
+
+    A master must also have a replica in sync, and a replica must be connected to its master.
+    """
     if any("fail" in words[2] or "handshake" in words[2] or words[7] != "connected" for words in _nodes(server)):
         return False
     with _client(server) as client:
-        told = client.info("replication")
+        info = client.info("replication")
         serves: object = _do(client, "CLUSTER", "INFO")
     if "cluster_state:ok" not in str(serves) and "'cluster_state': 'ok'" not in str(serves):
         return False
-    if told["role"] == "master":
-        return bool(told["connected_slaves"] and told["slave0"]["state"] == "online")
-    return bool(told["master_link_status"] == "up")
+    if info["role"] == "master":
+        return bool(info["connected_slaves"] and info["slave0"]["state"] == "online")
+    return bool(info["master_link_status"] == "up")

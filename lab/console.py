@@ -1,10 +1,10 @@
-"""Asterisk's console, spoken to over its unix socket: as `asterisk -rx`, without starting a program."""
+"""A client for the console socket of Asterisk. It does what `asterisk -rx` does, without starting a program."""
 
 import socket
 from pathlib import Path
 
 ASK_AND_LEAVE = b"cli quit after "
-"""Asterisk answers the command and then closes the connection (main/asterisk.c, `netconsole`)."""
+"""Prefix of a command. Asterisk answers the command and then closes the connection (main/asterisk.c, `netconsole`)."""
 
 
 class NoConsole(Exception):
@@ -12,7 +12,7 @@ class NoConsole(Exception):
 
 
 def ask(path: Path, command: str, timeout_s: float = 10.0) -> str:
-    """Run one console command and give what it prints. Raises NoConsole."""
+    """Run one console command and return its output. Raises NoConsole."""
     try:
         with socket.socket(socket.AF_UNIX) as console:
             console.settimeout(timeout_s)

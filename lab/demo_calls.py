@@ -1,7 +1,8 @@
-"""The proof on a real PBX: calls through Asterisk, and their records side by side.
+"""Place calls through a real Asterisk, and print how the dialer, the CDR and the decision record saw each of them.
 
-`python -m lab.demo_calls [NUMBER[:LEAD] ...]` places them through the gate of `DNC_AGI_BIND`; without arguments, the
-calls of the demo: a blocked number, an allowed one, and the blocked one again for two leads, one with an override.
+`python -m lab.demo_calls [NUMBER[:LEAD] ...]` places the calls through the gate at `DNC_AGI_BIND`. Without arguments it
+places the demo's calls: one to a blocked number, one to an allowed number, and two more to the blocked number, for a
+lead with an override and for a lead without one.
 """
 
 import asyncio
@@ -32,24 +33,25 @@ ARCHIVED_WITHIN_S = 10.0
 
 
 def place_calls(say: Callable[[str], None], directory: Path, calls: Sequence[Call] = DEMO) -> list[str]:
-    """Start Asterisk and SIPp, place the calls, say what became of each; give the numbers that the trunk heard of.
+    """Start Asterisk and SIPp, place the calls, and print the outcome of each.
 
-    Raises NotInstalled, NotStarted.
+    Return the numbers of the INVITEs that the trunk received, in order. Raises NotInstalled, NotStarted.
     """
     host, _, port = GateSettings.load().agi_bind.rpartition(":")
-    say("Asterisk   starting (its first start fetches it: half a minute) ...")
+    say("Asterisk   starting (the first start downloads it, which takes half a minute) ...")
     pbx = Asterisk(directory / "pbx", {"DNC_GATE": f"{socket.gethostbyname(host)}:{port}"})
     with pbx, Line(pbx, directory) as line:
         placed = line.place(*calls, per_second=2)
-        heard = line.trunk.numbers()
+        numbers = line.trunk.numbers()
     ids = {call.record.get("dnc_decision", "") for call in placed}
     _show(placed, asyncio.run(_archived(AdminSettings.load().database, ids)))
-    say(f"The trunk heard of {', '.join(heard) or 'nothing'}, and of nothing else.\n")
-    return heard
+    received = f"INVITEs for {', '.join(numbers)}, and for nothing else" if numbers else "no INVITE"
+    say(f"The trunk received {received}.\n")
+    return numbers
 
 
 async def _archived(database_url: str, ids: set[str]) -> dict[str, DecisionRecord]:
-    """Read the decision records of these ids from SQL, as soon as the worker has archived them all."""
+    """Return the decision records by id, once the worker has archived all of them, or after `ARCHIVED_WITHIN_S`."""
     deadline = time.monotonic() + ARCHIVED_WITHIN_S
     async with Database(database_url) as database:
         while True:
@@ -74,7 +76,7 @@ def _show(placed: Sequence[Placed], records: dict[str, DecisionRecord]) -> None:
 
 
 def main() -> None:
-    """Place the calls of the command line; exit code 2 when they could not be placed."""
+    """Place the calls of the command line. Exit with code 1 and a message when that is not possible."""
     calls = [Call(*word.partition(":")[::2]) for word in sys.argv[1:]]
     try:
         place_calls(print, GateSettings.load().data_dir, calls or DEMO)

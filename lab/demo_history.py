@@ -1,4 +1,4 @@
-"""A day of calls to the demo's leads, as gate and PBX would have recorded them: what fills charts and logs."""
+"""A day of calls to the demo's leads, as gate and PBX would record them, to fill the charts and logs."""
 
 import csv
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ PEOPLE = ("agent", "supervisor")
 
 
 def record(redis: Redis, cdr_file: Path, now: datetime | None = None) -> None:
-    """Append the decisions of the day before `now` to the stream, and their records to the PBX's file."""
+    """Append the decisions of the 24 hours before `now` to the stream, and their CDRs to the PBX's file."""
     random = Random(3)  # noqa: S311 - the same pictures each time
     with cdr_file.open("a", newline="") as file:
         records = csv.writer(file, quoting=csv.QUOTE_ALL)
@@ -32,14 +32,14 @@ def record(redis: Redis, cdr_file: Path, now: datetime | None = None) -> None:
 
 def _decisions(random: Random, now: datetime) -> Iterator[Decision]:
     leads = [(lead.id, lead.number) for lead in LEADS] + [(lead, number) for lead, number, _ in MORE]
-    for place in range(CALLS):
+    for index in range(CALLS):
         lead, number = random.choice(leads)
         hours_ago = min(random.gammavariate(3, 3), 23)
         at = now - timedelta(hours=hours_ago)
         listed = number in {*LISTED, SHARED}
-        channel = f"{int(at.timestamp())}.{place}"
+        channel = f"{int(at.timestamp())}.{index}"
         yield Decision(
-            id=f"{int(at.timestamp() * 1000):012x}-0de30000-{place:08x}",
+            id=f"{int(at.timestamp() * 1000):012x}-0de30000-{index:08x}",
             at=at,
             ruling=block(listed_on("internal")) if listed else allow(NOT_LISTED),
             dialed=number,
@@ -52,7 +52,7 @@ def _decisions(random: Random, now: datetime) -> Iterator[Decision]:
 
 
 def _call_detail(random: Random, decision: Decision) -> list[str]:
-    """Spell the line that `dialplan/cdr_custom.conf` has Asterisk write."""
+    """Return the fields of one CDR line, in the order of `dialplan/cdr_custom.conf`."""
     allowed = decision.ruling.verdict == "ALLOW"
     ended = random.choice(ENDED) if allowed else "FAILED"
     rang, talked = random.randint(4, 20), random.randint(20, 400) if ended == "ANSWERED" else 0

@@ -1,4 +1,4 @@
-"""Dialer, PBX and trunk as one line: place calls, and see of each how it ended and what record it left."""
+"""Dialer, PBX and trunk connected in a line: place calls, and get the outcome and the call-detail record of each."""
 
 import re
 import time
@@ -11,15 +11,15 @@ from lab.asterisk import Asterisk
 from lab.sipp import Call, Dialer, Outcome, Trunk
 
 RECORDED_S = 10.0
-"""How long the last records may take after the last call."""
+"""Maximum wait in seconds, after the last call, for the last call-detail records."""
 
 UNRECORDED = {0, 404, 484}
-"""A call that never came into the dialplan leaves no record."""
+"""Final SIP statuses of calls that never entered the dialplan, and so have no record; 0 is a call without a status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A call that is over: its outcome at the dialer, and its call-detail record (empty if it left none)."""
+    """A finished call: its outcome at the dialer, and its call-detail record (empty if there is none)."""
 
     outcome: Outcome
     record: dict[str, str]
@@ -31,7 +31,7 @@ class Placed:
 
 
 class Line:
-    """A dialer in front of a running `pbx` and a trunk behind it; their files stand in `directory`."""
+    """A dialer in front of a running `pbx` and a trunk behind it. Both keep their files in `directory`."""
 
     def __init__(self, pbx: Asterisk, directory: Path, trunk: str = "answer") -> None:
         self.pbx = pbx
@@ -39,18 +39,18 @@ class Line:
         self.trunk = Trunk(directory / "trunk", pbx.trunk_port, trunk)
 
     def place(self, *calls: Call, per_second: float = 50, at_once: int = 500, hold_ms: int = 20) -> list[Placed]:
-        """Place the calls and wait for their records, `RECORDED_S` at most. One item per call, in order."""
+        """Place the calls and wait for their records, at most `RECORDED_S`. Return one item per call, in order."""
         before = len(self.pbx.cdr())
         outcomes = self.dialer.dial(calls, per_second=per_second, at_once=at_once, hold_ms=hold_ms)
         return self._recorded(outcomes, before)
 
     def give_up(self, *calls: Call, after_ms: int) -> list[Placed]:
-        """Place the calls and hang up before there is an answer."""
+        """Place the calls, and cancel each after `after_ms`, before it is answered. Return one item per call."""
         before = len(self.pbx.cdr())
         return self._recorded(self.dialer.give_up(calls, after_ms=after_ms), before)
 
     def _recorded(self, outcomes: Sequence[Outcome], before: int) -> list[Placed]:
-        """Wait for the records, which the PBX writes after the calls; match them by the caller's name."""
+        """Wait for the records, which the PBX writes after the calls. Match them by the caller's name, `call-N`."""
         due = sum(outcome.status not in UNRECORDED for outcome in outcomes)
         until = time.monotonic() + RECORDED_S
         while time.monotonic() < until and (self.pbx.calls() or len(self.pbx.cdr()) - before < due):

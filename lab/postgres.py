@@ -1,4 +1,4 @@
-"""A private PostgreSQL on loopback and a unix socket, for tests and benchmarks; it trusts everybody there."""
+"""A private PostgreSQL on loopback and a unix socket, for tests and benchmarks. It asks nobody for a password."""
 
 import os
 import pwd
@@ -15,11 +15,11 @@ from lab.process import NotInstalled, NotStarted, Process, free_port
 
 SUPERUSER = "dnc"
 OTHER_USERS = ("postgres", "nobody")
-"""Whom the server runs as when we are root, the first that exists: PostgreSQL refuses to run as root."""
+"""When we are root, the server runs as the first of these users that exists: PostgreSQL refuses to run as root."""
 
 
 def postgres_binary(name: str) -> Path:
-    """Find one of PostgreSQL's programs on PATH, else the newest of Debian's. Raises NotInstalled."""
+    """Return the path of a PostgreSQL program: from PATH, else from Debian's newest version. Raises NotInstalled."""
     if found := shutil.which(name):
         return Path(found)
     installed = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
@@ -29,10 +29,10 @@ def postgres_binary(name: str) -> Path:
 
 
 class PostgresServer:
-    """A PostgreSQL cluster in `directory`, made on the first start.
+    """A PostgreSQL cluster in `directory`, created by the first start.
 
-    When we are root the directory is given to another user, who must be able to reach it. `fsync=False` is
-    for tests alone: a power cut may then take committed rows; the crash of a process does not.
+    When we are root, the directory gets another owner, who must be able to reach it. `fsync=False` is for tests only:
+    a power cut can then lose committed rows; the crash of a process cannot.
     """
 
     def __init__(self, directory: Path, port: int = 0, *, fsync: bool = True) -> None:
@@ -49,11 +49,11 @@ class PostgresServer:
         return self.process
 
     def url(self, database: str = "postgres") -> str:
-        """Where a database of it is reached."""
+        """Return the URL of one of its databases."""
         return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> Self:
-        """Make the cluster if there is none, start it and wait until it answers."""
+        """Create the cluster if there is none, start the server, and wait until it accepts connections."""
         self._prepare()
         options = {
             "listen_addresses": "127.0.0.1",
@@ -74,21 +74,21 @@ class PostgresServer:
         return self
 
     def stop(self) -> None:
-        """End it, if it runs. SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client."""
+        """Stop the server if it is running, by SIGINT (fast shutdown). SIGTERM would wait for every client."""
         if self.process is not None:
             self.process.resume()
             self.process.signal(signal.SIGINT)
             self.process.stop()
 
     def create_database(self, name: str, template: str = "template1") -> str:
-        """Make a database, a copy of `template`, and give its URL."""
+        """Create a database as a copy of `template`, and return its URL."""
         make = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Remove a database, and whoever is still connected to it."""
+        """Drop a database. Connections to it are closed."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -131,13 +131,14 @@ def _other_user() -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise NotInstalled(f"PostgreSQL refuses to run as root, and there is none of the users {', '.join(OTHER_USERS)}.")
+    raise NotInstalled(f"PostgreSQL refuses to run as root, and none of the users {', '.join(OTHER_USERS)} exists.")
 
 
 def _unprivileged() -> list[str]:
-    """Give the words that run a program as another user when we are root; `setpriv` keeps the process id.
+    """Return the command prefix that runs a program as another user when we are root. `setpriv` keeps the process id.
 
-    Whoever becomes another user hears no more of the end of its parent (prctl(2), PR_SET_PDEATHSIG): it is told anew.
+    The kernel clears the parent-death signal of a process that changes its user (prctl(2), PR_SET_PDEATHSIG), so the
+    prefix sets it again.
     """
     if os.geteuid() != 0:
         return []

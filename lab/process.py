@@ -1,4 +1,4 @@
-"""One started program: ended by its own process id, and by nothing else."""
+"""A started program, which is only ever ended by its own process id."""
 
 import fcntl
 import os
@@ -18,48 +18,51 @@ from pathlib import Path
 from typing import IO, Protocol, Self
 
 STOP_S = 10.0
-TOLD_S = 10.0
-"""How soon the exit code of a process that has ended is told."""
+REAP_S = 10.0
+"""Maximum wait in seconds for the exit code of a process that has ended."""
 
 PORTS = range(10_240, 20_240)
-"""Below those that outgoing connections take, which could take it first; so are those ten thousand higher, on which the
-nodes of a Redis Cluster speak to one another: none of them is among these."""
+"""Ports for the lab's programs.
+
+They are below the ports of outgoing connections (32768 and up), which could occupy them first. A Redis Cluster node
+also listens on its port plus 10,000: those ports are below 32768 too, and none of them is in `PORTS`.
+"""
 
 _IN_TURN = cycle(random.sample(PORTS, len(PORTS)))
-"""A process gets no port twice before it has had all of them: the first to ask may not have opened its own yet."""
+"""All ports in random order. A port is reused only after all others: its first user may not have opened it yet."""
 
 
 class Begun(Protocol):
-    """What is needed of a `subprocess.Popen`."""
+    """The methods of `subprocess.Popen` that `Process` needs."""
 
     @property
     def args(self) -> object:
-        """What was begun."""
+        """The command line."""
 
     @property
     def pid(self) -> int:
         """The process id."""
 
     def poll(self) -> int | None:
-        """Give the exit code; None while the program runs."""
+        """Return the exit code; None while the program runs."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the exit code. Raises subprocess.TimeoutExpired."""
+        """Wait for the exit code and return it. Raises subprocess.TimeoutExpired."""
 
     def send_signal(self, number: signal.Signals, /) -> None:
         """Send a signal, if the program still runs."""
 
 
 class NotInstalled(Exception):
-    """A program that the lab needs is not on this machine; the message names the package that has it."""
+    """A program that the lab needs is not installed; the message names its package."""
 
 
 class NotStarted(Exception):
-    """A program was started and did not come up; the message carries the end of its log."""
+    """A started program did not become ready; the message has the end of its log."""
 
 
 def _bound_to_this_process() -> list[str]:
-    """Give the words in front of a command that end it with SIGTERM when this process dies, however it dies."""
+    """Return a command prefix: the kernel then sends SIGTERM to the program when this process dies, however it dies."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
@@ -86,7 +89,7 @@ class Process:
             stderr=subprocess.STDOUT,
             env={**os.environ, **env} if env is not None else None,
             cwd=cwd,
-            process_group=0,  # Ctrl-C is for this process, which then ends the others in their order.
+            process_group=0,  # Ctrl-C must reach this process only, which then stops the others in order.
         )
 
     @property
@@ -100,7 +103,7 @@ class Process:
         return self._popen.poll()
 
     def wait_until(self, ready: Callable[[], bool], *, within_s: float = 30.0, every_s: float = 0.01) -> None:
-        """Return as soon as `ready()`. Raises NotStarted when the program ends first, or the time runs out."""
+        """Wait until `ready()` is true. Raises NotStarted when the program ends first or `within_s` seconds pass."""
         deadline = time.monotonic() + within_s
         while not ready():
             if self.exit_code is not None or time.monotonic() > deadline:
@@ -108,7 +111,7 @@ class Process:
             time.sleep(every_s)
 
     def log_end(self, characters: int = 2000) -> str:
-        """Give the end of what the program has said."""
+        """Return the last `characters` characters of the log."""
         return self.log.read_text(errors="replace")[-characters:]
 
     def signal(self, number: signal.Signals) -> None:
@@ -117,28 +120,28 @@ class Process:
             self._popen.send_signal(number)
 
     def pause(self) -> None:
-        """Stop the program in its tracks (SIGSTOP), and return when it stands still, which takes its time."""
+        """Suspend the program (SIGSTOP), and wait until all its threads have stopped, which takes a moment."""
         self.signal(signal.SIGSTOP)
         deadline = time.monotonic() + STOP_S
-        while _moves(self.pid) and time.monotonic() < deadline:
+        while _is_running(self.pid) and time.monotonic() < deadline:
             time.sleep(0.001)
 
     def resume(self) -> None:
-        """Let a paused program go on."""
+        """Resume a paused program (SIGCONT)."""
         self.signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End the program at once (SIGKILL), as a crash would."""
+        """Kill the program (SIGKILL), as a crash would, and wait until it has ended."""
         self.signal(signal.SIGKILL)
         self.wait()
 
     def wait(self, within_s: float = STOP_S) -> int:
-        """Wait until the program has ended by itself; give its exit code. Raises subprocess.TimeoutExpired."""
+        """Wait until the program has ended, and return its exit code. Raises subprocess.TimeoutExpired."""
         _until_ended(self.pid, within_s)
-        return self._popen.wait(TOLD_S)
+        return self._popen.wait(REAP_S)
 
     def stop(self) -> int:
-        """Ask the program to end (SIGTERM), insist after `STOP_S` seconds, and give its exit code."""
+        """Terminate the program (SIGTERM), kill it after `STOP_S` seconds, and return its exit code."""
         self.resume()
         self.signal(signal.SIGTERM)
         try:
@@ -155,15 +158,15 @@ class Process:
 
 
 def _until_ended(pid: int, within_s: float) -> None:
-    """Return as soon as a process has ended, or the time runs out; `Popen.wait` looks every 50 ms."""
+    """Wait until a process has ended, at most `within_s` seconds. `Popen.wait` would poll, every 50 ms."""
     with suppress(ProcessLookupError), os.fdopen(os.pidfd_open(pid), "rb", buffering=0) as handle:
         events = select.poll()
         events.register(handle, select.POLLIN)
         events.poll(within_s * 1000)
 
 
-def _moves(pid: int) -> bool:
-    """Tell whether any thread of a process is neither stopped nor over (proc(5), stat)."""
+def _is_running(pid: int) -> bool:
+    """Return whether any thread of a process is neither stopped nor dead (proc(5), stat)."""
     with suppress(FileNotFoundError, ProcessLookupError):
         states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in _tasks(pid)]
         return not {*states} <= {"T", "t", "Z", "X"}
@@ -175,9 +178,9 @@ def _tasks(pid: int) -> Iterator[Path]:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Reserve a port of the loopback interface that is free now, TCP unless `kind` is `SOCK_DGRAM`; see `PORTS`.
+    """Reserve and return a free port of the loopback interface: TCP, or UDP if `kind` is `SOCK_DGRAM`. See `PORTS`.
 
-    No other process of this user is given it as long as this one lives, on whatever it is opened.
+    As long as this process lives, `free_port` gives the port to no other process of this user, neither TCP nor UDP.
     """
     while True:
         port = next(_IN_TURN)
@@ -189,16 +192,16 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 @cache
 def _reservations() -> int:
-    """Open the file in which byte N is locked by the process that port N was given to.
+    """Open the file of reservations: the process that reserved port N holds a lock on byte N.
 
-    The kernel gives a process's locks (fcntl(2), F_SETLK) back when it ends, and a fork has none of them.
+    The kernel releases these locks (fcntl(2), F_SETLK) when the process ends. A forked child does not inherit them.
     """
     path = Path(tempfile.gettempdir()) / f"dnc-gate-ports-{os.getuid()}"
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def accepts(address: tuple[str, int] | str) -> bool:
-    """Tell whether something listens on a TCP address, or on a unix socket path."""
+    """Return whether something listens on a TCP address or a unix socket path."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(family) as probe:
         probe.settimeout(1)

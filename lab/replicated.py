@@ -1,4 +1,4 @@
-"""Redis servers that take one another's place, on loopback: what a cluster and Sentinel have in common."""
+"""Redis servers with failover, on loopback: what `lab.cluster` and `lab.sentinel` have in common."""
 
 import time
 from abc import ABC, abstractmethod
@@ -15,40 +15,40 @@ from lab.redis import RedisServer
 
 
 class Killable(Protocol):
-    """A server, of whatever kind."""
+    """A server of any kind."""
 
     def kill(self) -> None:
-        """End it at once, if it runs."""
+        """Kill the server if it is running."""
 
 
 class Replicated(ABC):
-    """Several `servers`; each is ended by its own process id."""
+    """Several Redis `servers`, each a process of its own."""
 
     def __init__(self, directory: Path, servers: list[RedisServer]) -> None:
         self.directory, self.servers = directory, servers
 
     @abstractmethod
     def start(self) -> Self:
-        """Start everything, and wait until it is at rest."""
+        """Start all servers, and wait until replication is in sync and no failover is under way."""
 
     @abstractmethod
     def until_at_rest(self) -> None:
-        """Wait until each knows all the others."""
+        """Wait until all living servers see each other as alive and in sync."""
 
     def until(self, ready: Callable[[], bool], within_s: float = 30.0) -> None:
-        """Return as soon as `ready()`. Raises NotStarted when that takes longer."""
+        """Wait until `ready()` is true; an error counts as false. Raises NotStarted after `within_s` seconds."""
         deadline = time.monotonic() + within_s
-        while not _answered(ready):
+        while not _is_true(ready):
             if time.monotonic() > deadline:
-                raise NotStarted(f"{type(self).__name__} did not come to rest in {self.directory}")
+                raise NotStarted(f"{type(self).__name__} did not become stable in {self.directory}")
             time.sleep(0.02)
 
     def watchers(self) -> Iterable[Killable]:
-        """Give those that only look on; they are ended first."""
+        """Return the processes that only monitor the servers. `stop` kills them first."""
         return ()
 
     def stop(self) -> None:
-        """End everything at once: what it holds is for nobody."""
+        """Kill all processes. Their data is not needed any more."""
         for one in chain(self.watchers(), self.servers):
             one.kill()
 
@@ -63,7 +63,7 @@ class Replicated(ABC):
         self.stop()
 
 
-def _answered(ready: Callable[[], bool]) -> bool:
+def _is_true(ready: Callable[[], bool]) -> bool:
     try:
         return ready()
     except (RedisError, OSError, NotStarted, NotACluster):

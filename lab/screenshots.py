@@ -1,4 +1,4 @@
-"""`python -m lab.screenshots`: take the pictures in `docs/images/`, of the real site with the demo's data."""
+"""Take the screenshots in `docs/images/`, from the real site with the demo's data: `python -m lab.screenshots`."""
 
 import os
 import tempfile
@@ -19,16 +19,15 @@ from lab.stack import Stack
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 
 READ_S = 60.0
-"""How long the worker may take to archive the day's calls and to read the PBX's records of them."""
+"""Maximum wait in seconds until the worker has archived the day's calls and read their call-detail records."""
 
-
-MOST_UNTOLD = 10
-"""The canary's own calls went through no PBX."""
+WITHOUT_RECORD = 10
+"""Maximum number of calls that never get a call-detail record: the canary's, which go through no PBX."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A page as the documents show it, `height` pixels of it."""
+    """One screenshot: the page at `path`, cut off after `height` CSS pixels."""
 
     name: str
     path: str
@@ -47,13 +46,13 @@ PICTURES = (
 
 
 def main() -> None:
-    """Start the product over a new directory, with the demo, and take every picture."""
+    """Start the product with the demo's data in a new directory, and take every screenshot."""
     said: list[str] = []
     with tempfile.TemporaryDirectory(prefix="dnc-") as directory, launched() as browser:
         binds = {f"DNC_{name}_BIND": f"127.0.0.1:{free_port()}" for name in ("AGI", "METRICS", "WEB")}
         cdr_file = Path(directory) / "cdr.csv"
-        place = {"DNC_DATA_DIR": directory, "DNC_REDIS_URL": "", "DNC_DATABASE_URL": "", "DNC_CDR_FILE": str(cdr_file)}
-        os.environ |= {**place, **binds}
+        paths = {"DNC_DATA_DIR": directory, "DNC_REDIS_URL": "", "DNC_DATABASE_URL": "", "DNC_CDR_FILE": str(cdr_file)}
+        os.environ |= {**paths, **binds}
         stack = Stack(said.append)
         try:
             stack.start()
@@ -68,7 +67,7 @@ def main() -> None:
 
 
 def _import_registry(stack: Stack, file: Path) -> None:
-    """Have a registry that covers two of its three area codes, all numbers of it reserved for fiction."""
+    """Add a registry of three area codes, and import two of them. All its numbers are reserved for fiction."""
     file.write_text("".join(f"{area},55501{line:02}\n" for area in (202, 415) for line in range(0, 100, 3)))
     words = ("--account", "a seller's own", "--area-codes", "202 415 917")
     stack.command("dnc-admin", "registry", "add", "us-ftc", *words)
@@ -76,7 +75,7 @@ def _import_registry(stack: Stack, file: Path) -> None:
 
 
 def take(browser: Browser, site: str, password: str) -> None:
-    """Sign in as the first admin and take every picture, at two pixels a point."""
+    """Sign in as the first admin and take every screenshot, with two device pixels per CSS pixel."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     context = browser.new_context(base_url=site, device_scale_factor=2, reduced_motion="reduce")
     page = context.new_page()
@@ -99,9 +98,9 @@ def _sign_in(page: Page, password: str) -> None:
 
 
 def _wait_for_records(page: Page) -> None:
-    """Look at the call log until the latest calls of the demo's day have ended there."""
+    """Reload the call log until it shows how the latest calls ended. Raises NotStarted after `READ_S` seconds."""
     deadline = time.monotonic() + READ_S
-    while page.goto("/calls") and page.get_by_text("not told yet").count() > MOST_UNTOLD:
+    while page.goto("/calls") and page.get_by_text("not told yet").count() > WITHOUT_RECORD:
         if time.monotonic() > deadline:
             raise NotStarted("the worker has not read the call-detail records")
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Redis with replicas under Sentinel, on loopback: a master that dies is replaced by itself."""
+"""Redis with replicas and Sentinel, on loopback. Sentinel replaces a master that dies."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from lab.replicated import Replicated
 
 NAME = "dnc"
 DOWN_MS = 500
-"""How long a master is silent before it is taken for dead; short, because nobody waits for a test."""
+"""Milliseconds of silence after which a master is considered dead. Short, to keep the tests short."""
 
 CONFIGURATION = """port {port}
 bind 127.0.0.1
@@ -25,7 +25,7 @@ sentinel parallel-syncs {name} 5
 
 
 class Sentinel:
-    """One sentinel; it keeps what it knows in `directory`."""
+    """One sentinel, which keeps its state in `directory`."""
 
     def __init__(self, directory: Path, master: int, quorum: int) -> None:
         self.directory, self.port = directory, free_port()
@@ -36,43 +36,43 @@ class Sentinel:
         self.process: Process | None = None
 
     def start(self) -> Self:
-        """Start it and wait until it answers."""
+        """Start the sentinel and wait until it accepts connections."""
         words: list[str | Path] = [redis_binary(), self.directory / "sentinel.conf", "--sentinel"]
         self.process = Process(words, self.directory / "sentinel.log")
         self.process.wait_until(lambda: accepts(("127.0.0.1", self.port)))
         return self
 
     def master(self) -> Mapping[str, Any]:
-        """Give what it says of the master. Raises RedisError."""
+        """Return the sentinel's state of the master, as SENTINEL MASTER reports it. Raises RedisError."""
         with Redis(port=self.port, socket_timeout=2) as client:
-            told: Mapping[str, Any] = client.sentinel_master(NAME)
-        return told
+            state: Mapping[str, Any] = client.sentinel_master(NAME)
+        return state
 
     def replicas(self) -> int:
-        """Count the replicas that it takes for alive and in step. Raises RedisError."""
+        """Return how many replicas the sentinel considers alive and in sync. Raises RedisError."""
         with Redis(port=self.port, socket_timeout=2) as client:
-            told = client.sentinel_slaves(NAME)
-        return sum(one["flags"] == "slave" and one["master-link-status"] == "ok" for one in told)
+            replicas = client.sentinel_slaves(NAME)
+        return sum(one["flags"] == "slave" and one["master-link-status"] == "ok" for one in replicas)
 
     def kill(self) -> None:
-        """End it at once, if it runs."""
+        """Kill the sentinel if it is running."""
         if self.process is not None:
             self.process.kill()
 
 
 class Watched(Replicated):
-    """A master, `replicas` of it, and three sentinels that replace it; each ended by its own process id."""
+    """A master, `replicas` replicas, and three sentinels, each a process of its own."""
 
     def __init__(self, directory: Path, replicas: int = 1) -> None:
-        prompt, places = {"repl-diskless-sync-delay": "0"}, range(replicas + 1)
+        options, indexes = {"repl-diskless-sync-delay": "0"}, range(replicas + 1)
         super().__init__(
-            directory, [RedisServer(directory / f"redis-{at}", options=prompt, port=free_port()) for at in places]
+            directory, [RedisServer(directory / f"redis-{at}", options=options, port=free_port()) for at in indexes]
         )
         self.sentinels: list[Sentinel] = []
 
     @property
     def url(self) -> str:
-        """Where it is reached."""
+        """URL of the Redis: it names all sentinels and the master's name."""
         return f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in self.sentinels)}/{NAME}"
 
     @property
@@ -82,11 +82,11 @@ class Watched(Replicated):
         return next(server for server in self.servers if server.port == port)
 
     def client(self) -> Redis:
-        """A client of the master of now."""
+        """Return a client of the current master."""
         return Redis(port=self._named_port(), socket_timeout=2)
 
     def start(self) -> Self:
-        """Start everything and wait until the replicas follow and the sentinels know of one another."""
+        """Start all processes, and wait until the replicas are in sync and the sentinels know each other."""
         first, *others = self.servers
         first.start()
         for server in others:
@@ -98,42 +98,44 @@ class Watched(Replicated):
         return self
 
     def watchers(self) -> list[Sentinel]:
-        """Give the sentinels."""
+        """Return the sentinels."""
         return self.sentinels
 
     def following(self) -> list[int]:
-        """Ports of the replicas that are in step with the master of now."""
+        """Return the ports of the replicas that are in sync with the current master."""
         with self.client() as client:
-            told = client.info("replication")
-        slaves = [told[f"slave{at}"] for at in range(told.get("connected_slaves", 0))]
+            info = client.info("replication")
+        slaves = [info[f"slave{at}"] for at in range(info.get("connected_slaves", 0))]
         return [slave["port"] for slave in slaves if slave["state"] == "online"]
 
     def until_replaced(self, old: RedisServer) -> RedisServer:
-        """Wait until another server than `old` is named as the master; give it."""
+        """Wait until the sentinels name a master other than `old`, and return it."""
         self.until(lambda: self.master is not old)
         return self.master
 
     def until_at_rest(self) -> None:
-        """Wait until all sentinels take all servers for alive: a replica that has just come back is not promoted, and
-        follows a new master late.
+        """Wait until all sentinels consider all servers alive.
+
+        Before that, Sentinel would not promote a replica that has just come back, and would be slow to connect it to a
+        new master.
         """
         self.until(lambda: all(self._knows(one) for one in self.sentinels), within_s=60.0)
 
     def kill_master(self) -> RedisServer:
-        """Kill the master as a crash would; give it."""
+        """Kill the master with SIGKILL, and return it."""
         master = self.master
         master.running.kill()
         return master
 
     def revive(self, server: RedisServer) -> None:
-        """Start a server as a replica of the master of now."""
+        """Start a server as a replica of the current master."""
         server.options["replicaof"] = f"127.0.0.1 {self._named_port()}"
         server.start()
 
     def _named_port(self) -> int:
-        """Give the port of the master of the latest failover that any sentinel has heard of."""
-        told = [one.master() for one in self.sentinels]
-        latest = max(told, key=lambda one: one["config-epoch"], default={"port": self.servers[0].port})
+        """Return the port of the master after the latest failover that any sentinel knows of."""
+        states = [one.master() for one in self.sentinels]
+        latest = max(states, key=lambda one: one["config-epoch"], default={"port": self.servers[0].port})
         return int(latest["port"])
 
     def _knows(self, one: Sentinel) -> bool:

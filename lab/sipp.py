@@ -1,4 +1,4 @@
-"""SIPp as the dialer in front of the PBX and as the trunk behind it, on loopback."""
+"""SIPp on loopback, as the dialer in front of the PBX and as the trunk behind it."""
 
 import re
 import shutil
@@ -15,15 +15,18 @@ from lab.process import NotInstalled, Process, free_port
 
 SCENARIOS = Path(__file__).parent / "pbx" / "sipp"
 UNESCAPED = "-_.!~*'()&=+$,?/"
-"""What may stand in the user part of a SIP URI (RFC 3261, 25.1), but `;`, which separates SIPp's fields."""
+"""Characters allowed in the user part of a SIP URI (RFC 3261, 25.1), except `;`, which separates SIPp's fields."""
 
 SLACK_S = 30.0
-"""How long a run may take beyond the placing of its calls; then the rest is given up, with status 0."""
+"""Seconds that a run may take beyond the placing of its calls. Unfinished calls then get the status 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the dialer dials, exactly as spelled, as which endpoint, for which lead and campaign ("": no header)."""
+    """A call to place. The dialer sends `dialed` unchanged, as the endpoint `caller`.
+
+    `lead` and `campaign` go into headers; an empty one is not sent.
+    """
 
     dialed: str
     lead: str = ""
@@ -33,7 +36,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended: final SIP status (0: none came) and the seconds until then."""
+    """How a call ended: the final SIP status (0: none received), and the seconds until then."""
 
     call: Call
     status: int
@@ -41,14 +44,14 @@ class Outcome:
 
 
 def sipp_binary() -> str:
-    """Find SIPp. Raises NotInstalled."""
+    """Return the path of SIPp. Raises NotInstalled."""
     if found := shutil.which("sipp"):
         return found
     raise NotInstalled("No SIPp: install the package sip-tester.")
 
 
 class Dialer:
-    """Places calls through the PBX at `sip_port`; its files stand in `directory`."""
+    """Places calls through the PBX at `sip_port`. It keeps its files in `directory`."""
 
     def __init__(self, directory: Path, sip_port: int) -> None:
         self.directory = directory
@@ -57,11 +60,11 @@ class Dialer:
     def dial(
         self, calls: Sequence[Call], *, per_second: float = 50, at_once: int = 500, hold_ms: int = 20
     ) -> list[Outcome]:
-        """Place the calls, hold each answered one for `hold_ms`, and give one outcome per call, in order."""
+        """Place the calls, hold each answered call for `hold_ms`, and return one outcome per call, in order."""
         return self._run("dial.xml", calls, per_second, at_once, hold_ms)
 
     def give_up(self, calls: Sequence[Call], *, after_ms: int, per_second: float = 50) -> list[Outcome]:
-        """Place the calls and hang up after `after_ms`, before there is an answer."""
+        """Place the calls, and cancel each after `after_ms`, before it is answered. Return one outcome per call."""
         return self._run("give_up.xml", calls, per_second, len(calls), after_ms)
 
     def _run(
@@ -91,7 +94,7 @@ class Dialer:
 
 
 class Trunk:
-    """Answers every call on `port` and notes its number. The scenario `redirect` sends callers elsewhere."""
+    """A SIP peer on `port` that logs the number of each call. `scenario` names a file of `lab/pbx/sipp/`."""
 
     def __init__(self, directory: Path, port: int, scenario: str = "answer") -> None:
         self.directory = directory
@@ -100,7 +103,7 @@ class Trunk:
         self.process: Process | None = None
 
     def start(self) -> Self:
-        """Start it and wait until it listens. Raises NotInstalled, NotStarted."""
+        """Start SIPp and wait until it listens. Raises NotInstalled, NotStarted."""
         self.directory.mkdir(parents=True, exist_ok=True)
         command = _sipp(f"{self.scenario}.xml", self.port, self.log)
         self.process = Process(command, self.directory / "trunk.out", cwd=self.directory)
@@ -109,15 +112,15 @@ class Trunk:
 
     @property
     def log(self) -> Path:
-        """Where SIPp notes each request."""
+        """The file in which SIPp logs the number of each INVITE."""
         return self.directory / "trunk.log"
 
     def numbers(self) -> list[str]:
-        """Give the number of each INVITE that reached the trunk so far, in order."""
+        """Return the number of each INVITE received so far, in order."""
         return [unquote(line) for line in self.log.read_text().split("\n") if line] if self.log.exists() else []
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """Kill SIPp if it is running."""
         if self.process is not None:
             self.process.kill()
 
@@ -142,7 +145,7 @@ def _line(call: Call) -> str:
 
 
 def _outcomes(calls: Sequence[Call], log: Path) -> list[Outcome]:
-    """Read what dial.xml logged: number of the call (from 1), status, and when it began and ended (s, µs)."""
+    """Parse the log of dial.xml. A line holds the call number (from 1), the status, and start and end (s, µs)."""
     ended = {}
     for line in log.read_text().split("\n") if log.exists() else []:
         if found := re.fullmatch(r"(\d+) (\d+) (\S+) (\S+) (\S+) (\S+)", line):
@@ -152,5 +155,5 @@ def _outcomes(calls: Sequence[Call], log: Path) -> list[Outcome]:
 
 
 def _listens(port: int) -> bool:
-    """Tell whether a UDP port of the loopback interface is taken (the table is that of proc(5))."""
+    """Return whether a UDP port of 127.0.0.1 is in use (/proc/net/udp, see proc(5))."""
     return f" 0100007F:{port:04X} " in Path("/proc/net/udp").read_text()

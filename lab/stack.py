@@ -1,4 +1,4 @@
-"""The main job on one machine: Redis, worker, gate and site, proved by a canary; with a PBX in front when asked."""
+"""Run the whole product on this machine: Redis, worker, gate and site. A canary tests it; a PBX is optional."""
 
 import os
 import signal
@@ -26,11 +26,11 @@ CANARY_TRIES = 5
 
 
 class AlreadyRunning(Exception):
-    """Another dnc-gate holds the data directory."""
+    """Another dnc-gate uses the data directory."""
 
 
 class Stack:
-    """Redis (unless one is configured), worker, gate and site, in the data directory of the settings."""
+    """Worker, gate, site, and a Redis unless one is configured. They use the data directory of the settings."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.gate_settings, self.settings = GateSettings.load(), AdminSettings.load()
@@ -40,7 +40,7 @@ class Stack:
         self._ending = ExitStack()
 
     def start(self) -> None:
-        """Start everything and wait until the gate allows calls. Raises NotInstalled, NotStarted, AlreadyRunning."""
+        """Start everything and wait until gate and site are ready. Raises NotInstalled, NotStarted, AlreadyRunning."""
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.data_dir / "log").mkdir(exist_ok=True)
         if not self.settings.redis_url:
@@ -72,21 +72,24 @@ class Stack:
         self.say(f"Redis      {redis.url} (private, append-only file on)")
 
     def _program(self, name: str, *words: str) -> Process:
-        """Start one of the project's own programs; its log is `log/<name>.log` of the data directory."""
+        """Start one of the project's programs. It logs to `log/<name>.log` in the data directory."""
         process = Process([_own(words[0]), *words[1:]], self.data_dir / "log" / f"{name}.log")
         self._ending.callback(process.stop)
         self.processes[name] = process
         return process
 
     def command(self, *words: str) -> str:
-        """Run one of the project's commands to its end and give what it printed. Raises NotStarted."""
+        """Run one of the project's commands and return its output. Raises NotStarted with its error when it fails."""
         ended = subprocess.run([_own(words[0]), *words[1:]], capture_output=True, text=True, check=False)  # noqa: S603
         if ended.returncode:
             raise NotStarted((ended.stderr or ended.stdout).strip())
         return ended.stdout
 
     def canary(self) -> str:
-        """Ask the gate until it is right, a few times: a machine that has just started may have a busy disk."""
+        """Run the canary and return its output, with up to `CANARY_TRIES` attempts. Raises NotStarted.
+
+        The first attempts can fail on a machine that has just started, because its disk is busy.
+        """
         for _ in range(CANARY_TRIES - 1):
             try:
                 return self.command("agi-gate", "canary")
@@ -96,26 +99,26 @@ class Stack:
 
     @property
     def site(self) -> str:
-        """The address of the site."""
+        """URL of the site."""
         return f"http://{self.settings.web_bind}/"
 
     def _shown_database(self) -> str:
         return self.settings.database.rpartition("@")[2]
 
     def ended(self) -> str | None:
-        """Name a program that has ended by itself, with the end of its log; None while all run."""
+        """Return a message about a program that ended by itself, with the end of its log; None while all run."""
         for name, process in self.processes.items():
             if process.exit_code is not None:
                 return f"{name} ended with code {process.exit_code}; its log ends:\n{process.log_end(800)}"
         return None
 
     def stop(self) -> None:
-        """End everything, the gate first, Redis last."""
+        """Stop all programs in the reverse order of their start, Redis last."""
         self._ending.close()
 
 
 def _answers(url: str) -> bool:
-    """Tell whether a page is there."""
+    """Return whether a URL answers with status 200."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - an address of this machine's settings
             return bool(answer.status == 200)
@@ -124,12 +127,12 @@ def _answers(url: str) -> bool:
 
 
 def _own(program: str) -> Path:
-    """Give the path of one of the project's programs, beside the interpreter that runs this."""
+    """Return the path of one of the project's programs, in the directory of this Python interpreter."""
     return Path(sys.executable).with_name(program)
 
 
 def wait(stack: Stack, stop: threading.Event) -> int:
-    """Serve until told to stop (0), or until a program ends by itself (1)."""
+    """Wait until `stop` is set, and return 0. Return 1 as soon as a program ends by itself."""
     while not stop.wait(0.5):
         if trouble := stack.ended():
             stack.say(trouble)
@@ -138,43 +141,43 @@ def wait(stack: Stack, stop: threading.Event) -> int:
 
 
 def main(
-    pbx: Annotated[bool, typer.Option("--pbx", help="Add a real Asterisk with SIPp, and place calls.")] = False,
-    once: Annotated[bool, typer.Option("--once", help="Stop after the proof instead of serving.")] = False,
-    demo: Annotated[bool, typer.Option(help="Seed a few leads, two listed numbers and an override.")] = True,
+    pbx: Annotated[bool, typer.Option("--pbx", help="Also start a real Asterisk with SIPp, and place calls.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the checks, instead of serving.")] = False,
+    demo: Annotated[bool, typer.Option(help="Add a few leads, two listed numbers and an override.")] = True,
 ) -> None:
-    """Start dnc-gate on this machine, prove it, and serve until Ctrl-C."""
+    """Start dnc-gate on this machine, prove that it works, and serve until Ctrl-C."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     try:
         stack = Stack(typer.echo)
     except SettingsError as error:
-        raise SystemExit(_said(str(error))) from None
+        raise SystemExit(_fail(str(error))) from None
     began, code = time.monotonic(), 0
     try:
         stack.start()
         if demo:
             stack.command("dnc-admin", "seed-demo")
-            typer.echo("Canary     asks the gate as a PBX would:\n" + _indented(stack.canary()))
-        typer.echo(f"Up after {time.monotonic() - began:.1f} s.\n")
+            typer.echo("Canary     sends requests to the gate as a PBX would:\n" + _indented(stack.canary()))
+        typer.echo(f"Ready after {time.monotonic() - began:.1f} s.\n")
         if pbx:
-            from lab.demo_calls import place_calls  # noqa: PLC0415 - SIPp and Asterisk only for those who ask
+            from lab.demo_calls import place_calls  # noqa: PLC0415 - only --pbx needs SIPp and Asterisk
 
-            heard = place_calls(typer.echo, stack.data_dir)
-            code = 0 if heard == [DEMO_ALLOWED, DEMO_BLOCKED] else _said("the trunk should have heard of other numbers")
+            numbers, expected = place_calls(typer.echo, stack.data_dir), [DEMO_ALLOWED, DEMO_BLOCKED]
+            code = 0 if numbers == expected else _fail(f"the trunk should only receive {' and '.join(expected)}")
         if once or code:
             raise SystemExit(code)
         typer.echo(NEXT.format(data=os.path.relpath(stack.data_dir), agi=stack.gate_settings.agi_bind, site=stack.site))
         code = wait(stack, stop)
     except (NotInstalled, NotStarted, AlreadyRunning) as error:
-        code = _said(str(error))
+        code = _fail(str(error))
     finally:
         stack.stop()
         typer.echo("Stopped.")
     raise SystemExit(code)
 
 
-def _said(message: str) -> int:
+def _fail(message: str) -> int:
     print(f"scripts/up: {message}", file=sys.stderr)
     return 2
 
@@ -186,9 +189,9 @@ def _indented(text: str) -> str:
 NEXT = """What next
   {site:<35}  sign in: leads, lists, overrides, calls; the first start shows the password
   scripts/up --pbx                     the same with a real Asterisk and real SIP calls
-  .venv/bin/dnc-admin suppress NUMBER  put a number on the list; it is in force on the next dial
+  .venv/bin/dnc-admin suppress NUMBER  put a number on the list; the next call to it is blocked
   .venv/bin/dnc-admin --help           overrides, imports, rebuild, verify
-  .venv/bin/agi-gate canary            ask the gate again
+  .venv/bin/agi-gate canary            test the gate again
   dialplan/README.md                   put the gate in front of your own PBX (agi://{agi})
 Logs and data are in {data}/. Ctrl-C stops everything."""
 

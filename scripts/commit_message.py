@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Check that a commit message begins with `area: summary`, under 72 characters, and an empty line before its body.
 
-Usage: commit_message.py FILE, as a commit-msg hook. Exit code 1 with one line for each fault.
+Usage, as a commit-msg hook: commit_message.py FILE. Prints one line for each fault, and then exits with code 1.
 """
 
 import re
@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 
 MOST = 71
-"""Characters of a subject: `git log --oneline` and mails show it on one line."""
+"""Maximum length of a subject in characters, so that `git log --oneline` and mails show it on one line."""
 
 SUBJECT = re.compile(r"[a-z0-9_./-]+(, [a-z0-9_./-]+)*: \S.*[^.\s]")
 OF_GIT = ("Merge ", 'Revert "', "fixup! ", "squash! ", "amend! ")
-"""Beginnings of subjects that git writes by itself."""
+"""Beginnings of the subjects that git itself writes."""
 
 
 def faults(message: str) -> list[str]:
-    """Return what is wrong with a commit message, as lines for people."""
+    """Return the faults of a commit message, one line for each."""
     lines = [line for line in message.splitlines() if not line.startswith("#")]
     subject, *rest = lines or [""]
     if subject.startswith(OF_GIT):
@@ -26,7 +26,7 @@ def faults(message: str) -> list[str]:
     if not SUBJECT.fullmatch(subject):
         found.append(f"write the subject as `area: imperative summary`, without a full stop: {subject!r}")
     if len(subject) > MOST:
-        found.append(f"the subject has {len(subject)} characters; {MOST} fit")
+        found.append(f"the subject has {len(subject)} characters; at most {MOST} are allowed")
     if rest and rest[0].strip():
         found.append("leave the second line empty")
     return found

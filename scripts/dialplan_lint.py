@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Read `dialplan/*.conf` and say what could let a call past the gate. Exit code 1 when anything could."""
+"""Check `dialplan/*.conf` for faults that could let a call bypass the gate. Exits with code 1 if there are any."""
 
 import re
 import sys
@@ -39,7 +39,7 @@ LEAVES = ("Goto", "Return", "Hangup")
 
 @dataclass(frozen=True)
 class Step:
-    """One priority: where it stands, and the application with its arguments."""
+    """One priority of an extension: its position, its label, and the application with its arguments."""
 
     file: str
     line: int
@@ -52,7 +52,7 @@ class Step:
 
 @dataclass
 class Context:
-    """One context: its steps in order, and what it includes."""
+    """One context: the contexts it includes, and its steps in order."""
 
     includes: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -62,7 +62,7 @@ Fault = tuple[Step, str]
 
 
 def read(files: Iterable[Path]) -> dict[str, Context]:
-    """Read the contexts of all files, as Asterisk's pbx_config does."""
+    """Parse the contexts of all files, as Asterisk's pbx_config does."""
     contexts: dict[str, Context] = {}
     for file in files:
         name, exten = "", ""
@@ -85,20 +85,23 @@ def read(files: Iterable[Path]) -> dict[str, Context]:
 
 
 def steps_of(contexts: dict[str, Context]) -> Iterator[Step]:
-    """Give every step of every context."""
+    """Yield every step of every context."""
     for context in contexts.values():
         yield from context.steps
 
 
 def wide_patterns(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """`_.` and `_!` match what is no number at all, the extensions h, i, t and T among it."""
+    """Report the patterns `_.` and `_!`: they match any extension, also the special ones h, i, t and T."""
     for step in steps_of(contexts):
         if re.match(r"_[.!]", step.exten):
             yield step, f"the pattern {step.exten} matches anything"
 
 
 def unscreened_dials(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """A Dial stands right behind the screening and dials the number that was judged, or is an emergency call."""
+    """Report a Dial that does not directly follow the screening, or does not dial the judged number alone.
+
+    Emergency calls are exempt.
+    """
     for context in contexts.values():
         for before, step in zip([None, *context.steps], context.steps, strict=False):
             if step.app != "Dial" or (step.context == EMERGENCY and "${ARG1}" in step.data):
@@ -107,11 +110,11 @@ def unscreened_dials(contexts: dict[str, Context]) -> Iterator[Fault]:
                 yield step, "Dial does not dial ${DNC_NUMBER} alone"
             screened = before and before.exten == step.exten and before.data.startswith(f"{SCREEN},s,1(")
             if not screened or step.label:
-                yield step, f"Dial does not stand right behind Gosub({SCREEN},...)"
+                yield step, f"Dial does not directly follow Gosub({SCREEN},...)"
 
 
 def unguarded_returns(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """The screening is left in one place, which is reached through the exact comparison and in no other way."""
+    """Report a screening that can return in several places, or without the exact comparison."""
     steps = contexts[SCREEN].steps
     returns = [step for step in steps if step.app == "Return"]
     guards = [step for step in steps if step.app == "GotoIf" and step.data.startswith(COMPARISON + "?")]
@@ -130,12 +133,16 @@ def unguarded_returns(contexts: dict[str, Context]) -> Iterator[Fault]:
 
 
 def missing_needs(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Without these nothing ends a call whose gate is silent, or half of one gate's answer completes the next one's."""
+    """Report an AGI step without a safeguard before it.
+
+    Without the timeout, a silent gate would hold the call for ever. Without the safe answer, part of one gate's answer
+    could complete the answer of the next gate.
+    """
     for step in steps_of(contexts):
         if step.app != "AGI":
             continue
         earlier = [other for other in contexts[step.context].steps if other.line < step.line]
-        again = [other for other in earlier if other.line >= _asked_again_from(contexts[step.context].steps, step)]
+        again = [other for other in earlier if other.line >= _repeated_from(contexts[step.context].steps, step)]
         for steps, needed in ((earlier, NEEDED), (again, NEEDED_EACH_TIME)):
             for name, pattern in needed.items():
                 if not any(re.search(pattern, other.data) for other in steps):
@@ -144,14 +151,14 @@ def missing_needs(contexts: dict[str, Context]) -> Iterator[Fault]:
             yield step, "AGI in a context without a T extension"
 
 
-def _asked_again_from(steps: list[Step], agi: Step) -> int:
-    """Give the line of the label from which `agi` comes again, the last one before it that a later step jumps to."""
+def _repeated_from(steps: list[Step], agi: Step) -> int:
+    """Return the line of the last label before `agi` that a later step jumps back to; 0 if there is none."""
     back = {target.rpartition(",")[2] for step in steps if step.line > agi.line for target in _targets(step)}
     return max((step.line for step in steps if step.line < agi.line and step.label in back), default=0)
 
 
 def unknown_names(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Every name and reason is one of compliance/channel_vars.py."""
+    """Report variables, CDR fields and reasons that compliance/channel_vars.py and verdict.py do not define."""
     for step in steps_of(contexts):
         for name in set(re.findall(r"\bDNC_\w+", step.data)) - NAMES:
             yield step, f"compliance/channel_vars.py has no {name}"
@@ -162,41 +169,41 @@ def unknown_names(contexts: dict[str, Context]) -> Iterator[Fault]:
 
 
 def evaluated_input(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """What a caller chose must not stand where Asterisk evaluates: it could end the expression and begin another."""
+    """Report caller input inside an expression: it could end the expression and begin another."""
     for step in steps_of(contexts):
         evaluated = [step.data] if step.app in {"ExecIf", "GosubIf"} else re.findall(r"\$\[.*?\]", step.data)
         evaluated += re.findall(r"\$\{IF\(.*", step.data)
         if any(FROM_OUTSIDE.search(text) for text in evaluated):
-            yield step, "input from outside stands in an expression"
+            yield step, "input from outside is used in an expression"
 
 
 def unchecked_campaign(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """A campaign goes to the gate if the whole of it is one: a comma would make arguments of it."""
+    """Report a campaign that is used without a check of its whole text: a comma in it would add an argument."""
     for context in contexts.values():
         for before, step in zip([None, *context.steps], context.steps, strict=False):
             if CAMPAIGN not in step.data.replace(IS_CAMPAIGN, ""):
                 continue
             if step.label or before is None or not before.data.startswith(IS_CAMPAIGN):
-                yield step, f"{CAMPAIGN}}} is used without a check right before"
+                yield step, f"{CAMPAIGN}}} is used without a check directly before"
 
 
 def broken_jumps(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Every jump has a target, every label a jump, and every step a way to it."""
+    """Report jumps without a target, labels without a jump, and steps that cannot be reached."""
     for context in contexts.values():
         wanted = {target for step in context.steps for target in _targets(step)}
         here = {step.label for step in context.steps} | {f"{step.exten},{step.label}" for step in context.steps}
         for before, step in zip([None, *context.steps], context.steps, strict=False):
             for target in _targets(step):
                 if "${" not in target and target not in here and target.split(",")[0] not in contexts:
-                    yield step, f"there is no {target} to go to"
+                    yield step, f"there is no {target} to jump to"
             if step.label and not {step.label, f"{step.exten},{step.label}"} & wanted:
-                yield step, f"nothing goes to {step.label}"
+                yield step, f"nothing jumps to {step.label}"
             if before and before.exten == step.exten and before.app in LEAVES and not step.label:
-                yield step, "nothing comes here"
+                yield step, "this step cannot be reached"
 
 
 def _targets(step: Step) -> list[str]:
-    """Where a step may jump: labels, `extension,label`, or `context,extension,priority`."""
+    """Return the targets of a step's jumps: labels, `extension,label`, or `context,extension,priority`."""
     if step.app in {"Goto", "Gosub"}:
         return [step.data.partition("(")[0]]
     if step.app == "GotoIf":
@@ -206,16 +213,16 @@ def _targets(step: Step) -> list[str]:
 
 
 def loose_emergency(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Emergency numbers are exact, dial themselves, and are looked at before every pattern."""
+    """Report emergency extensions that are not exact numbers, dial another number, or are matched after patterns."""
     for name, context in contexts.items():
         if name.startswith(f"{EMERGENCY}-"):
             for step in context.steps:
                 if not step.exten.isdigit() or step.data != f"{EMERGENCY},s,1({step.exten})":
-                    yield step, "an emergency extension is one exact number, and dials it"
+                    yield step, "an emergency extension must be one exact number, and must dial it"
         elif any(included.startswith(f"{EMERGENCY}-") for included in context.includes):
             first = context.includes[0].startswith(f"{EMERGENCY}-")
             if not first or context.steps:
-                yield Step(name, 0, name, "", "", "", ""), "patterns are looked at before the emergency numbers"
+                yield Step(name, 0, name, "", "", "", ""), "patterns are matched before the emergency numbers"
 
 
 RULES = (
@@ -225,7 +232,7 @@ RULES = (
 
 
 def records(directory: Path) -> Iterator[str]:
-    """A blocked call leaves a record, and the record has every field, quoted."""
+    """Report CDR settings that lose the record of a blocked call, or a field of it, or its quotes."""
     if not re.search(r"^unanswered\s*=\s*yes", (directory / "cdr.conf").read_text(), re.MULTILINE):
         yield "cdr.conf: without unanswered=yes a blocked call leaves no record"
     mapping = (directory / "cdr_custom.conf").read_text()
@@ -235,7 +242,7 @@ def records(directory: Path) -> Iterator[str]:
 
 
 def faults(directory: Path) -> list[str]:
-    """Give every fault of the dialplan in `directory`, as lines for people."""
+    """Return every fault of the dialplan in `directory`, one line for each."""
     contexts = read(sorted(directory.glob("extensions*.conf")))
     if SCREEN not in contexts or not contexts[SCREEN].steps:
         return [f"there is no context {SCREEN}"]

@@ -1,18 +1,20 @@
-"""Break the product in one place at a time, and see whether the tests that should notice it do.
+"""Break the product in one place at a time, and check that the tests notice it.
 
 `python scripts/mutations.py [--revision REV] [--only NAME]... [--list]`
 
-The mutations stand in `mutations.toml`. They are applied to an exported copy of the revision, so the working tree and
-the installed product stay as they are. A mutation is found by its text, in whatever module that stands, and a test by
-the name of its function: the same list serves revisions whose modules have moved. First the named tests run on the
-unchanged copy, where they must pass. Each mutation then runs its own tests alone and prints
+The mutations are listed in `mutations.toml`. They are applied to an exported copy of the revision, so the working tree
+and the installed product do not change. A mutation is located by its text, in any module, and a test by the name of its
+function. So the same list works for revisions whose modules have moved.
+
+First, all named tests must pass on the unchanged copy. Then each mutation runs its own tests alone. The outcomes are
 
     caught           a test failed, as it should
     SURVIVED         every test passed: nothing notices this fault
     BROKEN           the tests did not run at all, so the mutation proves nothing
     not applicable   the text, or each of the tests, is not in this revision
 
-Exit code 1: a mutation survived or is broken. PostgreSQL is left out; the same statements run on SQLite.
+Exits with code 1 if a mutation survived or is broken. Tests on PostgreSQL are left out, because the same tests also run
+on SQLite.
 """
 
 import argparse
@@ -39,7 +41,7 @@ LIST = Path(__file__).with_suffix(".toml")
 PACKAGES = ("agi_gate", "admin_web", "compliance")
 
 TEST_S = 60
-"""Seconds that one test may take: a mutation may well make it wait for ever."""
+"""Maximum duration of one test in seconds: a mutation can make a test wait for ever."""
 
 BASELINE_S = 900
 ROOMY = 4_000_000_000
@@ -49,10 +51,10 @@ CAUGHT, SURVIVED, BROKEN, NOT_APPLICABLE = "caught", "SURVIVED", "BROKEN", "not 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One fault: each text of `swaps` and what takes its place, and the tests (`FILE::FUNCTION`) that should fail.
+    """One fault: texts of the product with their replacements (`swaps`), and the tests that should fail.
 
-    Of several swaps the first that fits is made: the others are for revisions that write the same thing differently.
-    `within` is a part of the path of the file, for a text that stands in several.
+    The first swap whose text is found is applied. The others are for revisions that write the same thing differently.
+    `within` is a part of the file's path, for a text that occurs in several files. A test is `FILE::FUNCTION`.
     """
 
     name: str
@@ -61,24 +63,24 @@ class Mutation:
     within: str
 
     def place(self, tree: Path) -> tuple[Path, str] | None:
-        """Return the file that a swap fits and what it then holds; None if none fits. Raises Ambiguous."""
+        """Return the file of the first swap that fits, and its mutated text; None if none fits. Raises Ambiguous."""
         for was, becomes in self.swaps:
             found = [path for path in _sources(tree, self.within) if was in path.read_text(encoding="utf-8")]
             if not found:
                 continue
             text = found[0].read_text(encoding="utf-8")
             if len(found) > 1 or text.count(was) > 1:
-                raise Ambiguous(f"{self.name}: {was!r} stands in several places: {', '.join(map(str, found))}")
+                raise Ambiguous(f"{self.name}: {was!r} occurs in several places: {', '.join(map(str, found))}")
             return found[0], text.replace(was, becomes)
         return None
 
 
 class Ambiguous(Exception):
-    """A mutation or a test fits several places; the message names them."""
+    """A mutation or a test fits several places; the message lists them."""
 
 
 def read_list() -> list[Mutation]:
-    """Read `mutations.toml`: a table for each mutation; `was` and `becomes` are texts, or lists of as many texts."""
+    """Read `mutations.toml`: one table for each mutation. `was` and `becomes` are texts, or lists of equal length."""
     return [
         Mutation(
             name,
@@ -113,7 +115,7 @@ def export(revision: str, tree: Path) -> str:
 
 
 def node_ids(tree: Path) -> Mapping[str, list[str]]:
-    """Return the pytest node ids of all tests of a tree, by the names of their functions."""
+    """Return the pytest node ids of all tests of a tree, by the name of the test function."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in sorted((tree / "tests").rglob("test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -125,7 +127,7 @@ def node_ids(tree: Path) -> Mapping[str, list[str]]:
 
 
 def nodes_of(tests: Iterable[str], known: Mapping[str, list[str]]) -> list[str]:
-    """Find tests by their functions, and by their files where several functions bear one name. Raises Ambiguous."""
+    """Return the node ids of tests, by function, and by file where functions share a name. Raises Ambiguous."""
     nodes = []
     for test in tests:
         file, _, function = test.partition("::")
@@ -146,25 +148,25 @@ class Copy:
         self._environment = {
             **os.environ,
             "PYTHONPATH": str(tree),
-            "CI": "1",  # A test whose engine is missing fails instead of being skipped.
+            "CI": "1",  # With CI set, a test whose engine is missing fails instead of being skipped.
             "TMPDIR": os.environ.get("TMPDIR") or _scratch(),
             "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
         }
         self._environment.pop("PYTEST_ADDOPTS", None)
 
     def origins(self) -> list[str]:
-        """Return where the packages are imported from. Raises SystemExit unless that is the copy."""
+        """Return the paths that the packages are imported from. Raises SystemExit if one is outside the copy."""
         program = f"import {', '.join(PACKAGES)}; print(*[one.__file__ for one in ({', '.join(PACKAGES)})], sep='\\n')"
         said = subprocess.run(
             [sys.executable, "-P", "-c", program],
             cwd=self.tree, env=self._environment, check=True, capture_output=True, text=True,
         ).stdout.split()  # fmt: skip
         if not all(Path(origin).is_relative_to(self.tree) for origin in said):
-            raise SystemExit(f"not the copy is imported, but {', '.join(said)}")
+            raise SystemExit(f"the product is imported from outside the copy: {', '.join(said)}")
         return said
 
     def run(self, nodes: Sequence[str], within_s: float, *options: str) -> tuple[int, str]:
-        """Run tests; return the exit code of pytest, 1 if it took too long, and what it printed."""
+        """Run tests; return the exit code of pytest (1 if it took too long) and its output."""
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not postgres"),
             *(f"--timeout={TEST_S}", *(("-n", "0") if importlib.util.find_spec("xdist") else ()), *options, *nodes),
@@ -184,7 +186,7 @@ class Copy:
 
 
 def _scratch() -> str:
-    """Return a directory in memory where there is one, as `scripts/test` does."""
+    """Return a directory in memory with enough space, as `scripts/test` does, or the system's default."""
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOMY
     return str(memory if roomy else tempfile.gettempdir())
@@ -192,7 +194,7 @@ def _scratch() -> str:
 
 @contextmanager
 def mutated(path: Path, text: str) -> Iterator[None]:
-    """Have a file hold another text for the length of a block."""
+    """Replace the text of a file until the block ends."""
     before = path.read_bytes()
     try:
         _write(path, text.encode())
@@ -202,17 +204,17 @@ def mutated(path: Path, text: str) -> Iterator[None]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a module without leaving its compiled form, which Python knows by size and second alone."""
+    """Write a module and delete its byte code, which Python checks only by the size and second of the source."""
     path.write_bytes(content)
     for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
         compiled.unlink()
 
 
 def judge(copy: Copy, mutation: Mutation, nodes: Sequence[str]) -> tuple[str, str]:
-    """Apply one mutation and run its tests; return the outcome, and what pytest printed where that is of interest."""
+    """Apply one mutation and run its tests; return the outcome, and the reason if it proves nothing."""
     place = mutation.place(copy.tree)
     if place is None or not nodes:
-        return NOT_APPLICABLE, "its text is not there" if place is None else "its tests are not there"
+        return NOT_APPLICABLE, "its text is missing" if place is None else "its tests are missing"
     path, text = place
     with mutated(path, text):
         code, said = copy.run(nodes, TEST_S * len(nodes) + 60, "-x", "--tb=line")
@@ -222,7 +224,7 @@ def judge(copy: Copy, mutation: Mutation, nodes: Sequence[str]) -> tuple[str, st
 
 
 def check(copy: Copy, mutations: Sequence[Mutation]) -> bool:
-    """Run the baseline and every mutation, and print the outcomes; return whether nothing survived or is broken."""
+    """Run the baseline and every mutation, and print the outcomes; return whether none survived or is broken."""
     known = node_ids(copy.tree)
     nodes = {mutation.name: nodes_of(mutation.tests, known) for mutation in mutations}
     began = time.monotonic()
@@ -248,15 +250,15 @@ def check(copy: Copy, mutations: Sequence[Mutation]) -> bool:
 
 
 def main() -> None:
-    """Run what the options ask for."""
+    """Run the mutations that the options select, or list them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--revision", default="HEAD", help="The git revision to break; default HEAD.")
-    parser.add_argument("--only", metavar="NAME", action="append", help="Try only this mutation; may be repeated.")
-    parser.add_argument("--list", action="store_true", help="Print the mutations and their tests, and try none.")
+    parser.add_argument("--only", metavar="NAME", action="append", help="Run only this mutation; may be repeated.")
+    parser.add_argument("--list", action="store_true", help="Print the mutations and their tests, and run nothing.")
     asked = parser.parse_args()
     mutations = [one for one in read_list() if not asked.only or one.name in asked.only]
     if unknown := {*(asked.only or ())} - {one.name for one in mutations}:
-        parser.error(f"there is no mutation {', '.join(sorted(unknown))}")
+        parser.error(f"unknown mutation: {', '.join(sorted(unknown))}")
     if asked.list:
         print("\n".join(f"{one.name}: {', '.join(one.tests)}" for one in mutations))
         return

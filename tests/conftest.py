@@ -32,18 +32,18 @@ TEMPLATE = "migrated"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests."""
+    """Run the slow tests first."""
     items.sort(key=lambda item: turn(item.path))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharedFixturesTogether | None:
-    """Share the tests out as `tests/support/distribution.py` says; without `--dist loadscope`, as pytest-xdist does."""
+    """Distribute tests by `tests/support/distribution.py`, unless another mode than `--dist loadscope` is chosen."""
     return SharedFixturesTogether(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def unavailable(error: NotInstalled) -> NoReturn:
-    """In CI a missing engine is a failure; elsewhere the test is skipped, loudly, and names the package."""
+    """Fail the test in CI because an engine is missing. Elsewhere, skip it; the reason names the package."""
     if os.environ.get("CI"):
         pytest.fail(str(error))
     pytest.skip(str(error))
@@ -51,7 +51,7 @@ def unavailable(error: NotInstalled) -> NoReturn:
 
 @pytest.fixture(scope="session", autouse=True)
 def forked_programs() -> Iterator[None]:
-    """Programs of the product are forked, not started anew, as long as the tests last."""
+    """Fork the product's programs during the tests, instead of starting them anew."""
     with fork_servers():
         yield
 
@@ -104,7 +104,7 @@ def password_hasher() -> Iterator[PasswordHasher]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """One cluster for all tests, with a migrated database to copy. Its tests may lose data in a power cut."""
+    """One PostgreSQL cluster for all tests, with a migrated database to copy. It does not survive a power cut."""
     with tempfile.TemporaryDirectory(prefix="dnc-pg-", ignore_cleanup_errors=True) as directory:
         server = PostgresServer(Path(directory), fsync=False)
         try:
@@ -142,7 +142,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def cluster(short_path: Path) -> Iterator[RedisCluster]:
-    """A Redis Cluster of this test alone."""
+    """A Redis Cluster for this test alone."""
     cluster = RedisCluster(short_path / "r")
     try:
         cluster.start()
@@ -155,7 +155,7 @@ def cluster(short_path: Path) -> Iterator[RedisCluster]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A migrated, empty system of record of this test alone."""
+    """A migrated, empty system of record for this test alone."""
     async with Database(database_url) as opened:
         yield opened
 
@@ -174,13 +174,13 @@ def projector() -> FakeProjector:
 
 @pytest.fixture
 def records(database: Database, projector: FakeProjector, clock: Clock) -> Records:
-    """The record, with a projection and a clock of this test alone."""
+    """The record, with a projection and a clock for this test alone."""
     return Records(database, projector, clock)
 
 
 @pytest.fixture
 async def site(database_url: str, redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[Site]:
-    """The site of this test alone, with its projection in force."""
+    """A site for this test alone, with its projection in force."""
     async with Site(settings_of(database_url, redis_server.url, tmp_path / "data")) as site:
         await site.projection.rebuild()
         yield site

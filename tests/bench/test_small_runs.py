@@ -1,4 +1,4 @@
-"""Claims are commands, and these run, small, and print what they found. How fast it is, is not asked here."""
+"""Every benchmark can be imported, and several run to their end on small data. Speed is not tested here."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ BENCH = Path(__file__).parents[2] / "bench"
 
 
 def printed(*words: str) -> str:
-    """Give all that a command of `bench/` printed, to its end."""
+    """Run a command of `bench/` to its end and return its output."""
     command = [sys.executable, "-m", f"bench.{words[0]}", *words[1:]]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     return ended.stdout + ended.stderr
@@ -24,7 +24,7 @@ def printed(*words: str) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("gate", "--rounds=1", "--seconds=0.2"), "p50 at 1,000 a second, in floors"),
+        (("gate", "--rounds=1", "--seconds=0.2"), "p50 at 1,000 a second, gate / floor"),
         (("gate", "--against=HEAD", "--rounds=2", "--seconds=0.2"), "2 rounds"),
         (("scrub", "--leads=2000", "--numbers=200000", "--own=100"), "2,000 leads in"),
         (("alternatives", "--rounds=1", "--seconds=0.1"), "gate / sleeping"),

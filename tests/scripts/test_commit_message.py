@@ -39,7 +39,7 @@ def test_a_good_message_is_taken(message: str, tmp_path: Path):
         ("exports:defuse every cell\n", "area: imperative summary"),
         ("", "area: imperative summary"),
         ("# only a comment\n", "area: imperative summary"),
-        (f"a: {'é' * 69}\n", "72 characters; 71 fit"),
+        (f"a: {'é' * 69}\n", "72 characters; at most 71"),
         ("exports: defuse every cell\nand more\n", "second line empty"),
     ],
 )

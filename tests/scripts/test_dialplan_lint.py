@@ -1,4 +1,4 @@
-"""The lint of the dialplan: the shipped files pass, and each way to let a call past the gate is named."""
+"""The dialplan lint: the shipped files pass, and it reports each way to let a call bypass the gate."""
 
 import importlib.util
 import shutil
@@ -43,8 +43,8 @@ SAMPLE, SCREEN, EMERGENCY = (f"extensions_dnc{part}.conf" for part in ("_sample"
         (SAMPLE, "_[+(0-9].", "_!", "matches anything"),
         (SAMPLE, "PJSIP/${DNC_NUMBER}@", "PJSIP/${EXTEN}@", "does not dial ${DNC_NUMBER} alone"),
         (SAMPLE, "PJSIP/${DNC_NUMBER}@", "PJSIP/${DNC_NUMBER}${EXTEN:9}@", "does not dial ${DNC_NUMBER} alone"),
-        (SAMPLE, "Gosub(dnc-screen,s,1(${EXTEN},))", "NoOp(${EXTEN})", "right behind Gosub"),
-        (SAMPLE, "n,Dial", "n(again),Dial", "right behind Gosub"),
+        (SAMPLE, "Gosub(dnc-screen,s,1(${EXTEN},))", "NoOp(${EXTEN})", "directly follow Gosub"),
+        (SAMPLE, "n,Dial", "n(again),Dial", "directly follow Gosub"),
         (SAMPLE, "Gosub(dnc-screen,", "Gosub(dnc-sceen,", "there is no dnc-sceen,s,1"),
         (SCREEN, GUARD, 'GotoIf($["${DNC_VERDICT:0:5}" = "ALLOW"]?whole)', "one GotoIf("),
         (SCREEN, GUARD, 'GotoIf($["${AGISTATUS}" = "SUCCESS"]?whole)', "one GotoIf("),
@@ -60,9 +60,9 @@ SAMPLE, SCREEN, EMERGENCY = (f"extensions_dnc{part}.conf" for part in ("_sample"
         (SCREEN, "DNC_DECISION=)", "DNC_DECISON=)", "no DNC_DECISON"),
         (SCREEN, "CDR(dnc_verdict)=BLOCK,", "CDR(dnc_verdikt)=BLOCK,", "no CDR field dnc_verdikt"),
         (SCREEN, "DNC_REASON=gate-silent", "DNC_REASON=gate-mute", "no reason gate-mute"),
-        (SCREEN, 'GotoIf($["${ARGC}" != "2"]?refuse)', 'GotoIf($["${ARG1}" = ""]?refuse)', "stands in an expression"),
-        (SCREEN, "Set(DNC_LEAD=${ARG2})", "Set(DNC_LEAD=${IF(1?${ARG2})})", "stands in an expression"),
-        (SCREEN, "Set(DNC_LEAD=${ARG2})", "ExecIf(1?Set(DNC_LEAD=${ARG2}))", "stands in an expression"),
+        (SCREEN, 'GotoIf($["${ARGC}" != "2"]?refuse)', 'GotoIf($["${ARG1}" = ""]?refuse)', "used in an expression"),
+        (SCREEN, "Set(DNC_LEAD=${ARG2})", "Set(DNC_LEAD=${IF(1?${ARG2})})", "used in an expression"),
+        (SCREEN, "Set(DNC_LEAD=${ARG2})", "ExecIf(1?Set(DNC_LEAD=${ARG2}))", "used in an expression"),
         (SCREEN, '{1,64}$" ${DNC_CAMPAIGN})', '{1,64}" ${DNC_CAMPAIGN})', "used without a check"),
         (SCREEN, "Set(DNC_MORE=,${", "NoOp()\n same => n,Set(DNC_MORE=,${", "used without a check"),
         (SCREEN, "n,Set(DNC_MORE=,${", "n(with),Set(DNC_MORE=,${", "used without a check"),
@@ -71,9 +71,9 @@ SAMPLE, SCREEN, EMERGENCY = (f"extensions_dnc{part}.conf" for part in ("_sample"
         (SAMPLE, "Set(DNC_CAMPAIGN=", "Set(DNC_CAMPAING=", "no DNC_CAMPAING"),
         (SCREEN, "?:ask)", "?:aks)", "there is no aks"),
         (SCREEN, "n(end),", "n(last),", "there is no end"),
-        (SCREEN, "Playback(", "Goto(end)\n same => n,Playback(", "nothing comes here"),
+        (SCREEN, "Playback(", "Goto(end)\n same => n,Playback(", "cannot be reached"),
         (EMERGENCY, "exten => 911,1", "exten => _911.,1", "one exact number"),
-        (EMERGENCY, "911,1,Gosub(dnc-emergency,s,1(911))", "911,1,Gosub(dnc-emergency,s,1(912))", "dials it"),
+        (EMERGENCY, "911,1,Gosub(dnc-emergency,s,1(911))", "911,1,Gosub(dnc-emergency,s,1(912))", "must dial it"),
         (EMERGENCY, "${ARG1}@trunk", "${EXTEN}@trunk", "does not dial"),
         (SAMPLE, "include => dnc-emergency-us\n", "include => x\ninclude => dnc-emergency-us\n", "before the emerg"),
         (SAMPLE, "include => dnc-screened\n", "include => dnc-screened\nexten => 5,1,NoOp()\n", "before the emergency"),

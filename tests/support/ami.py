@@ -1,4 +1,4 @@
-"""A manager interface that answers as told: for what a real Asterisk does too seldom, or too slowly."""
+"""A fake manager interface (AMI) with chosen answers, for cases that a real Asterisk shows too rarely or too slowly."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -11,17 +11,17 @@ Answer = Callable[[Action, StreamWriter], Awaitable[None]]
 
 
 def reply(action: Action, *lines: str) -> bytes:
-    """One message that answers an action."""
+    """Return one message that answers an action."""
     return "\r\n".join((*lines, f"ActionID: {action['ActionID']}", "", "")).encode()
 
 
 async def agree(action: Action, writer: StreamWriter) -> None:
-    """Say yes to everything."""
+    """Answer an action with success."""
     writer.write(reply(action, "Response: Success", "Message: Yes"))
 
 
 class FakeAmi:
-    """Answers a login with `login`, all else with `answer`. `heard` are the actions; `visits` counts connections."""
+    """Answers a login with `login`, all else with `answer`. `heard` has the actions; `visits` counts connections."""
 
     def __init__(self, answer: Answer = agree, login: Answer = agree, banner: bytes = BANNER) -> None:
         self.answer, self.login, self.banner = answer, login, banner
@@ -58,13 +58,13 @@ class FakeAmi:
             writer.close()
 
     async def until_heard(self, verb: str) -> None:
-        """Wait for an action."""
+        """Wait until an action of this name has arrived."""
         async with asyncio.timeout(20):
-            while verb not in {action["Action"] for action in self.heard}:  # noqa: ASYNC110 - nobody else tells
+            while verb not in {action["Action"] for action in self.heard}:  # noqa: ASYNC110 - no event to wait for
                 await asyncio.sleep(0.01)
 
     def hang_up(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         for writer in self._writers:
             writer.close()
 

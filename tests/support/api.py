@@ -1,4 +1,4 @@
-"""A program that uses the API of a real site, with a token of its own."""
+"""A client of a real site's API, with a token of its own."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ CONSENT = {
 
 @dataclass(frozen=True)
 class Answered:
-    """What the API answered."""
+    """One response of the API."""
 
     status: int
     headers: Mapping[str, str]
@@ -36,7 +36,7 @@ class Answered:
 
     @property
     def problem(self) -> str:
-        """The slug of the problem; fails when it is none."""
+        """The slug of the problem; fails when the response is not a problem."""
         assert self.headers["Content-Type"].startswith("application/problem+json"), self.text
         said = self.json
         assert said["status"] == self.status
@@ -73,7 +73,7 @@ class Program:
         return await self.ask("POST", path, body, **headers)
 
     async def place(self, content: bytes = PDF, name: str = "consent.pdf", key: str = "", **fields: str) -> Answered:
-        """Place an override; a field that is empty is left out."""
+        """Place an override. Empty fields are not sent."""
         form = FormData(default_to_multipart=True)
         for field, value in {**CONSENT, **fields}.items():
             if value:

@@ -1,4 +1,4 @@
-"""Asterisk's side of FastAGI on a real socket, well-behaved or not; and a real gate process to speak to."""
+"""Asterisk's side of FastAGI on a real socket, and a real gate process to connect to."""
 
 import socket
 import time
@@ -13,7 +13,7 @@ from tests.support.programs import Program
 
 
 class Pbx:
-    """One AGI connection. Reads give up after `timeout_s`."""
+    """One AGI connection. Reads time out after `timeout_s` seconds."""
 
     def __init__(self, port: int, timeout_s: float = 20.0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout_s)
@@ -22,7 +22,7 @@ class Pbx:
         self.socket.sendall(data)
 
     def read(self) -> bytes:
-        """Everything until the gate closes or resets the connection."""
+        """Return everything that arrives until the gate closes or resets the connection."""
         said = b""
         try:
             while data := self.socket.recv(65536):
@@ -32,7 +32,7 @@ class Pbx:
         return said
 
     def line(self) -> bytes:
-        """One line, newline included; what came when the connection closed before it."""
+        """Return one line with its newline; less if the connection closes before that."""
         said = b""
         while not said.endswith(b"\n") and (data := self.socket.recv(1)):
             said += data
@@ -46,17 +46,17 @@ class Pbx:
 
 
 def screen(port: int, dialed: str, lead: str = "", channel: str = "pbx-1.1") -> Answer:
-    """Ask for one verdict as Asterisk does."""
+    """Request one verdict as Asterisk does, and return the answer."""
     with Pbx(port) as pbx:
         pbx.send(header(dialed, lead, channel))
         line = pbx.line()
         pbx.send(b"200 result=0\n")
-        assert pbx.read() == b"", "the gate closes after the reply, and says nothing more"
+        assert pbx.read() == b"", "the gate must close after the reply and send nothing more"
     return Answer(channel, read_line(line))
 
 
 class GateProcess:
-    """A real `agi-gate serve`."""
+    """A real `agi-gate serve` process."""
 
     def __init__(self, directory: Path, redis_url: str, processes: int = 1, **settings: str) -> None:
         self.port, self.http = free_port(), free_port()
@@ -73,7 +73,7 @@ class GateProcess:
         self.process.wait_until(lambda: self.get("/healthz")[0] == 200)
 
     def get(self, path: str) -> tuple[int, str]:
-        """Ask the second port; status 0 when nobody answers."""
+        """Request a path of the metrics port; return status and text. The status is 0 when nothing answers."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=5) as response:
                 return response.status, response.read().decode()
@@ -87,7 +87,7 @@ class GateProcess:
         return self
 
     def metric(self, name: str) -> float:
-        """The value of one line of `/metrics`, labels included in the name; 0 when it is not there."""
+        """Return the value of one line of `/metrics`; `name` includes the labels. 0 if the line is missing."""
         for line in self.get("/metrics")[1].splitlines():
             if line.startswith(f"{name} "):
                 return float(line.rpartition(" ")[2])
@@ -97,7 +97,7 @@ class GateProcess:
         return screen(self.port, dialed, lead, channel)
 
     def until(self, reason: str, dialed: str, lead: str = "", within_s: float = 30.0) -> Answer:
-        """Ask again until the answer has this reason."""
+        """Repeat a request until the answer has this reason, and return the answer."""
         deadline = time.monotonic() + within_s
         while (answer := self.screen(dialed, lead)).reason != reason:
             assert time.monotonic() < deadline, f"still {answer.reason}, not {reason}"
@@ -105,7 +105,7 @@ class GateProcess:
         return answer
 
     def memory_bytes(self) -> int:
-        """Resident memory of the serving process."""
+        """Return the resident memory of the serving process in bytes."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * 4096
 

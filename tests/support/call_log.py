@@ -1,4 +1,4 @@
-"""Rows of the call log as a test wants them: decisions, and records of the PBX."""
+"""Rows of the call log for tests: decisions, and call-detail records of the PBX."""
 
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ SECOND = timedelta(seconds=1)
 
 
 def decision(place: int, /, at: datetime | None = None, **more) -> DecisionRecord:
-    """The decision of this place, one second after the one before unless told."""
+    """Return decision number `place`. Unless `at` is given, it is one second after the decision before it."""
     at = at or AT + place * SECOND
     values = {
         "id": f"019ab3c4d5e6-9f3a1c22-{place:08x}", "at": at, "verdict": "ALLOW", "reason": "not-listed", "detail": "",
@@ -21,7 +21,7 @@ def decision(place: int, /, at: datetime | None = None, **more) -> DecisionRecor
 
 
 def record(place: int, /, at: datetime | None = None, **more) -> CallDetail:
-    """The PBX's record of the call of this place, which bears no decision unless told."""
+    """Return the PBX's record of call number `place`, without a decision unless `more` has one."""
     values = {
         "channel": f"pbx-1.{place}", "linked_channel": f"pbx-1.{place}", "sequence": 0, "decision_id": "",
         "source": "agent", "destination": NUMBER, "verdict": "", "reason": "", "disposition": "ANSWERED", "lead": "",
@@ -32,7 +32,7 @@ def record(place: int, /, at: datetime | None = None, **more) -> CallDetail:
 
 
 async def put(database: Database, *rows: DecisionRecord | CallDetail | CallRequest | Lead | Override | DecisionTotal):
-    """Put rows on record."""
+    """Insert rows in order."""
     async with database.write() as session:
         for row in rows:
             session.add(row)

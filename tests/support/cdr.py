@@ -1,4 +1,4 @@
-"""Call-detail records as `dialplan/cdr_custom.conf` has Asterisk write them."""
+"""Call-detail records as Asterisk writes them with `dialplan/cdr_custom.conf`."""
 
 from admin_web.worker.call_details.rows import FIELDS
 
@@ -30,16 +30,16 @@ _CALL = {
 
 
 def fields(**given: str) -> list[str]:
-    """The fields of one record."""
+    """Return the fields of one record."""
     return [(_CALL | given).get(name, "") for name in FIELDS]
 
 
 def line(**given: str) -> bytes:
-    """One record as it stands in the file."""
+    """Return one record as a line of the file."""
     return (",".join('"' + field.replace('"', '""') + '"' for field in fields(**given)) + "\n").encode()
 
 
 def lines(count: int, **given: str) -> bytes:
-    """Records of calls that have nothing to do with each other."""
+    """Return the records of `count` unrelated calls."""
     ids = (f"{given.get('linkedid', 'call')}.{number}" for number in range(count))
     return b"".join(line(**{**given, "uniqueid": unique_id, "linkedid": unique_id}) for unique_id in ids)

@@ -1,4 +1,4 @@
-"""Overrides placed for tests of the site, without its form."""
+"""Overrides for tests of the site, placed by the service instead of the form."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\
 
 
 async def grant(site: Site, lead: LeadId, expires_at: datetime | None = None) -> Granted:
-    """Open a lead on its number; its number must be listed."""
+    """Place an override for a lead on its number, which must be listed."""
     at = site.now()
     consent = Consent(lead, Basis.SIGNED_CONSENT, at.date(), DOCUMENT, ATTESTATION, expires_at=expires_at)
     return await grant_override(site.records, SUPERVISOR, consent)

@@ -1,4 +1,4 @@
-"""How pytest-xdist shares the tests out among its workers.
+"""How pytest-xdist distributes the tests to its workers.
 
 Each test goes to whichever worker is free, but tests that share a fixture go to the same worker, one after the other:
 those of a module with a fixture of module scope, those below a `conftest.py` with a fixture of package scope. A fixture

@@ -1,4 +1,4 @@
-"""Stand-ins of a few lines for the gate's two neighbours, where a test must choose what happens between two steps."""
+"""Fakes of the gate's store and decision log, for tests that choose what happens between two steps."""
 
 from agi_gate.decision_log import RecordUnavailable
 from agi_gate.store.questions import RedisSteps, question
@@ -9,7 +9,7 @@ from compliance.verdict import Decision
 
 
 class FakeStore:
-    """Gives one set of facts after the other; None stands for a Redis that cannot be asked."""
+    """Returns one set of facts after the other; None stands for an unavailable Redis."""
 
     def __init__(self, *facts: Facts | None) -> None:
         self.left = list(facts)
@@ -29,7 +29,7 @@ class FakeStore:
 
 
 class FakeLog:
-    """Keeps what is recorded and noted; `behind` is the state after the append, or None for a log that fails."""
+    """Keeps what is recorded and noted. `behind` is the state after the append; None makes every record fail."""
 
     def __init__(self, behind: State | None) -> None:
         self.behind = behind

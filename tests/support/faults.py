@@ -1,4 +1,4 @@
-"""Processes that die between two steps, and commands that reach Redis late; the engines behind them are real."""
+"""Faults on real engines: processes that die between two steps, and commands that reach Redis late."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -13,13 +13,13 @@ from admin_web.record.database import Database
 
 
 class Killed(BaseException):
-    """The process is gone: no `except Exception` tidies up behind it."""
+    """The process has died. No `except Exception` can clean up after it."""
 
 
 class Fuse:
-    """Kills at one step: by its number, counted from 0, or by its name, such as `before SADD` or `after commit`.
+    """Kills the process at one step, given by number (from 0) or by name, such as `before SADD` or `after commit`.
 
-    There is a step before and after each effect, named for its last command.
+    There is a step before and one after each effect, named after its last command.
     """
 
     def __init__(self, at: int | str | None = None) -> None:
@@ -36,7 +36,7 @@ class Fuse:
 
 
 class Meanwhile(Fuse):
-    """Lets something else happen at step number `at`, unless it has to wait for a turn: then it happens later."""
+    """Runs another action at step `at`. If the action must wait for the turn, it finishes later."""
 
     def __init__(self, at: int | str, what: Callable[[], Awaitable[None]]) -> None:
         super().__init__(at)
@@ -49,7 +49,7 @@ class Meanwhile(Fuse):
 
 
 class MortalWire(Wire):
-    """Dies before a command is sent, or after it was carried out."""
+    """Dies before a command is sent, or after Redis has executed it."""
 
     fuse: Fuse
 
@@ -76,7 +76,7 @@ class MortalStore(Store):
 
 
 class MortalDatabase:
-    """A database whose user dies before a commit, or after it."""
+    """A database whose user dies before or after a commit."""
 
     def __init__(self, database: Database, fuse: Fuse) -> None:
         self._database, self._fuse = database, fuse
@@ -93,7 +93,7 @@ class MortalDatabase:
 
 
 class LateProxy:
-    """Stands in front of Redis, and can hold back what a client sends, until after that client has given up."""
+    """A proxy in front of Redis. It can hold back what a client sends until the client has given up."""
 
     def __init__(self, redis_socket: Path, directory: Path) -> None:
         self._redis_socket, self.socket = redis_socket, directory / "late.sock"
@@ -103,17 +103,17 @@ class LateProxy:
         self._writers: list[asyncio.StreamWriter] = []
 
     def hold(self, what: bytes) -> None:
-        """Hold back the next write that contains `what`, and all that follows it on that connection."""
+        """Hold back the next data that contains `what`, and all later data on that connection."""
         self._hold = what
 
     async def release(self) -> None:
-        """Let Redis have what was held back, as if it had been on its way all the time."""
+        """Send the data that was held back to Redis, as if the network had delayed it."""
         assert self._held, "nothing was held back"
         for redis, data in self._held:
             redis.write(data)
             await redis.drain()
         self._held = []
-        await asyncio.sleep(0.05)  # Redis has read it by the time it answers the next who asks.
+        await asyncio.sleep(0.05)  # After this, Redis reads it before any later request.
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_redis, to_redis = await asyncio.open_unix_connection(self._redis_socket)

@@ -18,7 +18,7 @@ STREAMS = 3
 
 
 class ForkServer:
-    """Forks on request. Each request brings the three standard streams and the line on which the end is told."""
+    """Forks on request. A request has the three standard streams, and the socket that gets the exit code."""
 
     def __init__(self, asked: socket.socket) -> None:
         self.asked, self.pid = asked, os.getpid()
@@ -27,7 +27,7 @@ class ForkServer:
         self.events.register(asked, select.POLLIN)
 
     def serve(self) -> list[str] | None:
-        """Give the words of the program in each process that was forked; None in this one, when nobody asks more."""
+        """Return the words of the program in each forked process. Return None in the server when the client closes."""
         while True:
             for descriptor, _ in self.events.poll():
                 if descriptor in self.running:
@@ -40,7 +40,7 @@ class ForkServer:
                     return self._become(json.loads(request), streams[:STREAMS])
 
     def _forked(self, descriptors: list[int]) -> bool:
-        """Fork; tell whoever asked what was forked. True in the new process."""
+        """Fork, and send the process id and a pidfd to the client. Return True in the new process."""
         pid, told = os.fork(), socket.socket(fileno=descriptors[-1])
         if pid == 0:
             told.close()
@@ -62,7 +62,7 @@ class ForkServer:
             told.send(str(os.waitstatus_to_exitcode(status)).encode())
 
     def _become(self, request: dict, streams: list[int]) -> list[str]:
-        """Leave the server behind, as `exec` would."""
+        """Take on the request's streams, directory and environment, as `exec` would. Return the words."""
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         os.setpgid(0, 0)
         for told in (told for _, told in self.running.values()):
@@ -76,13 +76,13 @@ class ForkServer:
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["env"])
-        if os.getppid() != self.pid:  # It ended before its end was listened for.
+        if os.getppid() != self.pid:  # The server ended before the death signal was set.
             os._exit(1)
         return request["words"]
 
 
 def learn(package: str) -> None:
-    """Import every module of a program, except the one that is run; what is imported stays for good."""
+    """Import every module of a program except `__main__`, and exempt the imported objects from garbage collection."""
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
         if not module.name.endswith("__main__") and ".migrations" not in module.name:
             importlib.import_module(module.name)

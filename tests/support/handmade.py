@@ -1,4 +1,4 @@
-"""A projection written by hand into a real Redis, so that the gate can be tested without the site."""
+"""A projection that a test writes into a real Redis itself, to test the gate without the site."""
 
 import time
 from datetime import datetime
@@ -28,7 +28,7 @@ from lab.redis import RedisServer
 
 
 class HandmadeProjection:
-    """The live generation of a Redis, as a test wants it."""
+    """The live generation in a Redis, under control of a test."""
 
     def __init__(self, server: RedisServer, generation: int = 1) -> None:
         self.redis = redis.Redis(unix_socket_path=str(server.socket))
@@ -38,7 +38,7 @@ class HandmadeProjection:
         self.verify()
 
     def verify(self) -> None:
-        """Declare the projection whole and current on the server that runs now."""
+        """Mark the projection as complete and current for the running server, and set the lease."""
         run_id = self.redis.info("server")["run_id"]
         terms = terms_value(self.registries)
         self.redis.set(terms_key(self.generation), terms)
@@ -70,11 +70,11 @@ class HandmadeProjection:
         self.redis.hincrby(STATE, CHANGES, 1)
 
     def decisions(self) -> list[Decision]:
-        """Everything that is on the decision stream, oldest first."""
+        """Return all decisions on the stream, oldest first."""
         return [read_decision(fields) for _, fields in self.redis.xrange(DECISIONS)]
 
     def decision(self, decision_id: str, within_s: float = 30.0) -> Decision:
-        """The last record of one decision; waits for one that is appended a moment later."""
+        """Return the last record of one decision. Wait up to `within_s` seconds for the first."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             found = [decision for decision in self.decisions() if decision.id == decision_id]

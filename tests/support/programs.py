@@ -1,4 +1,4 @@
-"""The product's own programs, started without a second spent on importing them each time.
+"""The product's programs, started without the second that importing them would take each time.
 
 What runs is what `python -m` would run, in a process of its own with its own environment and streams, but forked from a
 process that has imported the program already (`tests/support/fork_server.py`). This holds only inside `fork_servers()`:
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 class Forked:
-    """What `subprocess.Popen` is to a child: a process that the server has forked."""
+    """A process that the fork server has forked, with the interface of `subprocess.Popen`."""
 
     def __init__(self, words: Sequence[str], told: socket.socket) -> None:
         self.args = list(words)
@@ -39,7 +39,7 @@ class Forked:
             weakref.finalize(self, os.close, descriptor)
 
     def poll(self) -> int | None:
-        """Give the exit code; None while the program runs."""
+        """Return the exit code; None while the program runs."""
         return self._hear(0)
 
     def wait(self, timeout: float | None = None) -> int:
@@ -62,7 +62,7 @@ class Forked:
         events.register(self._told, select.POLLIN)
         while self.returncode is None:
             left = None if until is None else max(0.0, until - time.monotonic())
-            # In slices: another thread may hear of it first.
+            # Poll in slices: another thread may read the exit code first.
             events.poll(100 if left is None else min(100, left * 1000))
             with self._hearing:
                 if self.returncode is None and events.poll(0):
@@ -102,7 +102,7 @@ _filling = threading.Lock()
 
 @contextmanager
 def fork_servers() -> Iterator[None]:
-    """Fork programs as long as this lasts, instead of starting each for itself."""
+    """Fork programs inside this block, instead of starting each anew."""
     global _servers  # noqa: PLW0603 - one for all tests
     _servers = {}
     yield
@@ -119,7 +119,7 @@ def _server(package: str) -> ForkServer | None:
 
 
 class Program(Process):
-    """A running program of the product, whose output goes to `log`. `env` is what it has beside our own environment."""
+    """A running program of the product. Its output goes to `log`; `env` is added to our own environment."""
 
     def __init__(self, package: str, words: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         self._server = _server(package)

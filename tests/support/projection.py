@@ -1,4 +1,4 @@
-"""A record, its projection in a real Redis, and what the gate sees there."""
+"""A system of record, its projection in a real Redis, and the gate's view of that projection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -47,14 +47,14 @@ DOCUMENT = Kept("ab" * 32, "consent.pdf", "application/pdf", 1234)
 
 
 class GateView:
-    """Facts read as the gate reads them, from the same keys and with the same care, and ruled on by the same rule."""
+    """Reads facts as the gate does, from the same keys and with the same checks, and applies the same rule."""
 
     def __init__(self, server: RedisServer, now: Callable[[], datetime] = utc_now) -> None:
         self.redis = redis.Redis(unix_socket_path=str(server.socket))
         self._now = now
 
     def rule(self, number: str, lead: str = "") -> Ruling:
-        """Rule on one call. Raises redis.RedisError."""
+        """Return the ruling on one call. Raises redis.RedisError."""
         while True:
             state = read_state(self.redis.hmget(STATE, *STATE_FIELDS))
             facts = self._facts(E164(number), LeadId(lead) if lead else None, state, self._terms(state))
@@ -71,7 +71,7 @@ class GateView:
         return Terms(state.lists, read_terms(document))
 
     def _facts(self, number: E164, lead: LeadId | None, expected: State | None, terms: Terms | None) -> Facts | None:
-        """Read the facts in one transaction; None when the projection moved since `expected` was read."""
+        """Return the facts, read in one transaction; None when the state is no longer `expected`."""
         applying = terms.applying(number) if terms else None
         pipe = self.redis.pipeline(transaction=True)
         pipe.hmget(STATE, *STATE_FIELDS).exists(LEASE).info("server")
@@ -92,14 +92,14 @@ class GateView:
 
 
 class Undrained:
-    """A projector for services that leaves the changes where they are: the test drains when it wants to."""
+    """A projector for services that leaves changes in the outbox: the test drains them itself."""
 
     async def drain(self) -> None:
         return
 
 
 class World:
-    """Services that record, a projection that a test drives by hand, and the gate's view of it."""
+    """Services that record changes, a projection that the test drives, and the gate's view of it."""
 
     def __init__(self, database: Database, server: RedisServer, *, now: Callable[[], datetime] = utc_now) -> None:
         self.database, self.server, self.now = database, server, now
@@ -114,7 +114,7 @@ class World:
 
     @asynccontextmanager
     async def mortal(self, fuse: Fuse) -> AsyncIterator[Projection]:
-        """The projection of another process, which dies when the fuse says so."""
+        """Yield the projection of another process, which dies at the step of the fuse."""
         async with self.behind(self.server.url) as other:
             other.sides = Sides(MortalDatabase(self.database, fuse), MortalStore(self.server.url, fuse), self.now)
             other._drain = Shared(partial(drain, other.sides))
@@ -124,19 +124,19 @@ class World:
                 await other.sides.store.close()
 
     def behind(self, url: str) -> Projection:
-        """The projection of another process, which reaches Redis at `url`."""
+        """Return the projection of another process, which connects to Redis at `url`."""
         settings = self.settings.model_copy(update={"redis_url": url})
         return Projection(self.database, settings, now=self.now)
 
     async def keys(self, pattern: str = "dnc:[0-9]*") -> list[str]:
-        """Give the keys of numbers and overrides; each generation that was ever live holds its terms as well."""
+        """Return the keys of numbers and overrides, sorted, without the terms that each generation has as well."""
         found = (key.decode() for key in self.redis.scan_iter(pattern))
         return sorted(key for key in found if not key.endswith(":terms"))
 
     async def restart(self, *, empty: bool = False) -> None:
         """Kill Redis and start it again, with its data or without."""
         await asyncio.to_thread(self.server.restart, empty=empty)
-        await asyncio.sleep(0.01)  # The loop hears of connections that broke.
+        await asyncio.sleep(0.01)  # The event loop notices the broken connections.
 
     async def suppress(self, number: str, list_name: str = "internal") -> None:
         await suppress(self.records, ADMIN, E164(number), source="test", list_name=list_name)
@@ -148,7 +148,7 @@ class World:
         await lift(self.records, ADMIN, E164(number), reason="test")
 
     async def grant(self, number: str, lead: str, **duration: float) -> int:
-        """Open a lead; gives the override's id. The number must be listed."""
+        """Place an override and return its id. The number must be listed."""
         expires_at = self.now() + timedelta(**duration) if duration else None
         consent = Consent(
             LeadId(lead), Basis.SIGNED_CONSENT, date(2026, 1, 1), DOCUMENT, ATTESTATION,

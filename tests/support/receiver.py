@@ -1,4 +1,4 @@
-"""A program of somebody else that is told by webhooks: a real HTTP server with its own idea of the signature."""
+"""A third party's webhook receiver: a real HTTP server with its own implementation of the signature."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ from aiohttp import web
 
 
 def is_genuine(secret: str, headers, body: bytes, now: float) -> bool:
-    """What a receiver does, written from docs/api.md alone."""
+    """Return whether a delivery is genuine, as a receiver would check it from docs/api.md alone."""
     key = base64.b64decode(secret.split("_", 1)[1])
     if abs(now - int(headers["webhook-timestamp"])) > 300:
         return False
@@ -25,7 +25,7 @@ def is_genuine(secret: str, headers, body: bytes, now: float) -> bool:
 
 @dataclass
 class Receiver:
-    """Keeps what it is sent; `answer` decides what it answers."""
+    """Keeps every delivery in `got`; `answer` chooses the status of the response."""
 
     answer: Callable[[web.Request], int] = lambda _: 204
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The system of record as a test wants it: with a clock that stands, and a projection that can be told to fail."""
+"""The system of record for tests: with a clock that stands still, and a projection that can be made to fail."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
@@ -23,7 +23,7 @@ Row = TypeVar("Row", bound=Base)
 
 
 class Clock:
-    """A clock that moves only when told to."""
+    """A clock that moves only by `move`."""
 
     def __init__(self) -> None:
         self.at = AT
@@ -36,7 +36,7 @@ class Clock:
 
 
 class FakeProjector:
-    """Counts its drains; with `broken` set, none of them reaches Redis."""
+    """Counts its drains. With `broken` set, each of them fails."""
 
     def __init__(self) -> None:
         self.drains = 0
@@ -49,6 +49,6 @@ class FakeProjector:
 
 
 async def rows(records: Records, table: type[Row]) -> list[Row]:
-    """Every row of a table, in the order of their ids."""
+    """Return all rows of a table, ordered by id."""
     async with records.database.read() as session:
         return list(await session.scalars(select(table).order_by("id")))

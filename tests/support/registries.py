@@ -1,4 +1,4 @@
-"""Files as authorities publish them, and their import as a test wants it."""
+"""Registry files as authorities publish them, and their import for tests."""
 
 import zipfile
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from admin_web.services.registry_names import country_for
 from compliance.redis_schema import number_of
 
 OBTAINED = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
-"""Fresh, whenever the tests are run."""
+"""A date for which a version is not stale, whenever the tests run."""
 SHELL = Actor("shell:test")
 
 
@@ -27,7 +27,7 @@ async def take(
     records: Records, name: str, *files: Path, kind: str = FULL, form: str | None = None, column: str | None = None,
     allow_drop: bool = False, seen: list[Progress] | None = None,
 ) -> ImportedVersion:  # fmt: skip
-    """Import files as a version of a registry."""
+    """Import files as a version of a registry, and return the version."""
     source = Source(files)
     read = found_format(Source(files), form)
     wanted = VersionRequest(name, kind, OBTAINED, allow_drop=allow_drop)
@@ -50,12 +50,12 @@ def zipped(path: Path, *members: tuple[str, str]) -> Path:
 
 
 def flat(numbers: Sequence[str], end: str = "\n") -> str:
-    """Spell numbers of +1 as the FTC does."""
+    """Return numbers of +1 in the FTC's format."""
     return "".join(f"{number[2:5]},{number[5:]}{end}" for number in numbers)
 
 
 async def in_force(records: Records, name: str) -> list[str]:
-    """Every number that the version in force of a registry lists."""
+    """Return all numbers of a registry's version in force, sorted."""
     held = select(RegistryExchange.exchange, RegistryExchange.lines).join(
         Registry, Registry.version_in_force_id == RegistryExchange.version_id
     )

@@ -1,4 +1,4 @@
-"""The smallest honest file of each kind that a consent document may be, and some that only call themselves so."""
+"""The smallest valid file of each type that a consent document may have, and some files of other types."""
 
 import struct
 import zlib
@@ -55,7 +55,7 @@ ACCEPTED = [
 
 
 def written(directory: Path) -> list[Path]:
-    """One file of each kind, for a browser's file chooser."""
+    """Write one file of each accepted type, for a browser's file chooser; return their paths."""
     paths = []
     for name, content, _ in ACCEPTED:
         path = directory / name

@@ -1,4 +1,4 @@
-"""A Redis of a few lines over a real socket: it says what a test wants, and keeps what it was asked."""
+"""A small fake Redis on a real socket: it gives the replies that a test chooses, and keeps the commands."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ INFO = b"run_id:run-1\r\nmaxmemory_policy:noeviction\r\nrole:master\r\n"
 
 
 def told(state: State) -> bytes:
-    """Spell HMGET's reply."""
+    """Return HMGET's reply for a state, encoded in RESP."""
     fields = [value.encode() for value in state_values(state).values()]
     return b"*%d\r\n" % len(fields) + b"".join(b"$%d\r\n%s\r\n" % (len(field), field) for field in fields)
 
@@ -35,7 +35,7 @@ def as_redis(command: list[bytes]) -> bytes:
 
 
 class FakeRedis:
-    """Answers commands; keeps how many it read at once. `say` gives the reply, `chunk` how many bytes go at a time."""
+    """Answers commands with `say`, `chunk` bytes at a time. `batches` has the commands of each read."""
 
     def __init__(self, say: Reply = as_redis, chunk: int = 100_000) -> None:
         self.say, self.chunk, self.batches = say, chunk, list[list[list[bytes]]]()

@@ -1,4 +1,4 @@
-"""The site as people use it: the real application on a real port, and browsers that sign in and send its forms."""
+"""The real site on a real port, and browsers that sign in and send its forms."""
 
 import re
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ _HASHES: list[str] = []
 
 @dataclass(frozen=True)
 class Answer:
-    """What the site answered, redirects not followed. `location` is where it sends the browser, path and query."""
+    """One response of the site; redirects are not followed. `location` is the redirect's path and query."""
 
     status: int
     text: str
@@ -49,7 +49,7 @@ class Answer:
 
 
 class Browser:
-    """One browser: it keeps cookies, says where a form comes from, and sends the token of its session."""
+    """One browser: it keeps cookies, sends an Origin header with forms, and sends the CSRF token of its session."""
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
@@ -57,18 +57,18 @@ class Browser:
         self.csrf = ""
 
     def cookie(self) -> str:
-        """Give the session's cookie."""
+        """Return the value of the session cookie."""
         return self.session.cookie_jar.filter_cookies(URL(self.origin))["dnc_session"].value
 
     def use_cookie(self, token: str) -> None:
-        """Bear this session's cookie from now on."""
+        """Send this session cookie from now on."""
         self.session.cookie_jar.update_cookies({"dnc_session": token}, URL(self.origin))
 
     async def get(self, path: str, **headers: str) -> Answer:
         return await self._ask("GET", path, headers=headers)
 
     async def post(self, path: str, fields: Mapping[str, str] | None = None, **headers: str) -> Answer:
-        """Send a form. A `csrf` field or an `Origin` header given takes the place of the browser's own."""
+        """Send a form. A given `csrf` field or `Origin` header replaces the browser's own."""
         sent = {CSRF_FIELD: self.csrf, **(fields or {})}
         return await self._ask("POST", path, data=sent, headers={"Origin": self.origin, **headers})
 
@@ -84,13 +84,13 @@ class Browser:
         return await self._ask("POST", path, data=form, headers={"Origin": self.origin, **headers})
 
     async def page(self, path: str) -> str:
-        """Give the text of a page that must be there."""
+        """Return the text of a page, which must exist."""
         answer = await self.get(path)
         assert answer.status == 200, (path, answer.status, answer.text[:2000])
         return answer.text
 
     async def follow(self, answer: Answer) -> str:
-        """Give the text of the page that a form's answer leads to."""
+        """Follow the redirect that answers a form, and return the text of the page."""
         assert answer.status == 303, (answer.status, answer.text[:2000])
         return await self.page(answer.location)
 
@@ -102,9 +102,9 @@ class Browser:
         return answer
 
     async def learn_csrf(self) -> None:
-        """Read the session's token off a page, as a form would bear it."""
+        """Read the session's CSRF token from a form of a page."""
         found = FIELD.search((await self.get("/no-such-page")).text)
-        assert found, "a signed-in page bears no token"
+        assert found, "a signed-in page has no token"
         self.csrf = found[1]
 
     async def _ask(self, method: str, path: str, **more) -> Answer:
@@ -114,7 +114,7 @@ class Browser:
 
 
 class CompiledTemplates(BytecodeCache):
-    """Keeps what Jinja has compiled, for all sites of a process: a page's templates take it a tenth of a second."""
+    """Keeps compiled templates for all sites of a process: compiling those of a page takes a tenth of a second."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], CodeType] = {}
@@ -130,7 +130,7 @@ _COMPILED = CompiledTemplates()
 
 
 class Site:
-    """The site over a migrated database and a Redis, with one user of each role, named like it."""
+    """The site over a migrated database and a Redis, with one user for each role, named like the role."""
 
     def __init__(self, settings: AdminSettings, now=utc_now) -> None:
         self.settings = settings
@@ -173,13 +173,13 @@ class Site:
         await self._server.close()
 
     def browser(self) -> Browser:
-        """Open a browser that is not signed in."""
+        """Return a browser that is not signed in."""
         opened = Browser(str(self._server.make_url("/")).rstrip("/"))
         self._browsers.append(opened)
         return opened
 
     async def person(self, role: Role | str) -> Browser:
-        """Open a browser that a person of this role has signed in with."""
+        """Return a browser in which the user of this role is signed in."""
         browser = self.browser()
         async with self.database.write() as session:
             token = sessions.start(session, str(role), "127.0.0.1", "tests", self.now())
@@ -189,12 +189,12 @@ class Site:
 
 
 async def password_hash() -> str:
-    """Give the hash of PASSWORD, made once: it takes a core for some 50 ms."""
+    """Return the hash of PASSWORD. It is made only once, because it takes some 50 ms of CPU."""
     if not _HASHES:
         _HASHES.append(await hash_password(PASSWORD))
     return _HASHES[0]
 
 
 def settings_of(database_url: str, redis_url: str, data_dir: Path, **more) -> AdminSettings:
-    """Give the settings of a site of a test."""
+    """Return the settings of a test's site."""
     return AdminSettings(database_url=database_url, redis_url=redis_url, data_dir=data_dir, **more)

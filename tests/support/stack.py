@@ -1,4 +1,4 @@
-"""The whole product as its programs run: Redis, worker and gate, over one database."""
+"""The product as real processes: Redis, worker and gate, over one database."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from tests.support.programs import Program, run
 
 
 class Stack:
-    """Everything of one test, in `directory`. `database_url` is one that operators write."""
+    """The processes of one test, with their files in `directory`. `database_url` is written as in the settings."""
 
     def __init__(
         self, directory: Path, redis: RedisServer | Watched | RedisCluster, database_url: str, **settings: str
@@ -37,7 +37,7 @@ class Stack:
         self.sql: Engine = create_engine(_driven(make_url(database_url)))
 
     def admin(self, *words: str, code: int | None = 0, said: str | None = None) -> str:
-        """Run one `dnc-admin` command; give what it printed."""
+        """Run one `dnc-admin` command and return its output."""
         ended = run("admin_web", words, self.environment, said or "")
         assert code in {None, ended.returncode}, f"dnc-admin {words}: {ended.returncode}\n{ended.stdout}{ended.stderr}"
         return ended.stdout + ended.stderr
@@ -55,7 +55,7 @@ class Stack:
 
     def start_gate(self) -> GateProcess:
         binds = {}
-        if self.gate is not None:  # The PBX knows one address: a gate that comes back comes back there.
+        if self.gate is not None:  # The PBX has one address: a restarted gate must use it again.
             binds = {"DNC_AGI_BIND": f"127.0.0.1:{self.gate.port}"}
         port = self.gate.port if self.gate is not None else None
         self.gate = GateProcess(self.directory, self.redis.url, **{**self.environment, **binds})
@@ -67,13 +67,13 @@ class Stack:
         self.gate.until_ready(within_s)
 
     def decisions(self) -> dict[str, tuple[str, str]]:
-        """Every decision in SQL: verdict and reason by id."""
+        """Return verdict and reason of every decision in SQL, by id."""
         with self.sql.connect() as connection:
             rows = connection.execute(text("SELECT id, verdict, reason FROM decisions")).all()
         return {row[0]: (row[1], row[2]) for row in rows}
 
     def until_archived(self, ids: set[str], within_s: float = 90.0) -> dict[str, tuple[str, str]]:
-        """Wait until all these decisions are in SQL."""
+        """Wait until all these decisions are in SQL, and return all decisions."""
         deadline = time.monotonic() + within_s
         while not ids <= (found := self.decisions()).keys():
             assert time.monotonic() < deadline, f"{len(ids - found.keys())} decisions are not in SQL"
@@ -81,11 +81,11 @@ class Stack:
         return found
 
     def redis_client(self) -> Redis:
-        """A client of the Redis that runs now."""
+        """Return a client of the running Redis."""
         return Redis(unix_socket_path=str(self.redis.socket))
 
     def stop(self) -> None:
-        """End everything at once: what a program does when it is asked to end has tests of its own."""
+        """Kill all processes. The clean end of a program has tests of its own."""
         for process in (self.gate and self.gate.process, self.worker):
             if process is not None:
                 process.kill()
@@ -103,7 +103,7 @@ def _driven(url: URL) -> URL:
 
 
 class Callers:
-    """Threads that place one call after the other; `ask` gives the digits and the lead of the next."""
+    """Threads that place one call after the other. `ask` returns the digits and the lead of the next call."""
 
     def __init__(self, stack: Stack, ask: Callable[[], tuple[str, str]], threads: int = 4) -> None:
         self._stack, self._ask = stack, ask
@@ -130,7 +130,7 @@ class Callers:
         """Wait until `more` further calls have been allowed."""
         wanted, deadline = self.allowed() + more, time.monotonic() + within_s
         while self.allowed() < wanted:
-            assert time.monotonic() < deadline, "no calls are allowed any more"
+            assert time.monotonic() < deadline, "no more calls are allowed"
             time.sleep(0.02)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A record with its projection and uploaded sheets, and workers that are started, killed and started again."""
+"""A record with its projection and uploaded files, and worker processes that a test starts and kills."""
 
 import asyncio
 import csv
@@ -25,7 +25,7 @@ from tests.support.records import ADMIN
 
 
 class WorkerStack(World):
-    """A record, its projection, uploaded sheets, and workers that are started and killed."""
+    """A record, its projection, uploaded files, and worker processes that a test starts and kills."""
 
     def __init__(self, database: Database, server: RedisServer, url: str, directory: Path) -> None:
         super().__init__(database, server)
@@ -52,7 +52,7 @@ class WorkerStack(World):
         deadline = time.monotonic() + within_s
         while not holds():
             ends = "\n".join(worker.log_end() for worker in self.processes)
-            assert time.monotonic() < deadline, f"it did not come true; the workers said:\n{ends}"
+            assert time.monotonic() < deadline, f"not true in time; the workers' logs end:\n{ends}"
             await asyncio.sleep(0.01)
 
     async def sheet(self, kind: str, lines: list[str]) -> KeptSheet:
@@ -76,7 +76,7 @@ class WorkerStack(World):
         return await self.job(job_id)
 
     def age(self, job_id: int) -> None:
-        """Let the time pass after which a silent worker is taken for dead."""
+        """Set the job's heartbeat back, so that its worker is considered dead."""
         with self.sql.begin() as connection:
             connection.execute(
                 text("UPDATE jobs SET beat_at = :then WHERE id = :id"),
