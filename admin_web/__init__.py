@@ -1,5 +1,5 @@
-"""The system of record and its people: the site, the API, the commands and the worker over one SQL database.
+"""The system of record: the site, the API, the commands and the worker, over one SQL database.
 
-At the root only composition: `app.py` wires the site, `settings.py` reads the environment. A room may import the rooms
-below it and none above; `scripts/check` holds the order, which CONTRIBUTING.md shows.
+The root has composition only: `app.py` builds the site, `settings.py` reads the environment. A package may import the
+packages below it and none above it. CONTRIBUTING.md shows the order, and `scripts/check` enforces it.
 """

@@ -1,4 +1,4 @@
-"""The site as an aiohttp application: what it holds, what every request passes, and its pages."""
+"""The site as an aiohttp application: its shared objects, its middlewares and its routes."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
@@ -22,16 +22,17 @@ from admin_web.site.guard import guard
 from admin_web.site.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS
 from admin_web.site.routes import ROUTES
 
-MOST_OF_A_FORM = 64 * 1024
+LARGEST_FORM = 64 * 1024
+"""Bytes of a form without a file."""
 
 
 def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> web.Application:
-    """Wire the site. Nothing is opened before it starts."""
-    passes = [*_proxies(settings), answers.timed, answers.explained, guard]
-    app = web.Application(client_max_size=MOST_OF_A_FORM, middlewares=passes)
-    _hold(app, settings, now)
+    """Build the site. It connects to nothing before it serves requests."""
+    middlewares = [*_proxies(settings), answers.timed, answers.explained, guard]
+    app = web.Application(client_max_size=LARGEST_FORM, middlewares=middlewares)
+    _add_shared_objects(app, settings, now)
     app.on_response_prepare.append(answers.bear_headers)
-    app.cleanup_ctx.append(_opened)
+    app.cleanup_ctx.append(_closing)
     pages.set_up(app)
     routing.add(app, ROUTES)
     api.mount(app, _api_tools(app))
@@ -40,7 +41,7 @@ def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> 
     return app
 
 
-def _hold(app: web.Application, settings: AdminSettings, now: Callable[[], datetime]) -> None:
+def _add_shared_objects(app: web.Application, settings: AdminSettings, now: Callable[[], datetime]) -> None:
     app[SETTINGS], app[NOW] = settings, now
     app[DATABASE] = Database(settings.database)
     app[PROJECTION] = Projection(app[DATABASE], settings, now=now)
@@ -54,7 +55,7 @@ def _api_tools(app: web.Application) -> ApiTools:
     return ApiTools(app[DATABASE], app[PROJECTION], app[RECORDS], app[DOCUMENTS], settings=app[SETTINGS], now=app[NOW])
 
 
-async def _opened(app: web.Application) -> AsyncIterator[None]:
+async def _closing(app: web.Application) -> AsyncIterator[None]:
     yield
     await app[PBX].close()
     await app[PROJECTION].close()
@@ -62,19 +63,19 @@ async def _opened(app: web.Application) -> AsyncIterator[None]:
 
 
 def _proxies(settings: AdminSettings) -> list[Middleware]:
-    """Believe what trusted proxies say of a request's address and scheme, and nobody else."""
+    """Return the middleware that takes a request's address and scheme from the headers of trusted proxies only."""
     if not settings.proxies:
         return []
     return [XForwardedStrict([list(settings.proxies)], white_paths=("/healthz", "/readyz")).middleware]
 
 
 async def healthz(_: web.Request) -> web.Response:
-    """Say that the site lives."""
+    """Answer that the site is running."""
     return web.Response(text="alive\n")
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Say whether the record can be reached and has this version's tables."""
+    """Answer 200 if the database can be reached and has this version's tables, otherwise 503 with the reason."""
     try:
         await require_current(request.app[DATABASE])
     except (DatabaseUnavailable, SchemaMismatch) as error:

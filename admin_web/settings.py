@@ -1,4 +1,4 @@
-"""What `dnc-admin` is told by its environment, beyond the settings it shares with the gate."""
+"""The settings of `dnc-admin` beyond those that it shares with the gate, read from the environment."""
 
 from ipaddress import ip_address
 from typing import Annotated
@@ -18,10 +18,10 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
 
 def driven(url: str) -> URL:
-    """Give a database URL with its driver put in. Raises ValueError on anything but the two kinds served."""
+    """Return a database URL with its asynchronous driver. Raises ValueError unless it is SQLite or PostgreSQL."""
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the port, say, is not a number
+    except (ArgumentError, ValueError):  # For example a port that is not a number.
         raise ValueError(_HOW_TO_WRITE) from None
     if parsed.drivername not in DRIVERS or not parsed.database or parsed.database == ":memory:":
         raise ValueError(_HOW_TO_WRITE)
@@ -39,7 +39,7 @@ def _database_url(url: str) -> str:
 
 def _addresses(written: str) -> str:
     for address in filter(None, written.split(",")):
-        ip_address(address.strip())  # its ValueError says what is wrong
+        ip_address(address.strip())  # Its ValueError says what is wrong.
     return written
 
 
@@ -102,30 +102,30 @@ class AdminSettings(PbxSettings):
 
     @property
     def gate_addresses(self) -> tuple[str, ...]:
-        """Where each gate answers FastAGI, HOST:PORT."""
+        """The FastAGI address of each gate, HOST:PORT."""
         return tuple(address.strip() for address in (self.gates or self.agi_bind).split(",") if address.strip())
 
     @property
     def proxies(self) -> tuple[str, ...]:
-        """The trusted proxies by address."""
+        """The addresses of the trusted reverse proxies."""
         return tuple(address.strip() for address in self.web_proxies.split(",") if address.strip())
 
     @property
     def database(self) -> str:
-        """The database URL in force, the embedded default included; it may hold a password."""
+        """The URL of the database, or of the SQLite default. It may contain a password."""
         return self.database_url or f"sqlite:///{(self.data_dir / DATABASE_FILE).resolve()}"
 
     @property
     def document_bytes(self) -> int:
-        """The largest consent document in bytes."""
+        """The size limit of a consent document, in bytes."""
         return int(self.document_mb * 1_000_000)
 
     @property
     def import_bytes(self) -> int:
-        """The largest list in bytes."""
+        """The size limit of an uploaded list, in bytes."""
         return int(self.import_mb * 1_000_000)
 
     @property
     def registry_bytes(self) -> int:
-        """The largest file of a registry in bytes."""
+        """The size limit of an uploaded registry file, in bytes."""
         return int(self.registry_mb * 1_000_000)

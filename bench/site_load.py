@@ -79,13 +79,13 @@ def settle(url: str) -> None:
             for known in wanted.keys() - there:
                 wanted[known].create(connection)
     engine.dispose()
-    asyncio.run(_note_sizes(url))
+    asyncio.run(_analyze(url))
 
 
-async def _note_sizes(url: str) -> None:
+async def _analyze(url: str) -> None:
     """Record table sizes and statistics, as the worker and PostgreSQL's autovacuum do in the background."""
     async with Database(url) as database:
-        await database.note_sizes()
+        await database.analyze()
     if make_url(url).get_backend_name() == "postgresql":
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from admin_web.api.problem import Problem
 from admin_web.api.tools import TOOLS, peer_of
-from admin_web.people.tokens import PREFIX, Scope, live_token, note_use
+from admin_web.people.tokens import PREFIX, Scope, live_token, record_use
 from admin_web.services import Actor, Database, DatabaseUnavailable
 
 _CREDENTIALS = re.compile(rf"bearer +({PREFIX}[A-Za-z0-9_-]{{43}})", re.ASCII | re.IGNORECASE)
@@ -78,4 +78,4 @@ def _unknown(request: web.Request, at: datetime, *, shown: bool) -> Problem:
 
 async def _note_use(database: Database, token_id: int, last: datetime | None, at: datetime) -> None:
     with suppress(DatabaseUnavailable):  # Nobody waits for it, and the next minute it is written again.
-        await note_use(database, token_id, last, at)
+        await record_use(database, token_id, last, at)

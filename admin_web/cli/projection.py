@@ -10,10 +10,9 @@ import typer
 
 from admin_web.cli.phases import PhaseBars
 from admin_web.cli.shell import give_up, run
-from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.drift import Drift
 from admin_web.projection.projection import Projection
-from admin_web.projection.rebuild import Built
+from admin_web.projection.rebuild_outcome import Built, NotRebuilt
 from admin_web.services.opening import opened_database
 from admin_web.settings import AdminSettings
 from admin_web.worker.worker import Worker

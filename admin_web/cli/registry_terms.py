@@ -14,7 +14,7 @@ from admin_web.services.registries import (
     UnknownRegistry,
     add_registry,
     set_terms,
-    standing_terms,
+    terms_of,
     terms_preset,
 )
 from admin_web.settings import AdminSettings
@@ -87,7 +87,7 @@ def change(
             found = {one.name: one for one in await all_standings(records.database, utc_now())}.get(name)
             if found is None:
                 raise UnknownRegistry(f"There is no registry {name}; `dnc-admin registry list` names them.")
-            now = standing_terms(found.registry)
+            now = terms_of(found.registry)
             terms = _changed(now, account, area_codes, by_area_code, fresh_days, when_stale, when_uncovered, spared)
             return await set_terms(records, actor(), name, terms)
 

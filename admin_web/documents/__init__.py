@@ -1,4 +1,4 @@
-"""Consent documents: kept by their content, whole and on disk before anything on record points at them."""
+"""Consent documents, named by the hash of their content, and complete on disk before any row refers to them."""
 
 from admin_web.documents.faults import (
     DocumentDamaged,

@@ -1,4 +1,4 @@
-"""Documents in a directory of this machine, readable by its owner alone."""
+"""Documents in a directory of this machine that only its owner can read."""
 
 import asyncio
 import os
@@ -9,54 +9,54 @@ from pathlib import Path
 from typing import BinaryIO
 
 from admin_web.documents.faults import DocumentMissing, DocumentsUnavailable
-from admin_web.documents.shelf import PLACE, place
+from admin_web.documents.shelf import RELATIVE_PATH, relative_path
 
 
 class Directory:
-    """A Shelf below `root`."""
+    """A Shelf in the directory `root`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, sha256: str) -> Path:
-        """Give the place of a document."""
-        return self.root / place(sha256)
+        """Return the path of a document."""
+        return self.root / relative_path(sha256)
 
     async def put(self, arrived: Path, sha256: str) -> None:
-        """Put the file under its final name, in one step, and that step on disk."""
-        with reaching(self.root):
+        """Rename the file to its final name in one step, and flush the directory entries to disk."""
+        with translated_errors(self.root):
             await asyncio.to_thread(_move, arrived, self.path(sha256))
 
     async def fetch(self, sha256: str) -> BinaryIO:
         """Open a document at its beginning."""
-        with reaching(self.root):
+        with translated_errors(self.root):
             try:
                 return await asyncio.to_thread(self.path(sha256).open, "rb")
             except FileNotFoundError:
-                raise DocumentMissing(f"There is no file {place(sha256)} in {self.root}.") from None
+                raise DocumentMissing(f"There is no file {relative_path(sha256)} in {self.root}.") from None
 
     async def holds(self, sha256: str) -> bool:
-        """Tell whether a document is there."""
-        with reaching(self.root):
+        """Return whether a document exists."""
+        with translated_errors(self.root):
             return await asyncio.to_thread(self.path(sha256).is_file)
 
     async def remove(self, sha256: str) -> None:
-        """Take a document away."""
-        with reaching(self.root):
+        """Remove a document."""
+        with translated_errors(self.root):
             await asyncio.to_thread(self.path(sha256).unlink, missing_ok=True)
 
     async def kept_before(self, moment: datetime) -> AsyncIterator[str]:
-        """Name the documents that were put before `moment`, one directory read at a time."""
-        with reaching(self.root):
-            for drawer in await asyncio.to_thread(_listed, self.root):
-                for path in await asyncio.to_thread(_files_before, drawer, moment.timestamp()):
-                    if PLACE.fullmatch(f"{drawer.name}/{path.name}"):
-                        yield drawer.name + path.name
+        """Yield the documents that were put before `moment`. One subdirectory is read at a time."""
+        with translated_errors(self.root):
+            for subdirectory in await asyncio.to_thread(_subdirectories, self.root):
+                for path in await asyncio.to_thread(_files_before, subdirectory, moment.timestamp()):
+                    if RELATIVE_PATH.fullmatch(f"{subdirectory.name}/{path.name}"):
+                        yield subdirectory.name + path.name
 
 
 @contextmanager
-def reaching(root: Path) -> Iterator[None]:
-    """Name the directory when it cannot be used. Raises DocumentsUnavailable."""
+def translated_errors(root: Path) -> Iterator[None]:
+    """Turn errors of the file system into DocumentsUnavailable; the message names the directory."""
     try:
         yield
     except OSError as error:
@@ -74,7 +74,7 @@ def _move(source: Path, target: Path) -> None:
             os.close(descriptor)
 
 
-def _listed(directory: Path) -> list[Path]:
+def _subdirectories(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if path.is_dir()) if directory.exists() else []
 
 

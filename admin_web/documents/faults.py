@@ -1,14 +1,14 @@
-"""Why a document is not kept, or not given out: each message is one sentence that helps."""
+"""Errors of storing or reading a document. Each message is for people and says what to do."""
 
 from compliance.refusal import Refused
 
 
 class DocumentNotKept(Refused):
-    """A document was not kept; nothing of it is left."""
+    """A document was not stored, and no part of it remains."""
 
 
 class EmptyDocument(DocumentNotKept):
-    """There was no file, or nothing in it."""
+    """No file was sent, or an empty one."""
 
 
 class DocumentTooLarge(DocumentNotKept):
@@ -16,16 +16,16 @@ class DocumentTooLarge(DocumentNotKept):
 
 
 class WrongKind(DocumentNotKept):
-    """The file is, by its content or by its name, none of the kinds that are kept."""
+    """The content or the name of the file is not of an accepted kind."""
 
 
 class DocumentsUnavailable(DocumentNotKept):
-    """The directory, or the bucket, cannot be written or read at this moment."""
+    """The directory or the bucket cannot be written or read now."""
 
 
 class DocumentMissing(Exception):
-    """A document that is on record is not where it is kept."""
+    """A document that is on record is not in its directory or bucket."""
 
 
 class DocumentDamaged(Exception):
-    """A document's content is not what its name says: it was changed after it was kept."""
+    """The content of a document does not match its SHA-256, so it was changed after it was stored."""

@@ -1,6 +1,6 @@
-"""The kinds of file that a consent document may be: told by their content, and held against their names.
+"""The kinds of file that are accepted as consent documents, recognised by content and compared with the file's name.
 
-A name is what somebody typed; only the content decides what a browser would make of a file.
+A name is what a person typed. Only the content determines how a browser would treat a file.
 """
 
 import re
@@ -14,13 +14,13 @@ import puremagic
 from admin_web.documents.faults import WrongKind
 
 HEAD = 64 * 1024
-"""Bytes that a kind is told by; the header of a mail with all its signatures fits in."""
+"""Bytes from which a kind is recognised. The header of a mail with all its signatures fits into them."""
 
 PADDING = 4096
-"""Most zero bytes between the tag of an MP3 file and its sound."""
+"""Most zero bytes between the ID3 tag of an MP3 file and its first frame."""
 
 FIELD = re.compile(rb"[!-9;-~]+(?=[ \t]*:)")
-"""The name of a header field (RFC 5322, section 2.2): printable ASCII without the colon that ends it."""
+"""The name of a header field (RFC 5322, section 2.2): printable ASCII up to the colon."""
 
 
 OFTEN_SENT = {
@@ -28,46 +28,50 @@ OFTEN_SENT = {
     b"\x7fELF": "a Linux program",
     b"PK\x03\x04": "an Office document or a ZIP archive",
 }
-"""Files that puremagic takes for rarer ones."""
+"""First bytes of common files that puremagic mistakes for rarer kinds."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentKind:
-    """One kind of file; `called` as in "it is …", `endings` of its names, the usual one first."""
+    """One kind of file. `label` completes "it is …"; `endings` are those of file names, the usual one first."""
 
-    called: str
+    label: str
     media_type: str
     endings: tuple[str, ...]
-    tells: Callable[[BinaryIO], bool]
+    matches: Callable[[BinaryIO], bool]
 
 
 def require_name(name: str) -> DocumentKind:
-    """Give the kind that a file's name ends in. Raises WrongKind."""
+    """Return the kind that the ending of a file's name stands for. Raises WrongKind."""
     ending = PurePosixPath(name).suffix.lower()
     for kind in KINDS:
         if ending in kind.endings:
             return kind
-    raise WrongKind(f"“{name}” is no consent document by its name. Kept are files that end in {ACCEPTED}.")
+    raise WrongKind(f"“{name}” has no accepted file type. Choose a file whose name ends in {ACCEPTED}.")
 
 
 def require_content(name: str, named: DocumentKind, file: BinaryIO, declared: str = "") -> None:
-    """Raise WrongKind unless a file is what its name says, and what its sender declares if that is one of the kinds."""
-    found = next((kind for kind in KINDS if kind.tells(file)), None)
+    """Raise WrongKind unless the content of a file matches the kind of its name, `named`.
+
+    It must also match `declared`, the media type that the sender gave, if that is the type of an accepted kind.
+    """
+    found = next((kind for kind in KINDS if kind.matches(file)), None)
     if found is None:
         raise WrongKind(
-            f"“{name}” is not {named.called}: its content is {_something(file)}. Kept are files that end in {ACCEPTED}."
+            f"“{name}” is not {named.label}: its content is {_description(file)}. "
+            f"Choose a file of one of these types: {ACCEPTED}."
         )
     if found is not named:
         raise WrongKind(
-            f"“{name}” is {found.called} by its content, not {named.called}: "
+            f"“{name}” is {found.label} by its content, not {named.label}: "
             f"check that it is the right file, and give it a name that ends in {found.endings[0]}."
         )
     if declared != found.media_type and declared in MEDIA_TYPES:
-        raise WrongKind(f"“{name}” is {found.called}, and was sent as {declared}: check that it is the right file.")
+        raise WrongKind(f"“{name}” is {found.label}, but was sent as {declared}: check that it is the right file.")
 
 
-def _something(file: BinaryIO) -> str:
-    """Say what a file of no accepted kind is, as well as that can be told."""
+def _description(file: BinaryIO) -> str:
+    """Return a guess of what a file of no accepted kind is, to complete "its content is …"."""
     head = _head(file)
     for begin, what in OFTEN_SENT.items():
         if head.startswith(begin):
@@ -91,13 +95,16 @@ def _head(file: BinaryIO, most: int = HEAD) -> bytes:
 
 
 def _begins(*patterns: bytes) -> Callable[[BinaryIO], bool]:
-    """Tell by the first bytes, of which `.` in a pattern is any one."""
+    """Return a check of the first bytes against patterns, in which `.` stands for any byte."""
     expressions = [re.compile(pattern, re.DOTALL) for pattern in patterns]
     return lambda file: any(expression.match(_head(file, 64)) for expression in expressions)
 
 
 def _is_mp3(file: BinaryIO) -> bool:
-    """Tell MPEG sound of layer III, after an ID3 tag or without one; the tag's length is four 7-bit bytes."""
+    """Return whether a file begins with MPEG layer III audio, or with an ID3 tag and then such audio.
+
+    The length of the tag is encoded in four bytes of 7 bits each.
+    """
     head = _head(file, 10)
     if head[:3] != b"ID3":
         return _is_frame(head)
@@ -109,7 +116,7 @@ def _is_mp3(file: BinaryIO) -> bool:
 
 
 def _is_frame(start: bytes) -> bool:
-    """Tell the header of a layer III frame: eleven bits set, then no value that the standard reserves."""
+    """Return whether bytes are the header of a layer III frame: eleven bits set, and no reserved value after them."""
     if len(start) < 4 or start[0] != 0xFF or start[1] & 0xE0 != 0xE0:
         return False
     version, layer, bitrate, rate = start[1] >> 3 & 3, start[1] >> 1 & 3, start[2] >> 4, start[2] >> 2 & 3
@@ -117,7 +124,7 @@ def _is_frame(start: bytes) -> bool:
 
 
 def _is_mail(file: BinaryIO) -> bool:
-    """Tell a mail: it begins with header fields and nothing else, among them From and Date (RFC 5322, section 3.6)."""
+    """Return whether a file is a mail: it begins with header fields only, From and Date among them (RFC 5322, 3.6)."""
     head, fields = _head(file), set[bytes]()
     if b"\0" in head:
         return False

@@ -1,1 +1,1 @@
-"""The PBX as the site and the worker speak to it: its manager interface (AMI), through panoramisk."""
+"""The PBX's manager interface (AMI) for the site and the worker, through panoramisk."""

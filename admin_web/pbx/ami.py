@@ -1,8 +1,8 @@
-"""One connection to a manager interface, from the login to its end. It never comes back by itself.
+"""One connection to a manager interface, from login to its end. It never reconnects.
 
-panoramisk sends unanswered actions again after it has reconnected, an Originate too, keeps those that nobody waits for
-any more, takes a refused login in silence, and parses every event of the PBX. So it is given one connection, no
-second one, and only the messages that answer something.
+panoramisk by itself would, after a reconnect, send unanswered actions again, even an Originate; keep actions that
+nothing waits for; ignore a refused login; and parse every event of the PBX. So here it gets one connection, and only
+the messages that answer an action.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.message import Message
 
 CONNECT_S = 3.0
-"""Within which the PBX must have let us in."""
+"""Seconds for connecting, and again for the login."""
 
 EVENTS = "call"
-"""The class of events that tells how an Originate ended."""
+"""The class of events that report how an Originate ended."""
 
 LARGEST = 4_000_000
-"""Bytes of one message; more is not AMI."""
+"""Bytes of one message. A longer one cannot be AMI, so the connection is closed."""
 
 END = b"\r\n\r\n"
 
@@ -35,23 +35,23 @@ _VALUE = re.compile(r"[ -~]{0,500}")
 
 
 class PbxTrouble(Exception):
-    """The PBX did not do what it was asked; the message is a sentence for people."""
+    """The PBX did not carry out a request. The message is for people."""
 
 
 class PbxUnreachable(PbxTrouble):
-    """Nobody answers at the address of the manager interface."""
+    """There is no answer at the address of the manager interface."""
 
 
 class LoginRefused(PbxTrouble):
-    """The PBX does not know the user, or the secret is another."""
+    """The PBX refuses the user or the secret."""
 
 
 class PbxSilent(PbxTrouble):
-    """It was asked and did not answer. Whether it did what it was asked is not known."""
+    """The PBX did not answer a request. It may or may not have carried it out."""
 
 
 class Unsendable(PbxTrouble):
-    """A value holds what would end its line and begin an action of its own."""
+    """A value has a character that could end its line and begin another action."""
 
 
 class AmiLink:
@@ -59,7 +59,7 @@ class AmiLink:
 
     def __init__(self) -> None:
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._manager = _OneLife(self._ended)
+        self._manager = _SingleConnection(self._ended)
 
     @classmethod
     async def open(cls, address: str, user: str, secret: str) -> "AmiLink":
@@ -79,68 +79,74 @@ class AmiLink:
         try:
             async with asyncio.timeout(CONNECT_S):
                 await self._manager.connect()
-        except OSError as error:  # asyncio's TimeoutError is one
-            raise PbxUnreachable(f"The PBX cannot be reached at {address}: {_why(error)}.") from None
+        except OSError as error:  # asyncio's TimeoutError is an OSError.
+            raise PbxUnreachable(f"The PBX cannot be reached at {address}: {_cause(error)}.") from None
 
     async def _log_in(self, user: str, secret: str) -> None:
         login = {"Action": "Login", "Username": user, "Secret": secret, "Events": EVENTS}
         (answer,) = await self.ask(login, within_s=CONNECT_S)
         if not answer.success:
-            raise LoginRefused(f"The PBX refuses the login of {user}: {answer.message}.")
+            raise LoginRefused(
+                f"The PBX refuses the login of {user}: {answer.message}. Check DNC_AMI_USER and DNC_AMI_SECRET."
+            )
 
     @property
-    def over(self) -> bool:
-        """Tell whether the connection has ended."""
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
         return self._ended.done()
 
     async def ask(self, headers: Headers, *, within_s: float, until: str = "") -> Sequence[Message]:
-        """Send one action and give what answers it, up to the event `until`. Raises PbxSilent, Unsendable."""
+        """Send one action and return the messages that answer it, up to the event `until`.
+
+        Raises PbxSilent, Unsendable.
+        """
         _require_sendable(headers)
-        if self.over:
+        if self.closed:
             raise PbxSilent("The PBX has ended the connection.")
-        action = _Asked(headers, until)
+        action = _PendingAction(headers, until)
         self._manager.send_action(action)
         try:
             await asyncio.wait({action.future, self._ended}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._manager.forget(action)
         if not action.future.done():
-            raise PbxSilent("The PBX has ended the connection." if self._ended.done() else "The PBX does not answer.")
+            silence = "has ended the connection" if self._ended.done() else "does not answer"
+            raise PbxSilent(f"The PBX {silence}, so it is not known whether it did what was asked.")
         return action.answers()
 
     def close(self) -> None:
-        """End the connection, and whatever waits for an answer on it."""
+        """Close the connection. Requests that wait for an answer end with PbxSilent."""
         self._manager.close()
         self._manager.connection_lost(None)
 
 
-def _why(error: OSError) -> str:
-    """Say in the system's words why there is no connection; asyncio's repeat the address."""
+def _cause(error: OSError) -> str:
+    """Return the system's message for an error. asyncio's own message would repeat the address."""
     if isinstance(error, TimeoutError):
         return "no answer"
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def _require_sendable(headers: Headers) -> None:
-    """Raise Unsendable when a value would end its line early."""
+    """Raise Unsendable when a value is too long or has a character other than printable ASCII, such as a line break."""
     lines = [line for value in headers.values() for line in ([value] if isinstance(value, str) else value)]
     if not all(_VALUE.fullmatch(line) for line in lines):
-        raise Unsendable("What was to be sent to the PBX holds a line break, or another character that it may not.")
+        raise Unsendable("A value for the PBX has a line break or another forbidden character, so nothing was sent.")
 
 
-class _Asked(Action):  # type: ignore[misc] # panoramisk has no types
-    """One action, answered when its event has come; panoramisk guesses by the words of the first message."""
+class _PendingAction(Action):  # type: ignore[misc] # panoramisk has no types
+    """One action, complete when the event `until` has come. panoramisk guesses that from the first message's text."""
 
     def __init__(self, headers: Headers, until: str) -> None:
         super().__init__(headers)
         self._until = until
 
     def answers(self) -> Sequence[Message]:
-        """Give what has come so far."""
+        """Return the messages received so far."""
         return tuple(self.responses)
 
     def add_message(self, message: Message) -> bool:
-        """Take one message; True with the last one."""
+        """Add one message. Returns whether it is the last one."""
         self.responses.append(message)
         last = not self._until or not message.success or message.event == self._until
         if last and not self.future.done():
@@ -148,46 +154,46 @@ class _Asked(Action):  # type: ignore[misc] # panoramisk has no types
         return last
 
 
-class _OneLife(Manager):  # type: ignore[misc] # panoramisk has no types
-    """panoramisk's manager without its way back: no reconnecting, no pings, nothing kept for later."""
+class _SingleConnection(Manager):  # type: ignore[misc] # panoramisk has no types
+    """panoramisk's manager for one connection: it does not reconnect, send pings, or keep actions for later."""
 
     def __init__(self, ended: asyncio.Future[None]) -> None:
-        super().__init__(protocol_factory=lambda: _Answers(self), loop=asyncio.get_running_loop())
+        super().__init__(protocol_factory=lambda: _AnswersOnly(self), loop=asyncio.get_running_loop())
         self._ended = ended
 
     def connection_made(self, connecting: asyncio.Task[object]) -> None:
-        """Begin, unless the connection was not made: whoever asked for it is told so, and nobody else."""
+        """Start using the connection. If it failed, `AmiLink.open` raises the error, and nothing is done here."""
         if not connecting.cancelled() and not connecting.exception():
             super().connection_made(connecting)
 
     def connection_lost(self, _: object) -> None:
-        """Stay at the end; panoramisk would connect again, and send again."""
+        """Record the end of the connection. panoramisk would reconnect and send actions again."""
         if not self._ended.done():
             self._ended.set_result(None)
 
     def ping(self) -> None:
-        """Send nothing that nobody waits for."""
+        """Send no pings by itself; `Pbx` checks an idle connection before it uses it."""
 
     def forget(self, action: Action) -> None:
-        """Let go of an action, answered or not."""
+        """Drop an action, whether it was answered or not."""
         with suppress(AttributeError, KeyError):
             del self.responses[action.id]
 
 
-class _Answers(AMIProtocol):  # type: ignore[misc] # panoramisk has no types
-    """Passes on what answers an action. A busy PBX tells of thousands of other events a second."""
+class _AnswersOnly(AMIProtocol):  # type: ignore[misc] # panoramisk has no types
+    """Parses only messages that answer an action. A busy PBX sends thousands of other events a second."""
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
         self._rest = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Know whom to tell of the end from the start."""
+        """Set the manager at once, so that an early end of the connection is reported to it."""
         super().connection_made(transport)
         self.factory = self._manager
 
     def data_received(self, data: bytes) -> None:
-        """Take messages apart, and give panoramisk those that bear the id of an action."""
+        """Split messages, and pass to panoramisk the responses and the events that have the id of an action."""
         *messages, self._rest = (self._rest + data).split(END)
         for message in messages:
             if not message.startswith(b"Event: ") or b"\r\nActionID: " in message:

@@ -1,4 +1,4 @@
-"""What the PBX is asked to do: ring an agent and put the call into the gated context, name live calls, hang up."""
+"""Requests to the PBX: ring an agent and put the call into the gated context, list live calls, hang up."""
 
 import asyncio
 import re
@@ -12,19 +12,19 @@ from admin_web.pbx.ami import AmiLink, Headers, PbxSilent, PbxTrouble, Unsendabl
 from admin_web.pbx.settings import AGENT, PbxSettings
 
 ANSWER_S = 5.0
-"""Within which the PBX answers what takes it no time."""
+"""Seconds for the answer to a request that the PBX carries out at once."""
 
 IDLE_S = 10.0
-"""After which a connection is asked whether it still is one, before it is trusted with a call."""
+"""Seconds without use after which a connection is tested with a ping before the next request."""
 
 EXTENSION = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-"""No `&`, `/` or `@`: in a dial string they would ring somebody else, or somewhere else."""
+"""No `&`, `/` or `@`: in a dial string they would ring another telephone as well, or one at another host."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]{0,150}", re.ASCII)
-"""What a channel variable may hold: a comma would begin another one."""
+"""Values that a channel variable may have. A comma would begin another variable."""
 
 UNSET = "(null)"
-"""What Asterisk says for a variable that a channel does not have."""
+"""The value that Asterisk reports for a variable that a channel does not have."""
 
 _REASONS = {
     "0": "it is busy, not registered, or does not exist",
@@ -33,8 +33,9 @@ _REASONS = {
     "5": "it is busy",
     "8": "it is not registered, or refuses the call",
 }
-"""Why an Originate failed (Asterisk's include/asterisk/frame.h, AST_CONTROL_*). With 0 there is no channel any
-more: none was made, or with PJSIP, as seen on Asterisk 22.10, a telephone that is busy has refused it."""
+"""Reasons of a failed Originate (AST_CONTROL_* in Asterisk's include/asterisk/frame.h). With 0 there is no channel:
+none was created, or, with PJSIP, a busy telephone refused the call (seen on Asterisk 22.10).
+"""
 
 
 class NoPbx(PbxTrouble):
@@ -42,16 +43,16 @@ class NoPbx(PbxTrouble):
 
 
 class NotOriginated(PbxTrouble):
-    """The PBX did not begin the call."""
+    """The PBX refused to start the call."""
 
 
 class NotPickedUp(PbxTrouble):
-    """The agent's telephone was rung, or was to be, and nobody answered."""
+    """The agent's telephone was not picked up, or could not be rung."""
 
 
 @dataclass(frozen=True, slots=True)
 class Originate:
-    """One call to begin: whose telephone rings first, what is dialled then, and the unique id of its channel."""
+    """One call to start: the extension that rings first, the number dialled then, and the unique id of its channel."""
 
     channel: str
     extension: str
@@ -61,7 +62,7 @@ class Originate:
 
 @dataclass(frozen=True, slots=True)
 class LiveChannel:
-    """A channel that is up: its name, its unique id, and the variables that were asked for ("" if unset)."""
+    """A live channel: its name, its unique id, and the requested variables ("" if unset)."""
 
     name: str
     channel: str
@@ -69,7 +70,7 @@ class LiveChannel:
 
 
 class Pbx:
-    """The PBX of the settings. Nothing is opened before it is asked for something; one connection is kept."""
+    """The PBX of the settings. It connects at the first request and keeps one connection."""
 
     def __init__(self, settings: PbxSettings) -> None:
         self._settings = settings
@@ -80,35 +81,37 @@ class Pbx:
 
     @property
     def configured(self) -> bool:
-        """Tell whether there is a PBX to ask."""
+        """Whether the settings name a PBX."""
         return bool(self._settings.ami_address)
 
     @property
     def connected(self) -> bool:
-        """Tell whether a connection is open now."""
-        return self._link is not None and not self._link.over
+        """Whether a connection is open now."""
+        return self._link is not None and not self._link.closed
 
     async def originate(self, call: Originate) -> None:
-        """Ring the agent; return when the telephone was picked up and the call went into the gated context.
+        """Ring the agent. Returns when the telephone was picked up and the call entered the gated context.
 
-        Raises NotPickedUp, NotOriginated, NoPbx, or another PbxTrouble. It is sent once, whatever happens.
+        Raises NotPickedUp, NotOriginated, NoPbx, or another PbxTrouble. The request is never sent twice.
         """
         headers = self._originate_headers(call)
         link = await self._open_link()
         within_s = self._settings.ring_s + ANSWER_S
         answers = await link.ask(headers, within_s=within_s, until="OriginateResponse")
         if not answers[0].success:
-            raise NotOriginated(f"The PBX refuses the call: {answers[0].message}")
+            raise NotOriginated(f"The PBX refused the call: {answers[0].message}")
         if answers[-1].response != "Success":
             reason = _REASONS.get(answers[-1].reason, "it cannot be called")
             raise NotPickedUp(f"The telephone {headers['Channel']} did not answer: {reason}.")
 
     def _originate_headers(self, call: Originate) -> Headers:
-        """Spell the action. Raises Unsendable."""
+        """Return the headers of the action. Raises Unsendable."""
         if not EXTENSION.fullmatch(call.extension):
-            raise Unsendable(f"{call.extension!r} is no extension: letters, digits, dots, dashes and underscores only.")
+            raise Unsendable(
+                f"{call.extension!r} is not an extension, which has letters, digits, dots, dashes and underscores only."
+            )
         if not all(_PLAIN.fullmatch(text) for text in (call.dialed, call.channel, *call.variables.values())):
-            raise Unsendable("What was to be sent to the PBX holds a character that it may not.")
+            raise Unsendable("A value for the PBX has a forbidden character, so nothing was sent.")
         return {
             "Action": "Originate",
             "Channel": self._settings.agent_channel.replace(AGENT, call.extension),
@@ -123,54 +126,54 @@ class Pbx:
         }
 
     async def live(self, variables: Sequence[str]) -> list[LiveChannel]:
-        """Give every channel that is up, with these of its variables. Raises PbxTrouble."""
+        """Return all live channels with these variables. Raises PbxTrouble."""
         link = await self._open_link()
         headers = {"Action": "Status", "Variables": ",".join(variables)}
         answers = await link.ask(headers, within_s=ANSWER_S, until="StatusComplete")
         return [_live(event) for event in answers if event.event == "Status"]
 
     async def hang_up(self, channel: str) -> bool:
-        """End a channel, by its name or unique id; False when it is not there any more. Raises PbxTrouble."""
+        """Hang up a channel, by name or unique id. Returns False if it no longer exists. Raises PbxTrouble."""
         link = await self._open_link()
         answer, *_ = await link.ask({"Action": "Hangup", "Channel": channel}, within_s=ANSWER_S)
         return bool(answer.success)
 
     def follow(self, work: Coroutine[None, None, None]) -> None:
-        """Let work on a call that still rings end in the background; `close` waits for none of it."""
+        """Run work on a call that still rings in the background. `close` cancels it."""
         task = asyncio.create_task(work)
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
     async def close(self) -> None:
-        """Close the connection, and leave what rings to itself."""
+        """Close the connection and cancel background work. Calls that ring go on ringing."""
         for task in self._following:
             task.cancel()
         if self._link is not None:
             self._link.close()
 
     async def _open_link(self) -> AmiLink:
-        """Give the connection, a new one if need be. Raises PbxTrouble."""
+        """Return the open connection, or open a new one. Raises PbxTrouble."""
         settings = self._settings
         if not self.configured:
-            raise NoPbx("No PBX is configured: DNC_AMI_ADDRESS names its manager interface.")
+            raise NoPbx("No PBX is configured. Set DNC_AMI_ADDRESS to the address of its manager interface.")
         async with self._opening:
-            if self._link is None or not await self._still(self._link):
+            if self._link is None or not await self._is_alive(self._link):
                 self._link = await AmiLink.open(settings.ami_address, settings.ami_user, settings.ami_secret)
             self._used_at = monotonic()
             return self._link
 
-    async def _still(self, link: AmiLink) -> bool:
-        """Tell whether a kept connection leads anywhere; one that does not is closed."""
-        if not link.over and monotonic() - self._used_at > IDLE_S:
+    async def _is_alive(self, link: AmiLink) -> bool:
+        """Return whether a kept connection still works, and close it if it does not."""
+        if not link.closed and monotonic() - self._used_at > IDLE_S:
             try:
                 await link.ask({"Action": "Ping"}, within_s=ANSWER_S)
             except PbxSilent:
                 link.close()
-        return not link.over
+        return not link.closed
 
 
 def _live(event: Message) -> LiveChannel:
-    """Read one Status event; `Variable` is one line, or several."""
+    """Parse one Status event, in which `Variable` occurs once or several times."""
     lines = event.variable if isinstance(event.variable, list) else [event.variable]
     variables = dict(line.split("=", 1) for line in lines if "=" in line)
     return LiveChannel(

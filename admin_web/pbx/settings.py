@@ -1,4 +1,4 @@
-"""What the environment says of the PBX: its manager interface, how agents are rung, and its call-detail records."""
+"""Settings of the PBX: its manager interface, how agents are rung, and its call-detail records."""
 
 from typing import Annotated
 
@@ -11,12 +11,12 @@ AGENT = "{agent}"
 
 def _template(written: str) -> str:
     if written.count(AGENT) != 1 or not written.isprintable() or not written.isascii():
-        raise ValueError(f"write {AGENT} once, in the place of the agent's extension, as in PJSIP/{AGENT}")
+        raise ValueError(f"write {AGENT} exactly once, where the agent's extension belongs, as in PJSIP/{AGENT}")
     return written
 
 
 class PbxSettings(Settings):
-    """The settings of click-to-call, of hanging up, and of the call-detail records."""
+    """The settings for click-to-call, for hanging up calls, and for call-detail records."""
 
     ami_address: HostPort | Annotated[str, Field(max_length=0)] = Field(
         "",
@@ -48,5 +48,5 @@ class PbxSettings(Settings):
 
     @property
     def trunks(self) -> tuple[str, ...]:
-        """The patterns of the trunks' channels."""
+        """The patterns of `trunk_channels` as a tuple."""
         return tuple(pattern.strip() for pattern in self.trunk_channels.split(",") if pattern.strip())

@@ -1,6 +1,6 @@
-"""People who sign in. Passwords are kept as argon2id hashes; a person is disabled, never deleted.
+"""User accounts. Passwords are stored as argon2id hashes; a user is disabled, never deleted.
 
-An operator's shell may do all of it, of roles only the admin. There is always one admin who can sign in.
+Only an admin and the operator's shell may change accounts. At least one admin can always sign in.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from compliance.consent import Role
 from compliance.refusal import Refused, Unwritable, cleaned, require
 
 NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
-"""No colon: nobody signs in as `shell:root`."""
+"""No colon, so that no user can be named `shell:root`, as the operator's shell is in the record."""
 
 FIRST_ADMIN = "admin"
 
@@ -31,29 +31,31 @@ SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
 
 _HASHER = PasswordHasher()
-"""argon2id with the parameters of RFC 9106, section 4, for little memory: 64 MiB, three passes."""
+"""argon2id with the second recommended parameters of RFC 9106, section 4: 64 MiB of memory, three passes."""
 
 
 class NameTaken(Refused):
-    """Somebody bears this name already, or did: names stand in the record and are not given twice."""
+    """A user has or had this name. The record refers to names, so they are not reused."""
 
 
 class UnknownUser(Refused):
-    """There is no such user."""
+    """No user has this name."""
 
 
 class LastAdmin(Refused):
-    """Nobody else could manage users, lift entries or revoke overrides any more."""
+    """The change would leave no admin to manage users, lift entries and revoke overrides."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is the last admin who can sign in; make somebody else an admin first.")
+        super().__init__(f"{name} is the last admin who can sign in. Make another user an admin first.")
 
 
 async def add_user(database: Database, actor: Actor, name: str, role: Role, password: str, full_name: str = "") -> None:
-    """Let a person sign in. Raises NameTaken, Unwritable, NotPermitted."""
+    """Create a user who can sign in. Raises NameTaken, Unwritable, NotPermitted."""
     _require_admin(actor)
     if not NAME.fullmatch(name):
-        raise Unwritable("A user name is 1 to 64 small letters, digits, dots, dashes and underscores, a letter first.")
+        raise Unwritable(
+            "A user name has 1 to 64 lower-case letters, digits, dots, dashes and underscores. It begins with a letter."
+        )
     hashed = await hash_password(password)
     async with changing(database, actor) as change:
         values = {
@@ -66,42 +68,42 @@ async def add_user(database: Database, actor: Actor, name: str, role: Role, pass
         }
         insert = insert_into(change.session, User).values(values).on_conflict_do_nothing().returning(User.id)
         if await change.session.scalar(insert) is None:
-            raise NameTaken(f"There is a user {name} already, perhaps a disabled one; choose another name.")
+            raise NameTaken(f"There is already a user {name}, perhaps a disabled one. Choose another name.")
         change.audit("add-user", "user", name, role=role)
 
 
 async def add_first_admin(database: Database, actor: Actor) -> str | None:
-    """Make the user `FIRST_ADMIN` with a made-up password, and give that; None when there is any user already."""
+    """Create the user `FIRST_ADMIN` with a random password and return it; None if there is any user already."""
     if await users(database):
         return None
     password = random_password()
     try:
         await add_user(database, actor, FIRST_ADMIN, Role.ADMIN, password)
-    except NameTaken:  # Another start was faster.
+    except NameTaken:  # Another process started at the same time and created the user first.
         return None
     return password
 
 
 async def set_password(database: Database, actor: Actor, name: str, password: str) -> None:
-    """Give a user another password, and end their sessions. Raises UnknownUser, Unwritable, NotPermitted."""
+    """Set a user's password and end their sessions. Raises UnknownUser, Unwritable, NotPermitted."""
     _require_admin(actor)
     hashed = await hash_password(password)
     async with changing(database, actor) as change:
-        user = await held_user(change, name)
+        user = await locked_user(change, name)
         user.password_hash = hashed
         await sessions.end_all(change.session, name, actor.name, change.at)
         change.audit("set-password", "user", name)
 
 
 async def disable_user(database: Database, actor: Actor, name: str) -> bool:
-    """Let a user sign in no more, and end their sessions; False when that was so before.
+    """Disable a user and end their sessions. Returns False if the user was disabled already.
 
     Raises UnknownUser, LastAdmin, NotPermitted.
     """
     _require_admin(actor)
     async with changing(database, actor) as change:
-        admins = await _held_admins(change)
-        user = await held_user(change, name)
+        admins = await _locked_admins(change)
+        user = await locked_user(change, name)
         if user.disabled_at is not None:
             return False
         if admins == [name]:
@@ -113,10 +115,10 @@ async def disable_user(database: Database, actor: Actor, name: str) -> bool:
 
 
 async def enable_user(database: Database, actor: Actor, name: str) -> bool:
-    """Let a disabled user sign in again; False when they could before. Raises UnknownUser, NotPermitted."""
+    """Enable a disabled user. Returns False if the user was not disabled. Raises UnknownUser, NotPermitted."""
     _require_admin(actor)
     async with changing(database, actor) as change:
-        user = await held_user(change, name)
+        user = await locked_user(change, name)
         if user.disabled_at is None:
             return False
         user.disabled_at = user.disabled_by = None
@@ -127,16 +129,17 @@ async def enable_user(database: Database, actor: Actor, name: str) -> bool:
 async def change_user(
     database: Database, actor: Actor, name: str, *, role: Role | None = None, extension: str | None = None
 ) -> bool:
-    """Give a user another role or telephone extension, in force on their next click; False when both were theirs.
+    """Change a user's role or telephone extension, from their next request on. Returns False if nothing changed.
 
-    An empty extension stands for the user's name. Raises UnknownUser, LastAdmin, Unwritable, NotPermitted.
+    With an empty extension the user's name is the extension.
+    Raises UnknownUser, LastAdmin, Unwritable, NotPermitted.
     """
     _require_admin(actor)
     if extension and not EXTENSION.fullmatch(extension):
-        raise Unwritable("An extension is 1 to 64 letters, digits, dots, dashes and underscores.")
+        raise Unwritable("An extension has 1 to 64 letters, digits, dots, dashes and underscores.")
     async with changing(database, actor) as change:
-        admins = await _held_admins(change)
-        user = await held_user(change, name)
+        admins = await _locked_admins(change)
+        user = await locked_user(change, name)
         was = (Role(user.role), user.extension)
         wanted = (was[0] if role is None else role, was[1] if extension is None else extension)
         if wanted == was:
@@ -149,23 +152,23 @@ async def change_user(
 
 
 async def end_sessions(database: Database, actor: Actor, name: str) -> int:
-    """End every session of a user; give how many that was. Raises UnknownUser, NotPermitted."""
+    """End all sessions of a user. Returns how many there were. Raises UnknownUser, NotPermitted."""
     _require_admin(actor)
     async with changing(database, actor) as change:
-        await held_user(change, name)
+        await locked_user(change, name)
         ended = await sessions.end_all(change.session, name, actor.name, change.at)
         change.audit("end-sessions", "user", name, sessions=ended)
     return ended
 
 
 async def reset_totp(database: Database, actor: Actor, name: str) -> bool:
-    """Let a user who lost their telephone sign in without a one-time code; False when none was asked of them.
+    """Turn off one-time codes for a user who has lost their telephone. Returns False if the user had none.
 
     Raises UnknownUser, NotPermitted.
     """
     _require_admin(actor)
     async with changing(database, actor) as change:
-        user = await held_user(change, name)
+        user = await locked_user(change, name)
         if user.totp_secret is None:
             return False
         user.totp_secret = user.totp_confirmed_at = None
@@ -174,20 +177,20 @@ async def reset_totp(database: Database, actor: Actor, name: str) -> bool:
 
 
 async def users(database: Database) -> Sequence[User]:
-    """Give every user by name, the disabled ones too."""
+    """Return all users by name, including disabled ones."""
     async with database.read() as session:
         return (await session.scalars(select(User).order_by(User.name))).all()
 
 
 async def hash_password(password: str) -> str:
-    """Hash a password, off the event loop: it takes a core for some 50 ms. Raises Unwritable."""
+    """Hash a password in a thread, because it takes about 50 ms of CPU time. Raises Unwritable."""
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise Unwritable(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
+        raise Unwritable(f"A password must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
     return await asyncio.to_thread(_HASHER.hash, password)
 
 
 async def is_password(password: str, hashed: str) -> bool:
-    """Tell whether a password is the hashed one."""
+    """Return whether the password matches the hash."""
     try:
         return await asyncio.to_thread(_HASHER.verify, hashed, password)
     except (VerificationError, InvalidHashError):
@@ -195,20 +198,23 @@ async def is_password(password: str, hashed: str) -> bool:
 
 
 def random_password() -> str:
-    """Make up a password of 120 random bits."""
+    """Return a password of 120 random bits."""
     return secrets.token_urlsafe(15)
 
 
-async def held_user(change: Change, name: str) -> User:
-    """Give a user, whom nobody else changes until this change is over. Raises UnknownUser."""
+async def locked_user(change: Change, name: str) -> User:
+    """Return a user and lock the row until this change ends. Raises UnknownUser."""
     user = await change.session.scalar(select(User).where(User.name == name).with_for_update())
     if user is None:
         raise UnknownUser(f"There is no user {name}.")
     return user
 
 
-async def _held_admins(change: Change) -> list[str]:
-    """Name the admins who can sign in. Their rows are held: two who disable each other at once come one by one."""
+async def _locked_admins(change: Change) -> list[str]:
+    """Return the names of the admins who can sign in.
+
+    Their rows are locked, so that two admins who disable each other at the same moment cannot both succeed.
+    """
     admins = select(User).where(User.role == Role.ADMIN, User.disabled_at.is_(None)).order_by(User.id)
     return [user.name for user in await change.session.scalars(admins.with_for_update())]
 

@@ -1,4 +1,4 @@
-"""What people change about their own way in: password, one-time codes, open sessions."""
+"""Changes that users make to their own account: password, one-time codes, open sessions."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import select
 
 from admin_web.people import sessions, totp
-from admin_web.people.accounts import hash_password, held_user
-from admin_web.people.sign_in import prove
+from admin_web.people.accounts import hash_password, locked_user
+from admin_web.people.sign_in import require_password
 from admin_web.record.changes import Actor, changing
 from admin_web.record.database import Database
 from admin_web.record.models import User
@@ -21,26 +21,26 @@ class WrongCode(Refused):
 
 
 class TotpOn(Refused):
-    """One-time codes are turned on already; another telephone is enrolled after turning them off."""
+    """One-time codes are already turned on. To enrol another telephone, they must be turned off first."""
 
 
 class NotEnrolled(Refused):
-    """There is nothing to confirm: no secret has been made."""
+    """There is nothing to confirm, because no secret was created."""
 
 
 class UnknownSession(Refused):
-    """There is no such open session of this person."""
+    """This person has no open session with this id."""
 
 
 async def change_password(database: Database, actor: Actor, session_id: int, old: str, new: str, now: Now) -> int:
-    """Give oneself another password; every session but this one ends. Gives how many those were.
+    """Change the actor's own password and end all their other sessions. Returns how many were ended.
 
     Raises WrongPassword, TooManyAttempts, Unwritable.
     """
-    await prove(database, actor, old, now())
+    await require_password(database, actor, old, now())
     hashed = await hash_password(new)
     async with changing(database, actor, now) as change:
-        user = await held_user(change, actor.name)
+        user = await locked_user(change, actor.name)
         user.password_hash = hashed
         ended = await sessions.end_all(change.session, actor.name, actor.name, change.at, but=session_id)
         change.audit("change-password", "user", actor.name, sessions=ended)
@@ -48,41 +48,44 @@ async def change_password(database: Database, actor: Actor, session_id: int, old
 
 
 async def begin_totp(database: Database, actor: Actor, now: Now) -> None:
-    """Make up a secret; it is asked for at the sign-in only once it is confirmed. Raises TotpOn."""
+    """Create a secret for one-time codes. Sign-in asks for a code only after it is confirmed. Raises TotpOn."""
     async with changing(database, actor, now) as change:
-        user = await held_user(change, actor.name)
+        user = await locked_user(change, actor.name)
         if user.totp_confirmed_at is not None:
-            raise TotpOn("One-time codes are turned on already. Turn them off first.")
+            raise TotpOn("One-time codes are already turned on. Turn them off first.")
         user.totp_secret, user.totp_last_step = totp.new_secret(), 0
 
 
 async def confirm_totp(database: Database, actor: Actor, code: str, now: Now) -> None:
-    """Turn one-time codes on, by one of them. Raises NotEnrolled, TotpOn, WrongCode."""
+    """Turn one-time codes on. `code` proves that the telephone has the secret.
+
+    Raises NotEnrolled, TotpOn, WrongCode.
+    """
     async with changing(database, actor, now) as change:
-        user = await held_user(change, actor.name)
+        user = await locked_user(change, actor.name)
         if user.totp_confirmed_at is not None:
-            raise TotpOn("One-time codes are turned on already.")
+            raise TotpOn("One-time codes are already turned on.")
         if user.totp_secret is None:
-            raise NotEnrolled("There is no code to confirm yet. Begin again.")
+            raise NotEnrolled("There is no secret to confirm, so one-time codes are still off. Begin again.")
         step = totp.step_of(user.totp_secret, code, change.at, user.totp_last_step)
         if step is None:
-            raise WrongCode("This code is wrong. Is the clock of your telephone right? Try the next code.")
+            raise WrongCode("This code is wrong. Check the clock of your telephone, then try the next code.")
         user.totp_confirmed_at, user.totp_last_step = change.at, step
         change.audit("turn-on-totp", "user", actor.name)
 
 
 async def end_totp(database: Database, actor: Actor, password: str, now: Now) -> None:
-    """Turn one-time codes off, or forget a secret that was never confirmed. Raises WrongPassword, TooManyAttempts."""
-    await prove(database, actor, password, now())
+    """Turn one-time codes off, or delete a secret that was never confirmed. Raises WrongPassword, TooManyAttempts."""
+    await require_password(database, actor, password, now())
     async with changing(database, actor, now) as change:
-        user = await held_user(change, actor.name)
+        user = await locked_user(change, actor.name)
         if user.totp_confirmed_at is not None:
             change.audit("turn-off-totp", "user", actor.name)
         user.totp_secret = user.totp_confirmed_at = None
 
 
 async def end_session(database: Database, actor: Actor, session_id: int, now: Now) -> None:
-    """End one session of one's own. Raises UnknownSession."""
+    """End one of the actor's own sessions. Raises UnknownSession."""
     async with changing(database, actor, now) as change:
         if not await sessions.end_own(change.session, session_id, actor.name, change.at):
             raise UnknownSession("There is no such open session of yours; it may have ended.")
@@ -90,7 +93,7 @@ async def end_session(database: Database, actor: Actor, session_id: int, now: No
 
 
 async def unconfirmed_secret(database: Database, name: str) -> str | None:
-    """Give the secret that a person has yet to confirm; None when there is none. A confirmed one is never shown."""
+    """Return the secret that a user has not confirmed yet; None if there is none. A confirmed one is never returned."""
     waiting = select(User.totp_secret).where(User.name == name, User.totp_confirmed_at.is_(None))
     async with database.read() as session:
         return await session.scalar(waiting)

@@ -1,4 +1,4 @@
-"""What each role may do in the site: one table, read by every route and asked by templates."""
+"""The permissions of each role in the site: one table for all routes and templates."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,7 +7,7 @@ from compliance.consent import Role
 
 
 class Permission(StrEnum):
-    """What a route needs. `ANYBODY` needs no sign-in, `SIGNED_IN` no particular role."""
+    """The permission that a route requires. `ANYBODY` requires no sign-in, `SIGNED_IN` no particular role."""
 
     ANYBODY = "anybody"
     SIGNED_IN = "signed-in"
@@ -68,5 +68,5 @@ GRANTED: Mapping[Role, frozenset[Permission]] = {
 
 
 def allowed(role: Role, permission: Permission) -> bool:
-    """Tell whether a person of this role may do that."""
+    """Return whether a role has a permission."""
     return permission in GRANTED[role]

@@ -1,4 +1,4 @@
-"""Sessions on the server's side: listed, ended, and known to the browser by a random cookie alone."""
+"""Sign-in sessions. They are stored on the server; the browser has only a random cookie."""
 
 import hashlib
 import secrets
@@ -16,12 +16,12 @@ from compliance.consent import Role
 LIFE = timedelta(hours=12)
 IDLE = timedelta(hours=2)
 SEEN_EVERY = timedelta(minutes=1)
-"""How often a session's last use is written down; a page view is not a write each time."""
+"""How often at most a session's last use is recorded, so that not every page view is a write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who a request comes from, by an open session."""
+    """The person who sends a request, known by an open session."""
 
     name: str
     full_name: str
@@ -31,7 +31,7 @@ class Person:
 
 
 def start(session: AsyncSession, user_name: str, address: str, browser: str, at: datetime) -> str:
-    """Open a session within a transaction and give its cookie; only the hash of it is kept."""
+    """Open a session within a transaction and return its cookie. Only the hash of the cookie is stored."""
     token = secrets.token_urlsafe(32)
     opened = SignInSession(
         token_hash=hashed(token),
@@ -48,7 +48,10 @@ def start(session: AsyncSession, user_name: str, address: str, browser: str, at:
 
 
 async def person_of(database: Database, token: str, at: datetime) -> Person | None:
-    """Find who holds a cookie, unless the session ended, idled away or is over, or the person was disabled."""
+    """Return the person whose cookie this is; None if the session has ended or expired, or the person is disabled.
+
+    A session expires after `LIFE`, or after `IDLE` without a request.
+    """
     found = (
         select(User.name, User.full_name, User.role, SignInSession.id, SignInSession.csrf_token, SignInSession.seen_at)
         .join(User, User.name == SignInSession.user_name)
@@ -65,39 +68,39 @@ async def person_of(database: Database, token: str, at: datetime) -> Person | No
 
 
 async def end(database: Database, session_id: int, by: str, at: datetime) -> None:
-    """End one session; one that has ended stays as it is."""
+    """End one session. A session that has already ended is not changed."""
     async with database.write() as session:
         await session.execute(_ending(by, at).where(SignInSession.id == session_id))
 
 
 async def end_own(session: AsyncSession, session_id: int, user_name: str, at: datetime) -> bool:
-    """End one session of a person within a transaction; False when it is none of theirs, or has ended."""
+    """End one session of a person within a transaction. Returns False if it is not theirs or has already ended."""
     own = _ending(user_name, at).where(SignInSession.id == session_id, SignInSession.user_name == user_name)
     return await session.scalar(own.returning(SignInSession.id)) is not None
 
 
 async def end_all(session: AsyncSession, user_name: str, by: str, at: datetime, *, but: int | None = None) -> int:
-    """End every session of a person within a transaction, except `but`; give how many that was."""
+    """End all sessions of a person within a transaction, except `but`. Returns how many were ended."""
     ending = _ending(by, at).where(SignInSession.user_name == user_name).returning(SignInSession.id)
     ended = await session.scalars(ending if but is None else ending.where(SignInSession.id != but))
     return len(ended.all())
 
 
 async def open_sessions(database: Database, user_name: str, at: datetime) -> Sequence[SignInSession]:
-    """Give the sessions of a person that are open at `at`, the one used last first."""
+    """Return the sessions of a person that are open at `at`, most recently used first."""
     of_person = select(SignInSession).where(SignInSession.user_name == user_name, *is_open(at))
     async with database.read() as session:
         return (await session.scalars(of_person.order_by(SignInSession.seen_at.desc()))).all()
 
 
 def is_open(at: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Say in SQL which sessions are open at `at` (aware UTC): neither ended nor over nor idled away."""
+    """Return the SQL conditions of a session that is open at `at` (aware UTC): neither ended nor expired nor idle."""
     table = SignInSession
     return table.ended_at.is_(None), table.expires_at > at, table.seen_at > at - IDLE
 
 
 def hashed(token: str) -> str:
-    """Give the SHA-256 of a cookie. It has 256 random bits: no slow hash is needed."""
+    """Return the SHA-256 of a cookie. It has 256 random bits and cannot be guessed, so no slow hash is needed."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

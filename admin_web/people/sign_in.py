@@ -1,4 +1,4 @@
-"""Signing in: name, password, and the one-time code of those who turned it on."""
+"""Sign-in by name, password, and one-time code if the user has turned it on."""
 
 import asyncio
 from datetime import datetime
@@ -13,21 +13,23 @@ from admin_web.record.models import User
 from compliance.refusal import Refused
 
 _AT_ONCE = asyncio.Semaphore(2)
-"""argon2id takes 64 MiB and a core for some 50 ms: more at once would let a flood of attempts fill the machine."""
+"""Passwords checked at a time. Each takes 64 MiB and about 50 ms of CPU time, so a flood of attempts without this limit
+would exhaust the machine.
+"""
 
 _NOBODY: list[str] = []
 
 
 class NotSignedIn(Refused):
-    """Name, password or code are wrong; which of them is not told."""
+    """Name, password or code is wrong. The message does not say which, so that names cannot be found out."""
 
 
 class WrongPassword(Refused):
-    """Somebody who is signed in does not know the password of their own account."""
+    """A person who is signed in gave a wrong password for their own account."""
 
 
 async def sign_in(database: Database, name: str, password: str, code: str, origin: Actor, at: datetime) -> str:
-    """Open a session and give its cookie. `origin` names the browser and bears the address.
+    """Open a session and return its cookie. `origin` has the browser as its name, and the address.
 
     Raises NotSignedIn, TooManyAttempts.
     """
@@ -37,7 +39,7 @@ async def sign_in(database: Database, name: str, password: str, code: str, origi
     async with changing(database, Actor(name[:64] if user else "", origin.address), lambda: at) as change:
         held = await change.session.scalar(select(User).where(User.name == name).with_for_update())
         if held is not None and right and held.disabled_at is None and _code_fits(held, code, at):
-            await throttle.give_back(change.session, name, origin.address, at)
+            await throttle.refill(change.session, name, origin.address, at)
             change.audit("sign-in", "user", name)
             return sessions.start(change.session, name, origin.address, origin.name, at)
         if held is not None:
@@ -45,20 +47,20 @@ async def sign_in(database: Database, name: str, password: str, code: str, origi
     raise NotSignedIn("Name, password or one-time code is wrong. Nothing was changed.")
 
 
-async def prove(database: Database, actor: Actor, password: str, at: datetime) -> None:
-    """Make sure that who is signed in knows the password. Raises WrongPassword, TooManyAttempts.
+async def require_password(database: Database, actor: Actor, password: str, at: datetime) -> None:
+    """Check the password of a person who is signed in. Raises WrongPassword, TooManyAttempts.
 
-    Whoever finds a browser that was left open must not get any further than the browser.
+    It keeps a stranger at an unattended browser from taking over the account.
     """
     await throttle.take(database, throttle.buckets(actor.name, actor.address), at)
     if not await _is_password(password, await _user(database, actor.name)):
         raise WrongPassword("This is not your present password. Nothing was changed.")
     async with database.write() as session:
-        await throttle.give_back(session, actor.name, actor.address, at)
+        await throttle.refill(session, actor.name, actor.address, at)
 
 
 def _code_fits(user: User, code: str, at: datetime) -> bool:
-    """Tell whether the one-time code is right, and use it up; right away for those who have not turned it on."""
+    """Return whether the one-time code is right, and record its use. Without one-time codes any code is right."""
     if user.totp_secret is None or user.totp_confirmed_at is None:
         return True
     step = totp.step_of(user.totp_secret, code, at, user.totp_last_step)
@@ -74,7 +76,7 @@ async def _user(database: Database, name: str) -> User | None:
 
 
 async def _is_password(password: str, user: User | None) -> bool:
-    """Check a password; an unknown name takes as long as a known one."""
+    """Check a password. For an unknown name it takes as long as for a known one, so that time does not reveal names."""
     async with _AT_ONCE:
         if user is not None:
             return await is_password(password, user.password_hash)

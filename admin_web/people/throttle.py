@@ -1,4 +1,4 @@
-"""How often somebody may try to sign in: token buckets on record, so that every site process counts alike."""
+"""Limits on sign-in attempts: token buckets in the database, so that all processes of the site share them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from compliance.refusal import Refused
 
 
 class TooManyAttempts(Refused):
-    """Somebody has tried too often; the message says how long to wait."""
+    """There were too many attempts; the message says how long to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ def plain_address(peer: str | None) -> str:
 
 
 def buckets(name: str, address: str) -> tuple[AttemptBucket, ...]:
-    """Name the buckets of an attempt: of the address, of the name from that address, and of the name from anywhere.
+    """Return the buckets of an attempt: the address, the name from this address, and the name from any address.
 
-    The last one is wide: nobody can keep a person out by failing in their name, and still a thousand addresses
-    guess no faster than one a minute.
+    The last one is large: an attacker at one address empties the second bucket first, so the person can still sign in
+    from elsewhere. Yet in the long run even a thousand addresses together can try a name only once a minute.
     """
     return (
         AttemptBucket(_key("address", address), 30, 10),
@@ -51,20 +51,20 @@ def buckets(name: str, address: str) -> tuple[AttemptBucket, ...]:
 
 
 async def take(database: Database, wanted: Sequence[AttemptBucket], at: datetime) -> None:
-    """Take one attempt out of each bucket. Raises TooManyAttempts, taking none, when one of them is empty."""
+    """Take one attempt from each bucket. Raises TooManyAttempts, and takes none, when one of them is empty."""
     async with database.write() as session:
         filled = {bucket: await _filled(session, bucket, at) for bucket in wanted}
         wait_s = max((1 - tokens) * bucket.refill_s for bucket, tokens in filled.items())
         if wait_s > 0:
-            raise TooManyAttempts(f"Too many attempts to sign in. Try again in {_said(wait_s)}.")
+            raise TooManyAttempts(f"Too many attempts to sign in. Try again in {_duration(wait_s)}.")
         for bucket, tokens in filled.items():
-            await _put(session, bucket, tokens - 1, at)
+            await _write(session, bucket, tokens - 1, at)
 
 
-async def give_back(session: AsyncSession, name: str, address: str, at: datetime) -> None:
-    """Fill the buckets of a name from an address again: its person has proved who they are."""
+async def refill(session: AsyncSession, name: str, address: str, at: datetime) -> None:
+    """Refill both buckets of a name after a right password. The bucket of the address stays as it is."""
     for bucket in buckets(name, address)[1:]:
-        await _put(session, bucket, bucket.most, at)
+        await _write(session, bucket, bucket.most, at)
 
 
 async def _filled(session: AsyncSession, bucket: AttemptBucket, at: datetime) -> float:
@@ -76,16 +76,16 @@ async def _filled(session: AsyncSession, bucket: AttemptBucket, at: datetime) ->
     return min(bucket.most, refilled)
 
 
-async def _put(session: AsyncSession, bucket: AttemptBucket, tokens: float, at: datetime) -> None:
+async def _write(session: AsyncSession, bucket: AttemptBucket, tokens: float, at: datetime) -> None:
     values = {"tokens": tokens, "filled_at": at}
     insert = insert_into(session, SignInBucket).values(key=bucket.key, **values)
     await session.execute(insert.on_conflict_do_update(index_elements=["key"], set_=values))
 
 
 def _key(kind: str, of: str) -> str:
-    """Spell a bucket's key: what an attempt brings may be of any length and content."""
+    """Return a bucket's key: a hash, since names in attempts may have any length and content."""
     return f"{kind}:{hashlib.sha256(of.encode('utf-8', 'replace')).hexdigest()[:48]}"
 
 
-def _said(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     return f"{ceil(seconds)} seconds" if seconds <= 90 else f"{ceil(seconds / 60)} minutes"

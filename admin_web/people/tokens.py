@@ -1,4 +1,4 @@
-"""Bearer tokens of the API: shown once, kept as their SHA-256 alone."""
+"""Bearer tokens of the API. A token is shown once; only its SHA-256 is stored."""
 
 import hashlib
 import secrets
@@ -15,17 +15,17 @@ from admin_web.record.models import ApiToken
 from compliance.refusal import Refused, Unwritable, cleaned
 
 PREFIX = "dnc_"
-"""What a leaked token is recognised by."""
+"""The prefix by which people and secret scanners recognise a leaked token."""
 
 USED_EVERY = timedelta(minutes=1)
-"""How often a token's last use is written down; a call is not a write each time."""
+"""How often at most a token's last use is recorded, so that not every request is a write."""
 
 LONGEST_NAME = 58
-"""A token stands on record as `token:NAME`, in a column of 64 characters."""
+"""The record names a token as `token:NAME`, in columns of 64 characters."""
 
 
 class Scope(StrEnum):
-    """What a token may do. `read` sees people and calls; `scrub` only learns whether numbers may be dialled."""
+    """What a token may do. `read` returns people and calls; `scrub` only returns whether numbers may be dialled."""
 
     READ = "read"
     SCRUB = "scrub"
@@ -37,24 +37,24 @@ class Scope(StrEnum):
 
 
 class TokenNameTaken(Refused):
-    """A token bears this name already, or did."""
+    """A token has or had this name."""
 
 
 class UnknownToken(Refused):
-    """There is no such token."""
+    """No token has this name."""
 
 
 async def make_token(
     database: Database, actor: Actor, name: str, scopes: Collection[Scope], expires_at: datetime | None = None
 ) -> str:
-    """Make a token and give it, for the only time. Raises TokenNameTaken, Unwritable."""
+    """Create a token and return it. It cannot be read again later. Raises TokenNameTaken, Unwritable."""
     if not scopes:
         raise Unwritable("A token needs at least one scope.")
     name = cleaned(name, LONGEST_NAME, "The name", required=True)
     token = PREFIX + secrets.token_urlsafe(32)
     async with changing(database, actor) as change:
         if expires_at is not None and expires_at <= change.at:
-            raise Unwritable("A token ends after now.")
+            raise Unwritable("The end of a token must be in the future.")
         values = {
             "name": name,
             "token_hash": hashed(token),
@@ -66,13 +66,13 @@ async def make_token(
         insert = insert_into(change.session, ApiToken).values(values)
         made = insert.on_conflict_do_nothing(index_elements=["name"]).returning(ApiToken.id)
         if await change.session.scalar(made) is None:
-            raise TokenNameTaken(f"There is a token {name} already, perhaps a revoked one; choose another name.")
+            raise TokenNameTaken(f"There is already a token {name}, perhaps a revoked one. Choose another name.")
         change.audit("make-token", "token", name, scopes=" ".join(sorted(scopes)))
     return token
 
 
 async def revoke_token(database: Database, actor: Actor, name: str) -> bool:
-    """End a token at once; False when it had been revoked before. Raises UnknownToken."""
+    """Revoke a token at once. Returns False if it was revoked already. Raises UnknownToken."""
     async with changing(database, actor) as change:
         token = await change.session.scalar(select(ApiToken).where(ApiToken.name == name).with_for_update())
         if token is None:
@@ -85,25 +85,25 @@ async def revoke_token(database: Database, actor: Actor, name: str) -> bool:
 
 
 async def live_token(database: Database, token: str, at: datetime) -> ApiToken | None:
-    """Find the token that a caller presents at `at` (aware UTC), unless it was revoked or is over."""
+    """Return the record of a token; None if it is unknown, or revoked or expired at `at` (aware UTC)."""
     async with database.read() as session:
         found = await session.scalar(select(ApiToken).where(ApiToken.token_hash == hashed(token)))
     return found if found is not None and found.is_good(at) else None
 
 
-async def note_use(database: Database, token_id: int, last: datetime | None, at: datetime) -> None:
-    """Write down that a token was used at `at`, unless it was used a moment before, at `last` (both aware UTC)."""
+async def record_use(database: Database, token_id: int, last: datetime | None, at: datetime) -> None:
+    """Record that a token was used at `at`, unless its use was recorded just before, at `last` (both aware UTC)."""
     if last is None or at - last >= USED_EVERY:
         async with database.write() as session:
             await session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=at))
 
 
 async def tokens(database: Database) -> Sequence[ApiToken]:
-    """Give every token by name, the revoked ones too."""
+    """Return all tokens by name, including revoked ones."""
     async with database.read() as session:
         return (await session.scalars(select(ApiToken).order_by(ApiToken.name))).all()
 
 
 def hashed(token: str) -> str:
-    """Give the SHA-256 of a token. It has 256 random bits: there is nothing to guess, so no slow hash is needed."""
+    """Return the SHA-256 of a token. It has 256 random bits and cannot be guessed, so no slow hash is needed."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -8,7 +8,7 @@ import pyotp
 
 STEP_S = 30
 DRIFT = 1
-"""How many steps a telephone's clock may be off, either way."""
+"""How many steps a telephone's clock may be fast or slow."""
 
 ISSUER = "dnc-gate"
 
@@ -16,17 +16,17 @@ _CODE = re.compile(r"[0-9]{6}", re.ASCII)
 
 
 def new_secret() -> str:
-    """Make up a secret: 32 characters of base 32."""
+    """Return a random secret: 32 characters of base 32."""
     return pyotp.random_base32()
 
 
 def uri(secret: str, name: str) -> str:
-    """Give the `otpauth` URI that an authenticator app reads from a QR code."""
+    """Return the `otpauth` URI that an authenticator app reads from a QR code."""
     return pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=ISSUER)
 
 
 def step_of(secret: str, code: str, at: datetime, last_step: int) -> int | None:
-    """Give the step that a code is of; None when it is wrong, or was used: a step counts once."""
+    """Return the time step of a code; None if it is wrong or its step is not after `last_step`, so was used already."""
     code = code.replace(" ", "")
     if not _CODE.fullmatch(code):
         return None

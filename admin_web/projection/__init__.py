@@ -1,1 +1,1 @@
-"""SQL to Redis: applying changes, rebuilding, the lease, verification. The only writer of the projection's keys."""
+"""SQL to Redis: applying changes, rebuilding, the lease, verification. Nothing else writes the projection's keys."""

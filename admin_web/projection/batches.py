@@ -1,4 +1,4 @@
-"""Long sequences, cut into pieces that one command or one statement takes."""
+"""Long sequences cut into batches, each small enough for one command or statement."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -7,5 +7,5 @@ Item = TypeVar("Item")
 
 
 def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Give `items` in their order, at most `size` at a time."""
+    """Yield `items` in their order, in batches of at most `size`."""
     return (items[at : at + size] for at in range(0, len(items), size))

@@ -1,23 +1,23 @@
-"""A truth held against what Redis holds for the same subjects."""
+"""Comparison of what SQL says with what Redis holds, for the same subjects."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
 from admin_web.projection import drift
-from admin_web.projection.store import Reply, Wire
 from admin_web.projection.truth import Subjects, Truth
+from admin_web.projection.wire import Reply, Wire
 from admin_web.projection.writing import ExchangePart, parts_of
 from compliance.facts import LiveOverride
 from compliance.numbers import E164
 from compliance.redis_schema import number_of, override_key, override_value, read_override
 
 NO_EXPIRY = -1
-"""What PTTL says of a key that never ends."""
+"""PTTL's reply for a key that never expires."""
 
 
 class Difference(NamedTuple):
-    """One subject on which SQL and Redis differ: a number on a list, or a lead on a number."""
+    """One subject on which SQL and Redis differ: a number on a list, or the override of a lead on a number."""
 
     kind: str
     list_name: str | None
@@ -29,9 +29,9 @@ class Difference(NamedTuple):
 
 
 async def compare(wire: Wire, generation: int, truth: Truth, at: datetime) -> list[Difference]:
-    """Give every subject of `truth` on which that generation differs at `at` (aware UTC)."""
+    """Return each subject of `truth` for which Redis's `generation` differs from it at `at` (aware UTC)."""
     parts = parts_of(truth)
-    there = await wire.ask(*(part.asked(generation) for part in parts))
+    there = await wire.ask(*(part.query(generation) for part in parts))
     found = [difference for part, lines in zip(parts, there, strict=True) for difference in _on_lists(part, lines)]
     keys = [override_key(generation, *opening) for opening in truth.overrides]
     replies = await wire.ask(*((word, key) for key in keys for word in ("GET", "PTTL")))
@@ -42,7 +42,7 @@ async def compare(wire: Wire, generation: int, truth: Truth, at: datetime) -> li
 
 
 def subjects_of(differences: list[Difference]) -> Subjects:
-    """Gather what the differences are about."""
+    """Return the subjects of the differences."""
     subjects = Subjects()
     for one in differences:
         subjects.add(one.list_name, one.lead, [one.number])
@@ -57,7 +57,7 @@ def _on_lists(part: ExchangePart, there: Reply) -> Iterator[Difference]:
 
 
 def _kind(override: LiveOverride | None, value: Reply, ttl: Reply, at: datetime) -> str:
-    """Name the kind of difference; empty for none. An override that is over opens nothing, even before its key ends."""
+    """Return the kind of difference, "" for none. An expired override opens nothing, even while its key exists."""
     if not isinstance(value, bytes):
         return drift.OVERRIDE_MISSING if override else ""
     if ttl == NO_EXPIRY:

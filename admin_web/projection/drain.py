@@ -1,15 +1,15 @@
-"""What is recorded in SQL is brought into force in Redis, change by change.
+"""Applies pending changes from SQL to Redis.
 
-An outbox row names subjects; what is written is their truth at this moment, not the change that was made. So a row
-may be applied late, twice or out of order, and Redis still ends at the truth. What a kill leaves behind:
+An outbox row names subjects. What is written is what SQL says about them at this moment, not the change that was made.
+So a row may be applied late, twice or out of order, and Redis still ends with what SQL says. After a kill:
 
-- before EXEC: nothing was written, the rows are pending, the next turn applies them;
-- after EXEC, before the commit in SQL: the truth is in force, the rows are still pending and are applied again.
-  Nobody was told that they are in force, and the lease does not outlast their not being so;
-- EXEC was sent, and given up for lost: it may still be carried out. `dnc:state` was watched before the truth was
-  read, and every write changes `dnc:state`: if anybody has written since, Redis discards it;
-- EXEC was carried out, and Redis died before enough replicas had it: the rows are still pending. The replica that
-  becomes master is another server than the one on record: it is rebuilt from SQL before it is believed.
+- Before EXEC: nothing was written. The rows are pending, and the next turn applies them.
+- After EXEC, before the commit in SQL: the change is in force, but its rows are still pending and are applied again.
+  Until then nothing reported it as in force, and the lease is not renewed.
+- EXEC was sent but its reply never came: Redis may still execute it. `dnc:state` was watched before SQL was read, and
+  every write changes `dnc:state`, so Redis discards the late EXEC if anything was written in between.
+- EXEC was executed, but Redis died before enough replicas had it: the rows are still pending. The replica that
+  becomes master is not the server on record, so the gate does not trust it until it is rebuilt from SQL.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -21,24 +21,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.judging.terms import terms_on_record
 from admin_web.projection import outbox
 from admin_web.projection.ledger import Ledger
-from admin_web.projection.live import LiveProjection, look
-from admin_web.projection.store import Store, StoreMoved, Wire
+from admin_web.projection.live import LiveProjection, read_live
+from admin_web.projection.store import Store
 from admin_web.projection.truth import truth_of
-from admin_web.projection.turn import Turn, note, row_of, take_turn
+from admin_web.projection.turn import Turn, row_of, take_turn, update_generations
+from admin_web.projection.wire import StoreMoved, Wire
 from admin_web.projection.writing import change_live
 from admin_web.record.database import Database
 from compliance.cluster import Shard
 from compliance.redis_terms import terms_value
 
 MOST_TRIES = 3
-"""How often a turn is taken again when somebody without one wrote to Redis meanwhile."""
+"""How many turns are tried when a process that does not have the turn writes to Redis in between."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The truth and its projection, and the clock that says which overrides are live (aware UTC).
+    """The database, the Redis that projects it, and the clock that decides which overrides are live (aware UTC).
 
-    When `store` is one shard of a cluster, `ledger` says what each of them has.
+    When `store` is a cluster or one of its shards, `ledger` records which rows each shard has applied.
     """
 
     database: Database
@@ -48,34 +49,34 @@ class Sides:
 
     @property
     def row(self) -> int:
-        """The row of SQL that has the generations of this store."""
+        """The id of the row in SQL that has the generations of this store."""
         return row_of(self.store.keys.first_slot)
 
 
 async def drain(sides: Sides) -> None:
-    """Bring into force all that was committed before this call.
+    """Apply every change that was committed before this call.
 
-    Raises StoreUnavailable or one of its kinds, and DatabaseUnavailable; the rows then stay pending.
+    Raises RedisUnavailable or a subclass, or DatabaseUnavailable; the rows then stay pending.
     """
     async with sides.database.read() as session:
         newest = await outbox.newest_pending(session)
     if newest is None:
         return
     async with sides.store.wire() as wire:
-        live = await look(wire)  # A Redis that is away is found out before a turn: nobody waits in line for it.
-        if await _has_all(sides, live.shard):
+        live = await read_live(wire)  # Fail before taking a turn if Redis is away: a turn makes other writers wait.
+        if await _has_all_pending(sides, live.shard):
             return
         while await _try_turn(sides, wire, newest, live.shard):
             continue
 
 
-async def _has_all(sides: Sides, shard: Shard | None) -> bool:
-    """Tell whether this shard has all that is pending: it waits for others then."""
-    if shard is None or sides.ledger is None or not sides.ledger.knows(shard):
+async def _has_all_pending(sides: Sides, shard: Shard | None) -> bool:
+    """Return whether this shard has applied all pending rows, which are then pending for other shards only."""
+    if shard is None or sides.ledger is None or not sides.ledger.has_rows(shard):
         return False
     async with sides.database.read() as session:
         pending = await outbox.pending_ids(session)
-    return sides.ledger.had_by(shard, pending) == pending
+    return sides.ledger.applied_by(shard, pending) == pending
 
 
 async def _try_turn(sides: Sides, wire: Wire, newest: int, shard: Shard | None) -> bool:
@@ -88,13 +89,13 @@ async def _try_turn(sides: Sides, wire: Wire, newest: int, shard: Shard | None) 
 
 
 async def _turn(sides: Sides, wire: Wire, newest: int, shard: Shard | None) -> bool:
-    """Apply the oldest of what is pending, in one turn; tell whether there is more."""
+    """Apply the oldest pending rows in one turn. Returns whether there are more."""
     async with sides.database.write() as session:
         turn = await take_turn(session, sides.row)
-        rows, more = await outbox.oldest_pending(session, newest, await _had(session, sides, shard))
+        rows, more = await outbox.oldest_pending(session, newest, await _applied_before(session, sides, shard))
         if rows:
             await wire.watch(wire.keys.state)
-            live = await look(wire)
+            live = await read_live(wire)
             state = live.require(await live_generation(session, turn, live, sides.row))
             subjects = outbox.subjects_of(rows)
             if live.shard:
@@ -107,35 +108,35 @@ async def _turn(sides: Sides, wire: Wire, newest: int, shard: Shard | None) -> b
     return more
 
 
-async def _had(session: AsyncSession, sides: Sides, shard: Shard | None) -> Collection[int]:
-    """Give the pending rows that a shard has already; they wait for others."""
-    if shard is None or sides.ledger is None or not sides.ledger.knows(shard):
+async def _applied_before(session: AsyncSession, sides: Sides, shard: Shard | None) -> Collection[int]:
+    """Return the pending rows that this shard has applied already; they are pending for other shards."""
+    if shard is None or sides.ledger is None or not sides.ledger.has_rows(shard):
         return ()
-    return set(sides.ledger.had_by(shard, await outbox.pending_ids(session)))
+    return set(sides.ledger.applied_by(shard, await outbox.pending_ids(session)))
 
 
 def applied(sides: Sides, shard: Shard | None, rows: Collection[outbox.OutboxChange]) -> list[int]:
-    """Give the ids of the rows that are applied everywhere, now that this store has acknowledged them all."""
+    """Record that this store has acknowledged `rows`. Returns the ids of those that are now applied everywhere."""
     if shard is None or sides.ledger is None:
         return [row.id for row in rows]
-    sides.ledger.note(shard, (row.id for row in rows))
+    sides.ledger.record(shard, (row.id for row in rows))
     return sides.ledger.finished(rows)
 
 
 async def _terms(session: AsyncSession, rows: Sequence[outbox.OutboxChange], live: LiveProjection) -> bytes | None:
-    """Spell the terms of the registries as Redis holds them, when one of the rows is about terms."""
+    """Return the encoded terms of the registries if one of the rows is about terms; otherwise None."""
     if all(row.numbers for row in rows):
         return None
     return terms_value(await terms_on_record(session, live.versions))
 
 
 async def live_generation(session: AsyncSession, turn: Turn, live: LiveProjection, row: int) -> int:
-    """Give the generation that is live; put on record a flip whose own record was lost in a crash.
+    """Return the generation that is live, and record a flip that a crash left unrecorded. Call it within a turn.
 
-    A builder flips Redis first and commits to SQL after. If it dies in between, Redis serves the generation that
-    SQL has as being built: it is whole, and what is pending is applied to it as to any other. Only within a turn.
+    A builder flips Redis first and commits to SQL afterwards. If it dies in between, Redis serves the generation that
+    SQL still records as being built. That generation is complete, and pending changes are applied to it as to any.
     """
     if turn.building is None or live.doubt(turn.building):
         return turn.generation
-    await note(session, row, generation=turn.building, building=None, building_at=None)
+    await update_generations(session, row, generation=turn.building, building=None, building_at=None)
     return turn.building

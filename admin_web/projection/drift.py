@@ -1,33 +1,33 @@
-"""What differs between SQL and Redis, counted, with a few examples of each kind."""
+"""The differences between SQL and Redis: counted by kind, with a few examples of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 EXAMPLES = 10
-"""How many subjects of each kind are named; all are counted."""
+"""How many subjects of each kind are kept as examples; all are counted."""
 
 MISSING = "listed in SQL, not in Redis"
 EXTRA = "listed in Redis, not in SQL"
 OVERRIDE_EXTRA = "open in Redis, not in SQL"
 OVERRIDE_MISSING = "open in SQL, not in Redis"
 OVERRIDE_OTHER = "open in both, with another id, basis or end"
-OVERRIDE_ENDLESS = "open in Redis, and kept there beyond its end"
+OVERRIDE_ENDLESS = "open in Redis, with a key that never expires"
 UNMARKED = "not marked in Redis as built for this shard"
-TERMS_OTHER = "not as SQL has them"
+TERMS_OTHER = "different in Redis and SQL"
 
 DANGEROUS = (MISSING, OVERRIDE_EXTRA, OVERRIDE_OTHER, TERMS_OTHER)
-"""What may let a call through that must not be."""
+"""The kinds that may let a call through that must be blocked."""
 
 
 @dataclass(slots=True)
 class Drift:
     """The outcome of a full comparison.
 
-    `numbers` and `overrides` are how many SQL holds. `counted` are the numbers per list as `dnc:state` counts them,
-    where that differs from SQL. `doubt` says as a slug why the gate may not rely on the projection at all: `no-state`,
-    `other-incarnation`, `other-generation`, or `no-lease`; it is empty when it may. `pending` changes are recorded,
-    and not in force yet; what they name is not compared. `behind` are registries of which Redis holds another version
-    than the one in force, as `following.behind` gives them; what is compared is the version that it holds.
+    `numbers` and `overrides` are how many SQL holds. `counted` has the lists whose count in `dnc:state` differs from
+    SQL: (Redis, SQL). `doubt` is the slug of why the gate may not rely on the projection: `no-state`,
+    `other-incarnation`, `other-generation` or `no-lease`; it is empty when the gate may. `pending` changes are
+    recorded but not in force yet; their subjects are not compared. `behind` has the registries of which Redis holds
+    another version than the one in force (see `following.behind`); the version that Redis holds is compared.
     """
 
     doubt: str = ""
@@ -42,7 +42,7 @@ class Drift:
 
     @property
     def clean(self) -> bool:
-        """Tell whether Redis holds what SQL says, and the gate may rely on it."""
+        """Whether Redis holds what SQL says and the gate may rely on it."""
         return not (self.doubt or self.found or self.counted)
 
     def add(self, kind: str, subject: str) -> None:
@@ -53,15 +53,17 @@ class Drift:
             some.append(subject)
 
     def lines(self) -> list[str]:
-        """Say what was found, the dangerous first."""
+        """Return the outcome as lines for people, dangerous differences first."""
         lines = [f"SQL holds {self.numbers:,} numbers and {self.overrides:,} live overrides."]
         if self.pending:
             waiting = f"{self.pending:,} changes are recorded and not yet in force"
-            lines.append(f"{waiting}; what they name was not compared.")
+            lines.append(f"{waiting}; their numbers and overrides were not compared.")
         for name, (redis, sql) in self.behind.items():
             lines.append(f"{name}: version {sql} is recorded and not yet in force; Redis holds {redis or 'none'}.")
         if self.doubt:
-            lines.append(f"DOUBT: the gate does not rely on generation {self.generation}: {self.doubt}.")
+            lines.append(
+                f"DOUBT: the gate cannot rely on generation {self.generation} ({self.doubt}) and blocks calls."
+            )
         for kind in sorted(self.found, key=lambda kind: (kind not in DANGEROUS, kind)):
             word = "DANGER" if kind in DANGEROUS else "differs"
             lines.append(f"{word}: {self.found[kind]:,} {kind}: {', '.join(self.examples[kind])}")
@@ -71,7 +73,7 @@ class Drift:
 
 
 def together(each: Sequence[Drift]) -> Drift:
-    """Add up what was found on the shards of a cluster. Of one Redis it is what was found there."""
+    """Add up the outcomes of the shards of a cluster. A single outcome is returned as it is."""
     if len(each) == 1:
         return each[0]
     drift = Drift(next((one.doubt for one in each if one.doubt), ""), max((one.generation for one in each), default=0))

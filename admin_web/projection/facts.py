@@ -1,12 +1,13 @@
-"""What Redis knows of many numbers at this moment: the facts that the gate would judge a call by."""
+"""The facts that Redis holds about many numbers now: those by which the gate would judge a call."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain, islice
 
 from admin_web.judging.terms import compiled
-from admin_web.projection.store import ClusterStore, Command, RedisUnavailable, Reply, Store, Wire
+from admin_web.projection.store import ClusterStore, Store
 from admin_web.projection.truth import LeadOnNumber
+from admin_web.projection.wire import Command, RedisUnavailable, Reply, Wire
 from compliance.facts import Facts, State
 from compliance.redis_facts import MOST_ATTEMPTS, fact_commands, read_facts, same_build, terms_document
 from compliance.redis_schema import STATE_FIELDS, read_state, slot_of_number
@@ -14,24 +15,24 @@ from compliance.terms import Terms
 
 
 async def facts_of(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts]:
-    """Give what Redis knows of each lead on its number, in their order, in one exchange. Raises RedisUnavailable.
+    """Return the facts of each lead on its number, in the same order. Raises RedisUnavailable.
 
-    Of a cluster, each shard is asked about its own numbers.
+    In a cluster, each shard is queried for its own numbers.
     """
     if not isinstance(store, ClusterStore):
         return await _facts_of_one(store, openings)
     topology = await store.topology()
-    asked: dict[int | None, list[int]] = defaultdict(list)
-    for place, (number, _) in enumerate(openings):
+    by_shard: dict[int | None, list[int]] = defaultdict(list)
+    for index, (number, _) in enumerate(openings):
         owner = topology.owner(slot_of_number(number))
-        asked[owner.first if owner else None].append(place)
+        by_shard[owner.first if owner else None].append(index)
     found: dict[int, Facts] = {}
-    for first, places in asked.items():
+    for first, indexes in by_shard.items():
         if first is None:
             raise RedisUnavailable("no shard of the cluster serves some of the numbers")
-        some = await _facts_of_one(store.shard(first), [openings[place] for place in places])
-        found |= dict(zip(places, some, strict=True))
-    return [found[place] for place in range(len(openings))]
+        some = await _facts_of_one(store.shard(first), [openings[index] for index in indexes])
+        found |= dict(zip(indexes, some, strict=True))
+    return [found[index] for index in range(len(openings))]
 
 
 async def _facts_of_one(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts]:
@@ -45,7 +46,7 @@ async def _facts_of_one(store: Store, openings: Sequence[LeadOnNumber]) -> list[
             if same_build(state, expected):
                 return found
             expected = state
-    raise RedisUnavailable("the projection did not stand still")
+    raise RedisUnavailable("the projection kept changing while it was read; try again")
 
 
 async def _terms(wire: Wire, state: State | None) -> Terms | None:
@@ -91,14 +92,14 @@ def _state_of(wire: Wire) -> Command:
 
 
 def _state(reply: Reply) -> State | None:
-    """Read the state; None when there is none, or it is malformed."""
+    """Parse the state; None when it is missing or malformed."""
     if not isinstance(reply, list):
-        raise RedisUnavailable(f"Redis would not give its state: {reply!r}")
+        raise RedisUnavailable(f"Redis did not return its state, but {reply!r}")
     return read_state([value if isinstance(value, bytes) else None for value in reply])
 
 
 def _run_id(info: Reply) -> str:
-    """Read which server process answered. Raises RedisUnavailable."""
+    """Return the run id of the server process that answered. Raises RedisUnavailable."""
     for line in (info if isinstance(info, bytes) else b"").splitlines():
         if line.startswith(b"run_id:"):
             return line.removeprefix(b"run_id:").decode("ascii", "replace")

@@ -1,11 +1,12 @@
-"""How the projection does at this moment, as Redis tells it: what it holds, for how long, and who asks it."""
+"""The health of the projection, read from Redis: what it holds, what is left of the lease, and which gates use it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from admin_web.projection.live import LiveProjection, look
-from admin_web.projection.store import Reply, Store, Wire, words
+from admin_web.projection.live import LiveProjection, read_live
+from admin_web.projection.store import Store
+from admin_web.projection.wire import Reply, Wire, words
 from compliance.facts import doubt
 from compliance.redis_records import GateHeartbeat, read_heartbeat
 from compliance.redis_schema import STATE_FIELDS, from_epoch_ms, read_state
@@ -15,12 +16,12 @@ MOST_GATES = 100
 
 NEVER_ENDS = -1
 NO_LEASE = -2
-"""What PTTL says of a key without an end, and of none."""
+"""PTTL's replies for a key that never expires, and for a missing key."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateSeen:
-    """A gate process: its name, when it was last heard of (aware UTC), and what it said; None when it is silent."""
+    """A gate process: its name, when its last heartbeat came (aware UTC), and that heartbeat; None once it is stale."""
 
     name: str
     heard_at: datetime
@@ -28,13 +29,13 @@ class GateSeen:
 
     @property
     def screens(self) -> bool:
-        """Tell whether it lives and could allow a call."""
+        """Whether the gate is alive and could allow a call."""
         return self.beat is not None and not self.beat.doubt
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Decisions that wait to be archived, the oldest since `since` (aware UTC), and those that cannot be."""
+    """How many decisions wait to be archived, since when (aware UTC), and how many could not be read."""
 
     waiting: int
     since: datetime | None
@@ -43,10 +44,10 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionHealth:
-    """What Redis holds and who asks it. `lease_ms` is what is left of the lease, or one of PTTL's two words.
+    """What Redis holds, and which gates use it. `lease_ms` is what is left of the lease, or NEVER_ENDS or NO_LEASE.
 
-    `terms_lost`: it does not hold the terms of the registries that its state names. `first_slot` names the shard of a
-    cluster.
+    `terms_lost` means that Redis lacks the registries' terms that its state names. `first_slot` is the lowest slot of
+    a cluster's shard.
     """
 
     live: LiveProjection
@@ -58,15 +59,15 @@ class ProjectionHealth:
 
 
 async def lease_left(wire: Wire) -> int:
-    """Give the milliseconds that are left of the lease, or NEVER_ENDS, or NO_LEASE. Raises StoreUnavailable."""
+    """Return the milliseconds that are left of the lease, or NEVER_ENDS or NO_LEASE. Raises RedisUnavailable."""
     (left,) = await wire.ask(("PTTL", wire.keys.lease))
     return left if isinstance(left, int) else NO_LEASE
 
 
 async def terms_lost(wire: Wire, live: LiveProjection) -> bool:
-    """Tell whether Redis lacks the terms of the registries that `live` names, or holds others. Raises StoreUnavailable.
+    """Return whether Redis lacks the registries' terms that `live` names, or holds others. Raises RedisUnavailable.
 
-    While the state moves that is not known, and not said.
+    It returns False when the state has changed since `live` was read, because the two then cannot be compared.
     """
     if live.state is None:
         return False
@@ -80,12 +81,12 @@ async def terms_lost(wire: Wire, live: LiveProjection) -> bool:
 
 
 async def health(store: Store) -> list[ProjectionHealth]:
-    """Ask Redis for all of it; each shard of a cluster for itself. Raises StoreUnavailable."""
+    """Read the health of each shard of a cluster, or of the one Redis. Raises RedisUnavailable."""
     return [await _health(shard) for shard in await store.shards()]
 
 
 def together(each: Sequence[ProjectionHealth]) -> ProjectionHealth:
-    """Give what several shards have in common: the worst state, the shortest lease, and all gates and numbers."""
+    """Merge the health of several shards: the worst state, the shortest lease, all numbers and all gates."""
     if len(each) == 1:
         return each[0]
     worst = next((one.live for one in each if doubt(one.live.state, one.live.server, leased=True)), each[0].live)
@@ -118,7 +119,7 @@ def _shortest(leases: Sequence[int]) -> int:
 
 
 def _latest(gates: Iterable[GateSeen]) -> Iterator[GateSeen]:
-    """Give each gate once, as it was last heard of: it beats on every shard."""
+    """Return each gate once, with its latest heartbeat. A gate writes heartbeats to every shard."""
     latest: dict[str, GateSeen] = {}
     for gate in sorted(gates, key=lambda gate: gate.heard_at):
         latest[gate.name] = gate
@@ -127,7 +128,7 @@ def _latest(gates: Iterable[GateSeen]) -> Iterator[GateSeen]:
 
 async def _health(store: Store) -> ProjectionHealth:
     async with store.wire() as wire:
-        live = await look(wire)
+        live = await read_live(wire)
         lost, lease_ms = await terms_lost(wire, live), await lease_left(wire)
         gates = tuple(await _gates(wire))
         return ProjectionHealth(live, lease_ms, await _backlog(wire), gates, lost, wire.keys.first_slot)
@@ -147,7 +148,7 @@ def _count(reply: Reply) -> int:
 
 
 def _entered_at(entries: Reply) -> datetime | None:
-    """Read when the first of some stream entries was appended: its id begins with Redis's milliseconds."""
+    """Return when the first of some stream entries was appended: its id begins with Redis's time in milliseconds."""
     match entries:
         case [[bytes() as entry_id, *_], *_]:
             return from_epoch_ms(int(entry_id.partition(b"-")[0]))
@@ -155,7 +156,7 @@ def _entered_at(entries: Reply) -> datetime | None:
 
 
 async def _gates(wire: Wire) -> list[GateSeen]:
-    """Give the gates heard of within the hour, the latest first."""
+    """Return the gates with a heartbeat within the last hour, the latest first."""
     (named,) = await wire.ask(("ZREVRANGE", wire.keys.gates, 0, MOST_GATES - 1, "WITHSCORES"))
     flat = words(named)
     names = [name.decode("utf-8", "replace") for name in flat[::2]]

@@ -1,8 +1,7 @@
-"""Which shard of a cluster has which of the outbox rows that are pending: a row is applied when all that it is about
-have it.
+"""Which pending outbox rows each shard of a cluster has applied. A row is done when all shards it concerns have it.
 
-It is kept in memory, by each process for itself: what it forgets is applied once more, which changes nothing. What a
-shard had under another reign does not count.
+Each process keeps its own ledger in memory. A row that it forgets is applied once more, which changes nothing. Rows
+that a shard applied under an earlier reign do not count.
 """
 
 from collections import defaultdict
@@ -15,39 +14,39 @@ from compliance.numbers import E164
 from compliance.redis_schema import slot_of_number
 
 Reign: TypeAlias = tuple[int, str]
-"""A shard's name, and its reign."""
+"""A shard's lowest slot, and its reign."""
 
 
 class Ledger:
-    """What each shard has, as `topology` says which shards there are."""
+    """The rows that each shard has applied. `topology` returns the shards that exist now."""
 
     def __init__(self, topology: Callable[[], Topology]) -> None:
         self._topology = topology
-        self._had: dict[Reign, set[int]] = defaultdict(set)
+        self._applied: dict[Reign, set[int]] = defaultdict(set)
 
-    def had_by(self, shard: Shard, pending: Set[int]) -> Set[int]:
-        """Give the rows that a shard has of those that are pending; the others are forgotten."""
-        had = self._had[_reign(shard)]
-        had &= pending
-        return had
+    def applied_by(self, shard: Shard, pending: Set[int]) -> Set[int]:
+        """Return those of the `pending` rows that a shard has applied, and forget its other rows."""
+        applied = self._applied[_reign(shard)]
+        applied &= pending
+        return applied
 
-    def knows(self, shard: Shard) -> bool:
-        """Tell whether a shard has any rows that were pending when it was last asked."""
-        return bool(self._had.get(_reign(shard)))
+    def has_rows(self, shard: Shard) -> bool:
+        """Return whether any row is recorded as applied by this shard."""
+        return bool(self._applied.get(_reign(shard)))
 
-    def note(self, shard: Shard, rows: Iterable[int]) -> None:
-        """Take note that a shard has acknowledged these rows, or has nothing to do with them."""
-        self._had[_reign(shard)].update(rows)
+    def record(self, shard: Shard, rows: Iterable[int]) -> None:
+        """Record that a shard has acknowledged these rows, or that they do not concern it."""
+        self._applied[_reign(shard)].update(rows)
 
     def finished(self, rows: Collection[OutboxChange]) -> list[int]:
-        """Give the ids of the rows that every shard has that they are about."""
+        """Return the ids of the rows that all shards they concern have applied."""
         return [row.id for row in rows if all(self._has(shard, row.id) for shard in self._concerned(row))]
 
     def _has(self, shard: Shard | None, row: int) -> bool:
-        return shard is not None and row in self._had.get(_reign(shard), ())
+        return shard is not None and row in self._applied.get(_reign(shard), ())
 
     def _concerned(self, row: OutboxChange) -> Iterable[Shard | None]:
-        """Give the shards that a row is about; None for a slot that nobody serves. Terms concern all of them."""
+        """Return the shards that a row concerns; None for a slot that no shard serves. Terms concern all shards."""
         topology = self._topology()
         if not row.numbers:
             return topology.shards or (None,)

@@ -1,11 +1,11 @@
-"""What Redis says of itself: which server it is, which projection it holds, and whether it is fit to hold one."""
+"""What Redis reports about itself: which server it is, which projection it holds, and whether it is fit for one."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
 
-from admin_web.projection.store import RedisRefused, RedisUnavailable, Reply, Wire, words
+from admin_web.projection.wire import RedisRefused, RedisUnavailable, Reply, Wire, words
 from compliance.cluster import NotACluster, Shard, read_nodes
 from compliance.facts import State, doubt
 from compliance.redis_schema import MAX_INTSET_ENTRIES, REBUILT_AT, STATE_FIELDS, read_counts, read_state, read_versions
@@ -22,7 +22,7 @@ _CURE = "; the worker rebuilds it, or run `dnc-admin rebuild`"
 
 
 class ProjectionLost(RedisUnavailable):
-    """Redis answers, but does not hold the projection that is on record: nothing may be added to it."""
+    """Redis answers, but does not hold the projection on record, so no changes may be applied to it."""
 
     def __init__(self, why: str) -> None:
         super().__init__(_LOST[why] + _CURE)
@@ -30,17 +30,17 @@ class ProjectionLost(RedisUnavailable):
 
 
 class StoreUnfit(RedisUnavailable):
-    """Redis is set up so that it may lose listed numbers, or waste memory on them; the message names the setting."""
+    """Redis is configured so that it may lose listed numbers or waste memory; the message names the setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveProjection:
-    """The projection that Redis holds: `server` is the run id of the process, `counts` are numbers per list.
+    """The projection that Redis holds.
 
-    `versions` are those of the registries that it holds. Behind Sentinel `server` names the reign of the process as
-    master, too. `at_ms` is the moment by Redis's own clock, in milliseconds since 1970 UTC; `rebuilt_at` is aware UTC;
-    `version` names the server and its version. `shard` is what it says of itself as a shard of a cluster, and
-    `server` then names its reign, too.
+    `server` is the run id of the process; behind Sentinel and in a cluster it also names its reign as master. `counts`
+    are the numbers per list, `versions` the registries' versions. `at_ms` is the time by Redis's clock, in milliseconds
+    since 1970 UTC; `rebuilt_at` is aware UTC. `version` is the name and version of the server. `shard` is set in a
+    cluster.
     """
 
     server: str
@@ -54,29 +54,29 @@ class LiveProjection:
 
     @property
     def had_other_slots(self) -> bool:
-        """Tell whether the projection that is held was built for other slots than the shard owns now."""
+        """Whether the projection was built for other slots than the shard owns now."""
         built_for = self.state.incarnation.rpartition(".")[2] if self.state else ""
         return self.shard is not None and built_for != self.server.rpartition(".")[2]
 
     def doubt(self, generation: int) -> str:
-        """Say as a slug why this is not `generation`, whole, on this very server; empty when it is."""
+        """Return the slug of why this is not `generation`, complete, on this server; "" when it is."""
         why = doubt(self.state, self.server, leased=True)
         other = self.state is not None and self.state.generation != generation
         return why or ("other-generation" if other else "")
 
     def require(self, generation: int) -> State:
-        """Give the state. Raises ProjectionLost unless it is `generation`, whole, on this very server."""
+        """Return the state. Raises ProjectionLost unless it is that of `generation`, complete, on this server."""
         why = self.doubt(generation)
         if why or self.state is None:
             raise ProjectionLost(why or "no-state")
         return self.state
 
 
-async def look(wire: Wire) -> LiveProjection:
-    """Ask Redis what it is and holds. Raises RedisUnavailable."""
-    itself = [("CLUSTER", "NODES")] if wire.to_shard else []
-    info, values, clock, *told = await wire.ask(("INFO", "server"), ("HGETALL", wire.keys.state), ("TIME",), *itself)
-    shard = _shard(told[0], wire.keys.first_slot) if told else None
+async def read_live(wire: Wire) -> LiveProjection:
+    """Read from Redis what it is and what it holds. Raises RedisUnavailable."""
+    cluster = [("CLUSTER", "NODES")] if wire.to_shard else []
+    info, values, clock, *nodes = await wire.ask(("INFO", "server"), ("HGETALL", wire.keys.state), ("TIME",), *cluster)
+    shard = _shard(nodes[0], wire.keys.first_slot) if nodes else None
     master = Master("", shard.reign) if shard else wire.master
     flat = words(values)
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -93,30 +93,30 @@ async def look(wire: Wire) -> LiveProjection:
     )
 
 
-def _shard(told: Reply, first_slot: int | None) -> Shard:
-    """Read what a master of a cluster says of itself. Raises StoreUnavailable unless its lowest slot is `first_slot`.
+def _shard(nodes: Reply, first_slot: int | None) -> Shard:
+    """Parse a master's own line of CLUSTER NODES. Raises RedisUnavailable unless its lowest slot is `first_slot`.
 
-    What a shard holds is named for its lowest slot: under another name it holds nothing.
+    The keys of a shard's state contain its lowest slot. A master with another lowest slot has no state under this one.
     """
     try:
-        myself = read_nodes(told if isinstance(told, bytes) else b"", "itself:0").myself
+        myself = read_nodes(nodes if isinstance(nodes, bytes) else b"", "itself:0").myself
     except NotACluster as error:
-        raise RedisUnavailable(f"Redis does not tell of its cluster: {error}") from None
+        raise RedisUnavailable(f"Redis does not describe its cluster: {error}") from None
     if myself is None or myself.first != first_slot:
-        raise RedisUnavailable("the slots of this shard have moved to another")
+        raise RedisUnavailable("the slots of this shard have moved to another shard")
     return myself
 
 
 async def require_fit(wire: Wire) -> None:
-    """Raise StoreUnfit for a Redis that may drop listed numbers by itself, or needs thirty times the memory."""
+    """Raise StoreUnfit for a Redis that may evict listed numbers, or that needs thirty times the memory for them."""
     (memory,) = await wire.ask(("INFO", "memory"))
     policy = _field(memory, "maxmemory_policy")
     if policy.startswith("allkeys"):
         raise StoreUnfit(f"Redis may evict listed numbers: set its maxmemory-policy to noeviction, not {policy}")
     try:
         (answer,) = await wire.ask(("CONFIG", "GET", "set-max-intset-entries"))
-    except RedisRefused as error:  # Hosted ones forbid CONFIG.
-        log.warning("redis does not tell set-max-intset-entries", needed=MAX_INTSET_ENTRIES, error=str(error))
+    except RedisRefused as error:  # Hosted Redis services forbid CONFIG.
+        log.warning("redis does not report set-max-intset-entries", needed=MAX_INTSET_ENTRIES, error=str(error))
         return
     entries = int(words(answer)[1])
     if entries < MAX_INTSET_ENTRIES:
@@ -126,10 +126,10 @@ async def require_fit(wire: Wire) -> None:
 
 
 def _field(info: Reply, name: str) -> str:
-    """Read one field of an INFO reply. Raises RedisUnavailable."""
+    """Return one field of an INFO reply. Raises RedisUnavailable."""
     if value := _fields(info).get(name):
         return value
-    raise RedisUnavailable(f"Redis does not tell its {name}")
+    raise RedisUnavailable(f"Redis does not report its {name}")
 
 
 def _fields(info: Reply) -> dict[str, str]:
@@ -138,7 +138,7 @@ def _fields(info: Reply) -> dict[str, str]:
 
 
 def _version(info: Reply) -> str:
-    """Name the server: Valkey tells its own version beside that of the Redis it is compatible with."""
+    """Return the server's name and version. Valkey reports its own version beside that of a compatible Redis."""
     fields = _fields(info)
     own = fields.get("valkey_version")
     return f"Valkey {own}" if own else f"Redis {fields.get('redis_version', 'of an unknown version')}"

@@ -1,4 +1,4 @@
-"""The rows that name what has changed in SQL and must reach Redis."""
+"""The outbox: rows that name what has changed in SQL and must reach Redis."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from datetime import datetime
@@ -14,16 +14,18 @@ from admin_web.record.models import OutboxRow
 
 ROWS_AT_ONCE = 100
 NUMBERS_AT_ONCE = 2_000
-"""Most rows, and about most numbers, that are written at once: Redis serves nobody else meanwhile (about 2 ms)."""
+"""Most rows and, roughly, most numbers in one transaction of Redis. It takes about 2 ms, in which Redis serves no other
+client.
+"""
 
 MOST_COUNTED = 10_000
 
 IDS_AT_ONCE = 5_000
-"""Ids in one statement; SQLite takes at most 32,766 parameters."""
+"""Ids in one statement. SQLite allows 32,766 parameters (limits.html)."""
 
 
 class OutboxChange(NamedTuple):
-    """A row as it names its subjects: numbers on a list, or overrides of a lead; without any, a list's terms."""
+    """A row and its subjects: numbers on a list, or on which a lead has overrides; without numbers, a list's terms."""
 
     id: int
     list_name: str | None
@@ -32,7 +34,7 @@ class OutboxChange(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """How many rows wait to be applied, at most `MOST_COUNTED`, and since when the oldest does (aware UTC)."""
+    """How many rows are pending, counted up to `MOST_COUNTED`, and when the oldest was committed (aware UTC)."""
 
     pending: int
     since: datetime | None
@@ -43,7 +45,7 @@ _PENDING = OutboxRow.applied_turn.is_(None)
 
 
 def subjects_of(rows: Iterable[OutboxChange]) -> Subjects:
-    """Gather what the rows name."""
+    """Return the subjects of all rows."""
     subjects = Subjects()
     for row in rows:
         subjects.add(row.list_name, row.lead_id, row.numbers)
@@ -51,7 +53,7 @@ def subjects_of(rows: Iterable[OutboxChange]) -> Subjects:
 
 
 async def lag(session: AsyncSession) -> Lag:
-    """Say how far Redis is behind SQL; quick however far that is."""
+    """Return how far Redis is behind SQL. It counts only up to `MOST_COUNTED`, so it stays fast."""
     some = select(OutboxRow.id).where(_PENDING).limit(MOST_COUNTED).subquery()
     pending = await session.scalar(select(func.count()).select_from(some))
     oldest = select(OutboxRow.committed_at).where(_PENDING).order_by(OutboxRow.id).limit(1)
@@ -59,16 +61,16 @@ async def lag(session: AsyncSession) -> Lag:
 
 
 async def newest_pending(session: AsyncSession) -> int | None:
-    """Give the id of the newest row that has not been applied; None when all have."""
+    """Return the id of the newest pending row; None when there is none."""
     return await session.scalar(select(func.max(OutboxRow.id)).where(_PENDING))
 
 
 async def oldest_pending(
     session: AsyncSession, newest: int, but: Collection[int] = ()
 ) -> tuple[list[OutboxChange], bool]:
-    """Read the oldest rows that have not been applied, up to the id `newest`, as many as are written at once.
+    """Read one batch of the oldest pending rows up to the id `newest`, without those in `but`.
 
-    Leaves out those in `but`. Tells, too, whether there are more of them.
+    Also returns whether there are more.
     """
     asked = select(*_COLUMNS).where(_PENDING, OutboxRow.id <= newest).order_by(OutboxRow.id).limit(ROWS_AT_ONCE + 1)
     if but:
@@ -81,24 +83,24 @@ async def oldest_pending(
 
 
 async def mark_applied(session: AsyncSession, ids: Collection[int], turn: int, at: datetime) -> None:
-    """Put on record that Redis has acknowledged these rows, in which turn and when."""
+    """Record that Redis acknowledged these rows in `turn` at `at`."""
     for some in batches(sorted(ids), IDS_AT_ONCE):
         marked = update(OutboxRow).where(OutboxRow.id.in_(some)).values(applied_turn=turn, applied_at=at)
         await session.execute(marked.execution_options(synchronize_session=False))
 
 
 async def pending_ids(session: AsyncSession) -> set[int]:
-    """Give the ids of all rows that have not been applied."""
+    """Return the ids of all pending rows."""
     return set(await session.scalars(select(OutboxRow.id).where(_PENDING)))
 
 
 async def ids_since(session: AsyncSession, turn: int) -> set[int]:
-    """Give the ids of all rows that have not been applied, or were applied after `turn`."""
+    """Return the ids of all rows that are pending or were applied after `turn`."""
     return set(await session.scalars(select(OutboxRow.id).where(or_(_PENDING, OutboxRow.applied_turn > turn))))
 
 
 async def portions(session: AsyncSession, ids: Collection[int]) -> AsyncIterator[list[OutboxChange]]:
-    """Read rows by their ids, as many at a time as are written at once."""
+    """Read rows by their ids, one batch at a time."""
     for some in batches(sorted(ids), ROWS_AT_ONCE):
         rows = [OutboxChange(*row) for row in await session.execute(select(*_COLUMNS).where(OutboxRow.id.in_(some)))]
         for portion in _portions(rows):
@@ -106,7 +108,7 @@ async def portions(session: AsyncSession, ids: Collection[int]) -> AsyncIterator
 
 
 def _portions(rows: Iterable[OutboxChange]) -> Iterator[list[OutboxChange]]:
-    """Cut rows into portions of at most about `NUMBERS_AT_ONCE` numbers; a single row is never cut."""
+    """Cut rows into batches of at most `NUMBERS_AT_ONCE` numbers. A row with more is a batch of its own."""
     portion: list[OutboxChange] = []
     numbers = 0
     for row in rows:

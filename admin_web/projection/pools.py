@@ -1,7 +1,7 @@
-"""Connections to the Redis of the projection, wherever it is now.
+"""Connection pools for the projection's Redis.
 
-Behind Sentinel that is the master of the latest failover that any sentinel has heard of. They are asked again about
-every second, and at once after a connection has failed.
+Behind Sentinel the pool leads to the master of the latest failover that any sentinel knows of. The sentinels are
+queried again about every second, and at once after a connection has failed.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from compliance.redis_connection import Connector
 from compliance.redis_url import Cluster, Master, Sentinels, read_redis_url
 
 FOLLOW_S = 1.0
-"""How long the sentinels are taken at their word."""
+"""Seconds for which the answer of the sentinels, or of a cluster's nodes, is used."""
 
 NEVER = -math.inf
 
@@ -24,16 +24,16 @@ CONNECTOR = Connector("dnc-admin")
 
 
 class Pools:
-    """The pool of the Redis at `url`. Building one opens nothing. Raises ValueError for a URL that is none.
+    """The pool of the Redis at `url`. It connects at the first use. Raises ValueError for an invalid URL.
 
-    `timeout_s` bounds each attempt to connect, and how long the sentinels may take together.
+    `timeout_s` limits each attempt to connect, and the query of all sentinels together.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         sentinels = read_redis_url(url)
         if isinstance(sentinels, Cluster):
-            raise ValueError("a cluster has many masters")  # noqa: TRY004 - it is the URL that is wrong
+            raise ValueError("a cluster has several masters, not one")  # noqa: TRY004 - the URL is wrong, not a type
         self._sentinels = sentinels
         self._master = Master("" if self._sentinels else url)
         self._pool = CONNECTOR.pool(url, timeout_s) if not self._sentinels else None
@@ -41,7 +41,7 @@ class Pools:
         self._asked_at = NEVER
 
     async def current(self) -> tuple[Master, ConnectionPool]:
-        """Give the master of now and its connections. Raises NoMaster."""
+        """Return the present master and its pool. Raises NoMaster."""
         async with self._asking:
             if self._sentinels and monotonic() - self._asked_at >= FOLLOW_S:
                 await self._follow(self._sentinels)
@@ -57,16 +57,16 @@ class Pools:
         master = await sentinels.find(ask, self._timeout_s / 2)
         self._asked_at = monotonic()
         if master != self._master:
-            if self._pool is not None:  # What is in use is closed by whoever uses it.
+            if self._pool is not None:  # A connection in use is closed by its user.
                 await self._pool.disconnect(inuse_connections=False)
             self._master, self._pool = master, None
 
-    def doubt(self) -> None:
-        """Ask the sentinels before anything else is done: a connection has failed."""
+    def invalidate(self) -> None:
+        """Query the sentinels before the next use, because a connection has failed."""
         self._asked_at = NEVER
 
     def is_current(self, pool: ConnectionPool) -> bool:
-        """Tell whether `pool` leads to the master of now."""
+        """Return whether `pool` leads to the present master."""
         return pool is self._pool
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
-"""The projection as others use it: one object with a verb for each thing that can be done with it.
+"""The projection as other rooms use it: one object with a method for each operation.
 
-Of a cluster each shard has a projection of its own; what is asked of all of them is asked of each.
+In a cluster each shard has a projection of its own; operations run on each of them.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ from functools import partial
 from typing import Self, TypeVar
 
 from admin_web.projection import outbox
-from admin_web.projection.builder import Progress
 from admin_web.projection.drain import Sides, drain
 from admin_web.projection.drift import Drift, together
 from admin_web.projection.facts import facts_of
@@ -18,14 +17,17 @@ from admin_web.projection.following import behind, follow
 from admin_web.projection.health import terms_lost
 from admin_web.projection.lease import renew_lease
 from admin_web.projection.ledger import Ledger
-from admin_web.projection.live import StoreUnfit, look, require_fit
-from admin_web.projection.rebuild import Built, NotNeeded, RebuildOptions, all_built, quiet, rebuild
+from admin_web.projection.live import StoreUnfit, read_live, require_fit
+from admin_web.projection.progress import Progress, quiet
+from admin_web.projection.rebuild import RebuildOptions, rebuild
+from admin_web.projection.rebuild_outcome import Built, NotNeeded, all_built
 from admin_web.projection.shared import Shared
-from admin_web.projection.store import ClusterStore, RedisUnavailable, Store, store_at
+from admin_web.projection.store import ClusterStore, Store, store_at
 from admin_web.projection.sweep import sweep
 from admin_web.projection.truth import LeadOnNumber
 from admin_web.projection.turn import first_slots
 from admin_web.projection.verify import verify
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.settings import AdminSettings
@@ -35,10 +37,10 @@ Given = TypeVar("Given")
 
 
 class Projection:
-    """The projection of `database` in the Redis of the settings, or in one shard of a cluster. Building one opens
-    nothing.
+    """The projection of `database` in the Redis of the settings, or in one shard of a cluster.
 
-    What it does raises RedisUnavailable or one of its kinds (each is a NotInForce), and DatabaseUnavailable.
+    It connects at the first operation. Operations raise RedisUnavailable or a subclass (each is a NotInForce), or
+    DatabaseUnavailable.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Projection:
         self._shards: dict[int, Projection] = {}
 
     async def shards(self) -> "Sequence[Projection]":
-        """Give the projection of each shard that there is now; of a Redis that is no cluster, this one."""
+        """Return the projection of each present shard; outside a cluster, this one."""
         store, ledger = self.sides.store, self.sides.ledger
         if not isinstance(store, ClusterStore) or ledger is None:
             return (self,)
@@ -71,7 +73,7 @@ class Projection:
         return [self._shards[shard.first] for shard in store.seen().shards]
 
     async def streams(self) -> Sequence[Store]:
-        """Give the stores of every decision stream: also of those shards whose slots have since become others'."""
+        """Return the store of each decision stream, including those of former shards whose slots have moved."""
         store = self.sides.store
         if not isinstance(store, ClusterStore):
             return (store,)
@@ -81,7 +83,7 @@ class Projection:
         return [store.shard(slot) for slot in sorted(now | set(known))]
 
     async def drain(self) -> None:
-        """Bring into force all that was committed before this call; when it returns, Redis has acknowledged it."""
+        """Apply every change that was committed before this call. On return Redis has acknowledged all of them."""
         if not isinstance(self.sides.store, ClusterStore):
             await self._drain()
             return
@@ -92,25 +94,25 @@ class Projection:
             await self._require_applied(newest)
 
     async def _require_applied(self, newest: int) -> None:
-        """Raise StoreUnavailable while something is pending: the slots moved, say, while it was brought into force."""
+        """Raise RedisUnavailable while rows are pending, for example because slots moved while they were applied."""
         async with self.sides.database.read() as session:
             rows, _ = await outbox.oldest_pending(session, newest)
         if rows:
-            raise RedisUnavailable("the slots of the cluster are moving; it is tried again")
+            raise RedisUnavailable("the slots of the cluster are moving; the worker tries again")
 
     async def rebuild(
         self, *, allow_drop: bool = False, only_if_lost: bool = False, progress: Progress = quiet
     ) -> Built:
-        """Build the projection anew and put it in place of the live one. Raises NotRebuilt too.
+        """Build a new generation and make it the live one. Raises NotRebuilt too.
 
-        `allow_drop` takes SQL's word for a much smaller list; `only_if_lost` leaves alone what is whole, and another
-        builder that is at work.
+        With `allow_drop` a list may become much smaller. With `only_if_lost` nothing is done while Redis holds the
+        projection on record, or while another builder works.
         """
-        terms, built = RebuildOptions(self._settings.lease_s, allow_drop, only_if_lost), list[Built]()
+        options, built = RebuildOptions(self._settings.lease_s, allow_drop, only_if_lost), list[Built]()
         whole: NotNeeded | None = None
         for one in await self.shards():
             try:
-                built.append(await rebuild(one.sides, terms, progress))
+                built.append(await rebuild(one.sides, options, progress))
             except NotNeeded as error:
                 whole = error
         if whole and not built:
@@ -118,42 +120,42 @@ class Projection:
         return all_built(built)
 
     async def behind(self) -> dict[str, tuple[int, int]]:
-        """Give each registry of which Redis holds another version than the one in force: Redis's, SQL's; 0 for none."""
+        """Return the registries whose version in Redis is not the one in force: (Redis, SQL), 0 for none."""
         found = dict[str, tuple[int, int]]()
         for one in await self.shards():
             found |= await behind(one.sides)
         return found
 
     async def terms_lost(self) -> bool:
-        """Tell whether Redis lacks the terms of the registries that its state names, or holds others."""
+        """Return whether Redis lacks the registries' terms that its state names, or holds others."""
         for store in await self.sides.store.shards():
             async with store.wire() as wire:
-                if await terms_lost(wire, await look(wire)):
+                if await terms_lost(wire, await read_live(wire)):
                     return True
         return False
 
     async def follow(self, *, allow_drop: bool = False, progress: Progress = quiet) -> None:
-        """Bring the registries' versions in force by the record into force in Redis. Raises NotRebuilt too."""
+        """Rebuild until Redis holds the registries' versions that are in force in SQL. Raises NotRebuilt too."""
         for one in await self.shards():
             await follow(one.sides, RebuildOptions(self._settings.lease_s, allow_drop, only_if_lost=True), progress)
 
     async def verify(self, progress: Progress = quiet) -> Drift:
-        """Compare SQL and Redis, subject by subject."""
+        """Compare all of SQL with all of Redis."""
         return together([await verify(one.sides, progress) for one in await self.shards()])
 
     async def renew_lease(self) -> None:
-        """Drain, and let the gate rely on the projection for as long as the settings say from before that."""
+        """Apply every pending change and extend the lease; see `lease.renew_lease`."""
         await self._each(Projection._renew_lease)
 
     async def _renew_lease(self) -> None:
         await renew_lease(self.sides, self.drain, self._settings.lease_s)
 
     async def facts(self, openings: Sequence[LeadOnNumber]) -> list[Facts]:
-        """Give what the gate would be told now of each lead on its number, in their order."""
+        """Return the facts that the gate would read now about each lead on its number, in the same order."""
         return await facts_of(self.sides.store, openings)
 
     async def require_fit(self) -> None:
-        """Raise StoreUnfit for a Redis that may lose numbers; of a cluster, one shard may be away meanwhile."""
+        """Raise StoreUnfit for a Redis that may lose numbers. In a cluster some shards, but not all, may be away."""
         away: list[RedisUnavailable] = []
         stores = await self.sides.store.shards()
         for store in stores:
@@ -168,11 +170,11 @@ class Projection:
             raise away[0]
 
     async def sweep(self) -> int:
-        """Take out what earlier generations have left; give how many keys that was."""
+        """Remove the keys of earlier generations. Returns how many there were."""
         return sum(await self._each(lambda one: sweep(one.sides)))
 
     async def _each(self, work: "Callable[[Projection], Awaitable[Given]]") -> list[Given]:
-        """Do something with every shard at once, and with all of them even if it fails with some."""
+        """Run `work` on all shards at once. It runs to its end on each; then the first error is raised."""
         done = await asyncio.gather(*(work(one) for one in await self.shards()), return_exceptions=True)
         failed = [one for one in done if isinstance(one, BaseException)]
         if failed:

@@ -1,26 +1,27 @@
-"""Registries compared between SQL and Redis, whole exchanges at a time, in flat memory.
+"""Comparison of registries between SQL and Redis, exchange by exchange, in constant memory.
 
-Nothing but a rebuild writes a registry's sets, and a version never changes: what differs is drift, whatever goes on.
+Only a rebuild writes a registry's sets, and a version never changes. So every difference is drift, even while other
+changes go on.
 """
 
 from collections.abc import AsyncIterator, Sequence
 
 from admin_web.projection import drift
 from admin_web.projection.batches import batches
-from admin_web.projection.builder import Progress
 from admin_web.projection.drift import Drift
 from admin_web.projection.live import LiveProjection
+from admin_web.projection.progress import Progress
 from admin_web.projection.registry_sets import Exchange, exchanges_of
-from admin_web.projection.store import Reply, Wire, words
 from admin_web.projection.sweep import scan
 from admin_web.projection.truth import registry_exchanges
+from admin_web.projection.wire import Reply, Wire, words
 from admin_web.record.database import Database
-from admin_web.record.registry_versions import kept_of
+from admin_web.record.registry_versions import lines_of
 from compliance.cluster import slot_of
 from compliance.redis_schema import listed_of, listed_pattern, number_of
 
 SETS_AT_ONCE = 20
-"""Sets whose members are fetched in one go; each has at most ten thousand."""
+"""Sets whose members are fetched at once. A set has at most ten thousand members."""
 
 FETCHED_WITHIN_S = 20.0
 
@@ -28,14 +29,14 @@ _WORDS = [str(line).encode() for line in range(10_000)]
 
 
 class RegistryCheck:
-    """Compares the registries that one generation holds, as `live` says, and notes in `drift` what differs."""
+    """Compares the registries of the generation that `live` describes with SQL. Differences are added to `drift`."""
 
     def __init__(self, database: Database, wire: Wire, live: LiveProjection, drift: Drift) -> None:
         self._database, self._wire, self._drift = database, wire, drift
         self._versions, self._counts, self._shard = live.versions, live.counts, live.shard
 
     async def find_missing(self, progress: Progress) -> dict[str, int]:
-        """Look in Redis for what SQL holds, and at whatever else stands in the same sets; count it by registry."""
+        """Compare each exchange in SQL with its set in Redis. Returns the count of numbers in SQL by registry."""
         counted = dict.fromkeys(self._versions, 0)
         for name, version in self._versions.items():
             async with self._database.read() as session:
@@ -48,19 +49,19 @@ class RegistryCheck:
         return counted
 
     def _own(self, some: Sequence[tuple[str, bytes]]) -> Sequence[tuple[str, bytes]]:
-        """Leave out what belongs to other shards of a cluster."""
+        """Leave out the exchanges of other shards of a cluster."""
         shard = self._shard
         return some if shard is None else [one for one in some if shard.owns(slot_of(one[0]))]
 
     async def find_extra(self) -> None:
-        """Look in SQL for the sets that Redis holds; one that both hold has been compared."""
+        """Find sets in Redis whose exchange SQL does not list. Those that both have are compared by `find_missing`."""
         for name in self._versions:
             async for keys in scan(self._wire, listed_pattern(self._drift.generation, name)):
                 await self._look_up(name, [listed[1] for key in keys if (listed := listed_of(key))])
 
     async def _look_up(self, name: str, exchanges: Sequence[str]) -> None:
         async with self._database.read() as session:
-            known = await kept_of(session, self._versions[name], exchanges)
+            known = await lines_of(session, self._versions[name], exchanges)
         for exchange in exchanges:
             if not known.get(exchange):
                 (one,) = exchanges_of(self._drift.generation, name, [(exchange, b"")])
@@ -74,7 +75,7 @@ class RegistryCheck:
                 yield pair
 
     def _compare(self, name: str, one: Exchange, reply: Reply) -> None:
-        """Compare two sets; in a set of integers Redis gives them ascending, as SQL has them."""
+        """Compare a set in Redis with SQL. Redis returns the members of an intset in ascending order, as SQL does."""
         wanted = [_WORDS[line] for line in one.lines.tolist()]
         if wanted == reply:
             return

@@ -1,7 +1,7 @@
-"""Whole exchanges of registries, written to a generation that is being built, and counted by Redis itself.
+"""Writes exchanges of registries to a generation that is being built, and lets Redis count them.
 
-RESTORE hands Redis the very bytes that it keeps: it is several times faster than SADD with thousands of members, and
-a fifth of that in the append-only file. Where it is refused, by a hosted Redis or another program, SADD does the same.
+RESTORE sends the bytes in the form in which Redis stores them. It is several times faster than SADD with thousands of
+members, and takes a fifth of the space in the append-only file. Where a server refuses RESTORE, SADD is used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,17 +9,18 @@ from typing import NamedTuple
 
 from redis.exceptions import ResponseError
 
-from admin_web.projection.store import Command, RedisRefused, Reply, Wire
+from admin_web.projection.wire import Command, RedisRefused, Reply, Wire
 from admin_web.record.lines import Lines, dump, unpack
 from compliance.redis_schema import listed_key
 
 AT_ONCE = 100
-"""Exchanges that one transaction of Redis takes, half a megabyte: it serves nobody else for one or two milliseconds,
-and, with `appendfsync always`, brings them to the disk together."""
+"""Exchanges in one transaction of Redis: half a megabyte. It takes one or two milliseconds, in which Redis serves no
+other client. With `appendfsync always` it costs one fsync.
+"""
 
 
 class Exchange(NamedTuple):
-    """An exchange, the key of its set, and the line numbers that belong in it."""
+    """An exchange, the key of its set in Redis, and the line numbers of that set."""
 
     exchange: str
     key: str
@@ -27,19 +28,19 @@ class Exchange(NamedTuple):
 
 
 def exchanges_of(generation: int, list_name: str, kept: Sequence[tuple[str, bytes]]) -> list[Exchange]:
-    """Spell what SQL keeps of some exchanges as sets of a generation."""
+    """Decode exchanges from SQL into the sets of a generation."""
     return [Exchange(exchange, listed_key(generation, list_name, exchange), unpack(lines)) for exchange, lines in kept]
 
 
 class RegistryWriter:
-    """Writes sets over one connection."""
+    """Writes sets over one connection, with RESTORE until the server refuses it, then with SADD."""
 
     def __init__(self, wire: Wire, within_s: float) -> None:
         self._wire, self._within_s = wire, within_s
         self.restores = True
 
     async def write(self, sets: Sequence[Exchange]) -> int:
-        """Write sets that are not there yet; give how many numbers Redis says they have. Raises StoreUnavailable."""
+        """Write sets that do not exist yet. Returns how many numbers Redis counts in them. Raises RedisUnavailable."""
         if self.restores:
             replies = await self._transact([_restored(one) for one in sets], sets)
             if isinstance(replies, list) and not any(isinstance(reply, ResponseError) for reply in replies):
@@ -48,11 +49,12 @@ class RegistryWriter:
         replies = await self._transact([_added(one) for one in sets], sets)
         if isinstance(replies, list):
             return _sum(replies[len(sets) :])
-        raise RedisRefused(f"Redis refuses: {replies!s}")
+        raise RedisRefused(f"Redis refused: {replies!s}")
 
     async def _transact(self, writes: Sequence[Command], sets: Sequence[Exchange]) -> Reply:
         counting: Iterator[Command] = (("SCARD", one.key) for one in sets)
-        if self._wire.to_shard:  # The sets are in many slots; nobody reads them yet.
+        # In a cluster the sets are in many slots, where MULTI is not allowed. Nothing reads them before the flip.
+        if self._wire.to_shard:
             return await self._wire.exchange([*writes, *counting], within_s=self._within_s)
         *_, done = await self._wire.exchange([("MULTI",), *writes, *counting, ("EXEC",)], within_s=self._within_s)
         return done
@@ -67,8 +69,8 @@ def _added(one: Exchange) -> Command:
 
 
 def _sum(replies: Sequence[Reply]) -> int:
-    """Add up what SCARD said. Raises RedisRefused."""
+    """Add up the replies to SCARD. Raises RedisRefused if one is an error."""
     counted = [reply for reply in replies if isinstance(reply, int)]
     if len(counted) < len(replies):
-        raise RedisRefused(f"Redis refuses: {next(reply for reply in replies if not isinstance(reply, int))!s}")
+        raise RedisRefused(f"Redis refused: {next(reply for reply in replies if not isinstance(reply, int))!s}")
     return sum(counted)

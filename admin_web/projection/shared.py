@@ -1,26 +1,26 @@
-"""Work that many wait for at once, done once for all of them."""
+"""Work that several callers request at once and that then runs once for all of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 
 class Shared:
-    """Calls `work` so that each caller's wish is served by a run that began after it was made.
+    """Calls `work` so that each call is served by a run that began after the call.
 
-    While a run is under way, all who come wait together for the one next run, and share its success or failure.
+    Calls that arrive during a run wait together for the next one, and share its success or failure.
     """
 
     def __init__(self, work: Callable[[], Awaitable[object]]) -> None:
         self._work = work
         self._lock = asyncio.Lock()
-        self._wishes = 0
+        self._calls = 0
         self._served = 0
         self._failure: Exception | None = None
 
     async def __call__(self) -> None:
-        """Have the work done; raises what it raises."""
-        self._wishes += 1
-        mine = self._wishes
+        """Wait for a run of the work that begins after this call. Raises what the work raises."""
+        self._calls += 1
+        mine = self._calls
         async with self._lock:
             if self._served < mine:
                 await self._run()
@@ -28,11 +28,11 @@ class Shared:
                 raise self._failure
 
     async def _run(self) -> None:
-        """Run once for all who wait now. A cancelled run serves nobody: the next in line runs it anew."""
-        waiting = self._wishes
+        """Run once for all calls that wait now. After a cancelled run the next waiting call starts another run."""
+        waiting = self._calls
         try:
             await self._work()
-        except Exception as failure:  # noqa: BLE001 - it is raised again for each who waits
+        except Exception as failure:  # noqa: BLE001 - raised again in each waiting call
             self._failure = failure
         else:
             self._failure = None

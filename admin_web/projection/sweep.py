@@ -1,70 +1,75 @@
-"""Generations that are over, taken out of Redis without anybody noticing.
+"""Removes obsolete generations from Redis while it serves calls.
 
-A generation may go when it is neither live nor being built, and never can be again. Its mark goes first: without it
-no builder can flip to it any more, not even by a command that was given up for lost and is carried out late. Only
-then the state is looked at, and the rest goes unless it has become live after all.
+A generation may be removed when it is neither live nor being built, and can never be either again. Its build mark is
+removed first: without the mark no builder can flip to it, not even by a flip that Redis executes late. Only then the
+state is read; the rest of the generation is removed unless it has become the live one.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 
 from admin_web.projection.drain import Sides
-from admin_web.projection.live import look
-from admin_web.projection.store import Store, Wire, words
+from admin_web.projection.live import read_live
+from admin_web.projection.store import Store
 from admin_web.projection.turn import last_turn
+from admin_web.projection.wire import Wire, words
 from compliance.redis_schema import generation_of, generation_pattern
 
 GRACE_S = 2.0
-"""How long a generation outlives its successor's arrival: longer than the longest deadline of a decision (1 s)."""
+"""Seconds that a generation is kept after the flip to the next: more than the longest deadline of a decision (1 s)."""
 
 SILENT_S = 60.0
-"""A builder that was not heard of for so long has died; if it has not, it finds its mark gone and says so."""
+"""Seconds without a heartbeat after which a builder is considered dead. If it lives, it finds its mark gone and stops.
+"""
 
 KEYS_AT_ONCE = 1_000
-"""Keys that one SCAN visits and one UNLINK takes: about half a millisecond in which Redis serves nobody else."""
+"""Keys per SCAN and per UNLINK. Each takes about half a millisecond, in which Redis serves no other client."""
 
 
 async def sweep(sides: Sides, *, grace_s: float = GRACE_S) -> int:
-    """Take out what earlier generations have left; give how many keys that was.
+    """Remove the keys of earlier generations after a grace of `grace_s` seconds. Returns how many keys there were.
 
-    What becomes live or is begun during the grace is either kept or newer than all that goes.
-    Raises StoreUnavailable, DatabaseUnavailable.
+    A generation that becomes live during the grace is kept. One that is begun then has a higher number than those
+    that are removed. Raises RedisUnavailable, DatabaseUnavailable.
     """
     async with sides.database.read() as session:
         turn = await last_turn(session, sides.row)
     async with sides.store.wire() as wire:
-        state = (await look(wire)).state
+        state = (await read_live(wire)).state
     building = turn.building if turn.is_built(sides.now(), silent_s=SILENT_S) else None
     keep = {turn.generation, building, state.generation if state else None}
     await asyncio.sleep(grace_s)
     async with sides.store.wire() as wire:
-        return await _take_out(wire, generation_pattern(), max(turn.generation, turn.building or 0), keep)
+        return await _unlink_generations(wire, generation_pattern(), max(turn.generation, turn.building or 0), keep)
 
 
 async def discard(store: Store, generation: int) -> int:
-    """Take out one generation that is not live; give how many keys that was. Raises StoreUnavailable."""
+    """Remove one generation that is not live. Returns how many keys it had. Raises RedisUnavailable."""
     async with store.wire() as wire:
-        return await _take_out(wire, generation_pattern(generation), generation, set())
+        return await _unlink_generations(wire, generation_pattern(generation), generation, set())
 
 
-async def _take_out(wire: Wire, pattern: str, newest: int, keep: set[int | None]) -> int:
-    """Unlink the keys of the generations up to `newest` but those in `keep`; the marks first."""
-    condemned: set[int] = set()
-    taken = 0
+async def _unlink_generations(wire: Wire, pattern: str, newest: int, keep: set[int | None]) -> int:
+    """Unlink the keys of the generations up to `newest`, except those in `keep`; build marks first."""
+    obsolete: set[int] = set()
+    unlinked = 0
     async for keys in scan(wire, pattern):
         found = [(key, generation) for key in keys if (generation := generation_of(key)) is not None]
-        for generation in {generation for _, generation in found if generation <= newest} - condemned - keep:
+        for generation in {generation for _, generation in found if generation <= newest} - obsolete - keep:
             await wire.ask(("UNLINK", wire.keys.build(generation)))
-            state = (await look(wire)).state
-            (keep if state is not None and state.generation == generation else condemned).add(generation)
-        doomed = [key for key, generation in found if generation in condemned]
-        await wire.unlink(doomed)
-        taken += len(doomed)
-    return taken
+            state = (await read_live(wire)).state
+            (keep if state is not None and state.generation == generation else obsolete).add(generation)
+        unlinking = [key for key, generation in found if generation in obsolete]
+        await wire.unlink(unlinking)
+        unlinked += len(unlinking)
+    return unlinked
 
 
 async def scan(wire: Wire, pattern: str) -> AsyncIterator[list[str]]:
-    """Give all keys that match, some at a time. Keys that come or go meanwhile may be missing, some come twice."""
+    """Yield all keys that match, in batches.
+
+    A key may come twice; one that is created or deleted during the scan may be missing (SCAN, "Scan guarantees").
+    """
     cursor, over = b"0", False
     while not over:
         (reply,) = await wire.ask(("SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_AT_ONCE))

@@ -1,6 +1,6 @@
-"""Where the shards of a Redis Cluster are now, and the connections to each.
+"""The present shards of a Redis Cluster, and a connection pool for each.
 
-The nodes are asked again about every second, and at once after something has failed: as the sentinels are.
+Like the sentinels, the nodes are queried again about every second, and at once after a failure.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from compliance.redis_url import Cluster, Master, NoMaster
 
 
 class Nodes:
-    """The nodes of a cluster. Building one opens nothing. `timeout_s` bounds how long they may take together."""
+    """The nodes of a cluster. They are queried at the first use; `timeout_s` limits all queries together."""
 
     def __init__(self, cluster: Cluster, timeout_s: float) -> None:
         self.cluster, self.timeout_s = cluster, timeout_s
@@ -23,7 +23,7 @@ class Nodes:
         self._asked_at = NEVER
 
     async def topology(self) -> Topology:
-        """Tell which masters there are now, and their slots. Raises NoMaster."""
+        """Return the present masters and their slots. Raises NoMaster."""
         async with self._asking:
             if monotonic() - self._asked_at >= FOLLOW_S:
                 known = self._topology.addresses
@@ -32,22 +32,22 @@ class Nodes:
         return self._topology
 
     def seen(self) -> Topology:
-        """Tell what was found last."""
+        """Return the topology as it was last found."""
         return self._topology
 
-    def doubt(self) -> None:
-        """Ask the nodes before anything else is done: something has failed."""
+    def invalidate(self) -> None:
+        """Query the nodes before the next use, because something has failed."""
         self._asked_at = NEVER
 
     async def _ask(self, url: str) -> bytes:
         answer = await CONNECTOR.ask(url, self.cluster.question, self.timeout_s)
         if isinstance(answer, bytes):
             return answer
-        raise NoMaster(f"it answers {answer!r}")
+        raise NoMaster(f"the node answered {answer!r}")
 
 
 class ShardPools:
-    """The pool of the master that owns one slot, whichever that is."""
+    """The pool of the master that owns one slot now."""
 
     def __init__(self, nodes: Nodes, slot: int) -> None:
         self._nodes, self._slot = nodes, slot
@@ -55,23 +55,23 @@ class ShardPools:
         self._pool: ConnectionPool | None = None
 
     async def current(self) -> tuple[Master, ConnectionPool]:
-        """Give the master of now and its connections. Raises NoMaster."""
+        """Return the present master and its pool. Raises NoMaster."""
         shard = (await self._nodes.topology()).owner(self._slot)
         if shard is None:
             raise NoMaster(f"no shard of the cluster serves slot {self._slot}")
         master = self._nodes.cluster.master(shard)
         if self._pool is None or master != self._master:
-            if self._pool is not None:  # What is in use is closed by whoever uses it.
+            if self._pool is not None:  # A connection in use is closed by its user.
                 await self._pool.disconnect(inuse_connections=False)
             self._master, self._pool = master, CONNECTOR.pool(master.url, self._nodes.timeout_s)
         return self._master, self._pool
 
-    def doubt(self) -> None:
-        """Ask the nodes before anything else is done."""
-        self._nodes.doubt()
+    def invalidate(self) -> None:
+        """Query the nodes before the next use."""
+        self._nodes.invalidate()
 
     def is_current(self, pool: ConnectionPool) -> bool:
-        """Tell whether `pool` leads to the master of now."""
+        """Return whether `pool` leads to the present master."""
         return pool is self._pool
 
     async def close(self) -> None:

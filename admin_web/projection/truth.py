@@ -1,4 +1,4 @@
-"""What SQL says: of a few subjects at one moment, or of everything in one snapshot."""
+"""What SQL says about a few subjects at one moment, or about everything in one snapshot."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -18,24 +18,24 @@ from compliance.numbers import E164, LeadId
 from compliance.redis_schema import INTERNAL, LINE_DIGITS, slot_of_number
 
 LeadOnNumber: TypeAlias = tuple[E164, LeadId]
-"""One lead on one number: what an override opens."""
+"""One lead on one number, which an override may open."""
 
 ROWS_AT_ONCE = 10_000
-"""Rows that are held in memory while everything is read."""
+"""Rows in memory at a time while everything is read."""
 
 EXCHANGES_AT_ONCE = 1_000
-"""Exchanges of a registry that are, each of at most 1,250 bytes."""
+"""Exchanges of a registry in memory at a time. Each has at most 1,250 bytes."""
 
 
 @dataclass(slots=True)
 class Subjects:
-    """What is asked about: numbers by list, and leads on numbers."""
+    """The subjects of a query: numbers by list, and leads on numbers (`openings`)."""
 
     numbers: dict[str, set[E164]] = field(default_factory=lambda: defaultdict(set))
     openings: set[LeadOnNumber] = field(default_factory=set)
 
     def add(self, list_name: str | None, lead: str | None, numbers: Iterable[str]) -> None:
-        """Ask about numbers on a list, or, when a lead is given, about its overrides on them."""
+        """Add numbers on a list, or the overrides of a lead on numbers, or both."""
         for number in numbers:
             if lead is not None:
                 self.openings.add((E164(number), LeadId(lead)))
@@ -43,7 +43,7 @@ class Subjects:
                 self.numbers[list_name].add(E164(number))
 
     def keep(self, shard: Shard) -> None:
-        """Ask only about what a shard of a cluster owns."""
+        """Remove all subjects that a shard of a cluster does not own."""
         self.openings = {opening for opening in self.openings if owns(shard, opening[0])}
         for list_name, numbers in self.numbers.items():
             self.numbers[list_name] = {number for number in numbers if owns(shard, number)}
@@ -52,7 +52,7 @@ class Subjects:
         return bool(self.openings) or any(self.numbers.values())
 
     def remove(self, others: "Subjects") -> None:
-        """Ask no more about what `others` ask about."""
+        """Remove the subjects that are also in `others`."""
         self.openings -= others.openings
         for list_name, numbers in others.numbers.items():
             self.numbers[list_name] -= numbers
@@ -60,31 +60,33 @@ class Subjects:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The answers: whether each number stands on the list, and which override is live for each lead on a number."""
+    """What SQL says about subjects: whether each number is on the list, and each lead's live override on a number."""
 
     standing: Mapping[str, Mapping[E164, bool]]
     overrides: Mapping[LeadOnNumber, LiveOverride | None]
 
-    def noes(self) -> "Truth":
-        """Give only the numbers that do not stand, and the leads that are not open."""
+    def negatives(self) -> "Truth":
+        """Return only the numbers that are not on their list, and the leads that have no live override."""
         standing = {name: {n: stands for n, stands in ns.items() if not stands} for name, ns in self.standing.items()}
         return Truth(standing, {opening: None for opening, override in self.overrides.items() if override is None})
 
 
 def owns(shard: Shard, number: E164) -> bool:
-    """Tell whether what is known of a number stands on this shard."""
+    """Return whether the keys of a number belong to this shard."""
     return shard.owns(slot_of_number(number))
 
 
 async def truth_of(session: AsyncSession, subjects: Subjects, at: datetime) -> Truth:
-    """Read the truth of `subjects` at `at` (aware UTC)."""
+    """Read what SQL says about `subjects` at `at` (aware UTC)."""
     standing = {name: await _standing(session, name, numbers) for name, numbers in subjects.numbers.items()}
     return Truth(standing, await _overrides(session, subjects.openings, at))
 
 
 async def _standing(session: AsyncSession, list_name: str, numbers: set[E164]) -> dict[E164, bool]:
-    """Look up one number after the other, as a scalar subquery: that is the one form which PostgreSQL always runs on
-    the index. Of any other it may, while its statistics are old, read the whole list for each change.
+    """Return for each number whether it is on the list.
+
+    Each number is looked up by a scalar subquery, which PostgreSQL always runs on the index. In any other form, while
+    its statistics are out of date, it may read the whole list for each change.
     """
     number = each_of(session, numbers)
     entry = select(SuppressionEntry.id).where(
@@ -108,7 +110,7 @@ async def _overrides(
 
 
 def _live_overrides(at: datetime) -> Select[int, str, str, str, datetime]:
-    """Select the overrides that open a lead at `at`; of several for one lead, the last one lasts longest."""
+    """Select the overrides that are live at `at`. If a lead has several, the one that lasts longest comes last."""
     return (
         select(Override.id, Override.number, Override.lead_id, Override.basis, Override.expires_at)
         .where(Override.revoked_at.is_(None), Override.expires_at > at)
@@ -122,11 +124,11 @@ def _opened(row: Row[int, str, str, str, datetime]) -> tuple[LeadOnNumber, LiveO
 
 
 async def all_exchanges(session: AsyncSession) -> AsyncIterator[tuple[str, str, list[int]]]:
-    """Give every standing entry as (list, exchange, ascending line numbers); memory stays flat.
+    """Yield every entry that is not lifted, as (list, exchange, ascending line numbers), in constant memory.
 
     An exchange comes in several parts when it is large, or when longer numbers sort in between.
     """
-    entries = SuppressionEntry.__table__.columns  # Columns of the class would pass through the object mapper.
+    entries = SuppressionEntry.__table__.columns  # Rows of plain columns skip the object mapper.
     standing = (
         select(entries.list_name, entries.number)
         .where(entries.lifted_at.is_(None))
@@ -139,7 +141,7 @@ async def all_exchanges(session: AsyncSession) -> AsyncIterator[tuple[str, str, 
 
 
 async def all_overrides(session: AsyncSession, at: datetime) -> AsyncIterator[tuple[LeadOnNumber, LiveOverride]]:
-    """Give every override that is live at `at`; of several for one lead, the one that lasts longest comes last."""
+    """Yield every override that is live at `at`. If a lead has several, the one that lasts longest comes last."""
     rows = await session.stream(_live_overrides(at).execution_options(yield_per=ROWS_AT_ONCE))
     async for some in rows.partitions():
         for row in some:
@@ -147,14 +149,14 @@ async def all_overrides(session: AsyncSession, at: datetime) -> AsyncIterator[tu
 
 
 async def registry_versions(session: AsyncSession) -> dict[str, int]:
-    """Give the version in force of each registry that has one, by name."""
+    """Return the version in force of each registry that has one, by name."""
     versions = select(Registry.name, Registry.version_in_force_id).where(Registry.version_in_force_id.is_not(None))
     rows = await session.execute(versions.order_by(Registry.name))
     return {name: version for name, version in rows if version is not None}
 
 
 async def registry_exchanges(session: AsyncSession, version_id: int) -> AsyncIterator[Sequence[tuple[str, bytes]]]:
-    """Give what a version lists, as (exchange, lines as SQL keeps them), some thousands at a time, ascending."""
+    """Yield the exchanges of a version, ascending, in batches of (exchange, lines as encoded in SQL)."""
     exchanges = RegistryExchange.__table__.columns
     held = select(exchanges.exchange, exchanges.lines).where(exchanges.version_id == version_id)
     rows = await session.stream(held.order_by(exchanges.exchange).execution_options(yield_per=EXCHANGES_AT_ONCE))
@@ -163,18 +165,18 @@ async def registry_exchanges(session: AsyncSession, version_id: int) -> AsyncIte
 
 
 async def counts(session: AsyncSession) -> dict[str, int]:
-    """Count the numbers that stand on each list: the company's own, which are always there, then the registries."""
+    """Return how many numbers each list has: first the company's own lists, then the registries in force."""
     return await own_counts(session) | await _registry_counts(session)
 
 
 async def may_shrink(session: AsyncSession) -> set[str]:
-    """Name the registries whose version in force somebody has let be much smaller than the one before."""
-    let = select(Registry.name).join(RegistryVersion, RegistryVersion.id == Registry.version_in_force_id)
-    return set(await session.scalars(let.where(RegistryVersion.may_shrink)))
+    """Return the registries whose version in force a person has allowed to be much smaller than the one before."""
+    allowed = select(Registry.name).join(RegistryVersion, RegistryVersion.id == Registry.version_in_force_id)
+    return set(await session.scalars(allowed.where(RegistryVersion.may_shrink)))
 
 
 async def _registry_counts(session: AsyncSession) -> dict[str, int]:
-    """Give how many numbers each version in force has, as they were counted when it became whole."""
+    """Return how many numbers each version in force has, as counted when it was completed."""
     counted = select(Registry.name, RegistryVersion.numbers).join(
         RegistryVersion, RegistryVersion.id == Registry.version_in_force_id
     )
@@ -182,7 +184,7 @@ async def _registry_counts(session: AsyncSession) -> dict[str, int]:
 
 
 async def counts_of(session: AsyncSession, shard: Shard) -> dict[str, int]:
-    """Count the numbers that stand on the company's own lists and belong to a shard of a cluster."""
+    """Return how many numbers each of the company's own lists has on one shard of a cluster."""
     entries = SuppressionEntry.__table__.columns
     exchange = func.substr(entries.number, 2, func.length(entries.number) - 1 - LINE_DIGITS)
     counted = (
@@ -199,7 +201,7 @@ async def counts_of(session: AsyncSession, shard: Shard) -> dict[str, int]:
 
 
 async def own_counts(session: AsyncSession) -> dict[str, int]:
-    """Count the numbers that stand on the company's own lists; `internal` is always there, and first."""
+    """Return how many numbers each of the company's own lists has; `internal` is always included, and first."""
     counted = (
         select(SuppressionEntry.list_name, func.count())
         .where(SuppressionEntry.lifted_at.is_(None))

@@ -1,7 +1,7 @@
-"""SQL and Redis compared, subject by subject, in both directions and in flat memory, while changes go on.
+"""Comparison of SQL and Redis in both directions, in constant memory, while changes go on.
 
-What looks different is asked about again in a turn, when nobody writes to Redis: only what differs then, and is not
-about to be applied, is drift. So there is no false alarm, and changes wait only while a doubt is settled.
+Subjects that look different are compared again in a turn, when no other process writes to Redis. Only those that then
+still differ, and have no pending change, are drift. So there are no false alarms, and changes wait only for that check.
 """
 
 from collections import defaultdict
@@ -13,14 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.judging.terms import terms_on_record
 from admin_web.projection import drift, outbox
 from admin_web.projection.batches import batches
-from admin_web.projection.builder import Progress
 from admin_web.projection.compare import Difference, compare, subjects_of
 from admin_web.projection.drain import Sides
 from admin_web.projection.drift import Drift
 from admin_web.projection.following import behind
-from admin_web.projection.live import LiveProjection, look
+from admin_web.projection.live import LiveProjection, read_live
+from admin_web.projection.progress import Progress
 from admin_web.projection.registry_check import RegistryCheck
-from admin_web.projection.store import RedisUnavailable, Wire, words
 from admin_web.projection.sweep import scan
 from admin_web.projection.truth import (
     LeadOnNumber,
@@ -35,6 +34,7 @@ from admin_web.projection.truth import (
     truth_of,
 )
 from admin_web.projection.turn import last_turn, take_turn
+from admin_web.projection.wire import RedisUnavailable, Wire, words
 from compliance.cluster import Shard, slot_of
 from compliance.facts import LiveOverride
 from compliance.numbers import E164
@@ -42,24 +42,24 @@ from compliance.redis_schema import generation_pattern, listed_of, number_of, ov
 from compliance.redis_terms import terms_digest, terms_value
 
 SUBJECTS_AT_ONCE = 5_000
-"""Subjects that are compared in one go."""
+"""Subjects in one batch."""
 
 KEYS_AT_ONCE = 50
-"""Sets whose members are fetched in one go; each has at most ten thousand."""
+"""Sets whose members are fetched at once. A set has at most ten thousand members."""
 
 MOST_TRIES = 5
-"""How often the comparison begins anew when a rebuild comes in between."""
+"""How often the comparison is started when a rebuild interrupts it each time."""
 
 
 class ProjectionMoved(RedisUnavailable):
-    """A rebuild has put another generation in the place of the one that was being compared."""
+    """A rebuild has replaced the generation that was being compared."""
 
     def __init__(self) -> None:
-        super().__init__("rebuilds keep coming in between; verify again when they are over")
+        super().__init__("rebuilds interrupted each comparison; run `dnc-admin verify` again when they are finished")
 
 
 async def verify(sides: Sides, progress: Progress) -> Drift:
-    """Compare everything. Raises RedisUnavailable or one of its kinds, DatabaseUnavailable."""
+    """Compare everything. Raises RedisUnavailable or a subclass, DatabaseUnavailable."""
     async with sides.store.wire() as wire:
         for _ in range(MOST_TRIES - 1):
             try:
@@ -70,7 +70,7 @@ async def verify(sides: Sides, progress: Progress) -> Drift:
 
 
 class _Comparison:
-    """One pass over everything, of one generation."""
+    """One comparison of everything with one generation."""
 
     def __init__(self, sides: Sides, wire: Wire, progress: Progress) -> None:
         self._sides, self._wire, self._progress = sides, wire, progress
@@ -90,7 +90,7 @@ class _Comparison:
         return self._drift
 
     async def _judge_state(self) -> LiveProjection:
-        live = await look(self._wire)
+        live = await read_live(self._wire)
         (leased,) = await self._wire.ask(("EXISTS", self._wire.keys.lease))
         async with self._sides.database.read() as session:
             turn = await last_turn(session, self._sides.row)
@@ -102,23 +102,26 @@ class _Comparison:
         return live
 
     async def _compare_registries(self, live: LiveProjection) -> None:
-        """Compare whole exchanges. A generation that is over is being taken out: its gaps are no drift."""
+        """Compare the registries, exchange by exchange.
+
+        A generation that was replaced meanwhile is being removed, so its gaps are not drift: raises ProjectionMoved.
+        """
         registries = RegistryCheck(self._sides.database, self._wire, live, self._drift)
         self._listed = await registries.find_missing(self._progress)
         await registries.find_extra()
-        self._require_same(await look(self._wire))
+        self._require_same(await read_live(self._wire))
 
     async def _find_unmarked(self, live: LiveProjection) -> None:
-        """Look for slots of a shard without the mark that they were built for it: their calls are blocked."""
+        """Find slots of a shard that are not marked as built for it. Calls to their numbers are blocked."""
         for slots in batches(list(live.shard.slots()) if live.shard else [], SUBJECTS_AT_ONCE):
             marks = await self._wire.ask(*(("GET", slot_key(self._drift.generation, slot)) for slot in slots))
             for slot, mark in zip(slots, marks, strict=True):
                 if mark != live.server.encode():
                     self._drift.add(drift.UNMARKED, f"slot {slot}")
-        self._require_same(await look(self._wire))
+        self._require_same(await read_live(self._wire))
 
     async def _find_missing(self) -> None:
-        """Look in Redis for what SQL holds."""
+        """Compare everything in SQL with Redis."""
         async with self._sides.database.read() as session:
             total = sum((await own_counts(session)).values())
             seen = 0
@@ -130,17 +133,17 @@ class _Comparison:
         self._drift.numbers += seen
 
     async def _find_extra(self, registries: Collection[str]) -> None:
-        """Look in SQL for what Redis holds; what both hold has been compared."""
+        """Compare what only Redis holds. What SQL holds too is compared by `_find_missing`."""
         seen = 0
         async for subjects in _projected(self._wire, self._drift.generation, registries):
             async with self._sides.database.read() as session:
-                truth = (await truth_of(session, subjects, self._sides.now())).noes()
+                truth = (await truth_of(session, subjects, self._sides.now())).negatives()
             await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
             seen += sum(len(numbers) for numbers in subjects.numbers.values())
             self._progress("Redis in SQL", seen, max(seen, self._drift.numbers))
 
     async def _settle(self, suspects: list[Difference]) -> None:
-        """Compare once more while nobody writes to Redis, leaving out what is about to be applied."""
+        """Compare suspects once more in a turn, without those that have a pending change. The rest is drift."""
         if not suspects:
             return
         async with self._sides.database.write() as session:
@@ -153,26 +156,29 @@ class _Comparison:
                 self._drift.add(difference.kind, str(difference))
 
     async def _judge_counts(self) -> None:
-        """Compare the counts that Redis keeps with SQL's, unless changes are about to be applied."""
+        """Compare the counts in `dnc:state` with SQL, unless changes are pending."""
         async with self._sides.database.write() as session:
             live = await self._take_turn(session)
             async with self._sides.database.read() as snapshot:
                 self._drift.pending = len(await outbox.pending_ids(snapshot))
-                standing = await self._standing(snapshot)
+                expected = await self._expected_counts(snapshot)
                 terms = terms_value(await terms_on_record(snapshot, live.versions))
             await self._judge_terms(live, terms)
-            names = (live.counts.keys() | standing.keys()) - self._drift.behind.keys()
+            names = (live.counts.keys() | expected.keys()) - self._drift.behind.keys()
             for name in () if self._drift.pending else names:
-                pair = live.counts.get(name, 0), standing.get(name, 0)
+                pair = live.counts.get(name, 0), expected.get(name, 0)
                 if pair[0] != pair[1]:
                     self._drift.counted[name] = pair
 
-    async def _standing(self, session: AsyncSession) -> dict[str, int]:
-        """Count what SQL says is on each list: of a shard, what is its own, with a registry as it was compared."""
+    async def _expected_counts(self, session: AsyncSession) -> dict[str, int]:
+        """Return how many numbers SQL has on each list.
+
+        For a shard these are its own numbers; a registry's are counted in the version that was compared.
+        """
         return await counts(session) if self._shard is None else await counts_of(session, self._shard) | self._listed
 
     async def _judge_terms(self, live: LiveProjection, wanted: bytes) -> None:
-        """Compare the terms of the registries with those that the gate reads, and trusts by their digest."""
+        """Compare the registries' terms with those in Redis, and with the digest by which the gate checks them."""
         (held,) = await self._wire.ask(("GET", self._wire.keys.terms(self._drift.generation)))
         digest = live.state.terms if live.state else ""
         if not self._drift.pending and (held != wanted or digest != terms_digest(wanted)):
@@ -180,7 +186,7 @@ class _Comparison:
 
     async def _take_turn(self, session: AsyncSession) -> LiveProjection:
         await take_turn(session, self._sides.row)
-        live = await look(self._wire)
+        live = await read_live(self._wire)
         self._require_same(live)
         return live
 
@@ -190,7 +196,7 @@ class _Comparison:
 
 
 async def _recorded(session: AsyncSession, at: datetime, shard: Shard | None) -> AsyncIterator[Truth]:
-    """Give all that SQL holds, or what of it is on a shard, some at a time."""
+    """Yield everything that SQL holds, or a shard's part of it, in batches."""
     standing: dict[str, dict[E164, bool]] = defaultdict(dict)
     held = 0
     async for list_name, exchange, lines in all_exchanges(session):
@@ -214,7 +220,7 @@ async def _recorded(session: AsyncSession, at: datetime, shard: Shard | None) ->
 
 
 async def _projected(wire: Wire, generation: int, registries: Collection[str]) -> AsyncIterator[Subjects]:
-    """Give all that a generation in Redis holds but for registries, some at a time."""
+    """Yield everything that a generation in Redis holds, except registries, in batches."""
     subjects, held = Subjects(), 0
     async for keys in scan(wire, generation_pattern(generation)):
         subjects.openings |= {opening for key in keys if (opening := override_of(key))}

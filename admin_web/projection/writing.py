@@ -1,17 +1,17 @@
-"""Truth, spelled as Redis commands and written.
+"""Redis commands that write what SQL says.
 
-The live generation is changed under two locks. The turn in SQL lets one process write at a time. Should it be lost
-while its holder goes on, or should a command that was given up for lost reach Redis later, then Redis itself refuses
-it: `dnc:state` is watched before the truth is read, and every write changes it, so a write succeeds only if nobody
-else has written since the truth behind it was read.
+Two locks protect the live generation. The turn in SQL lets one process write at a time. A process may lose its turn
+and not notice, and a command whose reply never came may reach Redis late. Then Redis itself refuses the write:
+`dnc:state` is watched before SQL is read, and every write changes it. So a write succeeds only if nothing else was
+written since SQL was read for it.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from admin_web.projection.store import Command, Reply, Wire
 from admin_web.projection.truth import LeadOnNumber, Truth
+from admin_web.projection.wire import Command, Reply, Wire
 from compliance.facts import LiveOverride, State
 from compliance.redis_schema import (
     CHANGES,
@@ -29,29 +29,29 @@ from compliance.redis_terms import terms_digest
 
 
 class ExchangePart(NamedTuple):
-    """Line numbers of one exchange that all stand on a list, or that all do not."""
+    """Line numbers of one exchange: all of them are on a list (`stand`), or none of them is."""
 
     list_name: str
     exchange: str
     stand: bool
     lines: list[int]
 
-    def spell(self, generation: int) -> Command:
-        """Spell the command that makes it so."""
+    def command(self, generation: int) -> Command:
+        """Return the command that adds the lines to the list's set, or removes them."""
         return "SADD" if self.stand else "SREM", listed_key(generation, self.list_name, self.exchange), *self.lines
 
-    def asked(self, generation: int) -> Command:
-        """Spell the command that asks which of the lines stand there already."""
+    def query(self, generation: int) -> Command:
+        """Return the command that reads which of the lines are in the set now."""
         return "SMISMEMBER", listed_key(generation, self.list_name, self.exchange), *self.lines
 
     def gain(self, there: Reply) -> int:
-        """Tell by how many numbers the list grows, from the answer to `asked`."""
-        standing = sum(1 for line in there if line == 1) if isinstance(there, list) else 0
-        return len(self.lines) - standing if self.stand else -standing
+        """Return by how many numbers the list grows, given the reply to `query`; negative if it shrinks."""
+        present = sum(1 for line in there if line == 1) if isinstance(there, list) else 0
+        return len(self.lines) - present if self.stand else -present
 
 
 def parts_of(truth: Truth) -> list[ExchangePart]:
-    """Group the numbers of a truth by list, exchange and whether they stand there."""
+    """Group numbers by list, by exchange, and by whether they are on the list."""
     lines: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
     for list_name, numbers in truth.standing.items():
         for number, stands in sorted(numbers.items()):
@@ -60,10 +60,10 @@ def parts_of(truth: Truth) -> list[ExchangePart]:
     return [ExchangePart(*group, some) for group, some in lines.items()]
 
 
-def spell_overrides(
+def override_commands(
     generation: int, overrides: Iterable[tuple[LeadOnNumber, LiveOverride | None]]
 ) -> Iterator[Command]:
-    """Spell the commands that open each lead for as long as its override lasts, or close it."""
+    """Yield the commands that open each lead until its override expires, or close it if it has none."""
     for (number, lead), override in overrides:
         key = override_key(generation, number, lead)
         if override is None:
@@ -72,35 +72,35 @@ def spell_overrides(
             yield "SET", key, override_value(override), "PXAT", epoch_ms(override.expires_at)
 
 
-def spell_terms(keys: Keys, generation: int, document: bytes) -> Iterator[Command]:
-    """Spell what puts the terms of the registries in force, with the digest by which the gate knows them."""
+def terms_commands(keys: Keys, generation: int, document: bytes) -> Iterator[Command]:
+    """Yield the commands that write the registries' terms, and the digest by which the gate checks them."""
     yield "SET", keys.terms(generation), document
     yield "HSET", keys.state, TERMS, terms_digest(document)
 
 
 async def change_live(wire: Wire, state: State, truth: Truth, terms: bytes | None = None) -> None:
-    """Write a truth to the live generation, all of it or nothing. `dnc:state` was watched before it was read.
+    """Write a truth, and the registries' terms if they have changed, to the live generation: all of it or nothing.
 
-    With it go the terms of the registries, if they have changed.
-    Raises StoreMoved when somebody else has written since.
+    The caller must have watched `dnc:state` before it read the truth. Raises StoreMoved when another process has
+    written since.
     """
     parts = parts_of(truth)
-    there = await wire.ask(*(part.asked(state.generation) for part in parts))
+    there = await wire.ask(*(part.query(state.generation) for part in parts))
     gains: dict[str, int] = defaultdict(int)
     for part, reply in zip(parts, there, strict=True):
         gains[part.list_name] += part.gain(reply)
     await wire.transact(
         [
-            *(part.spell(state.generation) for part in parts),
-            *spell_overrides(state.generation, truth.overrides.items()),
-            *(spell_terms(wire.keys, state.generation, terms) if terms is not None else ()),
-            *_account(wire.keys, state, gains),
+            *(part.command(state.generation) for part in parts),
+            *override_commands(state.generation, truth.overrides.items()),
+            *(terms_commands(wire.keys, state.generation, terms) if terms is not None else ()),
+            *_state_commands(wire.keys, state, gains),
         ]
     )
 
 
-def _account(keys: Keys, state: State, gains: Mapping[str, int]) -> Iterator[Command]:
-    """Spell what changes in `dnc:state`. The gate compares `changes` to see whether anything moved."""
+def _state_commands(keys: Keys, state: State, gains: Mapping[str, int]) -> Iterator[Command]:
+    """Yield the changes to `dnc:state`. The gate compares `changes` to notice that the projection has changed."""
     yield "HINCRBY", keys.state, CHANGES, 1
     for list_name, gain in gains.items():
         yield "HINCRBY", keys.state, count_field(list_name), gain

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
 from admin_web.projection.health import NEVER_ENDS, NO_LEASE, lease_left, terms_lost
-from admin_web.projection.live import LiveProjection, ProjectionLost, look
+from admin_web.projection.live import LiveProjection, ProjectionLost, read_live
 from admin_web.projection.outbox import Lag
-from admin_web.projection.store import RedisUnavailable
 from admin_web.projection.turn import Turn, last_turn
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.registries import RegistryStanding, standings
 from admin_web.record.database import DatabaseUnavailable
 
@@ -72,7 +72,7 @@ async def _alarm_of_one(sides: Sides, lag: Lag) -> Alarm | None:
     """Look at one Redis, or one shard of a cluster."""
     try:
         async with asyncio.timeout(PATIENCE_S), sides.store.wire() as wire:
-            live, lease_ms = await look(wire), await lease_left(wire)
+            live, lease_ms = await read_live(wire), await lease_left(wire)
             lost = await terms_lost(wire, live)
     except (RedisUnavailable, TimeoutError) as error:
         return _unasked(error, lag)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.projection.store import RedisUnavailable, Reply, Store, Wire
+from admin_web.projection.store import Store
+from admin_web.projection.wire import RedisUnavailable, Reply, Wire
 from admin_web.record.database import Database
 from admin_web.record.models import CallDetail, CdrFile, DecisionRecord
 

@@ -12,10 +12,11 @@ from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
 from admin_web.projection.health import ProjectionHealth, health, together
 from admin_web.projection.outbox import Lag
-from admin_web.projection.rebuild import SILENT_S, SuspiciousDrop, require_credible
-from admin_web.projection.store import RedisUnavailable
+from admin_web.projection.rebuild import SILENT_S
+from admin_web.projection.rebuild_outcome import SuspiciousDrop, require_credible
 from admin_web.projection.truth import counts
 from admin_web.projection.turn import Turn, last_turn, row_of
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.alarm import Alarm, alarm, alarm_of, of_shard
 from admin_web.queries.cached import Cached
 from admin_web.queries.registries import RegistryStanding, standings

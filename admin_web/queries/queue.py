@@ -8,7 +8,7 @@ from sqlalchemy import literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection.projection import Projection
-from admin_web.projection.store import RedisUnavailable
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.database import Database
 from admin_web.record.models import Lead, UtcDateTime
 from admin_web.record.models.suppression import NEVER

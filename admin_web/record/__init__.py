@@ -1,4 +1,4 @@
-"""The database: its tables and migrations, its two dialects, and the change (row, audit event, outbox) itself.
+"""The database: tables, migrations, the SQLite and PostgreSQL dialects, and `Change` (row, audit event, outbox row).
 
-Knows no service and no page; everything above writes through it.
+It imports no service and no page; the rooms above write through it.
 """

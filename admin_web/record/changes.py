@@ -1,4 +1,4 @@
-"""The record that services write to, and the moment at which a change is in force."""
+"""The record that services write to, and whether a recorded change is in force in Redis."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.database import Database, DatabaseUnavailable
-from admin_web.record.events import Told, tell
+from admin_web.record.events import WebhookEvent, write_deliveries
 from admin_web.record.models import AuditEvent, OutboxRow
 from admin_web.webhooks.events import Event
 from compliance.consent import Role
@@ -17,11 +17,11 @@ from compliance.numbers import E164, LeadId
 
 
 class NotInForce(Exception):
-    """What is recorded has not reached Redis; the message says why. The worker keeps trying."""
+    """A recorded change has not reached Redis; the message says why. The worker keeps trying."""
 
 
 class Projector(Protocol):
-    """What brings recorded changes to Redis."""
+    """Applies recorded changes to Redis."""
 
     async def drain(self) -> object:
         """Apply every committed change. Raises NotInForce unless Redis has acknowledged them all."""
@@ -29,7 +29,7 @@ class Projector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, by user name or `shell:NAME`, and from which address. The operator's shell has no role."""
+    """The person or program that acts: a user name or `shell:NAME`, and an IP address. The shell has no role."""
 
     name: str
     address: str = ""
@@ -38,7 +38,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whether a recorded change is in force; `why_not` when Redis has not acknowledged it yet."""
+    """Whether a recorded change is in force. `why_not` is set while Redis has not acknowledged it."""
 
     in_force: bool
     why_not: str = ""
@@ -53,15 +53,15 @@ PENDING = Standing(in_force=False, why_not="The change is not committed yet.")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One transaction of one actor at one moment (aware UTC)."""
+    """One transaction by one actor at one moment (aware UTC). `events` go to the webhooks when it commits."""
 
     session: AsyncSession
     actor: Actor
     at: datetime
-    told: list[Told] = field(default_factory=list)
+    events: list[WebhookEvent] = field(default_factory=list)
 
     def audit(self, action: str, kind: str, subject: object, **particulars: str | int) -> None:
-        """Put on record what the actor did, and to which subject."""
+        """Add an audit event: the actor did `action` to this subject."""
         event = AuditEvent(
             done_at=self.at,
             done_by=self.actor.name,
@@ -73,46 +73,46 @@ class Change:
         )
         self.session.add(event)
 
-    def tell(self, event: Event, **data: str | int | list[str]) -> None:
-        """Have the webhooks told, once this is committed, what was done and by whom."""
-        self.told.append(Told(event, {**data, "by": self.actor.name}))
+    def notify(self, event: Event, **data: str | int | list[str]) -> None:
+        """Send an event to the webhooks once this change is committed. The actor is added to `data` as `by`."""
+        self.events.append(WebhookEvent(event, {**data, "by": self.actor.name}))
 
     def project_list(self, list_name: str, numbers: Iterable[E164]) -> None:
-        """Have the projection look again at whether these numbers stand on a list."""
+        """Queue these numbers of a list to be projected again from SQL."""
         self.session.add(OutboxRow(list_name=list_name, numbers=list(numbers), committed_at=self.at))
 
     def project_terms(self, registry: str) -> None:
-        """Have the projection look again at the terms of the registries, of which one has changed."""
+        """Queue the terms of all registries to be projected again; those of `registry` have changed."""
         self.session.add(OutboxRow(list_name=registry, numbers=[], committed_at=self.at))
 
     def project_override(self, number: E164, lead: LeadId) -> None:
-        """Have the projection look again at whether a lead is open on a number."""
+        """Queue the override of a lead on a number to be projected again from SQL."""
         self.session.add(OutboxRow(numbers=[number], lead_id=lead, committed_at=self.at))
 
 
 def utc_now() -> datetime:
-    """Give this moment."""
+    """Return the current time as aware UTC."""
     return datetime.now(UTC)
 
 
 @asynccontextmanager
 async def changing(database: Database, actor: Actor, now: Callable[[], datetime] = utc_now) -> AsyncIterator[Change]:
-    """Open a change: it is recorded whole at the end of the block, or not at all if the block raises."""
+    """Open a transaction for one change. It commits at the end of the block; if the block raises, it rolls back."""
     async with database.write() as session, change_within(session, actor, now()) as change:
         yield change
 
 
 @asynccontextmanager
 async def change_within(session: AsyncSession, actor: Actor, at: datetime) -> AsyncIterator[Change]:
-    """Make a change part of a transaction that is open already, and commits or not as a whole."""
+    """Open a change inside a transaction that is already open. Both commit together or not at all."""
     change = Change(session, actor, at)
     yield change
-    await tell(session, change.told, at)
+    await write_deliveries(session, change.events, at)
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The system of record with its projection and its clock."""
+    """The system of record, the projector that applies its changes to Redis, and the clock."""
 
     database: Database
     projector: Projector
@@ -125,7 +125,7 @@ class Records:
             yield change
 
     async def standing(self) -> Standing:
-        """Bring what is recorded into force, and say whether it is. What was recorded stays so either way."""
+        """Apply every recorded change to Redis and return whether that worked. The record in SQL stays either way."""
         try:
             await self.projector.drain()
         except (NotInForce, DatabaseUnavailable) as error:

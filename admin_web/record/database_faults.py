@@ -1,4 +1,4 @@
-"""What goes wrong with a database, in the words of the person who has to put it right."""
+"""Database errors, turned into one line for the operator: which database, what happened, what to do."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-_MIGRATE = "its tables are missing or of another version; run `dnc-admin migrate`"
-_TRY_AGAIN = "somebody else's change holds it for too long; try again"
+_MIGRATE = "its tables are missing or belong to another version of dnc-gate; run `dnc-admin migrate`"
+_TRY_AGAIN = "another transaction has locked it for too long; nothing was changed; try again"
 _CHECK = "check DNC_DATABASE_URL and DNC_DATA_DIR"
 
 _SQLITE = {
@@ -19,7 +19,7 @@ _SQLITE = {
     "no such column": _MIGRATE,
     "has no column": _MIGRATE,
     "database is locked": _TRY_AGAIN,
-    "unable to open database file": f"the file cannot be opened; run `dnc-admin migrate` to make it, or {_CHECK}",
+    "unable to open database file": f"the file cannot be opened; run `dnc-admin migrate` to create it, or {_CHECK}",
     "file is not a database": f"the file is not an SQLite database; {_CHECK}",
 }
 
@@ -27,33 +27,33 @@ _POSTGRES = (postgres.OperationalError, postgres.InterfaceError, postgres.Insuff
 
 
 class DatabaseUnavailable(Exception):
-    """The system of record cannot be reached, is locked, or lacks its tables: one line says what to do."""
+    """The system of record cannot be reached, is locked, or lacks its tables. The message is one line with advice."""
 
 
 @contextmanager
-def named(url: URL) -> Iterator[None]:
-    """Turn what the drivers raise into DatabaseUnavailable.
+def translated_errors(url: URL) -> Iterator[None]:
+    """Turn errors of the database drivers into DatabaseUnavailable.
 
-    Violated constraints come through as they are, and so does what only a mistake in the program can cause.
+    Violated constraints pass unchanged, and so do errors that only a bug in this program can cause.
     """
     try:
         yield
     except PoolTimeout as error:
-        raise DatabaseUnavailable(f"{_where(url)}: every connection is in use; try again") from error
+        raise DatabaseUnavailable(f"{_where(url)}: all connections of this program are in use; try again") from error
     except DBAPIError as error:
-        said = _said(error.orig) if error.orig is not None else None
-        if said is None:
+        explanation = _explanation(error.orig) if error.orig is not None else None
+        if explanation is None:
             raise
-        raise DatabaseUnavailable(f"{_where(url)}: {_without_password(said, url)}") from error
+        raise DatabaseUnavailable(f"{_where(url)}: {_without_password(explanation, url)}") from error
 
 
-def _said(fault: BaseException) -> str | None:
-    """Put a driver's error into one line; None for a violated constraint or a mistake in the program."""
+def _explanation(fault: BaseException) -> str | None:
+    """Return one line about a driver's error; None for a violated constraint or a bug in this program."""
     if isinstance(fault, sqlite3.IntegrityError | sqlite3.ProgrammingError):
         return None
     if isinstance(fault, sqlite3.DatabaseError | sqlite3.InterfaceError):
         text = _first_line(fault)
-        return next((said for start, said in _SQLITE.items() if start in text), text)
+        return next((explanation for part, explanation in _SQLITE.items() if part in text), text)
     if isinstance(fault, postgres.UndefinedTable | postgres.UndefinedColumn):
         return _MIGRATE
     if isinstance(fault, postgres.LockNotAvailable | postgres.DeadlockDetected):
@@ -68,7 +68,7 @@ def _first_line(fault: BaseException) -> str:
 
 
 def _where(url: URL) -> str:
-    """Name the database for people: a file, or a server without its password."""
+    """Return a name of the database for people: its file, or its server without the password."""
     if url.get_backend_name() == "sqlite":
         return f"database {url.database}"
     host = url.host or url.query.get("host") or "the local socket"
@@ -76,7 +76,7 @@ def _where(url: URL) -> str:
 
 
 def _without_password(text: str, url: URL) -> str:
-    """Take the password out, in case a driver repeats what it was given."""
+    """Mask the password in a message: a driver may repeat its connection string."""
     for secret in {str(url.password or ""), quote(str(url.password or ""), safe="")} - {""}:
         text = text.replace(secret, "***")
     return text

@@ -1,4 +1,4 @@
-"""The things that SQLite and PostgreSQL spell differently."""
+"""SQL that differs between SQLite and PostgreSQL."""
 
 import json
 from collections.abc import Collection
@@ -11,12 +11,16 @@ from admin_web.record.models import Base
 
 
 def insert_into(session: AsyncSession, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
-    """Begin an INSERT that knows ON CONFLICT."""
+    """Return the dialect's own INSERT, which supports ON CONFLICT."""
     return sqlite.insert(table) if on_sqlite(session) else postgresql.insert(table)
 
 
 def each_of(session: AsyncSession, values: Collection[str]) -> ColumnElement[str]:
-    """Give a column that holds each of `values` in their order: one parameter, however many they are."""
+    """Return a column of `values` in their order.
+
+    They travel as one JSON parameter, so a statement takes any number of them. As single parameters SQLite would take
+    32,766 (limits.html) and PostgreSQL 65,535.
+    """
     array = literal(json.dumps(list(values)), String)
     if on_sqlite(session):
         return func.json_each(array).table_valued("value").c.value
@@ -24,14 +28,14 @@ def each_of(session: AsyncSession, values: Collection[str]) -> ColumnElement[str
 
 
 async def hold_against_writers(session: AsyncSession, table: type[Base]) -> None:
-    """Wait until nobody writes to a table, and let nobody begin before this transaction ends.
+    """Wait until no other transaction writes to the table, and block new writers until this transaction ends.
 
-    On SQLite whoever writes holds everybody else off anyway.
+    SQLite needs no such lock: it allows one writer at a time.
     """
     if not on_sqlite(session):
         await session.execute(text(f"LOCK TABLE {table.__tablename__} IN SHARE MODE"))
 
 
 def on_sqlite(session: AsyncSession) -> bool:
-    """Tell SQLite from PostgreSQL."""
+    """Return whether the session runs on SQLite; otherwise it runs on PostgreSQL."""
     return session.get_bind().dialect.name == "sqlite"

@@ -1,6 +1,6 @@
-"""Events that webhooks are told of: written down in the transaction of the change itself, sent by the worker.
+"""Webhook events: each is written in the transaction of its change and sent later by the worker.
 
-So an event is there if, and only if, its change was committed, whoever made it and whatever died right after.
+So an event exists if, and only if, its change was committed, even when the process dies right after.
 """
 
 import secrets
@@ -19,20 +19,20 @@ Data: TypeAlias = dict[str, str | int | list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One event, and what is told of it."""
+class WebhookEvent:
+    """One event and the data that its receivers get."""
 
     event: Event
     data: Data
 
 
-async def tell(session: AsyncSession, told: Sequence[Told], at: datetime) -> None:
-    """Write a delivery for each event and each webhook that asked for it."""
-    if not told:
+async def write_deliveries(session: AsyncSession, happened: Sequence[WebhookEvent], at: datetime) -> None:
+    """Write one delivery for each event and each webhook that subscribes to it."""
+    if not happened:
         return
     hooks = await session.execute(select(Webhook.id, Webhook.events).where(Webhook.disabled_at.is_(None)))
     wanted = [(hook, set(events)) for hook, events in hooks]
-    for one in told:
+    for one in happened:
         event_id = new_event_id()
         session.add_all(
             WebhookDelivery(**delivery(hook, event_id, one.event, one.data, at))
@@ -42,12 +42,12 @@ async def tell(session: AsyncSession, told: Sequence[Told], at: datetime) -> Non
 
 
 def new_event_id() -> str:
-    """Make up the id by which a receiver knows an event that comes twice."""
+    """Return a random event id. A receiver that gets an event twice recognises it by this id."""
     return f"evt-{secrets.token_hex(12)}"
 
 
 def delivery(hook: int, event_id: str, event: str, data: Data, at: datetime) -> dict[str, Any]:
-    """Give the columns of a delivery that is due at once. The body is the one of https://www.standardwebhooks.com."""
+    """Return the columns of a delivery that is due now. The body follows https://www.standardwebhooks.com."""
     return {
         "webhook_id": hook,
         "event_id": event_id,

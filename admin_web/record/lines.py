@@ -1,7 +1,7 @@
-"""How the line numbers of one exchange are kept: in SQL, and in what Redis is handed.
+"""Encodings of the line numbers of one exchange: in SQL, and as a payload for Redis's RESTORE.
 
-In SQL an exchange is the shorter of two forms, and its length tells which: ascending unsigned 16-bit big-endian line
-numbers, or, where more than 624 of the ten thousand are listed, a bitmap of 10,000 bits, line 0 first.
+SQL stores the shorter of two forms: ascending unsigned 16-bit big-endian line numbers, or, from 625 lines on, a bitmap
+of 10,000 bits with line 0 first. The length tells them apart: only a bitmap has 1,250 bytes.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Lines: TypeAlias = npt.NDArray[np.uint16]
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
-Places: TypeAlias = npt.NDArray[np.int64]
+Ints: TypeAlias = npt.NDArray[np.int64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
 LINES = 10_000
@@ -27,7 +27,9 @@ _BIG = np.dtype(">u2")
 _INTSET = b"\x0b"
 """RDB_TYPE_SET_INTSET (rdb.h)."""
 _RDB_VERSION = (9).to_bytes(2, "little")
-"""The version of Redis 5: whatever is newer reads it (verifyDumpPayload in cluster.c)."""
+"""The RDB version of Redis 5. Newer servers accept it, since they refuse only newer versions than their own
+(verifyDumpPayload in cluster.c).
+"""
 _INT16 = (2).to_bytes(4, "little")
 """INTSET_ENC_INT16 (intset.c)."""
 _CRC = CRC(width=64, poly=0xAD93D23594C935A9, init=0, refin=True, refout=True, xorout=0)
@@ -35,7 +37,7 @@ _CRC = CRC(width=64, poly=0xAD93D23594C935A9, init=0, refin=True, refout=True, x
 
 
 def pack(bitmap: Bytes) -> bytes:
-    """Spell an exchange for SQL, given as a bitmap of `BITMAP` bytes."""
+    """Encode an exchange for SQL. `bitmap` has `BITMAP` bytes."""
     lines = unpack_bitmap(bitmap)
     if len(lines) * BYTES_PER_LINE < BITMAP:
         return lines.astype(_BIG).tobytes()
@@ -43,19 +45,19 @@ def pack(bitmap: Bytes) -> bytes:
 
 
 def unpack(kept: bytes) -> Lines:
-    """Read an exchange of SQL back. Raises ValueError for what is none."""
+    """Decode an exchange from SQL into its line numbers. Raises ValueError when `kept` has an odd length."""
     if len(kept) == BITMAP:
         return unpack_bitmap(np.frombuffer(kept, np.uint8))
     return np.frombuffer(kept, _BIG).astype(np.uint16)
 
 
 def unpack_bitmap(bitmap: Bytes) -> Lines:
-    """Give the line numbers of a bitmap."""
+    """Return the line numbers that a bitmap marks, ascending."""
     return np.flatnonzero(np.unpackbits(bitmap)).astype(np.uint16)
 
 
 def bitmap_of(kept: bytes) -> Bytes:
-    """Read an exchange of SQL back as a bitmap; a new array."""
+    """Decode an exchange from SQL into a bitmap: a new array of `BITMAP` bytes."""
     if len(kept) == BITMAP:
         return np.frombuffer(kept, np.uint8).copy()
     flags = np.zeros(LINES, np.uint8)
@@ -63,32 +65,32 @@ def bitmap_of(kept: bytes) -> Bytes:
     return np.packbits(flags)
 
 
-def held(kept: Sequence[bytes], places: Places, lines: Places) -> Flags:
-    """Tell for each pair of a place and a line whether the exchange of SQL at that place of `kept` holds the line."""
+def held(kept: Sequence[bytes], indexes: Ints, lines: Ints) -> Flags:
+    """Return, for each pair of `indexes` and `lines`, whether the exchange `kept[index]` from SQL lists the line."""
     sizes = np.array([len(one) for one in kept], np.int64)
-    found = np.zeros(len(places), np.bool_)
-    full = (sizes == BITMAP)[places]
-    found[full] = _in_bitmaps(kept, sizes, places[full], lines[full])
-    found[~full] = _in_lines(kept, sizes, places[~full], lines[~full])
+    found = np.zeros(len(indexes), np.bool_)
+    full = (sizes == BITMAP)[indexes]
+    found[full] = _in_bitmaps(kept, sizes, indexes[full], lines[full])
+    found[~full] = _in_lines(kept, sizes, indexes[~full], lines[~full])
     return found
 
 
-def _in_bitmaps(kept: Sequence[bytes], sizes: Places, places: Places, lines: Places) -> Flags:
+def _in_bitmaps(kept: Sequence[bytes], sizes: Ints, indexes: Ints, lines: Ints) -> Flags:
     text, begins = np.frombuffer(b"".join(kept), np.uint8), np.cumsum(sizes) - sizes
-    bits = text[begins[places] + (lines >> 3)] & (0x80 >> (lines & 7))
+    bits = text[begins[indexes] + (lines >> 3)] & (0x80 >> (lines & 7))
     return np.asarray(bits != 0)
 
 
-def _in_lines(kept: Sequence[bytes], sizes: Places, places: Places, lines: Places) -> Flags:
-    """Place and line make one number: those of all exchanges ascend as each one's lines do."""
+def _in_lines(kept: Sequence[bytes], sizes: Ints, indexes: Ints, lines: Ints) -> Flags:
+    # `index * LINES + line` ascends across all exchanges, since lines ascend within each: one search finds all pairs.
     short = np.flatnonzero(sizes != BITMAP)
-    text = b"".join(kept[place] for place in short.tolist())
+    text = b"".join(kept[index] for index in short.tolist())
     listed = np.repeat(short, sizes[short] // BYTES_PER_LINE) * LINES + np.frombuffer(text, _BIG)
-    return found_in(listed, places * LINES + lines)
+    return found_in(listed, indexes * LINES + lines)
 
 
-def found_in(ascending: Places, wanted: Places) -> Flags:
-    """Tell which of some numbers stand among others that ascend."""
+def found_in(ascending: Ints, wanted: Ints) -> Flags:
+    """Return, for each of `wanted`, whether `ascending` contains it."""
     if not len(ascending):
         return np.zeros(len(wanted), np.bool_)
     at = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
@@ -96,7 +98,7 @@ def found_in(ascending: Places, wanted: Places) -> Flags:
 
 
 def dump(lines: Lines) -> bytes:
-    """Spell what Redis's RESTORE takes for a set of these line numbers, one or more."""
+    """Encode a set of one or more line numbers as a payload for Redis's RESTORE."""
     blob = _INT16 + len(lines).to_bytes(4, "little") + lines.astype("<u2").tobytes()
     body = _INTSET + _length(len(blob)) + blob + _RDB_VERSION
     checksum: int = _CRC.calc(body)
@@ -104,7 +106,7 @@ def dump(lines: Lines) -> bytes:
 
 
 def _length(length: int) -> bytes:
-    """Spell a length of fewer than 2**32 bytes as RDB does (rdbSaveLen in rdb.c)."""
+    """Encode a length of less than 2**32 bytes as RDB does (rdbSaveLen in rdb.c)."""
     if length < 1 << 6:
         return bytes([length])
     if length < 1 << 14:

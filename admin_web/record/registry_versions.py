@@ -1,7 +1,7 @@
-"""Versions of registries in the system of record: begun, filled, made whole, or given up.
+"""Versions of registries in SQL. An import begins a version, fills it, and completes it (`whole_at` is set).
 
-A version is in force only when it is whole, and whole in one transaction. One that was cut short, by whatever, is
-never in force; the next import of the registry gives it up, and so does a living one that it has overtaken.
+Only a complete version comes into force, and it becomes complete in one transaction. An interrupted version never
+comes into force. The next import of the same registry abandons it, even when the earlier import is still running.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import Change
 from admin_web.record.dialect import each_of, insert_into
-from admin_web.record.lines import BITMAP, Bytes, Places, bitmap_of, pack
+from admin_web.record.lines import BITMAP, Bytes, Ints, bitmap_of, pack
 from admin_web.record.models import RegistryExchange, RegistryVersion
 from compliance.refusal import Refused
 
@@ -21,26 +21,29 @@ ROWS_AT_ONCE = 2_000
 
 UNDER_WAY = (RegistryVersion.whole_at.is_(None), RegistryVersion.beat_at.is_not(None))
 
-_TABLE = RegistryExchange.__table__.columns  # Columns of the class would pass through the object mapper.
+_TABLE = RegistryExchange.__table__.columns  # Rows of plain columns skip the object mapper.
 
 
 class Overtaken(Refused):
     """Another import of the same registry has begun."""
 
     def __init__(self) -> None:
-        super().__init__("Another import of this registry has begun; this one has stopped, and changed nothing.")
+        super().__init__(
+            "Another import of this registry has begun, so this one has stopped. The version in force is unchanged; "
+            "wait for the other import."
+        )
 
 
 class Sizes(NamedTuple):
-    """How many numbers and exchanges a version lists, and how many of the numbers its predecessor listed too."""
+    """How many numbers and exchanges a version lists, and how many of its numbers the version before lists too."""
 
     numbers: int
     exchanges: int
     common: int
 
 
-async def give_up(session: AsyncSession, registry: str) -> None:
-    """Give up what earlier imports of a registry left half done: it stays on record, without its numbers."""
+async def abandon_unfinished(session: AsyncSession, registry: str) -> None:
+    """Abandon unfinished versions of a registry. They stay on record; their numbers are deleted."""
     begun = select(RegistryVersion.id).where(RegistryVersion.registry_name == registry, *UNDER_WAY)
     ids = list(await session.scalars(begun))
     await session.execute(update(RegistryVersion).where(RegistryVersion.id.in_(ids)).values(beat_at=None))
@@ -48,27 +51,25 @@ async def give_up(session: AsyncSession, registry: str) -> None:
 
 
 async def require_ours(change: Change, version_id: int) -> None:
-    """Let an import be heard of. Raises Overtaken when its version was given up."""
+    """Record a heartbeat of the import of this version. Raises Overtaken when another import has abandoned it."""
     ours = update(RegistryVersion).where(RegistryVersion.id == version_id, *UNDER_WAY)
     if await change.session.scalar(ours.values(beat_at=change.at).returning(RegistryVersion.id)) is None:
         raise Overtaken
 
 
-async def add(
-    session: AsyncSession, version_id: int, exchanges: Places, bitmaps: Bytes, again: Collection[int]
-) -> None:
-    """Add exchanges to a version, and to what it holds of those in `again` already."""
+async def add(session: AsyncSession, version_id: int, exchanges: Ints, bitmaps: Bytes, again: Collection[int]) -> None:
+    """Add exchanges to a version, one bitmap each. Those in `again` may exist already and are merged."""
     names = [str(exchange) for exchange in exchanges.tolist()]
-    kept = await kept_of(session, version_id, [name for name in names if int(name) in again])
+    kept = await lines_of(session, version_id, [name for name in names if int(name) in again])
     rows = []
     for name, bitmap in zip(names, bitmaps, strict=True):
         whole = bitmap | bitmap_of(kept[name]) if name in kept else bitmap
         rows.append({"version_id": version_id, "exchange": name, "lines": pack(whole)})
-    await put(session, rows, again=bool(kept))
+    await write_rows(session, rows, again=bool(kept))
 
 
-async def put(session: AsyncSession, rows: Sequence[dict[str, object]], *, again: bool) -> None:
-    """Write exchanges, some of which may be there already when `again` is set."""
+async def write_rows(session: AsyncSession, rows: Sequence[dict[str, object]], *, again: bool) -> None:
+    """Write rows of exchanges. With `again`, rows that exist already are replaced."""
     if not rows:
         return
     if not again:
@@ -81,8 +82,8 @@ async def put(session: AsyncSession, rows: Sequence[dict[str, object]], *, again
     )
 
 
-async def kept_of(session: AsyncSession, version_id: int | None, exchanges: Sequence[str]) -> dict[str, bytes]:
-    """Give the lines that a version holds of these exchanges."""
+async def lines_of(session: AsyncSession, version_id: int | None, exchanges: Sequence[str]) -> dict[str, bytes]:
+    """Return the encoded lines of these exchanges in a version, by exchange. Exchanges it does not list are absent."""
     if version_id is None or not exchanges:
         return {}
     asked = select(_TABLE.exchange, _TABLE.lines).where(
@@ -92,9 +93,9 @@ async def kept_of(session: AsyncSession, version_id: int | None, exchanges: Sequ
 
 
 async def copy(session: AsyncSession, base_id: int, version_id: int, after: str, leaving: Collection[str]) -> str:
-    """Copy the next exchanges after `after` of one version to another, but for the area codes in `leaving`.
+    """Copy up to ROWS_AT_ONCE exchanges that follow `after` from one version to another.
 
-    Give the last one looked at; nothing when there are no more.
+    Exchanges in the area codes of `leaving` (NANP only) are skipped. Returns the last exchange read; "" at the end.
     """
     some = select(_TABLE.exchange).where(_TABLE.version_id == base_id, _TABLE.exchange > after)
     names = list(await session.scalars(some.order_by(_TABLE.exchange).limit(ROWS_AT_ONCE)))
@@ -112,7 +113,7 @@ async def copy(session: AsyncSession, base_id: int, version_id: int, after: str,
 
 
 async def sizes(session: AsyncSession, version_id: int, before_id: int | None) -> Sizes:
-    """Count what a version holds, as it stands in SQL."""
+    """Count what a version lists in SQL, and compare it with the version before."""
     before = RegistryExchange.__table__.alias()
     pairs = (
         select(_TABLE.lines, before.c.lines)
@@ -131,6 +132,6 @@ async def sizes(session: AsyncSession, version_id: int, before_id: int | None) -
 
 
 def _bitmaps(kept: Sequence[bytes]) -> Bytes:
-    """Give exchanges of SQL as the rows of a table."""
+    """Decode exchanges from SQL into an array with one bitmap per row; b"" is an exchange without lines."""
     whole = [lines if len(lines) == BITMAP else bitmap_of(lines).tobytes() for lines in kept]
     return np.frombuffer(b"".join(whole), np.uint8).reshape(-1, BITMAP)

@@ -1,4 +1,4 @@
-"""The tables of the system of record: brought up to date, and checked before anybody relies on them."""
+"""Migration of the tables, and the check that they match this program."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,41 +16,41 @@ from admin_web.record.database import Database
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 _LOCK = 0x646E635F67617465
-"""The PostgreSQL advisory lock of migrations: "dnc_gate" in ASCII. SQLite's write lock needs no name."""
+"""The key of PostgreSQL's advisory lock for migrations: "dnc_gate" in ASCII. SQLite's write lock needs no key."""
 
 
 class SchemaMismatch(Exception):
-    """The tables are not those this program was written for; the message says what to do."""
+    """The tables do not match this program. The message says what to do."""
 
 
 async def migrate(database: Database) -> str:
-    """Bring the tables to the newest version and give its revision.
+    """Upgrade the tables to the newest revision and return it.
 
-    Two at once are safe: one waits for the other and then finds nothing left to do.
+    Two migrations at once are safe: the second waits for the first and then finds nothing to do.
     """
     await _alter(database, partial(command.upgrade, revision="head"))
     return newest()
 
 
 async def go_back(database: Database, revision: str) -> None:
-    """Bring the tables back to an earlier revision; `base` removes them all."""
+    """Downgrade the tables to an earlier revision; `base` removes all of them."""
     await _alter(database, partial(command.downgrade, revision=revision))
 
 
 async def require_current(database: Database) -> None:
-    """Raise SchemaMismatch unless the tables are of exactly this program's version."""
+    """Raise SchemaMismatch unless the tables are at exactly this program's revision."""
     async with database.read() as session:
         found = await (await session.connection()).run_sync(_revision)
     if found is None:
         raise SchemaMismatch("the database has no tables yet; run `dnc-admin migrate`")
     if found not in _known():
-        raise SchemaMismatch(f"the tables (revision {found}) are of a newer dnc-gate than this; update this program")
+        raise SchemaMismatch(f"the tables (revision {found}) belong to a newer dnc-gate; update this program")
     if found != newest():
-        raise SchemaMismatch(f"the tables are of an older dnc-gate (revision {found}); run `dnc-admin migrate`")
+        raise SchemaMismatch(f"the tables (revision {found}) belong to an older dnc-gate; run `dnc-admin migrate`")
 
 
 def newest() -> str:
-    """Give the revision that this program was written for."""
+    """Return the revision that this program needs."""
     return str(_scripts().get_current_head())
 
 
@@ -62,13 +62,13 @@ async def _alter(database: Database, step: Callable[[Config], None]) -> None:
 
 
 def _locked(connection: Connection, step: Callable[[Config], None]) -> None:
-    """Run one Alembic command in the connection's transaction, alone."""
+    """Run one Alembic command in the connection's transaction, while no other migration runs."""
     on_sqlite = connection.dialect.name == "sqlite"
     if not on_sqlite:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     step(_config(connection))
     if on_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
-        raise SchemaMismatch("the migration would leave rows that point nowhere; nothing was changed")
+        raise SchemaMismatch("the migration would leave rows that refer to missing rows; nothing was changed")
 
 
 def _config(connection: Connection | None = None) -> Config:

@@ -1,4 +1,4 @@
-"""SQLite as the system of record needs it: durable, with transactions that are begun by us alone."""
+"""SQLite connections for the system of record: durable commits, and transactions that only `begin` starts."""
 
 import asyncio
 import sqlite3
@@ -8,57 +8,62 @@ import aiosqlite
 from sqlalchemy import Connection
 
 WRITES = "dnc_writes"
-"""Execution option of an engine: its transactions may write."""
+"""Execution option of an engine whose transactions may write."""
 
 ALTERS = "dnc_alters"
-"""Execution option of an engine: its transactions may change the tables."""
+"""Execution option of an engine whose transactions may alter tables."""
 
 SAMPLE = 1000
-"""Rows of each index that are looked at to tell how large it is (lang_analyze.html, section 4)."""
+"""Rows that ANALYZE reads of each index (`PRAGMA analysis_limit`; lang_analyze.html, section 4)."""
 
 FORGET_SIZES = ("DELETE FROM sqlite_stat1 WHERE tbl = 'registry_exchanges'", "ANALYZE sqlite_schema")
-"""Of a table that an import makes a hundred thousand times larger within a minute, the planner must not know that it
-was small: it then scans it for every row of it. Without statistics it takes the primary key."""
+"""Statements that drop the statistics of `registry_exchanges`. An import makes that table a hundred thousand times
+larger within a minute. If the planner still believed it small, it would scan the table for every row of a join;
+without statistics it uses the primary key.
+"""
 
 
 async def connect(path: str, lock_s: float) -> aiosqlite.Connection:
-    """Open the file and set what SQLite forgets between connections. Raises sqlite3.Error.
+    """Open the file and apply the settings that SQLite keeps per connection. Raises sqlite3.Error.
 
-    `lock_s`: seconds to wait for somebody else's transaction. With `isolation_level=None` the driver begins no
-    transaction of its own; `begin` does.
+    `lock_s` is how many seconds to wait for another transaction's lock. With `isolation_level=None` the driver starts
+    no transaction of its own; `begin` does.
     """
     connection = aiosqlite.connect(path, timeout=lock_s, isolation_level=None)
-    thread = connection._thread  # noqa: SLF001 - no public way to wait for its end
+    thread = connection._thread  # noqa: SLF001 - aiosqlite has no public way to wait for its thread
     thread.daemon = True
     try:
         await connection
         await _set_up(connection)
     except BaseException:
         await connection.close()
-        # The thread reports its end to the event loop, which must still be there by then.
+        # The thread reports its end to the event loop, so it must end before the loop is closed.
         await asyncio.to_thread(thread.join)
         raise
     return connection
 
 
 async def _set_up(connection: aiosqlite.Connection) -> None:
-    """synchronous=FULL: in WAL mode NORMAL may lose the last commits when the power fails (pragma.html).
+    """Apply the settings of one connection.
 
-    A block that a page called recorded must stay recorded.
+    In WAL mode synchronous=NORMAL may lose the last commits when the power fails (pragma.html, synchronous). FULL does
+    not, so a block that a page reported as recorded stays recorded.
     """
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         await connection.execute(f"PRAGMA {pragma}")
-    # The switch waits for nobody: it fails when another connection is just making it, for all of us.
+    # The switch to WAL does not wait for a lock. If it fails, another connection is making it at this moment, and the
+    # mode is a property of the file: it holds for this connection too.
     with suppress(sqlite3.OperationalError):
         await connection.execute("PRAGMA journal_mode=WAL")
 
 
 def begin(connection: Connection) -> None:
-    """Start a transaction: at once a writer, or for its whole length a reader.
+    """Start a transaction that is a writer from the start, or read-only until its end.
 
-    A reader that turned writer would fail with SQLITE_BUSY whenever somebody else had written in between,
-    however long it waited. Foreign keys can only be switched outside a transaction; they are off while tables
-    change, because SQLite changes a table by copying it (lang_altertable.html, section 7).
+    A reader that became a writer would fail with SQLITE_BUSY whenever another connection had written in between,
+    however long it waited (lang_transaction.html). Foreign keys can be switched only outside a
+    transaction. They are off while tables are altered, because SQLite alters a table by copying it
+    (lang_altertable.html, section 7).
     """
     options = connection.get_execution_options()
     writes = options.get(WRITES, False)

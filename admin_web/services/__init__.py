@@ -1,7 +1,7 @@
-"""Writes: one module a noun; each change is a row, its audit event and its outbox row in one transaction.
+"""Writes: one module per noun. Each change writes a row, its audit event and its outbox row in one transaction.
 
-Whoever calls a service (site, API, commands) finds here what a call takes and gives: who acts, the record that is
-worked on, and whether a change is in force. So the ways in need not know how the record is kept.
+The names exported here are those that callers of services need (site, API, commands): the actor, the records, and
+whether a change is in force. So callers need not import `record`.
 """
 
 from admin_web.record.changes import IN_FORCE, Actor, NotInForce, Records, Standing, utc_now

@@ -1,4 +1,4 @@
-"""Click-to-call: a person has the PBX ring their telephone and then dial a lead, through the gate like any call."""
+"""Click-to-call: the PBX rings a person's telephone and then dials a lead, through the gate like any other call."""
 
 import asyncio
 import secrets
@@ -22,37 +22,37 @@ from compliance.refusal import Refused, require
 from compliance.verdict import Verdict
 
 LONGEST_CALL = timedelta(hours=24)
-"""How far back the decisions of calls are looked for that may still be up."""
+"""Age up to which the decision of a call is searched when the call may have to be hung up."""
 
 AT_ONCE_S = 2.0
-"""How long a click waits for the telephone to be picked up, or to fail; then it says that it rings."""
+"""Seconds that a click waits for the telephone to be picked up or to fail. After that it reports that it rings."""
 
 TWICE_S = 3.0
-"""Within which a second click of the same person on the same lead is a double click."""
+"""Seconds within which a second click of the same person on the same lead counts as a double click."""
 
 
 WORKER = Actor("worker")
 
 
 class NoPbxConfigured(Refused):
-    """There is no PBX to ask."""
+    """The settings name no PBX."""
 
 
 class NoTelephone(Refused):
-    """Whoever clicked has no telephone that the PBX could ring."""
+    """The person who clicked has no telephone that the PBX could ring."""
 
 
 class AlreadyCalling(Refused):
-    """The same person has asked for the same call a moment ago."""
+    """The same person requested the same call a moment ago."""
 
 
 class NotCalled(Refused):
-    """The PBX did not place the call; what was asked for stays on record, with why it failed."""
+    """The PBX did not place the call. The request stays on record, with the reason of its failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequested:
-    """A call that the PBX has begun. `channel` is what its decision and its call-detail record name it.
+    """A call that the PBX has started. Its decision and its call-detail record have the same `channel`.
 
     `picked_up` is False while the person's telephone, `extension`, still rings.
     """
@@ -66,14 +66,14 @@ class CallRequested:
 
 
 async def call_lead(records: Records, pbx: Pbx, actor: Actor, lead: LeadId) -> CallRequested:
-    """Have the PBX ring the actor's telephone and then dial the lead's number, through the gate.
+    """Call a lead: the PBX rings the actor's telephone and then dials the lead's number, through the gate.
 
     Raises NotPermitted, UnknownLead, NoPbxConfigured, NoTelephone, AlreadyCalling, NotCalled.
     """
     require(lambda role: role is not Role.AUDITOR, actor.role, "call leads")
     if not pbx.configured:
-        raise NoPbxConfigured("No PBX is configured, so nobody can be called from here; dial the number by hand.")
-    request = await _put_on_record(records, actor, lead)
+        raise NoPbxConfigured("No PBX is configured, so the site cannot place calls. Dial the number by hand.")
+    request = await _record_request(records, actor, lead)
     call = Originate(
         channel=request.channel,
         extension=request.extension,
@@ -91,17 +91,17 @@ async def call_lead(records: Records, pbx: Pbx, actor: Actor, lead: LeadId) -> C
 
 
 async def hang_up_under(records: Records, pbx: Pbx, override_id: int) -> int:
-    """End the calls that are up under an override, and being set up, and put that on record; give how many channels.
+    """Hang up the calls that an override allowed, and record that. Returns how many channels were hung up.
 
-    Raises PbxTrouble. Known are the calls whose decision has been archived: look again after a moment.
+    Only calls whose decision is archived are found, so call it again after a moment. Raises PbxTrouble.
     """
-    let_out = await _decisions_under(records, override_id)
-    if not let_out:
+    allowed = await _decisions_under(records, override_id)
+    if not allowed:
         return 0
     live = [
         channel
         for channel in await pbx.live([channel_vars.DECISION])
-        if channel.variables[channel_vars.DECISION] in let_out
+        if channel.variables[channel_vars.DECISION] in allowed
     ]
     ended = [channel for channel in live if await pbx.hang_up(channel.name)]
     if ended:
@@ -121,16 +121,18 @@ async def _decisions_under(records: Records, override_id: int) -> set[str]:
 
 
 async def _extension_of(session: AsyncSession, actor: Actor) -> str:
-    """Give the telephone of whoever acts. Raises NoTelephone."""
+    """Return the extension of the actor's telephone. Raises NoTelephone."""
     given = await session.scalar(select(User.extension).where(User.name == actor.name))
     extension = given or actor.name
     if given is None or not EXTENSION.fullmatch(extension):
-        raise NoTelephone(f"{actor.name} has no telephone that the PBX could ring.")
+        raise NoTelephone(
+            f"{actor.name} has no telephone that the PBX could ring. An admin can set an extension for the user."
+        )
     return extension
 
 
-async def _put_on_record(records: Records, actor: Actor, lead: LeadId) -> CallRequested:
-    """Write who calls whom, before anything rings. Raises UnknownLead, NoTelephone, AlreadyCalling."""
+async def _record_request(records: Records, actor: Actor, lead: LeadId) -> CallRequested:
+    """Record who calls which lead, before anything rings. Raises UnknownLead, NoTelephone, AlreadyCalling."""
     async with records.change(actor) as change:
         extension = await _extension_of(change.session, actor)
         row = await existing_lead(change.session, lead)
@@ -150,7 +152,7 @@ async def _put_on_record(records: Records, actor: Actor, lead: LeadId) -> CallRe
 
 
 async def _require_single_click(change: Change, lead: LeadId) -> None:
-    """Raise AlreadyCalling on a double click. The lead is held, so the second click sees the first."""
+    """Raise AlreadyCalling on a double click. The lead's row is locked, so the second click sees the first."""
     a_moment_ago = change.at - timedelta(seconds=TWICE_S)
     same = select(CallRequest.id).where(
         CallRequest.lead_id == lead,
@@ -159,17 +161,17 @@ async def _require_single_click(change: Change, lead: LeadId) -> None:
         CallRequest.failure == "",
     )
     if await change.session.scalar(same.limit(1)) is not None:
-        raise AlreadyCalling("You have asked for this call a moment ago; your telephone should ring.")
+        raise AlreadyCalling("You requested this call a moment ago. Your telephone should ring.")
 
 
 async def _follow(records: Records, request: CallRequested, ringing: asyncio.Task[None]) -> None:
     await asyncio.wait({ringing})
-    with suppress(DatabaseUnavailable):  # The call-detail record tells how the call ended all the same.
+    with suppress(DatabaseUnavailable):  # The call-detail record says how the call ended in any case.
         await _failure(records, request, ringing)
 
 
 async def _failure(records: Records, request: CallRequested, ringing: asyncio.Task[None]) -> PbxTrouble | None:
-    """Give why a call did not come about, once that is on record; None when it did."""
+    """Wait for the call, and record why it failed. Returns the cause; None if it did not fail."""
     try:
         await ringing
     except PbxTrouble as trouble:

@@ -1,4 +1,4 @@
-"""Do Not Call, said of a lead: its number goes on the company's own list, and its own consent ends."""
+"""Do Not Call for a lead: its number is added to the company's own list, and the lead's own overrides end."""
 
 from dataclasses import dataclass, replace
 
@@ -12,15 +12,15 @@ from admin_web.services.suppression import suppress_within
 from compliance.numbers import E164, LeadId
 
 SWITCH, WRAP_UP = "switch", "wrap-up"
-"""What the entry gives as its source."""
+"""The sources that the suppression entries have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A lead that may not be called, with every other on its number. `added` is False when it was listed before.
+    """A lead whose number is blocked now. `added` is False if the number was on the list before.
 
-    `ended` are the lead's own overrides that ended with it; `still_open` are other leads on the number, which hold
-    an override of their own: another person's consent, for an admin to judge.
+    `ended` are the lead's own overrides, which ended. `still_open` are other leads on the number with an override of
+    their own: that is the consent of another person, which an admin has to judge.
     """
 
     lead: LeadId
@@ -32,7 +32,7 @@ class Blocked:
 
 
 async def block_lead(records: Records, actor: Actor, lead: LeadId) -> Blocked:
-    """Turn a lead's Do-Not-Call switch on: nobody on its number may be called. Raises UnknownLead."""
+    """Turn a lead's Do-Not-Call switch on, which blocks its number. Raises UnknownLead."""
     async with records.change(actor) as change:
         row = await existing_lead(change.session, lead)
         blocked = await block_within(change, row, SWITCH, "The Do-Not-Call switch of the lead was turned on.")
@@ -40,10 +40,10 @@ async def block_lead(records: Records, actor: Actor, lead: LeadId) -> Blocked:
 
 
 async def block_within(change: Change, row: Lead, source: str, reason: str) -> Blocked:
-    """Put a held lead's number on the company's own list within a change, and end the lead's own override.
+    """Add the number of a lead to the company's own list, and end the lead's own overrides, within a change.
 
-    Whoever asks not to be called takes back the consent that was given before (47 CFR 64.1200(a)(10)): with the
-    override left alive, the entry would block everybody on this number but the one who asked.
+    The lead's row must be locked. A person who asks not to be called revokes earlier consent (47 CFR
+    64.1200(a)(10)). If the override stayed live, the entry would block every lead on this number except this one.
     """
     lead, number = LeadId(row.id), E164(row.number)
     done = await suppress_within(change, number, source=source, lead=lead, note=reason)

@@ -1,7 +1,8 @@
-"""Documents that no override rests on: taken away, and never one that an override is just being placed on.
+"""Removal of documents that no override refers to. One that an override is just about to use is never removed.
 
-Whoever places an override writes the document's row, then looks whether its file is still there, then commits. Whoever
-takes a file away first waits for all who write rows, and looks for one. So one of the two always sees the other.
+Placing an override writes the document's row, then checks that its file still exists, then commits. Removing a file
+first waits until no transaction writes such rows, then checks that there is no row. So one of the two always sees the
+other.
 """
 
 from collections.abc import AsyncIterator
@@ -17,23 +18,23 @@ from admin_web.record.dialect import each_of, hold_against_writers
 from admin_web.record.models import Document
 
 GRACE = timedelta(hours=24)
-"""How long a document may be without a row before a sweep looks at it."""
+"""Age up to which a sweep ignores a document without a row."""
 
 LOOKED_UP_AT_ONCE = 500
 
 FEW, SHARE = 20, 0.1
-"""More orphans than both, that many and that share of all documents, are not taken away but told."""
+"""If more documents than this number and more than this share of all have no row, none is removed: it is an error."""
 
 log = structlog.get_logger()
 
 
 class TooManyOrphans(Exception):
-    """So many documents have no row that the record is more likely to be wrong than they are."""
+    """So many documents have no row that this is more likely the wrong database."""
 
 
 @asynccontextmanager
 async def or_discarded(database: Database, documents: DocumentStore, kept: Kept) -> AsyncIterator[None]:
-    """Take a document away again when what it was uploaded for does not come on record in this block."""
+    """Remove an uploaded document again if the block, which should record it, raises."""
     try:
         yield
     except Exception:
@@ -45,7 +46,7 @@ async def or_discarded(database: Database, documents: DocumentStore, kept: Kept)
 
 
 async def discard(database: Database, documents: DocumentStore, sha256: str) -> bool:
-    """Take a document away unless a row points at it; tell whether it was taken.
+    """Remove a document unless a row refers to it. Returns whether it was removed.
 
     Raises DatabaseUnavailable, DocumentsUnavailable.
     """
@@ -58,24 +59,24 @@ async def discard(database: Database, documents: DocumentStore, sha256: str) -> 
 
 
 async def sweep_documents(database: Database, documents: DocumentStore, at: datetime) -> int:
-    """Take away what was kept longer than the grace before `at` (aware UTC) and never came on record; tell how many.
+    """Remove documents without a row that are older than the grace at `at` (aware UTC). Returns how many.
 
     Raises TooManyOrphans, DatabaseUnavailable, DocumentsUnavailable.
     """
     before, seen, orphans = at - GRACE, 0, list[str]()
     await documents.forget_arrivals(before)
-    async for some in _portions(documents, before):
+    async for some in _batches(documents, before):
         seen += len(some)
         orphans += await _without_row(database, some)
     if len(orphans) > max(FEW, SHARE * seen):
         raise TooManyOrphans(
-            f"{len(orphans)} of {seen} documents are on no record; none was taken away. "
-            "Is this the database that they belong to?"
+            f"{len(orphans)} of {seen} documents are on no record; none was removed. "
+            "Check that DNC_DATABASE_URL names the database that they belong to."
         )
     return sum([await discard(database, documents, sha256) for sha256 in orphans])
 
 
-async def _portions(documents: DocumentStore, before: datetime) -> AsyncIterator[list[str]]:
+async def _batches(documents: DocumentStore, before: datetime) -> AsyncIterator[list[str]]:
     some: list[str] = []
     async for sha256 in documents.shelf.kept_before(before):
         some.append(sha256)

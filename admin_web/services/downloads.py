@@ -1,4 +1,4 @@
-"""Consent documents given out: verified first, and on record whoever read which."""
+"""Downloads of consent documents: the content is verified first, and each download is recorded."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,30 +13,30 @@ log = structlog.get_logger()
 
 
 class DocumentNotGiven(Refused):
-    """The file is not the one that was uploaded, or is gone; nothing of it is given out."""
+    """The file is missing, or is not the one that was uploaded. No part of it is returned."""
 
 
 @asynccontextmanager
 async def document_given(
     records: Records, documents: DocumentStore, actor: Actor, override_id: int, sha256: str
 ) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Give an override's document in pieces, once its content is verified and its reading on record.
+    """Yield the pieces of an override's document, after its content is verified and the download is recorded.
 
-    Raises DocumentNotGiven, after that is on record too, and DocumentsUnavailable.
+    Raises DocumentNotGiven, which is recorded too, and DocumentsUnavailable.
     """
     try:
         async with documents.opened(sha256) as pieces:
-            await _note(records, actor, "read-document", override_id, sha256)
+            await _audit(records, actor, "read-document", override_id, sha256)
             yield pieces
     except (DocumentDamaged, DocumentMissing) as error:
         log.error("document not given", override=override_id, why=str(error))
-        await _note(records, actor, "document-unfit", override_id, sha256, why=str(error))
+        await _audit(records, actor, "document-unfit", override_id, sha256, why=str(error))
         raise DocumentNotGiven(
-            f"The document of override {override_id} is not the file that was uploaded, so none of it is given out. "
-            f"{error} Put the file back from a backup; until then this override has no proof."
+            f"The document of override {override_id} is not the file that was uploaded, so it is not shown. "
+            f"{error} Restore the file from a backup. Until then this override has no proof."
         ) from error
 
 
-async def _note(records: Records, actor: Actor, action: str, override_id: int, sha256: str, **more: str) -> None:
+async def _audit(records: Records, actor: Actor, action: str, override_id: int, sha256: str, **more: str) -> None:
     async with records.change(actor) as change:
         change.audit(action, "override", override_id, document=sha256, **more)

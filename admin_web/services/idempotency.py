@@ -1,9 +1,9 @@
-"""Writes that may be sent twice and are done once.
+"""Writes that clients may send twice but that are carried out once, by an idempotency key.
 
-The key, the change and the answer are one transaction: after a crash either all of them are there, and the answer is
-returned again, or none is, and the request is carried out as if it had never come. A refused request changed nothing
-and is not remembered: the same request may succeed later. Of two requests with one key at the same time, the second
-waits for the transaction of the first.
+The key, the change and the answer are written in one transaction. After a crash either all of them exist, and the
+answer is returned again, or none exists, and the request is carried out as a new one. A refused request changes nothing
+and is not remembered, so the same request may succeed later. If two requests with one key come at the same time, the
+second waits for the transaction of the first.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ Json: TypeAlias = dict[str, Any]
 
 
 class KeyReused(Refused):
-    """An idempotency key came with another request before."""
+    """The idempotency key was used before for another request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +38,26 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined(Records):
-    """The record for services that work within a transaction that is open already, and is committed by its opener."""
+    """Records for services that run inside an open transaction, which the caller commits."""
 
     session: AsyncSession
 
     @asynccontextmanager
     async def change(self, actor: Actor) -> AsyncIterator[Change]:
-        """Open a change that is committed with all the rest, or not at all."""
+        """Open a change in the caller's transaction."""
         async with change_within(self.session, actor, self.now()) as change:
             yield change
 
     async def standing(self) -> Standing:
-        """Say that nothing can be in force before it is committed; whoever commits asks again."""
+        """Return PENDING, because nothing is in force before the caller commits. The caller then asks again."""
         return PENDING
 
 
 async def done_once(records: Records, key: Key | None, work: Callable[[Records], Awaitable[Json]]) -> tuple[Json, bool]:
-    """Carry out `work` in one transaction; give its answer, or the one given before, and whether it was that.
+    """Run `work` in one transaction, unless its key was used before.
 
-    Raises KeyReused, and what `work` raises: then nothing was changed.
+    Returns the answer, and whether it is the recorded one of an earlier request. Raises KeyReused, and whatever `work`
+    raises; nothing is changed then.
     """
     async with records.database.write() as session:
         if key is not None and (kept := await _claim(session, key, records)) is not None:
@@ -69,12 +70,15 @@ async def done_once(records: Records, key: Key | None, work: Callable[[Records],
 
 
 def request_hash(*parts: str) -> str:
-    """Give the hash of what a request asks for: its operation, and what was read of it."""
+    """Return the hash of a request's parts: its operation and its parsed content."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 async def _claim(session: AsyncSession, key: Key, records: Records) -> Json | None:
-    """Take a key that is new; give the answer of one that is not. Raises KeyReused when it was for something else."""
+    """Record a new key and return None, or return the answer of a known key.
+
+    Raises KeyReused when the known key was used for another request.
+    """
     values = {
         "token_id": key.token_id,
         "key": key.text,
@@ -88,7 +92,7 @@ async def _claim(session: AsyncSession, key: Key, records: Records) -> Json | No
         return None
     known = (await session.scalars(select(IdempotencyKey).where(*_is(key)))).one()
     if known.request_hash != key.request_hash:
-        raise KeyReused("This Idempotency-Key came with another request before. Use a new key.")
+        raise KeyReused("This Idempotency-Key was used before for another request. Nothing was changed; use a new key.")
     return known.answer
 
 

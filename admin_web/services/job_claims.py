@@ -1,8 +1,8 @@
-"""Which worker is at which job, as rows of the table `jobs` say.
+"""Claims of workers on jobs, in rows of the table `jobs`.
 
-A worker claims a job by putting its own name on the row, and then beats. Whatever it puts on record of the job is
-fenced: it is written only while the row still bears that name and no outcome. A worker that was taken for dead and
-is not, or whose job was cancelled meanwhile, finds that out at its next write, and that write leaves nothing.
+A worker claims a job by writing its name to the row, and then sends heartbeats. Each of its writes about the job is
+fenced: it takes effect only while the row still has that name and no outcome. So a worker that was wrongly considered
+dead, or whose job was cancelled, learns that at its next write, which changes nothing.
 """
 
 import os
@@ -20,10 +20,12 @@ from admin_web.record.models import Job
 
 BEAT_S = 1.0
 SILENT_S = 15.0
-"""A worker that was not heard of for so long is taken for dead. Its lock waits and its naps are shorter."""
+"""Seconds without a heartbeat after which a worker is considered dead. A worker never waits that long for a lock, nor
+pauses that long.
+"""
 
 MOST_TRIES = 5
-"""So many workers in a row may die of a job before it has kept any progress: it is not tried for ever."""
+"""Workers that may claim a job in a row without a checkpoint. A job that kills each of them is not retried for ever."""
 
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
 
@@ -34,7 +36,7 @@ class NotOurs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job that this worker may carry out; `progress` and `place` as they stood when it was claimed."""
+    """A job that this worker may run, with its progress and its checkpoint (`place`) at the time of the claim."""
 
     id: int
     kind: str
@@ -48,17 +50,17 @@ class Claim:
 
 
 def worker_name() -> str:
-    """Make a name that no other worker has, nor ever had."""
+    """Return a name for a worker that no other worker has or ever had."""
     return f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 async def is_any(session: AsyncSession, kind: str, worker: str, at: datetime) -> bool:
-    """Tell whether there is a job to claim, waiting for nobody."""
+    """Return whether there is a job to claim, without waiting for locks."""
     return await session.scalar(_claimable(kind, worker, at)) is not None
 
 
 async def claim(session: AsyncSession, kind: str, worker: str, at: datetime) -> Claim | None:
-    """Put this worker's name on the oldest job that may be carried out; None when there is none."""
+    """Claim the oldest job that may be run; None if there is none."""
     job = await session.scalar(_claimable(kind, worker, at).with_for_update(skip_locked=True))
     if job is None:
         return None
@@ -73,31 +75,31 @@ async def claim(session: AsyncSession, kind: str, worker: str, at: datetime) -> 
 
 
 async def beat(session: AsyncSession, ours: Claim, progress: dict[str, Any], at: datetime) -> None:
-    """Show that the worker is at it, and how far. Raises NotOurs."""
+    """Record a heartbeat and the progress. Raises NotOurs."""
     await _write(session, ours, progress=progress, beat_at=at)
 
 
-async def keep(
+async def checkpoint(
     session: AsyncSession, ours: Claim, progress: dict[str, Any], place: dict[str, int], at: datetime
 ) -> None:
-    """Put on record where to go on from, in the transaction of the work up to there. Raises NotOurs."""
+    """Record the place from which to resume, in the transaction of the work up to there. Raises NotOurs."""
     await _write(session, ours, progress=progress, place=place, beat_at=at, tries=0)
 
 
 async def note(
     session: AsyncSession, ours: Claim, progress: dict[str, Any], place: dict[str, int], at: datetime
 ) -> None:
-    """Put on record what the work is at, where the next worker would begin it anew. Raises NotOurs."""
+    """Record what the work is doing, without a checkpoint: the next worker would start it again. Raises NotOurs."""
     await _write(session, ours, progress=progress, place=place, beat_at=at)
 
 
 async def release(session: AsyncSession, ours: Claim, progress: dict[str, Any]) -> None:
-    """Leave the job to the next worker that comes by. Raises NotOurs."""
+    """Give up the claim, so that another worker resumes the job. Raises NotOurs."""
     await _write(session, ours, progress=progress, claimed_by=None, tries=0)
 
 
 async def end(change: Change, ours: Claim, progress: dict[str, Any], outcome: str, message: str) -> None:
-    """Put the end on record, in the name of the person who asked. Raises NotOurs."""
+    """Record the end of the job, as done by the person who requested it. Raises NotOurs."""
     await _write(
         change.session, ours, progress=progress, beat_at=change.at, ended_at=change.at, outcome=outcome, message=message
     )
@@ -111,9 +113,9 @@ async def _write(session: AsyncSession, ours: Claim, **values: object) -> None:
 
 
 def _claimable(kind: str, worker: str, at: datetime) -> Select[Job]:
-    """Choose the oldest job that waits, or whose worker is silent.
+    """Select the oldest job that is queued, or whose worker sends no heartbeats.
 
-    A job that bears this worker's own name is one that it had to let go: it carries out one of a kind at a time.
+    A worker runs one job of a kind at a time. So a job that has this worker's own name is one that it has dropped.
     """
     silent = or_(Job.claimed_by.is_(None), Job.claimed_by == worker, Job.beat_at < at - timedelta(seconds=SILENT_S))
     return select(Job).where(Job.outcome == "", Job.kind == kind, silent).order_by(Job.id).limit(1)

@@ -1,4 +1,4 @@
-"""Background work, asked for and called off by people."""
+"""Background jobs: requested and cancelled by people."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -16,19 +16,19 @@ from compliance.refusal import Refused, require
 
 
 class UnknownJob(Refused):
-    """There is no such job."""
+    """No job has this id."""
 
 
 class JobUnderWay(Refused):
-    """A job of this kind is open already, and there is never more than one. `job_id` is its id."""
+    """A job of this kind is already open, and only one may be. `job_id` is its id."""
 
     def __init__(self, kind: JobKind, job_id: int) -> None:
-        super().__init__(f"“{kind.title}” is under way already, as job {job_id}.")
+        super().__init__(f"“{kind.title}” is already running or queued, as job {job_id}. Wait for it, or cancel it.")
         self.job_id = job_id
 
 
 class JobOver(Refused):
-    """The job is at its end already."""
+    """The job has already ended."""
 
 
 async def ask(
@@ -40,12 +40,12 @@ async def ask(
     now: Callable[[], datetime] = utc_now,
     unless: Callable[[Change], Awaitable[None]] | None = None,
 ) -> int:
-    """Put a job on record, to be carried out by a worker; give its id. `particulars` are values that JSON knows.
+    """Queue a job for a worker and return its id. `particulars` must be JSON values.
 
-    `unless` takes part in the transaction, and may refuse by raising. Raises NotPermitted, JobUnderWay.
+    `unless` runs in the same transaction and may refuse the job by raising. Raises NotPermitted, JobUnderWay.
     """
     wanted = JOB_KINDS[kind]
-    require(lambda role: allowed(role, wanted.may), actor.role, f"ask for “{wanted.title}”")
+    require(lambda role: allowed(role, wanted.may), actor.role, f"request “{wanted.title}”")
     async with changing(database, actor, now) as change:
         if wanted.alone:
             await _require_none(change, wanted)
@@ -67,7 +67,7 @@ async def ask(
 
 
 async def cancel(database: Database, actor: Actor, job_id: int, *, now: Callable[[], datetime] = utc_now) -> None:
-    """End a job at once: what it has recorded stays, and it records nothing from now on.
+    """Cancel a job at once. What it has recorded stays; it records nothing from now on.
 
     Raises UnknownJob, NotPermitted, JobOver.
     """
@@ -78,9 +78,9 @@ async def cancel(database: Database, actor: Actor, job_id: int, *, now: Callable
         kind = JOB_KINDS[job.kind]
         require(lambda role: allowed(role, kind.may), actor.role, f"cancel “{kind.title}”")
         if job.outcome:
-            raise JobOver(f"Job {job_id} is at its end already: {job.outcome}.")
+            raise JobOver(f"Job {job_id} has already ended: {job.outcome}.")
         job.outcome, job.ended_at = CANCELLED, change.at
-        job.message = f"Cancelled by {actor.name}. What it had recorded stays."
+        job.message = f"Cancelled by {actor.name}. What it recorded stays."
         change.audit("cancel-job", "job", job_id, job=job.kind)
 
 

@@ -1,4 +1,4 @@
-"""Leads: added under the CRM's own id, and followed when their number changes."""
+"""Leads: added under the CRM's id, and changed. Overrides end when a lead's number changes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,20 +20,20 @@ LONGEST_NAME = 200
 
 
 class UnknownLead(Refused):
-    """There is no such lead."""
+    """No lead has this id."""
 
 
 class LeadExists(Refused):
-    """A lead with this id is there already."""
+    """A lead already has this id."""
 
 
 class NumberMoved(Refused):
-    """Somebody else gave the lead another number meanwhile."""
+    """The lead's number has changed since the person saw it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeadGiven:
-    """A lead as an import gives it; `name` None leaves the name that is on record."""
+    """A lead as an import contains it. With `name` None the recorded name stays."""
 
     id: LeadId
     number: E164
@@ -42,7 +42,7 @@ class LeadGiven:
 
 @dataclass(frozen=True, slots=True)
 class LeadChanged:
-    """What became of a lead; `ended_overrides` are ids of overrides that ended with the old number."""
+    """The outcome of a change to a lead. `ended_overrides` are the ids of overrides that ended with the old number."""
 
     lead: LeadId
     changed: bool
@@ -51,10 +51,10 @@ class LeadChanged:
 
 
 async def add_lead(records: Records, actor: Actor, lead: LeadId, number: E164, name: str = "") -> None:
-    """Put a new lead on record. Raises LeadExists, Unwritable."""
+    """Add a new lead. Raises LeadExists, Unwritable."""
     async with records.change(actor) as change:
         if not await put_new(change, lead, number, name):
-            raise LeadExists(f"There is a lead {lead} already; change that one, or choose another id.")
+            raise LeadExists(f"There is already a lead {lead}. Change that lead, or choose another id.")
 
 
 async def change_lead(
@@ -67,17 +67,20 @@ async def change_lead(
     queued: bool | None = None,
     was: E164 | None = None,
 ) -> LeadChanged:
-    """Give a lead another number or name, or another place: in the dial queue, or off it.
+    """Change a lead's number or name, or put it in the dial queue or take it off.
 
     `was` is the number that the person saw. Raises UnknownLead, NumberMoved, Unwritable.
 
-    An override opens one lead on one number: with the number it ends, and is not there again if the number comes
-    back. Consent was given for a telephone that this person no longer answers.
+    An override opens one lead on one number. It ends when the lead's number changes, and stays ended if the number is
+    changed back: the consent was for a telephone that this person no longer answered.
     """
     async with records.change(actor) as change:
         row = await existing_lead(change.session, lead)
         if was not in {None, row.number}:
-            raise NumberMoved(f"Lead {lead} has got another number meanwhile, {row.number}; nothing was changed.")
+            raise NumberMoved(
+                f"The number of lead {lead} has been changed to {row.number} meanwhile. Nothing was changed; "
+                "check the new number and try again."
+            )
         changed, ended = await _change(change, row, number, name)
         if queued is not None and queued != row.queued:
             row.queued, changed = queued, True
@@ -86,7 +89,7 @@ async def change_lead(
 
 
 async def put_leads(records: Records, actor: Actor, given: Sequence[LeadGiven]) -> tuple[int, int, Standing]:
-    """Add the leads that are new and change the others, in one transaction; give how many of each.
+    """Add new leads and change existing ones, in one transaction. Returns how many were added and changed.
 
     Raises Unwritable.
     """
@@ -96,20 +99,23 @@ async def put_leads(records: Records, actor: Actor, given: Sequence[LeadGiven]) 
 
 
 async def put_leads_within(change: Change, given: Sequence[LeadGiven]) -> tuple[int, int]:
-    """Add and change leads within a change; give how many of each. Raises Unwritable.
+    """Add and change leads within a change. Returns how many were added and changed. Raises Unwritable.
 
-    A lead that is given twice is changed to what was given last.
+    If a lead occurs twice, the last occurrence applies.
     """
     added = altered = 0
-    for some in _each_once(given):
-        new = await _put_all_new(change, some)
+    for some in _rounds(given):
+        new = await _add_new(change, some)
         added += len(new)
         altered += await _change_all(change, {lead: one for lead, one in some.items() if lead not in new})
     return added, altered
 
 
-def _each_once(given: Sequence[LeadGiven]) -> Iterator[dict[LeadId, LeadGiven]]:
-    """Give the leads in rounds, none twice in one, sorted: two imports never wait for each other in a circle."""
+def _rounds(given: Sequence[LeadGiven]) -> Iterator[dict[LeadId, LeadGiven]]:
+    """Yield the leads in rounds in which each lead occurs at most once.
+
+    They are sorted by id, so that two imports lock rows in the same order and cannot deadlock.
+    """
     rounds: list[dict[LeadId, LeadGiven]] = []
     times: Counter[LeadId] = Counter()
     for one in given:
@@ -120,8 +126,8 @@ def _each_once(given: Sequence[LeadGiven]) -> Iterator[dict[LeadId, LeadGiven]]:
     return (dict(sorted(some.items())) for some in rounds)
 
 
-async def _put_all_new(change: Change, given: Mapping[LeadId, LeadGiven]) -> set[LeadId]:
-    """Add the leads that are not there; give which those were."""
+async def _add_new(change: Change, given: Mapping[LeadId, LeadGiven]) -> set[LeadId]:
+    """Add the leads that do not exist yet. Returns their ids."""
     insert = insert_into(change.session, Lead).on_conflict_do_nothing().returning(Lead.id)
     values = [_new(change, one.id, one.number, one.name or "") for one in given.values()]
     new = {LeadId(lead) for lead in await change.session.scalars(insert, values)}
@@ -131,27 +137,27 @@ async def _put_all_new(change: Change, given: Mapping[LeadId, LeadGiven]) -> set
 
 
 async def _change_all(change: Change, given: Mapping[LeadId, LeadGiven]) -> int:
-    """Change leads that are there; give how many were not so already."""
+    """Change existing leads. Returns how many of them differed."""
     if not given:
         return 0
-    held = select(Lead).where(Lead.id.in_(select(each_of(change.session, given)))).order_by(Lead.id).with_for_update()
+    rows = select(Lead).where(Lead.id.in_(select(each_of(change.session, given)))).order_by(Lead.id).with_for_update()
     altered = 0
-    for row in (await change.session.scalars(held)).all():
+    for row in (await change.session.scalars(rows)).all():
         one = given[LeadId(row.id)]
         altered += (await _change(change, row, one.number, one.name))[0]
     return altered
 
 
 async def existing_lead(session: AsyncSession, lead: LeadId) -> Lead:
-    """Find a lead and hold it against other writers. Raises UnknownLead."""
+    """Return a lead, with its row locked until the transaction ends. Raises UnknownLead."""
     row = await session.scalar(select(Lead).where(Lead.id == lead).with_for_update())
     if row is None:
-        raise UnknownLead(f"There is no lead {lead}; add it first.")
+        raise UnknownLead(f"There is no lead {lead}. Add it first.")
     return row
 
 
 async def put_new(change: Change, lead: LeadId, number: E164, name: str = "") -> bool:
-    """Add a lead within a change; False when it is there already, or somebody adds it at this moment.
+    """Add a lead within a change. Returns False if it exists, or is added by another transaction at the same time.
 
     Raises Unwritable.
     """
@@ -176,7 +182,7 @@ def _new(change: Change, lead: LeadId, number: E164, name: str) -> dict[str, Any
 
 
 async def _change(change: Change, row: Lead, number: E164 | None, name: str | None) -> tuple[bool, tuple[int, ...]]:
-    """Change a held lead; give whether anything changed, and the overrides that ended."""
+    """Change a lead whose row is locked. Returns whether anything changed, and the overrides that ended."""
     number = number or E164(row.number)
     name = row.name if name is None else cleaned(name, LONGEST_NAME, "The name")
     if (number, name) == (row.number, row.name):

@@ -1,4 +1,4 @@
-"""What every program begins with: the record opened, its tables checked, its projection beside it."""
+"""Opening the database and the projection at the start of each program."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from admin_web.settings import AdminSettings
 
 @asynccontextmanager
 async def opened_database(settings: AdminSettings) -> AsyncIterator[Database]:
-    """Open the record. Raises DatabaseUnavailable, SchemaMismatch."""
+    """Open the database and check its tables. Raises DatabaseUnavailable, SchemaMismatch."""
     async with Database(settings.database) as database:
         await require_current(database)
         yield database
@@ -20,12 +20,12 @@ async def opened_database(settings: AdminSettings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def opened_records(settings: AdminSettings) -> AsyncIterator[Records]:
-    """Open the record with its projection. Raises DatabaseUnavailable, SchemaMismatch."""
+    """Open the database and its projection. Raises DatabaseUnavailable, SchemaMismatch."""
     async with opened_database(settings) as database, Projection(database, settings) as projection:
         yield Records(database, projection)
 
 
 async def migrate_tables(settings: AdminSettings) -> str:
-    """Bring the tables to this version and return its revision. Raises DatabaseUnavailable, SchemaMismatch."""
+    """Migrate the tables to this version and return its revision. Raises DatabaseUnavailable, SchemaMismatch."""
     async with Database(settings.database) as database:
         return await migrate(database)

@@ -263,7 +263,7 @@ async def _open(change: Change, lead: Lead, consent: Consent) -> Granted:
     await change.session.flush()
     number, particulars = E164(lead.number), {"lead": lead.id, "document": consent.document.sha256}
     change.audit("grant-override", "override", override.id, **particulars, number=number, basis=consent.basis)
-    change.tell(
+    change.notify(
         Event.OVERRIDE,
         override=override.id,
         lead=lead.id,

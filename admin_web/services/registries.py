@@ -1,4 +1,4 @@
-"""Registries put on record, and the terms on which they apply."""
+"""Registries: adding them, and setting the terms on which they apply."""
 
 import re
 from collections.abc import Iterable
@@ -24,27 +24,30 @@ _NANP_AREA_CODE = re.compile(r"[2-9][0-9]{2}")
 _NANP = ("US", "CA")
 
 
-class RegistryStands(Refused):
-    """There is a registry of that name already."""
+class RegistryExists(Refused):
+    """A registry or a list already has this name."""
 
 
 class UnknownRegistry(Refused):
-    """There is no registry of that name."""
+    """No registry has this name."""
 
 
 class VersionMoved(Refused):
-    """Another version is in force than the one that was seen when an import was asked for."""
+    """The version in force is not the one that the person saw when they requested an import."""
 
     def __init__(self, registry: str) -> None:
-        super().__init__(f"Another version of {registry} has come into force meanwhile; look at it, then import again.")
+        super().__init__(
+            f"Another version of {registry} has come into force meanwhile. Nothing was imported; "
+            "check that version, then import again."
+        )
 
 
 class TermsMoved(Refused):
-    """Somebody else has set the terms since they were seen."""
+    """The terms have been set since the person saw them."""
 
 
 class UnfitTerm(Refused):
-    """A term cannot be set so; `field` names it as in `EditedTerms`."""
+    """A term has an invalid value. `field` is its name in `EditedTerms`."""
 
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -53,7 +56,7 @@ class UnfitTerm(Refused):
 
 @dataclass(frozen=True, slots=True)
 class EditedTerms:
-    """The terms of a registry, as somebody sets them; see `admin_web.record.models.Registry`."""
+    """The terms of a registry as a person sets them; see `admin_web.record.models.Registry`."""
 
     owner_account: str = ""
     area_codes: tuple[str, ...] = ()
@@ -65,24 +68,24 @@ class EditedTerms:
 
 
 def terms_preset(name: str) -> EditedTerms:
-    """Give the terms that a registry of that name begins with."""
+    """Return the default terms of a new registry with this name."""
     known = preset_of(name)
     return EditedTerms(by_area_code=known.by_area_code, fresh_days=known.fresh_days)
 
 
 async def registry_for(change: Change, name: str, country: str | None, account: str | None) -> Registry:
-    """Give the registry that an import is for; a new one is put on record as `add_registry` does. Raises Refused.
+    """Return the registry of an import. A new one is added, as `add_registry` does. Raises Refused.
 
-    `account`, whose copy it is, becomes the registry's when it is said.
+    `account` is the account that the copy belongs to. If given, it becomes the registry's account.
     """
     registry = await _locked(change, checked_name(name))
     if registry is None:
         terms = replace(terms_preset(name), owner_account=account or "")
         registry = await _new(change, name, country_of(name, country), terms)
     elif country is not None and country != registry.country:
-        raise Refused(f"{name} lists numbers of {registry.country}, not of {country}.")
+        raise Refused(f"{name} lists numbers of {registry.country}, not of {country}. Choose that country.")
     elif account is not None and account != (registry.owner_account or ""):
-        _change(change, registry, replace(standing_terms(registry), owner_account=account))
+        _change(change, registry, replace(terms_of(registry), owner_account=account))
     await change.session.flush()
     return registry
 
@@ -95,10 +98,10 @@ async def _locked(change: Change, name: str) -> Registry | None:
 
 
 async def _new(change: Change, name: str, country: str, terms: EditedTerms) -> Registry:
-    """Put a registry on record within a change. Raises Refused."""
+    """Add a registry within a change. Raises Refused."""
     own = select(SuppressionEntry.id).where(SuppressionEntry.list_name == name).limit(1)
     if await change.session.scalar(own) is not None:
-        raise RegistryStands(f"{name} is a list of the company's own; choose another name.")
+        raise RegistryExists(f"{name} is one of the company's own lists. Choose another name.")
     terms = _checked(terms, country)
     registry = Registry(name=name, country=country, created_at=change.at, created_by=change.actor.name)
     _set(registry, terms)
@@ -109,12 +112,12 @@ async def _new(change: Change, name: str, country: str, terms: EditedTerms) -> R
 
 
 async def add_registry(records: Records, actor: Actor, name: str, country: str, terms: EditedTerms) -> Standing:
-    """Put a registry on record and its terms into force. Raises Refused or one of its kinds."""
+    """Add a registry and bring its terms into force. Raises Refused or a subclass."""
     require(may_revoke, actor.role, "add registries")
     country = country_of(checked_name(name), country)
     async with records.change(actor) as change:
         if await change.session.get(Registry, name) is not None:
-            raise RegistryStands(f"There is a registry {name} already.")
+            raise RegistryExists(f"There is already a registry {name}.")
         await _new(change, name, country, terms)
     return await records.standing()
 
@@ -124,7 +127,7 @@ async def set_terms(
 ) -> Standing:
     """Set the terms of a registry and bring them into force. Raises UnknownRegistry, TermsMoved, Refused.
 
-    `seen` is when the terms had been set last that somebody has seen and wants replaced; see `terms_set_at`.
+    `seen` is `terms_set_at` of the terms that the person saw. It must still be the same.
     """
     require(may_revoke, actor.role, "set the terms of registries")
     async with records.change(actor) as change:
@@ -132,7 +135,9 @@ async def set_terms(
         if registry is None:
             raise UnknownRegistry(f"There is no registry {name}.")
         if seen not in {None, terms_set_at(registry)}:
-            raise TermsMoved(f"{registry.changed_by} has set the terms meanwhile; look at them, then set yours again.")
+            raise TermsMoved(
+                f"{registry.changed_by} has set the terms meanwhile, so yours were not set. Check them, then try again."
+            )
         _change(change, registry, terms)
     return await records.standing()
 
@@ -146,12 +151,12 @@ def _change(change: Change, registry: Registry, terms: EditedTerms) -> None:
 
 
 def terms_set_at(registry: Registry) -> datetime:
-    """Give when the terms of a registry were set last."""
+    """Return when the terms of a registry were last set."""
     return registry.changed_at or registry.created_at
 
 
-def standing_terms(registry: Registry) -> EditedTerms:
-    """Give the terms that a registry has."""
+def terms_of(registry: Registry) -> EditedTerms:
+    """Return the present terms of a registry."""
     return EditedTerms(
         registry.owner_account or "",
         tuple(registry.area_codes),
@@ -171,13 +176,13 @@ def _set(registry: Registry, terms: EditedTerms) -> None:
 
 
 def _checked(terms: EditedTerms, country: str) -> EditedTerms:
-    """Give the terms as they are kept. Raises Refused for what cannot be set."""
+    """Return the terms as they are stored: sorted, without duplicates. Raises UnfitTerm for an invalid value."""
     if terms.when_stale not in {WARN, BLOCK}:
-        raise UnfitTerm("when_stale", "A stale registry warns or blocks: write warn or block.")
+        raise UnfitTerm("when_stale", "A stale registry either warns or blocks: write warn or block.")
     if terms.when_uncovered not in {PASS, BLOCK}:
-        raise UnfitTerm("when_uncovered", "Numbers that are not covered pass or are blocked: write pass or block.")
+        raise UnfitTerm("when_uncovered", "Numbers that a registry does not cover pass or block: write pass or block.")
     if not 0 <= terms.fresh_days <= MOST_DAYS:
-        raise UnfitTerm("fresh_days", f"A copy is fresh for 1 to {MOST_DAYS} days, or 0: for ever.")
+        raise UnfitTerm("fresh_days", f"A copy is fresh for 1 to {MOST_DAYS} days; 0 means for ever.")
     return replace(
         terms,
         owner_account=_account(terms.owner_account),
@@ -198,7 +203,7 @@ def _area_codes(codes: Iterable[str], country: str) -> tuple[str, ...]:
     if odd := next((code for code in codes if not pattern.fullmatch(code)), None):
         raise UnfitTerm(
             "area_codes",
-            f"{odd!r} is no area code: write them in digits, without a trunk prefix, with spaces in between.",
+            f"{odd!r} is not an area code: write area codes in digits, without a trunk prefix, separated by spaces.",
         )
     return tuple(sorted(set(codes)))
 
@@ -206,11 +211,11 @@ def _area_codes(codes: Iterable[str], country: str) -> tuple[str, ...]:
 def _campaigns(names: Iterable[str]) -> tuple[str, ...]:
     if odd := next((name for name in names if campaign_id(name) is None), None):
         raise UnfitTerm(
-            "spared", f"{odd!r} is no campaign: write 1 to 64 letters, digits, dots, dashes and underscores."
+            "spared", f"{odd!r} is not a campaign: write 1 to 64 letters, digits, dots, dashes and underscores."
         )
     kept = tuple(sorted(set(names)))
     if len(kept) > MOST_CAMPAIGNS:
-        raise UnfitTerm("spared", f"At most {MOST_CAMPAIGNS} campaigns can be spared.")
+        raise UnfitTerm("spared", f"At most {MOST_CAMPAIGNS} campaigns can be exempt from a registry.")
     return kept
 
 

@@ -1,4 +1,4 @@
-"""What registries are called, and which country's numbers they list."""
+"""Names of registries, and the country whose numbers a registry lists."""
 
 import re
 
@@ -14,30 +14,32 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 LONGEST_NAME = 32
 RESERVED = (INTERNAL, "leads", "override", "build", "terms")
 KNOWN = (("us-", "US"), ("ca-", "CA"), ("uk-", "GB"))
-"""What a name begins with, and the country that follows: us-ftc, us-tx, ca-dncl, uk-tps, uk-ctps."""
+"""Prefixes of names, and the country that each implies: us-ftc, us-tx, ca-dncl, uk-tps, uk-ctps."""
 
 
 class NoCountry(Refused):
-    """The name of a registry does not say whose numbers it lists."""
+    """No country was given, and the name of the registry does not imply one."""
 
 
 def checked_name(name: str) -> str:
-    """Give the name back. Raises Refused for what cannot be a registry's."""
+    """Return the name. Raises Refused if a registry cannot have it."""
     if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME or name in RESERVED:
-        raise Refused(f"{name!r} can be no registry's name: write small letters, digits and dashes, such as us-ftc.")
+        raise Refused(
+            f"{name!r} cannot be the name of a registry: write lower-case letters, digits and dashes, such as us-ftc."
+        )
     return name
 
 
 def country_of(name: str, wanted: str | None = None) -> str:
-    """Give the country of a registry that is not on record yet, as in ISO 3166. Raises Refused."""
-    country = wanted or next((country for start, country in KNOWN if name.startswith(start)), "")
+    """Return the country of a new registry, as a code of ISO 3166. Raises NoCountry."""
+    country = wanted or next((country for prefix, country in KNOWN if name.startswith(prefix)), "")
     if not known_region(country):
-        raise NoCountry(f"Say of which country's numbers {name} is a list: US, say.")
+        raise NoCountry(f"Give the country whose numbers {name} lists, as a code of two letters such as US.")
     return country
 
 
 async def country_for(database: Database, name: str, wanted: str | None = None) -> str:
-    """Give the country of a registry, on record or new. Raises Refused."""
+    """Return the country of a registry that is on record, or of a new one. Raises NoCountry."""
     async with database.read() as session:
         known = await session.scalar(select(Registry.country).where(Registry.name == name))
     return known or country_of(name, wanted)

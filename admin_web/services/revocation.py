@@ -1,4 +1,4 @@
-"""Ending overrides early, and reviewing them."""
+"""Revoking and reviewing overrides."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,16 @@ LONGEST_REASON = 2000
 
 
 class UnknownOverride(Refused):
-    """There is no such override."""
+    """No override has this id."""
 
 
 class OverrideExpired(Refused):
-    """The override has ended by itself."""
+    """The override has already expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """An override that is at an end. `already` tells that it was so before."""
+    """A revoked override. `already` means that it had been revoked before."""
 
     override_id: int
     lead: LeadId
@@ -34,34 +34,34 @@ class Revoked:
 
 
 async def revoke_override(records: Records, actor: Actor, override_id: int, *, reason: str) -> Revoked:
-    """End an override at once; one that is at an end already is only brought into force again.
+    """Revoke an override at once. If it was revoked before, its state is only projected to Redis again.
 
     Raises UnknownOverride, OverrideExpired, NotPermitted, Unwritable.
     """
     require(may_revoke, actor.role, "revoke overrides")
     reason = cleaned(reason, LONGEST_REASON, "The reason", required=True)
     async with records.change(actor) as change:
-        override = await _held_override(change, override_id)
+        override = await _locked_override(change, override_id)
         lead, number = LeadId(override.lead_id), E164(override.number)
         already = override.revoked_at is not None
         if already:
             change.project_override(number, lead)
         elif override.expires_at <= change.at:
             ended = f"{override.expires_at:%Y-%m-%d %H:%M}"
-            raise OverrideExpired(f"Override {override_id} ended by itself on {ended} UTC: there is nothing to revoke.")
+            raise OverrideExpired(f"Override {override_id} expired on {ended} UTC, so there is nothing to revoke.")
         else:
             end(change, override, reason)
     return Revoked(override_id, lead, number, already, await records.standing())
 
 
 async def review_override(records: Records, actor: Actor, override_id: int) -> bool:
-    """Put on record that an override was reviewed; False when it was before, and stays with its first reviewer.
+    """Record that the actor has reviewed an override. Returns False if it was reviewed before; that review stays.
 
     Raises UnknownOverride, NotPermitted.
     """
     require(may_revoke, actor.role, "review overrides")
     async with records.change(actor) as change:
-        override = await _held_override(change, override_id)
+        override = await _locked_override(change, override_id)
         if override.reviewed_at is not None:
             return False
         override.reviewed_at, override.reviewed_by = change.at, actor.name
@@ -70,7 +70,7 @@ async def review_override(records: Records, actor: Actor, override_id: int) -> b
 
 
 async def end_overrides(change: Change, lead: LeadId, reason: str) -> tuple[int, ...]:
-    """End the live overrides of a lead within a change; give their ids. What ends them asks no role."""
+    """End the live overrides of a lead within a change, whatever the actor's role. Returns their ids."""
     live = select(Override).where(
         Override.lead_id == lead, Override.revoked_at.is_(None), Override.expires_at > change.at
     )
@@ -81,15 +81,15 @@ async def end_overrides(change: Change, lead: LeadId, reason: str) -> tuple[int,
 
 
 def end(change: Change, override: Override, reason: str) -> None:
-    """End a held override within a change, and put on record who did it and why."""
+    """End an override, whose row must be locked, within a change, and record who did it and why."""
     lead, number = LeadId(override.lead_id), E164(override.number)
     override.revoked_at, override.revoked_by, override.revoke_reason = change.at, change.actor.name, reason
     change.audit("revoke-override", "override", override.id, lead=lead, number=number, reason=reason)
-    change.tell(Event.REVOKE, override=override.id, lead=lead, number=number, reason=reason)
+    change.notify(Event.REVOKE, override=override.id, lead=lead, number=number, reason=reason)
     change.project_override(number, lead)
 
 
-async def _held_override(change: Change, override_id: int) -> Override:
+async def _locked_override(change: Change, override_id: int) -> Override:
     override = await change.session.scalar(select(Override).where(Override.id == override_id).with_for_update())
     if override is None:
         raise UnknownOverride(f"There is no override {override_id}.")

@@ -1,4 +1,4 @@
-"""Putting numbers on the company's own list, and lifting them."""
+"""Suppression entries on the company's own lists: adding and lifting them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -18,22 +18,22 @@ from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, cleaned, require
 
 CHUNK = 1000
-"""Most numbers that one transaction, and so one outbox row, takes."""
+"""Most numbers in one transaction, and so in one outbox row."""
 
 LONGEST_NOTE = 2000
 LONGEST_SOURCE = 32
 
 
 class NotListed(Refused):
-    """The number does not stand on the list."""
+    """The number is not on the list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """One number on a list. `added` is False when it stood there already.
+    """One number on a list. `added` is False if it was on the list before.
 
-    `open_overrides` are ids of live overrides that still open a lead on this number: whoever was told "never
-    call me again" by that very person has to revoke them.
+    `open_overrides` are the ids of live overrides that still open leads on this number. If the person who asked not
+    to be called is one of those leads, the override must be revoked.
     """
 
     number: E164
@@ -45,7 +45,7 @@ class Suppressed:
 
 @dataclass(frozen=True, slots=True)
 class SuppressedMany:
-    """Many numbers on a list: how many were added, how many stood there already."""
+    """Many numbers on a list: how many were added, and how many were on it already."""
 
     added: int
     already: int
@@ -54,7 +54,7 @@ class SuppressedMany:
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """One number off a list."""
+    """A lifted entry: the number, and the id of the entry."""
 
     number: E164
     entry_id: int
@@ -71,7 +71,7 @@ async def suppress(
     lead: LeadId | None = None,
     list_name: str = INTERNAL,
 ) -> Suppressed:
-    """Put a number on a list and into force; one that stands there already is only brought into force.
+    """Add a number to a list and bring that into force. A number that is on the list already is projected again.
 
     Raises UnknownLead, Unwritable.
     """
@@ -91,13 +91,13 @@ async def suppress_within(
     lead: LeadId | None = None,
     list_name: str = INTERNAL,
 ) -> Suppressed:
-    """Put a number on a list within a change; it comes into force after that. Raises Unwritable."""
+    """Add a number to a list within a change. It is in force only after the change. Raises Unwritable."""
     note = cleaned(note, LONGEST_NOTE, "The note")
     entry_id, added = await _add_or_find(change, _Provenance(list_name, source, note, lead), number)
     open_overrides = await _open_overrides(change, number)
     change.audit("suppress", "number", number, list=list_name, entry=entry_id, added=added, lead=lead or "")
     if added:
-        change.tell(Event.SUPPRESS, list=list_name, numbers=[number], source=source, lead=lead or "")
+        change.notify(Event.SUPPRESS, list=list_name, numbers=[number], source=source, lead=lead or "")
     change.project_list(list_name, [number])
     return Suppressed(number, entry_id, added, open_overrides, PENDING)
 
@@ -111,7 +111,7 @@ async def suppress_many(
     note: str = "",
     list_name: str = INTERNAL,
 ) -> SuppressedMany:
-    """Put up to CHUNK numbers on a list, in one transaction, and into force. Raises Unwritable."""
+    """Add up to CHUNK numbers to a list in one transaction, and bring that into force. Raises Unwritable."""
     wanted = list(dict.fromkeys(numbers))
     async with records.change(actor) as change:
         added = await suppress_many_within(change, wanted, source=source, note=note, list_name=list_name)
@@ -121,7 +121,7 @@ async def suppress_many(
 async def suppress_many_within(
     change: Change, numbers: Sequence[E164], *, source: str, note: str = "", list_name: str = INTERNAL
 ) -> int:
-    """Put up to CHUNK numbers on a list within a change; give how many did not stand there. Raises Unwritable."""
+    """Add up to CHUNK numbers to a list within a change. Returns how many were new. Raises Unwritable."""
     wanted = list(dict.fromkeys(numbers))
     if len(wanted) > CHUNK:
         raise ValueError(f"at most {CHUNK} numbers at a time")
@@ -130,22 +130,22 @@ async def suppress_many_within(
     already = len(wanted) - len(added)
     change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
     if added:
-        change.tell(Event.SUPPRESS, list=list_name, numbers=list(added), source=source, lead="")
+        change.notify(Event.SUPPRESS, list=list_name, numbers=list(added), source=source, lead="")
     change.project_list(list_name, wanted)
     return len(added)
 
 
 async def lift(records: Records, actor: Actor, number: E164, *, reason: str, list_name: str = INTERNAL) -> Lifted:
-    """Take a number off a list; the entry stays on record. Raises NotListed, NotPermitted, Unwritable."""
+    """Lift a number's entry on a list. The entry stays on record. Raises NotListed, NotPermitted, Unwritable."""
     require(may_revoke, actor.role, "lift entries")
     reason = cleaned(reason, LONGEST_NOTE, "The reason", required=True)
     async with records.change(actor) as change:
-        entry = await _standing_entry(change.session, list_name, number)
+        entry = await _locked_entry(change.session, list_name, number)
         if entry is None:
-            raise NotListed(f"{number} does not stand on the {list_name} list; nothing was changed.")
+            raise NotListed(f"{number} is not on the {list_name} list. Nothing was changed.")
         entry.lifted_at, entry.lifted_by, entry.lift_reason = change.at, actor.name, reason
         change.audit("lift", "number", number, list=list_name, entry=entry.id, reason=reason)
-        change.tell(Event.LIFT, list=list_name, numbers=[number], reason=reason)
+        change.notify(Event.LIFT, list=list_name, numbers=[number], reason=reason)
         change.project_list(list_name, [number])
     return Lifted(number, entry.id, await records.standing())
 
@@ -159,22 +159,22 @@ class _Provenance:
 
 
 async def _add_or_find(change: Change, provenance: _Provenance, number: E164) -> tuple[int, bool]:
-    """Give the id of the standing entry, and whether it is new.
+    """Return the id of the number's entry, and whether it is new.
 
-    Somebody may lift the entry between our finding it there and our holding it: then we add our own.
+    Another transaction may lift the existing entry before we lock it; then the loop adds a new one.
     """
     while True:
         if added := await _add(change, provenance, [number]):
             return added[number], True
-        if entry := await _standing_entry(change.session, provenance.list_name, number):
+        if entry := await _locked_entry(change.session, provenance.list_name, number):
             return entry.id, False
 
 
 async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164]) -> dict[E164, int]:
-    """Insert the numbers that do not stand on the list, in one statement; give their new entries' ids.
+    """Insert the numbers that are not on the list, in one statement. Returns the ids of the new entries.
 
-    Whoever else adds the same number at this moment is waited for, and then found standing there. The numbers go
-    in sorted, so that two such inserts never wait for each other in a circle.
+    If another transaction adds the same number, the statement waits for it and then skips the number. The numbers are
+    sorted, so that two such statements lock them in the same order and cannot deadlock.
     """
     source = cleaned(provenance.source, LONGEST_SOURCE, "The source", required=True)
     values: dict[str, ColumnElement[Any]] = {
@@ -188,7 +188,7 @@ async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164
     }
     insert = (
         insert_into(change.session, SuppressionEntry)
-        # SQLite needs the WHERE to tell "ON CONFLICT" from the ON of a join (lang_upsert.html, section 2.2).
+        # Without the WHERE, SQLite parses the ON of "ON CONFLICT" as that of a join (lang_upsert.html, section 2.2).
         .from_select(list(values), select(*values.values()).where(true()))
         .on_conflict_do_nothing(
             index_elements=["list_name", "number"], index_where=SuppressionEntry.lifted_at.is_(None)
@@ -198,14 +198,14 @@ async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164
     return {E164(number): entry_id for number, entry_id in await change.session.execute(insert)}
 
 
-async def _standing_entry(session: AsyncSession, list_name: str, number: E164) -> SuppressionEntry | None:
-    """Find the entry that stands, and hold it against other writers."""
-    standing = select(SuppressionEntry).where(
+async def _locked_entry(session: AsyncSession, list_name: str, number: E164) -> SuppressionEntry | None:
+    """Return the number's entry that is not lifted, with its row locked until the transaction ends."""
+    entry = select(SuppressionEntry).where(
         SuppressionEntry.list_name == list_name,
         SuppressionEntry.number == number,
         SuppressionEntry.lifted_at.is_(None),
     )
-    return await session.scalar(standing.with_for_update())
+    return await session.scalar(entry.with_for_update())
 
 
 async def _open_overrides(change: Change, number: E164) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Adding webhooks, trying them out, and turning them off."""
+"""Webhooks: adding, testing and disabling them."""
 
 from collections.abc import Collection
 
@@ -15,17 +15,17 @@ from admin_web.webhooks.signature import new_secret
 from compliance.refusal import Refused, Unwritable
 
 MOST = 50
-"""Webhooks at a time: each change writes a delivery for each of them."""
+"""Most enabled webhooks. Each change writes a delivery for each of them."""
 
 
 class UnknownWebhook(Refused):
-    """There is no such webhook, or it is turned off."""
+    """No webhook has this id, or it is disabled."""
 
 
 async def add_webhook(
     records: Records, actor: Actor, settings: AdminSettings, url: str, events: Collection[Event]
 ) -> tuple[int, str]:
-    """Put a webhook on record; give its id, and the secret that signs, for the only time. Raises Unwritable."""
+    """Add a webhook. Returns its id and its signing secret, which cannot be read again later. Raises Unwritable."""
     url = checked_url(url, http=settings.webhook_http, private=settings.webhook_private)
     if not events:
         raise Unwritable("Choose at least one event.")
@@ -41,7 +41,10 @@ async def add_webhook(
 
 
 async def disable_webhook(records: Records, actor: Actor, webhook_id: int) -> bool:
-    """Tell a webhook no more, not even what waits for it; False when that was so before. Raises UnknownWebhook."""
+    """Disable a webhook and drop its pending deliveries. Returns False if it was disabled before.
+
+    Raises UnknownWebhook.
+    """
     async with records.change(actor) as change:
         webhook = await change.session.get(Webhook, webhook_id, with_for_update=True)
         if webhook is None:
@@ -49,32 +52,32 @@ async def disable_webhook(records: Records, actor: Actor, webhook_id: int) -> bo
         if webhook.disabled_at is not None:
             return False
         webhook.disabled_at, webhook.disabled_by = change.at, actor.name
-        await _give_up_waiting(change, webhook_id)
+        await _drop_pending(change, webhook_id)
         change.audit("disable-webhook", "webhook", webhook_id)
     return True
 
 
 async def try_webhook(records: Records, actor: Actor, webhook_id: int) -> None:
-    """Send a webhook a test event, like any other. Raises UnknownWebhook."""
+    """Send a test event to a webhook. Raises UnknownWebhook."""
     async with records.change(actor) as change:
         webhook = await change.session.get(Webhook, webhook_id)
         if webhook is None or webhook.disabled_at is not None:
-            raise UnknownWebhook(f"There is no webhook {webhook_id} that is on.")
+            raise UnknownWebhook(f"There is no enabled webhook {webhook_id}, so no test event was sent.")
         row = delivery(webhook_id, new_event_id(), TEST, {"by": actor.name}, change.at)
         change.session.add(WebhookDelivery(**row))
         change.audit("try-webhook", "webhook", webhook_id)
 
 
-async def _give_up_waiting(change: Change, webhook_id: int) -> None:
-    waiting = update(WebhookDelivery).where(
+async def _drop_pending(change: Change, webhook_id: int) -> None:
+    pending = update(WebhookDelivery).where(
         WebhookDelivery.webhook_id == webhook_id,
         WebhookDelivery.delivered_at.is_(None),
         WebhookDelivery.given_up_at.is_(None),
     )
-    await change.session.execute(waiting.values(given_up_at=change.at, last_error="The webhook was turned off."))
+    await change.session.execute(pending.values(given_up_at=change.at, last_error="The webhook was disabled."))
 
 
 async def _require_room(session: AsyncSession) -> None:
     live = await session.scalar(select(func.count()).select_from(Webhook).where(Webhook.disabled_at.is_(None)))
     if (live or 0) >= MOST:
-        raise Unwritable(f"There are {MOST} webhooks already; turn one off first.")
+        raise Unwritable(f"There are already {MOST} enabled webhooks, the most allowed. Disable one first.")

@@ -1,4 +1,4 @@
-"""Wrapping up a call: how it ended, and what follows for the lead."""
+"""Wrapping up a call: its outcome, and what follows for the lead."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -17,7 +17,7 @@ LONGEST_NOTE = 2000
 
 
 class Outcome(StrEnum):
-    """How a call ended, by the agent's word."""
+    """How a call ended, as the agent reports it."""
 
     NO_ANSWER = "no-answer"
     CALL_BACK = "call-back"
@@ -28,14 +28,14 @@ class Outcome(StrEnum):
 
 
 FINAL = {Outcome.SALE, Outcome.NOT_INTERESTED, Outcome.WRONG_NUMBER}
-"""Outcomes that take a lead off the dial queue. After Do Not Call it is the list that keeps it off: consent that is
-given later brings it back.
+"""Outcomes that remove a lead from the dial queue. After Do Not Call the list keeps the lead off the queue instead, so
+that it returns when consent is recorded later.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class WrappedUp:
-    """A call that is wrapped up. `queued` tells whether the lead waits in the queue; `blocked` what Do Not Call did."""
+    """A call that is wrapped up. `queued`: the lead is in the dial queue; `blocked`: the outcome of Do Not Call."""
 
     disposition_id: int
     lead: LeadId
@@ -46,10 +46,10 @@ class WrappedUp:
 async def wrap_up(
     records: Records, actor: Actor, lead: LeadId, outcome: Outcome, *, note: str = "", decision_id: str = ""
 ) -> WrappedUp:
-    """Put on record how a call to a lead ended, move the lead in the queue, and, on Do Not Call, block its number.
+    """Record how a call to a lead ended, move the lead in the queue, and on Do Not Call block its number.
 
-    `decision_id` names the call; one that is not on record for this lead is left out. Raises UnknownLead, Unwritable,
-    NotPermitted.
+    `decision_id` identifies the call; an id that is not on record for this lead is ignored.
+    Raises UnknownLead, Unwritable, NotPermitted.
     """
     require(lambda role: role is not Role.AUDITOR, actor.role, "wrap up calls")
     note = cleaned(note, LONGEST_NOTE, "The note")
@@ -57,7 +57,9 @@ async def wrap_up(
         row = await existing_lead(change.session, lead)
         blocked = None
         if outcome is Outcome.DO_NOT_CALL:
-            blocked = await block_within(change, row, WRAP_UP, "Asked for on a call, and wrapped up as Do Not Call.")
+            blocked = await block_within(
+                change, row, WRAP_UP, "Requested on a call that was wrapped up as Do Not Call."
+            )
         row.last_called_at, row.queued = change.at, row.queued and outcome not in FINAL
         disposition = Disposition(
             lead_id=lead,

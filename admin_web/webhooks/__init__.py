@@ -1,1 +1,1 @@
-"""What a webhook is on the wire: its events, its signature, and where it may lead. No SQL."""
+"""Webhooks on the wire: events, signatures, and the addresses that may receive them. No SQL."""

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Event(StrEnum):
-    """What a webhook can ask to be told of."""
+    """An event that a webhook can subscribe to."""
 
     SUPPRESS = "suppress"
     LIFT = "lift"
@@ -14,4 +14,4 @@ class Event(StrEnum):
 
 
 TEST = "test"
-"""The event of a test delivery; each webhook takes it."""
+"""The event of a test delivery, which every webhook receives."""

@@ -1,8 +1,8 @@
-"""Where a webhook may lead, and sending it there.
+"""Sending webhooks, and the addresses to which they may be sent.
 
-Whoever adds a webhook has this machine send requests: they must not reach what only this machine can. The address is
-checked where the socket is made, so the one that was checked is the one that is connected to, whatever the name says a
-moment later; redirects are not followed, and no proxy of the environment is used.
+A webhook makes this machine send requests, so it must not reach services that only this machine can reach. The address
+is checked when the socket is created, so that the connection goes to the address that was checked, even if the name
+resolves to another one a moment later. Redirects are not followed, and proxies of the environment are not used.
 """
 
 import socket
@@ -19,22 +19,25 @@ Address: TypeAlias = IPv4Address | IPv6Address
 LONGEST_URL = 2000
 TIMEOUT_S = 10
 MOST_OF_AN_ANSWER = 4096
-"""Bytes of an answer that are read, to use the connection again; what it says does not matter."""
+"""Bytes of a response that are read so that the connection can be reused. The content is ignored."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class AddressRefused(OSError):
-    """The name leads to an address within this network."""
+    """The host name resolves to an address of a private network."""
 
 
 def checked_url(text: str, *, http: bool, private: bool) -> str:
-    """Give a webhook's address as it is asked for. Raises Unwritable."""
+    """Return the normalised URL of a webhook. Raises Unwritable.
+
+    `http` allows plain http; `private` allows loopback and private addresses.
+    """
     try:
         url = URL(text.strip())
         port = url.port
     except ValueError:
-        raise Unwritable("This is no URL. Write https://HOST/PATH.") from None
+        raise Unwritable("This is not a URL. Write https://HOST/PATH.") from None
     if url.scheme not in {"https", *(["http"] if http else [])} or not url.host or port is None:
         more = "" if http else " Plain http needs the setting DNC_WEBHOOK_HTTP."
         raise Unwritable(f"Write https://HOST/PATH.{more}")
@@ -43,12 +46,12 @@ def checked_url(text: str, *, http: bool, private: bool) -> str:
     if len(str(url)) > LONGEST_URL:
         raise Unwritable(f"The URL is longer than {LONGEST_URL} characters.")
     if not private and _is_private_literal(url.host):
-        raise Unwritable("This address is within a private network. The setting DNC_WEBHOOK_PRIVATE would allow it.")
+        raise Unwritable("This address is in a private network. The setting DNC_WEBHOOK_PRIVATE would allow it.")
     return str(url)
 
 
 def opened_session(*, private: bool) -> ClientSession:
-    """Open what deliveries are sent by; with `private`, to any address at all."""
+    """Open the HTTP session that sends deliveries. With `private` it connects to any address."""
     connector = TCPConnector(limit=0, socket_factory=None if private else _public_socket)
     return ClientSession(
         connector=connector,
@@ -60,7 +63,7 @@ def opened_session(*, private: bool) -> ClientSession:
 
 
 async def send(session: ClientSession, url: str, headers: dict[str, str], body: bytes) -> str:
-    """Post a delivery; give what was wrong with that, and nothing when it was taken (any 2xx)."""
+    """Post a delivery. Returns "" if the receiver answered 2xx, otherwise a sentence that says what went wrong."""
     sent = {**headers, "Content-Type": "application/json", "User-Agent": "dnc-gate", "Accept-Encoding": "identity"}
     try:
         async with session.post(url, data=body, headers=sent, allow_redirects=False) as answer:
@@ -73,21 +76,21 @@ async def send(session: ClientSession, url: str, headers: dict[str, str], body: 
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address is one of the public internet, also when it is wrapped in one of IPv6."""
+    """Return whether an address is public. An IPv4 address inside an IPv6 one is judged as itself."""
     if isinstance(address, IPv6Address) and (inner := _wrapped(address)) is not None:
         return is_public(inner)
     return address.is_global and not address.is_multicast
 
 
 def _wrapped(address: IPv6Address) -> IPv4Address | None:
-    """Give the IPv4 address that an IPv6 one carries: mapped, 6to4, Teredo's client, or NAT64."""
+    """Return the IPv4 address inside an IPv6 one (IPv4-mapped, 6to4, Teredo client or NAT64), if any."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
 
 
 def _public_socket(info: tuple[Any, ...]) -> socket.socket:
-    """Make the socket for one resolved address, given as `getaddrinfo` does. Raises AddressRefused."""
+    """Return a socket for one address, in the form that `getaddrinfo` returns. Raises AddressRefused."""
     family, kind, protocol, _, (host, *_) = info
     if not is_public(ip_address(str(host).partition("%")[0])):
         raise AddressRefused(f"{host} is an address of a private network, so nothing was sent")

@@ -1,8 +1,8 @@
-"""The signature of a delivery, as https://www.standardwebhooks.com has it: receivers find a library for it.
+"""Signatures of deliveries after https://www.standardwebhooks.com, for which receivers find libraries.
 
-The key signs `<id>.<timestamp>.<body>` with HMAC-SHA256. A receiver compares the signature in constant time, refuses a
-timestamp that is more than five minutes off its own clock (a recorded delivery cannot be played to it again later),
-and keeps ids for as long, to know one that came twice.
+The key signs `<id>.<timestamp>.<body>` with HMAC-SHA256. A receiver should compare the signature in constant time,
+refuse a timestamp that differs from its own clock by more than five minutes (against replays of recorded deliveries),
+and remember ids for as long, to recognise a delivery that comes twice.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ KEY_BYTES = 32
 
 
 def new_secret() -> str:
-    """Make up a secret: `whsec_` and 256 random bits in base 64."""
+    """Return a random secret: `whsec_` and 256 bits in base 64."""
     return PREFIX + b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def signed_headers(secret: str, event_id: str, body: bytes, at: datetime) -> dict[str, str]:
-    """Give the headers that prove who sent `body`, and when (aware UTC)."""
+    """Return the headers that sign `body` as sent at `at` (aware UTC)."""
     timestamp = str(int(at.timestamp()))
     key = b64decode(secret.removeprefix(PREFIX))
     digest = hmac.new(key, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()

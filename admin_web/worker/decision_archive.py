@@ -12,7 +12,8 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError
 
-from admin_web.projection.store import Command, RedisRefused, Reply, Store, Wire, words
+from admin_web.projection.store import Store
+from admin_web.projection.wire import Command, RedisRefused, Reply, Wire, words
 from admin_web.record.database import Database
 from admin_web.worker.decision_rows import DecisionColumns, UnreadableDecision, last_words, put, row_of
 from compliance.redis_schema import ARCHIVE_GROUP

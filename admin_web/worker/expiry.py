@@ -32,5 +32,5 @@ async def record_expiries(records: Records) -> int:
             ended = f"{override.expires_at:%Y-%m-%dT%H:%M:%SZ}"
             about = {"lead": override.lead_id, "number": override.number, "expires_at": ended}
             change.audit("expire-override", "override", override.id, **about)
-            change.tell(Event.EXPIRY, override=override.id, **about)
+            change.notify(Event.EXPIRY, override=override.id, **about)
     return len(overrides)

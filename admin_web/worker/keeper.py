@@ -6,10 +6,9 @@ from typing import TypeAlias
 
 import structlog
 
-from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.projection import Projection
-from admin_web.projection.rebuild import NotNeeded, RebuildUnderWay, SuspiciousDrop
+from admin_web.projection.rebuild_outcome import NotNeeded, NotRebuilt, RebuildUnderWay, SuspiciousDrop
 from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import IDLE_MS, DecisionArchive
 

@@ -14,8 +14,8 @@ from admin_web.lists.import_jobs import sweep_sheets
 from admin_web.lists.registries.leftovers import sweep_versions
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.pbx.ami import PbxTrouble
-from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.projection import Projection
+from admin_web.projection.rebuild_outcome import NotRebuilt
 from admin_web.projection.store import Store
 from admin_web.record.changes import NotInForce, Records, utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
@@ -101,7 +101,7 @@ class Worker:
         """Work until stopped; what then takes too long is cut off, and found again by the next worker."""
         loops: dict[str, Step] = {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
-        loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "sizes": self._note_sizes}
+        loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "sizes": self._analyze}
         loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
@@ -173,9 +173,9 @@ class Worker:
         await sweep_versions(self._database, utc_now())
         return VERSIONS_S
 
-    async def _note_sizes(self) -> float:
+    async def _analyze(self) -> float:
         """Let the database's planner know, now and then, how large the tables have become."""
-        await self._database.note_sizes()
+        await self._database.analyze()
         return SIZES_S
 
     async def _forget(self) -> float:

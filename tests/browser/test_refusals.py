@@ -38,7 +38,7 @@ ATTEMPTS = {
     "no file": Attempt("Without a document nothing is opened.", content=None),
     "an empty file": Attempt("The document is empty.", content=lambda: b""),
     "a program named like a document": Attempt("its content is a Windows program", content=lambda: EXE),
-    "a program": Attempt("is no consent document by its name", content=lambda: EXE, name="consent.exe"),
+    "a program": Attempt("has no accepted file type", content=lambda: EXE, name="consent.exe"),
     "an image named like a document": Attempt(
         "is a PNG image by its content", content=lambda: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0" * 17
     ),

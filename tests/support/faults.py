@@ -8,7 +8,8 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.projection.store import TIMEOUT_S, Command, Reply, Store, Wire
+from admin_web.projection.store import Store
+from admin_web.projection.wire import TIMEOUT_S, Command, Reply, Wire
 from admin_web.record.database import Database
 
 

@@ -1,7 +1,8 @@
 """Whether a registry's new version is in force, for the person who imported it."""
 
-from admin_web.projection.builder import NotRebuilt, Progress
+from admin_web.projection.progress import Progress
 from admin_web.projection.projection import Projection
+from admin_web.projection.rebuild_outcome import NotRebuilt
 from admin_web.record.changes import IN_FORCE, NotInForce, Standing
 from admin_web.record.database import DatabaseUnavailable
 

@@ -21,7 +21,7 @@ from admin_web.lists.registries.rows import Piece
 from admin_web.lists.registries.source import Source
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import NotASheet
-from admin_web.projection.rebuild import FEW_NUMBERS, SMALL_SHARE
+from admin_web.projection.rebuild_outcome import FEW_NUMBERS, SMALL_SHARE
 from admin_web.record import registry_versions as versions
 from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.database import DatabaseUnavailable
@@ -131,7 +131,7 @@ class RegistryIntake:
             self._base = registry.version_in_force_id
             if wanted.over not in {None, self._base or 0}:
                 raise VersionMoved(wanted.name)
-            await versions.give_up(change.session, wanted.name)
+            await versions.abandon_unfinished(change.session, wanted.name)
             if self._base is None and wanted.kind == CHANGES:
                 raise Refused(f"There is no version of {wanted.name} yet that changes could be applied to.")
             version = RegistryVersion(
@@ -240,12 +240,12 @@ class RegistryIntake:
     async def _apply(self, exchanges: Ints, change_of: Callable[[Bytes, Bytes], Bytes], bitmaps: Bytes) -> None:
         names = [str(exchange) for exchange in exchanges.tolist()]
         async with self._ours() as change:
-            kept = await versions.kept_of(change.session, self.version, names)
+            kept = await versions.lines_of(change.session, self.version, names)
             changed = [
                 {"version_id": self.version, "exchange": name, "lines": pack(change_of(_bitmap(kept, name), new))}
                 for name, new in zip(names, bitmaps, strict=True)
             ]
-            await versions.put(change.session, changed, again=True)
+            await versions.write_rows(change.session, changed, again=True)
         self._note(exchanges)
 
     async def _end(self, sha256: str) -> ImportedVersion:

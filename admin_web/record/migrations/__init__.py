@@ -1,1 +1,1 @@
-"""The tables' history, one revision per change."""
+"""The Alembic migrations: one revision per change of the tables."""

@@ -1,8 +1,7 @@
-"""The system of record: every table, on SQLite and PostgreSQL alike.
+"""Every table of the system of record, on SQLite and PostgreSQL.
 
 Nothing is deleted. An entry is lifted, an override revoked or expired, a user disabled; who, when and why are
-columns. People stand in the `_by` columns by their user name, which never changes; the shell of an operator
-stands there as `shell:NAME`.
+columns. Columns that end in `_by` contain a user name, which never changes, or `shell:NAME` for the operator's shell.
 """
 
 from admin_web.record.models.base import Base, UtcDateTime

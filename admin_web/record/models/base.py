@@ -1,4 +1,4 @@
-"""The tables' common ground: moments in UTC, named constraints, types that both databases know."""
+"""The base class of all tables: moments in UTC, named constraints, column types that both databases have."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,20 +12,20 @@ from compliance.verdict import Verdict
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC moment. SQLite keeps no zone, so it is put back on reading; a naive one is refused."""
+    """An aware UTC moment. SQLite stores no time zone, so reading adds UTC. Naive moments are refused."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a naive moment; store UTC."""
+        """Convert to UTC for storage. Raises ValueError for a naive moment."""
         del dialect
         if value is not None and value.tzinfo is None:
             raise ValueError("a moment without a time zone cannot be stored")
         return value.astimezone(UTC) if value else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the moment back as aware UTC."""
+        """Return the stored moment as aware UTC."""
         del dialect
         if value is None:
             return None
@@ -33,7 +33,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """The tables' common ground: named constraints, so that migrations can name them too."""
+    """The base class of all tables. Constraints have fixed names, so that migrations can refer to them."""
 
     metadata = MetaData(
         naming_convention={
@@ -56,6 +56,6 @@ class Base(DeclarativeBase):
 
 
 def one_of(column: str, values: type[Basis] | type[Role] | type[Verdict]) -> CheckConstraint:
-    """Hold a column to the values of an enumeration."""
+    """Return a check that allows only the values of an enumeration in a column."""
     names = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({names})", name=column)

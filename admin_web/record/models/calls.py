@@ -1,4 +1,4 @@
-"""What became of each call: the gate's decision, the PBX's record, the agent's wrap-up."""
+"""Calls: the gate's decision, the PBX's call-detail record, and the agent's wrap-up."""
 
 from datetime import datetime
 
@@ -9,15 +9,16 @@ from admin_web.record.models.base import Base, one_of
 from compliance.verdict import Verdict
 
 ALONE = "unscreened OR (decision_id = '' AND verdict <> '')"
-"""What holds of a call-detail record that the call log shows by itself: no decision stands behind it, or the call left
-although the decision stopped it."""
+"""Condition of a call-detail record that the call log shows on a line of its own: the call left the PBX although no
+decision allowed it, or the record has a verdict but names no decision.
+"""
 
 
 class DecisionRecord(Base):
-    """What the gate did to one call attempt. Lead and override are not foreign keys: a record is never refused.
+    """What the gate did to one call attempt. Lead and override are not foreign keys, so no record is ever refused.
 
-    `agent` is who clicked, known from the call request of the same channel; the gate itself is not told. `campaign` is
-    what the PBX said of the call, "" when it said nothing of the kind: a registry may spare some.
+    `agent` is the user who clicked on Call, found by the call request of the same channel; the gate does not know it.
+    `campaign` is the campaign that the PBX named, "" if none: a registry may exempt campaigns.
     """
 
     __tablename__ = "decisions"
@@ -26,7 +27,7 @@ class DecisionRecord(Base):
         Index("ix_decisions_number_at", "number", "at"),
         Index("ix_decisions_lead_at", "lead", "at"),
         Index("ix_decisions_override_at", "override", "at"),
-        # Verdict and reason are compared within the index: an agent has tens of thousands of calls.
+        # An agent has tens of thousands of calls: with verdict and reason in the index, filters need not read the rows.
         Index("ix_decisions_agent_at", "agent", "at", "verdict", "reason"),
         Index("ix_decisions_verdict_at", "verdict", "at"),
         Index("ix_decisions_verdict_reason_at", "verdict", "reason", "at"),
@@ -45,15 +46,16 @@ class DecisionRecord(Base):
     generation: Mapped[int]
     gate: Mapped[str] = mapped_column(String(64))
     archived_at: Mapped[datetime]
-    # The default stands in the table too: a column with a constant one is added to millions of rows in a moment.
+    # With a constant default in the table, PostgreSQL adds a column without rewriting millions of rows (ALTER TABLE,
+    # section Notes); so does SQLite.
     agent: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     campaign: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
 
 
 class DecisionTotal(Base):
-    """How many decisions of one verdict and reason fell into one hour (its beginning, UTC).
+    """The number of decisions with one verdict and reason in one hour. `hour` is its start in UTC.
 
-    The archive counts in the transaction that writes the decisions, so that these are always their sums.
+    The archive adds to it in the transaction that writes the decisions, so the totals always match them.
     """
 
     __tablename__ = "decision_totals"
@@ -65,10 +67,11 @@ class DecisionTotal(Base):
 
 
 class CallDetail(Base):
-    """One call-detail record of the PBX; `decision_id` is empty for a call that left without a decision.
+    """One call-detail record of the PBX. `decision_id` is empty for a call without a decision.
 
-    `channel` and `linked_channel` are unique ids, the latter that of the call's first channel; `trunk` is the name of
-    the channel through which the call left the PBX, "" if it did not. `unscreened`: it left, and no verdict let it.
+    `channel` and `linked_channel` are unique ids; `linked_channel` is the id of the call's first channel. `trunk` is
+    the name of the channel through which the call left the PBX, "" if it did not leave. `unscreened` means that the
+    call left without a verdict that allowed it.
     """
 
     __tablename__ = "call_details"
@@ -115,7 +118,7 @@ class CallDetail(Base):
 
 
 class CallRequest(Base):
-    """One click on Call: who had the PBX call whom. `channel` is the id that the call's own channel was given."""
+    """One click on Call: who called which lead through the PBX. `channel` is the unique id of the call's channel."""
 
     __tablename__ = "call_requests"
 
@@ -129,9 +132,9 @@ class CallRequest(Base):
 
 
 class CdrFile(Base):
-    """How far a CDR file of the PBX has been read: a byte offset in the file of this inode.
+    """How far a CDR file of the PBX has been read: a byte offset in the file with this inode.
 
-    `head` is the SHA-256 of the first bytes that were read, in hex: a file that begins otherwise is another file.
+    `head` is the SHA-256 (hex) of the first bytes that were read. A file that begins with other bytes is another file.
     """
 
     __tablename__ = "cdr_files"

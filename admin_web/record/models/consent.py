@@ -1,4 +1,4 @@
-"""Consent overrides and the documents they rest on."""
+"""Consent overrides and their documents."""
 
 from datetime import date, datetime
 
@@ -10,7 +10,7 @@ from compliance.consent import Basis
 
 
 class Document(Base):
-    """A consent document, kept by its content: `sha256` names the file."""
+    """A consent document. Its file is named by the SHA-256 of its content."""
 
     __tablename__ = "documents"
 
@@ -26,7 +26,7 @@ class Document(Base):
 class Override(Base):
     """Documented consent that opens one lead on one number until `expires_at`.
 
-    It ends by itself; `expiry_recorded_at` is when the audit event that tells so was written.
+    It expires by itself; `expiry_recorded_at` is when the audit event of that was written.
     """
 
     __tablename__ = "overrides"

@@ -1,4 +1,4 @@
-"""People who sign in, the tokens of programs, and what each of them did."""
+"""Users, their sessions, API tokens, and the audit events of all of them."""
 
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,9 @@ from compliance.consent import Role
 
 
 class User(Base):
-    """A person who signs in. Disabled, never deleted: their name stands in the record.
+    """A person who signs in. Users are disabled, never deleted, because the record refers to their names.
 
-    `extension` is the telephone that the PBX rings when they click on Call; empty: one that is called like them.
+    `extension` is the telephone that the PBX rings when they click on Call; if empty, the user name is the extension.
     """
 
     __tablename__ = "users"
@@ -35,7 +35,7 @@ class User(Base):
 
 
 class SignInSession(Base):
-    """One browser that a person signed in with; only the SHA-256 of its cookie is kept (64 hex digits)."""
+    """One browser in which a person has signed in. Only the SHA-256 of its cookie is stored (64 hex digits)."""
 
     __tablename__ = "sessions"
     __table_args__ = (Index("ix_sessions_user_name_expires_at", "user_name", "expires_at"),)
@@ -54,7 +54,7 @@ class SignInSession(Base):
 
 
 class SignInBucket(Base):
-    """How many more attempts to sign in a name or an address has: a token bucket that fills with time."""
+    """The sign-in attempts left to a name or an address: a token bucket that refills with time."""
 
     __tablename__ = "sign_in_buckets"
 
@@ -64,7 +64,7 @@ class SignInBucket(Base):
 
 
 class ApiToken(Base):
-    """A bearer token of the REST API; only the SHA-256 of it is kept (64 hex digits)."""
+    """A bearer token of the REST API. Only its SHA-256 is stored (64 hex digits)."""
 
     __tablename__ = "api_tokens"
 
@@ -80,12 +80,12 @@ class ApiToken(Base):
     revoked_by: Mapped[str | None] = mapped_column(String(64))
 
     def is_good(self, at: datetime) -> bool:
-        """Tell whether the token opens anything at `at` (aware UTC)."""
+        """Return whether the token is neither revoked nor expired at `at` (aware UTC)."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
 
 
 class AuditEvent(Base):
-    """What a person did: who (`done_by`, from which address), when, what, to which subject."""
+    """What a person did: who (`done_by`), from which address (`done_from`), when, what, and to which subject."""
 
     __tablename__ = "audit_events"
     __table_args__ = (

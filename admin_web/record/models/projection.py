@@ -1,4 +1,4 @@
-"""What must reach Redis, and who may write there."""
+"""Changes that must reach Redis, and the turn that lets one process at a time write there."""
 
 from datetime import datetime
 
@@ -9,10 +9,11 @@ from admin_web.record.models.base import Base
 
 
 class OutboxRow(Base):
-    """Numbers whose truth in SQL has changed and must reach Redis. `lead_id` is set for an override.
+    """Numbers whose state in SQL has changed and must reach Redis. `lead_id` is set for an override.
 
-    A row names the subjects, not the change: whoever applies it reads the truth of that moment, so that applying
-    twice, late or out of order still ends at the truth. `applied_turn` is the turn of `ProjectionRow` that did it.
+    A row names the subjects, not the change. Applying it writes what SQL says at that moment, so a row may be applied
+    late, twice or out of order, and Redis still ends with what SQL says. `applied_turn` is the turn (see
+    `ProjectionRow`) that applied it.
     """
 
     __tablename__ = "outbox"
@@ -35,10 +36,10 @@ class OutboxRow(Base):
 
 
 class ProjectionRow(Base):
-    """One row: the generation that is live in Redis, the one being built, and whose turn it is to write.
+    """One row per Redis or shard: the live generation, the one being built, and the turn of the current writer.
 
-    Each writer of Redis first adds one to `turn` and keeps that transaction open while it writes: the row's lock
-    lets one write at a time, on every database.
+    Each writer of Redis first adds one to `turn` and keeps that transaction open while it writes. The lock on the row
+    lets one process write at a time.
     """
 
     __tablename__ = "projection"

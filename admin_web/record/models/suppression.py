@@ -1,4 +1,4 @@
-"""Leads, the numbers that must not be called, and the registries that authorities publish."""
+"""Leads, suppression entries, and the registries that authorities publish."""
 
 from datetime import UTC, datetime
 
@@ -9,16 +9,19 @@ from admin_web.record.models.base import Base
 from compliance.terms import BLOCK, PASS
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a lead was last called that never was: a moment, so that the queue's index orders it first everywhere."""
+"""`last_called_at` of a lead that was never called. A moment and not NULL, which the two databases sort differently:
+so the queue's index puts such leads first on both.
+"""
 
 FOLDED = String(400).with_variant(String(400, collation="C"), "postgresql")
-"""A folded name, ordered by code point on every database: all names that begin alike are one stretch of the index."""
+"""A folded name. Both databases order it by code point, so that all names with one prefix are one range of the index.
+"""
 
 
 class Lead(Base):
-    """One person record of the CRM, under the CRM's own id, with one number; several may share a number.
+    """One person record of the CRM, under the CRM's id, with one number. Several leads may share a number.
 
-    `queued` leads wait in the dial queue, those called longest ago first. `name_folded` is what a search compares.
+    Leads with `queued` are in the dial queue; the lead called longest ago comes first. Searches compare `name_folded`.
     """
 
     __tablename__ = "leads"
@@ -40,7 +43,7 @@ class Lead(Base):
 
 
 class SuppressionEntry(Base):
-    """One number on one list of the company's own. Lifted, not deleted; at most one stands at a time."""
+    """One number on one of the company's own lists. Entries are lifted, not deleted; at most one is not lifted."""
 
     __tablename__ = "suppression_entries"
     __table_args__ = (
@@ -77,11 +80,11 @@ class SuppressionEntry(Base):
 
 
 class Registry(Base):
-    """A list that an authority publishes, the version of it that is in force, and the terms on which it applies.
+    """A list that an authority publishes, its version in force, and the terms on which it applies.
 
-    `area_codes` are those that it should cover; none: those of its whole country. With `by_area_code` a version covers
-    what stands in its rows, otherwise all that it should. `fresh_days` is how long a copy may be relied on; 0: for
-    ever. `spared` are campaigns to which it does not apply.
+    `area_codes` are those that it should cover; empty means its whole country. With `by_area_code` a version covers
+    the area codes that occur in its rows, otherwise all that it should cover. `fresh_days` is how long a copy may be
+    used; 0 means for ever. `spared` are the campaigns to which the registry does not apply.
     """
 
     __tablename__ = "registries"
@@ -103,13 +106,13 @@ class Registry(Base):
 
 
 class RegistryVersion(Base):
-    """One import of a registry: immutable once whole, that is, once `whole_at` is set.
+    """One import of a registry. It is immutable once it is complete, that is, once `whole_at` is set.
 
-    `kind` is `full` or `changes`; changes were applied to the version `base_id`. `accepted` and `rejected` count rows
-    of the file, `numbers` the distinct numbers that the version lists, `added` and `removed` how it differs from the
-    one before. `area_codes` are those that stand in its rows. `beat_at` is when an import under way was last heard of.
-    `obtained` says by area code when its numbers were obtained (ISO 8601), where that was not `obtained_at`.
-    `may_shrink`: somebody has said that it may list far fewer numbers than the one before.
+    `kind` is `full` or `changes`; changes are applied to the version `base_id`. `accepted` and `rejected` count rows
+    of the file, `numbers` the distinct numbers that the version lists, `added` and `removed` the differences from the
+    version before. `area_codes` are those that occur in its rows. `beat_at` is the last heartbeat of a running import.
+    `obtained` maps area codes to the moment their numbers were obtained (ISO 8601) where it differs from
+    `obtained_at`. With `may_shrink` a person has allowed it to list far fewer numbers than the version before.
     """
 
     __tablename__ = "registry_versions"
@@ -139,7 +142,7 @@ class RegistryVersion(Base):
 
 
 class RegistryExchange(Base):
-    """The line numbers that one registry version lists in one exchange, as `admin_web.record.lines` spells them."""
+    """The line numbers that one registry version lists in one exchange, as `admin_web.record.lines` encodes them."""
 
     __tablename__ = "registry_exchanges"
 

@@ -1,4 +1,4 @@
-"""Work that goes on behind the pages: background jobs, webhooks, and writes of the API that may be sent twice."""
+"""Background jobs, webhooks and their deliveries, and the idempotency keys of the API."""
 
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,11 @@ from admin_web.record.models.base import Base
 
 
 class Job(Base):
-    """One piece of background work. A worker claims it and shows by `beat_at` that it is at it.
+    """One piece of background work. A worker claims it and writes heartbeats to `beat_at` while it runs.
 
-    `particulars` say what to do; `progress` is what the page shows of it, `place` where to go on after a restart.
-    `tries` counts the workers that have claimed it since `place` was written last. `outcome` is empty while it waits
-    or runs, then `done`, `failed` or `cancelled`, with a sentence in `message`.
+    `particulars` say what to do, `progress` is what the page shows, `place` is the checkpoint from which the job
+    resumes after a restart. `tries` counts the claims since the last checkpoint. `outcome` is empty while the job is
+    queued or running, then `done`, `failed` or `cancelled`, with a sentence in `message`.
     """
 
     __tablename__ = "jobs"
@@ -40,7 +40,7 @@ class Job(Base):
 
 
 class Webhook(Base):
-    """An address that is told of events, and the secret that signs what it is sent."""
+    """A URL that receives events, and the secret that signs them."""
 
     __tablename__ = "webhooks"
 
@@ -55,9 +55,10 @@ class Webhook(Base):
 
 
 class WebhookDelivery(Base):
-    """One event on its way to one webhook; tried again at `due_at` until it is delivered or given up.
+    """One event for one webhook. It is due at `due_at`, and retried until it is delivered or given up.
 
-    `told_at` is when the event happened; while somebody sends it, `due_at` is when it may be taken from them.
+    `told_at` is when the event happened. While a worker sends the delivery, `due_at` is when its claim ends and
+    another worker may take it.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -87,7 +88,7 @@ class WebhookDelivery(Base):
 
 
 class IdempotencyKey(Base):
-    """What a token was answered when it used this key first, so that a second sending changes nothing."""
+    """The response to the first request with this key of a token. A repeated request gets it and changes nothing."""
 
     __tablename__ = "idempotency_keys"
 

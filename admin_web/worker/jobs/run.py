@@ -82,7 +82,7 @@ class Run:
         Raises NotOurs when the job was cancelled, or taken over by another worker: the transaction then leaves
         nothing. So no piece of the work is ever recorded twice, whatever is killed.
         """
-        await claims.keep(session, self.claim, self.progress, place, self.tools.records.now())
+        await claims.checkpoint(session, self.claim, self.progress, place, self.tools.records.now())
 
     async def note(self, session: AsyncSession, **place: int) -> None:
         """Do the same for work that the next worker begins anew: workers that die of it are counted on."""

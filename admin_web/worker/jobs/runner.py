@@ -6,7 +6,7 @@ from contextlib import suppress
 import structlog
 
 from admin_web.lists.sheet import NotASheet
-from admin_web.projection.builder import NotRebuilt
+from admin_web.projection.rebuild_outcome import NotRebuilt
 from admin_web.record.changes import NotInForce, changing
 from admin_web.record.database import DatabaseUnavailable
 from admin_web.services import job_claims as claims

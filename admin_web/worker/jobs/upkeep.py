@@ -7,7 +7,7 @@ import sys
 from sqlalchemy import select
 
 from admin_web.judging.listing import lists_of_many
-from admin_web.projection.rebuild import SuspiciousDrop
+from admin_web.projection.rebuild_outcome import SuspiciousDrop
 from admin_web.record.models import SuppressionEntry
 from admin_web.worker.jobs.run import JobFailed, Run
 from compliance.numbers import E164

@@ -176,7 +176,7 @@ def test_a_number_goes_on_the_list_and_off_it_again(in_force: Admin, database_ur
     assert in_force("lift", "+1 415 555 0100", "--reason", "wrong number").out == (
         "+14155550100 taken off the internal list, entry 1: in force\n"
     )
-    assert "does not stand on the internal list" in one_line(in_force("lift", "4155550100", "--reason", "again"))
+    assert "is not on the internal list" in one_line(in_force("lift", "4155550100", "--reason", "again"))
     ((by,),) = sql(database_url, "SELECT done_by FROM audit_events WHERE action = 'lift'")
     assert str(by).startswith("shell:")
 
@@ -233,7 +233,7 @@ def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_
         (["--lead", "L-1", "--attest", "--document", "missing.pdf"], "missing.pdf"),
         (["--lead", "L-1", "--attest", "--document", "empty.pdf"], "empty"),
         (["--lead", "L-1", "--attest", "--document", "folder.pdf"], "directory"),
-        (["--lead", "L-1", "--attest", "--document", "letter.txt"], "no consent document by its name"),
+        (["--lead", "L-1", "--attest", "--document", "letter.txt"], "has no accepted file type"),
     ],
 )
 def test_an_override_that_is_refused_says_why_in_one_line(migrated: Admin, tmp_path: Path, words, hint):
@@ -251,7 +251,7 @@ def test_a_lead_is_added_and_changed(in_force: Admin, tmp_path: Path):
     assert in_force(*GRANT, "--lead", "L-1", "--attest").code == 0
     changed = in_force("lead", "change", "L-1", "--number", "4155550101")
     assert changed == Said(0, "Lead L-1 changed: in force\n", "dnc-admin: override 1 ended with the old number\n")
-    assert "already; change that one" in one_line(in_force("lead", "add", "L-1", "4155550100"))
+    assert "Change that lead" in one_line(in_force("lead", "add", "L-1", "4155550100"))
     assert "--number or --name" in one_line(in_force("lead", "change", "L-1"))
 
 
@@ -319,7 +319,7 @@ def test_a_made_up_password_is_shown_once(migrated: Admin, database_url: str):
     assert len(password) == 20
     assert password not in str(sql(database_url, "SELECT * FROM users"))
     assert migrated("user", "list").out == "somebody\tauditor\tSome Body\t\n"
-    assert "There is a user somebody already" in one_line(migrated("user", "add", "somebody", "--role", "agent"))
+    assert "There is already a user somebody" in one_line(migrated("user", "add", "somebody", "--role", "agent"))
     assert migrated("user", "disable", "somebody").out == "User somebody disabled.\n"
     assert "disabled 20" in migrated("user", "list").out
 
@@ -359,7 +359,7 @@ def test_a_token_is_shown_once_and_revoked(migrated: Admin, database_url: str):
     assert migrated("token", "list").out == "crm\tread suppress\t\t\n"
     assert migrated("token", "revoke", "crm").out == "Token crm revoked.\n"
     assert "revoked 20" in migrated("token", "list").out
-    assert "ends after now" in one_line(
+    assert "must be in the future" in one_line(
         migrated("token", "make", "old", "--scope", "read", "--expires-on", "2020-01-01")
     )
 

@@ -69,7 +69,7 @@ def test_what_is_none_of_them_is_refused_in_a_sentence_that_says_what_it_is(name
     "name", ["consent.exe", "consent.pdf.exe", "consent", "consent.txt", "page.html", ".pdf", "a.pdf.", "scan.svg"]
 )
 def test_a_name_with_another_ending_is_refused_whatever_the_content(name):
-    with pytest.raises(WrongKind, match=r"Kept are files that end in \.pdf, "):
+    with pytest.raises(WrongKind, match=r"Choose a file whose name ends in \.pdf, "):
         require_name(name)
 
 

@@ -24,7 +24,7 @@ from admin_web.documents import (
     plain_name,
 )
 from admin_web.documents.bucket import Bucket
-from admin_web.documents.shelf import place
+from admin_web.documents.shelf import relative_path
 from tests.support.samples import EXE, PDF
 
 LIMIT = 2000
@@ -85,7 +85,7 @@ async def test_nothing_but_the_document_is_left_where_it_arrived(store: Document
 
 async def test_only_its_owner_reads_a_document(local: DocumentStore):
     kept = await local.keep(arriving(PDF), "x.pdf")
-    path = local.directory / place(kept.sha256)
+    path = local.directory / relative_path(kept.sha256)
     modes = [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent, local.directory)]
     assert modes == [0o600, 0o700, 0o700]
 
@@ -99,7 +99,7 @@ async def test_the_same_content_twice_is_one_file(store: DocumentStore):
 
 async def test_keeping_again_mends_a_damaged_file(local: DocumentStore):
     kept = await local.keep(arriving(PDF), "a.pdf")
-    (local.directory / place(kept.sha256)).write_bytes(b"dam")
+    (local.directory / relative_path(kept.sha256)).write_bytes(b"dam")
     await local.keep(arriving(PDF), "a.pdf")
     assert await content(local, kept.sha256) == PDF
 
@@ -154,7 +154,7 @@ async def test_file_and_directories_reach_the_disk_before_it_is_called_kept(loca
 
     monkeypatch.setattr(os, "fsync", noticed)
     kept = await local.keep(arriving(PDF), "a.pdf")
-    final = local.directory / place(kept.sha256)
+    final = local.directory / relative_path(kept.sha256)
     (written, before), (inner, after), (outer, _) = synced
     assert "arriving-" in written
     assert final not in before
@@ -174,7 +174,7 @@ async def test_a_bucket_that_cannot_be_reached_is_one_sentence_and_keeps_nothing
         client_options={"allow_http": True}, retry_config={"max_retries": 0},
     )  # fmt: skip
     store = DocumentStore(tmp_path / "documents", LIMIT, Bucket(nowhere, tmp_path / "documents"))
-    with pytest.raises(DocumentsUnavailable, match="bucket of documents cannot be reached") as caught:
+    with pytest.raises(DocumentsUnavailable, match="bucket for documents cannot be reached") as caught:
         await store.keep(arriving(PDF), "a.pdf")
     assert "\n" not in str(caught.value)
     with pytest.raises(DocumentsUnavailable):
@@ -207,7 +207,7 @@ async def test_a_document_that_is_gone_is_told_from_one_that_is_damaged(store: D
     await store.shelf.remove(kept.sha256)
     with pytest.raises(DocumentMissing):
         await content(store, kept.sha256)
-    with pytest.raises(DocumentNotKept, match="upload it again"):
+    with pytest.raises(DocumentNotKept, match="Upload it again"):
         await kept.require_there()
 
 

@@ -9,8 +9,8 @@ from redis import Redis
 
 from admin_web.projection import outbox
 from admin_web.projection.projection import Projection
-from admin_web.projection.rebuild import NotNeeded, SuspiciousDrop
-from admin_web.projection.store import RedisUnavailable
+from admin_web.projection.rebuild_outcome import NotNeeded, SuspiciousDrop
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.alarm import NO_CALLS_OF_A_SHARD, alarm
 from admin_web.queries.call_coverage import coverage
 from admin_web.queries.enforcement import Enforcement
@@ -65,7 +65,7 @@ def holds(client: Redis, shard: Shard, number: str) -> bool:
 async def move(projection: Projection, cluster: RedisCluster, which: int) -> None:
     """Move a slot, and let the projection find out."""
     await asyncio.to_thread(cluster.move, which)
-    projection.sides.store._nodes.doubt()
+    projection.sides.store._nodes.invalidate()
 
 
 async def until_rebuilt(projection: Projection, allow_drop: bool = False) -> None:
@@ -149,7 +149,7 @@ async def test_while_a_shard_is_away_changes_come_into_force_on_the_others(
         server.start()
     assert waiting.pending > outbox.ROWS_AT_ONCE
     await asyncio.to_thread(cluster.until_at_rest)
-    projection.sides.store._nodes.doubt()
+    projection.sides.store._nodes.invalidate()
     await projection.rebuild(only_if_lost=True)
     async with database.read() as session:
         assert (await outbox.lag(session)).pending == 0

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from admin_web.projection import outbox
 from admin_web.projection.live import ProjectionLost
-from admin_web.projection.store import RedisUnavailable
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.changes import NotInForce
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.models import OutboxRow, Override, ProjectionRow

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from admin_web.projection.projection import Projection
-from admin_web.projection.store import RedisUnavailable
 from admin_web.projection.sweep import sweep
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.database import Database
 from compliance.redis_schema import STATE
 from lab.redis import RedisServer
@@ -87,7 +87,7 @@ async def dead_builder(slow: Projection, proxy: LateProxy, monkeypatch) -> None:
         return
 
     with monkeypatch.context() as killed:
-        killed.setattr("admin_web.projection.rebuild._give_up", nothing)
+        killed.setattr("admin_web.projection.rebuild._abandon", nothing)
         proxy.hold(b"EXEC")
         with pytest.raises(RedisUnavailable):
             await slow.rebuild()
@@ -139,7 +139,7 @@ async def test_a_flip_that_arrives_while_its_generation_is_swept_is_not_made(wor
     async def nothing(*_: object) -> None:
         return
 
-    monkeypatch.setattr("admin_web.projection.rebuild._give_up", nothing)
+    monkeypatch.setattr("admin_web.projection.rebuild._abandon", nothing)
     proxy.hold(b"EXEC")
     with pytest.raises(RedisUnavailable):
         await slow.rebuild()

@@ -25,37 +25,37 @@ def row(row_id: int, *numbers: str) -> OutboxChange:
 def test_a_row_is_applied_when_each_shard_that_it_is_about_has_it():
     rows, kept = [row(1, ON_LOW), row(2, ON_LOW, ON_HIGH), row(3, ON_HIGH)], ledger(LOW, HIGH)
     assert kept.finished(rows) == []
-    kept.note(LOW, [1, 2, 3])
+    kept.record(LOW, [1, 2, 3])
     assert kept.finished(rows) == [1]
-    kept.note(HIGH, [2, 3])
+    kept.record(HIGH, [2, 3])
     assert kept.finished(rows) == [1, 2, 3]
 
 
 def test_the_terms_of_registries_concern_every_shard():
     kept = ledger(LOW, HIGH)
-    kept.note(LOW, [1])
+    kept.record(LOW, [1])
     assert kept.finished([row(1)]) == []
-    kept.note(HIGH, [1])
+    kept.record(HIGH, [1])
     assert kept.finished([row(1)]) == [1]
 
 
 def test_what_concerns_a_slot_that_nobody_serves_is_not_applied():
     kept = ledger(LOW)
-    kept.note(LOW, [1])
+    kept.record(LOW, [1])
     assert kept.finished([row(1, ON_HIGH)]) == []
     assert ledger().finished([row(2)]) == []
 
 
 def test_what_a_shard_had_under_another_reign_does_not_count():
     kept = ledger(Shard("a", "a:1", 9, LOW.ranges), HIGH)
-    kept.note(LOW, [1])
+    kept.record(LOW, [1])
     assert kept.finished([row(1, ON_LOW)]) == []
 
 
 def test_what_is_not_pending_any_more_is_forgotten():
     kept = ledger(LOW, HIGH)
-    kept.note(LOW, [1, 2])
-    assert kept.had_by(LOW, {2, 3}) == {2}
-    assert kept.had_by(LOW, {1, 2}) == {2}
-    assert kept.knows(LOW)
-    assert not kept.knows(HIGH)
+    kept.record(LOW, [1, 2])
+    assert kept.applied_by(LOW, {2, 3}) == {2}
+    assert kept.applied_by(LOW, {1, 2}) == {2}
+    assert kept.has_rows(LOW)
+    assert not kept.has_rows(HIGH)

@@ -8,19 +8,19 @@ import pytest
 from sqlalchemy import delete, select
 
 from admin_web.projection import outbox
-from admin_web.projection.builder import BuildLost, RebuildSuperseded
 from admin_web.projection.drain import Sides
 from admin_web.projection.live import StoreUnfit
-from admin_web.projection.rebuild import (
+from admin_web.projection.rebuild import RebuildOptions, rebuild
+from admin_web.projection.rebuild_outcome import (
+    BuildLost,
     CountsDiffer,
     NotNeeded,
-    RebuildOptions,
+    RebuildSuperseded,
     RebuildUnderWay,
     SuspiciousDrop,
-    rebuild,
 )
-from admin_web.projection.store import RedisUnavailable
 from admin_web.projection.sweep import sweep
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import OutboxRow, SuppressionEntry
@@ -421,7 +421,7 @@ async def test_counts_that_differ_from_the_record_stop_the_flip(world: World):
             session.add(SuppressionEntry(**values))
 
     async with world.mortal(Meanwhile("after SADD", spoil)) as builder:
-        with pytest.raises(CountsDiffer, match=r"took 1,000 numbers .* holds 1,001"):
+        with pytest.raises(CountsDiffer, match=r"acknowledged 1,000 numbers .* holds 1,001"):
             await builder.rebuild()
     assert world.gate.rule(OTHER).detail == "no-state"
 

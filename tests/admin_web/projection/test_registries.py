@@ -9,8 +9,8 @@ import pytest
 from admin_web.lists.registries.following import standing
 from admin_web.projection import builder
 from admin_web.projection import registry_sets as registries
-from admin_web.projection.rebuild import NotNeeded, RegistriesMoved, SuspiciousDrop
-from admin_web.projection.store import RedisRefused
+from admin_web.projection.rebuild_outcome import CountsDiffer, NotNeeded, RegistriesMoved, SuspiciousDrop
+from admin_web.projection.wire import RedisRefused
 from admin_web.record.database import Database
 from admin_web.record.lines import dump
 from admin_web.settings import AdminSettings
@@ -105,7 +105,7 @@ async def test_a_set_that_is_not_whole_keeps_the_new_generation_out(
     await take(world.records, "us-ftc", file(tmp_path, flat([A, B])))
     monkeypatch.setattr(registries, "dump", lambda lines: dump(lines[:-1]) if restores else b"")
     monkeypatch.setattr(registries, "_added", lambda one: ("SADD", one.key, int(one.lines[0])))
-    with pytest.raises(builder.NotRebuilt, match="Redis took 1 numbers of the us-ftc list, and SQL holds 2"):
+    with pytest.raises(CountsDiffer, match="Redis acknowledged 1 numbers of the us-ftc list, but SQL holds 2"):
         await world.projection.follow()
     assert "in force" in str(await standing(world.projection, quiet))
     assert not (await standing(world.projection, quiet)).in_force

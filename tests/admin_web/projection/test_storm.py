@@ -14,9 +14,9 @@ import pytest
 import redis
 from sqlalchemy import select
 
-from admin_web.projection.builder import NotRebuilt
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.projection import Projection
+from admin_web.projection.rebuild_outcome import NotRebuilt
 from admin_web.projection.sweep import sweep
 from admin_web.record.changes import NotInForce
 from admin_web.record.database import Database, DatabaseUnavailable

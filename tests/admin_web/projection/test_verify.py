@@ -8,7 +8,7 @@ import pytest
 
 from admin_web.projection import drift, verify
 from admin_web.projection.drain import Sides
-from admin_web.projection.rebuild import quiet
+from admin_web.projection.progress import quiet
 from admin_web.projection.verify import ProjectionMoved
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
@@ -174,7 +174,7 @@ async def test_rebuilds_that_do_not_end_are_named(world: World, monkeypatch):
         raise ProjectionMoved
 
     monkeypatch.setattr(verify._Comparison, "run", moved)
-    with pytest.raises(ProjectionMoved, match="verify again"):
+    with pytest.raises(ProjectionMoved, match="run `dnc-admin verify` again"):
         await world.projection.verify()
 
 

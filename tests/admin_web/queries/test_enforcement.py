@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from admin_web.projection.projection import Projection
-from admin_web.projection.store import TIMEOUT_S
+from admin_web.projection.wire import TIMEOUT_S
 from admin_web.queries.alarm import NO_CALLS, NOT_IN_FORCE, Alarm, alarm
 from admin_web.queries.cached import Cached
 from admin_web.queries.enforcement import Enforcement, ListCount

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from admin_web.projection import facts
-from admin_web.projection.store import RedisUnavailable
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries import queue
 from admin_web.queries.queue import Offer, QueuePage, QueuePosition, dial_queue
 from admin_web.record.changes import utc_now
@@ -156,7 +156,7 @@ async def test_facts_of_a_projection_that_does_not_stand_still_are_none(world: W
         return await ask(*which)
 
     monkeypatch.setattr(facts, "_ask", moved)
-    with pytest.raises(RedisUnavailable, match="did not stand still"):
+    with pytest.raises(RedisUnavailable, match="kept changing while it was read"):
         await world.projection.facts([(number(1), LeadId("a"))])
 
 

@@ -231,8 +231,8 @@ async def test_a_damaged_sqlite_file_is_named(tmp_path):
 async def test_the_planner_is_told_how_large_the_tables_are(database: Database):
     async with database.write() as session:
         await session.execute(text("INSERT INTO sign_in_buckets VALUES ('a', 1, '2026-03-01 12:00:00')"))
-    await database.note_sizes()
-    await database.note_sizes()
+    await database.analyze()
+    await database.analyze()
     if database.on_sqlite:
         async with database.read() as session:
             noted = await session.execute(text("SELECT stat FROM sqlite_stat1 WHERE tbl = 'sign_in_buckets'"))
@@ -257,7 +257,7 @@ async def test_a_registry_that_was_small_is_never_scanned_for_each_row_of_one_th
         )
         await session.flush()
         session.add(RegistryExchange(version_id=1, exchange="1202555", lines=b"\0\1"))
-    await database.note_sizes()
+    await database.analyze()
     joined = (
         "EXPLAIN QUERY PLAN SELECT new.lines, old.lines FROM registry_exchanges new LEFT JOIN registry_exchanges old"
         " ON old.version_id = 1 AND old.exchange = new.exchange WHERE new.version_id = 2"

@@ -11,7 +11,7 @@ import pytest
 
 from admin_web.documents import DocumentNotKept, DocumentStore, Kept, WrongKind
 from admin_web.documents.directory import Directory
-from admin_web.documents.shelf import place
+from admin_web.documents.shelf import relative_path
 from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import Document, Override
@@ -42,12 +42,12 @@ async def keep(documents: DocumentStore, more: str = "", age: timedelta = timede
 
     kept = await documents.keep(pieces(), "consent.pdf")
     then = (utc_now() - age).timestamp()
-    os.utime(documents.directory / place(kept.sha256), (then, then))
+    os.utime(documents.directory / relative_path(kept.sha256), (then, then))
     return kept
 
 
 def there(documents: DocumentStore, kept: Kept) -> bool:
-    return (documents.directory / place(kept.sha256)).exists()
+    return (documents.directory / relative_path(kept.sha256)).exists()
 
 
 OLD = GRACE + timedelta(minutes=1)
@@ -69,7 +69,7 @@ async def test_a_sweep_of_what_was_never_used_finds_nothing(database: Database, 
 
 async def test_a_record_that_knows_none_of_its_documents_loses_none(database: Database, documents: DocumentStore):
     kept = [await keep(documents, str(number), OLD) for number in range(FEW + 1)]
-    with pytest.raises(TooManyOrphans, match=f"{FEW + 1} of {FEW + 1} documents are on no record; none was taken"):
+    with pytest.raises(TooManyOrphans, match=f"{FEW + 1} of {FEW + 1} documents are on no record; none was removed"):
         await sweep_documents(database, documents, utc_now())
     assert all(there(documents, one) for one in kept)
 
@@ -105,7 +105,7 @@ async def test_a_sweep_waits_for_the_override_that_is_being_placed_and_then_sees
 async def test_an_override_whose_document_a_sweep_took_is_not_placed(records: Records, documents: DocumentStore):
     kept = await keep(documents)
     assert await discard(records.database, documents, kept.sha256)
-    with pytest.raises(DocumentNotKept, match="upload it again"):
+    with pytest.raises(DocumentNotKept, match="Upload it again"):
         await grant_override(records, SUPERVISOR, replace(CONSENT, document=kept))
     assert await rows(records, Override) == await rows(records, Document) == []
     await grant_override(records, SUPERVISOR, replace(CONSENT, document=await keep(documents)))
@@ -130,7 +130,7 @@ async def test_of_many_who_place_and_sweep_at_once_every_override_has_its_docume
     assert not [one for one in ended if isinstance(one, Exception) and not isinstance(one, DocumentNotKept)]
     recorded = await rows(records, Document)
     assert len(await rows(records, Override)) == len(recorded)
-    assert all((documents.directory / place(row.sha256)).exists() for row in recorded)
+    assert all((documents.directory / relative_path(row.sha256)).exists() for row in recorded)
 
 
 @pytest.mark.usefixtures("listed")

@@ -24,7 +24,7 @@ async def open_lead(records: Records) -> int:
 
 async def test_a_lead_is_added_once(records: Records):
     await add_lead(records, ADMIN, LEAD, NUMBER, " Lead 1 ")
-    with pytest.raises(LeadExists, match="change that one"):
+    with pytest.raises(LeadExists, match="Change that lead"):
         await add_lead(records, ADMIN, LEAD, OTHER)
     (lead,) = await rows(records, Lead)
     assert (lead.id, lead.number, lead.name, lead.created_at, lead.created_by) == (
@@ -94,7 +94,7 @@ async def test_a_change_that_changes_nothing_leaves_no_trace(records: Records):
 
 
 async def test_a_lead_that_is_not_there_cannot_change(records: Records):
-    with pytest.raises(UnknownLead, match="add it first"):
+    with pytest.raises(UnknownLead, match="Add it first"):
         await change_lead(records, ADMIN, LEAD, number=NUMBER)
 
 

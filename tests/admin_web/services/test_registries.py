@@ -14,7 +14,7 @@ from admin_web.record.database import Database
 from admin_web.record.models import Registry, RegistryExchange, RegistryVersion
 from admin_web.services.registries import (
     EditedTerms,
-    RegistryStands,
+    RegistryExists,
     UnknownRegistry,
     add_registry,
     set_terms,
@@ -255,17 +255,17 @@ async def test_gate_queue_and_record_say_the_same_on_random_states(world: World,
 @pytest.mark.parametrize(
     ("name", "country", "terms", "says"),
     [
-        ("internal", "US", EditedTerms(), "no registry's name"),
-        ("terms", "US", EditedTerms(), "no registry's name"),
-        ("Big One", "US", EditedTerms(), "no registry's name"),
-        ("mine", "", EditedTerms(), "which country"),
-        ("mine", "XX", EditedTerms(), "which country"),
-        ("mine", "US", EditedTerms(area_codes=("0123",)), "no area code"),
+        ("internal", "US", EditedTerms(), "cannot be the name of a registry"),
+        ("terms", "US", EditedTerms(), "cannot be the name of a registry"),
+        ("Big One", "US", EditedTerms(), "cannot be the name of a registry"),
+        ("mine", "", EditedTerms(), "country whose numbers"),
+        ("mine", "XX", EditedTerms(), "country whose numbers"),
+        ("mine", "US", EditedTerms(area_codes=("0123",)), "not an area code"),
         ("mine", "US", EditedTerms(fresh_days=-1), "fresh"),
         ("mine", "US", EditedTerms(fresh_days=9999), "fresh"),
         ("mine", "US", EditedTerms(when_stale="never"), "warn or block"),
         ("mine", "US", EditedTerms(when_uncovered="never"), "pass or block"),
-        ("mine", "US", EditedTerms(spared=("a b",)), "no campaign"),
+        ("mine", "US", EditedTerms(spared=("a b",)), "not a campaign"),
         ("mine", "US", EditedTerms(owner_account="x" * 65), "longer"),
     ],
 )
@@ -276,10 +276,10 @@ async def test_what_cannot_be_a_registry_is_refused(world: World, name, country,
 
 async def test_names_are_taken_once_and_never_from_the_companys_own_lists(world: World):
     await add_registry(world.records, ADMIN, "us-ftc", "", EditedTerms())
-    with pytest.raises(RegistryStands):
+    with pytest.raises(RegistryExists):
         await add_registry(world.records, ADMIN, "us-ftc", "", EditedTerms())
     await world.suppress(FREE, "partners")
-    with pytest.raises(RegistryStands):
+    with pytest.raises(RegistryExists):
         await add_registry(world.records, ADMIN, "partners", "US", EditedTerms())
     with pytest.raises(UnknownRegistry):
         await set_terms(world.records, ADMIN, "uk-tps", EditedTerms())

@@ -107,7 +107,7 @@ async def test_a_lifted_entry_stays_on_record_and_the_number_can_be_listed_anew(
 
 
 async def test_lifting_wants_a_reason_a_listed_number_and_an_admin(records: Records):
-    with pytest.raises(NotListed, match="nothing was changed"):
+    with pytest.raises(NotListed, match="Nothing was changed"):
         await lift(records, ADMIN, NUMBER, reason="x")
     await suppress(records, ADMIN, NUMBER, source="phone")
     with pytest.raises(Unwritable, match="reason is missing"):

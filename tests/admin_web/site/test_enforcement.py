@@ -65,7 +65,7 @@ async def test_a_rebuild_that_is_asked_for_ends_with_its_generation(site: Site):
     page = await browser.follow(await browser.post("/enforcement/ask/rebuild"))
     assert "waits for a worker" in page
     again = await browser.follow(await browser.post("/enforcement/ask/rebuild"))
-    assert "is under way already" in again
+    assert "is already running or queued" in again
     await work(site, "rebuild")
     assert "Generation 2 is live" in await browser.page("/enforcement")
 

@@ -160,7 +160,7 @@ async def test_a_job_is_cancelled_once_and_shows_it(site: Site):
     cancelled = await browser.follow(await browser.post(f"{started.location}/cancel"))
     assert "Cancelled by admin." in cancelled
     again = await browser.follow(await browser.post(f"{started.location}/cancel"))
-    assert "is at its end already" in again
+    assert "has already ended" in again
     await work(site)
     assert await rows(site.records, SuppressionEntry) == []
 

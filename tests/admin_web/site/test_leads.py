@@ -174,7 +174,7 @@ async def test_a_lead_is_added_under_its_id_with_the_number_in_any_spelling(site
     [
         ({"id": "L-9", "number": "555"}, "Digits are missing"),
         ({"id": "no spaces", "number": "4155550100"}, "A lead id is 1 to 64"),
-        ({"id": "L-1", "number": "4155550100"}, "There is a lead L-1 already"),
+        ({"id": "L-1", "number": "4155550100"}, "There is already a lead L-1"),
         ({"id": "L-9", "number": "4155550100", "name": "x" * 201}, "longer than 200"),
     ],
 )
@@ -208,7 +208,7 @@ async def test_a_form_that_was_opened_before_somebody_else_changed_the_number_ch
     sent = {"name": "Other", "number": "415 555 0199", "was": OTHER, "queued": "yes"}
     answer = await agent.post("/leads/L-1/edit", sent)
     assert answer.status == 422
-    assert "another number meanwhile" in answer.text
+    assert "has been changed to" in answer.text
     assert f'name="was" value="{NUMBER}"' in answer.text
     async with site.database.read() as session:
         assert await session.scalar(select(Lead.number).where(Lead.id == LEAD)) == NUMBER

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from admin_web.documents.shelf import place
+from admin_web.documents.shelf import relative_path
 from admin_web.record.changes import Actor
 from admin_web.record.models import AuditEvent, CallDetail, DecisionRecord, Override
 from admin_web.services.leads import LeadGiven, put_leads
@@ -164,7 +164,7 @@ async def test_what_has_expired_cannot_be_revoked(placed: Placed):
     for sent in ({"state": "active", "reason": "Late."}, {"reason": "Late."}):
         answer = await admin.post(f"{placed.path}/revoke", sent)
         assert answer.status == 409
-        assert "ended by itself on" in answer.text
+        assert "expired on" in answer.text
     assert (await rows(placed.site.records, Override))[0].revoked_at is None
 
 
@@ -234,7 +234,7 @@ async def test_a_document_is_a_file_to_keep_and_never_a_page_of_the_site(placed:
 
 @pytest.mark.parametrize("damage", [PDF + b" ", PDF[:-1], b"", HTML, None])
 async def test_of_a_document_that_was_changed_not_one_byte_is_given_out_and_it_is_told(placed: Placed, damage):
-    path = placed.site.documents.directory / place(placed.sha256)
+    path = placed.site.documents.directory / relative_path(placed.sha256)
     if damage is None:
         path.unlink()
     else:
@@ -242,8 +242,8 @@ async def test_of_a_document_that_was_changed_not_one_byte_is_given_out_and_it_i
     admin = await placed.site.person(Role.ADMIN)
     answer = await admin.get(f"{placed.path}/document")
     assert answer.status == 409
-    assert "is not the file that was uploaded, so none of it is given out" in answer.text
-    assert "Put the file back from a backup" in answer.text
+    assert "is not the file that was uploaded, so it is not shown" in answer.text
+    assert "Restore the file from a backup" in answer.text
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "Content-Disposition" not in answer.headers
     (event,) = await events(placed.site, "document-unfit")

@@ -76,7 +76,7 @@ async def test_the_form_says_what_it_opens_and_opens_just_that(site: Site, super
         ({}, None, "Without a document nothing is opened."),
         ({}, ("consent.pdf", b"", "application/pdf"), "The document is empty."),
         ({}, ("consent.pdf", b"MZ" + bytes(500), "application/pdf"), "is not a PDF"),
-        ({}, ("consent.exe", PDF, "application/pdf"), "Kept are files that end in"),
+        ({}, ("consent.exe", PDF, "application/pdf"), "Choose a file whose name ends in"),
         ({}, ("consent.pdf", PDF + bytes(200_000), "application/pdf"), "larger than 0.1 MB"),
         ({"attestation": ""}, FILE, "Read the statement and confirm it"),
         ({"attestation": "on"}, FILE, "Read the statement and confirm it"),

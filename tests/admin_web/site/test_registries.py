@@ -56,9 +56,9 @@ async def test_the_terms_are_set_and_stand(site: Site, admin: Browser):
         ("fresh_days", "x", "A copy is fresh for 1 to 366 days"),
         ("fresh_days", "367", "A copy is fresh for 1 to 366 days"),
         ("when_stale", "odd", "warns or blocks"),
-        ("when_uncovered", "odd", "pass or are blocked"),
-        ("area_codes", "202 20x", "is no area code"),
-        ("spared", "a b!", "is no campaign"),
+        ("when_uncovered", "odd", "does not cover pass or block"),
+        ("area_codes", "202 20x", "is not an area code"),
+        ("spared", "a b!", "is not a campaign"),
         ("owner_account", "x" * 65, "longer than 64 characters"),
     ],
 )
@@ -86,11 +86,11 @@ async def test_terms_that_somebody_else_has_set_meanwhile_are_not_overwritten(si
 @pytest.mark.parametrize(
     ("sent", "field", "said"),
     [
-        ({"name": "us-ftc"}, "name", "There is a registry us-ftc already."),
-        ({"name": "internal"}, "name", "can be no registry"),
-        ({"name": "A b"}, "name", "can be no registry"),
-        ({"name": "mine"}, "country", "Say of which country"),
-        ({"name": "mine", "country": "XX"}, "country", "Say of which country"),
+        ({"name": "us-ftc"}, "name", "There is already a registry us-ftc."),
+        ({"name": "internal"}, "name", "cannot be the name of a registry"),
+        ({"name": "A b"}, "name", "cannot be the name of a registry"),
+        ({"name": "mine"}, "country", "Give the country whose numbers"),
+        ({"name": "mine", "country": "XX"}, "country", "Give the country whose numbers"),
     ],
 )
 async def test_a_registry_that_cannot_be_added_is_refused_beside_its_field(

@@ -64,7 +64,7 @@ async def test_a_token_is_good_through_its_last_day(site: Site):
         ({"name": "crm"}, "Choose at least one thing"),
         ({"name": "", "scope-read": "yes"}, "The name"),
         ({"name": "x" * 59, "scope-read": "yes"}, "The name"),
-        ({"name": "taken", "scope-read": "yes"}, "There is a token taken already"),
+        ({"name": "taken", "scope-read": "yes"}, "There is already a token taken"),
         ({"name": "crm", "scope-read": "yes", "last_day": "2020-01-01"}, "Choose a day within"),
         ({"name": "crm", "scope-read": "yes", "last_day": "2999-01-01"}, "Choose a day within"),
         ({"name": "crm", "scope-read": "yes", "last_day": "tomorrow"}, "Choose a day within"),
@@ -129,7 +129,7 @@ async def test_one_webhook_too_many_is_refused_with_what_to_do(site: Site):
     for _ in range(MOST):
         await add_webhook(site.records, ADMIN, settings, HOOK, ["lift"])
     answer = await (await site.person(Role.ADMIN)).post("/webhooks/new", {"url": HOOK, "event-lift": "yes"})
-    assert (answer.status, "turn one off first" in answer.text) == (422, True)
+    assert (answer.status, "Disable one first" in answer.text) == (422, True)
 
 
 async def test_a_webhook_that_is_not_there_is_told(site: Site):

@@ -52,8 +52,8 @@ async def test_a_person_is_added_with_a_password_that_is_shown_once_and_works(si
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"name": "Capital", "role": "agent"}, "A user name is"),
-        ({"name": "agent", "role": "agent"}, "There is a user agent already"),
+        ({"name": "Capital", "role": "agent"}, "A user name has"),
+        ({"name": "agent", "role": "agent"}, "There is already a user agent"),
         ({"name": "newcomer", "role": "king"}, "Choose what this person is"),
         ({"name": "newcomer", "role": "agent", "full_name": "x" * 201}, "The full name is longer"),
     ],
@@ -87,7 +87,7 @@ async def test_a_role_is_in_force_on_the_next_click(site: Site):
 
 async def test_an_extension_that_could_say_more_to_the_pbx_is_refused(site: Site):
     answer = await (await site.person(Role.ADMIN)).post("/users/agent", {"role": "agent", "extension": "7&SIP/8"})
-    assert (answer.status, "An extension is" in answer.text, "7&amp;SIP/8" in answer.text) == (422, True, True)
+    assert (answer.status, "An extension has" in answer.text, "7&amp;SIP/8" in answer.text) == (422, True, True)
 
 
 async def test_the_last_admin_stays_one_and_stays_able_to_sign_in(site: Site):

@@ -103,7 +103,7 @@ async def test_a_change_that_is_not_committed_tells_nobody(records: Records):
     await add_webhook(records, ADMIN, OPEN, "http://127.0.0.1:9/", EVERY)
     with pytest.raises(RuntimeError, match="power cut"):
         async with records.change(ADMIN) as change:
-            change.tell(Event.SUPPRESS, numbers=[NUMBER])
+            change.notify(Event.SUPPRESS, numbers=[NUMBER])
             raise RuntimeError("power cut")
     assert await deliveries(records) == []
 

@@ -10,7 +10,8 @@ from random import Random
 import pytest
 from sqlalchemy import select, text
 
-from admin_web.projection.store import RedisUnavailable, Store
+from admin_web.projection.store import Store
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.models import CallRequest, DecisionRecord, DecisionTotal, Lead

@@ -1,1 +1,1 @@
-"""The revisions, oldest first by their names."""
+"""The revisions. Sorted by file name, the oldest comes first."""

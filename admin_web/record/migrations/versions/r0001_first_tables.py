@@ -1,4 +1,4 @@
-"""The first tables, and the one row that stands for the projection."""
+"""Create the first tables, and the one row of the table `projection`."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,11 +26,11 @@ TABLES = (
     "registry_exchanges", "documents", "overrides", "decisions", "call_details", "dispositions",
     "audit_events", "outbox", "projection",
 )  # fmt: skip
-"""In the order in which they are made: each stands after those it points at."""
+"""In the order of creation: each table comes after those that its foreign keys refer to."""
 
 
 def upgrade() -> None:
-    """Make every table."""
+    """Create all tables."""
     _people()
     _suppression()
     _registries()
@@ -43,7 +43,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove every table, those that point at others first; their indexes go with them."""
+    """Drop all tables, each before those that it refers to. Their indexes are dropped with them."""
     for table in reversed(TABLES):
         op.drop_table(table)
 

@@ -1,4 +1,4 @@
-"""What the site needs: sessions, the dial queue, calls by click, background work, webhooks."""
+"""Add what the site needs: sessions, the dial queue, click-to-call, background jobs, webhooks."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,14 +31,14 @@ TABLES = (
 FOLDED = sa.String(400).with_variant(sa.String(400, collation="C"), "postgresql")
 FOLDED_AT_ONCE = 5_000
 NEVER = "1970-01-01 00:00:00.000000"
-"""With the microseconds that SQLAlchemy writes: SQLite compares moments as text."""
+"""With microseconds, as SQLAlchemy writes them, because SQLite compares moments as text."""
 
 ENTRY_INDEXES = (("source", "id"), ("added_by", "id"), ("added_by", "source", "id"))
 AUDIT_INDEXES = (("done_by", "done_at"), ("action", "done_at"), ("done_by", "action", "done_at"))
 
 
 def upgrade() -> None:
-    """Make the tables and columns."""
+    """Create the tables, columns and indexes."""
     _people()
     _leads()
     _overrides()
@@ -48,7 +48,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take away what `upgrade` made."""
+    """Drop everything that `upgrade` creates."""
     for name in reversed(TABLES):
         op.drop_table(name)
     if op.get_bind().dialect.name == "postgresql":
@@ -133,7 +133,7 @@ def _leads() -> None:
 
 
 def _fold_names() -> None:
-    """Fold the names that are on record. SQL cannot: SQLite's lower() knows ASCII alone."""
+    """Fold the names that are on record. SQL cannot do it: SQLite's lower() changes ASCII letters only."""
     leads, last = sa.table("leads", sa.column("id"), sa.column("name"), sa.column("name_folded")), ""
     named = sa.select(leads.c.id, leads.c.name).where(leads.c.name != "").order_by(leads.c.id).limit(FOLDED_AT_ONCE)
     fold = leads.update().where(leads.c.id == sa.bindparam("lead")).values(name_folded=sa.bindparam("folded"))
@@ -202,7 +202,8 @@ def _calls() -> None:
     op.create_index("ix_decisions_verdict_at", "decisions", ["verdict", "at"])
     op.create_index("ix_decisions_verdict_reason_at", "decisions", ["verdict", "reason", "at"])
     if op.get_bind().dialect.name == "postgresql":
-        # Without it, a reason that never comes with a verdict is thought as frequent as the two are by themselves.
+        # Without these statistics the planner assumes that verdict and reason are independent of each other, and
+        # expects many rows where a reason never occurs with a verdict.
         op.execute("CREATE STATISTICS st_decisions_verdict_reason (mcv) ON verdict, reason FROM decisions")
 
 

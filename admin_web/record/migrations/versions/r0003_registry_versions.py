@@ -1,6 +1,6 @@
-"""What is on record of each version of a registry: what was in its file, and what it changed.
+"""Record for each version of a registry what its file contained and what the version changed.
 
-No earlier program ever wrote a version: the two tables are empty, and are made anew.
+No earlier release wrote versions, so both tables are empty. They are dropped and created again.
 """
 
 import sqlalchemy as sa
@@ -25,7 +25,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables of versions with all that is known of one."""
+    """Create the tables of versions again, with the new columns."""
     _remake(
         text_column("kind", 16),
         sa.Column("base_id", INTEGER),
@@ -40,7 +40,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Make them as they were."""
+    """Create the tables again as they were before."""
     _remake()
 
 

@@ -1,6 +1,6 @@
-"""On which terms each registry applies, and when each area code of a version was obtained.
+"""Record on which terms each registry applies, and when each area code of a version was obtained.
 
-No earlier program ever wrote a registry: the three tables are empty, and are made anew.
+No earlier release wrote registries, so the three tables are empty. They are dropped and created again.
 """
 
 import sqlalchemy as sa
@@ -25,7 +25,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables of registries with their terms."""
+    """Create the tables of registries again, with their terms."""
     terms: tuple[sa.Column[object], ...] = (
         sa.Column("by_area_code", sa.Boolean(), nullable=False),
         count("fresh_days"),
@@ -38,7 +38,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Make them as they were."""
+    """Create the tables again as they were before."""
     _remake((), ())
 
 

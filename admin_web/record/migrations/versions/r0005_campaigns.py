@@ -1,4 +1,4 @@
-"""For which campaign each call was screened, as far as the PBX said so."""
+"""Record the campaign for which each call was screened, if the PBX named one."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,10 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column. A constant default is no rewrite: a table of millions of rows has it in a moment."""
+    """Add the column. With a constant default no rows are rewritten, so millions of them take no time."""
     op.add_column("decisions", sa.Column("campaign", sa.String(64), nullable=False, server_default=sa.text("''")))
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the column."""
     op.drop_column("decisions", "campaign")

@@ -178,7 +178,7 @@ async def test_a_cancelled_job_records_nothing_any_more_and_is_stopped(shop: Sho
     assert await asyncio.wait_for(runner.step(), 5) == 0
     assert stopped.is_set()
     job = await shop.job()
-    assert (job.outcome, job.message) == ("cancelled", "Cancelled by admin. What it had recorded stays.")
+    assert (job.outcome, job.message) == ("cancelled", "Cancelled by admin. What it recorded stays.")
     assert await shop.steps() == []
     assert await runner.step() == POLL_S
 

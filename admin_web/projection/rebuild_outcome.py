@@ -1,0 +1,76 @@
+"""How a rebuild ends: the generation that it built, or the reason why there is none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+FEW_NUMBERS = 100
+SMALL_SHARE = 0.1
+"""A drop is suspicious when a list would lose more than this many numbers and more than this share of them."""
+
+
+class NotRebuilt(Exception):
+    """The projection was not rebuilt, and the live generation is unchanged. The message says why."""
+
+
+class NotNeeded(NotRebuilt):
+    """Redis already holds the projection on record, and it is complete."""
+
+
+class RebuildUnderWay(NotRebuilt):
+    """Another builder is working: its last heartbeat is recent."""
+
+
+class RebuildSuperseded(NotRebuilt):
+    """Another rebuild has begun, and it continues."""
+
+    def __init__(self) -> None:
+        super().__init__("another rebuild has begun, so this one has stopped; the live projection is unchanged")
+
+
+class BuildLost(NotRebuilt):
+    """Redis lost a part of the new generation while it was being built."""
+
+
+class RegistriesMoved(NotRebuilt):
+    """A new version of a registry came into force in SQL while the version before was being loaded."""
+
+
+class CountsDiffer(NotRebuilt):
+    """Redis acknowledged another count of numbers than SQL holds."""
+
+
+class SuspiciousDrop(NotRebuilt):
+    """SQL holds so many fewer numbers than Redis that it may be the wrong database, or only a part of it.
+
+    `fact` is the message without the advice for people at a shell.
+    """
+
+    def __init__(self, list_name: str, was: int, now: int) -> None:
+        self.fact = f"the {list_name} list would shrink from {was:,} to {now:,} numbers"
+        super().__init__(
+            f"{self.fact}; check DNC_DATABASE_URL, and if that is right, run `dnc-admin rebuild --allow-drop`"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A finished rebuild: the live generation, its numbers per list, and the seconds that the rebuild took."""
+
+    generation: int
+    counts: dict[str, int]
+    seconds: float
+
+
+def all_built(each: Sequence[Built]) -> Built:
+    """Add up the rebuilds of several shards, which run one after the other."""
+    names = dict.fromkeys(name for one in each for name in one.counts)
+    counts = {name: sum(one.counts.get(name, 0) for one in each) for name in names}
+    return Built(max(one.generation for one in each), counts, sum(one.seconds for one in each))
+
+
+def require_credible(live: Mapping[str, int], recorded: Mapping[str, int]) -> None:
+    """Raise SuspiciousDrop when SQL (`recorded`) has far fewer numbers on a list than Redis (`live`)."""
+    for list_name, was in live.items():
+        lost = was - recorded.get(list_name, 0)
+        if lost > FEW_NUMBERS and lost > was * SMALL_SHARE:
+            raise SuspiciousDrop(list_name, was, was - lost)
