@@ -37,16 +37,16 @@ class Fuse:
 
 
 class Meanwhile(Fuse):
-    """Runs another action at step `at`. If the action must wait for the turn, it finishes later."""
+    """Runs another action at step `at`. If the action is not done `within_s`, as when it needs the turn, it ends later."""
 
-    def __init__(self, at: int | str, what: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, at: int | str, what: Callable[[], Awaitable[None]], within_s: float = 0.1) -> None:
         super().__init__(at)
-        self._what = what
+        self._what, self._within_s = what, within_s
         self.happening: asyncio.Task[None] | None = None
 
     async def blow(self) -> None:
         self.happening = asyncio.ensure_future(self._what())
-        await asyncio.wait({self.happening}, timeout=0.1)
+        await asyncio.wait({self.happening}, timeout=self._within_s)
 
 
 class MortalWire(Wire):

@@ -163,7 +163,7 @@ async def test_a_rebuild_in_between_has_the_comparison_begin_anew(world: World):
         await world.projection.rebuild()
         await world.projection.sweep()
 
-    async with world.mortal(Meanwhile("after SCAN", again)) as other:
+    async with world.mortal(Meanwhile("after SCAN", again, within_s=20)) as other:
         compared = await other.verify()
     assert compared.clean
     assert compared.generation == 2
