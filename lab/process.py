@@ -28,7 +28,13 @@ They are below the ports of outgoing connections (32768 and up), which could occ
 also listens on its port plus 10,000: those ports are below 32768 too, and none of them is in `PORTS`.
 """
 
-_IN_TURN = cycle(random.sample(PORTS, len(PORTS)))
+UDP_PORTS = range(30_240, 32_740)
+"""UDP ports: below those of outgoing packets, above those of media (`rtpend` in `pbx/asterisk/rtp.conf`)."""
+
+_IN_TURN = {
+    kind: cycle(random.sample(ports, len(ports)))
+    for kind, ports in ((socket.SOCK_STREAM, PORTS), (socket.SOCK_DGRAM, UDP_PORTS))
+}
 """All ports in random order. A port is reused only after all others: its first user may not have opened it yet."""
 
 
@@ -178,12 +184,12 @@ def _tasks(pid: int) -> Iterator[Path]:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Reserve and return a free port of the loopback interface: TCP, or UDP if `kind` is `SOCK_DGRAM`. See `PORTS`.
+    """Reserve a free port of the loopback interface, one of `PORTS`, or of `UDP_PORTS` if `kind` is `SOCK_DGRAM`.
 
-    As long as this process lives, `free_port` gives the port to no other process of this user, neither TCP nor UDP.
+    `free_port` returns the port to no other process of this user as long as this process lives.
     """
     while True:
-        port = next(_IN_TURN)
+        port = next(_IN_TURN[kind])
         with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
             fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             probe.bind(("127.0.0.1", port))

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from redis import Redis
+from redis.exceptions import RedisError
+
 from compliance.redis_schema import MAX_INTSET_ENTRIES
-from lab.process import NotInstalled, Process, accepts
+from lab.process import NotInstalled, Process
 
 LONGEST_SOCKET_PATH = 107
 """Maximum length in bytes of the path of a unix socket (sun_path in unix(7), less its final zero)."""
@@ -79,8 +82,16 @@ class RedisServer:
         self.socket.unlink(missing_ok=True)
         words = [word for name, value in self.options.items() for word in (f"--{name}", value)]
         self.process = Process([redis_binary(), *words], self.directory / "redis.log")
-        self.process.wait_until(lambda: accepts(str(self.socket)))
+        self.process.wait_until(self._serves)
         return self
+
+    def _serves(self) -> bool:
+        """Return whether it answers; while it reads its data it accepts connections and answers `-LOADING`."""
+        try:
+            with Redis(unix_socket_path=str(self.socket), socket_timeout=2) as client:
+                return bool(client.ping())
+        except RedisError:
+            return False
 
     def restart(self, *, empty: bool = False) -> None:
         """Kill Redis and start it again, with its data, or without it if `empty`."""

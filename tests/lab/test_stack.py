@@ -35,7 +35,7 @@ def environment_in(directory: Path) -> dict[str, str]:
 def started(environment: dict[str, str]) -> Iterator[Process]:
     log = Path(environment["DNC_DATA_DIR"]).with_name("up.log")
     with Process([sys.executable, "-m", "lab.stack"], log, environment) as process:
-        process.wait_until(lambda: LAST_LINE in process.log_end(), within_s=60)
+        process.wait_until(lambda: LAST_LINE in process.log_end(), within_s=120)
         yield process
 
 
@@ -111,7 +111,7 @@ def test_ctrl_c_stops_everything_and_the_next_start_finds_its_data(up, environme
     children = children_of(up.pid)
     assert len(children) == 4
     up.signal(signal.SIGINT)
-    assert up.wait(20) == 0
+    assert up.wait(60) == 0
     assert up.log_end().endswith("Stopped.\n")
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     code, said = again(environment, "--once", "--no-demo")
@@ -132,7 +132,7 @@ def test_a_second_start_in_the_same_directory_says_that_it_already_runs(standing
 def test_a_program_that_ends_by_itself_is_named_and_the_rest_is_stopped(up):
     gate = next(child for child in children_of(up.pid) if b"agi-gate" in Path(f"/proc/{child}/cmdline").read_bytes())
     os.kill(int(gate), signal.SIGKILL)
-    assert up.wait(20) == 1
+    assert up.wait(60) == 1
     assert "gate ended with code -9" in up.log_end()
     assert up.log_end().endswith("Stopped.\n")
 

@@ -37,7 +37,7 @@ class Fuse:
 
 
 class Meanwhile(Fuse):
-    """Runs another action at step `at`. If the action is not done `within_s`, as when it needs the turn, it ends later."""
+    """Runs another action at step `at`. An action that takes longer than `within_s`, as for the turn, ends later."""
 
     def __init__(self, at: int | str, what: Callable[[], Awaitable[None]], within_s: float = 0.1) -> None:
         super().__init__(at)

@@ -20,7 +20,7 @@ from lab.postgres import PostgresServer
 from lab.process import Process
 from lab.redis import RedisServer
 
-LARGEST_LOG = 32_000_000
+LARGEST_LOG = 8_000_000
 """Bytes of an append-only file; before Redis would rewrite it in the middle of a test, the server is replaced."""
 
 

@@ -97,6 +97,7 @@ async def sums(database: Database) -> Totals:
 @pytest.fixture
 async def stream(database: Database, redis_server: RedisServer, monkeypatch) -> AsyncIterator[Stream]:
     monkeypatch.setattr("admin_web.worker.decision_archive.BLOCK_MS", 50)
+    monkeypatch.setattr("admin_web.worker.decision_archive.READ_WITHIN_S", 30.0)
     stream = Stream(database, redis_server)
     yield stream
     await stream.store.close()
@@ -139,8 +140,7 @@ async def test_a_decision_bears_the_agent_who_clicked_the_call_and_no_other(stre
 
 async def test_the_archive_waits_a_moment_for_the_next_decision(stream: Stream, monkeypatch: pytest.MonkeyPatch):
     await stream.archive_all()
-    monkeypatch.setattr("admin_web.decision_archive.BLOCK_MS", 20_000)
-    monkeypatch.setattr("admin_web.decision_archive.READ_WITHIN_S", 30.0)
+    monkeypatch.setattr("admin_web.worker.decision_archive.BLOCK_MS", 20_000)
     waiting = asyncio.create_task(stream.archive.archive_new())
     while not any("b" in one["flags"] for one in stream.redis.client_list()):  # noqa: ASYNC110 - Redis tells nobody
         await asyncio.sleep(0.005)
