@@ -1,4 +1,4 @@
-"""The rooms of `admin_web`: who may write to the database, and what each package says of itself."""
+"""The packages of `admin_web`: which may write to the database, and the docstring of each."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ VERB = re.compile(r"\s*(INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.I
 
 
 def writes(source: str) -> Iterator[str]:
-    """Yield what writes to SQL: statements, their texts, objects added to a session, transactions that may write."""
+    """Yield the code that writes to SQL: statements, SQL texts, objects added to a session, write transactions."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in STATEMENTS:
             yield f"{node.lineno}: {node.func.id}()"
@@ -58,7 +58,7 @@ def test_each_way_to_write_is_seen(source):
 
 
 def test_the_rooms_that_write_do_write():
-    silent = {"webhooks", "documents"}  # they may, by the layout; today they need no SQL
+    silent = {"webhooks", "documents"}  # The layout allows it; today they need no SQL.
     for room in WRITERS - silent:
         assert any(list(writes(path.read_text())) for path in (SITE / room).rglob("*.py")), room
 

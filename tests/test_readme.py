@@ -1,4 +1,4 @@
-"""The documents agree with the code: their settings, commands, reasons, links and pictures exist."""
+"""The documents agree with the code: all settings, commands, reasons, links and pictures in them exist."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path:
 
 
 def settings_table() -> str:
-    """Return the table of all settings, as docs/reference.md must have it."""
+    """Return the table of all settings that docs/reference.md must have."""
     rows = ["| setting | program | default | meaning |", "|---|---|---|---|"]
     for name, field in (GateSettings.model_fields | AdminSettings.model_fields).items():
         of = "both" if name in Settings.model_fields else "gate" if name in GateSettings.model_fields else "site"
@@ -46,7 +46,7 @@ def settings_table() -> str:
 
 
 def commands(name: str, command: Any) -> Iterator[str]:
-    """Yield every command that people may use, in full: `dnc-admin lead add`."""
+    """Yield every visible command in full, such as `dnc-admin lead add`."""
     below = getattr(command, "commands", None)
     if below is not None:
         for word, each in below.items():

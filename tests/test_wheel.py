@@ -1,4 +1,4 @@
-"""The wheel: all of the product and nothing else, and both programs run from it in an empty directory."""
+"""The wheel: it has all of the product and nothing else, and both programs run from it in an empty directory."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ DIALPLAN = {f"admin_web/dialplan/{file.name}": file.read_bytes() for file in (RO
 
 
 class Installed(NamedTuple):
-    """Where the wheel is installed, and the wheel itself."""
+    """The wheel, and the environment in which it is installed."""
 
     bin: Path
     wheel: Path
@@ -42,7 +42,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     # No byte code: the few modules that these tests run are compiled as they are imported.
     offline = ("--no-index", "--no-deps", "--no-build-isolation", "--no-compile", "--quiet")
     run(sys.executable, "-m", "pip", "--python", str(python), "install", *offline, str(wheel))
-    # Files named .pth are read in the environment's own directory only, so the checkout does not come along.
+    # Python reads .pth files only in the environment's own directory, so the checkout is not importable.
     (packages,) = environment.glob("lib/python*/site-packages")
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
     return Installed(python.parent, wheel)
@@ -55,7 +55,7 @@ def run(*words: str, cwd: Path | None = None) -> None:
 
 
 class Shell:
-    """An operator in an empty directory, with an empty environment but for the settings that are given."""
+    """An operator in an empty directory, with an environment that has only the given settings."""
 
     def __init__(self, installed: Installed, directory: Path) -> None:
         self.directory = directory
@@ -78,7 +78,7 @@ class Shell:
         return ended.returncode, ended.stdout, ended.stderr
 
     def serving(self, program: str, *words: str) -> Process:
-        """Start a program that goes on; whoever asked for it ends it."""
+        """Start a program that keeps running; the caller ends it."""
         log = self.directory / f"{program}-{words[0]}.log"
         return Process(self.words(program, *words), log, cwd=self.directory)
 
@@ -103,7 +103,7 @@ def shell(installed: Installed, short_path: Path) -> Shell:
 
 @pytest.fixture(scope="module")
 def record(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database that `dnc-admin migrate` makes in an empty directory."""
+    """The database that `dnc-admin migrate` creates in an empty directory."""
     directory = tmp_path_factory.mktemp("record")
     assert Shell(installed, directory).run("dnc-admin", "migrate")[0] == 0
     return directory.resolve() / "var" / "dnc.sqlite3"
@@ -115,7 +115,7 @@ def test_the_wheel_holds_every_file_of_the_product_and_nothing_else(installed: I
     files = (file for package in PACKAGES for file in (ROOT / package).rglob("*") if file.is_file())
     product = {str(file.relative_to(ROOT)): file.read_bytes() for file in files if "__pycache__" not in file.parts}
     assert found == product | DIALPLAN
-    # What is looked for above is what is meant.
+    # Check that the comparison above covers each kind of file.
     assert {*product} >= {f"{package}/py.typed" for package in PACKAGES}
     for kind in ("templates/base.html", "static/site.css", "migrations/script.py.mako"):
         assert any(name.endswith(kind) for name in product)

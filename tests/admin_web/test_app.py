@@ -1,4 +1,4 @@
-"""The site as a supervisor sees it: alive, ready, and why not."""
+"""The site's health for a process supervisor: alive, ready, or why it is not."""
 
 from aiohttp.test_utils import TestClient, TestServer
 

@@ -1,4 +1,4 @@
-"""What the environment may say of the database, and what it may not."""
+"""Valid and invalid settings of the database in the environment."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Things that may each last equally long: what is not over in time ends, and what is over is left alone."""
+"""Things with the same time limit: what is not over in time is ended, and what is over is left alone."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ class Thing:
 
 async def until_over(*things: Thing) -> None:
     async with asyncio.timeout(20):
-        while not all(thing.over for thing in things):  # noqa: ASYNC110 - they tell nobody
+        while not all(thing.over for thing in things):  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.001)
 
 
@@ -74,7 +74,7 @@ async def test_one_that_expires_while_another_is_begun_by_it_leaves_the_other_wa
 async def test_what_came_later_lasts_as_long():
     expiries, first, later = Deadlines[Thing](0.1), Thing(), Thing()
     expiries.watch(first)
-    await asyncio.sleep(0.05)  # half of its time
+    await asyncio.sleep(0.05)  # half of the limit
     began = asyncio.get_running_loop().time()
     expiries.watch(later)
     await until_over(first, later)

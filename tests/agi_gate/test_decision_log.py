@@ -1,4 +1,4 @@
-"""Records that must wait: kept in order, bounded, and never lost without a word."""
+"""Records that must wait: kept in order and up to a limit, and never dropped silently."""
 
 from datetime import UTC, datetime
 

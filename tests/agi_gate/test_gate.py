@@ -1,4 +1,4 @@
-"""One call: every path ends in a decision, and an ALLOW stands only on record and on facts that still hold."""
+"""One call: every path ends in a decision, and an ALLOW needs a record and facts that still hold."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ def gate(store, log, prefix: str = "") -> Gate:
 
 
 def answered(steps):
-    """Answer whatever is asked, with nothing: the fakes know what is so. Gives what the steps lead to."""
+    """Run the steps to their end, and return their result. The answers are empty: the fakes have the data."""
     try:
         next(steps)
         while True:
@@ -157,7 +157,7 @@ def test_what_was_dialled_is_recorded_bounded_and_printable():
 
 
 def foreseen(facts: Facts | None, right: bool | Exception, *asked: Facts | None):
-    """Screen a call of which `facts` are foreseen, rightly or not; then those `asked` for are given."""
+    """Screen a call with foreseen `facts`, correct if `right`. Queries then return the facts in `asked`."""
     store, log = FakeStore(*asked), FakeLog(STATE)
     store.expected, log.foreseen_right = facts, right
     return answered(gate(store, log).screen(ASKED)), log, store

@@ -1,4 +1,4 @@
-"""What is counted, and that counts of several processes add up."""
+"""Metrics of one process, and sums over several processes."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""One call carried to its decision: whatever Redis does, and whenever, it is decided once, and never by a guess."""
+"""The screening of one call: whatever Redis does, and whenever, the call gets one decision, and never a guess."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ PING = question(("PING",))
 
 
 class FakeLink:
-    """Keeps who asks; refuses when there is no connection."""
+    """Keeps the askers; raises StoreUnavailable when it is not connected."""
 
     def __init__(self, *, connected: bool = True) -> None:
         self.connected, self.asking = connected, list[AnswerReceiver]()
@@ -30,7 +30,7 @@ class FakeLink:
 
 
 class FakeGate:
-    """Takes the steps that it is given; tells what reached them."""
+    """A gate whose `screen` runs the given steps."""
 
     def __init__(self, steps: Callable) -> None:
         self._steps = steps

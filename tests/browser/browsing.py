@@ -1,4 +1,4 @@
-"""One person's browser: pages that are watched, and held against what accessibility asks."""
+"""Browsers of people: their pages are watched for errors, and checked for accessibility."""
 
 import json
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ expect.set_options(timeout=PATIENCE_MS)
 
 @dataclass
 class Watch:
-    """What a browser must never say while a person uses the site."""
+    """Errors, dialogs and foreign requests that must never occur while a person uses the site."""
 
     complaints: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
     requests_elsewhere: list[str] = field(default_factory=list)
 
     def over(self, context: BrowserContext, url: str) -> None:
-        """Watch every page of `context`; the site stands at `url`."""
+        """Watch every page of `context`. The site is at `url`."""
         context.on("console", self._heard)
         context.on("weberror", lambda error: self.complaints.append(f"script failed: {error.error}"))
         context.on("dialog", self._asked)
@@ -33,7 +33,7 @@ class Watch:
         context.on("request", lambda request: self._asked_for(request.url, url))
 
     def quiet(self) -> None:
-        """Assert that nothing was said."""
+        """Assert that nothing of that occurred."""
         assert self.complaints == []
         assert self.dialogs == []
         assert self.requests_elsewhere == []
@@ -60,7 +60,7 @@ class Watch:
 
 
 class Visitors:
-    """The browsers of one test; everything that they say is watched."""
+    """The browsers of one test, all watched."""
 
     def __init__(self, chromium: Browser, product: Running) -> None:
         self.watch = Watch()
@@ -68,7 +68,7 @@ class Visitors:
         self._contexts: list[BrowserContext] = []
 
     def open(self, role: str = "", **more: Any) -> Page:
-        """Open a browser for a person of this role, or for nobody; what is more goes to `new_context`."""
+        """Open a browser, signed in as a person of this role if given. `more` goes to `new_context`."""
         state = self._state_of(role) if role else None
         context = self._chromium.new_context(
             **{"base_url": self._product.url, "viewport": WIDE, "storage_state": state, **more}
@@ -83,7 +83,7 @@ class Visitors:
             context.close()
 
     def _state_of(self, role: str) -> Any:
-        """The cookies of a person who has signed in by the form, once for all tests."""
+        """Return the cookies of a person of this role, who signs in once for all tests."""
         if role not in self._product.cookies:
             context = self._chromium.new_context(base_url=self._product.url)
             sign_in(context.new_page(), role)
@@ -102,7 +102,7 @@ def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
 
 
 def faults(page: Page, rules: list[str] | None = None) -> list[str]:
-    """What axe finds wrong with the page as it is shown now; only by `rules`, if given."""
+    """Return the faults that axe finds in the page as shown now, by `rules` only if given."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE_SCRIPT)
     run_only: dict[str, Any] = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": AXE_TAGS}
@@ -120,12 +120,12 @@ def in_the_dark(page: Page, *, dark: bool) -> None:
 
 
 def laid_out(page: Page) -> None:
-    """Wait until the page has been drawn in its new size, and its scripts have heard of it."""
+    """Wait until the page is drawn in its new size, and its scripts have handled the resize."""
     page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
 
 
 def too_wide(page: Page) -> list[str]:
-    """The elements that reach beyond the screen and can be scrolled to nowhere but on the page itself."""
+    """Return the elements that make the whole page wider than the screen."""
     return page.evaluate(
         """() => {
           const wide = document.documentElement.clientWidth;
@@ -139,7 +139,7 @@ def too_wide(page: Page) -> list[str]:
 
 
 def all_faults(page: Page) -> list[str]:
-    """What is wrong with the page, wide and narrow, light and dark."""
+    """Return the faults of the page, wide and narrow, light and dark."""
     found = []
     for size in (WIDE, NARROW):
         page.set_viewport_size(size)

@@ -43,7 +43,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def product() -> Iterator[Running]:
-    """The whole product; every test has leads and numbers of its own in it."""
+    """The whole product. Each test uses leads and numbers of its own."""
     with tempfile.TemporaryDirectory(prefix="dnc-") as path:
         directory = Path(path)
         database = f"sqlite:///{directory / 'dnc.sqlite3'}"
@@ -53,7 +53,7 @@ def product() -> Iterator[Running]:
 
 @contextmanager
 def redis_in(directory: Path) -> Iterator[RedisServer]:
-    """A Redis whose data stands in `directory`."""
+    """Yield a Redis that keeps its data in `directory`."""
     redis = RedisServer(directory / "redis")
     try:
         redis.start()
@@ -64,14 +64,14 @@ def redis_in(directory: Path) -> Iterator[RedisServer]:
 
 
 class OpenAs(Protocol):
-    """Opens a browser for a person of this role; `role=""` signs nobody in. What is more goes to `new_context`."""
+    """Opens a browser for a person of this role; `role=""` signs nobody in. `more` goes to `new_context`."""
 
     def __call__(self, role: str = "", **more: Any) -> Page: ...
 
 
 @pytest.fixture
 def open_as(chromium: Browser, product: Running) -> Iterator[OpenAs]:
-    """Open a browser for a person; nothing may be complained about in any of them."""
+    """Returns a function that opens a browser for a person. Fails if any of them shows an error."""
     visitors = Visitors(chromium, product)
     yield visitors.open
     visitors.close()
@@ -86,7 +86,7 @@ async def hand_out(records: Records) -> None:
 
 @pytest.fixture(scope="package")
 def parts(product: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What stands for the parts of a path: one of everything on record. A part that is not named is the id 1."""
+    """Parameters of paths: one of everything on record. Every other parameter is the id 1."""
     document = tmp_path_factory.mktemp("furnished") / "consent.pdf"
     document.write_bytes(PDF)
     lead = product.lead(listed=True, name="Northwind Traders")

@@ -1,4 +1,4 @@
-"""What people do in the site, by what they see: labels, headings, buttons. Nothing here needs JavaScript."""
+"""Actions of people in the site, by visible labels, headings and buttons. None of them needs JavaScript."""
 
 import re
 from pathlib import Path
@@ -17,17 +17,17 @@ def open_lead(page: Page, lead: LeadGiven) -> None:
 
 
 def switch(page: Page) -> Locator:
-    """The Do-Not-Call switch next to the lead's name."""
+    """Return the Do-Not-Call switch next to the lead's name."""
     return page.get_by_role("switch", name="Do Not Call")
 
 
 def notice(page: Page) -> Locator:
-    """What the site says of the last deed."""
+    """Return the site's message about the last action."""
     return page.locator("main").get_by_role("status")
 
 
 def in_queue(page: Page, lead: LeadGiven) -> bool:
-    """Look through the dial queue, page by page."""
+    """Return whether a lead is in the dial queue, which is read page by page."""
     page.goto("/queue")
     while not page.get_by_role("link", name=lead.name, exact=True).count():
         further = page.get_by_role("link", name="Next page")
@@ -50,7 +50,7 @@ def fill_consent(
 
 
 def place_override(page: Page, lead: LeadGiven, document: Path) -> None:
-    """Open a lead on a consent, from its page on."""
+    """Place an override for a lead, starting on its page."""
     open_lead(page, lead)
     page.get_by_role("link", name="Override").click()
     fill_consent(page, document)
@@ -59,7 +59,7 @@ def place_override(page: Page, lead: LeadGiven, document: Path) -> None:
 
 
 def find_override(page: Page, lead: LeadGiven, shown: str = "all") -> None:
-    """Open the override of a lead from the table of the Compliance Monitor."""
+    """Open the page of a lead's override from the table of the Compliance Monitor."""
     page.goto(f"/monitor?shown={shown}")
     page.get_by_label("Lead id or number").fill(lead.id)
     page.get_by_role("button", name="Show").click()
@@ -68,7 +68,7 @@ def find_override(page: Page, lead: LeadGiven, shown: str = "all") -> None:
 
 
 def revoke(page: Page, reason: str) -> None:
-    """Revoke the override that the page shows."""
+    """Revoke the override on whose page we are."""
     page.get_by_label("Reason").fill(reason)
     page.get_by_role("button", name="Revoke").click()
     expect(notice(page)).to_contain_text(NOW)

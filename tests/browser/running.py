@@ -1,4 +1,4 @@
-"""The whole product as it runs, with people of each role, and services to prepare what a test needs."""
+"""The whole product as real processes, with users of each role, and functions that prepare data for tests."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ PASSWORD = "nine horses under a bridge"
 SHELL = Actor("shell:test")
 ADMIN = Actor("admin", "192.0.2.8", Role.ADMIN)
 PATIENT = {"DNC_DEADLINE_MS": "1000"}
-"""Browser, site and engines share a machine here: what is tested is what the gate decides, not how soon."""
+"""A generous deadline, because browser, site and engines share a machine: speed is not tested here."""
 
 AREAS = (415, 212, 213, 312, 503, 512, 602, 617, 628, 702, 713, 720, 773, 808, 917)
 
@@ -45,12 +45,12 @@ Result = TypeVar("Result")
 
 
 def fictional_numbers() -> Iterator[E164]:
-    """The numbers that are reserved for fiction, 555-0100 to 555-0199 of one area after the other."""
+    """Yield the numbers that are reserved for fiction: 555-0100 to 555-0199 of each area code."""
     return (E164(f"+1{area}55501{line:02}") for area in AREAS for line in range(100))
 
 
 class Running(Stack):
-    """Redis, worker, gate and site as processes; users named like their roles, all with `PASSWORD`."""
+    """Redis, worker, gate and site as processes. Each role has a user of the same name, with `PASSWORD`."""
 
     def __init__(self, directory: Path, redis: RedisServer, database_url: str, **settings: str) -> None:
         super().__init__(directory, redis, database_url, **{**PATIENT, **settings})
@@ -81,7 +81,7 @@ class Running(Stack):
         return self.site
 
     def answers(self, path: str) -> bool:
-        """Tell whether the site gives this page, to anybody."""
+        """Return whether the site shows this page to a visitor who is not signed in."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=5) as answer:
                 return bool(answer.status == 200)
@@ -95,7 +95,7 @@ class Running(Stack):
         self._thread.shutdown()
 
     def do(self, work: Callable[[Records], Awaitable[Result]]) -> Result:
-        """Have services do something on the record and in the Redis of this product."""
+        """Run services on the record and the Redis of this product, and return the result."""
         return self._thread.submit(asyncio.run, self._done(work)).result()
 
     async def _done(self, work: Callable[[Records], Awaitable[Result]]) -> Result:
@@ -111,11 +111,11 @@ class Running(Stack):
         self.do(work)
 
     def number(self) -> E164:
-        """A number that no other test has."""
+        """Return a number that no other test uses."""
         return next(self._numbers)
 
     def lead(self, number: E164 | None = None, *, name: str = "", listed: bool = False) -> LeadGiven:
-        """A lead of this test alone, on a number of its own unless told."""
+        """Add a lead, on a number of its own unless given, and return it."""
         which = next(self._leads)
         lead = LeadGiven(LeadId(f"lead-{which}"), number or self.number(), name or f"Lead {which}")
 
@@ -129,7 +129,7 @@ class Running(Stack):
         return lead
 
     def grant(self, lead: LeadGiven, document: Path, **more: Any) -> int:
-        """Open a lead, placed by `supervisor`; gives the override's id."""
+        """Place an override as `supervisor`, and return its id."""
 
         async def work(records: Records) -> int:
             kept = await self._keep(document)
@@ -141,7 +141,7 @@ class Running(Stack):
         return self.do(work)
 
     def sheet(self, content: bytes, name: str, kind: str, registry: str = "") -> str:
-        """Upload a file for import, as `admin` would; gives its token."""
+        """Upload a file for import as `admin`, and return its token."""
 
         async def pieces() -> AsyncIterator[bytes]:
             yield content
@@ -153,7 +153,7 @@ class Running(Stack):
         return self.do(work)
 
     def imported(self, registry: str) -> int:
-        """Have the worker import a file of a registry, one row of which is rejected; gives the job's id."""
+        """Import a registry file with one bad row through the worker, and return the job's id."""
         token = self.sheet(b"02079460000 \r\nodd\r\n", "first.txt", IMPORT_REGISTRY.name, registry)
 
         async def work(records: Records) -> int:
@@ -172,28 +172,28 @@ class Running(Stack):
 
     @property
     def documents(self) -> Path:
-        """Where consent documents are kept."""
+        """Directory of the consent documents."""
         return self.directory / "documents"
 
     def kept_files(self) -> list[str]:
-        """Every file below the documents directory, half-written ones too."""
+        """Return all files below the documents directory, incomplete ones too."""
         if not self.documents.exists():
             return []
         return sorted(str(path.relative_to(self.documents)) for path in self.documents.rglob("*") if path.is_file())
 
     def rows(self, query: str, **values: object) -> list[tuple[Any, ...]]:
-        """Ask SQL."""
+        """Run a query on the database, and return its rows."""
         with self.sql.connect() as connection:
             return [tuple(row) for row in connection.execute(text(query), values)]
 
     def judged(self, number: str, lead: str = "") -> tuple[bool, str]:
-        """What the gate says over its AGI port: whether the call may be placed, and why."""
+        """Query the gate over its AGI port; return whether it allows the call, and the reason."""
         assert self.gate is not None
         answer: Answer = self.gate.screen(number, lead)
         return answer.allowed, answer.reason
 
     def site_log(self) -> list[dict[str, Any]]:
-        """What the site has logged."""
+        """Return the log of the site."""
         assert self.site is not None
         lines = self.site.log.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]

@@ -1,4 +1,4 @@
-"""Every page of the site in light and dark, wide and narrow: nothing for axe to find, nothing wider than the screen."""
+"""Every page of the site, light and dark, wide and narrow: axe finds no fault, and no page is wider than the screen."""
 
 import pytest
 from playwright.sync_api import expect
@@ -20,7 +20,7 @@ NO_PAGES = {
     "/monitor/export",
     "/monitor/{override}/document",
 }
-"""What is a file, or a part of a page."""
+"""Paths that return a file or a part of a page."""
 
 PATHS = sorted({route.path for route in ROUTES if route.method == "GET"} - NO_PAGES)
 

@@ -1,4 +1,4 @@
-"""Names that are programs: shown as text on every page, run on none."""
+"""Names that contain scripts: every page shows them as text, and no page runs them."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ PATHS = sorted({route.path for route in ROUTES if route.method == "GET"})
 
 @pytest.fixture
 def hostile(product: Running, open_as: OpenAs, tmp_path: Path) -> dict[str, str]:
-    """A lead, a note, a document and a reason that are programs by their names, put in through the site's own forms."""
+    """A lead, a note, a document and a reason that contain scripts, entered through the site's forms."""
     number = product.number()
 
     async def listed(records):

@@ -1,4 +1,4 @@
-"""The site by keyboard alone, and what its pages say to who does not see them."""
+"""The site by keyboard alone, and by screen reader."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ FOCUSED = """() => {
 
 
 def tab_to(page: Page, name: str, key: str = "Tab", most: int = 60) -> None:
-    """Press a key until the focus is on what has this field name or text; everything on the way must show its focus."""
+    """Press a key until the element with this name or text has the focus. Each one on the way must show its focus."""
     for _ in range(most):
         page.keyboard.press(key)
         focused = page.evaluate(FOCUSED)
-        assert focused["seen"] or focused["type"] in {"BODY", "MAIN"}, f"the focus is not seen on {focused}"
+        assert focused["seen"] or focused["type"] in {"BODY", "MAIN"}, f"no visible focus on {focused}"
         if focused["name"] == name:
             return
     raise AssertionError(f"{name} is not reached by {key}")

@@ -1,4 +1,4 @@
-"""What is drawn and what is followed while it goes on: the dashboard's chart, and a rebuild under one's eyes."""
+"""Pages that change while they are shown: the dashboard's chart, and the progress of a rebuild."""
 
 from playwright.sync_api import expect
 
@@ -27,7 +27,7 @@ def test_without_scripts_the_table_is_open_and_days_can_be_chosen(open_as: OpenA
 
 def test_days_are_counted_by_the_clocks_of_the_browser(open_as: OpenAs):
     page = open_as("auditor", timezone_id="Europe/Berlin")
-    page.goto("/leads")  # Any page tells the site which clocks these are.
+    page.goto("/leads")  # Every page tells the site the time zone of the browser.
     page.goto("/?span=30d")
     expect(page.get_by_label("Clocks of")).to_have_value("Europe/Berlin")
     page.get_by_label("Clocks of").select_option("UTC")

@@ -1,4 +1,4 @@
-"""Redis or SQL down while people work: what is recorded stays, what is not in force says so, and no call passes."""
+"""Redis or SQL down while people work: records stay, pages say what is not in force, and no call passes."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="module")
 def own(postgres: PostgresServer) -> Iterator[Running]:
-    """A product of these tests alone, on PostgreSQL, whose engines can be stopped; each test starts them again."""
+    """A product for these tests alone, on PostgreSQL. Tests stop its engines, and start them again."""
     with tempfile.TemporaryDirectory(prefix="dnc-") as path:
         directory, database = Path(path), postgres.create_database("dnc")
         with redis_in(directory) as redis, Running(directory / "whole", redis, database) as own:
@@ -52,13 +52,13 @@ def visitors(own: Running, chromium: Browser) -> Iterator[Visitors]:
 
 
 def until(page: Page, holds: Callable[[], bool]) -> None:
-    """Look at the page again and again until it is so."""
+    """Reload the page until `holds` is true."""
     for _ in range(100):
         if holds():
             return
         page.wait_for_timeout(200)
         page.reload()
-    raise AssertionError(f"it did not come true: {page.locator('body').inner_text()[:1000]}")
+    raise AssertionError(f"still not true: {page.locator('body').inner_text()[:1000]}")
 
 
 def consent(directory: Path) -> Path:
@@ -68,7 +68,7 @@ def consent(directory: Path) -> Path:
 
 
 def asked_meanwhile(own: Running, lead: LeadGiven) -> Callers:
-    """Callers who ask for the lead's number all the time, as the lead and as nobody."""
+    """Return callers that call the lead's number all the time, half of them without naming the lead."""
     asked = iter(range(10**9))
     return Callers(own, lambda: (lead.number, lead.id if next(asked) % 2 else ""), threads=2)
 

@@ -1,4 +1,4 @@
-"""What the forms refuse: with a sentence that helps and the input kept, nothing half-saved, no file left behind."""
+"""Refusals of the forms: a helpful message, the input kept, nothing half-saved, and no file left behind."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ TABLES = ("overrides", "documents", "outbox", "audit_events")
 
 @dataclass(frozen=True)
 class Attempt:
-    """A consent form as somebody sends it; `content` is the document's, None for no file."""
+    """The input of a consent form, and a part of the site's message. `content` None means no file."""
 
     says: str
     content: Callable[[], bytes] | None = lambda: PDF
@@ -52,7 +52,7 @@ ATTEMPTS = {
 
 
 def recorded(product: Running) -> dict[str, Any]:
-    """How much is on record, and every file below the documents directory."""
+    """Return the number of recorded rows, and all files below the documents directory."""
     counts = {table: product.rows(f"SELECT count(*) FROM {table}") for table in TABLES}
     return {**counts, "files": product.kept_files()}
 
@@ -64,7 +64,7 @@ def document(directory: Path, content: bytes = PDF, name: str = "consent.pdf") -
 
 
 def send(page: Page) -> None:
-    """Send the consent form as it is, whatever the browser thinks of it."""
+    """Send the consent form without the browser's validation."""
     page.locator("form[enctype]").evaluate("form => { form.noValidate = true }")
     page.get_by_role("button", name="Open this lead").click()
 

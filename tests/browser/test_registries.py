@@ -1,4 +1,4 @@
-"""The pages of registries with none, a few and many of them; a file imported by keyboard alone, and without scripts."""
+"""Pages of registries with none, a few and many of them; imports by keyboard alone, and without JavaScript."""
 
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ NUMBERS = ["+12025550101", "+12025550102", "+14155550103"]
 
 @pytest.fixture
 def own(chromium: Browser) -> Iterator[tuple[Running, OpenAs]]:
-    """A product of this test alone, with no registry on record: one of the US applies to every number of the others."""
+    """A product for this test alone, without registries: a US registry would apply to the numbers of other tests."""
     with tempfile.TemporaryDirectory(prefix="dnc-") as path:
         directory = Path(path)
         with redis_in(directory) as redis, Running(directory / "whole", redis, f"sqlite:///{path}/dnc.sqlite3") as own:

@@ -1,4 +1,4 @@
-"""Signing in, in a browser."""
+"""Signing in by the form of a real browser."""
 
 from playwright.sync_api import expect
 

@@ -1,4 +1,4 @@
-"""The story of the product, sentence by sentence, in a browser; each ends with what the gate says of the call."""
+"""The story of the product in a browser, step by step. Each step ends with the gate's answer to a call."""
 
 import hashlib
 import re
@@ -32,7 +32,7 @@ ALLOWED, BLOCKED, OPEN = (True, "not-listed"), (False, "internal-dnc"), (True, "
 
 @pytest.fixture
 def consent(tmp_path: Path) -> Path:
-    """A consent document of this test alone."""
+    """A consent document for this test alone."""
     path = tmp_path / "consent.pdf"
     path.write_bytes(PDF + b"%" + tmp_path.name.encode())
     return path
@@ -40,7 +40,7 @@ def consent(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def leads(product: Running) -> list[LeadGiven]:
-    """Three leads on one number that nobody has listed."""
+    """Three leads on one number, which is not listed."""
     number = product.number()
     return [product.lead(number) for _ in range(3)]
 
@@ -59,7 +59,7 @@ def test_from_lead_to_list_to_override_to_revocation(
     assert product.judged(number, lead.id) == ALLOWED
     assert in_queue(agent, lead)
 
-    # The switch next to the name: one click, all leads on the number.
+    # The switch next to the name blocks all leads on the number with one click.
     open_lead(agent, lead)
     expect(agent.get_by_text("blocks all 3 leads on this number at once")).to_be_visible()
     expect(switch(agent)).to_have_attribute("aria-checked", "false")
@@ -73,7 +73,7 @@ def test_from_lead_to_list_to_override_to_revocation(
         expect(agent.get_by_text("This lead may not be called.")).to_be_visible()
         assert not in_queue(agent, one)
 
-    # The paperwork: only those who may, and the page says what it opens before it opens it.
+    # The consent form: only for those with the permission, and it says in advance what the override opens.
     open_lead(agent, lead)
     assert agent.get_by_role("link", name="Override").count() == 0
     open_lead(supervisor, lead)
@@ -91,7 +91,7 @@ def test_from_lead_to_list_to_override_to_revocation(
     assert in_queue(agent, lead)
     assert not in_queue(agent, second)
 
-    # The Compliance Monitor: who, for whom, on what basis, with the document, and the calls under it.
+    # The Compliance Monitor shows person, lead, basis, document, and the calls under the override.
     call = product.gate.screen(number, lead.id, "pbx-7.1")
     product.until_archived({call.decision})
     find_override(admin, lead, "unreviewed")
@@ -106,7 +106,7 @@ def test_from_lead_to_list_to_override_to_revocation(
     admin.get_by_role("button", name="Mark as reviewed").click()
     expect(notice(admin)).to_contain_text("reviewed")
 
-    # Revoked: back on Do-Not-Call at once.
+    # After the revocation, the lead is on Do-Not-Call again at once.
     revoke(admin, "The person asked us to stop.")
     assert [product.judged(number, one.id) for one in leads] == [BLOCKED] * 3
     open_lead(agent, lead)
@@ -115,7 +115,7 @@ def test_from_lead_to_list_to_override_to_revocation(
     find_override(admin, lead, "revoked")
     expect(admin.locator("main")).to_contain_text("The person asked us to stop.")
 
-    # Lifted by an admin alone, with a reason: all its leads may be called again.
+    # Only an admin lifts the number, with a reason. Then all its leads may be called again.
     open_lead(admin, third)
     switch(admin).click()
     admin.get_by_label("Reason").fill("The number has a new owner.")

@@ -1,4 +1,4 @@
-"""The story once more with a real Asterisk and SIPp: what people click in the site is what happens on the wire."""
+"""The story with a real Asterisk and SIPp: clicks in the site have their effect on real calls."""
 
 import time
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def asterisk(tmp_path: Path) -> Iterator[Asterisk]:
 
 @pytest.fixture
 def connected(asterisk: Asterisk, short_path: Path) -> Iterator[Running]:
-    """The product with the PBX behind it: the manager interface, its call-detail records, hang-up on revocation."""
+    """The product connected to the PBX: manager interface, call-detail records, and hang-up on revocation."""
     settings = {
         "DNC_AMI_ADDRESS": f"127.0.0.1:{asterisk.ami_port}",
         "DNC_AMI_USER": asterisk.ami_user,
@@ -59,7 +59,7 @@ def visitors(connected: Running, chromium: Browser) -> Iterator[Visitors]:
 
 
 def until_calls(pbx: Asterisk, page: Page, up: int) -> None:
-    """Wait until so many channels are up."""
+    """Wait until this number of channels is up."""
     for _ in range(100):
         if pbx.calls() == up:
             return
@@ -68,7 +68,7 @@ def until_calls(pbx: Asterisk, page: Page, up: int) -> None:
 
 
 def until_shown(page: Page, text: str) -> None:
-    """Look at the page again until it says so: the worker reads the PBX's records every few seconds."""
+    """Reload the page until it shows the text: the worker reads the PBX's records every few seconds."""
     for _ in range(60):
         if text in page.locator("main").inner_text():
             return
@@ -78,7 +78,7 @@ def until_shown(page: Page, text: str) -> None:
 
 
 def no_double_click(page: Page, since: float) -> None:
-    """Let so much time go by since an earlier click that another one is not taken for its second half."""
+    """Wait long enough that the next click is not part of a double click."""
     page.wait_for_timeout(max(0.0, since + 2 * TWICE_S - time.monotonic()) * 1000)
 
 
@@ -90,7 +90,7 @@ def test_click_to_call_wrap_up_override_and_revocation_reach_the_wire(
     consent = tmp_path / "consent.pdf"
     consent.write_bytes(PDF)
     with Line(asterisk, tmp_path / "line") as line, Trunk(tmp_path / "phone", asterisk.agent_port) as telephone:
-        # The agent's own telephone is rung, then the lead is dialled, through the gate.
+        # The PBX rings the agent's own telephone, and then dials the lead through the gate.
         open_lead(agent, lead)
         clicked_at = time.monotonic()
         agent.get_by_role("button", name="Call", exact=True).click()
@@ -101,7 +101,7 @@ def test_click_to_call_wrap_up_override_and_revocation_reach_the_wire(
         until_calls(asterisk, agent, 0)
         until_shown(agent, "answered")
 
-        # The wrap-up blocks the number on the very next dial, however it is spelled.
+        # After the wrap-up, the next call to the number is blocked, in any format.
         wrap_up(agent, "Do Not Call", "asked us not to call again")
         expect(notice(agent)).to_contain_text("In force now.")
         assert agent.get_by_role("button", name="Call", exact=True).count() == 0
@@ -110,7 +110,7 @@ def test_click_to_call_wrap_up_override_and_revocation_reach_the_wire(
         blocked = line.place(Call(lead.number, lead.id), Call(spelled, lead.id))
         assert [(call.status, call.record["dnc_reason"]) for call in blocked] == [(403, "internal-dnc")] * 2
 
-        # The override opens the lead alone: by a click and from a dialer that names the lead.
+        # The override opens this lead only: for a click, and for a dialer that names the lead.
         place_override(supervisor, lead, consent)
         calls = line.place(Call(lead.number, lead.id), Call(lead.number, "another-lead"), Call(lead.number))
         assert [call.status for call in calls] == [200, 403, 403]
@@ -121,7 +121,7 @@ def test_click_to_call_wrap_up_override_and_revocation_reach_the_wire(
         until_calls(asterisk, agent, 2)
         assert line.trunk.numbers() == [lead.number] * 3
 
-        # The revocation hangs up the call that is up, and the next is blocked.
+        # The revocation hangs up the active call, and the next one is blocked.
         find_override(admin, lead)
         revoke(admin, "The person asked us to stop.")
         until_calls(asterisk, admin, 0)
@@ -129,7 +129,7 @@ def test_click_to_call_wrap_up_override_and_revocation_reach_the_wire(
         assert (after.status, after.record["dnc_reason"]) == (403, "internal-dnc")
         assert line.trunk.numbers() == [lead.number] * 3
 
-    # What stands under the override: who called whom, when, and how it ended.
+    # The page of the override shows who called whom, when, and how the call ended.
     until_shown(admin, "agent")
     under_it = admin.get_by_role("region", name="Calls under this override").get_by_role("row")
     by_click = under_it.filter(has=admin.get_by_role("cell", name="agent", exact=True))

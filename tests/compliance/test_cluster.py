@@ -1,4 +1,4 @@
-"""A Redis Cluster as its nodes describe it: who owns which slots, and whom to believe."""
+"""A Redis Cluster as its nodes describe it: the owners of slots, and which node's view counts."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Which calls are emergency calls: by exact match, with and without the PBX prefix."""
+"""Emergency calls are recognised by exact match, with and without the PBX prefix."""
 
 import phonenumbers
 import pytest

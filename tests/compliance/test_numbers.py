@@ -1,4 +1,4 @@
-"""One telephone, one key: what is read, what is refused and why, and what a log may show."""
+"""Every telephone has one key: accepted and refused numbers, reasons, and masked numbers in logs."""
 
 import copy
 import pickle
@@ -30,7 +30,7 @@ KEY = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 def outcome(dialed: str, region: str = "US", prefix: str = "") -> str:
-    """The key, or the reason of the refusal, which never begins with a plus."""
+    """Return the key, or the reason of the refusal, which never begins with a plus."""
     try:
         return normalize(dialed, region, prefix)
     except InvalidNumber as error:
@@ -38,7 +38,7 @@ def outcome(dialed: str, region: str = "US", prefix: str = "") -> str:
 
 
 def slow_outcome(dialed: str, region: str, prefix: str) -> str:
-    """The same by way of the library, whatever the form."""
+    """Return the same from the library, without the fast path."""
     try:
         return numbers._read(numbers._digits(dialed, prefix), region)
     except InvalidNumber as error:
@@ -319,7 +319,7 @@ class TestOneKey:
         for number in examples(region):
             key = outcome(phonenumbers.format_number(number, PhoneNumberFormat.E164))
             national = phonenumbers.national_significant_number(number)
-            # Colombia's prefix and a mobile's first digit together look like its old carrier codes: 0 3.
+            # Colombia's trunk prefix and the first digit of a mobile number, 0 3, look like an old carrier code.
             refused = {"not-in-plan"} if national.startswith("3") and region == "CO" else set()
             assert outcome(f"+{number.country_code} ({trunk}) {national}") in {key} | refused
             if trunk not in {"", "1"}:
@@ -327,7 +327,7 @@ class TestOneKey:
 
 
 def examples(region: str) -> list[phonenumbers.PhoneNumber]:
-    """One number of each kind that the country has, without those that only a part of the country can dial."""
+    """Return one number of each type of a country, without those that only a part of the country can dial."""
     kinds = [kind for kind in PhoneNumberType.values() if kind != PhoneNumberType.UNKNOWN]
     found = [phonenumbers.example_number_for_type(region, kind) for kind in kinds]
     not_whole = {"+13101234", "+989601"}
@@ -569,7 +569,7 @@ JUNK = st.text(alphabet="0123456789+ ()-.x*,;@\n\x00\u00a0\u200b٣", max_size=2)
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A number of the common form with something added, lost or replaced."""
+    """Draw a number of the common form with characters added, removed or replaced."""
     text = draw(COMMON)
     at = draw(st.integers(0, len(text)))
     return text[:at] + draw(JUNK) + text[at + draw(st.integers(0, 2)) :]
@@ -610,7 +610,7 @@ DIALLED = [
 
 @st.composite
 def spelled(draw: st.DrawFn) -> tuple[str, str, str, str]:
-    """A number of some country as somebody there may write it: text, region, prefix, key."""
+    """Draw a number as people of a country may write it: text, region, prefix, key."""
     region, number = draw(st.sampled_from(DIALLED))
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     national = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
@@ -630,7 +630,7 @@ def spelled(draw: st.DrawFn) -> tuple[str, str, str, str]:
 
 @st.composite
 def renumbered(draw: st.DrawFn) -> tuple[str, str]:
-    """Digits much like a number of some country, with or without `+` and prefixes: text, region."""
+    """Draw digits that resemble a number of a country, with or without `+` and prefixes: text, region."""
     region, number = draw(st.sampled_from(DIALLED))
     national = phonenumbers.national_significant_number(number)
     kept = draw(st.integers(0, len(national)))

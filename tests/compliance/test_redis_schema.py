@@ -1,4 +1,4 @@
-"""What one program spells, the other reads: keys and values of Redis, there and back."""
+"""Keys and values in Redis: what one program encodes, the other decodes."""
 
 import re
 from dataclasses import replace

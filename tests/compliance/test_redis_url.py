@@ -1,4 +1,4 @@
-"""Where the Redis of the projection is: how its URL is written, and whom to believe about the master."""
+"""The URL of the projection's Redis, and which sentinel's answer about the master counts."""
 
 import asyncio
 
@@ -167,12 +167,12 @@ def test_only_of_a_socket_that_is_not_there_it_is_said_what_to_set():
     missing = FileNotFoundError(2, "No such file or directory")
     assert unreachable("unix:///run/r.sock", missing) == NO_SOCKET
     assert unreachable("unix:///run/r.sock", ConnectionRefusedError("refused")) == "refused"
-    # A certificate of a TLS connection that is missing is a file too.
+    # A missing certificate of a TLS connection raises the same error.
     assert unreachable("rediss://h", missing) == str(missing)
 
 
 def asking(told):
-    """Answer each sentinel's URL in turn; an event stands for silence, an error is raised."""
+    """Return a fake query that answers for each sentinel in turn. An event means silence; an error is raised."""
     outcomes = dict(zip(sentinels().urls(), told, strict=True))
 
     async def ask(url):

@@ -1,4 +1,4 @@
-"""Settings: typed, frozen, and refused in one line that says what to write instead."""
+"""Settings are typed and frozen. A wrong one is refused with one line that says what to write instead."""
 
 from pathlib import Path
 

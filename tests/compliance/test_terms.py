@@ -1,4 +1,4 @@
-"""Which lists apply to a number, by the longest beginning, and what follows where they do not know it."""
+"""Which lists apply to a number, by the longest prefix, and what follows where no list covers it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ from compliance.verdict import allow, block
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 LISTS = ("internal", "ca-dncl", "uk-tps", "us-ftc", "us-tx")
-"""In the order in which a reason is looked for."""
+"""In the order in which they are searched for a reason."""
 
 FTC = RegistryTerms("us-ftc", frozenset({"1415", "1212", "1214"}), {"1415": AT + DAY, "1214": AT - DAY}, True, True)
 TEXAS = RegistryTerms("us-tx", frozenset({"1214"}), {"1214": AT + DAY}, True, True, spared=("service",))
@@ -88,13 +88,13 @@ def test_copies_of_different_ages_become_stale_one_after_the_other():
 
 
 def test_a_campaign_that_nobody_spares_has_the_look_up_of_all_calls():
-    """Callers could name a new one with each call: each look-up of its own would be kept."""
+    """Callers could send a new campaign with each call, and every cached look-up would stay in memory."""
     terms = Terms(LISTS, (FTC, TEXAS))
     everybody = terms.applying(E164("+12145550100"))
     assert all(terms.applying(E164("+12145550100"), name) is everybody for name in ("x", "y", "Service"))
     spared = terms.applying(E164("+12145550100"), "service")
     assert spared is not everybody
-    assert terms.applying(E164("+12145550100"), "service") is spared, "it is worked out once"
+    assert terms.applying(E164("+12145550100"), "service") is spared, "it is computed once"
 
 
 def test_the_longest_beginning_decides():
@@ -159,7 +159,7 @@ registries = st.builds(
 
 
 def plainly(terms: list[RegistryTerms], lists: tuple[str, ...], number: str, campaign: str, at: datetime):
-    """The same by brute force: each registry by itself, each beginning tried."""
+    """Return the same by brute force: each registry alone, every prefix tried."""
     asked, stale, gaps = {"internal"}, [], []
     for one in terms:
         starts = sorted((s for s in {*one.prefixes, *one.covered} if number[1:].startswith(s)), key=len)

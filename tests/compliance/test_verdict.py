@@ -1,4 +1,4 @@
-"""Verdicts and reasons: stable slugs, safe on an AGI line, and a sentence for each."""
+"""Verdicts and reasons: stable slugs, safe in an AGI line, each with a sentence."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_every_reason_of_the_gate_has_a_sentence_for_people():
 
 
 def test_every_reason_that_the_code_rules_with_has_a_sentence():
-    """Also one that is written down without its name: `Reason("...")`."""
+    """This includes a reason written as a literal: `Reason("...")`."""
     root = Path(verdict.__file__).parent.parent
     code = "".join(file.read_text() for room in ("compliance", "agi_gate") for file in (root / room).rglob("*.py"))
     assert set(re.findall(r"\bReason\(\"([a-z-]+)\"\)", code)) <= {*rule.sentences(), *DIALPLAN_REASONS}

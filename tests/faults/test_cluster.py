@@ -1,4 +1,4 @@
-"""A Redis Cluster: whatever becomes of its masters and its slots, no listed number is allowed, and no record lost."""
+"""A Redis Cluster under faults of masters and slots: no listed number is allowed, and no record is lost."""
 
 import random
 import time
@@ -15,12 +15,12 @@ from tests.support.stack import Callers, Stack
 
 LEASE_S = 10.0
 SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "2000", "DNC_LEASE_S": str(LEASE_S)}
-"""A generous deadline: what is judged is what the gate decides, not how many programs share this machine's cores."""
+"""A generous deadline: the decisions are tested, not the speed of a busy machine."""
 FAILOVER_S = 20.0
-"""How long the cluster may take: a second until a master is called dead, an election, and a busy machine."""
+"""Maximum seconds for a failover: one until a master is considered dead, an election, and a busy machine."""
 
 LISTED = [f"+1415{exchange}0100" for exchange in range(200, 260)]
-"""In sixty exchanges: some of them on every shard."""
+"""Numbers in sixty exchanges, so that every shard has some of them."""
 FREE = [f"+1415{exchange}0{line}" for exchange in range(200, 260) for line in (101, 102)]
 LEAD = "lead-1"
 
@@ -157,7 +157,7 @@ def test_slots_that_move_under_load_lead_to_no_call(cluster: RedisCluster, stack
         callers.until_allowed(100)
         for number in LISTED[:2]:
             cluster.move(slot(number))
-        cluster.move(0)  # The lowest slot names its shard: two shards have other names then.
+        cluster.move(0)  # A shard is named after its lowest slot, so two shards get other names.
         stack.gate.process.wait_until(lambda: stack.gate.get("/readyz")[0] == 200, within_s=FAILOVER_S + LEASE_S)
         callers.until_allowed(100)
     assert not allowed_wrongly(callers)
@@ -189,7 +189,7 @@ def test_a_slot_that_was_emptied_under_a_gate_that_knows_nothing_of_it_is_no_fre
 
 
 def until_in_force(stack: Stack, number: str) -> None:
-    """Block a number, and wait until that is in force; the worker is at its rebuild at first."""
+    """Block a number, and wait until that is in force, which can take a rebuild."""
     said = stack.admin("suppress", number, code=None)
     deadline = time.monotonic() + FAILOVER_S + LEASE_S
     while "not yet in force" in said:

@@ -1,4 +1,4 @@
-"""Whatever is killed, and whenever: each ALLOW that was answered is in SQL exactly once when things run again."""
+"""Whatever is killed, and whenever: each answered ALLOW is in SQL exactly once after the recovery."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A master under Sentinel is killed, silent, or without replicas: no listed number is allowed, and no record lost."""
+"""A master under Sentinel is killed, silent, or without replicas: no listed number is allowed, no record is lost."""
 
 import random
 import time
@@ -17,8 +17,8 @@ LATER = "+14155550101"
 LEASE_S = 10.0
 SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "2000", "DNC_LEASE_S": str(LEASE_S)}
 FAILOVER_S = 20.0
-"""How long Sentinel may take: half a second until the master is called dead, an election, and up to 13 seconds until it
-has the other replica follow the new master (`python -m bench.failover`)."""
+"""Maximum seconds for a failover: half a second until the master is considered dead, an election, and up to 13 seconds
+until Sentinel makes the other replica follow the new master (measured by `python -m bench.failover`)."""
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_block_in_force_on_the_new_master_is_obeyed_by_a_gate_that_still_hears
 def test_without_the_replicas_that_are_asked_for_no_call_is_allowed_and_no_block_is_in_force(
     watched: Watched, stack: Stack
 ):
-    # The first call fetches the terms, the second loads the script that appends; then one wait for replicas is all.
+    # The first call fetches the terms, the second loads the script that appends. Later calls only wait for replicas.
     assert all(stack.gate.screen(LATER).allowed for _ in range(3))
     for server in watched.servers:
         if server is not watched.master:
@@ -100,7 +100,7 @@ def test_without_the_replicas_that_are_asked_for_no_call_is_allowed_and_no_block
 
 
 def until_in_force(stack: Stack, number: str) -> None:
-    """Block a number, and wait until that is in force; the worker is at its rebuild at first."""
+    """Block a number, and wait until that is in force, which can take a rebuild."""
     said = stack.admin("suppress", number, code=None)
     deadline = time.monotonic() + FAILOVER_S + LEASE_S
     while "not yet in force" in said:

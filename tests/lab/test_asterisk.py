@@ -1,4 +1,4 @@
-"""The lab's Asterisk: several at once, nothing left behind, and a sentence when it cannot be had."""
+"""The lab's Asterisk: several at once, nothing left behind, and a clear message when it is not available."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Ports that are given to programs of the lab do not get into one another's way."""
+"""Reserved ports of the lab's programs never collide."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 from lab.process import free_port
 
 BUS = 10_000
-"""So much higher do the nodes of a Redis Cluster speak to one another."""
+"""Offset of the port on which a Redis Cluster node talks to the others."""
 
 OTHER = "from lab.process import free_port; print(*(free_port() for _ in range(1000)))"
 

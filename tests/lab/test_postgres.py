@@ -1,4 +1,4 @@
-"""A private PostgreSQL comes up, keeps its data and goes by its process id."""
+"""A private PostgreSQL starts, keeps its data, and is stopped by its process id."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def directory():
 @pytest.mark.postgres
 def test_a_second_start_finds_the_data_of_the_first(directory: Path):
     server = PostgresServer(directory / "postgres")
-    directory.chmod(0o711)  # the server may run as another user
+    directory.chmod(0o711)  # The server may run as another user.
     try:
         server.start()
     except NotInstalled as error:
@@ -32,7 +32,7 @@ def test_a_second_start_finds_the_data_of_the_first(directory: Path):
     with psycopg.connect(server.create_database("kept"), autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         held = server.running
-        server.stop()  # a client is still connected
+        server.stop()  # A client is still connected.
     assert held.exit_code == 0
     with server, psycopg.connect(server.url("kept")) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)

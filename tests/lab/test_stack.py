@@ -1,4 +1,4 @@
-"""`scripts/up` as its user sees it: it proves itself, stops at Ctrl-C with nothing left, and finds its data again."""
+"""`scripts/up`: it proves that it works, stops at Ctrl-C without leftovers, and uses its data again."""
 
 import os
 import re
@@ -51,7 +51,7 @@ def up(environment: dict[str, str]) -> Iterator[Process]:
 
 
 class Standing(NamedTuple):
-    """One that stands as long as this module's tests run; they leave it as it is."""
+    """One that runs during all tests of this module, which do not change it."""
 
     environment: dict[str, str]
     up: Process
@@ -66,7 +66,7 @@ def standing() -> Iterator[Standing]:
 
 
 def again(environment: dict[str, str], *words: str) -> tuple[int, str]:
-    """Run it once more to its end; give its exit code and all that it said."""
+    """Run `scripts/up` once more to its end; return its exit code and output."""
     command = [sys.executable, "-m", "lab.stack", *words]
     ended = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False
@@ -83,8 +83,8 @@ def site(environment: dict[str, str]) -> str:
 
 
 async def signed_in(environment: dict[str, str], password: str) -> bool:
-    """Tell whether the site takes `admin` with this password, as a browser without scripts would find out."""
-    unsafe = CookieJar(unsafe=True)  # Cookies of an address without a name.
+    """Return whether `admin` can sign in with this password, as in a browser without JavaScript."""
+    unsafe = CookieJar(unsafe=True)  # Accept the cookies of an IP address.
     async with ClientSession(site(environment), cookie_jar=unsafe) as browser:
         page = await (await browser.get("/sign-in")).text()
         token = re.search(r'name="csrf" value="([^"]+)"', page)

@@ -24,14 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def recipes() -> str:
-    """The blocks of `dialplan/README.md` for FreePBX and VICIdial, as they stand there."""
+    """Return the unchanged blocks of `dialplan/README.md` for FreePBX and VICIdial."""
     _contract, freepbx, vicidial = re.findall(r"```ini\n(.*?)```", (DIALPLAN / "README.md").read_text(), re.DOTALL)
     return f"\n{freepbx}\n[lab-vicidial]\n{vicidial.replace('@carrier', '@trunk')}"
 
 
 @pytest.fixture(scope="session")
 def pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asterisk]:
-    """An Asterisk with the shipped dialplan, and the contexts of `odd_contexts.conf` for the endpoint `lab`."""
+    """An Asterisk with the shipped dialplan, and with the contexts of `odd_contexts.conf` for the endpoint `lab`."""
     odd = (Path(__file__).parent / "odd_contexts.conf").read_text()
     asterisk = Asterisk(tmp_path_factory.mktemp("pbx"), {"DNC_GATE": NOBODY}, odd + recipes())
     try:
@@ -45,7 +45,7 @@ def pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asterisk]:
 
 @pytest.fixture
 def line(pbx: Asterisk, tmp_path: Path) -> Iterator[Line]:
-    """Dialer, PBX and trunk; the gate is not running until the test starts one. Globals are restored."""
+    """Dialer, PBX and trunk. No gate runs until the test starts one. Global variables are restored."""
     with Line(pbx, tmp_path) as line:
         yield line
     for name, value in {"DNC_GATE": NOBODY, "DNC_TIMEOUT": "", "DNC_NOTICE": "", "DNC_CAMPAIGN": ""}.items():
@@ -54,7 +54,7 @@ def line(pbx: Asterisk, tmp_path: Path) -> Iterator[Line]:
 
 @pytest.fixture
 def gate(line: Line) -> Iterator[Callable[[Behaviour], FakeGate]]:
-    """Start a gate that behaves as told, and point the PBX at it."""
+    """Returns a function that starts a gate with a given behaviour, and points the PBX at it."""
     started: list[FakeGate] = []
 
     def start(behaviour: Behaviour) -> FakeGate:

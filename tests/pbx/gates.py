@@ -1,4 +1,4 @@
-"""Gates that answer as told, well or badly: tiny FastAGI peers for the failures that a real gate does not have."""
+"""Fake gates with chosen answers, good or bad: small FastAGI peers for failures that a real gate does not show."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ DECISION = "019ab3c4d5e6-9f3a1c22-0000001a"
 
 
 class FakeGate:
-    """Serves on loopback in a thread of its own; `heard` are the requests that came, whole."""
+    """Serves on loopback in a thread of its own. `heard` has the complete requests."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
@@ -45,7 +45,7 @@ class FakeGate:
             writer.close()
 
     def break_off(self) -> None:
-        """Reset every connection at once, as the kernel does for a gate that was killed."""
+        """Reset all connections at once, as the kernel does for a killed gate."""
 
         def reset() -> None:
             for writer in self._holding:
@@ -70,12 +70,12 @@ class FakeGate:
 
 
 def number(dialed: str) -> str:
-    """What this gate takes the dialled digits for: the last ten, in North America."""
+    """Return the number of the dialled digits: the last ten, as a number of North America."""
     return "+1" + re.sub(r"\D", "", dialed)[-10:]
 
 
 def verdict(request: Request, value: str | None = None, reason: str = "not-listed", **changed: str) -> str:
-    """The one command, as the gate spells it; ALLOW for the channel that asked unless told otherwise."""
+    """Return the command of the gate's answer, by default ALLOW for the channel of the request."""
     value = f"ALLOW-{request['agi_uniqueid']}" if value is None else value
     pairs = {
         "DNC_VERDICT": value,
@@ -92,7 +92,7 @@ def verdict(request: Request, value: str | None = None, reason: str = "not-liste
 
 
 def saying(text: Callable[[Request], str]) -> Behaviour:
-    """A gate that writes `text` at once, waits for the reply, and closes."""
+    """Return the behaviour of a gate that writes `text` at once, waits for the reply, and closes."""
 
     async def behave(request: Request, reader: StreamReader, writer: StreamWriter) -> None:
         writer.write(text(request).encode())
@@ -102,7 +102,7 @@ def saying(text: Callable[[Request], str]) -> Behaviour:
 
 
 def ending_with(text: Callable[[Request], str]) -> Behaviour:
-    """A gate that dies as soon as it has written `text`."""
+    """Return the behaviour of a gate that dies as soon as it has written `text`."""
 
     async def behave(request: Request, reader: StreamReader, writer: StreamWriter) -> None:
         writer.write(text(request).encode())

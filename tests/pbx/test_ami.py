@@ -32,7 +32,7 @@ def settings_of(pbx: Asterisk, **changed: object) -> PbxSettings:
 
 @pytest.fixture
 async def asked(pbx: Asterisk) -> AsyncIterator[Pbx]:
-    """The PBX as the site asks it."""
+    """The site's client of the PBX."""
     asked = Pbx(settings_of(pbx))
     yield asked
     await asked.close()
@@ -40,7 +40,7 @@ async def asked(pbx: Asterisk) -> AsyncIterator[Pbx]:
 
 @pytest.fixture
 def telephone(pbx: Asterisk, tmp_path: Path) -> Telephone:
-    """A telephone of the agent that answers, is busy, or rings in vain."""
+    """Returns a function that starts the agent's telephone: it answers, is busy, or rings unanswered."""
 
     @contextmanager
     def ring(scenario: str) -> Iterator[Trunk]:
@@ -55,15 +55,15 @@ def call(unique_id: str, extension: str = "agent", dialed: str = NUMBER) -> Orig
 
 
 async def until(found: Callable[[], Awaitable[T | None]]) -> T:
-    """Ask again and again until there is an answer, for twenty seconds."""
+    """Call `found` until it returns a result, for at most twenty seconds."""
     async with asyncio.timeout(20):
-        while (answer := await found()) is None:  # noqa: ASYNC110 - the PBX tells no event
+        while (answer := await found()) is None:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.02)
     return answer
 
 
 async def up(asked: Pbx, unique_id: str) -> list[LiveChannel]:
-    """The channels of a call, once the trunk has answered."""
+    """Return the channels of a call, once the trunk has answered."""
 
     async def both() -> list[LiveChannel] | None:
         live = await asked.live(["DNC_DECISION", "CHANNEL(linkedid)", "CHANNEL(state)"])
@@ -220,7 +220,7 @@ async def test_a_pbx_that_restarts_while_a_telephone_rings_rings_it_no_second_ti
         with Trunk(tmp_path / "telephone-again", pbx.agent_port, "ring") as telephone:
             await asyncio.to_thread(pbx.start)
             assert await asked.live([]) == []
-            await asyncio.sleep(2.5)  # panoramisk would send it again two seconds after it has lost the connection.
+            await asyncio.sleep(2.5)  # panoramisk would send it again two seconds after a lost connection.
             assert (heard, telephone.numbers()) == (1, [])
             assert pbx.calls() == 0
         await asked.close()

@@ -1,4 +1,4 @@
-"""The dialplan on a real Asterisk, with gates that answer well: what passes, what is dialled, what is recorded."""
+"""The dialplan on a real Asterisk, with correct gates: which calls pass, what is dialled, and what is recorded."""
 
 import socket
 from collections.abc import Callable
@@ -94,7 +94,7 @@ def test_every_spelling_comes_to_the_gate_as_it_was_dialled(line: Line, gate: Ga
     ],
 )
 def test_nothing_dialled_becomes_a_lead_or_a_destination(line: Line, gate: Gates, dialed: str, lead: str) -> None:
-    """Whatever reaches the gate has two arguments, the dialled digits whole, and the lead of the header or none."""
+    """Each request to the gate has two arguments: all dialled digits, and the lead of the header or none."""
     heard = gate(block).heard
     [placed] = line.place(Call(dialed, lead))
     assert placed.status in {403, 404}
@@ -308,7 +308,7 @@ def test_a_unique_id_that_is_an_expression_opens_nothing(line: Line, gate: Gates
 
 
 def originate(pbx: Asterisk, unique_id: str) -> None:
-    """Start a call over AMI whose second half, the one that runs the dialplan, has this unique id."""
+    """Start a call over AMI whose second channel, which runs the dialplan, has this unique id."""
     login = f"Action: Login\r\nUsername: {pbx.ami_user}\r\nSecret: {pbx.ami_secret}\r\nEvents: off\r\n\r\n"
     action = (
         "Action: Originate\r\nChannel: Local/1@lab-odd-id\r\nApplication: Wait\r\nData: 1\r\nTimeout: 2000\r\n"

@@ -1,4 +1,4 @@
-"""The PBX side of every failure of the gate, each on a real Asterisk: nothing reaches the trunk, and soon over."""
+"""Failures of the gate, on a real Asterisk: no call reaches the trunk, and each call ends soon."""
 
 import sys
 from collections.abc import Callable

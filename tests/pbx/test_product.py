@@ -1,4 +1,4 @@
-"""The product on a real Asterisk: every call through SIP, dialplan, gate and Redis, with the worker behind."""
+"""The product with a real Asterisk: every call goes through SIP, dialplan, gate and Redis, and the worker runs."""
 
 import random
 import signal
@@ -20,11 +20,11 @@ from tests.support.stack import Stack
 LISTED = [f"+1415555{line:04}" for line in range(100, 150)]
 AT_MOST_S = 3.0
 SETTINGS = {"DNC_LEASE_S": "6", "DNC_DEADLINE_MS": "500"}
-"""A short lease, to see it run out; a generous deadline, because PBX, dialer and trunk share this machine's cores."""
+"""A short lease, so that tests see it expire; a generous deadline, because all programs share this machine."""
 
 
 def spellings(number: str) -> list[str]:
-    """The ways in which people and dialers write `number`."""
+    """Return the formats in which people and dialers write `number`."""
     area, exchange, line = number[2:5], number[5:8], number[8:]
     return [
         number, number[1:], number[2:], f"+1 {area} {exchange} {line}", f"+1-{area}-{exchange}-{line}",
@@ -34,7 +34,7 @@ def spellings(number: str) -> list[str]:
 
 @pytest.fixture
 def settings() -> dict[str, str]:
-    """What the product of a test is told."""
+    """Settings of the product of a test."""
     return SETTINGS
 
 
@@ -58,7 +58,7 @@ def grant(stack: Stack, lead: str, number: str, document: Path, *more: str) -> N
 
 
 def expect_on_trunk(heard: list[str], dialed: list[str], placed: list[Placed]) -> None:
-    """The trunk has heard of each number that is not listed, once a call; what differs is told, with the reasons."""
+    """Assert that the trunk received each unlisted number, once per call. The failure shows the differences."""
     free = Counter(number for number in dialed if number not in LISTED)
     missing, surplus = free - Counter(heard), Counter(heard) - free
     why = {
@@ -113,14 +113,14 @@ def test_an_override_that_ends_meanwhile_is_blocked_from_that_second_on(stack, l
 
 
 class TestFailures:
-    """Each failure of the product behind a healthy PBX, and that service is back by itself."""
+    """Failures of the product behind a healthy PBX. Service returns by itself after each."""
 
     @pytest.fixture(autouse=True)
     def setting(self, stack: Stack, line: Line) -> None:
         self.stack, self.line, self.redis = stack, line, stack.redis
 
     def blocked(self, *reasons: str) -> None:
-        """Calls to listed and free numbers are all blocked, soon, and the CDR names one of `reasons`."""
+        """Assert that calls to listed and free numbers are all blocked soon, with one of `reasons` in the CDR."""
         before = self.line.trunk.numbers()
         placed = self.line.place(*[Call(LISTED[0]), Call("+16285550199", "lead-1")] * 3)
         assert self.line.trunk.numbers() == before
@@ -130,12 +130,12 @@ class TestFailures:
         assert {call.record["dnc_reason"] for call in placed} <= set(reasons)
 
     def counted(self, *reasons: str) -> None:
-        """The gate's metrics name one of `reasons`."""
+        """Assert that the gate's metrics count one of `reasons`."""
         metric = 'dnc_gate_calls_total{{reason="{}",verdict="BLOCK"}}'
         assert sum(self.stack.gate.metric(metric.format(reason)) for reason in reasons) > 0
 
     def back_by_itself(self, within_s: float = 60.0) -> None:
-        """Without anybody doing anything, a free number goes out again, and a listed one does not."""
+        """Assert that, without intervention, a free number is allowed again and a listed one is not."""
         self.stack.until_ready(within_s)
         free, listed = self.line.place(Call("+16285550198"), Call(LISTED[0]))
         assert (free.status, listed.status) == (200, 403)

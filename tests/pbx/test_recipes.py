@@ -1,4 +1,4 @@
-"""The blocks that `dialplan/README.md` gives for FreePBX and VICIdial, run as they stand behind a replica of each."""
+"""The unchanged blocks of `dialplan/README.md` for FreePBX and VICIdial, behind a replica of each product."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,14 +12,14 @@ Gates = Callable[[Behaviour], FakeGate]
 
 
 def dial(line: Line, extension: str) -> tuple[int, dict[str, str]]:
-    """Place one call; give its status and its record, under whatever caller's name it ended."""
+    """Place one call; return its status and its record, even if the dialplan changed the caller's name."""
     before = len(line.pbx.cdr())
     [placed] = line.place(Call(extension, caller="lab"))
     return placed.status, line.pbx.cdr()[before]
 
 
 def arguments(heard: Sequence[Mapping[str, str]]) -> list[tuple[str, str, str | None]]:
-    """Give what was dialled, the lead, and the campaign of each request; None where there is no such argument."""
+    """Return dialled digits, lead and campaign of each request; None for a missing argument."""
     return [(request["agi_arg_1"], request["agi_arg_2"], request.get("agi_arg_3")) for request in heard]
 
 

@@ -1,4 +1,4 @@
-"""Registries on a real Asterisk: which campaign is spared which list, and what an old or missing copy does to calls."""
+"""Registries on a real Asterisk: campaigns that skip a list, and the effect of an old or missing copy on calls."""
 
 import time
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def day(days_ago: int) -> str:
 
 @pytest.fixture
 def stack(redis_server: RedisServer, short_path: Path, pbx: Asterisk) -> Iterator[Stack]:
-    """The product with one registry, of which one area code was imported yesterday and another never."""
+    """The product with one registry: one of its area codes was imported yesterday, another never."""
     database = short_path / "dnc.sqlite3"
     settings = {"DNC_LEASE_S": "6", "DNC_DEADLINE_MS": "500"}
     with Stack(short_path / "whole", redis_server, f"sqlite:///{database}", **settings) as stack:

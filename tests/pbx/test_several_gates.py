@@ -1,4 +1,4 @@
-"""A list of gates on a real Asterisk: the first one that speaks decides; the others cost a bounded time."""
+"""A list of gates on a real Asterisk: the first one that answers decides, and the others cost a limited time."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,8 +12,8 @@ from tests.pbx.gates import Behaviour, FakeGate, allow, block, ending_with, hold
 
 LISTED = "4155550100"
 SLACK_S = 1.0
-"""What the dialling and the answers may take beside the waiting; the waiting is told in parts of what one silent gate
-takes here, because the clocks of a virtual machine need not agree on a second."""
+"""Seconds that dialling and answers may take in addition to the waiting. The waiting is measured as a fraction of the
+time for one silent gate, because the clocks of a virtual machine may disagree on a second."""
 
 Gates = Callable[..., list[FakeGate]]
 
@@ -23,7 +23,7 @@ async def close_at_once(*_: object) -> None:
 
 
 half = ending_with(lambda r: verdict(r).partition("50100")[0])
-"""Dies within the number: its verdict has come, and is an ALLOW for this very channel."""
+"""Dies in the middle of the number, after it has sent its verdict, an ALLOW for this channel."""
 
 FAILURES: dict[str, tuple[Behaviour | None, float]] = {
     "is dead": (None, 0.0),
@@ -38,7 +38,7 @@ FAILURES: dict[str, tuple[Behaviour | None, float]] = {
 
 @pytest.fixture
 def gates(line: Line) -> Iterator[Gates]:
-    """Start gates that behave as told, None for one that is not running, and have the PBX ask them in this order."""
+    """Returns a function that starts gates (None: not running) and makes the PBX try them in this order."""
     started: list[FakeGate] = []
 
     def start(*behaviours: Behaviour | None) -> list[FakeGate]:
@@ -56,7 +56,7 @@ def gates(line: Line) -> Iterator[Gates]:
 
 @pytest.fixture(scope="module")
 def limit_s(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> float:
-    """How long the limit of two seconds is here: a call that only one gate is asked about, which is silent."""
+    """Measured length of the two-second limit: the duration of a call whose only gate is silent."""
     silent = FakeGate(hold).start()
     pbx.set_global("DNC_GATE", silent.address)
     with Line(pbx, tmp_path_factory.mktemp("alone")) as line:

@@ -1,4 +1,4 @@
-"""The commit-msg hook: `area: summary`, short enough for one line."""
+"""The commit-msg hook: the subject must be `area: summary`, short enough for one line."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""docs/api.md: each operation has an example, each example works as it stands and answers what stands beside it."""
+"""docs/api.md: every operation has an example, and every example works and gets the answer shown there."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ EXAMPLES = re.findall(
 CHANGES = {
     "at", "channel", "document_sha256", "document_size", "entry", "expires_at", "next", "placed_at", "placed_from",
 }  # fmt: skip
-"""What is another value each time, or on another database."""
+"""Values that differ from run to run, or from database to database."""
 
 
 def test_each_operation_has_an_example_that_names_its_scope():
@@ -54,7 +54,7 @@ async def test_each_example_answers_what_stands_beside_it(site: Site, tmp_path: 
 
 
 def read(name: str, text: str) -> Any:
-    """What an answer says, without what differs each time; of a stream, each line."""
+    """Return an answer without the values that differ from run to run; each line of it, if it is a stream."""
     lines = text.strip().splitlines() if name == "scrub" else [text]
     return [without_changes(json.loads(line)) for line in lines]
 

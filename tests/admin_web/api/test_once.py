@@ -1,4 +1,4 @@
-"""A write with an Idempotency-Key is done once: sent again, many times at once, or to a site that is killed."""
+"""A write with an Idempotency-Key is executed once, even if it is repeated, sent in parallel, or the site is killed."""
 
 import asyncio
 import random
@@ -38,7 +38,7 @@ async def crm(site: Site) -> AsyncIterator[Program]:
 
 
 async def done(site: Site, action: str) -> int:
-    """How often this was done, by what stands on record."""
+    """Return how many audit events record this action."""
     return sum(event.action == action for event in await rows(site.records, AuditEvent))
 
 
@@ -154,7 +154,7 @@ async def test_of_many_overrides_with_one_key_at_once_one_is_placed_and_no_file_
 
 
 class Writer:
-    """A program that adds lead after lead, each under a key of its own, until an answer comes, however often."""
+    """A client that adds lead after lead. It repeats each request, with the lead's key, until an answer arrives."""
 
     def __init__(self, program: Program, name: str) -> None:
         self.program, self.name = program, name
@@ -212,7 +212,7 @@ async def test_whenever_the_site_is_killed_each_write_is_done_once(
 
 
 async def until_more(writers: list[Writer], more: int) -> None:
-    """Wait until so many further writes have been answered."""
+    """Wait until that many further writes have been answered."""
     wanted = sum(len(writer.answers) for writer in writers) + more
     async with asyncio.timeout(120):
         while sum(len(writer.answers) for writer in writers) < wanted:  # noqa: ASYNC110 - a poll of several

@@ -1,4 +1,4 @@
-"""The description of the API against the API itself: what schemathesis makes of the one, the other must answer."""
+"""The API answers requests that schemathesis generates from its OpenAPI description as that description says."""
 
 import os
 import subprocess
@@ -18,15 +18,15 @@ CONFIG = """
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422, 429, "5xx"]
 """
-"""A request can be well-formed and still be refused: a number that is none, a statement that is not the one asked."""
+"""A well-formed request can still be refused: for an invalid number, or another statement than the attestation."""
 
 EXAMPLES = 25
-"""Requests that are made up for each operation, beside those that try each bound of each value."""
+"""Random requests for each operation, besides those that test each limit of each value."""
 
 
 @pytest.fixture
 def product(redis_server: RedisServer, short_path: Path, tmp_path: Path) -> Iterator[Running]:
-    """The product with something of everything on record."""
+    """The product with one lead, override and call on record."""
     with Running(short_path / "whole", redis_server, f"sqlite:///{short_path / 'dnc.sqlite3'}") as product:
         document = tmp_path / "consent.pdf"
         document.write_bytes(PDF)

@@ -1,4 +1,4 @@
-"""The API as the CRM uses it: the whole life of a number and of a lead, and a problem that helps for all else."""
+"""The API as a CRM uses it: the life of a number and of a lead, and helpful problems for bad requests."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ Scoped = Callable[..., Awaitable[Program]]
 
 @pytest.fixture
 async def scoped(site: Site) -> AsyncIterator[Scoped]:
-    """Makes programs whose tokens have some scopes alone."""
+    """Returns a function that makes API clients whose tokens have certain scopes only."""
     made: list[Program] = []
 
     async def make(*scopes: Scope) -> Program:
@@ -224,7 +224,7 @@ async def test_decisions_are_found_by_what_they_say_and_read_one_by_one(crm: Pro
     assert (await crm.get("/decisions/none")).problem == "unknown-decision"
 
 
-# Who may what
+# Permissions
 
 
 async def test_every_operation_asks_for_its_scope_and_no_other_will_do(scoped: Scoped):
@@ -295,7 +295,7 @@ async def test_a_flood_of_wrong_tokens_is_held_off_and_the_right_one_goes_throug
     assert (await crm.get("/leads")).status == 200
 
 
-# What does not fit
+# Invalid requests
 
 
 @pytest.mark.parametrize(
@@ -415,7 +415,7 @@ async def test_what_cannot_come_into_force_is_recorded_and_says_so(crm: Program,
     assert (again.status, again.json["in_force"], again.json["added"]) == (200, True, True)
 
 
-# Its description
+# The OpenAPI description
 
 
 async def test_the_description_names_every_route_there_is_and_no_other(crm: Program, site: Site):

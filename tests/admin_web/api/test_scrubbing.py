@@ -1,4 +1,4 @@
-"""A list that is judged in one request: every line in its order, however long, and nobody waits for it."""
+"""A list scrubbed in one request: every line in order, however long, without making other requests wait."""
 
 import asyncio
 import json
@@ -33,13 +33,13 @@ NUMBER, OTHER = "+14155550100", "+14155550101"
 AT = datetime.now(UTC) - timedelta(days=1)
 ROWS = 1_000_000
 LISTED_EACH = 1_000
-"""Every so many of them stands on the list."""
+"""Every number with an index divisible by this is on the company's own list."""
 
 GROWTH = 48_000_000
-"""Bytes that the site may grow by: far less than the verdicts on all of the list (130 MB as text)."""
+"""Bytes by which the site may grow: far less than the verdicts on the whole list (130 MB as text)."""
 
 WAIT_S = 0.5
-"""Within which 95 of 100 other requests are answered meanwhile, on a machine that does everything at once."""
+"""Seconds within which 95 of 100 other requests must be answered meanwhile, on a busy machine."""
 
 
 @pytest.fixture
@@ -135,20 +135,20 @@ async def test_who_does_not_read_the_answer_is_cut_off(crm: Program, site: Site,
 
 async def until(holds) -> None:
     async with asyncio.timeout(120):
-        while not holds():  # noqa: ASYNC110 - nothing tells of it
+        while not holds():  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.02)
 
 
 AREAS = [area for area in sorted(prefixes_of("US")) if not area.endswith("11")]
 EXCHANGES = [f"{area}{exchange}" for area in AREAS[:62] for exchange in range(200, 1000)]
-"""So many exchanges of a registry are 62 MB of bitmaps, more than the site may grow by."""
+"""The bitmaps of these exchanges have 62 MB, more than the site may grow by."""
 
 PUBLISHED = range(7, 10_000, 10)
-"""The lines of each that the registry lists."""
+"""The lines of each exchange that the registry lists."""
 
 
 def number(place: int) -> str:
-    """Neighbours stand in other exchanges: a list is in no order."""
+    """Return number `place` of the list. The next number is in another exchange, because real lists are unordered."""
     return f"+{EXCHANGES[place % len(EXCHANGES)]}{place // len(EXCHANGES) * 7:04}"
 
 
@@ -159,7 +159,7 @@ def reason(place: int) -> str:
 
 
 def memory(pid: int, what: str) -> int:
-    """Bytes of a process, as Linux counts them: `VmRSS` now, `VmHWM` at the most so far."""
+    """Return the memory of a process in bytes: `VmRSS` is the current value, `VmHWM` the peak."""
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(what)]
     return int(line.split()[1]) * 1024
 
@@ -173,7 +173,7 @@ async def stand_on_the_lists(records: Records) -> str:
 
 
 async def publish(database: Database) -> None:
-    """Put a registry in force, as an import does."""
+    """Put a version of a registry in force, as an import does."""
     flags = np.zeros(LINES, np.uint8)
     flags[PUBLISHED] = 1
     lines = pack(np.packbits(flags))
@@ -194,7 +194,7 @@ async def publish(database: Database) -> None:
 
 
 async def scrub_all(program: Program) -> Counter[str]:
-    """Send a million numbers, all before anything is read; give how many were ruled on for each reason."""
+    """Send a million numbers before reading any answer; return how many got each reason."""
 
     async def numbers() -> AsyncIterator[bytes]:
         for begin in range(0, ROWS, 10_000):
@@ -216,7 +216,7 @@ async def scrub_all(program: Program) -> Counter[str]:
 
 
 async def waited(program: Program) -> float:
-    """Ask for something else; give how many seconds that took."""
+    """Send another request, and return how many seconds it took."""
     began = time.monotonic()
     assert (await program.get("/leads?limit=1")).status == 200
     return time.monotonic() - began
@@ -240,7 +240,7 @@ async def test_a_million_numbers_against_a_registry_hold_memory_flat_and_nobody_
         assert (await scrub).total() == ROWS
         grown = memory(product.site.pid, "VmHWM") - before
         assert grown < GROWTH
-        # On a machine that is busy with other things, a page takes its time without a scrub too.
+        # On a busy machine a page is slow without a scrub, too.
         usual = median([await waited(program) for _ in range(20)])
         assert quantiles(waits, n=20)[18] < max(WAIT_S, 20 * usual)
     finally:

@@ -1,4 +1,4 @@
-"""What an operator types, and what is said: what was done on standard output, or one line of error, and a code."""
+"""Commands that an operator types: the result on standard output, or an error of one line, and the exit code."""
 
 import asyncio
 import csv
@@ -26,7 +26,7 @@ from tests.support.samples import PDF
 
 @dataclass(frozen=True)
 class Said:
-    """How a command ended."""
+    """Result of a command."""
 
     code: int
     out: str
@@ -38,7 +38,7 @@ Admin = Callable[..., Said]
 
 @pytest.fixture
 def admin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Admin:
-    """Runs one `dnc-admin` command in this process, with the data directory of this test and nothing else set."""
+    """Returns a function that runs a `dnc-admin` command in this process. Only the data directory is set."""
     for name in [name for name in os.environ if name.startswith("DNC_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DNC_DATA_DIR", str(tmp_path / "data"))
@@ -56,14 +56,14 @@ def admin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
 @pytest.fixture
 def migrated(admin: Admin, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Admin:
-    """The same on a migrated database, without a Redis."""
+    """The same on a migrated database, without Redis."""
     monkeypatch.setenv("DNC_DATABASE_URL", database_url)
     return admin
 
 
 @pytest.fixture
 def in_force(migrated: Admin, redis_server: RedisServer, monkeypatch, capsys) -> Admin:
-    """The same with a Redis that holds the projection."""
+    """The same with a Redis that has the projection."""
     monkeypatch.setenv("DNC_REDIS_URL", redis_server.url)
 
     async def rebuild() -> None:
@@ -77,7 +77,7 @@ def in_force(migrated: Admin, redis_server: RedisServer, monkeypatch, capsys) ->
 
 
 def one_line(said: Said, code: int = 2) -> str:
-    """The one line of an error: no traceback, nothing on standard output."""
+    """Return the one line of an error. Fails if there is a traceback or anything on standard output."""
     assert (said.code, said.out) == (code, ""), said
     assert said.err.startswith("dnc-admin: ")
     assert said.err.count("\n") == 1
@@ -380,7 +380,7 @@ def test_no_command_is_a_question_for_help(admin: Admin):
 
 
 def program(database_url: str, tmp_path: Path, *words: str) -> subprocess.Popen[str]:
-    """The installed program, in a process of its own."""
+    """Run the installed program in a process of its own."""
     return subprocess.Popen(
         [Path(sys.executable).with_name("dnc-admin"), *words],
         env={**os.environ, "DNC_DATABASE_URL": database_url, "DNC_DATA_DIR": str(tmp_path)},

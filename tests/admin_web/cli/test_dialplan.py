@@ -1,4 +1,4 @@
-"""`dnc-admin dialplan`: what an operator's directory holds afterwards, and what is never replaced unasked."""
+"""`dnc-admin dialplan`: the files that it writes to a directory, and the files that it never overwrites unasked."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The commands of `dnc-admin`, each with the one module that it needs."""
+"""The commands of `dnc-admin`. Each imports only the module that it needs."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def test_whoever_asks_for_no_command_is_shown_all(words: tuple[str, ...]):
 
 
 def test_a_command_of_the_shell_does_not_load_the_site():
-    """A number is put on the list while somebody is on the telephone: what is not needed is not waited for."""
+    """Somebody on the telephone waits for such a command, so it must not spend time on unneeded imports."""
     asked = "import sys; sys.argv[1:] = ['suppress', '--help']; from admin_web.__main__ import main"
     end = "import atexit; atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr)); main()"
     ended = subprocess.run([sys.executable, "-c", f"{asked}; {end}"], capture_output=True, text=True, check=True)

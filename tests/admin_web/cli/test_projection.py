@@ -1,4 +1,4 @@
-"""`dnc-admin rebuild` and `dnc-admin verify`, as an operator runs them: what they say, and their exit codes."""
+"""`dnc-admin rebuild` and `dnc-admin verify`, as an operator runs them: their output and exit codes."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +25,7 @@ class Shell(World):
         self.environment = {"DNC_DATABASE_URL": url, "DNC_REDIS_URL": server.url, "DNC_DATA_DIR": str(directory)}
 
     def run(self, *words: str, **settings: str) -> tuple[int, str, str]:
-        """Run one command; give its exit code and what it printed to standard output and standard error."""
+        """Run one command; return its exit code, standard output and standard error."""
         ended = run("admin_web", words, {**self.environment, **settings}, within_s=60)
         return ended.returncode, ended.stdout, ended.stderr
 

@@ -1,4 +1,4 @@
-"""What a document is, its content says; and its name must say the same."""
+"""The content of a document decides its type, and its name must agree with it."""
 
 from io import BytesIO
 
@@ -82,7 +82,7 @@ def test_what_the_sender_declares_is_not_believed_and_must_not_contradict():
 
 @pytest.mark.parametrize("content", [PDF, PNG, JPEG, TIFF, WAV])
 def test_another_eye_sees_the_same_kind(content):
-    """The own table is held against puremagic's, which others keep."""
+    """Our table of types must agree with puremagic, which is maintained by others."""
     names = {"application/pdf", "image/png", "image/jpeg", "image/tiff", "audio/wave", "audio/x-wav"}
     assert names & {guess.mime_type for guess in puremagic.magic_string(content)}
 

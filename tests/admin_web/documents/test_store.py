@@ -1,4 +1,4 @@
-"""A consent document is whole and under the name of its content before anything points at it, wherever it is kept."""
+"""A consent document is complete, and named by its hash, before any record refers to it, in every kind of store."""
 
 import hashlib
 import os
@@ -34,13 +34,13 @@ SHA256 = hashlib.sha256(PDF).hexdigest()
 
 @pytest.fixture
 def local(tmp_path: Path) -> DocumentStore:
-    """Documents in a directory."""
+    """A document store in a directory."""
     return DocumentStore(tmp_path / "documents", LIMIT)
 
 
 @pytest.fixture(params=["directory", "bucket in memory", "bucket in a directory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> DocumentStore:
-    """Documents in a directory, and in two buckets of obstore's own."""
+    """A document store in a directory, and in two kinds of obstore bucket."""
     arriving = tmp_path / "documents"
     if request.param == "directory":
         return DocumentStore(arriving, LIMIT)

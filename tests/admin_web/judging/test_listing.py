@@ -1,4 +1,4 @@
-"""On which lists a number stands: the company's own and the registry versions in force."""
+"""The lists that have a number: the company's own, and the registry versions in force."""
 
 from array import array
 from datetime import UTC, datetime

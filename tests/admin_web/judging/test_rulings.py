@@ -1,4 +1,4 @@
-"""What is known of many numbers at once is what is known of each."""
+"""Numbers ruled on together get the same rulings as each of them alone."""
 
 from datetime import UTC, datetime
 

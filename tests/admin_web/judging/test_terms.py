@@ -1,4 +1,4 @@
-"""Which terms the record of a registry and of its version come to."""
+"""The terms that follow from the record of a registry and of its version."""
 
 from datetime import UTC, datetime, timedelta
 

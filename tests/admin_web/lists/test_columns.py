@@ -1,4 +1,4 @@
-"""The number column is found when there is no doubt about it, and asked for when there is."""
+"""The column of the numbers is found if it is clear; otherwise the user must choose it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What goes out as CSV: the list, harmless in a spreadsheet and fit to be imported again; and verdicts."""
+"""CSV exports of the list and of verdicts: harmless in a spreadsheet, and ready for another import."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""An import records or reports every row, may be cut short at any moment, and is finished by running it again."""
+"""An import records or reports every row. If it is cut short at any moment, another run finishes it."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ from tests.support.records import ADMIN, LEAD, NUMBER, OTHER, FakeProjector, row
 
 
 class CutShort(Exception):
-    """The import is stopped in the middle of a transaction."""
+    """Stops the import in the middle of a transaction."""
 
 
 class Importer:
@@ -236,7 +236,7 @@ NUMBERS = 30_000
 
 
 class Shell:
-    """Imports a file of `count` numbers by the command line, and counts rows in the database from outside."""
+    """Imports a file of `count` numbers by `dnc-admin`, and counts database rows over a connection of its own."""
 
     def __init__(self, database_url: str, directory: Path, count: int) -> None:
         content = directory / "list.txt"
@@ -262,7 +262,7 @@ class Shell:
 
 
 def _hear_ctrl_c() -> None:
-    """Heed SIGINT as at a terminal, even where the tests themselves run in the background and ignore it."""
+    """Handle SIGINT as in a terminal. Tests that run in the background ignore it, and their children would too."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

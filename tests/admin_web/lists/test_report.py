@@ -1,4 +1,4 @@
-"""The report of rejected rows can be opened in a spreadsheet without running anything in it."""
+"""The report of rejected rows runs no formula in a spreadsheet."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A list that is judged window by window is judged as one: in its order, as of one moment, by what is on record."""
+"""A list scrubbed window by window gets the same verdicts as in one piece: in order, and as of one moment."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ def number(place: int) -> E164:
 
 
 def content() -> bytes:
-    """Rows of several lines, rows that are no number, and leads among them."""
+    """Return a list with rows of several lines, rows without a number, and leads."""
     odd = {3: '{},L-1,"two\nlines"', 5: "nonsense,L-2,", 7: ""}
     lines = [odd.get(place % 11, "{},L-1,").format(number(place)) for place in range(ROWS)]
     return "\n".join(["number,lead,note", *lines, f"{NUMBER},L-1,", f"{NUMBER},L-2,"]).encode()

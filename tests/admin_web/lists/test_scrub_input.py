@@ -1,4 +1,4 @@
-"""What a list asks about: the quick reading of plain lines says just what the reading of any row says."""
+"""Parsing of a list to scrub: the fast path for plain lines returns the same as the general path."""
 
 import io
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def lists(draw: st.DrawFn) -> tuple[ScrubLayout, str]:
 def test_a_plain_line_says_what_its_row_says(drawn: tuple[ScrubLayout, str], region: str):
     layout, text = drawn
     of_row = _row_reader(layout, region)
-    text = " " * 5000 + "\n" + text  # So far in, it is text whatever comes.
+    text = " " * 5000 + "\n" + text  # The first 4,096 bytes decide the encoding.
     quick, slow = sheet(text), sheet(text)
     quick.delimiter = slow.delimiter = layout.delimiter
     assert told(quick.read(_plain_reader(layout, region), of_row)) == told(slow.read(nothing, of_row))

@@ -1,4 +1,4 @@
-"""Every line of a file comes out as part of a row, readable or not; none is skipped unseen."""
+"""Every line of a file becomes part of a row, readable or not. None is skipped silently."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ def test_one_number_per_line_in_any_systems_line_ends(line_end: str):
 
 
 def test_a_line_of_a_plain_list_is_one_cell_whatever_is_in_it():
-    """Cut at the comma, the second number would be lost."""
+    """If the line were split at the comma, the second number would be lost."""
     assert cells("4155550100\n4155550101,4155550102\n") == [["4155550100"], ["4155550101,4155550102"]]
 
 
@@ -147,7 +147,7 @@ def test_a_line_without_quotation_marks_is_cut_as_a_csv_reader_cuts_it(line: str
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", ""])
 def test_a_line_may_be_just_short_enough(line_end: str):
     fits, lines = "x" * (LONGEST_LINE - 1) + line_end, PIECE // 2 - 1
-    before = "a\n" * lines  # The line begins where a piece ends.
+    before = "a\n" * lines  # The next line begins at the end of a piece that is read.
     assert cells(before + fits)[lines:] == [["x" * (LONGEST_LINE - 1)]]
     with pytest.raises(NotASheet, match=f"line {lines + 1} is longer"):
         rows(before + "x" + fits)

@@ -1,4 +1,4 @@
-"""No cell of an export or a report is run as a formula, and numbers stay numbers."""
+"""A spreadsheet runs no cell of an export or report as a formula, and numbers stay numbers."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The wrapper around panoramisk: sent once, answered or not; nothing injected, kept, or connected again by itself."""
+"""The wrapper around panoramisk: it sends an action once, prevents injection, keeps nothing, and never reconnects."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ Make = Callable[..., Pbx]
 
 @pytest.fixture
 async def pbx_at() -> AsyncIterator[Make]:
-    """Make what asks the PBX at an address; closed after the test."""
+    """Returns a function that makes a client of the PBX at an address. It is closed after the test."""
     made: list[Pbx] = []
 
     def make(address: str, **settings: object) -> Pbx:
@@ -44,12 +44,12 @@ async def end(_: Action, writer: StreamWriter) -> None:
 
 
 async def queue(action: Action, writer: StreamWriter) -> None:
-    """Take on an Originate, in Asterisk's words."""
+    """Answer an Originate that Asterisk has queued."""
     writer.write(reply(action, "Response: Success", "Message: Originate successfully queued"))
 
 
 async def picked_up(action: Action, writer: StreamWriter) -> None:
-    """Say how an Originate ended, a moment after it was taken on, among what else goes on in a PBX."""
+    """Answer an Originate, and send its result a moment later, among unrelated events."""
     await queue(action, writer)
     writer.write(b"Event: Newchannel\r\nChannel: PJSIP/x-1\r\n\r\n" * 50)
     writer.write(reply(action, "Event: OriginateResponse", "Response: Success", "Reason: 4"))
@@ -176,7 +176,7 @@ async def test_an_action_whose_connection_ends_is_never_sent_again(pbx_at: Make)
             await asked.originate(CALL)
         ami.answer = picked_up
         assert await asked.hang_up("PJSIP/a-1")
-        # panoramisk would have connected again after two seconds, and sent what was not answered.
+        # panoramisk itself would reconnect after two seconds, and send the unanswered action again.
         await asyncio.sleep(2.5)
         assert [action["Action"] for action in ami.heard] == ["Login", "Originate", "Login", "Hangup"]
         assert ami.visits == 2

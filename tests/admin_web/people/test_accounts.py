@@ -1,4 +1,4 @@
-"""People and tokens: kept as hashes, disabled or revoked rather than deleted, each change on record."""
+"""Users and tokens: secrets are stored as hashes, nothing is deleted, and each change is on record."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The record, projected on the shards of a Redis Cluster: each holds what is its own, and is rebuilt by itself."""
+"""The projection in a Redis Cluster: each shard has its own part, and is rebuilt separately."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ def slot(number: str) -> int:
 
 
 def own(shard: Shard) -> str:
-    """A listed number that is on this shard."""
+    """Return a listed number of this shard."""
     return next(number for number in NUMBERS if shard.owns(slot(number)))
 
 
@@ -63,7 +63,7 @@ def holds(client: Redis, shard: Shard, number: str) -> bool:
 
 
 async def move(projection: Projection, cluster: RedisCluster, which: int) -> None:
-    """Move a slot, and let the projection find out."""
+    """Move a slot, and make the projection notice it."""
     await asyncio.to_thread(cluster.move, which)
     projection.sides.store._nodes.invalidate()
 
@@ -133,7 +133,7 @@ async def test_while_a_shard_is_away_changes_come_into_force_on_the_others(
     dead = await asyncio.to_thread(cluster.servers_of, away)
     for server in dead:
         server.running.kill()
-    for _ in range(2 * outbox.ROWS_AT_ONCE // len(NUMBERS) + 1):  # More rows than are written at once wait for it.
+    for _ in range(2 * outbox.ROWS_AT_ONCE // len(NUMBERS) + 1):  # More pending rows than one batch.
         for number in NUMBERS:
             if away.owns(slot(number)):
                 await lift(records, ADMIN, E164(number), reason="test")
@@ -177,7 +177,7 @@ async def test_a_shard_with_another_name_leaves_no_state_under_the_old_one(
     cluster: RedisCluster, projection: Projection
 ):
     old = cluster.topology().shards[1].first
-    await move(projection, cluster, 5)  # From the first shard to the second, whose lowest slot it then is.
+    await move(projection, cluster, 5)  # From the first shard to the second: it is then the lowest slot of the second.
     client = cluster.client_of(old)
     assert cluster.topology().owner(old).first == 5
     assert client.exists(Keys(old).state, Keys(old).lease) == 2

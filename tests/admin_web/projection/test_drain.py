@@ -1,4 +1,4 @@
-"""What is recorded in SQL comes into force in Redis, change by change."""
+"""Changes recorded in SQL come into force in Redis, one by one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -82,7 +82,7 @@ async def test_an_override_that_is_over_by_the_time_it_is_applied_opens_nothing(
 
 
 async def test_of_two_overrides_of_a_lead_the_one_that_lasts_longer_is_in_force(world: World):
-    """No service places a second one; a record that was merged from two may hold it."""
+    """No service places a second override, but a record merged from two databases can have one."""
     await world.suppress(LISTED)
     first = await world.grant(LISTED, "lead-1", days=30)
     for end in (timedelta(days=60), timedelta(days=10)):
@@ -208,7 +208,7 @@ async def test_while_redis_does_not_answer_nobody_waits_for_a_turn_to_record_som
 
 
 async def lose_turns(world: World) -> None:
-    """End every transaction of other connections that is under way, as a database does whose client seems dead."""
+    """Terminate the other connections with open transactions, as PostgreSQL does when a client seems dead."""
     async with world.database.write() as session:
         mine = "pid <> pg_backend_pid() AND datname = current_database() AND state = 'idle in transaction'"
         await session.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"))
@@ -216,14 +216,14 @@ async def lose_turns(world: World) -> None:
 
 async def test_a_process_that_loses_its_turn_at_any_step_writes_nothing_stale(world: World):
     if world.database.on_sqlite:
-        return  # Its lock ends only with its holder.
+        return  # SQLite releases a lock only when its holder ends.
     await world.suppress(LISTED)
     for step in range(100):
         override = await world.grant(LISTED, "lead-1")
 
         async def overtake() -> None:
             await lose_turns(world)
-            await world.revoke(override)  # noqa: B023 - it is over before the next round
+            await world.revoke(override)  # noqa: B023 - it ends before the next iteration
             await world.projection.drain()
 
         fuse = Meanwhile(step, overtake)

@@ -1,4 +1,4 @@
-"""A command that was given up for lost and reaches Redis late changes nothing that was reported since."""
+"""A command that reaches Redis late, after its sender gave up, changes nothing that was reported since."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,14 +34,14 @@ async def proxy(redis_server: RedisServer, short_path: Path) -> AsyncIterator[La
 
 @pytest.fixture
 async def slow(world: World, proxy: LateProxy) -> AsyncIterator[Projection]:
-    """The projection of a process whose commands can be held back."""
+    """The projection of a process whose commands the test can hold back."""
     async with world.behind(proxy.url) as slow:
         await slow.drain()
         yield slow
 
 
 async def give_up(slow: Projection, proxy: LateProxy) -> None:
-    """Have the process send EXEC, hear nothing, and give up."""
+    """Hold back the EXEC of the process, until it gives up."""
     proxy.hold(b"EXEC")
     with pytest.raises(RedisUnavailable):
         await slow.drain()
@@ -81,7 +81,7 @@ async def test_a_change_that_arrives_before_anybody_else_has_written_is_the_trut
 
 @pytest.fixture
 async def dead_builder(slow: Projection, proxy: LateProxy, monkeypatch) -> None:
-    """A builder that sent its flip and was killed before it could tidy up: flip and generation 2 are still there."""
+    """A builder killed after it sent its flip: it did not clean up, so generation 2 and the held-back flip remain."""
 
     async def nothing(*_: object) -> None:
         return
@@ -94,7 +94,7 @@ async def dead_builder(slow: Projection, proxy: LateProxy, monkeypatch) -> None:
 
 
 async def begin_another(world: World) -> None:
-    """Have another builder claim the next number, and be killed."""
+    """Start another builder, which claims the next generation and is then killed."""
     async with world.mortal(Fuse("before SET")) as another:
         with pytest.raises(Killed):
             await another.rebuild()
@@ -110,7 +110,7 @@ async def test_a_flip_that_arrives_after_a_change_is_not_made(world: World, prox
 
 
 async def test_a_flip_whose_builder_gave_up_is_not_made(world: World, slow, proxy):
-    """Giving up takes the mark away first, then the numbers: the generation that is named late would be empty."""
+    """A builder that gives up deletes its mark and then the numbers: a late flip would put an empty generation live."""
     proxy.hold(b"EXEC")
     with pytest.raises(RedisUnavailable):
         await slow.rebuild()

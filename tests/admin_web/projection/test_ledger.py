@@ -1,4 +1,4 @@
-"""Which outbox rows are applied, when each shard of a cluster applies its part for itself."""
+"""Outbox rows count as applied when every shard of a cluster has applied its part."""
 
 from admin_web.projection.ledger import Ledger
 from admin_web.projection.outbox import OutboxChange

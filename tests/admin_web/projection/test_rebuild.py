@@ -1,4 +1,4 @@
-"""The projection built anew from SQL: whole, without a hole, and refused when something is not right."""
+"""Rebuilds of the projection from SQL: complete, without a gap in protection, and refused when something is wrong."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -159,7 +159,7 @@ async def test_what_changes_at_any_step_of_a_rebuild_is_there_after_it(world: Wo
 
 
 class Block:
-    """A change, and what it needs beforehand; `step` makes each one another."""
+    """A change, and the preparation that it needs. `step` selects the number."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -331,7 +331,7 @@ async def test_the_older_of_two_builders_gives_way(world: World):
 
 
 async def remove_from_record(world: World, numbers: list[str]) -> None:
-    """What no service does: rows vanish from SQL."""
+    """Delete rows from SQL, which no service does."""
     async with world.database.write() as session:
         await session.execute(delete(SuppressionEntry).where(SuppressionEntry.number.in_(numbers)))
 
@@ -415,7 +415,7 @@ async def test_counts_that_differ_from_the_record_stop_the_flip(world: World):
     await world.suppress_many(MANY)
 
     async def spoil() -> None:
-        """A number is in SQL that nobody was told of."""
+        """Insert a number into SQL without an outbox row."""
         async with world.database.write() as session:
             values = {"list_name": "internal", "number": OTHER, "source": "", "added_at": utc_now(), "added_by": ""}
             session.add(SuppressionEntry(**values))

@@ -1,4 +1,4 @@
-"""A rebuild has no hole: no listed number is ever allowed and no call fails, whatever else goes on meanwhile."""
+"""During a rebuild, no listed number is ever allowed and no call fails, whatever else happens meanwhile."""
 
 import random
 import threading
@@ -17,7 +17,7 @@ from tests.support.stack import Stack
 CALLS_PER_SECOND = 500
 REBUILDS = 10
 ENOUGH = 1_000
-"""Calls beside which the rebuilds must have run, however soon ten of them are over."""
+"""Minimum number of calls during the rebuilds, even if `REBUILDS` of them end sooner."""
 
 LISTED = [f"+1415555{line:04}" for line in range(400)]
 FREE = [f"+1415555{line:04}" for line in range(5000, 5400)]
@@ -26,7 +26,7 @@ LATER_REVOKED = [(f"+1415557{line:04}", f"lead-{line}") for line in range(4)]
 
 
 class Load:
-    """500 calls a second, from a thread of its own, until the block ends."""
+    """Places `CALLS_PER_SECOND` calls a second from its own thread, until the block ends."""
 
     def __init__(self, port: int, leads: dict[str, str]) -> None:
         self._port, self._leads = port, leads
@@ -44,11 +44,11 @@ class Load:
         return dialed, self._leads.get(dialed, "lead-0")
 
     def calls(self) -> int:
-        """Count the calls that are over."""
+        """Return the number of finished calls."""
         return sum(sum(outcome.answers.values()) for outcome in list(self.outcomes))
 
     def until_calls(self, wanted: int) -> None:
-        """Wait until there is load."""
+        """Wait until `wanted` calls are finished."""
         deadline = time.monotonic() + 60
         while self.calls() < wanted:
             assert time.monotonic() < deadline, "no call is answered"
@@ -58,7 +58,7 @@ class Load:
         return any(answers.answers[(dialed, lead), True] for answers in self.outcomes for lead in self._lead(dialed))
 
     def reasons(self, numbers: list[str]) -> Counter[str]:
-        """The reasons of all answers for these numbers."""
+        """Count the reasons of all answers for these numbers."""
         asked = {(number, lead) for number in numbers for lead in self._lead(number)}
         found: Counter[str] = Counter()
         for outcome in self.outcomes:
@@ -80,7 +80,7 @@ class Load:
 
 @pytest.fixture
 def stack(redis_server: RedisServer, database_url: str, short_path: Path) -> Iterator[Stack]:
-    # Generous deadlines: what is judged here is the rebuild, not how many programs share this machine's cores.
+    # Generous deadlines: this tests the rebuild, not the speed of a busy machine.
     settings = {"DNC_LOG_LEVEL": "WARNING", "DNC_DEADLINE_MS": "1000", "DNC_PEER_MS": "10000"}
     with Stack(short_path / "whole", redis_server, database_url, **settings) as stack:
         listed = short_path / "listed.txt"
@@ -90,10 +90,10 @@ def stack(redis_server: RedisServer, database_url: str, short_path: Path) -> Ite
 
 
 def expect_that_no_call_failed(load: Load) -> None:
-    """Each call has an answer, and that of a free number says that it is free."""
+    """Assert that each call has an answer, and that free numbers are allowed."""
     assert sum(outcome.unanswered for outcome in load.outcomes) == 0
     free = load.reasons(FREE)
-    late = free.pop("deadline", 0)  # Of a machine that was given to other programs for a second, not of the rebuild.
+    late = free.pop("deadline", 0)  # Caused by a busy machine, not by the rebuild.
     assert (free.keys(), late < sum(free.values()) / 30) == ({"not-listed"}, True), (free, late)
 
 

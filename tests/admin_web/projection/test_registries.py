@@ -1,4 +1,4 @@
-"""A registry's version comes into force in Redis without a moment in between, and what Redis holds is verified."""
+"""A registry version comes into force in Redis at once, without a gap, and the content of Redis is verified."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -195,7 +195,7 @@ async def test_the_worker_brings_into_force_what_a_killed_import_left_recorded(w
     worker = Worker(world.database, world.projection, settings)
     running = asyncio.create_task(worker.run())
     async with asyncio.timeout(60):
-        while world.gate.allows(A):  # noqa: ASYNC110 - nothing tells of it
+        while world.gate.allows(A):  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.05)
     worker.stop()
     await running

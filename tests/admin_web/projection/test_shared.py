@@ -1,4 +1,4 @@
-"""Work that many wait for is done once for all who came before it began."""
+"""Shared work is done once for all tasks that asked before it began."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from admin_web.projection.shared import Shared
 
 
 class Work:
-    """Counts its runs, and lets a test hold each of them."""
+    """Counts its runs. A test can hold each of them."""
 
     def __init__(self) -> None:
         self.begun = 0

@@ -1,5 +1,5 @@
-"""Changes, drains, rebuilds and sweeps at once, by processes that die at random, on a Redis that is killed and emptied:
-whatever was reported as in force is obeyed by the gate from then on.
+"""Changes, drains, rebuilds and sweeps at the same time, by processes that die at random, on a Redis that is killed and
+emptied. Whatever was reported as in force, the gate obeys from then on.
 """
 
 import asyncio
@@ -31,27 +31,27 @@ LEADS = {number: [f"lead-{number[1:]}-{which}" for which in "ab"] for number in 
 ENOUGH = {"block": 20, "revoke": 20, "rebuild": 4, "sweep": 4}
 ENOUGH_KILLED = 15
 STORM_S = 90.0
-"""The storm is over when enough has happened, or has failed after so many seconds."""
+"""Maximum duration of the storm in seconds. The test fails if not enough has happened by then."""
 
 SETTLED_S = 60.0
-"""How long one worker may take to put everything right after it."""
+"""Maximum seconds that one worker may need for the recovery afterwards."""
 
 
 class Ledger:
-    """What the gate must obey. It knows only what people were told, and the moment before they asked for more."""
+    """What the gate must obey: a change counts once it is reported as in force, until another is requested."""
 
     def __init__(self) -> None:
         self.blocked: set[str] = set()
-        """Numbers whose block was reported as in force, and which nobody has begun to lift."""
+        """Numbers whose block was reported as in force, and whose lift has not been requested."""
         self.may_open: set[tuple[str, str]] = set()
-        """Leads for which somebody has begun to place an override, and whose end was not reported as in force."""
+        """Leads for which an override was requested, and its revocation has not been reported as in force."""
 
     def forbids(self, number: str, lead: str) -> bool:
         return number in self.blocked and (number, lead) not in self.may_open
 
 
 class Checker(threading.Thread):
-    """Asks as the gate does, all the time, from outside."""
+    """Applies the gate's rule to random calls all the time, and collects the wrong rulings."""
 
     def __init__(self, server: RedisServer, ledger: Ledger) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Checker(threading.Thread):
 
 
 class Storm:
-    """Everybody at once. Each number has one person who changes it; what that person was told is in the ledger."""
+    """All actors at once. One person changes each number; the ledger has what was reported to that person."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.world, self.random, self.ledger = world, Random(seed), Ledger()
@@ -92,7 +92,7 @@ class Storm:
         return killed >= ENOUGH_KILLED and all(self.done[what] >= times for what, times in ENOUGH.items())
 
     async def as_a_process(self, what: str, work, steps: int = 30) -> bool:
-        """Do something of so many steps as a process that may die of it; tell whether it reported success."""
+        """Run work as a process that may die at one of its steps. Return whether it reported success."""
         fuse = Fuse(self.random.randrange(steps) if self.random.random() < 0.3 else None)
         try:
             async with self.world.mortal(fuse) as projection:
@@ -107,15 +107,15 @@ class Storm:
         return False
 
     async def in_force(self, what: str) -> bool:
-        """Bring into force what was recorded, as the service that recorded it."""
+        """Drain recorded changes, as the service that recorded them does. Return whether it reported success."""
         return await self.as_a_process(what, Projection.drain, 12)
 
     async def person(self, number: str) -> None:
-        """Block, open, close and lift one number, over and over."""
+        """Repeatedly block a number, place and revoke overrides, and lift the number."""
         while self.raging():
             try:
                 await self.one_round(number)
-            except DatabaseUnavailable:  # SQLite gives its one lock to whoever asks at the right moment.
+            except DatabaseUnavailable:  # SQLite does not queue writers for its lock.
                 self.done["no turn"] += 1
 
     async def one_round(self, number: str) -> None:
@@ -133,7 +133,7 @@ class Storm:
 
     async def open_and_close(self, number: str, lead: str) -> None:
         self.ledger.may_open.add((number, lead))
-        with suppress(OverrideStands):  # A revocation that found no turn.
+        with suppress(OverrideStands):  # An earlier revocation did not get the turn.
             await self.world.grant(number, lead)
             await self.in_force("grant")
         await asyncio.sleep(self.random.random() * 0.05)
@@ -149,21 +149,21 @@ class Storm:
             return (await session.scalars(live)).one()
 
     async def worker(self) -> None:
-        """Rebuild what was lost, as the worker does."""
+        """Renew the lease and rebuild a lost projection, as the worker does."""
         while self.raging():
             await self.as_a_process("lease", Projection.renew_lease)
             await self.as_a_process("recover", lambda projection: projection.rebuild(only_if_lost=True))
             await asyncio.sleep(0.02)
 
     async def operator(self) -> None:
-        """Rebuild and sweep for no reason."""
+        """Rebuild and sweep at random times."""
         while self.raging():
             await asyncio.sleep(self.random.random() * 0.3)
             await self.as_a_process("rebuild", Projection.rebuild)
             await self.as_a_process("sweep", lambda projection: sweep(projection.sides, grace_s=0))
 
     async def calamity(self) -> None:
-        """Lose Redis in every way."""
+        """Empty, restart or pause Redis at random times."""
         while self.raging():
             await asyncio.sleep(0.2 + self.random.random())
             kind = self.random.choice(["emptied", "restarted", "restarted empty", "paused"])
@@ -208,8 +208,10 @@ async def test_what_was_reported_as_in_force_is_obeyed_whatever_happens(world: W
 
 
 async def recovered(world: World) -> None:
-    """Rebuild what was lost and drain, again and again as the worker does: a builder that was killed a moment ago
-    is left alone until it has been silent for long enough."""
+    """Rebuild and drain until it succeeds, as the worker does.
+
+    A rebuild waits until a builder that was killed a moment ago has been silent for long enough.
+    """
     async with asyncio.timeout(SETTLED_S):
         while True:
             try:
@@ -221,7 +223,7 @@ async def recovered(world: World) -> None:
 
 
 async def settled(world: World) -> None:
-    """When the storm is over, one worker puts everything right."""
+    """Recover with one worker after the storm, and assert that the projection is correct."""
     await recovered(world)
     await world.projection.renew_lease()
     compared = await world.projection.verify()

@@ -1,4 +1,4 @@
-"""SQL and Redis compared: every difference is found and named, and changes under way are none."""
+"""Comparison of SQL and Redis: it finds and names every difference, and ignores pending changes."""
 
 import asyncio
 from collections.abc import AsyncIterator

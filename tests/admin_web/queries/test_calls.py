@@ -1,4 +1,4 @@
-"""The call log as it is read: what it holds, in which order, and what a filter finds."""
+"""The call log: its rows, their order, and the results of filters."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 
 async def found(database: Database, wanted: CallFilter) -> list[str]:
-    """What a filter finds, the latest first: the last digits of a decision, or `r` and the channel's of a record."""
+    """Return the calls a filter finds, latest first: last digits of the decision, or `r` and those of the channel."""
     page = await call_page(database, wanted)
     return [call.decision[-2:] if call.decision else f"r{call.channel[-1]}" for call in page.rows]
 

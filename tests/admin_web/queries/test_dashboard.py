@@ -1,4 +1,4 @@
-"""The dials over time, in the steps of the reader's clocks, from the hourly totals; and the page that shows them."""
+"""Calls over time, from the hourly totals, in steps of the reader's time zone; and the page that shows them."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -121,7 +121,7 @@ async def site(database_url: str, redis_server: RedisServer, tmp_path: Path) -> 
 @pytest.mark.parametrize("role", [Role.SUPERVISOR, Role.ADMIN, Role.AUDITOR])
 async def test_those_who_read_the_call_log_see_every_dial(site: Site, role: Role):
     page = await (await site.person(role)).page("/")
-    assert page.count("1,234") >= 3  # A tile, and the table that the chart is drawn from.
+    assert page.count("1,234") >= 3  # A tile, and the table below the chart.
     assert "Wait for review" in page
     assert "Calls are judged by all that is recorded" in page
 

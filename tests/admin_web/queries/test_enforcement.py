@@ -1,4 +1,4 @@
-"""What is in force, each state of it made real: Redis away, emptied or restarted, no lease, changes on the way."""
+"""The enforcement status in real situations: Redis down, emptied or restarted, no lease, pending changes."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ async def said(world: World) -> Alarm:
 
 
 async def age_pending(world: World, seconds: float) -> None:
-    """Have the changes that wait be so old."""
+    """Set the age of the pending changes."""
     since = utc_now() - timedelta(seconds=seconds)
     async with world.database.write() as session:
         await session.execute(update(OutboxRow).where(OutboxRow.applied_turn.is_(None)).values(committed_at=since))
@@ -121,7 +121,7 @@ async def test_another_generation_than_the_one_on_record_stops_trust(world: Worl
 
 
 class SecondCommit(Fuse):
-    """Kills a rebuild between its flip in Redis and the commit of that; the first commit is the claim."""
+    """Kills a rebuild between its flip in Redis and the commit that records it. The first commit is the claim."""
 
     async def step(self, name: str) -> None:
         self.steps += name == "before commit"

@@ -1,4 +1,4 @@
-"""What a person is told of a lead follows from the facts by the rule of the gate."""
+"""The state shown for a lead follows from the facts by the gate's rule."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ CONSENT = LiveOverride("42", "signed-consent", AT + timedelta(days=1))
 
 
 def stand(listed: tuple[str, ...], applying: Applying = FREE) -> Stand:
-    """The stand of a lead that holds an override."""
+    """Return the state of a lead that has an override."""
     state = State(7, "run-1", applying.lists, 3)
     facts = Facts(NUMBER, LeadId("lead-1"), "run-1", state, True, listed, CONSENT, applying)
     return Stand(LeadState.OVERRIDE, decide(NUMBER, facts, AT), facts, AT)

@@ -1,4 +1,4 @@
-"""The list of leads: in the order of names, each once, sifted by the state that the gate's rule gives."""
+"""The list of leads: ordered by name, each once, filtered by the state that the gate's rule gives."""
 
 import asyncio
 from datetime import date, timedelta
@@ -38,7 +38,7 @@ def consent(lead: str, days: int | None = None) -> Consent:
 
 
 async def found(records: Records, text: str = "", state: str = "", rows_at_once: int = 50) -> list[str]:
-    """Every lead that is found, page by page."""
+    """Return the ids of all leads found, page by page."""
     sought, after, seen = wanted(text, state, region="US"), None, []
     while True:
         got = await lead_list(records.database, sought, records.now(), after=after, rows=rows_at_once)

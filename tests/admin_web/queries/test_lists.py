@@ -1,4 +1,4 @@
-"""What a person types is read as the beginning of a number, in any spelling."""
+"""A search text in any format is read as the beginning of a number."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Keys of pages: they come back as they went, and what a stranger made of one is no key."""
+"""Page keys: they survive encoding and decoding, and a forged key is rejected."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
-"""Those that are a moment in every zone."""
+"""Times that exist in every time zone."""
 
 
 @given(MOMENTS, st.integers(0, 2**63 - 1), st.text("aZ0-_.é ", max_size=40))

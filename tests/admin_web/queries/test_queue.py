@@ -1,4 +1,4 @@
-"""The dial queue offers exactly the leads that the gate would let through, those called longest ago first."""
+"""The dial queue offers exactly the leads that the gate would allow, those called longest ago first."""
 
 import random
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ async def page(world: World, behind: QueuePosition | None = None, most: int = 25
 
 
 async def stack(world: World, most: int = 25) -> list[Offer]:
-    """Every offer, page by page."""
+    """Return all offers, page by page."""
     offers, behind = [], None
     while True:
         part = await page(world, behind, most)
@@ -91,7 +91,7 @@ async def test_every_list_of_the_projection_counts_not_the_companys_own_alone(wo
 
 
 async def test_answers_of_another_generation_than_was_asked_for_are_asked_again(world: World, monkeypatch):
-    """Between our look at the state and our questions a new generation goes live, and the old one is emptied."""
+    """Between our read of the state and our queries, a new generation goes live and the old one is deleted."""
     await add(world, ("a", 1))
     await world.suppress(number(1))
     await world.projection.drain()

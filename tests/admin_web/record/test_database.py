@@ -1,4 +1,4 @@
-"""Transactions on both databases: what a reader sees, what a writer leaves, what a failure says."""
+"""Transactions on both databases: what readers see, what writers leave behind, and the messages of failures."""
 
 import asyncio
 import socket
@@ -87,7 +87,7 @@ async def test_a_reader_can_change_nothing(database: Database):
 
 
 async def test_writers_of_one_row_take_turns(database: Database):
-    """Twenty tasks read, add one and write back: none of the additions is lost."""
+    """Twenty tasks read a value, add one and write it back. No addition is lost."""
 
     async def add_one() -> None:
         async with database.write() as session:
@@ -239,7 +239,7 @@ async def test_the_planner_is_told_how_large_the_tables_are(database: Database):
             assert noted.scalar_one().startswith("1 ")
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL looks at how many pages a table has.
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL estimates from the pages of a table.
 async def test_a_registry_that_was_small_is_never_scanned_for_each_row_of_one_that_is_large(database: Database):
     async with database.write() as session:
         session.add(Registry(name="us-ftc", country="US", area_codes=[], created_at=AT, created_by="test"))

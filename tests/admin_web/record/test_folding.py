@@ -1,4 +1,4 @@
-"""A search finds a name however it is spelled."""
+"""A search finds a name in any case and with or without accents."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""How the line numbers of one exchange are spelled for SQL and for Redis."""
+"""Encoding of the line numbers of one exchange for SQL and for Redis."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The tables that the migrations make are the tables of the models, on both databases."""
+"""The migrations create the tables of the models, on both databases."""
 
 import asyncio
 
@@ -117,7 +117,7 @@ def constraint_names(connection: Connection) -> set[str | None]:
 
 
 async def test_constraints_bear_the_names_of_the_models(database: Database):
-    """Alembic does not compare names, and a later revision can only change a constraint that it can name."""
+    """Alembic does not compare names, but a later revision needs the name to change a constraint."""
     wanted = {str(constraint.name) for table in Base.metadata.tables.values() for constraint in table.constraints}
     async with database.read() as session:
         found = await (await session.connection()).run_sync(constraint_names)

@@ -1,4 +1,4 @@
-"""A document without a record is taken away; one that an override rests on, or is just being placed on, never is."""
+"""A sweep deletes documents without a record, but never one of an override, not even while it is being placed."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ async def listed(records: Records) -> None:
 
 
 async def keep(documents: DocumentStore, more: str = "", age: timedelta = timedelta()) -> Kept:
-    """Keep a PDF as if it had been uploaded `age` ago."""
+    """Store a PDF as if it had been uploaded `age` ago."""
 
     async def pieces() -> AsyncIterator[bytes]:
         yield PDF + more.encode()
@@ -75,7 +75,7 @@ async def test_a_record_that_knows_none_of_its_documents_loses_none(database: Da
 
 
 class Crossing(Directory):
-    """A shelf on which a sweep begins while an override is being placed, just before it is committed."""
+    """A store in which a sweep begins while an override is being placed, just before its commit."""
 
     def __init__(self, root: Path, database: Database, documents: DocumentStore) -> None:
         super().__init__(root)

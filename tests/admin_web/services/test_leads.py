@@ -1,4 +1,4 @@
-"""A lead is one person record with one number; its overrides end with that number."""
+"""A lead is a person with one number. Its overrides end when the number changes."""
 
 import asyncio
 from dataclasses import replace

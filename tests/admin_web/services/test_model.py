@@ -1,4 +1,4 @@
-"""Whatever is done, in whatever order: who is listed and which lead is open is what a few lines of Python say it is."""
+"""Random changes in random order: listed numbers and live overrides always agree with a model of a few lines."""
 
 import asyncio
 import shutil
@@ -44,7 +44,7 @@ class Opened:
 
 
 class RecordMachine(RuleBasedStateMachine):
-    """Drives the services and the model side by side. `make` gives a fresh database URL."""
+    """Applies each step to the services and to the model. `make` returns the URL of a new database."""
 
     def __init__(self, make) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class RecordMachine(RuleBasedStateMachine):
         self.runner.close()
 
     def live(self) -> dict[LeadId, int]:
-        """The model's word for which lead is open, by which override."""
+        """Return the live overrides of the model: override ids by lead."""
         now = self.clock.at - AT
         return {
             opened.lead: override_id

@@ -1,4 +1,4 @@
-"""An override opens one lead on one number until one date, with consent on record; and ends when it is revoked."""
+"""An override opens one lead on one number until its expiry, with consent on record. Revoking it ends it."""
 
 import asyncio
 from dataclasses import replace

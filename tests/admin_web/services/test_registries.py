@@ -1,4 +1,4 @@
-"""The terms of registries: recorded, in force when it is said, and the same for the gate and for the record."""
+"""The terms of registries: recorded, in force once reported, and the same for the gate and the record."""
 
 import random
 from collections.abc import AsyncIterator
@@ -52,12 +52,12 @@ async def world(database: Database, redis_server: RedisServer) -> AsyncIterator[
 
 
 def forces(world: World) -> Records:
-    """Services that bring what they record into force."""
+    """Return records whose changes are put in force at once."""
     return Records(world.database, world.projection, world.now)
 
 
 async def hold(world: World, name: str, numbers: list[E164], obtained_at: datetime, areas: tuple[str, ...]) -> None:
-    """Put a version of a registry in force on both sides, as an import and the rebuild after it do."""
+    """Put a registry version in force in SQL and Redis, as an import and its rebuild do."""
     async with world.database.write() as session:
         version = RegistryVersion(
             registry_name=name, obtained_at=obtained_at, file_name="f", file_sha256="0" * 64, accepted=len(numbers),

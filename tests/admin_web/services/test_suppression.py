@@ -1,4 +1,4 @@
-"""A number goes on the list once, whoever asks, however often and however many at once; and comes off with a reason."""
+"""A number goes on the list once, even for repeated and parallel requests, and comes off with a reason."""
 
 import asyncio
 
@@ -73,7 +73,7 @@ async def test_twenty_who_suppress_one_number_at_once_make_one_entry(records: Re
 
 
 async def test_suppressing_and_lifting_at_once_never_fails_otherwise_than_by_not_listed(records: Records):
-    """Whatever the order, each suppression ends with a standing entry of its own or of somebody else."""
+    """In any order, each suppression succeeds: with an entry of its own, or with one that was already there."""
     work = [suppress(records, ADMIN, NUMBER, source="phone") for _ in range(15)]
     work += [lift(records, ADMIN, NUMBER, reason="test") for _ in range(15)]
     ended = await asyncio.gather(*work, return_exceptions=True)

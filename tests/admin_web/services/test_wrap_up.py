@@ -1,4 +1,4 @@
-"""A wrap-up puts on record how a call ended, and moves the lead; Do Not Call blocks the number at once."""
+"""A wrap-up records how a call ended, and moves the lead in the queue. Do Not Call blocks the number at once."""
 
 from dataclasses import replace
 

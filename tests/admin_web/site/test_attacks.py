@@ -1,4 +1,4 @@
-"""What people with bad intentions send over HTTP: hostile file names, endless and stalling uploads, formulas."""
+"""Attacks over HTTP: hostile file names, endless and stalled uploads, formulas."""
 
 import asyncio
 import csv
@@ -46,7 +46,7 @@ def consent(site: Site) -> dict[str, str]:
 
 
 def head_of(fields: dict[str, str], file_name: bytes) -> bytes:
-    """A multipart body up to the first byte of the file."""
+    """Return a multipart body up to the first byte of the file."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{{}}"\r\n\r\n{{}}\r\n'
     parts = [head.format(name, value) for name, value in fields.items()]
     file = b'Content-Disposition: form-data; name="document"; filename="' + file_name + b'"\r\n\r\n'

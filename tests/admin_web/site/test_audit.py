@@ -1,4 +1,4 @@
-"""Audit events: read by who, what, to which and when; seen and taken away by those who may."""
+"""Audit events: filtered by person, action, subject and time; shown and exported to those with the permission."""
 
 import csv
 import io

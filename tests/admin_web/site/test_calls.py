@@ -1,4 +1,4 @@
-"""The call log as people see it, and take it away."""
+"""The page of the call log, and its export."""
 
 import csv
 import io
@@ -87,7 +87,7 @@ async def test_a_call_is_explained_and_a_stranger_s_text_stays_text(site: Site):
     )
     browser = await site.person(Role.AUDITOR)
     text = await browser.page(f"/calls/{decision(1).id}")
-    # The reason comes with its sentence.
+    # The page explains the reason in a sentence.
     assert "company&#39;s own Do-Not-Call list" in text
     assert "agent1" in text
     for page in (text, await browser.page("/calls")):

@@ -1,4 +1,4 @@
-"""Consent documents over the form: what is accepted, what is refused with which sentence, and that nothing is left."""
+"""Consent documents sent by the form: accepted files, refused files with their messages, and no files left behind."""
 
 import asyncio
 from dataclasses import replace
@@ -30,7 +30,7 @@ async def listed(site: Site) -> Site:
 
 
 def fields(site: Site, **changed: str) -> dict[str, str]:
-    """A form that is filled in rightly, but for what is changed."""
+    """Return the fields of a correct form, except those in `changed`."""
     yesterday = (site.now() - timedelta(days=1)).date()
     right = {
         "number": NUMBER, "until": "", "basis": "signed-consent", "basis_note": "A note to keep.",

@@ -1,4 +1,4 @@
-"""Cells of an export: the text of what is on record."""
+"""Cells of an export have the text of the recorded values."""
 
 from datetime import UTC, date, datetime
 

@@ -1,4 +1,4 @@
-"""The enforcement page as people use it: real requests, a real Redis, both databases, and the worker's own jobs."""
+"""The enforcement page with real requests, a real Redis, both databases, and the worker's own jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ async def site(database_url: str, redis_server: RedisServer, tmp_path: Path) -> 
 
 
 async def work(site: Site, kind: str) -> None:
-    """Carry out a job as the worker does."""
+    """Run a job as the worker does."""
     tools = Tools(site.records, site.projection, site.settings)
     assert await Runner(JOB_KINDS[kind], WORK[JOB_KINDS[kind]], tools, "worker").step() == 0
 
@@ -134,7 +134,7 @@ async def test_every_page_bears_the_banner_while_redis_is_away_and_none_after(si
     browser = await site.person(Role.AUDITOR)
     assert 'class="banner"' not in await browser.page("/enforcement")
     redis_server.stop()
-    await asyncio.sleep(1.1)  # What every page says may be a second old.
+    await asyncio.sleep(1.1)  # The warning on every page may be a second old.
     page = await browser.page("/enforcement")
     assert 'class="banner"' in page
     assert "Calls are stopped." in page

@@ -1,4 +1,4 @@
-"""Importing in the browser: upload, look, choose the columns, start, follow, cancel; and what is refused."""
+"""Imports in the browser: upload, preview, choice of columns, start, progress, cancel; and refused files."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ async def upload(browser: Browser, content: bytes, name: str = "list.csv", kind:
 
 
 async def work(site: Site) -> None:
-    """Do all jobs, as a worker does."""
+    """Run all jobs, as a worker does."""
     tools = Tools(site.records, site.projection, site.settings)
     for kind, carry_out in WORK.items():
         while await Runner(kind, carry_out, tools, "worker").step() < POLL_S:

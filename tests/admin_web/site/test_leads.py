@@ -1,4 +1,4 @@
-"""The pages of leads: the list, one lead, its switch, its wrap-up; what each role sees and may do."""
+"""The pages of leads: the list, one lead, its Do-Not-Call switch and wrap-up; what each role sees and may do."""
 
 import re
 

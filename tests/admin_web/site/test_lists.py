@@ -1,4 +1,4 @@
-"""The Do-Not-Call list in the browser: found by any spelling, added by everybody, lifted by admins, exported whole."""
+"""The Do-Not-Call list in the browser: search in any format, adding by everybody, lifting by admins, full export."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The Compliance Monitor as people use it: who sees what, what revoking says and does, and documents given out."""
+"""The Compliance Monitor: what each role sees, revoking with its messages and effects, and downloads of documents."""
 
 import asyncio
 import csv
@@ -32,7 +32,7 @@ TODAY = date(2026, 2, 27)
 
 @dataclass
 class Placed:
-    """A site on which one lead of four with the same listed number is open."""
+    """A site where one of four leads with the same listed number has an override."""
 
     site: Site
     override: int
@@ -290,13 +290,13 @@ async def test_the_calls_under_an_override_are_told_with_who_whom_and_how_they_e
         )
     page = await (await placed.site.person(Role.ADMIN)).page(placed.path)
     calls = page[page.index('id="calls"') : page.index('id="trail"')]
-    assert calls.count("<tr>") == 3  # a head and two calls
+    assert calls.count("<tr>") == 3  # a header row and two calls
     for shown in ("agent", "Answered", "1:15", "not told by the PBX yet", "ALLOW", "Northwind Traders L-1"):
         assert shown in calls, shown
 
 
 async def many(site: Site, number: int, **columns) -> None:
-    """Put overrides on record as they might have been placed over the years."""
+    """Insert overrides as if they had been placed over the years."""
     (first, *_) = await rows(site.records, Override)
     at = site.now()
     shared = {
@@ -309,12 +309,12 @@ async def many(site: Site, number: int, **columns) -> None:
 
 
 def found(page: str) -> list[int]:
-    """The overrides of a table, in its order."""
+    """Return the override ids of a table, in its order."""
     return [int(one) for one in re.findall(r'<th scope="row"><a href="/monitor/(\d+)"', page)]
 
 
 async def walked(browser: Browser, path: str) -> list[list[int]]:
-    """The overrides of each page, following the pager."""
+    """Return the override ids of each page, following the pager."""
     pages, query = [], path.partition("?")[2]
     while True:
         text = await browser.page(f"/monitor?{query}")

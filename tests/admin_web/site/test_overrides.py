@@ -1,4 +1,4 @@
-"""The consent form: it says what it opens, and refuses each thing that is missing with a sentence that helps."""
+"""The consent form: it says what the override opens, and refuses incomplete forms with a helpful message."""
 
 import re
 from datetime import timedelta
@@ -33,7 +33,7 @@ async def supervisor(site: Site) -> Browser:
 
 
 async def hidden(browser: Browser) -> dict[str, str]:
-    """What the form carries of the lead as it was when the form was opened."""
+    """Return the hidden fields: the state of the lead when the form was opened."""
     return dict(HIDDEN.findall(await browser.page(FORM)))
 
 
@@ -43,7 +43,7 @@ async def send(browser: Browser, file: tuple[str, bytes, str] | None = FILE, **c
 
 
 async def nothing_is_saved(site: Site) -> bool:
-    """No row and no file: what was refused leaves nothing."""
+    """Return whether a refused form has left no row and no file."""
     kept = [path for path in (site.settings.data_dir / "documents").rglob("*") if path.is_file()]
     return not (await rows(site.records, Override) or await rows(site.records, Document) or kept)
 

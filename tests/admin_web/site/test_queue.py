@@ -1,4 +1,4 @@
-"""The dial queue as agents see it."""
+"""The page of the dial queue."""
 
 import re
 

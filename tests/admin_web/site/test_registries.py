@@ -1,4 +1,4 @@
-"""The registries in the site: added, looked at, their terms set, and what cannot be set said."""
+"""The pages of registries: adding and viewing them, changing their terms, and messages for invalid terms."""
 
 import re
 

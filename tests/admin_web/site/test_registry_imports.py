@@ -1,4 +1,4 @@
-"""A registry's file imported in the browser: upload, what was found, what will follow, the job; and what is refused."""
+"""A registry's file imported in the browser: upload, findings, consequences, job; and refused files."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,7 +42,7 @@ async def upload(browser: Browser, content: str | bytes, name: str = "list.txt",
 
 
 async def work(site: Site) -> None:
-    """Do all jobs, as a worker does."""
+    """Run all jobs, as a worker does."""
     tools = Tools(site.records, site.projection, site.settings)
     for kind, carry_out in WORK.items():
         while await Runner(kind, carry_out, tools, "worker").step() < POLL_S:
@@ -84,7 +84,7 @@ async def test_the_columns_of_a_csv_are_chosen_and_looked_at_before_the_start(si
     uploaded = await upload(admin, content)
     page = await admin.follow(uploaded)
     assert "columns separated by commas" in page
-    assert "+13015550100" in page  # `local` has seven digits and is no number by itself
+    assert "+13015550100" in page  # `local` has seven digits and is not a number by itself
     again = await admin.page(f"{uploaded.location}?read_as=csv&number=3&area=2")
     assert A in again
     assert "+13015550100" not in again
@@ -154,7 +154,7 @@ async def test_a_file_that_turns_out_bad_fails_its_job_and_the_version_before_st
     assert await in_force(site.records, "us-ftc") == [A]
     assert {row.version_id for row in await exchanges(site)} == {taken.version}
     assert [version.beat_at is None for version in await rows(site.records, RegistryVersion)][1:] == [True]
-    assert "Start the import" in await admin.page(uploaded.location)  # It is kept, to be looked at again.
+    assert "Start the import" in await admin.page(uploaded.location)  # The upload is kept for another look.
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ async def exchanges(site: Site) -> list[RegistryExchange]:
 
 
 async def half_done(site: Site) -> int:
-    """Leave what an import leaves that was killed in the middle; give the version's id."""
+    """Insert the rows of an import that was killed in the middle; return the version's id."""
     async with site.database.write() as session:
         version = RegistryVersion(
             registry_name="us-ftc", obtained_at=OBTAINED, file_name="x", file_sha256="", imported_at=site.now(),
@@ -354,7 +354,7 @@ async def put_place(site: Site, job_id: int, version: int) -> None:
 
 
 async def again(site: Site, job_id: int, version: int) -> None:
-    """Make a job one whose worker was killed when it was at this version."""
+    """Change a job as if its worker had been killed while it imported this version."""
     async with site.database.write() as session:
         await session.execute(
             update(Job).where(Job.id == job_id).values(place={"version": version}, outcome="", ended_at=None)

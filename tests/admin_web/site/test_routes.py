@@ -1,4 +1,4 @@
-"""Every route of the site, for every role: held against the one table of permissions, and against forged forms."""
+"""Every route of the site, for every role: permissions, forged forms, and odd input."""
 
 import asyncio
 import base64
@@ -38,10 +38,10 @@ PARTS = {
     "kind": "numbers",
     "registry": "us-ftc",
 }
-"""What stands for the parts of a path: things that are on record. Every other part is the id 1."""
+"""Parameters of paths: things that are on record. Every other parameter is the id 1."""
 
 UNWATCHED = {"sessions", "sign_in_buckets", "alembic_version"}
-"""Tables that asking for a page may change."""
+"""Tables that a GET request may change."""
 
 WRITES = [route for route in ROUTES if route.method != "GET"]
 
@@ -51,7 +51,7 @@ def shown(route: Route, role: str, answer: Answer) -> str:
 
 
 async def ask(browser: Browser, route: Route) -> Answer:
-    """Ask as a browser would that sends an empty form."""
+    """Send a request as a browser does, with an empty form unless it is a GET."""
     if route.method == "GET":
         return await browser.get(filled(route.path, PARTS))
     if route.upload:
@@ -61,7 +61,7 @@ async def ask(browser: Browser, route: Route) -> Answer:
 
 @pytest.fixture
 async def furnished(site: Site) -> Site:
-    """A site with one of everything that a path may name."""
+    """A site with one of everything that a path can refer to."""
     await add_user(site.database, ADMIN, "somebody", Role.AGENT, PASSWORD)
     await put_leads(site.records, ADMIN, [LeadGiven(LEAD, NUMBER, "Lead 1")])
     await suppress(site.records, ADMIN, NUMBER, source="test")
@@ -72,7 +72,7 @@ async def furnished(site: Site) -> Site:
 
 
 async def everything(site: Site) -> dict[str, list[tuple]]:
-    """Every row of every table that pages do not change by being looked at."""
+    """Return all rows of the tables that a GET request must not change."""
     names = [table.name for table in Base.metadata.sorted_tables if table.name not in UNWATCHED]
     async with site.database.read() as session:
         return {
@@ -130,7 +130,7 @@ async def test_no_write_is_taken_from_a_forged_form(furnished: Site, fields: dic
     before = await everything(furnished)
     for route in WRITES:
         if route.may is Permission.ANYBODY and not headers:
-            continue  # Nobody's form has a token: where it came from is all there is.
+            continue  # The form of an anonymous visitor has no token; only its origin can be checked.
         forged = await admin.post(filled(route.path, PARTS), fields, **headers)
         if forged.status != 403:
             wrong.append(shown(route, "admin", forged))
@@ -177,14 +177,14 @@ ODD = [
     "%27%3B--", "%25_%5C", "%E2%80%AE", "+1%20(415)%20555", "..%2F..%2Fetc%2Fpasswd", "%7B%7B7*7%7D%7D",
     "%0D%0ASet-Cookie:x",
 ]  # fmt: skip
-"""What no form of the site sends, percent-encoded."""
+"""Values that no form of the site sends, percent-encoded."""
 
 KEYS = [
     ["\0"], ["\ud800"], [10**30], [-(10**30)], ["\0", 1],
     [{"at": "0001-01-01T00:00:00+14:00"}, 1], [1, {"at": "9999-12-31T23:59:59-14:00"}],
     [{"at": "2026-01-01T00:00:00+00:00"}, 10**30], ["x", 10**30], [True], [None], [[["x"]]], "x", 5,
 ]  # fmt: skip
-"""Where no page of a list begins, before they are spelled for the URL."""
+"""Invalid page keys, before they are encoded for the URL."""
 
 
 @pytest.fixture
@@ -213,11 +213,11 @@ def odd_queries(names: set[str]) -> list[str]:
 
 
 AT_ONCE = 4
-"""Fewer than the site has connections to its database."""
+"""Parallel requests: fewer than the site has database connections."""
 
 
 async def a_few_at_once(ask: Callable[[str], Awaitable[Answer]], paths: list[str]) -> list[Answer]:
-    """Ask for all paths, some at the same time: most of an answer's time is a wait for the database."""
+    """Request all paths, a few in parallel, because a request mostly waits for the database."""
     answers = []
     for begin in range(0, len(paths), AT_ONCE):
         answers += await asyncio.gather(*map(ask, paths[begin : begin + AT_ONCE]))
@@ -249,7 +249,7 @@ async def test_no_part_of_a_path_makes_a_page_fail(furnished: Site):
 
 
 class Forms(HTMLParser):
-    """The forms of a page that change something: where each goes, and the values of its fields as they stand."""
+    """The POST forms of a page: the action of each, and its fields with their current values."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -271,7 +271,7 @@ class Forms(HTMLParser):
 
 
 def odd_sendings(fields: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The fields of a form with an odd value in one of them, and with one of them left out."""
+    """Yield the fields of a form with one of them left out, or with an odd value in one of them."""
     for name in fields.keys() - {"csrf"}:
         yield {field: value for field, value in fields.items() if field != name}
         for value in ODD:
@@ -314,7 +314,7 @@ ONLY = {
     Permission.EDIT_LEADS: {Role.AGENT, Role.SUPERVISOR, Role.ADMIN},
     Permission.CALL: {Role.AGENT, Role.SUPERVISOR, Role.ADMIN},
 }
-"""Who may do what, written down a second time."""
+"""The permissions of each role, written a second time for comparison."""
 
 
 @pytest.mark.parametrize("permission", list(Permission))
@@ -353,7 +353,7 @@ NEEDS = {
         "webhook-test! webhooks"
     ),
 }
-"""The routes that need each permission, written down a second time; a POST bears an exclamation mark."""
+"""The routes that need each permission, written a second time for comparison. `!` marks a POST."""
 
 
 def test_each_route_needs_the_permission_that_was_agreed_on():

@@ -1,4 +1,4 @@
-"""Signing in and out over HTTP: who comes in, how long they stay, and what is turned away before any view."""
+"""Signing in and out over HTTP: who can sign in, how long sessions last, and requests refused before any view."""
 
 import pytest
 from sqlalchemy import select

@@ -1,4 +1,4 @@
-"""What programs hold, managed by an admin in the site: API tokens, and webhooks."""
+"""API tokens and webhooks, managed by an admin in the site."""
 
 import html
 import re
@@ -20,7 +20,7 @@ HOOK = "https://crm.example/dnc"
 
 
 def shown(answer: Answer) -> str:
-    """The secret that an answer shows, this once."""
+    """Return the secret that a response shows once."""
     assert answer.status == 200, answer.text[-3000:]
     assert answer.headers["Cache-Control"] == "no-store"
     found = SHOWN.search(answer.text)

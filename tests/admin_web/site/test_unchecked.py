@@ -1,4 +1,4 @@
-"""A number that a registry cannot tell of is blocked if its terms say so, and an override opens a lead on it."""
+"""A number that a registry cannot check is blocked if its terms say so, and an override opens a lead on it."""
 
 import re
 from dataclasses import replace
@@ -29,7 +29,7 @@ async def leads(site: Site) -> None:
 
 
 async def an_old_copy(site: Site, terms: EditedTerms) -> None:
-    """Hold a copy of the registry on record that was obtained forty days ago, and lists nothing of its area code."""
+    """Insert a version of the registry that is forty days old and has no number in its area code."""
     await add_registry(site.records, ADMIN, "us-ftc", "", terms)
     async with site.database.write() as session:
         version = RegistryVersion(
@@ -42,7 +42,7 @@ async def an_old_copy(site: Site, terms: EditedTerms) -> None:
 
 
 async def never_imported(site: Site, terms: EditedTerms) -> None:
-    """Put a registry on record that nobody has imported."""
+    """Add a registry without any version."""
     await add_registry(site.records, ADMIN, "us-ftc", "", terms)
 
 

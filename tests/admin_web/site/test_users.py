@@ -1,4 +1,4 @@
-"""People and their accounts over HTTP: who may come in, and how quickly somebody is out."""
+"""User accounts over HTTP: who can sign in, and how soon a disabled user is signed out."""
 
 import asyncio
 import html
@@ -211,11 +211,11 @@ async def test_codes_are_turned_on_by_a_code_and_each_code_counts_once(timed: Si
     image = await browser.get("/account/codes/image.svg")
     assert image.headers["Content-Type"] == "image/svg+xml"
     assert image.body.startswith(b"<?xml")
-    assert (await timed.browser().sign_in("agent")).status == 303  # Nothing is asked before it is confirmed.
+    assert (await timed.browser().sign_in("agent")).status == 303  # No code is needed before confirmation.
     assert (await browser.post("/account/codes/confirm", {"code": "000000"})).status == 422
     code = pyotp.TOTP(secret).at(AT)
     assert "turned on" in await browser.follow(await browser.post("/account/codes/confirm", {"code": code}))
-    assert (await timed.browser().sign_in("agent", code=code)).status == 422  # It was used to confirm.
+    assert (await timed.browser().sign_in("agent", code=code)).status == 422  # This code was already used to confirm.
     assert (await timed.browser().sign_in("agent")).status == 422
     timed.clock.move(seconds=totp.STEP_S)
     code = pyotp.TOTP(secret).at(timed.clock.at)

@@ -1,4 +1,4 @@
-"""What changes is told, signed, at least once and under one id, to whoever asked for it."""
+"""Webhooks receive the events that they subscribe to: signed, at least once, and always with the same id."""
 
 import asyncio
 import time
@@ -45,7 +45,7 @@ async def courier_of(records: Records, settings: AdminSettings = OPEN) -> AsyncI
 
 
 async def round_of(courier: Courier) -> None:
-    """Let the courier begin what is due, and end it."""
+    """Start the deliveries that are due, and wait until they have ended."""
     await courier.step()
     await asyncio.gather(*list(courier._rounds.values()))
 
@@ -183,7 +183,7 @@ async def test_a_redirect_is_not_followed(records: Records):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]"])
 async def test_what_is_within_this_network_is_not_connected_to(records: Records, host: str):
-    """Also when the name was harmless on the day it was written down: the address that is connected to is checked."""
+    """The address is checked at each connection: a name that was harmless when it was saved can change."""
     async with Receiver() as receiver, courier_of(records, CLOSED) as courier:
         async with records.database.write() as session:
             session.add(
@@ -209,7 +209,7 @@ async def test_a_dead_receiver_holds_up_nobody_else(records: Records):
         while len(well.got) < 25:
             await courier.step()
             await asyncio.sleep(0.01)
-            assert time.monotonic() - began < 25  # The dead one answers after 30 seconds.
+            assert time.monotonic() - began < 25  # The slow receiver answers after 30 seconds.
         assert len(dead.got) <= 10
 
 
@@ -228,7 +228,7 @@ async def test_a_sender_that_died_loses_nothing_and_one_that_was_slow_overwrites
     async with Receiver() as receiver, courier_of(records) as courier:
         webhook, _ = await add_webhook(records, ADMIN, OPEN, receiver.url, EVERY)
         await suppress(records, ADMIN, NUMBER, source="call")
-        assert len(await take(records.database, webhook, clock.at)) == 1  # and dies here
+        assert len(await take(records.database, webhook, clock.at)) == 1  # The sender dies here.
         await round_of(courier)
         assert receiver.got == []
         clock.move(seconds=HELD.total_seconds())
@@ -320,7 +320,7 @@ async def test_a_worker_that_is_killed_and_started_again_delivers_everything(sho
         worker = shop.start(**settings)
         await receiver.until(12)
         worker.kill()
-        async with shop.database.write() as session:  # a minute passes
+        async with shop.database.write() as session:  # A minute passes.
             waiting = update(WebhookDelivery).where(WebhookDelivery.delivered_at.is_(None))
             await session.execute(waiting.values(due_at=utc_now()))
         shop.start(**settings)

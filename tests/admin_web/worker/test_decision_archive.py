@@ -1,4 +1,4 @@
-"""Decisions on their way from the stream to SQL: each exactly once, whatever is killed, and nothing holds them up."""
+"""Archiving of decisions from the stream to SQL: each exactly once, whatever is killed, and nothing blocks it."""
 
 import asyncio
 from collections import Counter
@@ -48,7 +48,7 @@ def fields(one: Decision) -> dict[bytes, bytes]:
 
 
 class Stream:
-    """The stream as gates write it, and the archive that a test drives."""
+    """The stream with decisions as gates write them, and an archive that the test drives."""
 
     def __init__(self, database: Database, server: RedisServer) -> None:
         self.database, self.server = database, server
@@ -68,7 +68,7 @@ class Stream:
             continue
 
     async def archived(self) -> dict[str, str]:
-        """The reason of each decision in SQL, by id."""
+        """Return the reason of each decision in SQL, by id. Asserts that the totals agree."""
         async with self.database.read() as session:
             rows = (await session.execute(select(DecisionRecord.id, DecisionRecord.reason))).all()
         assert len({row[0] for row in rows}) == len(rows)
@@ -76,19 +76,19 @@ class Stream:
         return {row[0]: row[1] for row in rows}
 
     def left(self) -> tuple[int, int]:
-        """How many entries are on the stream, and how many of them unacknowledged."""
+        """Return the number of entries on the stream, and how many of them are unacknowledged."""
         return self.redis.xlen(DECISIONS), self.redis.xpending(DECISIONS, ARCHIVE_GROUP)["pending"]
 
 
 async def totals(database: Database) -> Totals:
-    """The counts as the archive keeps them, but those that are nought."""
+    """Return the totals that the archive keeps, except those that are zero."""
     async with database.read() as session:
         rows = (await session.scalars(select(DecisionTotal))).all()
     return Totals({(row.hour, row.verdict, row.reason): row.decisions for row in rows if row.decisions})
 
 
 async def sums(database: Database) -> Totals:
-    """The same, counted anew from the decisions themselves."""
+    """Return the same totals, counted from the decisions."""
     async with database.read() as session:
         rows = await session.execute(select(DecisionRecord.at, DecisionRecord.verdict, DecisionRecord.reason))
         return Totals((row[0].replace(minute=0, second=0, microsecond=0), row[1], row[2]) for row in rows)
@@ -142,7 +142,7 @@ async def test_the_archive_waits_a_moment_for_the_next_decision(stream: Stream, 
     await stream.archive_all()
     monkeypatch.setattr("admin_web.worker.decision_archive.BLOCK_MS", 20_000)
     waiting = asyncio.create_task(stream.archive.archive_new())
-    while not any("b" in one["flags"] for one in stream.redis.client_list()):  # noqa: ASYNC110 - Redis tells nobody
+    while not any("b" in one["flags"] for one in stream.redis.client_list()):  # noqa: ASYNC110 - no event to wait for
         await asyncio.sleep(0.005)
     stream.append(decision(1))
     assert await waiting == 1
@@ -275,7 +275,7 @@ async def test_what_cannot_be_read_is_kept_aside_whole_and_holds_up_nothing(stre
 
 async def test_a_record_that_sql_refuses_for_what_is_in_it_is_kept_aside_alone(stream: Stream, monkeypatch):
     def lenient(fields, archived_at):
-        """Lets something through that only the database finds wrong."""
+        """Return a row that only the database rejects."""
         row = row_of(fields, archived_at)
         return row | {"verdict": "MAYBE"} if row["id"] == decision(500).id else row
 
@@ -351,10 +351,10 @@ async def test_two_corrections_at_once_take_what_stood_there_out_of_the_totals_o
     async def correct(reason: str) -> None:
         async with stream.database.write() as session:
             await put(session, [row_of(fields(blocked(1, reason)), AT)])
-            await asyncio.sleep(0.1)  # The other one is here, too, or waits for this one's end.
+            await asyncio.sleep(0.1)  # The other task is here too, or waits for this transaction.
 
     async with stream.database.read() as one, stream.database.read() as other:
-        await asyncio.gather(one.connection(), other.connection())  # Opening one takes longer than what follows.
+        await asyncio.gather(one.connection(), other.connection())  # Open both first: that is slow.
     await asyncio.gather(correct("internal-dnc"), correct("deadline"))
     assert await stream.archived() == {decision(1).id: "deadline"}
 

@@ -1,4 +1,4 @@
-"""Decisions as rows: which record of a decision is its last word, and what SQL could not hold."""
+"""Decisions as rows: which record of a decision wins, and values that SQL cannot store."""
 
 from datetime import UTC, datetime
 from itertools import permutations

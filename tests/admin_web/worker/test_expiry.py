@@ -1,4 +1,4 @@
-"""An override ends by itself; that it did comes on record once."""
+"""An override expires by itself, and its expiry is recorded once."""
 
 import asyncio
 from dataclasses import replace
@@ -21,7 +21,7 @@ SOON = AT + timedelta(minutes=5)
 
 @pytest.fixture
 async def granted(records: Records) -> int:
-    """An override that ends in five minutes."""
+    """An override that expires in five minutes."""
     await suppress(records, ADMIN, NUMBER, source="phone")
     for lead in (LEAD, SECOND):
         await add_lead(records, ADMIN, lead, NUMBER)

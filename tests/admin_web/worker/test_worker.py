@@ -1,4 +1,4 @@
-"""The worker as a process: it keeps the projection current whatever goes away and comes back, and ends when told."""
+"""The worker process: it keeps the projection current through outages, and stops on a signal."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ LISTED, OTHER = "+14155550100", "+14155550199"
 
 
 class Workshop(World):
-    """A record, a Redis, and workers that are started and killed."""
+    """A record, a Redis, and worker processes that a test starts and kills."""
 
     def __init__(self, database: Database, server: RedisServer, url: str, directory: Path) -> None:
         super().__init__(database, server)
@@ -51,11 +51,11 @@ class Workshop(World):
         deadline = time.monotonic() + within_s
         while not holds():
             ends = "\n".join(worker.log_end() for worker in self.workers)
-            assert time.monotonic() < deadline, f"it did not come true; the workers said:\n{ends}"
+            assert time.monotonic() < deadline, f"not true in time; the workers' logs end:\n{ends}"
             await asyncio.sleep(0.01)
 
     async def until_verified(self) -> None:
-        """Wait until the gate would rely on the projection."""
+        """Wait until the gate would allow an unlisted number."""
         await self.until(lambda: self.gate.rule(OTHER).reason == "not-listed")
 
 

@@ -1,4 +1,4 @@
-"""Peers that are no PBX, or a broken one: others are answered as before, and the gate lets go of each in time."""
+"""Peers that are not a PBX, or a broken one: the gate closes each in time, and answers others as before."""
 
 import re
 import threading
@@ -42,7 +42,7 @@ def gate(handmade: HandmadeProjection, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(autouse=True)
 def others_are_answered_as_before(gate: GateProcess) -> Iterator[None]:
-    """While a test misbehaves and after it, calls are answered, rightly."""
+    """Assert that other calls get the right answers during the test, and that the gate survives it."""
     wrong: list[str] = []
     over = threading.Event()
 
@@ -63,7 +63,7 @@ def others_are_answered_as_before(gate: GateProcess) -> Iterator[None]:
 
 
 def closed_within(pbx: Pbx, seconds: float) -> bytes:
-    """Read until the gate closes; it must do so within `seconds`."""
+    """Read until the gate closes the connection, which must happen within `seconds`; return the data."""
     started = time.monotonic()
     said = pbx.read()
     assert time.monotonic() - started < seconds
@@ -96,7 +96,7 @@ def test_a_peer_that_dribbles_is_closed_at_the_deadline_for_the_whole_header(gat
 def test_a_peer_that_never_replies_is_closed_at_its_deadline(gate):
     with Pbx(gate.port) as pbx:
         pbx.send(header(FREE, "", "pbx-1.1"))
-        assert closed_within(pbx, PEER_S + SLACK_S).count(b"\n") == 1  # It hears at once that nothing follows.
+        assert closed_within(pbx, PEER_S + SLACK_S).count(b"\n") == 1  # The gate half-closes at once.
         started = time.monotonic()
         with pytest.raises(OSError, match=r"reset|Broken pipe"):
             while time.monotonic() - started < PEER_S + SLACK_S:
@@ -178,11 +178,11 @@ OWN_LINE = re.compile(
     rf"CDR\(dnc_verdict\)=BLOCK,CDR\(dnc_reason\)=\1,CDR\(dnc_decision\)=\2,CDR\(dnc_number\)=(?:{re.escape(LISTED)})?,"
     r'DNC_VERDICT=BLOCK"\n'
 )
-"""A line that blocks: every value in it is one that the gate has made itself."""
+"""A line that blocks. It has only values that the gate itself has made."""
 
 
 def bytes_or_text() -> st.SearchStrategy[bytes]:
-    """What may stand in a field: nothing, bytes of any kind, or text that a person or an attacker would write."""
+    """Return a strategy for a field: nothing, any bytes, or text that a person or an attacker would write."""
     return st.one_of(
         st.just(b""), st.binary(max_size=40), st.text(max_size=30).map(str.encode), st.sampled_from(HOSTILE)
     )

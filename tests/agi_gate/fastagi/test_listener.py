@@ -1,4 +1,4 @@
-"""The listener over real sockets: what arrives is read, what is sent arrives, and one peer's trouble stays its own."""
+"""The listener on real sockets: it receives and sends data, and a fault of one peer does not affect the others."""
 
 import asyncio
 import errno
@@ -14,7 +14,7 @@ from agi_gate.serving.server import listen
 
 
 class Guest:
-    """The owner of a connection: it keeps what it receives, and answers as told."""
+    """A conversation that keeps the received data, and answers as the test wants."""
 
     def __init__(self, connection: Connection, answer: Callable[[Connection, bytes], object]) -> None:
         self.connection, self.answer = connection, answer
@@ -30,7 +30,7 @@ class Guest:
 
 
 class House:
-    """A listener, and the owners of all its connections."""
+    """A listener, and all conversations that it has accepted."""
 
     def __init__(self, listener: socket.socket | None = None) -> None:
         self.listener = listener or listen("127.0.0.1:0")
@@ -74,7 +74,7 @@ async def house() -> AsyncIterator[House]:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - what happens in other sockets' time has no event
+        while not holds():  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.001)
 
 
@@ -193,7 +193,7 @@ async def test_a_listener_that_another_process_has_too_is_not_watched_once_the_d
 
 
 class FullSystem(socket.socket):
-    """A listener of a system that has no file left for the next two connections, or fails otherwise."""
+    """A listening socket whose next two accepts fail, by default for lack of file descriptors."""
 
     refusals, error = 2, errno.EMFILE
 

@@ -1,4 +1,4 @@
-"""FastAGI: what is a request, what is a reply, what is neither, and what may leave."""
+"""FastAGI: valid and invalid requests and replies, and the values that the gate may send."""
 
 from time import process_time
 
@@ -72,7 +72,7 @@ LINES = st.sampled_from([*GOOD, *ODD])
 
 
 def understood(lines: list[bytes]) -> Request | None:
-    """Read a header as its rules are said in words: line by line, and slowly."""
+    """Parse a header slowly, line by line, as its rules are written."""
     named = [line.split(b":", 1) for line in lines]
     if not all(line.startswith(b"agi_") and b":" in line for line in lines):
         return None

@@ -1,4 +1,4 @@
-"""What the dialplan is told: nothing but what the gate made itself, and the verdict last."""
+"""The line that the dialplan receives: only values that the gate itself has made, and the verdict last."""
 
 import asyncio
 import io
@@ -30,7 +30,7 @@ def test_an_allow_without_a_channel_is_never_said():
 
 
 class FakeConnection:
-    """Keeps what is said; closing it ends the session, as the listener does."""
+    """Keeps the sent lines. `close` notifies the conversation, as the listener does."""
 
     def __init__(self, takes: bool = True) -> None:
         self.said, self.owner, self.takes = list[bytes](), None, takes
@@ -53,7 +53,7 @@ class FakeScreener:
 
 
 class Call:
-    """A conversation in which the PBX has asked, what is logged of it, and what it shares with others."""
+    """A conversation that has received a request, its log, and what it shares with other conversations."""
 
     def __init__(self, *, takes: bool = True, peer_s: float = 1) -> None:
         self.screener, self.metrics, self.log = FakeScreener(), Metrics(), io.StringIO()
@@ -94,7 +94,7 @@ async def test_a_peer_that_took_the_answer_and_never_replies_is_closed():
     call = Call(peer_s=0.02)
     call.decide()
     async with asyncio.timeout(20):
-        while call.session.stage is Stage.REPLY:  # noqa: ASYNC110 - it tells nobody
+        while call.session.stage is Stage.REPLY:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.005)
     assert (call.session.stage, call.metrics.refused_peers) == (Stage.OVER, {"slow-reply": 1})
 

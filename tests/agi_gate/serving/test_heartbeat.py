@@ -1,4 +1,4 @@
-"""The site knows which gates live and how they are; what becomes of a heartbeat changes no call."""
+"""Heartbeats show the site which gates are alive and their state. A failed heartbeat affects no call."""
 
 import os
 import signal

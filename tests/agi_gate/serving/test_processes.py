@@ -1,4 +1,4 @@
-"""The gate as a program: how it starts, refuses to start, multiplies and ends."""
+"""The gate as a program: start, refusal to start, several processes, and end."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def two(handmade: HandmadeProjection, redis_server: RedisServer, short_path: Pat
 
 
 def agi_gate(*words: str, **environment: str) -> tuple[int, str]:
-    """Run the command line to its end; give its exit code and what it said on standard error."""
+    """Run the command line to its end; return its exit code and standard error."""
     ports = {f"DNC_{name}_BIND": f"127.0.0.1:{free_port()}" for name in ("AGI", "METRICS")}
     command = [sys.executable, "-m", "agi_gate", *words]
     ended = subprocess.run(
@@ -149,6 +149,6 @@ class TestSeveralProcesses:
 
 
 def serves(pid: str) -> bool:
-    """Tell whether a process lives; a zombie has no command line any more."""
+    """Return whether a process is alive. A zombie has no command line."""
     cmdline = Path(f"/proc/{pid}/cmdline")
     return cmdline.exists() and cmdline.read_bytes() != b""

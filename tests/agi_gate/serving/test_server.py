@@ -1,4 +1,4 @@
-"""The real gate on its AGI port, with a real Redis: what is allowed, what is blocked, and what is on record."""
+"""The real gate on its AGI port, with a real Redis: allowed and blocked calls, and their records."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def handmade(redis_server: RedisServer) -> HandmadeProjection:
 
 @pytest.fixture
 def gate(handmade: HandmadeProjection, redis_server: RedisServer, short_path: Path) -> Iterator[GateProcess]:
-    # Ten times the default: a machine that is busy with other tests must not turn an answer into a late one.
+    # Ten times the default, so that answers are not late on a machine that is busy with other tests.
     with GateProcess(short_path / "gate", redis_server.url, DNC_DEADLINE_MS="500") as gate:
         yield gate.until_ready()
 

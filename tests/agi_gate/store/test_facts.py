@@ -1,4 +1,4 @@
-"""Facts asked of a Redis whose answers a test chooses: the terms are fetched once, and what moves is asked again."""
+"""Facts from a Redis with chosen answers: terms are fetched once, and facts are queried again after a change."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ def answers(state: State | None, *replies: Answer) -> Answers:
 def asked(
     store: FactStore, *told: Answers, number: E164 = NUMBER, lead: LeadId | None = None, campaign: str = ""
 ) -> tuple[Facts | None, list[bytes]]:
-    """Answer one question after the other; give the facts and the questions. All answers must be wanted."""
+    """Answer one question after the other; return the facts and the questions. All answers must be used."""
     steps = store.facts(number, lead, campaign)
     questions, left = [next(steps).commands], list(told)
     while left:
@@ -50,7 +50,7 @@ def store_of(state: State | None = None) -> FactStore:
 
 
 def learnt(state: State = STATE, document: bytes = DOCUMENT) -> FactStore:
-    """A store that has the terms, and last heard of this state."""
+    """Return a store that has the terms and knows this state."""
     store = store_of(state)
     asked(store, answers(state, document), answers(state, 0, 0))
     return store

@@ -1,4 +1,4 @@
-"""A decision on foreseen facts, on a real Redis: it is appended if all was foreseen rightly, and never otherwise."""
+"""A decision on foreseen facts, on a real Redis: it is appended only if all facts were foreseen correctly."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -31,7 +31,7 @@ DECISION = Decision(
 
 
 class Asked:
-    """Carries the questions of one record to Redis, and its end to the test."""
+    """Sends the questions of one record to Redis, and gives the test the result."""
 
     over = False
 
@@ -74,7 +74,7 @@ def handmade(redis_server: RedisServer) -> HandmadeProjection:
 async def running(link: Link) -> AsyncIterator[None]:
     run = asyncio.create_task(link.run())
     async with asyncio.timeout(20):
-        while link.health.state is None:  # noqa: ASYNC110 - the link tells nobody when it has connected
+        while link.health.state is None:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.001)
     yield
     run.cancel()

@@ -1,4 +1,4 @@
-"""How it stands with Redis, in a word."""
+"""The state of Redis as one word."""
 
 import pytest
 

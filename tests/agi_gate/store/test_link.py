@@ -1,4 +1,4 @@
-"""The link over a real socket, to a Redis of ten lines: one tick is one pipeline, and each asker gets its own."""
+"""The link to a fake Redis on a real socket: one loop tick is one pipeline, and each asker gets its own answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ async def linked(
     link = kind(f"unix://{directory}/redis.sock", timeout_s=timeout_s, replicas=replicas)
     running = asyncio.create_task(link.run())
     async with asyncio.timeout(20):
-        while link.health.doubt:  # noqa: ASYNC110 - it tells nobody
+        while link.health.doubt:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.005)
     yield link
     running.cancel()
@@ -145,7 +145,7 @@ async def test_an_asker_that_gave_up_before_it_was_sent_is_not_sent(short_path):
 
     fake = FakeRedis()
     async with linked(short_path, fake) as link:
-        first = asyncio.create_task(echoed(link, b"first"))  # It goes at once, and the others wait.
+        first = asyncio.create_task(echoed(link, b"first"))  # This one is sent at once, and the others wait.
         await asyncio.sleep(0)
         link.ask(GivenUp(), question(("ECHO", b"late")))
         await echoed(link, b"in time")
@@ -166,7 +166,7 @@ async def test_a_state_that_is_none_fails_everybody_and_connects_anew(short_path
         assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
         spoiled.clear()
         async with asyncio.timeout(20):
-            while link.health.doubt:  # noqa: ASYNC110 - it tells nobody
+            while link.health.doubt:  # noqa: ASYNC110 - no event to wait for
                 await asyncio.sleep(0.005)
         assert list((await echoed(link, b"again")).replies) == [b"again", b"again"]
         assert link.health.connects > 1
@@ -183,7 +183,7 @@ async def test_a_redis_that_falls_silent_fails_everybody_within_the_timeout(shor
         began = asyncio.get_running_loop().time()
         outcomes = await asyncio.gather(*(echoed(link, b"%d" % n) for n in range(50)), return_exceptions=True)
         assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
-        assert asyncio.get_running_loop().time() - began < 50 * 0.5 / 2  # One after the other it would be 25 seconds.
+        assert asyncio.get_running_loop().time() - began < 50 * 0.5 / 2  # One after the other would take 25 seconds.
         with pytest.raises(StoreUnavailable, match="did not answer within 500 ms"):
             link.ask(None, question(("ECHO", b"x")))
 
@@ -203,7 +203,7 @@ async def test_a_redis_that_takes_the_connection_and_never_greets_is_given_up_an
 
 
 class Recording:
-    """An asker whose question is written to replicas too."""
+    """An asker whose question waits for replicas too."""
 
     over = False
 
@@ -247,7 +247,7 @@ async def test_one_record_among_other_questions_has_all_of_them_wait_for_the_rep
     fake = FakeRedis(lambda command: b":0\r\n" if command[0] == b"WAIT" else as_redis(command))
     async with linked(short_path, fake, replicas=1) as link:
         askers = [Recording() for _ in range(4)]
-        for at, asker in enumerate(askers):  # The first goes at once, and the others together.
+        for at, asker in enumerate(askers):  # The first is sent at once, and the others together.
             link.ask(asker, question(("ECHO", b"x"), to_replicas=at == place + 1))
         replicated = [(await asker.told).replicated for asker in askers]
     assert replicated == [True, False, False, False]
@@ -282,12 +282,12 @@ async def test_what_finds_no_room_on_the_way_is_sent_with_the_next_replies(short
 
 
 def silent(command: list[bytes]) -> bytes:
-    """Answer like Redis, but to SILENCE never."""
+    """Answer like Redis, but never answer SILENCE."""
     return b"" if command == [b"SILENCE"] else as_redis(command)
 
 
 class Awake(Link):
-    """A link that notes when it looks whether to stay awake."""
+    """A link that keeps the times at which it checks whether to stay awake."""
 
     looks: list[float]
 

@@ -1,4 +1,4 @@
-"""One shard: its name is its own word for its reign, and its facts hold only with the mark of the number's slot."""
+"""One shard: its incarnation comes from its own node, and facts count only with the mark of the number's slot."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -53,7 +53,7 @@ def nodes(ranges: str, flags: str = "myself,master") -> bytes:
 
 
 class Cluster:
-    """A shard from slot 5 on, and its link."""
+    """A shard that begins at slot 5, and its link."""
 
     def __init__(self, directory: Path) -> None:
         self.said, self.doubted = nodes("5-100"), asyncio.Event()
@@ -83,7 +83,7 @@ async def cluster(short_path: Path) -> AsyncIterator[Cluster]:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - the link tells nobody
+        while not holds():  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.001)
 
 

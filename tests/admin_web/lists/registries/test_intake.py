@@ -1,4 +1,4 @@
-"""Registries taken in from files: every format, every kind of bad file, and what cutting an import short leaves."""
+"""Registries imported from files: every format, every kind of bad file, and imports that are cut short."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ DNCL_XML = """<list type=‘full’ level=’all’ val=’’ /> <ac val=’416
 <ph val=’5550101’ /><ph val=’5550102’ />
 </ac>
 <ac val='905'> <ph val='5550103' /> </ac> </list>"""
-"""Quotation marks and all as in the authority's own printed sample."""
+"""The quotation marks are those of the authority's printed sample."""
 
 FORMATS = [
     ("us-ftc", flat([A, B, C]), [A, B, C]),
@@ -146,7 +146,7 @@ def locked_zip(tmp_path: Path) -> Path:
 
 
 def one_line(tmp_path: Path) -> Path:
-    """10 GB, of which the disk holds nothing."""
+    """Return a sparse file of 10 GB, which uses almost no disk space."""
     path = tmp_path / "line.txt"
     with path.open("wb") as sparse:
         sparse.write(b"2025550101" * 10_000)
@@ -241,7 +241,7 @@ async def test_an_import_that_was_overtaken_stops_and_changes_nothing(records: R
 
 
 async def test_an_import_stops_when_another_has_begun_though_that_one_never_ends(records, tmp_path: Path, monkeypatch):
-    """The one that has begun gave up the numbers of this one: the version would come into force without them."""
+    """The newer import has deleted the numbers of this one: this version would come into force without them."""
     end, other = intake.RegistryIntake._end, tmp_path / "other"
     other.mkdir()
 

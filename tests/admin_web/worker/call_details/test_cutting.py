@@ -1,4 +1,4 @@
-"""A CSV file that somebody else writes, cut into whole records."""
+"""A CSV file that another program is writing, split into complete records."""
 
 import csv
 from io import StringIO
@@ -26,7 +26,7 @@ def test_records_are_cut_where_they_begin():
 def test_a_record_that_is_half_written_is_left_for_later():
     first, second = line(uniqueid="1"), line(uniqueid="2")
     for end in range(len(second)):
-        # Until the half can be told from a line break within a field, the whole one waits too.
+        # A line break may belong to a quoted field, so the complete record waits for the rest too.
         assert cut(first + second[:end]) == ([first] if end == 0 or end >= BEGINNING else []), end
 
 

@@ -1,4 +1,4 @@
-"""Where the reading of the CDR file goes on: rotated, cut short, replaced, gone."""
+"""The position at which reading the CDR file resumes: after rotation, truncation, replacement or removal."""
 
 import os
 import shutil
@@ -15,13 +15,13 @@ LONG_AGO = time.time() - 3600
 
 
 class Reading:
-    """Reads a file from place to place, as the worker does, and keeps what it was given."""
+    """Reads a file from position to position, as the worker does, and keeps the data."""
 
     def __init__(self, path: Path) -> None:
         self.file, self.place, self.data = OpenCdrFile(path), ReadPosition(), b""
 
     def on(self) -> bytes:
-        """Read until there is nothing more; give what was new."""
+        """Read to the end, and return the new data."""
         before = len(self.data)
         while part := self.file.part(self.place, MOST):
             self.data += part.data
@@ -52,7 +52,7 @@ def add(path: Path, data: bytes) -> None:
 
 
 def settle(path: Path, at: float = LONG_AGO) -> None:
-    """Nobody has written to it for a while."""
+    """Set the file's modification time, by default to an hour ago."""
     os.utime(path, (at, at))
 
 

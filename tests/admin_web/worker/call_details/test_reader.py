@@ -1,4 +1,4 @@
-"""The PBX's CDR file in SQL: every record once, through restarts, rotation, rivals and rubbish."""
+"""The PBX's CDR file in SQL: every record once, despite restarts, rotation, other workers and bad data."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class Reading:
-    """A worker's reader, which can be started anew."""
+    """A worker's reader, which a test can restart."""
 
     def __init__(self, records: Records, path: Path) -> None:
         self.records, self.path = records, path

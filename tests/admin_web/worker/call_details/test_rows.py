@@ -46,16 +46,16 @@ def test_what_did_not_happen_has_no_moment():
         ({"dstchannel": "PJSIP/trunks"}, False),
         ({}, False),
         (BLOCKED, False),
-        # It went out although the gate, or the dialplan, had blocked it.
+        # The call left although the gate or the dialplan had blocked it.
         ({**BLOCKED, "dstchannel": TRUNK}, True),
         ({"dstchannel": TRUNK, "dnc_verdict": "BLOCK", "dnc_reason": "gate-unreachable"}, True),
-        # Somebody's own dialplan says ALLOW, and no decision stands behind it.
+        # A custom dialplan says ALLOW, without a decision.
         ({"dstchannel": TRUNK, "dnc_verdict": "ALLOW", "dnc_reason": "not-listed"}, True),
         ({"dstchannel": TRUNK, "dnc_verdict": "ALLOW-1795495769.1", "dnc_decision": DECISION}, True),
         ({"dstchannel": TRUNK, "dnc_verdict": "ALLOW", "dnc_reason": "emergency", "dnc_number": "911"}, False),
         ({"dstchannel": TRUNK, "dnc_verdict": "ALLOW", "dnc_reason": "emergency", "dnc_number": "+14155550100"}, True),
         ({"dstchannel": TRUNK, "dnc_verdict": "BLOCK", "dnc_reason": "emergency", "dnc_number": "911"}, True),
-        # Originated straight to a trunk, around the dialplan: nobody called. A call that came in has a caller.
+        # Originated directly to a trunk, without the dialplan: there is no source. An inbound call has one.
         ({"channel": TRUNK, "src": ""}, True),
         ({"channel": TRUNK, "src": "+14155550111"}, False),
     ],

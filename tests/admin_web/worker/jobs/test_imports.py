@@ -1,4 +1,4 @@
-"""An import in the background loses no row and records none twice, whatever becomes of the worker."""
+"""An import in the background loses no row and records none twice, even if the worker dies or stops."""
 
 import time
 
@@ -15,7 +15,7 @@ ROWS = 30_000
 """Enough rows that a worker can be killed in the middle."""
 
 BAD = 1_000
-"""Every so many rows there is one that is no number."""
+"""After this many rows, there is one without a valid number."""
 
 
 def numbers(count: int = ROWS) -> list[str]:
@@ -71,7 +71,7 @@ async def test_a_worker_killed_in_the_middle_loses_nothing_and_nothing_is_done_t
 
 
 async def test_a_worker_that_is_told_to_stop_leaves_the_import_to_the_next_at_once(workers: WorkerStack):
-    rows = 3 * ROWS  # It must not be over before the worker has stopped.
+    rows = 3 * ROWS  # Enough that the import is still running when the worker stops.
     job_id = await workers.ask(IMPORT_NUMBERS.name, numbers(rows))
     worker = workers.start()
     await workers.until(lambda: workers.listed() >= 2 * CHUNK)

@@ -1,4 +1,4 @@
-"""An import of a registry that is killed (kill -9) harms nothing, in the background and at the shell."""
+"""Killing the import of a registry (kill -9) does no harm, in the background and in the shell."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from tests.support.registries import in_force, take
 from tests.support.workers import WorkerStack
 
 EXCHANGES = 60_000
-"""Enough transactions that whoever imports can be killed in the middle."""
+"""Enough transactions that the import can be killed in the middle."""
 
 OLD = "+12025550101"
 FREE = "+12025550199"
@@ -29,7 +29,7 @@ REPORTED = 3
 
 @pytest.fixture
 async def large(workers: WorkerStack, tmp_path: Path) -> Path:
-    """A file of one number in each of many exchanges, beside a registry whose version in force lists `OLD`."""
+    """A file of one number in each of many exchanges. The registry's version in force lists `OLD`."""
     await add_registry(workers.records, ADMIN, "us-ftc", "", EditedTerms())
     small = tmp_path / "small.txt"
     small.write_text("202,5550101\n")
@@ -63,7 +63,7 @@ async def asked(workers: WorkerStack, path: Path) -> int:
 
 
 async def killed(workers: WorkerStack, process: Process, beyond: int) -> None:
-    """Kill it when it has written so many exchanges, and see that nothing came of it."""
+    """Kill the import after `beyond` exchanges, and assert that the version in force is unchanged."""
     await workers.until(lambda: written(workers) >= beyond)
     process.kill()
     assert wholes(workers) == 1
@@ -81,7 +81,7 @@ async def test_a_worker_killed_in_the_middle_of_a_registry_leaves_the_version_be
         workers.age(job_id)
     workers.start()
     job = await workers.until_over(job_id)
-    assert job.tries == 3  # Workers that die of it are counted, however far they came.
+    assert job.tries == 3  # Each worker that dies counts as a try, whatever its progress.
     rows = EXCHANGES + REPORTED
     said = f"{EXCHANGES:,} numbers, {EXCHANGES:,} more and 1 fewer than before; {rows:,} rows, {REPORTED} rejected"
     assert job.message == f"Version 4 of us-ftc: {said}; in force."
@@ -113,7 +113,7 @@ async def test_a_cancelled_import_stops_and_is_swept_away(workers: WorkerStack, 
     await cancel(workers.database, ADMIN, job_id)
     await workers.until(lambda: workers.scalar("SELECT claimed_by IS NOT NULL FROM jobs") == 1)
     workers.processes[-1].stop()
-    workers.start()  # It sweeps at its start, and then now and then.
+    workers.start()  # A worker sweeps at its start, and then from time to time.
     await workers.until(lambda: written(workers) == 1)
     assert (wholes(workers), workers.gate.allows(OLD)) == (1, False)
 

@@ -1,4 +1,4 @@
-"""Background work is carried out once, shown while it goes on, and gone on with whatever is killed."""
+"""A background job runs once, shows its progress, and resumes after a worker was killed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ Work = Callable[[Run], Awaitable[str]]
 
 
 async def count_to_three(run: Run) -> str:
-    """Records one audit event for each step, with the place to go on from in the same transaction."""
+    """Record one audit event for each step, and the checkpoint in the same transaction."""
     for step in range(run.place.get("step", 0), 3):
         run.show("steps", step + 1, 3)
         async with run.tools.records.change(run.actor) as change:
@@ -35,7 +35,7 @@ async def count_to_three(run: Run) -> str:
 
 
 class Shop:
-    """A record, and workers whose one kind of job is `test`."""
+    """A record, and workers with one kind of job, `test`."""
 
     def __init__(self, records: Records, settings: AdminSettings, patch: pytest.MonkeyPatch) -> None:
         self.records, self._patch = records, patch
@@ -62,7 +62,7 @@ def shop(records: Records, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 
 async def cut_off(runner: Runner, begun: asyncio.Event) -> None:
-    """Stop a worker in the middle of its work."""
+    """Cancel a worker in the middle of its work."""
     step = asyncio.create_task(runner.step())
     await begun.wait()
     step.cancel()
@@ -117,7 +117,7 @@ async def test_a_worker_that_is_stopped_lets_its_job_go_and_the_next_goes_on_fro
 
 
 async def dead_claim(shop: Shop, name: str = "dead") -> Claim:
-    """Claim the job and never be heard of again."""
+    """Claim the job as a worker that dies afterwards."""
     async with shop.records.database.write() as session:
         claim = await claims.claim(session, "test", name, shop.records.now())
     assert claim is not None
@@ -280,7 +280,7 @@ async def test_a_job_that_goes_on_for_long_beats_and_shows_how_far_it_is(
         run.show("sleeping", 1, 2)
         clock.move(seconds=SILENT_S)
         async with asyncio.timeout(60):
-            while (await shop.job()).beat_at != clock.at:  # noqa: ASYNC110 - the record tells no event
+            while (await shop.job()).beat_at != clock.at:  # noqa: ASYNC110 - no event to wait for
                 await asyncio.sleep(0.01)
         return "Slept."
 
