@@ -22,14 +22,14 @@ REAP_S = 10.0
 """Maximum wait in seconds for the exit code of a process that has ended."""
 
 PORTS = range(10_240, 20_240)
-"""Ports for the lab's programs.
+"""TCP ports for the lab's programs.
 
 They are below the ports of outgoing connections (32768 and up), which could occupy them first. A Redis Cluster node
 also listens on its port plus 10,000: those ports are below 32768 too, and none of them is in `PORTS`.
 """
 
 UDP_PORTS = range(30_240, 32_740)
-"""UDP ports: below those of outgoing packets, above those of media (`rtpend` in `pbx/asterisk/rtp.conf`)."""
+"""UDP ports, below those of outgoing packets and above those of media (`rtpend` in `pbx/asterisk/rtp.conf`)."""
 
 _IN_TURN = {
     kind: cycle(random.sample(ports, len(ports)))
@@ -186,7 +186,7 @@ def _tasks(pid: int) -> Iterator[Path]:
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     """Reserve a free port of the loopback interface, one of `PORTS`, or of `UDP_PORTS` if `kind` is `SOCK_DGRAM`.
 
-    `free_port` returns the port to no other process of this user as long as this process lives.
+    As long as this process lives, `free_port` returns this port to no other process of this user.
     """
     while True:
         port = next(_IN_TURN[kind])

@@ -75,7 +75,7 @@ class RedisServer:
         return self.process
 
     def start(self) -> Self:
-        """Start Redis and wait until it accepts connections. It may still be loading its data."""
+        """Start Redis and wait until it has loaded its data and answers."""
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
             raise NotInstalled(f"{self.socket} is too long for a unix socket; choose a shorter DNC_DATA_DIR.")
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class RedisServer:
         return self
 
     def _serves(self) -> bool:
-        """Return whether it answers; while it reads its data it accepts connections and answers `-LOADING`."""
+        """Return whether Redis answers a PING. While it loads its data, it connects but answers `-LOADING`."""
         try:
             with Redis(unix_socket_path=str(self.socket), socket_timeout=2) as client:
                 return bool(client.ping())

@@ -1,4 +1,4 @@
-"""One more check, in one module and one line of the rule: everything that judges or speaks of calls obeys it."""
+"""A new check needs one module and one line of the rule: then every part of the product obeys and explains it."""
 
 import asyncio
 import csv
@@ -46,7 +46,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def leads(site: Site) -> None:
-    """Two numbers that end in 7, one of them listed, and two that do not. The leads on the listed ones are open."""
+    """Two numbers that end in 7, one of them listed, and two others. The leads on listed numbers have overrides."""
     for number in (LISTED_SEVEN, LISTED, LISTED_FREE):
         await suppress(site.records, ADMIN, number, source="test")
     for lead, number in LEADS.items():
@@ -57,7 +57,7 @@ async def leads(site: Site) -> None:
 
 @asynccontextmanager
 async def gate(redis_server: RedisServer, directory: Path) -> AsyncIterator[int]:
-    """The gate of the product in this process, on a port of its own."""
+    """Run the product's gate in this process, and yield its port."""
     settings = GateSettings(redis_url=redis_server.url, data_dir=directory, deadline_ms=1000)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
@@ -66,7 +66,7 @@ async def gate(redis_server: RedisServer, directory: Path) -> AsyncIterator[int]
 
 
 async def screened(port: int, number: str, lead: str = "") -> Answer:
-    """The answer for a call; one that came before the gate was connected to Redis is not counted."""
+    """Return the answer for a call. Answers from before the connection to Redis are ignored."""
     async with asyncio.timeout(10):
         while (answer := await ask("127.0.0.1", port, number, lead)).reason == "store-unavailable":
             pass
@@ -96,7 +96,7 @@ async def test_outside_its_moments_it_blocks_nothing(site, redis_server, tmp_pat
 
 @pytest.fixture
 def as_a_program(monkeypatch: pytest.MonkeyPatch, database_url: str, tmp_path: Path) -> Iterator[None]:
-    """The environment of `dnc-admin`; `scrub` sets the garbage collector for a process that ends with it."""
+    """Set the environment of `dnc-admin`. `scrub` tunes the garbage collector for a process that ends afterwards."""
     monkeypatch.setenv("DNC_DATABASE_URL", database_url)
     monkeypatch.setenv("DNC_DATA_DIR", str(tmp_path))
     thresholds = gc.get_threshold()
@@ -106,7 +106,7 @@ def as_a_program(monkeypatch: pytest.MonkeyPatch, database_url: str, tmp_path: P
 
 
 async def scrubbed(directory: Path) -> tuple[list[list[str]], Result]:
-    """What `dnc-admin scrub` writes of a list: the lead, verdict and reason of each row; and how it ended."""
+    """Scrub a list with `dnc-admin`; return lead, verdict and reason of each row, and how the command ended."""
     rows = [*LEADS.items(), ("", SEVEN), ("", LISTED_SEVEN), ("L-9", "+14155550227"), ("", "nonsense")]
     (directory / "list.csv").write_text("lead,number\n" + "\n".join(",".join(row) for row in rows))
     words = ["scrub", str(directory / "list.csv"), "--output", str(directory / "out.csv")]

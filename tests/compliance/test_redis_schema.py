@@ -262,7 +262,7 @@ def test_a_beat_comes_back_as_it_was_spelled(listens, started_at, generation, do
     st.one_of(st.binary(), st.sampled_from([b"||||||", b"1|2|3|4|5", b"1|2|3|x|5|6|7", b"9" * 40 + b"|2|3|4|5|6|7"]))
 )
 def test_what_is_no_beat_is_a_value_error(value):
-    with pytest.raises(ValueError):  # noqa: PT011 - of whatever kind
+    with pytest.raises(ValueError):  # noqa: PT011 - any ValueError
         read_heartbeat(value)
 
 

@@ -127,7 +127,7 @@ VARIED = {
     Need.TERMS: [{"applying": one} for one in (FREE, OLD, AGING, WARNED, OPEN, SHUT)],
     Need.OVERRIDE: [{"override": None}, {"override": CONSENT}, {"override": ENDED}],
 }
-"""Other facts, by what a check must declare if it tells them apart. The test of a new check may add some."""
+"""Other facts, by the declaration that a check needs to depend on them. The test of a new check may add some."""
 
 each_check = pytest.mark.parametrize("check", rule.CHECKS, ids=lambda check: next(iter(check.reasons)))
 
@@ -138,7 +138,7 @@ def test_a_check_tells_apart_only_what_it_declares(check: Check, part):
     """The site groups numbers by these declarations, and the gate foresees facts by them."""
     if part in {*check.needs, *check.depends_on}:
         return
-    # Facts without terms are a doubt of the projection: there are no terms to vary.
+    # Without terms, the projection is in doubt, and there are no terms to vary.
     samples = [known for known in SAMPLES if part is not Need.TERMS or known.applying]
     for known, at, other in product(samples, MOMENTS, VARIED[part]):
         assert check.judge(known._replace(**other), at) == check.judge(known, at)
@@ -177,7 +177,7 @@ def test_facts_are_known_to_be_sound_before_any_check_reads_them():
 
 
 def toy(ruling: Ruling | None, opened_by: OpenedBy = OpenedBy.NOTHING, **declared: frozenset) -> Check:
-    """A check that says the same of every call."""
+    """Return a check with the same result for every call."""
     reasons = {ruling.reason: "A toy."} if ruling else {}
     declared = {"needs": frozenset(), "depends_on": frozenset()} | declared
     return Check(judge=lambda _facts, _at: ruling, reasons=reasons, opened_by=opened_by, **declared)

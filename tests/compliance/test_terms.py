@@ -75,7 +75,7 @@ def test_a_list_that_no_terms_speak_of_is_asked_about_every_number_for_every_cam
 def test_a_registry_of_which_the_projection_holds_nothing_covers_nothing():
     applying = Terms(("internal",), (FTC,)).applying(E164("+14155550100"))
     assert (applying.lists, applying.unlisted(AT)) == (("internal",), block(REGISTRY_UNCOVERED, "us-ftc"))
-    assert applying.phases == (), "nothing of it can become stale"
+    assert applying.phases == (), "no part of it can become stale"
 
 
 def test_copies_of_different_ages_become_stale_one_after_the_other():

@@ -1,5 +1,5 @@
-"""Engines that one test after the other uses: emptied between them, and replaced as soon as a test may have changed
-more than what is in them.
+"""Engines that tests reuse one after the other. They are emptied between tests, and replaced when a test may have
+changed more than their data.
 """
 
 import shutil
@@ -21,17 +21,17 @@ from lab.process import Process
 from lab.redis import RedisServer
 
 LARGEST_LOG = 8_000_000
-"""Bytes of an append-only file; before Redis would rewrite it in the middle of a test, the server is replaced."""
+"""Maximum size of an append-only file in bytes. Beyond it, the server is replaced before Redis rewrites the file."""
 
 
 class ReusedRedis(RedisServer):
-    """A Redis that knows whether a test has taken hold of its process."""
+    """A Redis that records whether a test has accessed its process."""
 
     touched = False
 
     @property
     def process(self) -> Process | None:
-        """The process that serves now; whoever asks for it may have paused or killed it."""
+        """The process of the running server. A test that accesses it may have paused or killed it."""
         self.touched = True
         return self._process
 
@@ -50,7 +50,7 @@ class RedisPool:
         self._as_started: Any = None
 
     def lend(self) -> ReusedRedis:
-        """Return an empty Redis, the one of the last test if it is as it was. Raises NotInstalled, NotStarted."""
+        """Return an empty Redis, that of the last test if it is unharmed. Raises NotInstalled, NotStarted."""
         if self._server is None or not self._emptied(self._server):
             self.close()
             self._directory = Path(tempfile.mkdtemp(prefix="dnc-r-"))
@@ -70,7 +70,7 @@ class RedisPool:
         self._server = self._directory = None
 
     def _emptied(self, server: ReusedRedis) -> bool:
-        """Take away what a test has left; return whether the server is as if it had just been started."""
+        """Remove the data of a test; return whether the server is then like a new one."""
         if server.touched:
             return False
         try:
@@ -99,7 +99,7 @@ def _settings(client: Redis) -> Any:
 
 
 def _clear(directory: Path) -> None:
-    """Remove the files of tests that take the directory of their Redis for theirs."""
+    """Remove the files of tests that use the directory of their Redis for other files."""
     for path in directory.iterdir():
         if path.name not in {"appendonlydir", "redis.log", "redis.sock"}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -117,7 +117,7 @@ class DatabasePool:
         self._schema: Any = None
 
     def lend(self) -> str:
-        """Return the URL of an empty database, the one of the last test if its tables are as they were."""
+        """Return the URL of an empty database, that of the last test if its tables are unchanged."""
         if not self._name or not self._emptied():
             if self._name:
                 self._server.drop_database(self._name)
@@ -129,7 +129,7 @@ class DatabasePool:
         return self._server.url(self._name)
 
     def _emptied(self) -> bool:
-        """Take away what a test has left; return whether the tables are those of the template."""
+        """Remove the rows of a test; return whether the tables are those of the template."""
         try:
             with _connected(self._server.url(self._name)) as connection:
                 connection.execute(OTHERS_LEAVE)
@@ -165,7 +165,7 @@ def _rows(connection: Connection[tuple[Any, ...]], table: str, limit: str = "") 
 
 
 def _schema(connection: Connection[tuple[Any, ...]]) -> Any:
-    """Return what any change of a column, an index or a constraint changes: the number of the last transaction."""
+    """Return a value that changes with every column, index and constraint: their count and last transaction id."""
     return connection.execute("""
         SELECT (SELECT (count(*), max(xmin::text::bigint))::text FROM pg_attribute WHERE attrelid >= 16384),
                (SELECT (count(*), max(xmin::text::bigint))::text FROM pg_constraint)""").fetchone()
@@ -183,18 +183,18 @@ def _insert(connection: Connection[tuple[Any, ...]], table: str, rows: list[tupl
 
 
 class CompiledStatements:
-    """Lets all engines of a process share what SQLAlchemy has compiled: by itself it compiles anew for each engine."""
+    """Shares compiled SQL statements among all engines of a process. SQLAlchemy has a cache for each engine."""
 
     def __init__(self) -> None:
         self._first: dict[str, Engine] = {}
 
     def sharing(self, make: Callable[..., AsyncEngine]) -> Callable[..., AsyncEngine]:
-        """Return a `create_async_engine` whose engines share it."""
+        """Return a `create_async_engine` whose engines share the cache."""
 
         def made(*words: Any, **options: Any) -> AsyncEngine:
             engine = make(*words, **options)
             first = self._first.setdefault(engine.dialect.name, engine.sync_engine)
-            # The cache is asked by statement and dialect, and a dialect is equal to itself alone.
+            # The key of the cache has the dialect, and a dialect is only equal to itself.
             engine.sync_engine.dialect = first.dialect
             engine.sync_engine._compiled_cache = first._compiled_cache
             return engine

@@ -1,6 +1,6 @@
-"""A check as a developer would add one: it blocks numbers that end in 7 between two moments, and nothing opens it.
+"""A check as a developer would add it: it blocks numbers that end in 7 between two moments, and nothing opens it.
 
-No part of the product knows of it. `rule.CHECKS` with this one more entry is all that makes the product obey it.
+The product has no code for it. It applies the check as soon as `rule.CHECKS` has this entry.
 """
 
 from datetime import UTC, datetime

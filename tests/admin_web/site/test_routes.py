@@ -189,7 +189,7 @@ KEYS = [
 
 @pytest.fixture
 def read_names(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names that pages have read of the queries they were asked with."""
+    """The names of all query parameters that pages have read."""
     names: set[str] = set()
 
     class Query(MultiDict[str]):
@@ -206,7 +206,7 @@ def read_names(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def odd_queries(names: set[str]) -> list[str]:
-    """Odd values for everything that a page reads of its query, and odd beginnings of a list."""
+    """Return queries with odd values for each parameter that a page reads, and with invalid page keys."""
     keys = [base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=") for key in KEYS]
     odd = [f"{name}={value}" for name in sorted(names) for value in ODD]
     return odd + [f"after={key}" for key in keys if "after" in names]

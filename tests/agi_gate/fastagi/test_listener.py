@@ -14,7 +14,7 @@ from agi_gate.serving.server import listen
 
 
 class Guest:
-    """A conversation that keeps the received data, and answers as the test wants."""
+    """The owner of a connection: it keeps the received data, and answers as the test wants."""
 
     def __init__(self, connection: Connection, answer: Callable[[Connection, bytes], object]) -> None:
         self.connection, self.answer = connection, answer
@@ -30,7 +30,7 @@ class Guest:
 
 
 class House:
-    """A listener, and all conversations that it has accepted."""
+    """A listener, and the owners of all its connections."""
 
     def __init__(self, listener: socket.socket | None = None) -> None:
         self.listener = listener or listen("127.0.0.1:0")

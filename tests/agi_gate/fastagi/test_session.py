@@ -30,7 +30,7 @@ def test_an_allow_without_a_channel_is_never_said():
 
 
 class FakeConnection:
-    """Keeps the sent lines. `close` notifies the conversation, as the listener does."""
+    """Keeps the sent lines. `close` notifies its owner, as the listener does."""
 
     def __init__(self, takes: bool = True) -> None:
         self.said, self.owner, self.takes = list[bytes](), None, takes
@@ -46,7 +46,7 @@ class FakeConnection:
 
 
 class FakeScreener:
-    """Keeps who waits for a decision."""
+    """Keeps the callback that waits for a decision."""
 
     def begin(self, request, decided) -> None:
         self.decided = decided

@@ -25,7 +25,7 @@ STATE = NOW._replace(terms=terms_digest(DOCUMENT))
 
 
 def facts(mark: object) -> tuple[Facts, bytes]:
-    """Give the facts of a number whose slot has this mark, and the question that they answered."""
+    """Return the facts of a number whose slot has this mark, and the commands that fetched them."""
     store = ShardStore(SimpleNamespace(health=SimpleNamespace(state=STATE, state_without_terms=None), keys=Keys(5)))
     steps = store.facts(NUMBER, None)
     next(steps)
