@@ -38,3 +38,12 @@ def require(may: Callable[[Role], bool], role: Role | None, what: str) -> None:
     """Raise NotPermitted if the role may not do `what`. The operator's shell has no role and may do everything."""
     if role is not None and not may(role):
         raise NotPermitted(f"The role {role} may not {what}.")
+
+
+def as_sentence(text: str) -> str:
+    """Return a message so that another sentence can follow it: it ends with exactly one mark, a full stop by default.
+
+    Messages come from many places, and only some of them end with a full stop. An empty text stays empty.
+    """
+    text = text.strip()
+    return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."

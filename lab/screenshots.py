@@ -100,7 +100,7 @@ def _sign_in(page: Page, password: str) -> None:
 def _wait_for_records(page: Page) -> None:
     """Reload the call log until it shows how the latest calls ended. Raises NotStarted after `READ_S` seconds."""
     deadline = time.monotonic() + READ_S
-    while page.goto("/calls") and page.get_by_text("not told yet").count() > WITHOUT_RECORD:
+    while page.goto("/calls") and page.get_by_text("no record yet").count() > WITHOUT_RECORD:
         if time.monotonic() > deadline:
             raise NotStarted("the worker has not read the call-detail records")
         time.sleep(0.5)

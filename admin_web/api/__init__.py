@@ -1,4 +1,4 @@
-"""The REST API, `/api/v1`, for the CRM and for dialers: one table of operations, and what all of them share."""
+"""The REST API, `/api/v1`, for CRMs and dialers: one table of operations, and the code that all of them share."""
 
 from admin_web.api.application import mount
 

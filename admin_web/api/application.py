@@ -1,4 +1,4 @@
-"""The API as an application of its own, mounted by the site: it knows no cookie and no session."""
+"""The API as an aiohttp application of its own, mounted by the site. It uses neither cookies nor sessions."""
 
 import json
 from functools import cache
@@ -15,7 +15,7 @@ from admin_web.api.tools import TOOLS, ApiTools
 
 
 def make_api(tools: ApiTools) -> web.Application:
-    """Make the API."""
+    """Build the application."""
     api = web.Application(middlewares=[with_problems])
     api[TOOLS] = tools
     api[FAILURES], api[UNDER_WAY], api[PLACES] = Failures(), set(), places()
@@ -33,12 +33,12 @@ def mount(app: web.Application, tools: ApiTools) -> None:
 
 
 async def openapi(request: web.Request) -> web.Response:
-    """Describe the API (OpenAPI 3.1), to anybody: it holds nothing but names."""
+    """Send the OpenAPI 3.1 document. It needs no token, because it contains no data."""
     del request
     return web.json_response(text=_document())
 
 
 @cache
 def _document() -> str:
-    """Make the description when it is first asked for: it takes a core for 50 ms, and most sites are never asked."""
+    """Build the document at the first request: it takes 50 ms of a core, and most sites are never asked for it."""
     return json.dumps(described(OPERATIONS, STREAMS))

@@ -1,4 +1,4 @@
-"""Who calls: a bearer token and its scopes, and how often somebody may present a wrong one."""
+"""Authentication by bearer token and scope, with a limit on wrong tokens per address."""
 
 import re
 from collections import OrderedDict
@@ -19,17 +19,17 @@ _REALM = 'Bearer realm="dnc-gate"'
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """The token that a request bears, and who that is on record."""
+    """The token of a request, and the actor that its changes are recorded under."""
 
     token_id: int
     actor: Actor
 
 
 class Failures:
-    """How many more wrong tokens each address may present: a bucket of `MOST` that fills by one every `REFILL_S`.
+    """Wrong tokens that each address may still present: a bucket of `MOST`, refilled by one every `REFILL_S` seconds.
 
-    A right token is always taken: nobody locks the CRM out by failing from its address. A token has 256 random bits,
-    so this holds off floods, not guesses, and each site process counts for itself.
+    A valid token is always accepted, so nobody can lock the CRM out by sending wrong ones from its address. A token has
+    256 random bits, so this limit is against floods, not guessing; each process of the site counts for itself.
     """
 
     MOST, REFILL_S = 30.0, 2.0
@@ -39,7 +39,7 @@ class Failures:
         self._buckets: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
 
     def take(self, address: str, at: datetime) -> bool:
-        """Count a failure; False when the address has failed too often."""
+        """Count a failure. Return False when the address has failed too often."""
         left, since = self._buckets.pop(address, (self.MOST, at))
         left = min(self.MOST, left + (at - since).total_seconds() / self.REFILL_S)
         self._buckets[address] = (max(left - 1, 0.0), at)
@@ -52,7 +52,7 @@ FAILURES = web.AppKey("failures", Failures)
 
 
 async def bearer_of(request: web.Request, scope: Scope) -> Bearer:
-    """Tell who sent a request, by its Authorization header alone. Raises Problem unless their token has the scope."""
+    """Return who sent a request, by its Authorization header alone. Raises Problem unless the token has the scope."""
     tools = request.app[TOOLS]
     at, database = tools.now(), tools.database
     found = _CREDENTIALS.fullmatch(request.headers.get("Authorization", ""))
@@ -62,20 +62,20 @@ async def bearer_of(request: web.Request, scope: Scope) -> Bearer:
     await _note_use(database, token.id, token.last_used_at, at)
     if scope not in token.scopes:
         header = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
-        said = f"This needs a token with the scope {scope}; yours has {', '.join(token.scopes)}."
+        said = f"This operation needs a token with the scope {scope}; yours has {', '.join(token.scopes)}."
         raise Problem("forbidden", said, headers={"WWW-Authenticate": header})
     return Bearer(token.id, Actor(f"token:{token.name}"[:64], peer_of(request)))
 
 
 def _unknown(request: web.Request, at: datetime, *, shown: bool) -> Problem:
     if shown and not request.app[FAILURES].take(peer_of(request), at):
-        said = "Too many wrong tokens came from your address. Wait before you present another one."
+        said = "Too many wrong tokens came from your address. Wait before you send another one."
         return Problem("too-many-requests", said, headers={"Retry-After": "60"})
-    said = "This token is unknown, ended or revoked." if shown else "Send the header Authorization: Bearer TOKEN."
+    said = "This token is unknown, expired or revoked." if shown else "Send the header Authorization: Bearer TOKEN."
     header = f'{_REALM}, error="invalid_token"' if shown else _REALM
-    return Problem("unauthorized", f"{said} An admin makes one in the site.", headers={"WWW-Authenticate": header})
+    return Problem("unauthorized", f"{said} An admin makes tokens in the site.", headers={"WWW-Authenticate": header})
 
 
 async def _note_use(database: Database, token_id: int, last: datetime | None, at: datetime) -> None:
-    with suppress(DatabaseUnavailable):  # Nobody waits for it, and the next minute it is written again.
+    with suppress(DatabaseUnavailable):  # Not worth failing the request: the next minute it is written again.
         await record_use(database, token_id, last, at)

@@ -1,4 +1,4 @@
-"""A request as it arrives: bounded in size and in time, and read as what its operation takes."""
+"""Reading of requests: bounded in size and time, and validated against the operation's arguments."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,7 +16,7 @@ JSON = "application/json"
 MULTIPART = "multipart/form-data"
 
 MOST_BYTES = 2_000_000
-"""A thousand leads with the longest names fit in."""
+"""Large enough for a thousand leads with the longest names."""
 
 MOST_FIELDS = 20
 ARRIVES_S = 30.0
@@ -27,7 +27,7 @@ MOST_ERRORS = 20
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file of a form as it arrives: its content in pieces, and what its sender calls it."""
+    """An uploaded file: its content as a stream of chunks, and the name and type given by its sender."""
 
     pieces: AsyncIterator[bytes]
     name: str
@@ -35,31 +35,31 @@ class Upload:
 
 
 async def read_json(request: web.Request, operation: AnyOperation) -> Arguments:
-    """Read the body of a write; without one, nothing was given. Raises Problem."""
+    """Read the JSON body of a write; a missing body counts as `{}`. Raises Problem."""
     if request.can_read_body and request.content_type != JSON:
         raise Problem("unsupported-media-type", f"Send {JSON}.")
     try:
         sent = from_json(await _whole_body(request) or b"{}", allow_inf_nan=False)
     except ValueError as error:
-        raise Problem("bad-request", f"The body is no JSON: {error}.") from None
+        raise Problem("bad-request", f"The body is not JSON: {error}.") from None
     if not isinstance(sent, dict):
         raise Problem("bad-request", "The body must be a JSON object.")
     if twice := sorted(sent.keys() & set(operation.in_path)):
-        raise Problem("bad-request", f"{', '.join(twice)} stands in the path already.")
+        raise Problem("bad-request", f"The body repeats what is in the path already: {', '.join(twice)}.")
     return fitting(operation.asks, {**sent, **request.match_info})
 
 
 def read_query(request: web.Request, operation: AnyOperation) -> Arguments:
-    """Read the path and the query of a GET. Raises Problem."""
+    """Read the path and query of a GET. Raises Problem."""
     if twice := sorted(name for name in request.query if len(request.query.getall(name)) > 1):
-        raise Problem("bad-request", f"{', '.join(twice)} may be given once.")
+        raise Problem("bad-request", f"The query may contain each parameter only once: {', '.join(twice)}.")
     return fitting(operation.asks, {**request.query, **request.match_info})
 
 
 async def read_form(
     request: web.Request, operation: AnyOperation, keep: Callable[[Upload], Awaitable[None]]
 ) -> Arguments:
-    """Read a multipart form; `keep` takes its document as it arrives. Raises Problem, and what `keep` does."""
+    """Read a multipart form. `keep` stores its document from the stream. Raises Problem, and what `keep` raises."""
     if request.content_type != MULTIPART:
         raise Problem("unsupported-media-type", f"Send {MULTIPART}.")
     fields: dict[str, str] = {}
@@ -72,13 +72,13 @@ async def read_form(
                 fields[name] = (await _whole_part(part)).decode("utf-8", "replace")
     except TimeoutError:
         raise Problem("request-timeout", "The upload stalled. Nothing was changed; send it again.") from None
-    except (*UNREADABLE, AssertionError, EOFError):  # no boundary, no end of a header: aiohttp names it in many ways
+    except (*UNREADABLE, AssertionError, EOFError):  # aiohttp raises all of these for malformed forms
         raise Problem("bad-request", "The form cannot be read. Nothing was changed.") from None
     return fitting(operation.asks, {**fields, **request.match_info})
 
 
 def fitting(model: type[Arguments], given: Mapping[str, object]) -> Arguments:
-    """Read what a request holds as its operation takes it. Raises Problem, which points at what does not fit."""
+    """Validate a request against its operation's arguments. Raises Problem with a pointer to each invalid value."""
     try:
         return model.model_validate(dict(given))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The gate's decisions over the API: what became of each call, and how it ended."""
+"""The gate's decisions over the API, each with the outcome of its call."""
 
 from datetime import datetime
 from typing import Annotated
@@ -17,11 +17,13 @@ AnyOverride = Annotated[str, Field(pattern="^[0-9]{0,19}$", description="The id 
 
 
 class ListDecisions(words.Paged):
-    """Which decisions: what is left out asks for all. `since` is included, `until` is not."""
+    """A filter of decisions; omitted fields match all. `since` is inclusive, `until` is exclusive."""
 
     number: words.Number | None = None
     lead: words.Lead | None = None
-    agent: Annotated[str, Field(pattern="^[a-z0-9_.-]{0,64}$", description="The user name of who clicked.")] = ""
+    agent: Annotated[
+        str, Field(pattern="^[a-z0-9_.-]{0,64}$", description="The name of the user who requested the call.")
+    ] = ""
     verdict: Verdict | None = None
     reason: words.Slug = ""
     override: AnyOverride = ""
@@ -30,7 +32,7 @@ class ListDecisions(words.Paged):
 
 
 class GetDecision(Arguments):
-    """Which decision."""
+    """The decision to read."""
 
     decision: DecisionId
 
@@ -46,9 +48,9 @@ class Ended(Result):
 
 
 class Decision(Result):
-    """What the gate did to one call. `number` is empty when `dialed` was no telephone number.
+    """The gate's decision on one call. `number` is empty when `dialed` was not a telephone number.
 
-    `campaign` is the one that the PBX named, empty when it named none: a registry may spare some.
+    `campaign` is the campaign that the PBX named, or empty. A registry may not apply to some campaigns.
     """
 
     decision: str
@@ -68,7 +70,7 @@ class Decision(Result):
 
 
 class DecisionPage(Result):
-    """Decisions, the latest first. `next` is empty on the last page."""
+    """Decisions, latest first. `next` is empty on the last page."""
 
     items: list[Decision]
     next: str

@@ -1,4 +1,4 @@
-"""Leads over the API: found, read, put, changed."""
+"""Leads over the API: find, read, add, change."""
 
 from datetime import datetime
 from typing import Annotated
@@ -26,9 +26,9 @@ class OpenOverride(Result):
 
 
 class LeadShown(Result):
-    """A lead and whether it may be dialled, by the system of record; `reason` is the one that the gate would give.
+    """A lead, and whether it may be dialled by the database; `reason` is the one that the gate would give.
 
-    `sentence` is the reason in words. `openable`: an override opens this block.
+    `sentence` is the reason in words. `openable` says whether an override can open this block.
     """
 
     lead: str
@@ -44,27 +44,27 @@ class LeadShown(Result):
 
 
 class LeadPage(Result):
-    """Leads by name. `next` is empty on the last page; a page of one state may be short and still have a next one."""
+    """Leads by name. `next` is empty on the last page. With a `state`, even a short page may have a next one."""
 
     items: list[LeadShown]
     next: str
 
 
 class ListLeads(words.Paged):
-    """Which leads: `search` is a number in any spelling, an id, or how a name begins."""
+    """A filter of leads: `search` is a number in any spelling, an id, or the beginning of a name."""
 
     search: words.Search = ""
     state: LeadState | None = None
 
 
 class GetLead(Arguments):
-    """Which lead."""
+    """The lead to read."""
 
     lead: words.Lead
 
 
 class AddLead(Arguments):
-    """A lead that is not there yet."""
+    """A new lead."""
 
     lead: words.Lead
     number: words.Number
@@ -72,7 +72,7 @@ class AddLead(Arguments):
 
 
 class PutLead(Arguments):
-    """What a lead is from now on; a name that is left out stays as it is."""
+    """A lead to add or to change; an omitted name stays as it is."""
 
     lead: words.Lead
     number: words.Number
@@ -80,7 +80,7 @@ class PutLead(Arguments):
 
 
 class ChangeLead(Arguments):
-    """What of a lead is to change."""
+    """Changes of a lead; omitted fields stay as they are."""
 
     lead: words.Lead
     number: words.Number | None = None
@@ -88,13 +88,13 @@ class ChangeLead(Arguments):
 
 
 class PutLeads(Arguments):
-    """Leads to add or to change, all of them or none."""
+    """Leads to add or to change: all of them or, after an error, none."""
 
     leads: Annotated[list[PutLead], Field(min_length=1, max_length=CHUNK)]
 
 
 class LeadKept(WriteResult):
-    """A lead as it is now on record; `ended_overrides` ended because its number changed."""
+    """A lead after the change; `ended_overrides` are overrides that ended because its number changed."""
 
     lead: str
     changed: bool
@@ -102,7 +102,7 @@ class LeadKept(WriteResult):
 
 
 class LeadsKept(WriteResult):
-    """How many leads were added, how many changed; the others were so already."""
+    """How many leads were added and how many changed; the rest were unchanged."""
 
     added: int
     changed: int

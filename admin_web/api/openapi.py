@@ -1,4 +1,4 @@
-"""The description of the API (OpenAPI 3.1), made from the operations themselves: it cannot say what they do not do."""
+"""The OpenAPI 3.1 document, generated from the operations themselves, so that the two cannot differ."""
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
@@ -17,7 +17,7 @@ REF = "#/components/schemas/{model}"
 PROBLEM = {"$ref": REF.format(model="Problem")}
 
 EVERYWHERE = ("bad-request", "unauthorized", "forbidden", "too-many-requests", "internal-error", "record-unavailable")
-"""Problems that any operation may answer."""
+"""Problems that any operation may return."""
 
 WRITES = ("request-timeout", "too-large", "unsupported-media-type", "refused", "still-at-it", "key-reused")
 
@@ -25,13 +25,13 @@ IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Makes the write safe to send again: it is done once, and its answer given again, for two days.",
+    "description": "Makes the write safe to repeat for two days: it is done once, and its response is sent again.",
     "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
 }
 
 
 def described(operations: Sequence[AnyOperation], streams: Sequence[Stream]) -> Schema:
-    """Give the whole document."""
+    """Return the whole document."""
     schemas = _Schemas(operations)
     paths: dict[str, Schema] = {}
     for operation in operations:
@@ -51,20 +51,20 @@ def described(operations: Sequence[AnyOperation], streams: Sequence[Stream]) -> 
     }
 
 
-_ABOUT = "The Do-Not-Call record for the CRM and for dialers. docs/api.md has examples of each operation."
+_ABOUT = "Do-Not-Call list, leads and overrides, for CRMs and dialers. docs/api.md has examples of each operation."
 
 
 class _Untitled(GenerateJsonSchema):
-    """Leaves out the titles that only repeat the names of fields."""
+    """A schema generator without titles, which would only repeat the names of fields."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
-        """Say no."""
+        """Return False for every field."""
         del schema
         return False
 
 
 class _Schemas:
-    """What operations take and give, as JSON Schema; what is shared stands among the components."""
+    """JSON Schemas of the operations' arguments and results; shared ones are among the components."""
 
     def __init__(self, operations: Iterable[AnyOperation]) -> None:
         models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
@@ -74,11 +74,11 @@ class _Schemas:
         self.components: dict[str, Schema] = made["$defs"]
 
     def given(self, operation: AnyOperation) -> Schema:
-        """Refer to what an operation answers."""
+        """Return a reference to the schema of an operation's result."""
         return self._refs[(operation.gives, "serialization")]
 
     def asked(self, operation: AnyOperation) -> Schema:
-        """Give the object that an operation takes, from path and body together."""
+        """Return the schema of an operation's arguments, from path, query and body together."""
         return self.components[self._refs[(operation.asks, "validation")]["$ref"].rsplit("/", 1)[1]]
 
 
@@ -104,7 +104,7 @@ def _operation(operation: AnyOperation, schemas: _Schemas) -> Schema:
 
 
 def _as_text(schema: Schema) -> Schema:
-    """Describe a parameter, or a field of a form: one that is left out is not there, it is never null."""
+    """Return the schema of a parameter or form field. It may be missing but is never null, so drop the null variant."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     plain = {name: value for name, value in schema.items() if name != "anyOf" and value is not None}
     return plain | kinds[0] if kinds else schema
@@ -133,8 +133,13 @@ def _body(operation: AnyOperation, asked: Schema, properties: Schema, required: 
 def _answers(operation: AnyOperation, given: Schema) -> Schema:
     content = {"application/json": {"schema": given}}
     if not operation.writes:
-        return {"200": {"description": "Found.", "content": content}}
-    replayed = {"Idempotency-Replayed": {"description": "Given when it was done before.", "schema": {"const": "true"}}}
+        return {"200": {"description": "The result.", "content": content}}
+    replayed = {
+        "Idempotency-Replayed": {
+            "description": "Present when this is the response of an earlier request with the same key.",
+            "schema": {"const": "true"},
+        }
+    }
     return {
         str(operation.status): {"description": "Done, and in force.", "content": content, "headers": replayed},
         "202": {"description": "Recorded, not yet in force.", "content": content, "headers": replayed},
@@ -142,7 +147,7 @@ def _answers(operation: AnyOperation, given: Schema) -> Schema:
 
 
 def _problems(slugs: Iterable[str]) -> Schema:
-    """Describe the problems of an operation, by their status."""
+    """Return the problem responses of an operation, by status."""
     by_status: dict[str, list[str]] = {}
     for slug in slugs:
         by_status.setdefault(str(KINDS[slug][0]), []).append(slug)

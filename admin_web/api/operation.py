@@ -1,4 +1,4 @@
-"""An operation of the API: what it takes, what it gives, and what carries it out. All else is made from these."""
+"""Operations of the API: arguments, result and implementation. Routes and the OpenAPI document come from these."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -19,19 +19,19 @@ IN_PATH = re.compile(r"\{([a-z_]+)\}")
 
 
 class Arguments(BaseModel):
-    """What an operation takes, from the path, and from the query of a GET or the body of a write."""
+    """Arguments of an operation: from the path, and from the query of a GET or the body of a write."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Result(BaseModel):
-    """What an operation answers."""
+    """The result of an operation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class WriteResult(Result):
-    """Whether what was recorded is in force: on the very next dial. If not yet, why; it is tried until it is."""
+    """Whether the recorded change applies to calls from now on. If not yet, `why_not`; it is retried until it does."""
 
     in_force: bool = False
     why_not: str = ""
@@ -43,7 +43,7 @@ ResultT = TypeVar("ResultT", bound=Result)
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One request: who sent it, and what carries it out. `records` of a write is within its one transaction."""
+    """One request: its actor, and the services to carry it out. For a write, `records` is part of one transaction."""
 
     actor: Actor
     database: Database
@@ -53,15 +53,15 @@ class ApiCall:
     document: Kept | None = None
 
     def number(self, dialed: str) -> E164:
-        """Read a number in any spelling. Raises InvalidNumber."""
+        """Normalise a number in any spelling. Raises InvalidNumber."""
         return normalize(dialed, self.settings.region)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation(Generic[ArgumentsT, ResultT]):
-    """`does` is one sentence; `refuses` are the slugs of the problems that are this operation's own.
+    """One operation. `does` is one sentence; `refuses` are the slugs of the problems specific to this operation.
 
-    A write answers `status` when what it did is in force, 202 when it is recorded and not yet in force.
+    A write answers with `status` when its change is in force, and with 202 when it is recorded but not yet in force.
     """
 
     name: str
@@ -75,16 +75,16 @@ class Operation(Generic[ArgumentsT, ResultT]):
     status: int = 200
     refuses: tuple[str, ...] = ()
     file: str = ""
-    """The field of a multipart form that holds a document; empty for a body of JSON."""
+    """The field of the multipart form that holds the document; empty for a JSON body."""
 
     @property
     def writes(self) -> bool:
-        """Tell whether the operation changes anything."""
+        """Whether the operation changes anything."""
         return self.method != "GET"
 
     @property
     def in_path(self) -> list[str]:
-        """Name the parameters that stand in the path."""
+        """Names of the parameters in the path."""
         return IN_PATH.findall(self.path)
 
 
@@ -93,7 +93,7 @@ AnyOperation = Operation[Any, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """An operation that reads and answers as it goes; `document` describes it as OpenAPI does."""
+    """An operation with streamed request and response; `document` is its OpenAPI description."""
 
     name: str
     method: str

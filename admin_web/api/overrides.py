@@ -1,4 +1,4 @@
-"""Consent overrides over the API: placed with their document, listed, revoked."""
+"""Consent overrides over the API: place with a document, list, read, revoke."""
 
 import re
 from datetime import date, datetime
@@ -29,11 +29,14 @@ Day = Annotated[date, BeforeValidator(_written_out)]
 
 
 class GetConsentTerms(Arguments):
-    """Nothing."""
+    """No arguments."""
 
 
 class ConsentTerms(Result):
-    """What an override takes: the statement that must be confirmed word for word, and the grounds there are."""
+    """What an override needs: the statement to confirm word for word, the possible bases, and a document.
+
+    `largest_document` is its maximum size in bytes.
+    """
 
     attestation: str
     bases: list[Basis]
@@ -41,7 +44,7 @@ class ConsentTerms(Result):
 
 
 class ListOverrides(words.Paged):
-    """Which overrides: what is left out asks for all."""
+    """A filter of overrides; omitted fields match all."""
 
     state: Shown = Shown.ALL
     number: words.Number | None = None
@@ -53,13 +56,13 @@ class ListOverrides(words.Paged):
 
 
 class GetOverride(Arguments):
-    """Which override."""
+    """The override to read."""
 
     override: words.OverrideId
 
 
 class OverrideShown(Result):
-    """An override and how it stands."""
+    """An override and its state."""
 
     override: int
     state: OverrideState
@@ -79,7 +82,7 @@ class OverrideShown(Result):
 
 
 class OverrideWhole(OverrideShown):
-    """Everything about an override; its document stays in the site, under the SHA-256 of its content."""
+    """Everything about an override, except its document's content, which only the site gives out."""
 
     basis_note: str
     attestation: str
@@ -91,16 +94,16 @@ class OverrideWhole(OverrideShown):
 
 
 class OverridePage(Result):
-    """Overrides, the latest first; those of one end first come in the order of their ends."""
+    """Overrides, latest first; with a `state` such as `ends-7`, in the order in which they end."""
 
     items: list[OverrideShown]
     next: str
 
 
 class PlaceOverride(Arguments):
-    """What consent there is. `attestation` is the statement of the consent terms, as whoever sends this confirms it.
+    """A consent. `attestation` is the statement from the consent terms, which the sender confirms word for word.
 
-    `renews` is the override that this one takes the place of, in its last days.
+    `renews` is the override that this one replaces, which must be in its last 30 days.
     """
 
     lead: words.Lead
@@ -113,7 +116,7 @@ class PlaceOverride(Arguments):
 
 
 class OverridePlaced(WriteResult):
-    """An override that opens its lead, and no other, until it ends."""
+    """A new override. It opens its lead, and no other, until it ends."""
 
     override: int
     lead: str
@@ -122,14 +125,14 @@ class OverridePlaced(WriteResult):
 
 
 class RevokeOverride(Arguments):
-    """Which override ends, and why."""
+    """The override to end, and the reason."""
 
     override: words.OverrideId
     reason: words.Reason
 
 
 class OverrideRevoked(WriteResult):
-    """An override that is at an end; `already` tells that it was before."""
+    """A revoked override; `already` is true when it had been revoked before."""
 
     override: int
     lead: str
@@ -138,7 +141,7 @@ class OverrideRevoked(WriteResult):
 
 
 async def get_terms(call: ApiCall, _: GetConsentTerms) -> ConsentTerms:
-    """Give what an override takes."""
+    """Return what an override needs."""
     return ConsentTerms(attestation=ATTESTATION, bases=list(Basis), largest_document=call.settings.document_bytes)
 
 

@@ -1,4 +1,4 @@
-"""What the API answers when it does not do what it was asked: problem details (RFC 9457), each of a stable type."""
+"""Error responses of the API: problem details (RFC 9457), each with a stable type."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,30 +33,30 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "unknown-reason": (404, "No verdict has this reason"),
     "method-not-allowed": (405, "The path does not take this method"),
     "request-timeout": (408, "The request took too long to arrive"),
-    "lead-exists": (409, "A lead with this id is there already"),
-    "not-listed": (409, "The number does not stand on the list"),
+    "lead-exists": (409, "A lead with this id exists already"),
+    "not-listed": (409, "The number is not on the list"),
     "not-suppressed": (409, "The number is not blocked, so there is nothing to open"),
     "not-openable": (409, "The lead is blocked for a reason that no override opens"),
-    "override-stands": (409, "The lead holds a live override already"),
-    "override-expired": (409, "The override has ended by itself"),
+    "override-stands": (409, "The lead has a live override already"),
+    "override-expired": (409, "The override has expired"),
     "nothing-to-renew": (409, "The override is not the lead's live one"),
     "not-yet-renewable": (409, "The override does not end soon"),
     "still-at-it": (409, "The same request is being carried out"),
     "too-large": (413, "The request is too large"),
-    "unsupported-media-type": (415, "This kind of content is not taken here"),
+    "unsupported-media-type": (415, "This kind of content is not accepted here"),
     "invalid-number": (422, "This is not one telephone number"),
-    "document-not-kept": (422, "The document was not taken"),
-    "not-a-sheet": (422, "No list can be read from this"),
+    "document-not-kept": (422, "The document was not accepted"),
+    "not-a-sheet": (422, "The content cannot be read as a list"),
     "key-reused": (422, "The idempotency key was used for another request"),
     "unknown-page": (422, "The list has no such page"),
     "refused": (422, "What was asked for is not allowed"),
     "too-many-requests": (429, "Too many requests"),
     "internal-error": (500, "The site failed"),
-    "record-unavailable": (503, "The system of record cannot be reached"),
-    "queue-unavailable": (503, "The queue cannot be judged"),
-    "documents-unavailable": (503, "Documents cannot be kept at this moment"),
+    "record-unavailable": (503, "The database cannot be reached"),
+    "queue-unavailable": (503, "The queue is unavailable"),
+    "documents-unavailable": (503, "Documents cannot be stored at the moment"),
 }
-"""Each type of problem by its slug, with its status and its title. A slug is never renamed, only retired."""
+"""Each type of problem by slug, with status and title. A slug is never renamed, only retired."""
 
 SLUGS: Mapping[type[Exception], str] = {
     UnknownLead: "unknown-lead",
@@ -79,14 +79,14 @@ SLUGS: Mapping[type[Exception], str] = {
     DatabaseUnavailable: "record-unavailable",
     Refused: "refused",
 }
-"""What services raise, the finer before the coarser."""
+"""The problem for each exception that services raise; subclasses come before their base classes."""
 
 
 @dataclass(eq=False)
 class Problem(Refused):
-    """A request that is not carried out; `detail` is a sentence for whoever wrote the program that sent it.
+    """A request that is not carried out; `detail` is a sentence for the author of the program that sent it.
 
-    `errors` point at what is wrong within the request (JSON Pointers, RFC 6901).
+    `errors` point at the invalid parts of the request (JSON Pointers, RFC 6901).
     """
 
     slug: str
@@ -96,11 +96,11 @@ class Problem(Refused):
 
     @property
     def status(self) -> int:
-        """The status that an answer of this type has."""
+        """HTTP status of this type of problem."""
         return KINDS[self.slug][0]
 
     def answer(self) -> web.Response:
-        """Give the answer that tells of it."""
+        """Build the response."""
         status, title = KINDS[self.slug]
         said: dict[str, Any] = {"type": TYPE + self.slug, "title": title, "status": status, "detail": self.detail}
         if self.errors:
@@ -111,7 +111,7 @@ class Problem(Refused):
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """Give what a service raised as a problem; None when it is a fault of ours."""
+    """Convert an exception into a problem; None for an unexpected one, which is a fault of the site."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, web.HTTPException):
@@ -119,17 +119,17 @@ def problem_of(error: Exception) -> Problem | None:
     slug = next((slug for kind, slug in SLUGS.items() if isinstance(error, kind)), None)
     if slug is None:
         return None
-    if slug == "record-unavailable":  # Its own words name the database's address.
+    if slug == "record-unavailable":  # The exception's text contains the address of the database.
         return Problem(slug, "Nothing was changed. Try again in a moment.", headers={"Retry-After": "2"})
     return Problem(slug, str(error))
 
 
 def _of_http(error: web.HTTPException) -> Problem:
-    """Give what aiohttp raises by itself: no such path, no such method, a body that breaks the rules of HTTP."""
+    """Convert what aiohttp raises by itself: no such path, no such method, a body that violates HTTP."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        return Problem("method-not-allowed", f"This path takes {allowed}.", headers={"Allow": allowed})
+        return Problem("method-not-allowed", f"This path accepts {allowed}.", headers={"Allow": allowed})
     slugs = {HTTPStatus.NOT_FOUND: "unknown-route", HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-large"}
     slug = slugs.get(HTTPStatus(error.status), "bad-request")
-    see = "The operations stand in /api/v1/openapi.json." if slug == "unknown-route" else error.reason
+    see = "/api/v1/openapi.json lists the operations." if slug == "unknown-route" else error.reason
     return Problem(slug, see)

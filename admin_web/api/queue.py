@@ -1,4 +1,4 @@
-"""The dial queue over the API: whom to call next, judged as the gate will judge the call."""
+"""The dial queue over the API: the leads to call next, judged as the gate will judge the call."""
 
 from datetime import datetime
 
@@ -12,11 +12,11 @@ from compliance.rule import sentence_of
 
 
 class GetQueue(words.Paged):
-    """How many leads, and behind which page."""
+    """Page size and position."""
 
 
 class Waiting(Result):
-    """A lead that may be dialled now, and why; `override` is the id of the one that opens it, or empty."""
+    """A lead that may be dialled now, and why; `override` is the id of the override that opens it, or empty."""
 
     lead: str
     name: str
@@ -27,7 +27,7 @@ class Waiting(Result):
 
 
 class Queue(Result):
-    """Leads to call, those called longest ago first; `blocked` were passed over. `next` is empty at the end."""
+    """Leads to call, longest waiting first; `blocked` leads were skipped. `next` is empty at the end."""
 
     items: list[Waiting]
     blocked: int
@@ -35,11 +35,11 @@ class Queue(Result):
 
 
 async def get_queue(call: ApiCall, asked: GetQueue) -> Queue:
-    """Give the next leads to dial. Raises Problem when the gate would block every call."""
+    """Return the next leads to dial. Raises Problem when the gate would block every call."""
     behind = _place(asked)
     found = await dial_queue(call.database, call.projection, call.records.now(), behind=behind, most=asked.limit)
     if found.doubt is not None:
-        said = f"{sentence_of(found.doubt.reason)} The gate blocks every call at this moment, so nothing is offered."
+        said = f"{sentence_of(found.doubt.reason)} Until that is solved, the gate blocks every call."
         raise Problem("queue-unavailable", said, headers={"Retry-After": "5"})
     items = [
         Waiting(

@@ -1,7 +1,7 @@
-"""A scrub over the API: a million numbers in one request, judged by the rule of the gate, answered as they are judged.
+"""A scrub over the API: a million numbers in one request, judged by the gate's rule, with a streamed response.
 
-The request is taken to disk before the first answer is sent: most programs send all of it before they read anything,
-and would wait for us while we waited for them. Memory holds one window, however long the list is.
+The request is spooled to disk before the response begins. Most programs send the whole request before they read any
+response; streaming both at once would deadlock. Memory holds one window, however long the list is.
 """
 
 import asyncio
@@ -29,24 +29,24 @@ NDJSON = "application/x-ndjson"
 TEXT, CSV = "text/plain", "text/csv"
 
 MOST_BYTES = 128_000_000
-"""Two million numbers with their leads as JSON fit in."""
+"""Large enough for two million numbers with their leads as JSON."""
 
 AT_ONCE = 2
 PIECE = 256 * 1024
 PIECE_S = 20.0
 READER_S = 60.0
-"""How long the other side may leave a part of the answer unread: a snapshot of the record is held open for it."""
+"""Seconds that the client may leave a part of the response unread: a database snapshot stays open for it."""
 
 PLACES = web.AppKey("scrub_places", asyncio.Semaphore)
 
 
 def places() -> asyncio.Semaphore:
-    """Give how many scrubs may go on at once in this process."""
+    """Return a semaphore that limits the scrubs running at once in this process."""
     return asyncio.Semaphore(AT_ONCE)
 
 
 async def scrub(request: web.Request) -> web.StreamResponse:
-    """Judge a list."""
+    """Judge a list. Raises Problem."""
     await bearer_of(request, Scope.SCRUB)
     if request.content_type not in {TEXT, CSV, NDJSON}:
         raise Problem("unsupported-media-type", f"Send {TEXT} (one number per line), {CSV} or {NDJSON}.")
@@ -58,7 +58,7 @@ async def scrub(request: web.Request) -> web.StreamResponse:
 
 
 async def _answered(request: web.Request, pieces: AsyncIterator[Judged]) -> web.StreamResponse:
-    """Send what was judged. What fails before the first answer is told as a problem; later the answer is cut off."""
+    """Stream the judged rows. An error before the first row becomes a problem; a later one truncates the response."""
     answer = web.StreamResponse(headers={"Content-Type": NDJSON})
     async for piece in pieces:
         said = await asyncio.to_thread(_spelled, piece)
@@ -81,7 +81,7 @@ async def _answered(request: web.Request, pieces: AsyncIterator[Judged]) -> web.
 async def _place(request: web.Request) -> AsyncIterator[None]:
     held = request.app[PLACES]
     if held.locked():
-        said = f"{AT_ONCE} lists are being judged already. Ask again in a moment."
+        said = f"{AT_ONCE} lists are being judged already. Send the request again in a moment."
         raise Problem("too-many-requests", said, headers={"Retry-After": "5"})
     async with held:
         yield
@@ -89,14 +89,14 @@ async def _place(request: web.Request) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _spooled(request: web.Request) -> AsyncIterator[IO[bytes]]:
-    """Take the request's body to an unnamed file; give it at its beginning. Raises Problem."""
+    """Spool the request's body to an unnamed file, and yield the file at its start. Raises Problem."""
     with tempfile.TemporaryFile() as spool:
         size, pieces = 0, request.content.iter_chunked(PIECE)
         while True:
             try:
                 piece = await asyncio.wait_for(anext(pieces, b""), PIECE_S)
             except TimeoutError:
-                raise Problem("request-timeout", "The list stalled on its way. Send it again.") from None
+                raise Problem("request-timeout", "The upload stalled. Send the list again.") from None
             if not piece:
                 break
             size += len(piece)
@@ -116,7 +116,7 @@ def _asked(spool: IO[bytes], content_type: str, region: str) -> Iterator[ScrubRo
 
 
 def _spelled(piece: Judged) -> bytes:
-    """Write a line for each row. All that is spelled here is ours: a number, a lead id and slugs need no escape."""
+    """Format rows as JSON lines, by hand for speed: numbers, lead ids and slugs need no escaping."""
     said = {id(ruling): _of_ruling(ruling) for ruling in distinct(piece.rulings)}
     lines = []
     for line, number, lead, ruling in zip(piece.lines, piece.numbers, piece.leads, piece.rulings, strict=True):
@@ -139,8 +139,8 @@ _LINE: dict[str, Any] = {
     "description": "The verdict on one line of the list.",
     "required": ["line", "number", "lead", "verdict", "reason", "detail", "override", "openable"],
     "properties": {
-        "line": {"type": "integer", "description": "The line of the list, counted from 1."},
-        "number": {"type": ["string", "null"], "description": "E.164; null when the line holds no number."},
+        "line": {"type": "integer", "description": "The number of the line, counted from 1."},
+        "number": {"type": ["string", "null"], "description": "E.164; null when the line contains no valid number."},
         "lead": {"type": ["string", "null"]},
         "verdict": {"enum": ["ALLOW", "BLOCK"]},
         "reason": {"type": "string"},
@@ -155,14 +155,14 @@ SCRUB = Stream(
     method="POST",
     path="/scrub",
     scope=Scope.SCRUB,
-    does="Judge a list of numbers, a million in one request, by the rule of the gate, as of one moment.",
+    does="Judge a list of numbers, a million in one request, by the gate's rule, as of one moment.",
     view=scrub,
     refuses=("request-timeout", "too-large", "unsupported-media-type", "not-a-sheet"),
     document={
         "requestBody": {
             "required": True,
-            "description": "The list: one number per line; a sheet with a column of numbers, and of leads if one is "
-            "named so; or one JSON object per line. It is text, so no schema can say more.",
+            "description": "The list: one number per line; CSV with a column of numbers and, optionally, a column "
+            "named lead; or one JSON object per line.",
             "content": {
                 TEXT: {"example": "+14155550100\n(415) 555-0199\n"},
                 CSV: {"example": "number,lead\n+14155550100,crm-4711\n"},
@@ -171,7 +171,7 @@ SCRUB = Stream(
         },
         "responses": {
             "200": {
-                "description": "One JSON object a line, in the order of the list; lines that are blank have none.",
+                "description": "One JSON object per line, in the order of the list; blank lines are skipped.",
                 "content": {NDJSON: {"schema": {"type": "string"}, "x-line": _LINE}},
             }
         },

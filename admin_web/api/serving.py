@@ -1,4 +1,4 @@
-"""How an operation is served: who asks, what is asked, done once, and the answer."""
+"""Handlers of operations: authenticate, read the request, carry it out once, respond."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -27,19 +27,19 @@ log = structlog.get_logger()
 
 @web.middleware
 async def with_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer whatever is raised with a problem."""
+    """Turn whatever a handler raises into a problem response."""
     try:
         return await handler(request)
     except Exception as error:
         problem = problem_of(error)
         if problem is None:
             log.exception("failed", path=request.path)
-            problem = Problem("internal-error", "This is a fault of the site, and its log says where.")
+            problem = Problem("internal-error", "The site failed; its log says why.")
         return problem.answer()
 
 
 def handler_of(operation: AnyOperation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Make the handler of an operation."""
+    """Return the request handler of an operation."""
     return partial(_write if operation.writes else _read, operation)
 
 
@@ -51,16 +51,16 @@ async def _read(operation: AnyOperation, request: web.Request) -> web.StreamResp
 
 
 async def _write(operation: AnyOperation, request: web.Request) -> web.StreamResponse:
-    """Carry out a write, and answer whether it is in force."""
+    """Carry out a write, and respond whether it is in force."""
     tools = request.app[TOOLS]
     records, documents = tools.records, tools.documents
     bearer = await bearer_of(request, operation.scope)
     if request.query_string:
-        raise Problem("bad-request", "A write takes no query; put everything into its body.")
+        raise Problem("bad-request", "A write takes no query parameters; send them in the body.")
     kept: list[Kept] = []
     text = _key_text(request)
     async with AsyncExitStack() as held:
-        # Before the body: a second request brings the same document, and would take it away under the first.
+        # Before reading the body: a second request has the same document, and would delete it while the first uses it.
         held.enter_context(alone(request.app[UNDER_WAY], bearer.token_id, text))
 
         async def keep(upload: Upload) -> None:
@@ -83,7 +83,7 @@ async def _write(operation: AnyOperation, request: web.Request) -> web.StreamRes
 
 
 async def _answered(operation: AnyOperation, records: Records, answer: Json, *, again: bool) -> web.Response:
-    """Answer a write with its standing of this moment, also when it was carried out long ago."""
+    """Respond to a write with its current standing, even when the write was carried out long ago."""
     standing = await records.standing()
     now = answer | {"in_force": standing.in_force, "why_not": standing.why_not}
     return web.json_response(
@@ -104,7 +104,7 @@ def _key_text(request: web.Request) -> str:
     if text is None:
         return ""
     if not 1 <= len(text) <= LONGEST_KEY or not (text.isascii() and text.isprintable()):
-        raise Problem("bad-request", f"{IDEMPOTENCY_KEY} has 1 to {LONGEST_KEY} printable ASCII characters.")
+        raise Problem("bad-request", f"{IDEMPOTENCY_KEY} must be 1 to {LONGEST_KEY} printable ASCII characters.")
     return text
 
 

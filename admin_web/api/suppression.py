@@ -1,4 +1,4 @@
-"""Putting numbers on the company's own list over the API, taking them off, and asking how they stand."""
+"""The company's own list over the API: put numbers on it, lift them, and judge a number."""
 
 from typing import Annotated
 
@@ -15,16 +15,16 @@ from compliance.verdict import Verdict
 
 
 class GetNumber(Arguments):
-    """Which number, and for which lead it would be dialled."""
+    """The number to judge, and the lead for which it would be dialled."""
 
     number: words.Number
     lead: words.Lead | None = None
 
 
 class NumberShown(Result):
-    """The verdict on a number by the system of record. `override` is the id of the one that opens the lead, or empty.
+    """The verdict on a number by the database; `override` is the id of the override that opens the lead, or empty.
 
-    `sentence` is the reason in words. `openable`: an override opens this block.
+    `sentence` is the reason in words. `openable` says whether an override can open this block.
     """
 
     number: str
@@ -37,7 +37,7 @@ class NumberShown(Result):
 
 
 class Suppress(Arguments):
-    """A number whose owner must not be called, and the lead that it became known from."""
+    """A number whose owner must not be called, and the lead from whom it is known."""
 
     number: words.Number
     lead: words.Lead | None = None
@@ -46,7 +46,7 @@ class Suppress(Arguments):
 
 
 class Suppressed(WriteResult):
-    """A number on the list; `open_overrides` still open leads on it: revoke those whose consent was taken back."""
+    """A listed number. `open_overrides` still open leads on it: revoke those whose consent was withdrawn."""
 
     number: str
     entry: int
@@ -63,7 +63,7 @@ class SuppressMany(Arguments):
 
 
 class NotTaken(Result):
-    """An item that is not one telephone number: its place in the list, counted from 0, and why."""
+    """An item that is not one telephone number: its index, counted from 0, and the reason."""
 
     at: int
     reason: str
@@ -71,7 +71,7 @@ class NotTaken(Result):
 
 
 class SuppressedMany(WriteResult):
-    """How many numbers were added, how many stood there already, and which items are no numbers."""
+    """How many numbers were added, how many were listed already, and which items are not numbers."""
 
     added: int
     already: int
@@ -85,7 +85,7 @@ class Block(Arguments):
 
 
 class Blocked(WriteResult):
-    """The number is listed, and the lead's own overrides ended; `still_open` are others who hold one on the number."""
+    """The listed number and the lead's ended overrides. Leads in `still_open` have their own override on the number."""
 
     lead: str
     number: str
@@ -102,14 +102,14 @@ class Lift(Arguments):
 
 
 class Lifted(WriteResult):
-    """A number off the list; its entry stays on record."""
+    """A lifted number, no longer on the list; its entry stays on record."""
 
     number: str
     entry: int
 
 
 async def get_number(call: ApiCall, asked: GetNumber) -> NumberShown:
-    """Judge one number by the rule of the gate."""
+    """Judge one number by the gate's rule."""
     number, at = call.number(asked.number), call.records.now()
     lead = LeadId(asked.lead) if asked.lead else None
     async with call.database.read() as session:
@@ -138,7 +138,7 @@ async def post_suppress(call: ApiCall, asked: Suppress) -> Suppressed:
 
 
 async def post_suppress_many(call: ApiCall, asked: SuppressMany) -> SuppressedMany:
-    """Put many numbers on the list: those that are numbers, the others are told."""
+    """Put the valid numbers on the list, and report the others."""
     numbers: list[E164] = []
     rejected = []
     for place, dialed in enumerate(asked.numbers):
@@ -153,7 +153,7 @@ async def post_suppress_many(call: ApiCall, asked: SuppressMany) -> SuppressedMa
 
 
 async def post_block(call: ApiCall, asked: Block) -> Blocked:
-    """Do as the lead asked who must not be called again."""
+    """List the number of a lead who asked not to be called again, and end the lead's own override."""
     done = await block_lead(call.records, call.actor, LeadId(asked.lead))
     return Blocked(
         lead=done.lead,
@@ -165,6 +165,6 @@ async def post_block(call: ApiCall, asked: Block) -> Blocked:
 
 
 async def post_lift(call: ApiCall, asked: Lift) -> Lifted:
-    """Take a number off the list."""
+    """Lift a number from the list."""
     done = await lift(call.records, call.actor, call.number(asked.number), reason=asked.reason)
     return Lifted(number=done.number, entry=done.entry_id)

@@ -1,4 +1,4 @@
-"""What the API works with, and what it needs to know of any request."""
+"""The services that operations use, and the address of a request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from admin_web.services import Database, Records
 from admin_web.settings import AdminSettings
 
 UNREADABLE = (ValueError, HttpProcessingError)
-"""What aiohttp raises on a body without its boundaries, or with a line that never ends."""
+"""What aiohttp raises for a multipart body without boundaries, or with an endless header line."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiTools:
-    """What every operation may use; the application that mounts the API makes it."""
+    """Services that every operation may use; the application that mounts the API creates them."""
 
     database: Database
     projection: Projection

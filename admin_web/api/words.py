@@ -1,4 +1,4 @@
-"""The kinds of value that operations take, each with its bounds."""
+"""Types of the arguments that operations share, each with its limits and description."""
 
 from typing import Annotated
 
@@ -12,21 +12,21 @@ LARGEST_ID = 2**63 - 1
 
 
 def _written_out(value: object) -> object:
-    """Take a moment only as RFC 3339 has it: pydantic would read `1` as one second after 1970."""
+    """Accept a moment only in RFC 3339 format: pydantic would read `1` as one second after 1970."""
     if isinstance(value, str) and "T" not in value.upper():
         raise ValueError("write a moment as 2026-11-23T12:00:00Z")
     return value
 
 
 Lead = Annotated[
-    str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$", description="The CRM's own id of a lead.", examples=["crm-4711"])
+    str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$", description="The id of the lead in the CRM.", examples=["crm-4711"])
 ]
 Number = Annotated[
     str,
     Field(
         min_length=1,
         max_length=128,
-        description="A telephone number in any spelling; without + it is read in the region of the settings.",
+        description="A telephone number in any spelling. Without + it is a national number of the configured region.",
         examples=["+14155550100"],
     ),
 ]
@@ -34,7 +34,7 @@ Name = Annotated[str, Field(max_length=200, examples=["Northwind Traders"])]
 Note = Annotated[str, Field(max_length=2000)]
 Reason = Annotated[str, Field(pattern=r"[!-~]", max_length=2000, description="Why; it stays on record.")]
 Source = Annotated[
-    str, Field(pattern="^[A-Za-z0-9_.:-]{1,32}$", description="What the number came from.", examples=["crm"])
+    str, Field(pattern="^[A-Za-z0-9_.:-]{1,32}$", description="Where the number came from.", examples=["crm"])
 ]
 ReasonSlug = Annotated[str, Field(pattern="^[a-z0-9-]{1,64}$", examples=["internal-dnc"])]
 Slug = Annotated[str, Field(pattern="^[a-z0-9-]{0,40}$")]
@@ -44,16 +44,16 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
 class Paged(Arguments):
-    """A list in pages: `after` is the `next` of the page before."""
+    """One page of a list: `after` is the `next` of the previous page."""
 
-    limit: Annotated[int, Field(ge=1, le=200, description="Most items on the page.")] = 50
+    limit: Annotated[int, Field(ge=1, le=200, description="The maximum number of items on the page.")] = 50
     after: Annotated[
-        str, Field(pattern="^[A-Za-z0-9_-]*$", max_length=500, description="The `next` of the page before.")
+        str, Field(pattern="^[A-Za-z0-9_-]*$", max_length=500, description="The `next` of the previous page.")
     ] = ""
 
     def key(self, *types: type) -> Key | None:
-        """Read where the page begins; None for the first one. Raises Problem for a key that nobody was given."""
+        """Read the position of the page; None for the first one. Raises Problem for an invalid key."""
         key = read_key(self.after, *types)
         if self.after and key is None:
-            raise Problem("unknown-page", "Give `next` of the page before as `after`, unchanged.")
+            raise Problem("unknown-page", "Send the `next` of the previous page as `after`, unchanged.")
         return key

@@ -1,1 +1,1 @@
-"""The commands of `dnc-admin`, a module for each noun; each parses, calls one service and says what came of it."""
+"""The commands of `dnc-admin`, one module per noun. Each parses, calls one service and prints the result."""

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def seed_demo() -> None:
-    """Put a few leads, two listed numbers and an override on record, to try things on. Safe at any time."""
+    """Add a few demo leads, listed numbers and overrides to try the product with. Safe to run at any time."""
     settings = AdminSettings.load()
 
     async def work() -> Standing:

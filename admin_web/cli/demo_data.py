@@ -1,4 +1,4 @@
-"""A small demo to look at: numbers reserved for fiction (555-01XX), and leads that stand for nobody."""
+"""A small set of demo data: numbers reserved for fiction (555-01XX), and leads that are no real persons."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from compliance.numbers import E164, LeadId
 LISTED = (E164("+14155550100"), E164("+14155550101"))
 FREE = E164("+14155550199")
 OPEN_LEAD = LeadId("demo-2")
-"""Of the two leads on the first listed number, the one that holds an override."""
+"""The one of the two leads on the first listed number that has an override."""
 
 LEADS = (
     LeadGiven(LeadId("demo-1"), LISTED[0], "Demo lead 1"),
@@ -24,11 +24,11 @@ LEADS = (
     LeadGiven(LeadId("demo-3"), LISTED[1], "Demo lead 3"),
     LeadGiven(LeadId("demo-4"), FREE, "Demo lead 4, on no list"),
 )
-"""What the canary asks about: put back in order whenever the demo is seeded."""
+"""The leads that the canary asks about. Each seeding restores them."""
 
 SHARED = E164("+12125550110")
 ENDING_LEAD = LeadId("demo-8")
-"""Of the four leads on the shared number, the one whose override ends soon."""
+"""The one of the four leads on the shared number that has an override, which ends soon."""
 
 MORE = (
     ("demo-5", SHARED, "Northwind Traders, purchasing"),
@@ -48,7 +48,7 @@ MORE = (
     ("demo-19", "+442079460120", "Lakeside Freight"),
     ("demo-20", "+442079460121", "Meridian Optics"),
 )
-"""What fills the pages: put on record once, and left alone from then on. +44 20 7946 0xxx is for fiction too."""
+"""Leads that fill the pages. They are added once and never restored. +44 20 7946 0xxx is reserved for fiction too."""
 
 WRAP_UPS = (
     ("demo-9", Outcome.NO_ANSWER, ""),
@@ -61,7 +61,7 @@ WRAP_UPS = (
 
 
 async def seed(records: Records, actor: Actor, documents: DocumentStore) -> Standing:
-    """Put the demo on record, as far as it is not there yet, and into force."""
+    """Add whatever is missing of the demo data, and bring it into force. Return its standing."""
     added, _, _ = await put_leads(records, actor, LEADS)
     done = await suppress_many(records, actor, LISTED, source="demo", note="seeded for the demo")
     standing = await _open(records, actor, documents, OPEN_LEAD, Basis.SIGNED_CONSENT) or done.standing
@@ -69,7 +69,7 @@ async def seed(records: Records, actor: Actor, documents: DocumentStore) -> Stan
 
 
 async def _fill(records: Records, actor: Actor, documents: DocumentStore) -> Standing:
-    """Put the leads on record that fill the pages, with what happened to them."""
+    """Add the leads that fill the pages, with their wrap-ups and overrides."""
     await put_leads(records, actor, [LeadGiven(LeadId(lead), E164(number), name) for lead, number, name in MORE])
     done = await suppress_many(records, actor, [SHARED], source="demo", note="seeded for the demo")
     for lead, outcome, note in WRAP_UPS:
@@ -86,7 +86,7 @@ async def _open(
     basis: Basis,
     expires_at: datetime | None = None,
 ) -> Standing | None:
-    """Open a lead with a document of its own; None when it is open."""
+    """Place an override on a lead with a document of its own; return None when it has one already."""
     kept = await documents.keep(_consent(lead), f"{lead}-consent.pdf")
     yesterday = (records.now() - timedelta(days=1)).date()
     consent = Consent(lead, basis, yesterday, kept, ATTESTATION, expires_at=expires_at)

@@ -11,7 +11,7 @@ from admin_web.settings import AdminSettings
 from compliance.numbers import E164
 from compliance.refusal import Refused
 
-leads = typer.Typer(help="Person records of the CRM, each with one number.", no_args_is_help=True)
+leads = typer.Typer(help="Leads: persons from the CRM, each with one number.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -23,9 +23,9 @@ def register(app: typer.Typer) -> None:
 def add(
     lead: Annotated[str, typer.Argument(metavar="ID")],
     number: Annotated[str, typer.Argument(help="The number, in any usual spelling.")],
-    name: Annotated[str, typer.Option(help="What to call this person.")] = "",
+    name: Annotated[str, typer.Option(help="The name of the person.")] = "",
 ) -> None:
-    """Put a new lead on record."""
+    """Add a lead."""
     settings = AdminSettings.load()
 
     async def work() -> E164:
@@ -40,13 +40,13 @@ def add(
 @leads.command()
 def change(
     lead: Annotated[str, typer.Argument(metavar="ID")],
-    number: Annotated[str, typer.Option(help="The new number; overrides on the old one end with it.")] = "",
+    number: Annotated[str, typer.Option(help="The new number. Overrides for the old number end.")] = "",
     name: Annotated[str | None, typer.Option(help="The new name.")] = None,
 ) -> None:
-    """Give a lead another number or name. Exit code 3: recorded, not yet in force."""
+    """Change a lead's number or name. Exit code 3: recorded, not yet in force."""
     settings = AdminSettings.load()
     if not number and name is None:
-        raise Refused("Nothing was changed. Say --number or --name.")
+        raise Refused("Nothing was changed. Add --number or --name.")
 
     async def work() -> LeadChanged:
         async with opened_records(settings) as records:
@@ -55,5 +55,7 @@ def change(
 
     done = run(work())
     for override in done.ended_overrides:
-        say_error(f"override {override} ended with the old number")
-    tell(f"Lead {lead} {'changed' if done.changed else 'is so already'}", done.standing)
+        say_error(f"override {override} ended, because it was for the old number")
+    tell(
+        f"Lead {lead} {'changed' if done.changed else 'unchanged, it has this number and name already'}", done.standing
+    )

@@ -1,4 +1,4 @@
-"""`dnc-admin import`, `dnc-admin export` and `dnc-admin scrub`: whole lists."""
+"""`dnc-admin import`, `dnc-admin export` and `dnc-admin scrub`: files of lists."""
 
 import gc
 import os
@@ -27,13 +27,13 @@ from admin_web.services.opening import opened_database, opened_records
 from admin_web.settings import AdminSettings
 from compliance.rule import opens_by_override, sentence_of
 
-imports = typer.Typer(help="Take a whole list in.", no_args_is_help=True, cls=Lists)
+imports = typer.Typer(help="Import a file.", no_args_is_help=True, cls=Lists)
 imports.command(ANY)(import_registry)
-exports = typer.Typer(help="Give a whole list out.", no_args_is_help=True)
+exports = typer.Typer(help="Export a list.", no_args_is_help=True)
 
-Source = Annotated[str, typer.Argument(metavar="FILE", help="CSV, or one number per line; - is standard input.")]
-Column = Annotated[str | None, typer.Option(help="The number's column, by heading or counted from 1.")]
-Report = Annotated[Path | None, typer.Option(help="Where rejected rows go; FILE.rejected.csv if not said.")]
+Source = Annotated[str, typer.Argument(metavar="FILE", help="CSV, or one number per line; - for standard input.")]
+Column = Annotated[str | None, typer.Option(help="The column of the numbers: its heading, or its position from 1.")]
+Report = Annotated[Path | None, typer.Option(help="Where to write rejected rows. Default: FILE.rejected.csv")]
 
 
 def register(app: typer.Typer) -> None:
@@ -48,11 +48,11 @@ def import_internal(
     file: Source,
     column: Column = None,
     report: Report = None,
-    note: Annotated[str, typer.Option(help="A note on every entry; the file's name if not said.")] = "",
+    note: Annotated[str, typer.Option(help="A note on every entry. Default: the file's name")] = "",
 ) -> None:
-    """Put the numbers of a file on the company's own list. Exit code 1: some rows were rejected.
+    """Put the numbers in a file on the company's own list. Exit code 1: some rows were rejected.
 
-    It may be run again at any time: what stands already is left alone, so an import that was cut short is finished.
+    After an interruption, run it again: numbers that are listed already are left unchanged.
     """
     settings = AdminSettings.load()
 
@@ -62,12 +62,15 @@ def import_internal(
                 into = Intake(records, actor(), bar.update)
                 return await import_numbers(into, sheet, rejected, region=settings.region, column=column, note=note)
 
-    _tell_import(run(work()), report or _report_for(file), "put on the list", "there already")
+    _tell_import(run(work()), report or _report_for(file), "added to the list", "already listed")
 
 
 @imports.command("leads")
 def import_lead_file(file: Source, report: Report = None) -> None:
-    """Add and change leads from a CSV with the headings lead, number and, perhaps, name. Exit code 1: some rejected."""
+    """Add and change leads from a CSV file with the headings lead, number and, optionally, name.
+
+    Exit code 1: some rows were rejected.
+    """
     settings = AdminSettings.load()
 
     async def work() -> Progress:
@@ -75,13 +78,13 @@ def import_lead_file(file: Source, report: Report = None) -> None:
             async with opened_records(settings) as records:
                 return await import_leads(Intake(records, actor(), bar.update), sheet, rejected, region=settings.region)
 
-    _tell_import(run(work()), report or _report_for(file), "added or changed", "so already")
+    _tell_import(run(work()), report or _report_for(file), "added or changed", "unchanged")
 
 
 @exports.command("internal")
 def export_internal(
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to; standard output if not said.")] = "-",
-    lifted: Annotated[bool, typer.Option("--all", help="Lifted entries too.")] = False,
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to write; - for standard output.")] = "-",
+    lifted: Annotated[bool, typer.Option("--all", help="Include lifted entries.")] = False,
 ) -> None:
     """Write the company's own list as CSV."""
     settings = AdminSettings.load()
@@ -96,12 +99,15 @@ def export_internal(
 
 def scrub_file(
     file: Source,
-    output: Annotated[str, typer.Option(help="Where to; standard output if not said.")] = "-",
+    output: Annotated[str, typer.Option(help="Where to write; - for standard output.")] = "-",
     column: Column = None,
 ) -> None:
-    """Judge each number of a file as a call would be, by the record in SQL; a column named lead is honoured."""
+    """Judge each number in a file by the gate's rule, from the data in SQL.
+
+    If there is a column named lead, overrides of that lead apply.
+    """
     settings = AdminSettings.load()
-    # Rows leave no cycles behind: looking for some after every few would cost a quarter of the time.
+    # The rows create no reference cycles. With the default thresholds the collector would take a quarter of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
 
@@ -121,7 +127,7 @@ def scrub_file(
 def _tell_import(done: Progress, report: Path, new: str, old: str) -> None:
     typer.echo(f"{done.rows} rows: {done.added} {new}, {done.already} {old}, {done.rejected} rejected; {done.standing}")
     if done.rejected:
-        say_error(f"rejected rows stand in {report} with their reasons")
+        say_error(f"the rejected rows and their reasons are in {report}")
         raise typer.Exit(ROWS_REJECTED)
 
 
@@ -131,9 +137,9 @@ def _report_for(file: str) -> Path:
 
 @contextmanager
 def _output(file: str) -> Iterator[TextIO]:
-    """Give a text file that is there whole or not at all; `-` is standard output.
+    """Open a text file for writing; `-` is standard output. The file appears only when it is complete.
 
-    Bytes of a sheet that are not UTF-8 are written as they were read.
+    Bytes of a sheet that are not UTF-8 are written unchanged.
     """
     if file == "-":
         if isinstance(sys.stdout, TextIOWrapper):

@@ -1,4 +1,4 @@
-"""One page of text as a PDF: what the demo uploads as a consent document."""
+"""A one-page PDF of text, which the demo uploads as a consent document."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ FONT = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
 
 
 def pdf_of(lines: Sequence[str]) -> bytes:
-    """Set lines of plain ASCII on one A4 page (ISO 32000-1, sections 7.5 and 9.4)."""
+    """Return a PDF with lines of ASCII text on one A4 page (ISO 32000-1, sections 7.5 and 9.4)."""
     shown = " ".join(f"({_escaped(line)}) Tj T*" for line in lines)
     stream = f"BT /F 12 Tf 16 TL 72 770 Td {shown} ET".encode("ascii")
     objects = [
@@ -26,7 +26,7 @@ def _escaped(line: str) -> str:
 
 
 def _numbered(objects: Sequence[bytes]) -> bytes:
-    """Put objects after each other, and after them the table of the bytes at which each begins."""
+    """Return the file: the objects one after another, then the table of their byte offsets."""
     body, begins = HEAD, []
     for number, one in enumerate(objects, 1):
         begins.append(b"%010d 00000 n \n" % len(body))

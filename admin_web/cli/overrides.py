@@ -17,7 +17,7 @@ from admin_web.settings import AdminSettings
 from compliance.consent import ATTESTATION, Basis
 from compliance.refusal import Refused
 
-overrides = typer.Typer(help="Consent that opens one lead on one number until a date.", no_args_is_help=True)
+overrides = typer.Typer(help="Overrides: consent that opens one lead on one number until a date.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -28,15 +28,17 @@ def register(app: typer.Typer) -> None:
 @overrides.command()
 def grant(
     lead: Annotated[str, typer.Option(help="The lead that may be called.")],
-    basis: Annotated[Basis, typer.Option(help="The ground of the consent.")],
-    consented_on: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day of the consent.")],
-    document: Annotated[Path, typer.Option(help="The document that shows it.")],
-    number: Annotated[str, typer.Option(help="The number of a lead that is not on record yet.")] = "",
-    basis_note: Annotated[str, typer.Option(help="What the consent rests on, for the basis other.")] = "",
-    expires_at: Annotated[str, typer.Option(help="An end sooner than twelve months, ISO 8601 with zone.")] = "",
-    attest: Annotated[bool, typer.Option("--attest", help=f"Confirm: {ATTESTATION}")] = False,
+    basis: Annotated[Basis, typer.Option(help="The basis of the consent.")],
+    consented_on: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The date of the consent.")],
+    document: Annotated[Path, typer.Option(help="The file of the consent document.")],
+    number: Annotated[str, typer.Option(help="The number, if the lead is new.")] = "",
+    basis_note: Annotated[str, typer.Option(help="A description of the consent, required for the basis other.")] = "",
+    expires_at: Annotated[
+        str, typer.Option(help="An end before the usual twelve months, in ISO 8601 with time zone.")
+    ] = "",
+    attest: Annotated[bool, typer.Option("--attest", help=f"Confirm this statement: {ATTESTATION}")] = False,
 ) -> None:
-    """Open a lead on its listed number. Exit code 3: recorded, not yet in force."""
+    """Place an override: open a lead on its listed number. Exit code 3: recorded, not yet in force."""
     settings = AdminSettings.load()
     if not attest:
         raise Refused(f"Nothing was changed. Add --attest to confirm: {ATTESTATION}")
@@ -59,9 +61,9 @@ def grant(
 @overrides.command()
 def revoke(
     override_id: Annotated[int, typer.Argument(metavar="ID")],
-    reason: Annotated[str, typer.Option(help="Why; it stays on record.")],
+    reason: Annotated[str, typer.Option(help="The reason. It stays on record.")],
 ) -> None:
-    """End an override at once. Exit code 3: recorded, not yet in force."""
+    """Revoke an override: end it at once. Exit code 3: recorded, not yet in force."""
     settings = AdminSettings.load()
 
     async def work() -> Revoked:
@@ -69,25 +71,25 @@ def revoke(
             return await revoke_override(records, actor(), override_id, reason=reason)
 
     done = run(work())
-    word = "had been revoked before" if done.already else "revoked"
+    word = "was already revoked" if done.already else "revoked"
     tell(f"Override {done.override_id} of lead {done.lead} on {done.number} {word}", done.standing)
 
 
 @overrides.command()
 def review(override_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
-    """Put on record that an override and its document were looked at."""
+    """Record that an override and its document have been reviewed."""
     settings = AdminSettings.load()
 
     async def work() -> bool:
         async with opened_records(settings) as records:
             return await review_override(records, actor(), override_id)
 
-    typer.echo(f"Override {override_id} {'reviewed' if run(work()) else 'had been reviewed before'}.")
+    typer.echo(f"Override {override_id} {'reviewed' if run(work()) else 'was already reviewed'}.")
 
 
 @overrides.command("list")
 def list_live() -> None:
-    """List the overrides that are live, one a line: id, lead, number, end, who placed it."""
+    """List the live overrides, one per line: id, lead, number, end, who placed it."""
     settings = AdminSettings.load()
 
     async def work() -> None:
@@ -104,13 +106,13 @@ def _day(moment: datetime) -> date:
 
 
 def _moment(text: str) -> datetime | None:
-    """Read a moment with its zone; None for an empty text. Raises Refused."""
+    """Parse a moment with its time zone; None for an empty text. Raises Refused."""
     if not text:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Refused(f"--expires-at {text}: write it as 2026-12-31T18:00:00+00:00.") from None
+        raise Refused(f"--expires-at {text}: write it like 2026-12-31T18:00:00+00:00.") from None
     if moment.tzinfo is None:
-        raise Refused(f"--expires-at {text}: add its zone, as in 2026-12-31T18:00:00+00:00.")
+        raise Refused(f"--expires-at {text}: add the time zone, as in 2026-12-31T18:00:00+00:00.")
     return moment.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""How far a rebuild or a comparison is: a bar on a terminal, a plain line for each phase elsewhere."""
+"""Progress of a rebuild or a comparison: bars on a terminal, a plain line per phase elsewhere."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ PLAIN_EVERY_S = 5.0
 
 
 class PhaseBars:
-    """One bar for each phase, on standard error. Give `update` as the progress that is told."""
+    """One progress bar per phase, on standard error. Pass `update` as the progress callback."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -26,7 +26,7 @@ class PhaseBars:
         self._said = 0.0
 
     def update(self, phase: str, done: int, total: int) -> None:
-        """Show how much of a phase is done."""
+        """Show that `done` of `total` are finished in a phase."""
         said = f"{done:,} of {total:,}"
         if self._bars.disable:
             self._say(f"{phase}: {said}", over=done >= total)

@@ -1,4 +1,4 @@
-"""All commands of `dnc-admin`, and how it ends; a noun's module is imported when one of its commands is asked for."""
+"""The command line of `dnc-admin` and its exit codes. A noun's module is imported only for one of its commands."""
 
 import sys
 from collections.abc import Sequence
@@ -27,32 +27,34 @@ NOUNS = {
     "dialplan": ("dialplan",),
     "demo": ("seed-demo",),
 }
-"""The modules beside this one, in the order of the help, with the commands that each adds."""
+"""Modules in this package, in the order of the help, with the commands that each adds."""
 
-MENDABLE = (SettingsError, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet)
+OPERATOR_ERRORS = (SettingsError, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet)
 
 
 def command_line(words: Sequence[str] = ()) -> typer.Typer:
-    """Give the command line with the noun that the words begin with, else with every noun."""
+    """Build the command line with the noun of the first word, or with every noun if that is none."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    app.callback(help="Keeps the Do-Not-Call record, and the copy of it that the gate asks.")(_nothing_yet)
+    app.callback(help="Manages the Do-Not-Call lists, overrides and leads, and the copy in Redis that the gate reads.")(
+        _no_common_options
+    )
     asked = [noun for noun, commands in NOUNS.items() if words and words[0] in commands]
     for noun in asked or NOUNS:
         import_module(f"admin_web.cli.{noun}").register(app)
     return app
 
 
-def _nothing_yet() -> None:
-    """Without a callback, Typer takes the only command for the program itself."""
+def _no_common_options() -> None:
+    """Do nothing. Without a callback, Typer would make a single command the program itself."""
 
 
 def run(app: typer.Typer) -> None:
-    """Run the command line; whatever an operator can mend is one line on standard error and exit code 2."""
-    # Standard output is for what was asked for; the stream is looked up anew for each logger.
+    """Run the command line. An error that an operator can fix is one line on standard error, with exit code 2."""
+    # Standard output is for results only. Each logger looks the stream up again, as tests replace it.
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     try:
         app()
-    except MENDABLE as error:
+    except OPERATOR_ERRORS as error:
         give_up(str(error))
     except OSError as error:
         give_up(f"{error.filename or 'input or output'}: {error.strerror or error}")

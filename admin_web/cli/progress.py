@@ -1,4 +1,4 @@
-"""How far an import is: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of an import: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 import sys
 import time
@@ -14,18 +14,18 @@ PLAIN_EVERY_S = 5.0
 
 
 class Readable(Protocol):
-    """What is read: its name, its size in bytes, if that is known, and how many of them have been read."""
+    """A source being read: its name, its size in bytes (None if unknown), and how many bytes have been read."""
 
     name: str
     size: int | None
 
     @property
     def bytes_read(self) -> int:
-        """How far it has been read."""
+        """Bytes read so far."""
 
 
 class ImportBar:
-    """The progress of the import of `sheet`, on standard error."""
+    """Progress of the import of `sheet`, on standard error."""
 
     def __init__(self, sheet: Readable) -> None:
         self._sheet = sheet
@@ -43,7 +43,7 @@ class ImportBar:
         self._task = self._bar.add_task("", total=sheet.size, said="")
 
     def update(self, done: Progress) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         now = time.monotonic()
         said = (
             f"{done.rows:,} rows, {done.rejected:,} rejected, {done.rows / max(now - self._began, 0.001):,.0f} rows/s"
@@ -55,7 +55,7 @@ class ImportBar:
             print(f"{self._sheet.name}: {said}{self._left(now)}", file=sys.stderr)
 
     def _left(self, now: float) -> str:
-        """Say how long it will take from here, if that can be told."""
+        """Return the estimated time left, as text; empty when it is unknown."""
         read, size = self._sheet.bytes_read, self._sheet.size
         if not (read and size):
             return ""

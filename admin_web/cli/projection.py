@@ -30,10 +30,10 @@ def register(app: typer.Typer) -> None:
 def rebuild(
     allow_drop: Annotated[
         bool,
-        typer.Option("--allow-drop", help="Take the record's word for it when a list is much smaller than before."),
+        typer.Option("--allow-drop", help="Rebuild even if a list becomes much smaller than before."),
     ] = False,
 ) -> None:
-    """Build the copy in Redis anew beside the live one, and put it in its place. Calls go on meanwhile."""
+    """Build a new copy in Redis beside the live one, then switch to it. Calls continue meanwhile."""
 
     async def work() -> Built:
         async with _opened(AdminSettings.load()) as projection:
@@ -51,7 +51,7 @@ def rebuild(
 
 
 def verify() -> None:
-    """Compare the copy in Redis with the record, number by number. Exit code 1: they differ, or are not relied on."""
+    """Compare Redis with SQL, number by number. Exit code 1: they differ, or the gate does not trust Redis."""
 
     async def work() -> Drift:
         async with _opened(AdminSettings.load()) as projection:
@@ -66,7 +66,7 @@ def verify() -> None:
 
 
 def worker() -> None:
-    """Apply changes, keep the lease, rebuild what Redis has lost and archive decisions, until SIGTERM."""
+    """Run the worker until SIGTERM: apply changes, renew the lease, rebuild lost data, archive decisions, run jobs."""
     settings = AdminSettings.load()
     log_to_stderr(settings.log_level)
 
@@ -83,6 +83,6 @@ def worker() -> None:
 
 @asynccontextmanager
 async def _opened(settings: AdminSettings) -> AsyncIterator[Projection]:
-    log_to_stderr("ERROR")  # The command says what is to be said itself.
+    log_to_stderr("ERROR")  # The command prints its result and errors itself.
     async with opened_database(settings) as database, Projection(database, settings) as projection:
         yield projection

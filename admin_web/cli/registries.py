@@ -1,4 +1,4 @@
-"""`dnc-admin import LIST FILE …` for the lists that authorities publish."""
+"""`dnc-admin import LIST FILE …` for registries: lists that authorities publish."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,41 +25,55 @@ from compliance.log import log_to_stderr
 from compliance.refusal import Refused
 
 ANY = "LIST"
-"""What the help calls the command that stands for every registry."""
+"""The name in the help of the command that imports any registry."""
 
 
 class Lists(TyperGroup):
-    """Commands by the name of a list; any name but those of the company's own lists is a registry's."""
+    """Commands by the name of a list. Any name other than `internal` and `leads` is a registry."""
 
     def get_command(self, ctx, cmd_name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-        """Give the command of a list."""
+        """Return the command that imports a list."""
         return super().get_command(ctx, cmd_name) or super().get_command(ctx, ANY)
 
 
 def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Text or zip; several make one version.")],
-    part: Annotated[bool, typer.Option("--part", help="They hold some area codes only; the others stay.")] = False,
-    changes: Annotated[bool, typer.Option("--changes", help="They hold what was added and deleted.")] = False,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Text or zip. Several files make one version.")
+    ],
+    part: Annotated[
+        bool, typer.Option("--part", help="The files have only some area codes; the other area codes stay.")
+    ] = False,
+    changes: Annotated[bool, typer.Option("--changes", help="The files list added and deleted numbers.")] = False,
     obtained: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="The day they were obtained; the file's own if not said."),
+        typer.Option(
+            formats=["%Y-%m-%d"], help="The day the files were obtained. Default: the date of the oldest file"
+        ),
     ] = None,
-    account: Annotated[str | None, typer.Option(help="Whose copy it is: the FTC's SAN, say.")] = None,
-    country: Annotated[str | None, typer.Option(help="For a new list whose name does not say it: US, say.")] = None,
+    account: Annotated[str | None, typer.Option(help="The owner of the copy, such as the FTC's SAN.")] = None,
+    country: Annotated[
+        str | None, typer.Option(help="The country of a new list with a name of your own, such as US.")
+    ] = None,
     form: Annotated[str | None, typer.Option("--format", help="flat, changes, lines, fixed, csv or xml.")] = None,
-    column: Annotated[str | None, typer.Option(help="Of CSV: the number's column, or several joined by +.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Where rejected rows go; FILE.rejected.csv if not said.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="For CSV: the column of the numbers, or several joined by +.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Where to write rejected rows. Default: FILE.rejected.csv")
+    ] = None,
     allow_drop: Annotated[
-        bool, typer.Option("--allow-drop", help="Take the files' word for a much smaller list.")
+        bool, typer.Option("--allow-drop", help="Import even if the list becomes much smaller.")
     ] = False,
 ) -> None:
-    """Take in what an authority publishes, such as us-ftc, as the version that is in force from then on.
+    """Import a registry, such as us-ftc, as a new version, which replaces the version in force.
 
-    Exit code 1: some rows were rejected; 3: recorded, not yet in force. Cut short, it changes nothing; run it again.
+    After an interruption nothing has changed: run it again.
+
+    Exit code 1: some rows were rejected; 3: recorded, not yet in force.
     """
     settings, name = AdminSettings.load(), checked_name(context.info_name or "")
-    log_to_stderr("ERROR")  # The command says what is to be said itself.
+    log_to_stderr("ERROR")  # The command prints its result and errors itself.
     rejected = report or Path(f"{files[0]}.rejected.csv")
 
     async def work() -> tuple[ImportedVersion, Standing]:
@@ -80,16 +94,16 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
 
     taken, stands = run(work())
     if taken.rejected:
-        say_error(f"{taken.rejected:,} rejected rows stand in {rejected} with their reasons")
+        say_error(f"{taken.rejected:,} rejected rows and their reasons are in {rejected}")
     tell(f"{name} version {taken.version}: {taken}", stands)
     if taken.rejected:
         raise typer.Exit(ROWS_REJECTED)
 
 
 def _obtained(said: datetime | None, files: Sequence[Path]) -> datetime:
-    """Give the moment that the oldest file was obtained; a day that is only said began at midnight UTC."""
+    """Return when the files were obtained: midnight UTC of the given day, else the date of the oldest file."""
     if said is None:
         return datetime.fromtimestamp(min(file.stat().st_mtime for file in files), UTC)
     if said.replace(tzinfo=UTC) > utc_now():
-        raise Refused(f"{said:%Y-%m-%d} is still to come; say the day on which the files were obtained.")
+        raise Refused(f"{said:%Y-%m-%d} is in the future; give the day on which the files were obtained.")
     return said.replace(tzinfo=UTC)

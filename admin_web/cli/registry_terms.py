@@ -1,4 +1,4 @@
-"""`dnc-admin registry`: the lists that authorities publish, and the terms on which they apply."""
+"""`dnc-admin registry`: lists that authorities publish, and the terms on which they apply."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -20,20 +20,20 @@ from admin_web.services.registries import (
 from admin_web.settings import AdminSettings
 
 registries = typer.Typer(
-    help="Lists that authorities publish, and the terms on which they apply.", no_args_is_help=True
+    help="Registries: lists that authorities publish, and the terms on which they apply.", no_args_is_help=True
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="us-ftc, us-<state>, ca-dncl, uk-tps, uk-ctps, or your own.")]
-Account = Annotated[str | None, typer.Option(help="The account that its copy belongs to: the FTC's SAN, say.")]
-AreaCodes = Annotated[str | None, typer.Option(help="Area codes that it should cover; empty: the whole country.")]
+Account = Annotated[str | None, typer.Option(help="The owner of the copy, such as the FTC's SAN.")]
+AreaCodes = Annotated[str | None, typer.Option(help="Area codes that it should cover. Empty means the whole country.")]
 ByAreaCode = Annotated[
     bool | None,
-    typer.Option("--by-area-code/--whole", help="A copy covers the area codes in it, or all that it should."),
+    typer.Option("--by-area-code/--whole", help="A copy covers only the area codes in its file, or everything."),
 ]
-FreshDays = Annotated[int | None, typer.Option(help="Days for which a copy may be relied on; 0: for ever.")]
-WhenStale = Annotated[str | None, typer.Option(help="What happens after that: warn or block.")]
+FreshDays = Annotated[int | None, typer.Option(help="Days for which a copy stays fresh. 0 means for ever.")]
+WhenStale = Annotated[str | None, typer.Option(help="What to do when the copy is older: warn or block.")]
 WhenUncovered = Annotated[
-    str | None, typer.Option(help="What happens to numbers that it does not cover: pass or block.")
+    str | None, typer.Option(help="What to do with calls to numbers that it does not cover: pass or block.")
 ]
 Spared = Annotated[str | None, typer.Option(help="Campaigns to which it does not apply.")]
 
@@ -46,7 +46,9 @@ def register(app: typer.Typer) -> None:
 @registries.command("add")
 def add(  # noqa: PLR0913, PLR0917 - one parameter for each option
     name: Name,
-    country: Annotated[str, typer.Option(help="Whose numbers it lists, US, say; known for the ready-made.")] = "",
+    country: Annotated[
+        str, typer.Option(help="The country of its numbers, such as US. Known for predefined registries.")
+    ] = "",
     account: Account = None,
     area_codes: AreaCodes = None,
     by_area_code: ByAreaCode = None,
@@ -55,7 +57,7 @@ def add(  # noqa: PLR0913, PLR0917 - one parameter for each option
     when_uncovered: WhenUncovered = None,
     spared: Spared = None,
 ) -> None:
-    """Put a registry on record; `dnc-admin import` brings its numbers. Exit code 3: recorded, not yet in force."""
+    """Add a registry; `dnc-admin import` then loads its numbers. Exit code 3: recorded, not yet in force."""
     terms = _changed(
         terms_preset(name), account, area_codes, by_area_code, fresh_days, when_stale, when_uncovered, spared
     )
@@ -79,14 +81,14 @@ def change(
     when_uncovered: WhenUncovered = None,
     spared: Spared = None,
 ) -> None:
-    """Set terms of a registry; what is not said stays. Exit code 3: recorded, not yet in force."""
+    """Change the terms of a registry; omitted options stay. Exit code 3: recorded, not yet in force."""
     settings = AdminSettings.load()
 
     async def work() -> Standing:
         async with opened_records(settings) as records:
             found = {one.name: one for one in await all_standings(records.database, utc_now())}.get(name)
             if found is None:
-                raise UnknownRegistry(f"There is no registry {name}; `dnc-admin registry list` names them.")
+                raise UnknownRegistry(f"There is no registry {name}; `dnc-admin registry list` shows all.")
             now = terms_of(found.registry)
             terms = _changed(now, account, area_codes, by_area_code, fresh_days, when_stale, when_uncovered, spared)
             return await set_terms(records, actor(), name, terms)
@@ -113,7 +115,7 @@ def _line(one: RegistryStanding) -> str:
     registry, version = one.registry, one.version
     held = f"version {version.id} of {version.obtained_at:%Y-%m-%d}, {version.numbers:,} numbers" if version else "-"
     terms = f"when stale {registry.when_stale}, when uncovered {registry.when_uncovered}"
-    spared = f", spares {' '.join(registry.spared)}" if registry.spared else ""
+    spared = f", campaigns spared {' '.join(registry.spared)}" if registry.spared else ""
     account = f", account {registry.owner_account}" if registry.owner_account else ""
     return f"{one.name:<12} {registry.country}  {held}; {one.freshness}; {terms}{spared}{account}"
 

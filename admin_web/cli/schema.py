@@ -13,6 +13,6 @@ def register(app: typer.Typer) -> None:
 
 
 def migrate_tables() -> None:
-    """Make the tables, or bring them to this version. Safe at any time, and when two do it at once."""
+    """Create the tables, or upgrade them to this version. Safe to run at any time, even twice at once."""
     revision = run(opening.migrate_tables(AdminSettings.load()))
     typer.echo(f"The tables are at revision {revision}.")

@@ -1,4 +1,4 @@
-"""What every command needs: the settings, the record, who is at the keyboard, and how the end is told."""
+"""Helpers of every command: run its work, name the actor, parse arguments, report the result and errors."""
 
 import asyncio
 import os
@@ -22,19 +22,19 @@ INTERRUPTED = 130
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a command's work. Ctrl-C ends it between two transactions."""
+    """Run a command's coroutine. Ctrl-C ends it between two transactions, with exit code 130."""
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
-        say_error("stopped; what was recorded stays, and running the command again goes on from there")
+        say_error("stopped; what was recorded so far stays. Run the command again to continue")
         raise typer.Exit(INTERRUPTED) from None
 
 
 def actor() -> Actor:
-    """Give who is at the keyboard: the name they logged in by, which `sudo` does not change, and this machine."""
+    """Return the actor: the login name, which `sudo` does not change, and the name of this machine."""
     try:
         name = os.getlogin()
-    except OSError:  # no terminal: a container, a timer
+    except OSError:  # There is no terminal, as in a container or a timer.
         name = _own_name()
     return Actor(f"shell:{name}"[:64], socket.gethostname())
 
@@ -47,34 +47,34 @@ def _own_name() -> str:
 
 
 def number_of(dialed: str, region: str) -> E164:
-    """Read a number from the command line. Raises Refused."""
+    """Parse a number from the command line. Raises Refused."""
     try:
         return normalize(dialed, region)
     except InvalidNumber as error:
-        raise Refused(f"{dialed!r} is not one telephone number: {error}") from None
+        raise Refused(f"{dialed!r} is not one telephone number. {error}") from None
 
 
 def lead_of(text: str) -> LeadId:
-    """Read a lead id from the command line. Raises Refused."""
+    """Parse a lead id from the command line. Raises Refused."""
     lead = lead_id(text)
     if lead is None:
-        raise Refused(f"{text!r} is no lead id: write 1 to 64 letters, digits, dots, dashes and underscores.")
+        raise Refused(f"{text!r} is not a lead id: write 1 to 64 letters, digits, dots, dashes and underscores.")
     return lead
 
 
 def tell(what: str, standing: Standing) -> None:
-    """Say what was recorded and whether it is in force; end with code 3 if it is not yet."""
+    """Print what was recorded and whether it is in force. Exit with code 3 if it is not yet."""
     typer.echo(f"{what}: {standing}")
     if not standing.in_force:
         raise typer.Exit(NOT_IN_FORCE)
 
 
 def say_error(message: str) -> None:
-    """Say one line on standard error."""
+    """Print a message as one line on standard error."""
     print(f"dnc-admin: {' '.join(message.split())}", file=sys.stderr)
 
 
 def give_up(message: str) -> NoReturn:
-    """Say why, in one line, and end with code 2."""
+    """Print the reason as one line on standard error, and exit with code 2."""
     say_error(message)
     sys.exit(2)

@@ -21,7 +21,7 @@ def serve() -> None:
     settings = AdminSettings.load()
     host, _, port = settings.web_bind.rpartition(":")
     app = make_app(settings)
-    # What stays for good is not looked through again: a full collection held pages up for some 100 ms.
+    # Exempt what stays for good from garbage collection: a full collection delayed pages by some 100 ms.
     gc.freeze()
     try:
         web.run_app(app, host=host.strip("[]"), port=int(port), print=None, access_log=None)

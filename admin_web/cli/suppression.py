@@ -19,10 +19,10 @@ def register(app: typer.Typer) -> None:
 def suppress_number(
     number: Annotated[str, typer.Argument(help="The number, in any usual spelling.")],
     note: Annotated[str, typer.Option(help="What the person said, or where the request is filed.")] = "",
-    source: Annotated[str, typer.Option(help="How the request came in, as a slug.")] = "shell",
-    lead: Annotated[str, typer.Option(help="The lead that asked.")] = "",
+    source: Annotated[str, typer.Option(help="How the request came in, as one word such as phone.")] = "shell",
+    lead: Annotated[str, typer.Option(help="The id of the lead who asked.")] = "",
 ) -> None:
-    """Put a number on the company's own list, and into force. Exit code 3: recorded, not yet in force."""
+    """Put a number on the company's own list, which blocks it. Exit code 3: recorded, not yet in force."""
     settings = AdminSettings.load()
 
     async def work() -> Suppressed:
@@ -33,13 +33,13 @@ def suppress_number(
     done = run(work())
     for override in done.open_overrides:
         say_error(f"override {override} still opens a lead on this number; `dnc-admin override revoke` ends it")
-    word = "put on" if done.added else "already on"
-    tell(f"{done.number} {word} the internal list, entry {done.entry_id}", done.standing)
+    word = "put on" if done.added else "is already on"
+    tell(f"{done.number} {word} the company's own list (internal, entry {done.entry_id})", done.standing)
 
 
 def lift_number(
     number: Annotated[str, typer.Argument(help="The number, in any usual spelling.")],
-    reason: Annotated[str, typer.Option(help="Why; it stays on record.")],
+    reason: Annotated[str, typer.Option(help="The reason. It stays on record.")],
 ) -> None:
     """Take a number off the company's own list; its entry stays on record. Exit code 3: recorded, not yet in force."""
     settings = AdminSettings.load()
@@ -49,4 +49,4 @@ def lift_number(
             return await lift(records, actor(), number_of(number, settings.region), reason=reason)
 
     done = run(work())
-    tell(f"{done.number} taken off the internal list, entry {done.entry_id}", done.standing)
+    tell(f"{done.number} taken off the company's own list (internal, entry {done.entry_id})", done.standing)

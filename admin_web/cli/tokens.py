@@ -23,12 +23,12 @@ def register(app: typer.Typer) -> None:
 @bearers.command()
 def make(
     name: Name,
-    scope: Annotated[list[Scope], typer.Option(help="What it may do; may be said several times.")],
+    scope: Annotated[list[Scope], typer.Option(help="What the token may do. Repeat the option for several scopes.")],
     expires_on: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day (UTC) from which it is good no more.")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day (UTC) at whose start the token expires.")
     ] = None,
 ) -> None:
-    """Make a token and show it, once."""
+    """Make a token and print it, once."""
     settings = AdminSettings.load()
     end = expires_on.replace(tzinfo=UTC) if expires_on else None
 
@@ -41,19 +41,19 @@ def make(
 
 @bearers.command()
 def revoke(name: Name) -> None:
-    """End a token at once; its name stays on record."""
+    """Revoke a token at once; its name stays on record."""
     settings = AdminSettings.load()
 
     async def work() -> bool:
         async with opened_database(settings) as database:
             return await revoke_token(database, actor(), name)
 
-    typer.echo(f"Token {name} {'revoked' if run(work()) else 'had been revoked before'}.")
+    typer.echo(f"Token {name} {'revoked' if run(work()) else 'was already revoked'}.")
 
 
 @bearers.command("list")
 def list_tokens() -> None:
-    """List the tokens, one a line: name, scopes, end, revoked or not."""
+    """List the tokens, one per line: name, scopes, end, revocation."""
     settings = AdminSettings.load()
 
     async def work() -> None:

@@ -1,6 +1,6 @@
 """`dnc-admin user`: add, first, list, role, password, disable, enable, totp-reset.
 
-No password ever stands on the command line.
+Passwords are never command-line arguments, which other users of the machine could read.
 """
 
 import getpass
@@ -27,10 +27,10 @@ from admin_web.settings import AdminSettings
 from compliance.consent import Role
 from compliance.refusal import Refused
 
-people = typer.Typer(help="People who sign in.", no_args_is_help=True)
+people = typer.Typer(help="Users: people who sign in to the site.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
-Ask = Annotated[bool, typer.Option("--ask", help="Ask for the password on the terminal.")]
+Ask = Annotated[bool, typer.Option("--ask", help="Prompt for the password on the terminal.")]
 Stdin = Annotated[bool, typer.Option("--stdin", help="Read the password from the first line of standard input.")]
 
 
@@ -42,12 +42,12 @@ def register(app: typer.Typer) -> None:
 @people.command()
 def add(
     name: Name,
-    role: Annotated[Role, typer.Option(help="What this person is to the system.")],
-    full_name: Annotated[str, typer.Option(help="The name in full.")] = "",
+    role: Annotated[Role, typer.Option(help="The role of the user.")],
+    full_name: Annotated[str, typer.Option(help="The full name.")] = "",
     ask: Ask = False,
     stdin: Stdin = False,
 ) -> None:
-    """Let a person sign in; without --ask or --stdin a password is made up and shown, once."""
+    """Add a user. Without --ask or --stdin a random password is set and printed, once."""
     settings = AdminSettings.load()
     given = _given(ask=ask, stdin=stdin)
     password = given or random_password()
@@ -62,7 +62,7 @@ def add(
 
 @people.command("first")
 def add_first() -> None:
-    """Make the first admin, unless there is a user already; the password is made up and shown, once."""
+    """Add the user admin, unless there is a user already. A random password is set and printed, once."""
     settings = AdminSettings.load()
 
     async def work() -> str | None:
@@ -75,7 +75,7 @@ def add_first() -> None:
 
 @people.command("password")
 def change_password(name: Name, ask: Ask = False, stdin: Stdin = False) -> None:
-    """Give a user another password; without --ask or --stdin one is made up and shown, once."""
+    """Change a user's password. Without --ask or --stdin a random one is set and printed, once."""
     settings = AdminSettings.load()
     given = _given(ask=ask, stdin=stdin)
     password = given or random_password()
@@ -90,55 +90,55 @@ def change_password(name: Name, ask: Ask = False, stdin: Stdin = False) -> None:
 
 @people.command()
 def disable(name: Name) -> None:
-    """Let a user sign in no more, and sign them out; the name stays on record."""
+    """Keep a user from signing in, and sign them out. The name stays on record."""
     settings = AdminSettings.load()
 
     async def work() -> bool:
         async with opened_database(settings) as database:
             return await disable_user(database, actor(), name)
 
-    typer.echo(f"User {name} {'disabled' if run(work()) else 'had been disabled before'}.")
+    typer.echo(f"User {name} {'disabled' if run(work()) else 'was already disabled'}.")
 
 
 @people.command()
 def enable(name: Name) -> None:
-    """Let a disabled user sign in again, with the password as it was."""
+    """Allow a disabled user to sign in again, with the same password as before."""
     settings = AdminSettings.load()
 
     async def work() -> bool:
         async with opened_database(settings) as database:
             return await enable_user(database, actor(), name)
 
-    typer.echo(f"User {name} {'can sign in again' if run(work()) else 'could sign in before'}.")
+    typer.echo(f"User {name} {'can sign in again' if run(work()) else 'was not disabled'}.")
 
 
 @people.command("role")
-def give_role(name: Name, role: Annotated[Role, typer.Argument(help="What this person is to the system.")]) -> None:
-    """Give a user another role, in force on their next click."""
+def give_role(name: Name, role: Annotated[Role, typer.Argument(help="The new role.")]) -> None:
+    """Change a user's role. It takes effect at their next click."""
     settings = AdminSettings.load()
 
     async def work() -> bool:
         async with opened_database(settings) as database:
             return await change_user(database, actor(), name, role=role)
 
-    typer.echo(f"User {name} {'has' if run(work()) else 'had'} the role {role}.")
+    typer.echo(f"User {name} {'has' if run(work()) else 'already had'} the role {role}.")
 
 
 @people.command("totp-reset")
 def forget_codes(name: Name) -> None:
-    """Let a user who lost their telephone sign in without a one-time code."""
+    """Turn off one-time codes for a user who has lost their telephone."""
     settings = AdminSettings.load()
 
     async def work() -> bool:
         async with opened_database(settings) as database:
             return await reset_totp(database, actor(), name)
 
-    typer.echo(f"User {name} {'is asked for no one-time code any more' if run(work()) else 'was asked for none'}.")
+    typer.echo(f"User {name} {'can sign in without a one-time code' if run(work()) else 'had no one-time codes'}.")
 
 
 @people.command("list")
 def list_users() -> None:
-    """List the users, one a line: name, role, full name, disabled or not."""
+    """List the users, one per line: name, role, full name, whether disabled."""
     settings = AdminSettings.load()
 
     async def work() -> None:
@@ -157,7 +157,7 @@ def _tell(what: str, made_up: str | None) -> None:
 
 
 def _given(*, ask: bool, stdin: bool) -> str | None:
-    """Give the password that is put in; None when one is to be made up. Raises Refused."""
+    """Read the password from the terminal or standard input; None when a random one is wanted. Raises Refused."""
     if not ask and not stdin:
         return None
     password = sys.stdin.readline().rstrip("\r\n") if stdin else getpass.getpass("Password: ")

@@ -1,4 +1,4 @@
-"""Files of lists, in and out: sheets and their columns, imports, scrubs, reports, exports.
+"""Import and export of files: sheets and their columns, imports, scrubs, reports, exports.
 
-Reads and writes files; what an import records goes through `services`.
+This room reads and writes files. Imports record their rows through `services`.
 """

@@ -1,11 +1,11 @@
-"""Which column of a sheet holds what."""
+"""Recognition of the columns of a sheet."""
 
 from collections.abc import Callable, Collection, Sequence
 
 from admin_web.lists.sheet import NotASheet, SheetRow
 
 SAMPLE = 50
-"""Rows that are looked at before a column is chosen."""
+"""Rows examined to recognise the columns."""
 
 LONGEST_PLACE = 6
 
@@ -18,7 +18,7 @@ PERSON_NAMES = {"name", "fullname", "leadname"}
 
 
 class NoColumn(NotASheet):
-    """The column cannot be told from the sheet; the message says how to name it, `fact` only what is the matter."""
+    """A column cannot be recognised. The message says how to name it with an option; `fact` leaves that out."""
 
     def __init__(self, message: str, fact: str = "") -> None:
         super().__init__(message)
@@ -26,9 +26,9 @@ class NoColumn(NotASheet):
 
 
 def number_column(sample: Sequence[SheetRow], wanted: str | None, reads: Callable[[str], bool]) -> int:
-    """Give the index of the number column: the one that is `wanted`, named so, or the only one that holds numbers.
+    """Return the index of the number column: the `wanted` one, the one named so, or the only one that contains numbers.
 
-    `wanted` is a heading or a place counted from 1; `reads` tells whether a cell reads as a number. Raises NoColumn.
+    `wanted` is a heading or a position counted from 1; `reads` returns whether a cell is a number. Raises NoColumn.
     """
     rows = [row.cells for row in sample if row.cells]
     if not rows:
@@ -44,7 +44,7 @@ def number_column(sample: Sequence[SheetRow], wanted: str | None, reads: Callabl
 
 
 def chosen_column(headings: Sequence[str], wanted: str | None, names: Collection[str]) -> int | None:
-    """Give the index of the column that is `wanted`, or bears one of these names; None when none does.
+    """Return the index of the `wanted` column, or of the one with one of these names; None when there is none.
 
     Raises NoColumn.
     """
@@ -52,13 +52,13 @@ def chosen_column(headings: Sequence[str], wanted: str | None, names: Collection
 
 
 def named_column(headings: Sequence[str], names: Collection[str]) -> int | None:
-    """Find the one column that bears one of these names; None when none does. Raises NoColumn when several do."""
+    """Return the index of the column with one of these names; None when there is none. Raises NoColumn for several."""
     found = [index for index, heading in enumerate(headings) if _plain(heading) in names]
     return _only(found, headings) if found else None
 
 
 def is_heading(cell: str) -> bool:
-    """Tell whether the first cell of a number column is its heading: letters, and no digit that would be lost."""
+    """Return whether the first cell of a number column is its heading: it has letters and no digits."""
     return _plain(cell) in NUMBER_NAMES or (any(map(str.isalpha, cell)) and not any(map(str.isdigit, cell)))
 
 
@@ -68,7 +68,7 @@ def _wanted(headings: Sequence[str], wanted: str) -> int:
     for index, heading in enumerate(headings):
         if heading.casefold() == wanted.casefold():
             return index
-    raise NoColumn(f"There is no column {wanted!r}; the first row has {_shown(headings)}.")
+    raise NoColumn(f"There is no column {wanted!r}. The columns of the first row are {_shown(headings)}.")
 
 
 def _holds_numbers(rows: Sequence[Sequence[str]], index: int, reads: Callable[[str], bool]) -> bool:
@@ -79,9 +79,9 @@ def _holds_numbers(rows: Sequence[Sequence[str]], index: int, reads: Callable[[s
 def _only(found: Sequence[int], headings: Sequence[str]) -> int:
     if len(found) == 1:
         return found[0]
-    what = "Several columns hold numbers" if found else "No column holds numbers"
-    shown = _shown(headings)
-    raise NoColumn(f"{what}; name one with --column. The first row has {shown}.", f"{what}. The first row has {shown}.")
+    what = "Several columns contain numbers" if found else "No column contains numbers"
+    shown = f"The columns of the first row are {_shown(headings)}."
+    raise NoColumn(f"{what}; choose one with --column. {shown}", f"{what}. {shown}")
 
 
 def _shown(headings: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The company's own list as CSV, from one snapshot of the record."""
+"""Export of the company's own list as CSV, from one database snapshot."""
 
 import csv
 from typing import TextIO
@@ -16,9 +16,9 @@ ROWS_AT_A_TIME = 1000
 
 
 async def export_numbers(database: Database, out: TextIO, *, lifted: bool = False, list_name: str = INTERNAL) -> int:
-    """Write the entries that stand, oldest first, or with `lifted` all there ever were; give how many.
+    """Write the current entries, oldest first, or with `lifted` all entries. Return their number.
 
-    Moments are ISO 8601 in UTC. Cells are defused, which leaves numbers as they are: the file can be imported again.
+    Moments are ISO 8601 in UTC. Cells are defused. Numbers stay unchanged, so that the file can be imported again.
     """
     entry = SuppressionEntry
     chosen = [entry.number, entry.source, entry.note, entry.lead_id, entry.added_at, entry.added_by]

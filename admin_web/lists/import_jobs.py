@@ -1,4 +1,4 @@
-"""The import of an uploaded sheet, as a job: what it is to do, and which sheets open jobs still need."""
+"""Import of an uploaded sheet as a job: its particulars, and the clean-up of sheets that no job needs."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from admin_web.record.models import Job
 
 @dataclass(frozen=True, slots=True)
 class SheetImport:
-    """What an import is to do. `columns`: the places, counted from 1, of `number`, `lead` and `name`."""
+    """Particulars of an import. `columns` are the positions, counted from 1, of `number`, `lead` and `name`."""
 
     sheet: KeptSheet
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -24,22 +24,22 @@ class SheetImport:
 
     @classmethod
     def read(cls, particulars: Mapping[str, Any]) -> "SheetImport":
-        """Read back what `particulars` wrote."""
+        """Create from the JSON of `particulars`."""
         return cls(KeptSheet(**particulars["sheet"]), particulars["columns"], particulars["note"])
 
     @property
     def particulars(self) -> dict[str, Any]:
-        """What the job's row holds."""
+        """The JSON for the job's row."""
         return {"sheet": asdict(self.sheet), "columns": dict(self.columns), "note": self.note}
 
     @property
     def lead_columns(self) -> LeadColumns:
-        """The columns of leads."""
+        """The columns of a sheet of leads."""
         return LeadColumns(self.columns.get("lead"), self.columns.get("number"), self.columns.get("name"))
 
 
 async def sweep_sheets(database: Database, store: SheetStore, at: datetime) -> int:
-    """Take away old sheets that no open job names; give how many files. Raises DatabaseUnavailable, OSError."""
+    """Delete old sheets that no open job needs. Return the number of files. Raises DatabaseUnavailable, OSError."""
     open_jobs = select(Job.particulars).where(Job.outcome == "")
     async with database.read() as session:
         wanted = {asked["sheet"]["token"] for asked in await session.scalars(open_jobs) if "sheet" in asked}

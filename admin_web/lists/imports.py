@@ -1,7 +1,7 @@
-"""Taking a sheet in, chunk by chunk: each row is recorded, or reported with its reason; none is lost.
+"""Import of a sheet, chunk by chunk. Each row is either recorded, or reported with the reason for its rejection.
 
-Every chunk is one transaction, and what stands already is left alone: an import that was cut short, by whatever, is
-finished by running it again.
+Every chunk is one transaction, and entries that exist already are left unchanged. So an interrupted import can be
+completed by running it again.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an import is: rows read so far, and what became of them.
+    """Progress of an import: rows read so far, by result.
 
-    `line` is the line that the last of them began on, `report_bytes` how long the report of rejected rows is.
+    `line` is the line on which the last row began, `report_bytes` the size of the report of rejected rows.
     """
 
     rows: int = 0
@@ -42,17 +42,16 @@ class Progress:
 
 
 async def keep_nothing(session: AsyncSession, done: Progress) -> None:
-    """Put nothing on record but the rows."""
+    """Save no checkpoint."""
     del session, done
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Where rows go, in whose name, and who is told.
+    """Destination of an import: records, actor and progress callback.
 
-    `keep` takes part in the transaction of each chunk, and may end the import by raising; `begun` is the progress that
-    it put on record last, when an earlier run was cut short. `pause_s`: how long the record is left to others after
-    each chunk.
+    `keep` saves a checkpoint in the transaction of each chunk, and may abort the import by raising. `begun` is the last
+    checkpoint of an interrupted run. `pause_s` is the pause, in seconds, after each chunk, for other writers.
     """
 
     records: Records
@@ -64,7 +63,7 @@ class Intake:
 
 
 class RowRejected(Exception):
-    """A row cannot be accepted; `reason` is a slug, the message explains it."""
+    """A row is rejected; `reason` is a slug, the message explains it."""
 
     def __init__(self, reason: str, explanation: str) -> None:
         super().__init__(explanation)
@@ -73,9 +72,9 @@ class RowRejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Import(Generic[Item]):
-    """What an import does: `read` makes an item of a row's cells, `put` records a chunk of them within a change.
+    """The kind of an import: `read` converts a row's cells into an item, `put` records a chunk of items in a change.
 
-    `put` gives how many were new, or changed.
+    `put` returns how many items were new or changed.
     """
 
     read: Callable[[Sequence[str]], Item]
@@ -85,11 +84,11 @@ class Import(Generic[Item]):
 def read_number(cells: Sequence[str], place: int, width: int, region: str) -> E164:
     """Read the number of a row. Raises RowRejected.
 
-    A row with more cells than the first has an unquoted delimiter in one of them: the cell at `place` may be another
-    than it seems.
+    A row with more cells than the first row has an unquoted delimiter in some cell, so the cell at `place` may belong
+    to another column.
     """
     if any(cells[width:]):
-        raise RowRejected("too-many-cells", f"the first row has {width} cells, this one {len(cells)}")
+        raise RowRejected("too-many-cells", f"this row has {len(cells)} cells, but the first row has {width}")
     cell = cells[place] if len(cells) > place else ""
     if not cell:
         raise RowRejected("no-number", "the number's cell is empty")
@@ -100,7 +99,7 @@ def read_number(cells: Sequence[str], place: int, width: int, region: str) -> E1
 
 
 class Chunk(NamedTuple, Generic[Item]):
-    """Some rows as they were read: what is to be recorded of them, and how far the sheet and the report are then."""
+    """Some rows that were read: the items to record, and the positions in the sheet and the report after them."""
 
     rows: int
     items: list[Item]
@@ -110,9 +109,9 @@ class Chunk(NamedTuple, Generic[Item]):
 
 
 async def take_in(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows, into: Intake) -> Progress:
-    """Record chunk after chunk; memory holds two of them.
+    """Record chunk after chunk. Return the final progress. Memory holds two chunks.
 
-    Reading goes on in a thread, and what is recorded comes into force, while the next chunk is being recorded.
+    While a chunk is being recorded, a thread reads the next one, and the previous one is brought into force.
     """
     records = replace(into.records, projector=UntilRefused(into.records.projector))
     done = into.begun
@@ -148,7 +147,7 @@ def _pass_over(rows: Iterator[SheetRow], many: int) -> None:
 async def _read_ahead(
     rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows
 ) -> AsyncGenerator[Chunk[Item]]:
-    """Give chunk after chunk; the next one is read while the last one is being recorded."""
+    """Yield chunk after chunk. The next one is read while the caller records the last one."""
     reading = asyncio.ensure_future(in_thread(_read_chunk, rows, work, report))
     try:
         while (chunk := await reading).rows:
@@ -160,7 +159,7 @@ async def _read_ahead(
 
 
 async def in_thread(work: Callable[..., Result], *given: object, pool: Executor | None = None) -> Result:
-    """Run in a thread. No thread can be stopped: cancelling this still waits for its end, with the sheet open."""
+    """Run in a thread. Threads cannot be stopped, so a cancellation waits for the end, while the sheet stays open."""
     running = asyncio.get_running_loop().run_in_executor(pool, partial(work, *given))
     try:
         return await asyncio.shield(running)
@@ -181,7 +180,7 @@ def _read_chunk(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRo
 
 
 async def _record(chunk: Chunk[Item], work: Import[Item], records: Records, into: Intake, done: Progress) -> Progress:
-    """Record a chunk in one transaction, and with it how far the import is."""
+    """Record a chunk and the import's checkpoint in one transaction."""
     async with records.change(into.actor) as change:
         added = await work.put(change, chunk.items) if chunk.items else 0
         done = Progress(
@@ -198,19 +197,19 @@ async def _record(chunk: Chunk[Item], work: Import[Item], records: Records, into
 
 def _read(row: SheetRow, work: Import[Item]) -> Item:
     if row.cells is None:
-        raise RowRejected("malformed", "its quotation marks do not match")
+        raise RowRejected("malformed", "the quotation marks do not match")
     return work.read(row.cells)
 
 
 def without_heading(rows: Iterator[SheetRow], is_heading_row: Callable[[Sequence[str]], bool]) -> Iterator[SheetRow]:
-    """Leave out the first row if it is the heading."""
+    """Skip the first row if it is the heading."""
     for place, row in enumerate(rows):
         if place or row.cells is None or not is_heading_row(row.cells):
             yield row
 
 
 def is_number(cell: str, region: str) -> bool:
-    """Tell whether a cell reads as a number."""
+    """Return whether a cell contains a telephone number."""
     try:
         normalize(cell, region)
     except InvalidNumber:
@@ -219,14 +218,14 @@ def is_number(cell: str, region: str) -> bool:
 
 
 class UntilRefused:
-    """A projector that is not asked again once it failed: a long import would wait for Redis at each chunk."""
+    """A projector that is not called again once it has failed: a long import must not wait for Redis at each chunk."""
 
     def __init__(self, projector: Projector) -> None:
         self._projector = projector
         self._refused: NotInForce | None = None
 
     async def drain(self) -> None:
-        """Apply every committed change, as long as that works. Raises NotInForce."""
+        """Apply every committed change, unless an earlier call has failed. Raises NotInForce."""
         if self._refused is not None:
             raise NotInForce(str(self._refused))
         try:

@@ -1,4 +1,4 @@
-"""A sheet of leads, added and changed."""
+"""Import of a sheet of leads, which are added or changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from compliance.refusal import Unwritable, cleaned
 
 @dataclass(frozen=True, slots=True)
 class LeadColumns:
-    """Which columns hold what, by heading or counted from 1; None looks for the usual headings."""
+    """The columns of a sheet of leads, by heading or by position from 1; None searches for the usual headings."""
 
     lead: str | None = None
     number: str | None = None
@@ -49,7 +49,7 @@ async def import_leads(
 
 @dataclass(frozen=True, slots=True)
 class LeadCells:
-    """Where in a row the cells stand that matter; `width` is how many cells the first row has."""
+    """Indexes of the relevant cells in a row; `width` is the number of cells in the first row."""
 
     lead: int
     number: int
@@ -59,20 +59,20 @@ class LeadCells:
 
     @classmethod
     def found(cls, sample: Sequence[SheetRow], columns: LeadColumns, region: str) -> "LeadCells":
-        """Find them. Raises NoColumn."""
+        """Recognise the columns from the first rows. Raises NoColumn."""
         headings = next((row.cells for row in sample if row.cells), [])
         lead = chosen_column(headings, columns.lead, LEAD_NAMES)
         if lead is None:
-            raise NoColumn("The first row must name the columns: lead, number and, perhaps, name.")
+            raise NoColumn("The first row must name the columns: lead, number and, optionally, name.")
         number = number_column(sample, columns.number, lambda cell: is_number(cell, region))
         return cls(lead, number, chosen_column(headings, columns.name, PERSON_NAMES), len(headings), region)
 
     def is_heading_row(self, cells: Sequence[str]) -> bool:
-        """Tell whether the first row of a sheet names its columns."""
+        """Return whether the first row of a sheet is a heading."""
         return len(cells) > self.number and is_heading(cells[self.number])
 
     def read(self, cells: Sequence[str]) -> LeadGiven:
-        """Read a row. Raises RowRejected."""
+        """Convert a row into a lead. Raises RowRejected."""
         number = read_number(cells, self.number, self.width, self.region)
         lead = lead_id(cells[self.lead]) if len(cells) > self.lead else None
         if lead is None:
@@ -80,7 +80,7 @@ class LeadCells:
         return LeadGiven(lead, number, self._name(cells))
 
     def _name(self, cells: Sequence[str]) -> str | None:
-        """Give the name; None when the row has none, which leaves the name that is on record."""
+        """Return the name; None when the row has none, which keeps the recorded name."""
         if self.name is None or len(cells) <= self.name:
             return None
         try:

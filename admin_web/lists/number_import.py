@@ -1,4 +1,4 @@
-"""A sheet of numbers, put on the company's own list."""
+"""Import of a sheet of numbers to the company's own list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from compliance.numbers import E164
 
 @dataclass(frozen=True, slots=True)
 class NumberCells:
-    """Where in a row the number stands; `width` is how many cells the first row has."""
+    """Index of the number's cell in a row; `width` is the number of cells in the first row."""
 
     number: int
     width: int
@@ -23,16 +23,16 @@ class NumberCells:
 
     @classmethod
     def found(cls, sample: Sequence[SheetRow], column: str | None, region: str) -> "NumberCells":
-        """Find it by the first rows; `column` names it by heading or counted from 1. Raises NoColumn."""
+        """Recognise the column from the first rows, or by `column`: its heading or position from 1. Raises NoColumn."""
         number = number_column(sample, column, lambda cell: is_number(cell, region))
         return cls(number, next((len(row.cells) for row in sample if row.cells), 1), region)
 
     def is_heading_row(self, cells: Sequence[str]) -> bool:
-        """Tell whether the first row of a sheet names its columns."""
+        """Return whether the first row of a sheet is a heading."""
         return len(cells) > self.number and is_heading(cells[self.number])
 
     def read(self, cells: Sequence[str]) -> E164:
-        """Read a row. Raises RowRejected."""
+        """Return the number of a row. Raises RowRejected."""
         return read_number(cells, self.number, self.width, self.region)
 
 

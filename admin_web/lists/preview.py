@@ -1,4 +1,4 @@
-"""What an uploaded sheet looks like, and what an import would make of its first rows."""
+"""Preview of an uploaded sheet: its format, its columns, and what an import would do with its first rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 @dataclass(frozen=True, slots=True)
 class PreviewRow:
-    """One of the first rows: its cells, and what becomes of it: a number, or why it is rejected."""
+    """One of the first rows: its cells and the result, which is a number or the reason for a rejection."""
 
     line: int
     cells: Sequence[str]
@@ -33,10 +33,10 @@ class PreviewRow:
 
 @dataclass(frozen=True, slots=True)
 class SheetPreview:
-    """The recognised format, the columns by their headings, and the first rows.
+    """The recognised format, the headings of the columns, and the first rows.
 
-    `chosen`: for `number`, `lead` and `name` the place of their column, counted from 1. `problem` says what keeps the
-    import from beginning; empty when nothing does.
+    `chosen` has the positions, counted from 1, of the columns `number`, `lead` and `name`. `problem` says why the
+    import cannot start; empty when it can.
     """
 
     format: str
@@ -47,7 +47,7 @@ class SheetPreview:
 
     @property
     def choices(self) -> Sequence[tuple[str, str]]:
-        """The columns, for a person to choose from."""
+        """The columns as choices of a form: position and label."""
         return [(str(place), f"{place}: {heading}") for place, heading in enumerate(self.headings, start=1)]
 
 
@@ -57,7 +57,7 @@ def preview(sheet: Sheet, asked: SheetImport, region: str) -> SheetPreview:
     headings = next((row.cells for row in sample if row.cells), [])[:MOST_COLUMNS]
     said = f"{_format(sheet)}, about {asked.sheet.lines:,} lines"
     if not headings:
-        return SheetPreview(said, (), (), {}, "The file holds no row that can be read.")
+        return SheetPreview(said, (), (), {}, "The file contains no readable rows.")
     try:
         cells = _cells(sample, asked, region)
     except NoColumn as error:
@@ -89,7 +89,7 @@ def _chosen(cells: LeadCells | NumberCells) -> dict[str, str]:
 def _seen(place: int, row: SheetRow, cells: LeadCells | NumberCells) -> PreviewRow:
     shown = _shown(row)
     if row.cells is None:
-        return PreviewRow(row.line, shown, why_not="its quotation marks do not match")
+        return PreviewRow(row.line, shown, why_not="the quotation marks do not match")
     if not place and cells.is_heading_row(row.cells):
         return PreviewRow(row.line, shown, heading=True)
     try:

@@ -1,4 +1,4 @@
-"""The report of rows that were not accepted: a CSV file for people, in which no cell is run as a formula."""
+"""The report of rejected rows: a CSV file for spreadsheets, in which no cell can run as a formula."""
 
 import csv
 import os
@@ -9,10 +9,10 @@ from admin_web.lists.spreadsheet import defused
 
 
 class RejectedRows:
-    """The report of rows that were not accepted, made at `path` with the first of them.
+    """The report of rejected rows. The file at `path` is created with the first of them.
 
-    A report of an earlier run is replaced, and removed when this run rejects nothing: it would tell of rows that
-    were put right since. A run that was cut short is gone on with: `count` rows are reported in the first `size` bytes.
+    The report of an earlier run is replaced, or deleted if this run rejects no rows, since those rows were corrected.
+    To continue an interrupted run, pass the `count` of rows reported so far and their `size` in bytes.
     """
 
     HEADINGS = ("line", "reason", "explanation", "row")
@@ -25,14 +25,14 @@ class RejectedRows:
         self._unwritten = False
 
     def add(self, line: int, reason: str, explanation: str, row: str) -> None:
-        """Report one row. Raises OSError."""
+        """Add one row. Raises OSError."""
         file = self._file = self._file or self._opened()
         csv.writer(file).writerow((line, reason, explanation, defused(row)))
         self.count += 1
         self._unwritten = True
 
     def flush(self) -> int:
-        """Bring what was reported to the disk, before the rows around it are recorded; give its size in bytes."""
+        """Write the report to disk, before the accepted rows are recorded. Return its size in bytes."""
         if self._file is not None and self._unwritten:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -40,14 +40,14 @@ class RejectedRows:
         return self._size
 
     def close(self) -> None:
-        """End the report."""
+        """Close the file; delete the report of an earlier run if no row was rejected."""
         if self._file is not None:
             self._file.close()
         elif not self.count:
             self.path.unlink(missing_ok=True)
 
     def _opened(self) -> TextIO:
-        """Open the report behind what it holds already, or begin it."""
+        """Open the report for appending after its known size, or create it."""
         going_on = self._size > 0 and self.path.exists()
         file = self.path.open("r+" if going_on else "w", encoding="utf-8", errors="backslashreplace", newline="")
         if going_on:

@@ -1,8 +1,8 @@
-"""Judging a list of numbers by the rule that judges calls, from the system of record.
+"""Scrubbing: judge a list of numbers by the gate's rule, from the data in SQL.
 
-SQL is the truth that Redis follows: a scrub needs no Redis, and sees a change as soon as it is recorded. A list may be
-long: it is judged window by window, so that each exchange of a registry is read once for many rows, and memory holds
-one window. What its rows are besides their numbers waits packed, in a quarter of the memory.
+SQL is the source that Redis copies, so a scrub needs no Redis and sees every change as soon as it is recorded. Long
+lists are judged window by window: each exchange of a registry is read once for many rows, and memory holds one window.
+The rows' other data is kept pickled meanwhile, which takes a quarter of the memory.
 """
 
 import csv
@@ -33,27 +33,27 @@ from compliance.verdict import Reason, Ruling, Verdict
 COLUMNS = ("row", "number", "lead", "verdict", "reason", "detail")
 
 PIECE = 2_000
-"""Rows that are read, packed and given out together."""
+"""Rows that are read, pickled and yielded together."""
 
 _QUOTED = re.compile('[,"\r\n]')
 
 
 class Window(NamedTuple):
-    """How much of a list is judged together: so many rows at the most, or about so many bytes of them, packed."""
+    """Size of a window: at most this many rows, or about this many bytes of pickled rows."""
 
     rows: int
     size: int
 
 
 WHOLE = Window(1_000_000, 100_000_000)
-"""For a process that does nothing else."""
+"""The window for a process that does nothing else."""
 
 SHARED = Window(100_000, 20_000_000)
-"""For a process that serves others."""
+"""The window for a process that serves other requests as well."""
 
 
 class Judged(NamedTuple):
-    """Some rows of a list in their order, in columns, each with its ruling."""
+    """Some rows of a list, in order and as columns, each with its ruling."""
 
     lines: Sequence[int]
     texts: Sequence[str]
@@ -93,9 +93,9 @@ class Scrubbed:
 async def scrub(
     database: Database, sheet: Sheet, out: TextIO, *, region: str, column: str | None = None, at: datetime
 ) -> Scrubbed:
-    """Write a verdict for each row of a sheet, in its order, as of one snapshot at `at` (aware UTC).
+    """Write a verdict for each row of a sheet, in order, as of one snapshot at `at` (aware UTC).
 
-    A column named lead is honoured: an override opens its lead. Raises NotASheet, DatabaseUnavailable.
+    If there is a column named lead, overrides of that lead apply. Raises NotASheet, DatabaseUnavailable.
     """
     csv.writer(out).writerow(COLUMNS)
     done = Scrubbed()
@@ -109,10 +109,10 @@ async def scrub(
 async def judged(
     database: Database, asked: Iterator[ScrubRow], at: datetime, most: Window = SHARED
 ) -> AsyncGenerator[Judged]:
-    """Rule on row after row, some at a time, as of one snapshot at `at` (aware UTC).
+    """Yield the rows with their rulings, in pieces, as of one snapshot at `at` (aware UTC).
 
-    What takes long is done in a thread: whoever else the process serves does not wait for it. It is one thread for all,
-    for each one that allocates much keeps much of it (malloc(3), M_ARENA_MAX).
+    Slow work is done in a thread, so that other requests are not delayed. It is a single thread, because every thread
+    that allocates much memory keeps much of it (malloc(3), M_ARENA_MAX).
     """
     with ThreadPoolExecutor(1, "scrub") as pool:
         aside = partial(in_thread, pool=pool)
@@ -124,7 +124,7 @@ async def judged(
 
 
 class _Window(NamedTuple):
-    """A window of rows: their numbers, and all that they are, packed."""
+    """A window of rows: their numbers, and their pickled columns."""
 
     numbers: list[Numbers]
     pieces: deque[bytes]
@@ -146,7 +146,7 @@ def _unpacked(packed: bytes, rulings: Rulings, first: int) -> Judged:
 
 
 def spelled(piece: Judged) -> str:
-    """Write rows as CSV, as `csv.writer` would: what is not the text of a row is ours, and has nothing to be quoted."""
+    """Format rows as CSV like `csv.writer`, but faster: of all cells, only a row's own text can need quoting."""
     said = {id(one): f"{one.verdict},{one.reason},{one.detail}\r\n" for one in distinct(piece.rulings)}
     return "".join(
         f"{_cell(text)},{'' if isinstance(number, InvalidNumber) else number},{lead or ''},{said[id(ruling)]}"
@@ -155,7 +155,7 @@ def spelled(piece: Judged) -> str:
 
 
 def distinct(rulings: Sequence[Ruling]) -> Iterable[Ruling]:
-    """Give each of some rulings once: many rows share one."""
+    """Return each distinct ruling object once; many rows share one."""
     return {id(ruling): ruling for ruling in rulings}.values()
 
 

@@ -1,4 +1,4 @@
-"""What a list asks about, row by row: a sheet, one number per line, or one JSON object per line."""
+"""Input of a scrub, row by row: a sheet, one number per line, or one JSON object per line."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -13,11 +13,11 @@ from admin_web.lists.sheet import Sheet, SheetRow, nothing
 from compliance.numbers import E164, LEAD_ID, InvalidNumber, LeadId, common_form, lead_id, normalize
 
 ScrubRow: TypeAlias = tuple[int, str, E164 | InvalidNumber, LeadId | None]
-"""One row: the line that it starts on, from 1, its text if it is that of a sheet, its number, and its lead, if any."""
+"""One row: its line (from 1), its text (only for a sheet), its number, and its lead, if any."""
 
 
 class ScrubLayout(NamedTuple):
-    """How the rows of a sheet are made: the delimiter of their cells, how many there are, and which hold what."""
+    """Layout of the rows of a sheet: delimiter, number of cells, and the indexes of number and lead."""
 
     delimiter: str | None
     width: int
@@ -26,14 +26,14 @@ class ScrubLayout(NamedTuple):
 
 
 def asked_of_lines(lines: Iterable[bytes], region: str) -> Iterator[ScrubRow]:
-    """Read one number per line; blank lines ask nothing."""
+    """Read one number per line; skip blank lines."""
     for place, line in enumerate(lines, start=1):
         if text := line.decode("utf-8", "replace").strip():
             yield place, "", _number_of(text, region), None
 
 
 def asked_of_json(lines: Iterable[bytes], region: str) -> Iterator[ScrubRow]:
-    """Read one JSON object per line, `{"number": "…", "lead": "…"}`, the lead if there is one."""
+    """Read one JSON object per line, `{"number": "…", "lead": "…"}`; the lead is optional."""
     for place, line in enumerate(lines, start=1):
         if line := line.strip():
             try:
@@ -49,7 +49,7 @@ def asked_of_json(lines: Iterable[bytes], region: str) -> Iterator[ScrubRow]:
 
 
 def asked_of_sheet(sheet: Sheet, region: str, column: str | None = None) -> Iterator[ScrubRow]:
-    """Read the number's column of a sheet, and its lead's if there is one. Raises NotASheet."""
+    """Read the number column of a sheet, and its lead column if there is one. Raises NotASheet."""
     sample = list(islice(sheet, SAMPLE))
     first = next((row.cells for row in sample if row.cells), [])
     place = number_column(sample, column, lambda cell: is_number(cell, region))
@@ -60,7 +60,7 @@ def asked_of_sheet(sheet: Sheet, region: str, column: str | None = None) -> Iter
 
 
 def _row_reader(layout: ScrubLayout, region: str) -> Callable[[SheetRow], ScrubRow]:
-    """Make what reads any row."""
+    """Return a function that parses any row."""
 
     def read(row: SheetRow) -> ScrubRow:
         cells, place = row.cells or [], layout.lead
@@ -71,10 +71,10 @@ def _row_reader(layout: ScrubLayout, region: str) -> Callable[[SheetRow], ScrubR
 
 
 def _plain_reader(layout: ScrubLayout, region: str) -> Callable[[int, str], ScrubRow | None]:
-    """Make what reads the lines that most lists are made of, and makes nothing of others.
+    """Return a fast parser of the most common lines; it returns None for other lines.
 
-    Such a line has as many cells as the first row, no quotation mark, and in the number's cell what `normalize` would
-    only put in order. What the reader of rows makes of it is the same, and takes it several times as long.
+    A common line has as many cells as the first row, no quotation mark, and a number that needs no real normalisation.
+    The general parser gives the same result, but takes several times as long.
     """
     if layout.number == layout.lead or not layout.width:
         return nothing

@@ -1,6 +1,6 @@
-"""A file of rows as people send them: CSV of any delimiter, or one number per line, in the encodings of spreadsheets.
+"""Sheets: files of rows as CSV with any delimiter, or one number per line, in the encodings that spreadsheets write.
 
-Nothing in it is ever skipped unseen: what cannot be read as a row comes out as a row without cells, to be reported.
+No row is skipped silently: text that cannot be parsed becomes a row without cells, which the import reports.
 """
 
 import codecs
@@ -16,7 +16,7 @@ DELIMITERS = ",;\t|"
 LONGEST_LINE = 64 * 1024
 PIECE = 64 * 1024
 MOST_LINES = 100
-"""A quoted cell that runs over more lines is a stray quotation mark."""
+"""If a quoted cell continues over more lines than this, its quotation mark is a stray one."""
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -26,11 +26,11 @@ Taken = TypeVar("Taken")
 
 
 class NotASheet(Exception):
-    """The file holds no rows that can be read; the message is one line that says what to do."""
+    """The file contains no readable rows; the message is one line that says what to do."""
 
 
 class SheetRow(NamedTuple):
-    """One row: the line it starts on (from 1), its text as it stands, and its cells; None when it is malformed."""
+    """One row: the line it starts on (from 1), its original text, and its cells; None when it is malformed."""
 
     line: int
     text: str
@@ -38,10 +38,10 @@ class SheetRow(NamedTuple):
 
 
 class Sheet:
-    """The rows of a binary stream, read as they are asked for. Raises NotASheet.
+    """The rows of a binary stream, read lazily. Raises NotASheet.
 
-    Bytes that are not UTF-8 are carried along, for Latin-1 and its kin differ in names alone: a number has none of
-    them, and a row whose number has is rejected like any other.
+    Bytes that are not UTF-8 are preserved. Files in Latin-1 and similar encodings differ only in names; a number
+    contains only ASCII, and a row whose number does not is rejected like any other.
     """
 
     def __init__(self, stream: io.BufferedReader, name: str, size: int | None = None) -> None:
@@ -77,17 +77,17 @@ class Sheet:
 
     @property
     def bytes_read(self) -> int:
-        """How far the file has been read, for a progress bar; 0 for a stream of unknown size."""
+        """Bytes read so far, for a progress bar; 0 for a stream of unknown size."""
         return self._binary.tell() if self.size is not None and not self._text.closed else 0
 
     def __iter__(self) -> Iterator[SheetRow]:
-        """Give each row that is not blank."""
+        """Yield each row that is not blank."""
         return self.read(nothing, lambda row: row)
 
     def read(self, plain: Callable[[int, str], Taken | None], other: Callable[[SheetRow], Taken]) -> Iterator[Taken]:
-        """Give what is made of each row that is not blank: by `plain`, of a line and its number, or by `other`.
+        """Yield the result for each row that is not blank: of `plain` for a line, or of `other` for a parsed row.
 
-        What `plain` makes something of must be a row by itself: nothing else is looked at then.
+        `plain` gets the line number and the line. It must return None unless the line is a complete row by itself.
         """
         while self._coming or self._read_on():
             text = self._coming.popleft()
@@ -98,7 +98,7 @@ class Sheet:
                 yield other(row)
 
     def _row(self, number: int, text: str) -> SheetRow:
-        """Read one row, which may run over several lines; hand the later lines back when it turns out malformed."""
+        """Parse one row, which may continue over several lines. If it is malformed, put the later lines back."""
         if self.delimiter is None:
             return SheetRow(number, text.rstrip("\r\n"), [text.strip().strip('"').strip()])
         if '"' not in text:
@@ -114,7 +114,7 @@ class Sheet:
         return SheetRow(number, "".join(lines).rstrip("\r\n"), [cell.strip() for cell in cells])
 
     def _more(self, lines: list[str]) -> Iterator[str]:
-        """Give the one line there is, then those that a quoted cell runs on to, noting each."""
+        """Yield the first line, then the lines over which a quoted cell continues, and append them to `lines`."""
         yield lines[0]
         while len(lines) < MOST_LINES and (self._coming or self._read_on()):
             lines.append(self._coming.popleft())
@@ -126,7 +126,7 @@ class Sheet:
         self._line -= len(lines)
 
     def _read_on(self) -> bool:
-        """Read some more whole lines; tell whether there are any. Raises NotASheet."""
+        """Read more complete lines. Return whether there are any. Raises NotASheet."""
         text = self._text.read(PIECE)
         if text and text[-1] != "\n":
             text += self._text.readline(LONGEST_LINE + len("\r\n"))
@@ -139,11 +139,11 @@ class Sheet:
     def _require_short(self, lines: Sequence[str]) -> None:
         for number, line in enumerate(lines, start=self._line + 1):
             if len(line.rstrip("\r\n")) >= LONGEST_LINE:
-                said = f"line {number} is longer than {LONGEST_LINE} characters; this is no list."
+                said = f"line {number} is longer than {LONGEST_LINE} characters; this is not a list."
                 raise NotASheet(f"{self.name}: {said}")
 
     def _find_delimiter(self) -> str | None:
-        """Take the delimiter that the first row has most of; None when it has none: one number per line."""
+        """Return the most frequent delimiter in the first row; None when there is none: one number per line."""
         while self._coming or self._read_on():
             if text := self._coming[0].strip():
                 counts = {delimiter: _outside_quotes(text).count(delimiter) for delimiter in DELIMITERS}
@@ -155,7 +155,7 @@ class Sheet:
 
 
 def nothing(line: int, text: str) -> None:
-    """Make nothing of a line: it is read like any row."""
+    """Return None, so that a line is parsed like any row."""
     del line, text
 
 
@@ -166,7 +166,7 @@ def _decoded(stream: io.BufferedReader, name: str) -> io.TextIOWrapper:
     if start.startswith(_UTF16):
         return io.TextIOWrapper(stream, "utf-16", errors="replace", newline="")
     if b"\0" in start:
-        raise NotASheet(f"{name}: this is no text, or UTF-16 without its byte order mark; save it as CSV in UTF-8.")
+        raise NotASheet(f"{name}: this is not text, or UTF-16 without a byte order mark; save it as CSV in UTF-8.")
     return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
 
 

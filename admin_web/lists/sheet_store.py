@@ -1,4 +1,4 @@
-"""Uploaded sheets on their way in: whole and on disk before a job names them, taken away when none does any more."""
+"""Storage of uploaded sheets: each is complete on disk before a job uses it, and deleted when no job needs it."""
 
 import asyncio
 import json
@@ -21,27 +21,27 @@ ARRIVING = "arriving-"
 REPORT = ".rejected.csv"
 
 SHEET_S = 24 * 3600.0
-"""How long a sheet is kept that no open job names: a person looks at its preview, or has gone home."""
+"""How long a sheet without an open job is kept, in seconds, so that its uploader can look at the preview."""
 
 REPORT_S = 90 * 24 * 3600.0
-"""How long the report of rejected rows can be downloaded."""
+"""How long the report of rejected rows is kept, in seconds."""
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
 class SheetNotKept(Refused):
-    """A sheet is empty, too large, or cannot be written."""
+    """A sheet is not stored, because it is empty, too large, or cannot be written."""
 
 
 class UnknownSheet(Refused):
-    """There is no such sheet, or no longer."""
+    """The sheet does not exist, or no longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptSheet:
-    """A sheet on disk: `token` is its random name there, `name` what its sender called it, `lines` about how long.
+    """A stored sheet: `token` is its random file name, `name` its original name, `lines` its approximate length.
 
-    `registry` is the list that it was uploaded for, if it is a registry's.
+    `registry` is the registry that it was uploaded for, or empty.
     """
 
     token: str
@@ -53,9 +53,9 @@ class KeptSheet:
 
 
 class SheetStore:
-    """Sheets of at most `most` bytes in `directory`, each with a note of what it is, and the reports about them.
+    """Sheets of at most `most` bytes in `directory`, each with a file of metadata, and their reports.
 
-    `instead` says what to do with a larger one.
+    `instead` tells the uploader what to do with a larger sheet.
     """
 
     def __init__(self, directory: Path, most: int, instead: str = "split it") -> None:
@@ -65,19 +65,19 @@ class SheetStore:
 
     @classmethod
     def of(cls, settings: AdminSettings) -> Self:
-        """Give the place where the settings have sheets kept. Opens nothing."""
+        """Return the store for imports from the settings. Does no I/O."""
         return cls(settings.data_dir / "imports", settings.import_bytes)
 
     @classmethod
     def of_registries(cls, settings: AdminSettings) -> Self:
-        """Give the same place, where files of registries may be larger. Opens nothing."""
+        """Return the store for registries, whose files may be larger. Does no I/O."""
         instead = "import it on the server, with dnc-admin import"
         return cls(settings.data_dir / "imports", settings.registry_bytes, instead)
 
     async def keep(self, pieces: AsyncIterable[bytes], name: str, kind: str, by: str, registry: str = "") -> KeptSheet:
-        """Write a sheet as it arrives, for an import of that kind. Raises SheetNotKept, and what `pieces` does.
+        """Store a sheet from a stream, for an import of that kind. Raises SheetNotKept, and what `pieces` raises.
 
-        When this returns, it is on disk under its final name, directory entry too. What was cut short leaves nothing.
+        On return, the file and its directory entry are on disk. An interrupted upload leaves nothing behind.
         """
         token = secrets.token_hex(16)
         arriving = self.directory / f"{ARRIVING}{token}"
@@ -95,11 +95,11 @@ class SheetStore:
         return kept
 
     def find(self, token: str) -> KeptSheet:
-        """Give what is known of a sheet. Raises UnknownSheet."""
+        """Return the metadata of a sheet. Raises UnknownSheet."""
         try:
             return KeptSheet(**json.loads(self._note(_known(token)).read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise UnknownSheet("This file was uploaded too long ago and taken away; upload it again.") from None
+            raise UnknownSheet("This file was uploaded too long ago and has been deleted; upload it again.") from None
 
     def open(self, kept: KeptSheet) -> Sheet:
         """Open a sheet. Raises UnknownSheet, NotASheet."""
@@ -112,23 +112,23 @@ class SheetStore:
             raise
 
     def path(self, kept: KeptSheet) -> Path:
-        """Give the place of a sheet. Raises UnknownSheet."""
+        """Return the path of a sheet. Raises UnknownSheet."""
         path = self._sheet(_known(kept.token))
         if not path.exists():
-            raise UnknownSheet("The uploaded file is no longer there; upload it again.")
+            raise UnknownSheet("The uploaded file no longer exists; upload it again.")
         return path
 
     def discard(self, kept: KeptSheet) -> None:
-        """Take a sheet away that nobody wants any more; the report about it stays."""
+        """Delete a sheet; its report stays."""
         for path in (self._sheet(_known(kept.token)), self._note(kept.token)):
             path.unlink(missing_ok=True)
 
     def report(self, token: str) -> Path:
-        """Give the place of the report of a sheet's rejected rows. Raises UnknownSheet."""
+        """Return the path of the report of a sheet's rejected rows. Raises UnknownSheet."""
         return self.directory / f"{_known(token)}{REPORT}"
 
     def sweep(self, wanted: Collection[str], at: datetime) -> int:
-        """Take away what is old at `at` (aware UTC), but for the sheets with these tokens; give how many files."""
+        """Delete files that are old at `at` (aware UTC), except those of `wanted` tokens. Return how many."""
         old = [path for path in self._files() if _age_s(path, at) > (REPORT_S if _is_report(path) else SHEET_S)]
         gone = [path for path in old if path.name.removeprefix(ARRIVING).split(".")[0] not in wanted]
         for path in gone:
@@ -139,7 +139,7 @@ class SheetStore:
         return list(self.directory.iterdir()) if self.directory.exists() else []
 
     async def _write(self, file: BinaryIO, pieces: AsyncIterable[bytes]) -> int:
-        """Write all pieces; give about how many lines they hold."""
+        """Write all chunks. Return the approximate number of lines."""
         size, lines = 0, 1
         async for piece in pieces:
             size += len(piece)
@@ -152,7 +152,7 @@ class SheetStore:
         return lines
 
     def _settle(self, arriving: Path, kept: KeptSheet) -> None:
-        """Put a sheet and the note about it under their final names, on disk."""
+        """Write the metadata, rename the sheet to its final name, and sync both to disk."""
         with self._note(kept.token).open("wb") as note:
             note.write(json.dumps(asdict(kept)).encode())
             _to_disk(note)
@@ -174,7 +174,7 @@ class SheetStore:
         try:
             yield
         except OSError as error:
-            raise SheetNotKept(f"The file cannot be kept in {self.directory}: {error.strerror}.") from error
+            raise SheetNotKept(f"The file cannot be stored in {self.directory}: {error.strerror}.") from error
 
 
 def _is_report(path: Path) -> bool:
@@ -184,12 +184,12 @@ def _is_report(path: Path) -> bool:
 def _age_s(path: Path, at: datetime) -> float:
     try:
         return at.timestamp() - path.stat().st_mtime
-    except FileNotFoundError:  # It has just gone, to its final name or for ever.
+    except FileNotFoundError:  # It has just been renamed or deleted.
         return 0.0
 
 
 def _known(token: str) -> str:
-    """Give the token back. Raises UnknownSheet for what is none: it becomes part of a path."""
+    """Return the token unchanged. Raises UnknownSheet for an invalid one, because it becomes part of a path."""
     if not _TOKEN.fullmatch(token):
         raise UnknownSheet("There is no such file.")
     return token

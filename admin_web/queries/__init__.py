@@ -1,1 +1,1 @@
-"""Reads: what pages and the API show. One module a page or a list; nothing here writes."""
+"""Read-only queries behind the pages and the API, one module per page or list. Nothing here writes."""

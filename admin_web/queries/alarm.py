@@ -1,4 +1,4 @@
-"""What every page says while calls are stopped, or while something that is recorded is not in force yet."""
+"""The banner on every page while calls are stopped, or while recorded changes are not in force yet."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,34 +15,35 @@ from admin_web.projection.turn import Turn, last_turn
 from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.registries import RegistryStanding, standings
 from admin_web.record.database import DatabaseUnavailable
+from compliance.refusal import as_sentence
 
 PATIENCE_S = 0.5
-"""How long a page waits for Redis to say how it is."""
+"""Seconds that a page waits for the state of Redis."""
 
 PENDING_S = 1.0
-"""How long a change may be under way before it is worth a word."""
+"""Seconds that a change may take to reach Redis before the banner mentions it."""
 
-NO_RECORD, AS_BEFORE = "The record cannot be reached.", "Calls are judged by what was in force before."
+NO_RECORD, AS_BEFORE = "The database cannot be reached.", "Calls are judged by the rules in force before the outage."
 NO_CALLS = "Calls are stopped."
 TERMS_LOST = (
-    "Redis does not hold the terms of the registries that it names: a gate that does not know them yet allows no call. "
-    "The worker rebuilds it, or run `dnc-admin rebuild`."
+    "Redis has lost the terms of the registries, so gates that have not loaded them yet block every call. "
+    "The worker rebuilds the copy in Redis; or run `dnc-admin rebuild`."
 )
-NO_CALLS_OF_A_SHARD = "Calls of one shard are stopped."
+NO_CALLS_OF_A_SHARD = "Calls to the numbers on one shard are stopped."
 NOT_IN_FORCE = "Recorded, not yet in force."
 STALE = "A registry is stale."
 STALE_SOON = "A registry will soon be stale."
 
 
 class Alarm(NamedTuple):
-    """What is wrong, in a few words, and what follows."""
+    """What is wrong, in a few words, and what it means for calls."""
 
     title: str
     text: str
 
 
 async def alarm(sides: Sides) -> Alarm | None:
-    """Give what every page has to say now; None when all that is recorded is in force."""
+    """Return the banner for every page; None when every recorded change is in force."""
     try:
         async with sides.database.read() as session:
             lag = await outbox.lag(session)
@@ -53,7 +54,7 @@ async def alarm(sides: Sides) -> Alarm | None:
         async with asyncio.timeout(PATIENCE_S):
             shards = await sides.store.shards()
     except (RedisUnavailable, TimeoutError) as error:
-        return _unasked(error, lag)
+        return _unreachable(error, lag)
     each = await asyncio.gather(*(_alarm_of_one(replace(sides, store=store), lag) for store in shards))
     slots = [store.keys.first_slot for store in shards]
     first = next((of_shard(one, slot) for one, slot in zip(each, slots, strict=True) if one), None)
@@ -61,21 +62,21 @@ async def alarm(sides: Sides) -> Alarm | None:
 
 
 def of_shard(alarm: Alarm, first_slot: int | None) -> Alarm:
-    """Say of an alarm which shard of a cluster it is about; of a Redis that is no cluster (None), nothing more."""
+    """Add to an alarm which shard of a cluster it is about. `first_slot` is None when Redis is not a cluster."""
     if first_slot is None:
         return alarm
     title = NO_CALLS_OF_A_SHARD if alarm.title == NO_CALLS else alarm.title
-    return Alarm(title, f"The shard whose lowest slot is {first_slot}: {alarm.text}")
+    return Alarm(title, f"Shard with the lowest slot {first_slot}: {alarm.text}")
 
 
 async def _alarm_of_one(sides: Sides, lag: Lag) -> Alarm | None:
-    """Look at one Redis, or one shard of a cluster."""
+    """Check one Redis, or one shard of a cluster."""
     try:
         async with asyncio.timeout(PATIENCE_S), sides.store.wire() as wire:
             live, lease_ms = await read_live(wire), await lease_left(wire)
             lost = await terms_lost(wire, live)
     except (RedisUnavailable, TimeoutError) as error:
-        return _unasked(error, lag)
+        return _unreachable(error, lag)
     try:
         async with sides.database.read() as session:
             turn = await last_turn(session, sides.row)
@@ -84,13 +85,13 @@ async def _alarm_of_one(sides: Sides, lag: Lag) -> Alarm | None:
     return alarm_of(live, lease_ms, turn, lag, sides.now(), terms_lost=lost)
 
 
-def _unasked(error: Exception, lag: Lag) -> Alarm:
-    why = str(error) or "it does not answer"
-    return Alarm(NO_CALLS, f"Redis cannot be asked: {why}.{_waiting(lag)}")
+def _unreachable(error: Exception, lag: Lag) -> Alarm:
+    why = as_sentence(str(error) or "it does not answer")
+    return Alarm(NO_CALLS, f"Redis cannot be queried: {why}{_waiting(lag)}")
 
 
 def alarm_of_registries(found: Sequence[RegistryStanding]) -> Alarm | None:
-    """Say which copies of registries are too old, or soon will be; None when none is."""
+    """Return the alarm about registries whose copies are stale or soon will be; None when there is none."""
     warnings = " ".join(one.warning for one in sorted(found, key=lambda one: not one.stale) if one.warning)
     if not warnings:
         return None
@@ -100,24 +101,25 @@ def alarm_of_registries(found: Sequence[RegistryStanding]) -> Alarm | None:
 def alarm_of(
     live: LiveProjection, lease_ms: int, turn: Turn, lag: Lag, at: datetime, *, terms_lost: bool = False
 ) -> Alarm | None:
-    """Judge what Redis says (`live`, and what is left of the lease) against what is on record, at `at` (aware UTC)."""
+    """Compare the state of Redis (`live`, and the rest of the lease) with SQL at `at` (aware UTC)."""
     if why := _doubt_of(live, turn):
-        return Alarm(NO_CALLS, f"{ProjectionLost(why)}.{_waiting(lag)}")
+        return Alarm(NO_CALLS, f"{as_sentence(str(ProjectionLost(why)))}{_waiting(lag)}")
     if terms_lost:
         return Alarm(NO_CALLS, f"{TERMS_LOST}{_waiting(lag)}")
     if lease_ms == NO_LEASE:
-        return Alarm(NO_CALLS, f"No worker keeps Redis current: is `dnc-admin worker` running?{_waiting(lag)}")
+        return Alarm(NO_CALLS, f"No worker keeps Redis current. Make sure that `dnc-admin worker` runs.{_waiting(lag)}")
     waited_s = (at - lag.since).total_seconds() if lag.since else 0.0
     if waited_s < PENDING_S:
         return None
-    ends = "" if lease_ms == NEVER_ENDS else f" If they are not in {lease_ms / 1000:.0f} s, calls are stopped."
-    return Alarm(NOT_IN_FORCE, f"{_counted(lag)} on the way to Redis for {waited_s:.0f} s.{ends}")
+    ends = "" if lease_ms == NEVER_ENDS else f" Calls are stopped in {lease_ms / 1000:.0f} s unless they reach it."
+    return Alarm(NOT_IN_FORCE, f"{_counted(lag)} not reached Redis for {waited_s:.0f} s.{ends}")
 
 
 def _doubt_of(live: LiveProjection, turn: Turn) -> str:
-    """Say as a slug why Redis does not hold the projection that is on record; empty when it does.
+    """Return the slug that says why Redis does not hold the recorded projection; empty when it does.
 
-    A generation that went live while its builder died is on record as being built: see `drain.live_generation`.
+    If the builder died just after its generation went live, SQL still has it as being built: see
+    `drain.live_generation`.
     """
     if turn.building is not None and not live.doubt(turn.building):
         return ""
@@ -125,8 +127,8 @@ def _doubt_of(live: LiveProjection, turn: Turn) -> str:
 
 
 def _waiting(lag: Lag) -> str:
-    return f" {_counted(lag)} recorded and not yet in force." if lag.pending else ""
+    return f" {_counted(lag)} not reached Redis yet." if lag.pending else ""
 
 
 def _counted(lag: Lag) -> str:
-    return "One change is" if lag.pending == 1 else f"{lag.pending:,} changes are"
+    return "One change has" if lag.pending == 1 else f"{lag.pending:,} changes have"

@@ -16,7 +16,7 @@ AuditSelect: TypeAlias = "Select[*tuple[Any, ...]]"
 
 
 class AuditPosition(NamedTuple):
-    """Where an event stands in the order of time: when (aware UTC), and its id among those of that moment."""
+    """Position of an event in the order of time: its moment (aware UTC), and its id to break ties."""
 
     at: datetime
     id: int
@@ -24,9 +24,9 @@ class AuditPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which events: empty fields ask for all; a subject is asked for by its kind, or by kind and id.
+    """A filter of events; empty fields match all. A subject is given by kind, or by kind and id.
 
-    `since` is included, `until` not.
+    `since` is inclusive, `until` is exclusive.
     """
 
     by: str = ""
@@ -39,7 +39,7 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class AuditSeen:
-    """One thing that one person did."""
+    """One audit event."""
 
     id: int
     at: datetime
@@ -52,20 +52,20 @@ class AuditSeen:
 
     @property
     def place(self) -> AuditPosition:
-        """Where the event stands in the order of time."""
+        """Position of the event in the order of time."""
         return AuditPosition(self.at, self.id)
 
 
 async def event_page(
     database: Database, sought: AuditFilter, behind: AuditPosition | None = None, rows: int = PAGE_ROWS
 ) -> Page[AuditSeen]:
-    """Give a page of events, the latest first, those behind a place."""
+    """Return a page of events, latest first, starting after a position."""
     async with database.read() as session:
         return page_of(await _events(session, sought, behind, rows + 1), lambda event: event.place, rows)
 
 
 async def every_event(database: Database, sought: AuditFilter, at_a_time: int = 250) -> AsyncIterator[AuditSeen]:
-    """Give all events, the latest first: a few at a time, in a transaction for each, however many they are."""
+    """Yield all events, latest first, read in batches with one transaction each."""
     behind: AuditPosition | None = None
     while True:
         async with database.read() as session:
@@ -89,7 +89,7 @@ async def _events(
 
 
 def _asked(sought: AuditFilter, *, bounded: bool) -> AuditSelect:
-    """Ask for events. A place behind which to go on is a bound already: of two, SQLite might begin at the wrong one."""
+    """Build the query. With a position (`bounded`) drop `until`: given both, SQLite may scan from the wrong bound."""
     table = AuditEvent
     asked: AuditSelect = select(
         table.id, table.done_at, table.done_by, table.done_from, table.action, table.subject_kind,

@@ -1,4 +1,4 @@
-"""What is asked for by every page, and need not be newer than a moment."""
+"""A short-lived cache for values that every page needs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 class Cached(Generic[Value]):
-    """Gives what `work` gave at most `seconds` ago; all who ask meanwhile wait for the one run."""
+    """Caches the result of `work` for `seconds`. Concurrent callers wait for a single run."""
 
     def __init__(self, work: Callable[[], Awaitable[Value]], seconds: float) -> None:
         self._work, self._seconds = work, seconds
@@ -18,7 +18,7 @@ class Cached(Generic[Value]):
         self._until = 0.0
 
     async def __call__(self) -> Value:
-        """Give the value, a fresh one if it is too old. Raises what `work` raises, and keeps nothing then."""
+        """Return the value, recomputed if it is too old. Raises what `work` raises; an error is not cached."""
         async with self._lock:
             if not self._kept or monotonic() >= self._until:
                 self._kept = [await self._work()]

@@ -1,4 +1,4 @@
-"""One call, with everything on record that belongs to it."""
+"""One call, with everything that is recorded about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from compliance.refusal import Refused
 from compliance.verdict import Verdict
 
 SHOWN = 10
-"""Rows of each kind that one page shows."""
+"""Rows of each kind on the page of a call."""
 
 
 class UnknownCall(Refused):
-    """There is no such call in the log."""
+    """The call log has no such call."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallFile:
-    """What is on record of one call. `decision` is None for a record of the PBX that stands alone.
+    """Everything recorded about one call. `decision` is None for a PBX record without a decision.
 
-    `others` are decisions on the same channel, `later` those about the same number that came after it.
+    `others` are other decisions on the same channel, `later` are later decisions about the same number.
     """
 
     decision: DecisionRecord | None
@@ -37,19 +37,19 @@ class CallFile:
 
     @property
     def disagreeing(self) -> list[CallDetail]:
-        """Give the records of the PBX that bear another verdict than the decision."""
+        """PBX records with a verdict that differs from the decision."""
         if self.decision is None:
             return []
         return [record for record in self.records if record.verdict not in {"", self.decision.verdict}]
 
     @property
     def placed_against_it(self) -> bool:
-        """Tell whether the PBX says that it placed a call which the gate had blocked."""
+        """Whether the PBX recorded a call as allowed that the gate had blocked."""
         return any(record.verdict == Verdict.ALLOW for record in self.disagreeing)
 
 
 async def decided_call(database: Database, decision_id: str) -> CallFile:
-    """Give what belongs to a decision. Raises UnknownCall."""
+    """Return a decision with everything that belongs to it. Raises UnknownCall."""
     async with database.read() as session:
         decision = await session.get(DecisionRecord, decision_id)
         if decision is None:
@@ -71,7 +71,7 @@ async def decided_call(database: Database, decision_id: str) -> CallFile:
 
 
 async def lone_record(database: Database, record_id: int) -> CallFile:
-    """Give what belongs to a record of the PBX that stands alone. Raises UnknownCall."""
+    """Return a PBX record that has no decision, with everything that belongs to it. Raises UnknownCall."""
     async with database.read() as session:
         record = await session.get(CallDetail, record_id)
         if record is None or (record.decision_id and not record.unscreened):
@@ -96,7 +96,7 @@ async def _request(session: AsyncSession, channel: str) -> CallRequest | None:
 
 
 async def _override(session: AsyncSession, override: str) -> Override | None:
-    """Find the override that a decision names; what the gate wrote down need not be the id of one."""
+    """Return the override that a decision names. The recorded text comes from Redis and may not be a valid id."""
     return await session.get(Override, int(override)) if override.isdecimal() and len(override) < 19 else None
 
 

@@ -1,4 +1,4 @@
-"""For which period the call log is whole: how far decisions were archived, and the PBX's records read."""
+"""The period for which the call log is complete: how far decisions are archived and PBX records are read."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,17 +12,17 @@ from admin_web.record.database import Database
 from admin_web.record.models import CallDetail, CdrFile, DecisionRecord
 
 MOST_COUNTED = 1_000
-"""Calls that are counted one by one: beyond, a page says "more than"."""
+"""Limit of counting calls one by one; beyond it, a page says "more than"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What stands behind the log. Moments are aware UTC.
+    """Coverage of the log. Moments are aware UTC.
 
-    Decisions are on record from `since`, None when there is none yet; all of them until `until`, None when that is
-    not known because Redis could not be asked (`doubt` says why). `waiting` are in Redis and not in the log yet;
-    `unreadable` ones were kept aside there for people to look at. `records_read_at` is when the PBX's records were
-    last read, None when they never were; `records_unreadable` lines of them were no records.
+    Decisions are recorded from `since` (None when there is none yet) and complete until `until` (None when Redis cannot
+    be queried; `doubt` says why). `waiting` decisions are still in Redis; `unreadable` ones are kept aside there.
+    `records_read_at` is when the PBX's records were last read, None for never; `records_unreadable` counts invalid
+    lines.
     """
 
     since: datetime | None
@@ -35,7 +35,7 @@ class Coverage:
 
 
 async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
-    """Say for which period the log is whole at `now` (aware UTC)."""
+    """Return the coverage of the log at `now` (aware UTC)."""
     try:
         until, waiting, unreadable = await _streams(store, now)
         doubt = ""
@@ -49,8 +49,8 @@ async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
 
 
 async def count_unscreened(session: AsyncSession, since: datetime | None, until: datetime | None) -> int:
-    """Count the calls of a period that left unscreened; one more than MOST_COUNTED stands for any more."""
-    # Spelled as the partial index spells it: SQLite uses one only for the very same words.
+    """Count the unscreened calls of a period. MOST_COUNTED + 1 means more than MOST_COUNTED."""
+    # Written exactly as in the partial index: SQLite uses that index only for an identical condition.
     found = select(CallDetail.id).where(text("unscreened"))
     if since:
         found = found.where(CallDetail.started_at >= since)
@@ -60,7 +60,7 @@ async def count_unscreened(session: AsyncSession, since: datetime | None, until:
 
 
 async def _streams(store: Store, now: datetime) -> tuple[datetime, int, int]:
-    """Look at the stream of each shard: the log is whole as far as the one that is furthest behind."""
+    """Read the stream of each shard. The log is complete only as far as the shard that is furthest behind."""
     found = []
     for shard in await store.shards():
         async with shard.wire() as wire:
@@ -69,7 +69,7 @@ async def _streams(store: Store, now: datetime) -> tuple[datetime, int, int]:
 
 
 async def _stream(wire: Wire, now: datetime) -> tuple[datetime, int, int]:
-    """Look at what the archive has not taken yet: what it has is deleted from the stream."""
+    """Read one stream. It contains only decisions that are not archived yet, since archiving deletes them."""
     waiting, first, unreadable = await wire.ask(
         ("XLEN", wire.keys.decisions),
         ("XRANGE", wire.keys.decisions, "-", "+", "COUNT", 1),

@@ -1,4 +1,4 @@
-"""Which calls of the log are wanted, and how both of its tables are asked for them."""
+"""The filter of the call log, and its conditions for both tables of the log."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +14,14 @@ from admin_web.record.models.calls import ALONE
 from compliance.numbers import E164
 
 UNSCREENED = "unscreened"
-"""What a call is that left the PBX without a decision that let it, where another has its verdict."""
+"""The verdict filter for calls that left the PBX without a decision that allowed them."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """Which calls: empty fields ask for all. `verdict` is a Verdict or UNSCREENED; `since` is included, `until` not.
+    """A filter of calls; empty fields match all. `verdict` is a Verdict or UNSCREENED.
 
-    `dialled` are the spellings of `number` that a record of the PBX may bear.
+    `since` is inclusive, `until` is exclusive. `dialled` are the spellings of `number` that a PBX record may contain.
     """
 
     number: E164 | None = None
@@ -36,22 +36,22 @@ class CallFilter:
 
     @property
     def subject(self) -> str:
-        """What tells most about a call: its number, override, lead or agent; empty when none is asked for."""
+        """The most selective field: number, override, lead or agent; empty when none of them is given."""
         return self.number or self.override or self.lead or self.agent
 
 
 def dialled_as(number: E164, prefix: str) -> tuple[str, ...]:
-    """Give the spellings in which a PBX may have dialled a number; `prefix` is what it puts before outside numbers."""
+    """Return the spellings in which a PBX may have dialled a number; `prefix` is its prefix for outside numbers."""
     national = "".join(filter(str.isdigit, format_number(parse(number), PhoneNumberFormat.NATIONAL)))
     plain = (number, number[1:], national, f"00{number[1:]}", f"011{number[1:]}")
     return tuple(dict.fromkeys([*plain, *(f"{prefix}{digits}" for digits in plain)]))
 
 
 def decisions_wanted(session: AsyncSession, wanted: CallFilter, verdict: str) -> list[ColumnElement[bool]]:
-    """Say in SQL which decisions are wanted.
+    """Return the conditions for decisions.
 
-    SQLite samples its indexes, and cannot tell the calls of an agent from those with a reason: we keep the less telling
-    columns out of its choice, by adding nothing to them. PostgreSQL knows what is frequent.
+    SQLite cannot tell which column is more selective, such as agent or reason. Appending an empty text to the less
+    selective columns keeps their indexes out of its choice. PostgreSQL knows the frequent values by its statistics.
     """
     table = DecisionRecord
     exact = {
@@ -70,7 +70,7 @@ def decisions_wanted(session: AsyncSession, wanted: CallFilter, verdict: str) ->
 
 
 def records_wanted(session: AsyncSession, wanted: CallFilter) -> list[ColumnElement[bool] | TextClause]:
-    """Say in SQL which of the PBX's records that stand alone are wanted."""
+    """Return the conditions for PBX records without a decision."""
     table = CallDetail
     exact = {table.lead: wanted.lead, table.agent: wanted.agent, table.reason: wanted.reason}
     found: list[ColumnElement[bool] | TextClause] = [text(f"({ALONE})")]

@@ -1,4 +1,4 @@
-"""How many calls a filter finds, where that can be told at once."""
+"""The number of calls that match a filter, where it can be counted quickly."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from compliance.rule import sentences
 from compliance.verdict import DIALPLAN_REASONS, listed_on
 
 MOST_COUNTED = 5_000
-"""Decisions that are counted one by one; beyond, a page says "more than"."""
+"""Limit of counting decisions one by one; beyond it, a page says "more than"."""
 
 LONGEST_COUNTED = timedelta(days=400)
-"""The longest period whose hours are added up for a page."""
+"""The longest period whose hourly totals are summed for a page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Decisions found by verdict, None when that would take too long; `more` when there are more than counted.
+    """Matching decisions by verdict, None when counting would take too long; `more` when the limit was reached.
 
-    `unscreened` are the calls of the same period that left without a decision, whatever else was asked for.
+    `unscreened` counts the unscreened calls of the same period, whatever the other filters.
     """
 
     unscreened: int
@@ -35,7 +35,7 @@ class Totals:
 
 
 async def totals(database: Database, wanted: CallFilter) -> Totals:
-    """Count what a filter finds."""
+    """Count the calls that match a filter."""
     async with database.read() as session:
         unscreened = await count_unscreened(session, wanted.since, wanted.until)
         if wanted.verdict == UNSCREENED:
@@ -49,14 +49,14 @@ async def totals(database: Database, wanted: CallFilter) -> Totals:
 
 
 async def known_reasons(database: Database) -> list[str]:
-    """Give every reason that a call may bear: the gate's, the dialplan's, and those of the registries there are."""
+    """Return every reason that a call may have: the gate's, those of the existing registries, and the dialplan's."""
     async with database.read() as session:
         registries = await session.scalars(select(Registry.name).order_by(Registry.name))
         return list(dict.fromkeys([*sentences(), *map(listed_on, registries), *DIALPLAN_REASONS]))
 
 
 def _is_of_hours(wanted: CallFilter) -> bool:
-    """Tell whether whole hours make up the period, and not too many of them."""
+    """Return whether the period consists of whole hours, and not too many of them."""
     if wanted.since is None or wanted.until is None or wanted.until - wanted.since > LONGEST_COUNTED:
         return False
     return all((at.minute, at.second, at.microsecond) == (0, 0, 0) for at in (wanted.since, wanted.until))

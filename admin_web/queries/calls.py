@@ -1,8 +1,8 @@
-"""The call log: what the gate decided on each call and how the call ended, and the calls that no gate decided.
+"""The call log: the gate's decision on each call with the call's outcome, and calls without a decision.
 
-Two tables in one order of time. A decision brings the PBX's records of its call along. A record of the PBX stands alone
-when no decision is behind it, because the dialplan ruled by itself, and when the call left unscreened: without a
-decision, or although one stopped it.
+It merges two tables in the order of time. A decision includes the PBX's records of its call. A PBX record is listed by
+itself when it has no decision, because the dialplan ruled by itself, and when the call left unscreened: without a
+decision, or although a decision blocked it.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
@@ -26,9 +26,9 @@ CallSelect: TypeAlias = "Select[*tuple[Any, ...]]"
 
 
 class CallPosition(NamedTuple):
-    """Where a call stands in the order of time: when (aware UTC), and among the calls of that moment.
+    """Position of a call in the order of time: its moment (aware UTC), and two ids to break ties.
 
-    `record` is nought for a decision, which comes after the records of the PBX that stand for themselves.
+    `record` is 0 for a decision. At the same moment, decisions come after PBX records without one.
     """
 
     at: datetime
@@ -38,9 +38,9 @@ class CallPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CallSeen:
-    """One call. Without a `decision` it is a `record` of the PBX that stands alone; `unscreened` ones left it.
+    """One call. Without a `decision` it is a PBX `record` by itself, `unscreened` if the call left the PBX.
 
-    `number` is E.164; where it is empty, `dialed` holds the digits as the PBX gave them.
+    `number` is E.164; when it is empty, `dialed` holds the digits that the PBX sent.
     """
 
     at: datetime
@@ -65,20 +65,20 @@ class CallSeen:
 
     @property
     def place(self) -> CallPosition:
-        """Where the call stands in the order of time."""
+        """Position of the call in the order of time."""
         return CallPosition(self.at, self.record, self.decision)
 
 
 async def call_page(
     database: Database, wanted: CallFilter, behind: CallPosition | None = None, rows: int = PAGE_ROWS
 ) -> Page[CallSeen]:
-    """Give a page of calls, the latest first, those behind a place."""
+    """Return a page of calls, latest first, starting after a position."""
     async with database.read() as session:
         return page_of(await _calls(session, wanted, behind, rows + 1), lambda call: call.place, rows)
 
 
 async def every_call(database: Database, wanted: CallFilter, at_a_time: int = 250) -> AsyncIterator[CallSeen]:
-    """Give all calls, the latest first: a few at a time, in a transaction for each, however many they are."""
+    """Yield all calls, latest first, read in batches with one transaction each."""
     behind: CallPosition | None = None
     while True:
         async with database.read() as session:
@@ -93,14 +93,14 @@ async def every_call(database: Database, wanted: CallFilter, at_a_time: int = 25
 async def decision_page(
     database: Database, wanted: CallFilter, behind: CallPosition | None = None, rows: int = PAGE_ROWS
 ) -> Page[CallSeen]:
-    """Give a page of the gate's decisions alone, the latest first, those behind a place."""
+    """Return a page of only the gate's decisions, latest first, starting after a position."""
     async with database.read() as session:
         found = await _decisions(session, wanted, behind, rows + 1)
         return page_of(await _completed(session, _latest(found, rows + 1)), lambda call: call.place, rows)
 
 
 async def decision_of(database: Database, decision: str) -> CallSeen | None:
-    """Give one decision of the gate; None when there is none."""
+    """Return one decision of the gate; None when it does not exist."""
     async with database.read() as session:
         found = await session.execute(select(*_DECISION).where(DecisionRecord.id == decision))
         return next(iter(await _completed(session, [_from_decision(row) for row in found])), None)
@@ -124,7 +124,7 @@ async def _decisions(
 
 
 def _bounded_once(wanted: CallFilter, behind: CallPosition | None) -> CallFilter:
-    """Leave out the end of the period where a place is earlier: of two bounds SQLite might begin at the farther one."""
+    """Drop `until` when the position is earlier anyway: given two bounds, SQLite might scan from the farther one."""
     earlier = behind is not None and wanted.until is not None and behind.at < wanted.until
     return replace(wanted, until=None) if earlier else wanted
 
@@ -151,7 +151,7 @@ def _from_decision(row: Row[*tuple[Any, ...]]) -> CallSeen:
 
 
 def _from_record(row: Row[*tuple[Any, ...]]) -> CallSeen:
-    """Make a call of a record that stands for itself: what a gate would have known is empty."""
+    """Build a call from a PBX record without a decision. The gate's fields are empty."""
     outcome = CallOutcome(*row[: len(OUTCOME)])
     record, verdict, reason, destination, lead, agent, channel, unscreened = row[len(OUTCOME) :]
     return CallSeen(
@@ -161,8 +161,10 @@ def _from_record(row: Row[*tuple[Any, ...]]) -> CallSeen:
 
 
 def _decided(session: AsyncSession, wanted: CallFilter, behind: CallPosition | None) -> Iterator[CallSelect]:
-    """Ask for decisions in the order of an index. A reason without a verdict is asked for once with each: an index
-    on the pair serves a reason that never comes with that verdict as fast as any other.
+    """Yield the queries for decisions, each in the order of an index.
+
+    For a reason without a verdict there is one query per verdict: they use the index on both columns, which is fast
+    even for a reason that never occurs with that verdict.
     """
     if wanted.verdict == UNSCREENED:
         return
@@ -183,15 +185,15 @@ def _alone(session: AsyncSession, wanted: CallFilter, behind: CallPosition | Non
 
 
 def _behind(column: InstrumentedAttribute[datetime], at: datetime, tie: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Say in SQL what comes after `at` when the latest comes first; `tie` decides between rows of one moment.
+    """Return the condition for rows after a position, latest first; `tie` decides between rows of the same moment.
 
-    The first condition is all that an index on the moment needs.
+    The first part, `column <= at`, is redundant but lets the database use an index on the moment.
     """
     return and_(column <= at, or_(column < at, tie))
 
 
 async def _completed(session: AsyncSession, calls: Sequence[CallSeen]) -> list[CallSeen]:
-    """Add how each call ended, and the name of its lead."""
+    """Add the outcome of each call, and the name of its lead."""
     outcomes = await outcomes_of(session, [call.decision for call in calls if call.decision])
     names = await _names(session, {call.lead for call in calls if call.lead})
     return [

@@ -1,4 +1,4 @@
-"""How many dials were allowed, blocked and made under an override, over time: hourly totals, never the decisions."""
+"""Dials over time, by outcome: allowed, under override, blocked. Read from hourly totals, not from the decisions."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LONGEST_ZONE = 64
 
 
 class Span(StrEnum):
-    """How far back the page looks; the slugs stand in addresses."""
+    """The period shown; the values are used in URLs."""
 
     DAY = "24h"
     WEEK = "7d"
@@ -28,7 +28,7 @@ class Span(StrEnum):
 
     @property
     def hours(self) -> int:
-        """How many hours that is."""
+        """Length in hours."""
         return _HOURS[self]
 
 
@@ -37,7 +37,7 @@ _STEP_HOURS = {Span.DAY: 1, Span.WEEK: 6, Span.MONTH: 24}
 
 
 class Dials(NamedTuple):
-    """How many dials were allowed because no list stands against them, allowed by an override, and blocked."""
+    """Numbers of dials: `allowed` without an override, allowed under an `override`, and `blocked`."""
 
     allowed: int = 0
     override: int = 0
@@ -45,12 +45,12 @@ class Dials(NamedTuple):
 
     @property
     def all(self) -> int:
-        """How many dials were asked for."""
+        """Number of all dials."""
         return self.allowed + self.override + self.blocked
 
 
 class Step(NamedTuple):
-    """The dials of the time from `at` (aware, in the reader's zone) to the next step."""
+    """The dials from `at` (aware, in the reader's time zone) to the next step."""
 
     at: datetime
     dials: Dials
@@ -58,26 +58,26 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The dials of a span, step by step, the oldest first, and all of them together."""
+    """The dials of a span: its steps, oldest first, and the total."""
 
     steps: Sequence[Step]
     total: Dials
 
 
 def zone_of(name: str) -> tzinfo:
-    """Give the time zone of that name (`Europe/Berlin`); UTC for what is none."""
+    """Return the time zone with a name such as `Europe/Berlin`; UTC for an unknown name."""
     if not name or len(name) > LONGEST_ZONE:
         return UTC
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # A path, say, or a directory of zones.
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # ZoneInfo raises these for paths and directories, too.
         return UTC
 
 
 async def history(database: Database, span: Span, at: datetime, zone: tzinfo = UTC) -> History:
-    """Add up the dials of the span that ends with the hour of `at` (aware UTC). Raises DatabaseUnavailable.
+    """Sum the dials of the span that ends with the hour of `at` (aware UTC). Raises DatabaseUnavailable.
 
-    Steps are hours, quarters of a day or days as the clocks of `zone` show them; the first one is whole, too.
+    Steps are hours, quarters of a day or days in the time zone `zone`. The first step is complete, too.
     """
     step_of = _steps(span, zone)
     hours = _hours(span, at, step_of)
@@ -94,7 +94,7 @@ async def history(database: Database, span: Span, at: datetime, zone: tzinfo = U
 
 
 async def dials_of(database: Database, agent: str, since: datetime) -> Dials:
-    """Count the dials that an agent clicked on since then (aware UTC). Raises DatabaseUnavailable."""
+    """Count the calls that an agent requested since a moment (aware UTC). Raises DatabaseUnavailable."""
     clicked = select(*_dials(DecisionRecord, literal(1)))
     async with database.read() as session:
         found = await session.execute(clicked.where(DecisionRecord.agent == agent, DecisionRecord.at >= since))
@@ -104,14 +104,14 @@ async def dials_of(database: Database, agent: str, since: datetime) -> Dials:
 def _dials(
     of: type[DecisionTotal] | type[DecisionRecord], weight: ColumnElement[int] | InstrumentedAttribute[int]
 ) -> tuple[ColumnElement[int], ...]:
-    """Spell the fields of `Dials` as sums."""
+    """Return the SQL sums for the fields of `Dials`."""
     allowed, by_override = of.verdict == Verdict.ALLOW, of.reason == verdict.OVERRIDE
     kinds = and_(allowed, ~by_override), and_(allowed, by_override), ~allowed
     return tuple(func.coalesce(func.sum(case((kind, weight), else_=0)), 0) for kind in kinds)
 
 
 def _read(sums: Iterable[object]) -> Dials:
-    return Dials(*(int(str(number)) for number in sums))  # PostgreSQL adds up in decimals.
+    return Dials(*(int(str(number)) for number in sums))  # PostgreSQL returns sums as Decimal.
 
 
 def _sum(dials: Iterable[Dials]) -> Dials:
@@ -119,7 +119,7 @@ def _sum(dials: Iterable[Dials]) -> Dials:
 
 
 def _hours(span: Span, at: datetime, step_of: Callable[[datetime], datetime]) -> list[datetime]:
-    """Give the beginnings of the hours of a span, the oldest first; the last one is under way."""
+    """Return the start of each hour of a span, oldest first. The last hour is the current one."""
     last = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     first = last - HOUR * (span.hours - 1)
     while step_of(first - HOUR) == step_of(first):
@@ -128,7 +128,7 @@ def _hours(span: Span, at: datetime, step_of: Callable[[datetime], datetime]) ->
 
 
 def _steps(span: Span, zone: tzinfo) -> Callable[[datetime], datetime]:
-    """Give what tells the beginning (UTC) of the step of an hour; where clocks change, steps are longer or shorter."""
+    """Return a function from an hour to its step's start (UTC). A step with a clock change is longer or shorter."""
     size = _STEP_HOURS[span]
 
     def step_of(hour: datetime) -> datetime:

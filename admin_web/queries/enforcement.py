@@ -1,4 +1,4 @@
-"""What is in force now, and who sees to it: SQL beside Redis, the lease, the lag, the gates, the latest jobs."""
+"""The state of enforcement: SQL compared with Redis, the lease, the lag, the gates, the latest jobs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ from admin_web.record.database import Database
 from admin_web.record.models import Job
 
 ALARM_S = 1.0
-"""How old what every page says of the projection may be."""
+"""Seconds for which the banner of every page is cached."""
 
 COUNTS_S = 5.0
-"""How old the counts of SQL may be: with millions of entries they take a while."""
+"""Seconds for which SQL counts are cached, because counting millions of entries takes a while."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListCount:
-    """The numbers on one list, by SQL and by Redis; None where Redis does not know the list, or cannot be asked."""
+    """The count of numbers on one list, in SQL and in Redis; None when Redis lacks the list or cannot be queried."""
 
     name: str
     sql: int
@@ -41,9 +41,9 @@ class ListCount:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All that the enforcement page shows; `health` is None, and `trouble` says why, when Redis cannot be asked.
+    """The content of the enforcement page. When Redis cannot be queried, `health` is None and `trouble` says why.
 
-    `drop` says which list is suspiciously small in SQL.
+    `drop` says which list is suspiciously small in SQL; empty when none is.
     """
 
     health: ProjectionHealth | None
@@ -58,18 +58,18 @@ class Overview:
 
     @property
     def in_force(self) -> bool:
-        """Tell whether calls are judged, and by all that is recorded."""
+        """Whether calls are judged, and by every recorded change."""
         return self.health is not None and self.alarm is None
 
     @property
     def building(self) -> bool:
-        """Tell whether somebody is rebuilding at this moment."""
+        """Whether a rebuild is running."""
         return self.turn.is_built(self.at, silent_s=SILENT_S)
 
 
 @dataclass(frozen=True, slots=True)
 class LastJob:
-    """The latest job of one kind: how far it is, or how it ended. `outcome` is empty while it is open."""
+    """The latest job of one kind, with its progress or result. `outcome` is empty while the job is open."""
 
     id: int
     kind: str
@@ -88,7 +88,7 @@ _JOB = (
 
 
 async def last_jobs(database: Database, kinds: Sequence[str]) -> dict[str, LastJob]:
-    """Give the latest job of each kind that was ever asked for. Raises DatabaseUnavailable."""
+    """Return the latest job of each kind, if there was one. Raises DatabaseUnavailable."""
     found: dict[str, LastJob] = {}
     async with database.read() as session:
         for kind in kinds:
@@ -99,9 +99,9 @@ async def last_jobs(database: Database, kinds: Sequence[str]) -> dict[str, LastJ
 
 
 class Enforcement:
-    """Reads the projection of `sides` for pages. Building one asks nothing.
+    """Reads the state of the projection for pages. The constructor does no I/O.
 
-    `alarm` gives what every page has to say now, None when all is well, and raises nothing.
+    `alarm` returns the banner of every page, None when all is well, and raises nothing.
     """
 
     def __init__(self, sides: Sides) -> None:
@@ -110,7 +110,7 @@ class Enforcement:
         self._counts = Cached(self._count, COUNTS_S)
 
     async def overview(self) -> Overview:
-        """Look at both sides. Raises DatabaseUnavailable."""
+        """Query SQL and Redis. Raises DatabaseUnavailable."""
         standing = await self._counts()
         async with self._sides.database.read() as session:
             turn, lag = await last_turn(session), await outbox.lag(session)
@@ -137,7 +137,7 @@ class Enforcement:
         )
 
     async def _judge(self, each: Sequence[ProjectionHealth], lag: Lag, at: datetime) -> tuple[Alarm | None, Turn]:
-        """Give what is wrong with the first shard with which anything is, and the turn that is worth a look."""
+        """Return the first shard's alarm with its turn; without an alarm, the turn of a running rebuild, if any."""
         async with self._sides.database.read() as session:
             turns = [await last_turn(session, row_of(one.first_slot)) for one in each]
         for one, turn in zip(each, turns, strict=True):
@@ -157,7 +157,7 @@ def _side_by_side(standing: Mapping[str, int], live: Mapping[str, int], *, known
 
 
 def _drop(live: Mapping[str, int], standing: Mapping[str, int]) -> str:
-    """Say why a rebuild would be refused; empty when it would not."""
+    """Return why a rebuild would be refused; empty when it would not."""
     try:
         require_credible(live, standing)
     except SuspiciousDrop as refused:

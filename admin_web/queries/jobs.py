@@ -1,4 +1,4 @@
-"""Background jobs, as their pages show them."""
+"""Background jobs, for their pages."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from admin_web.services.jobs import UnknownJob
 
 @dataclass(frozen=True, slots=True)
 class JobSeen:
-    """One job. `state` is `waiting`, `running`, `silent` (its worker died), `done`, `failed` or `cancelled`."""
+    """One job. `state` is `waiting`, `running`, `silent` (no heartbeat), `done`, `failed` or `cancelled`."""
 
     id: int
     kind: str
@@ -32,49 +32,49 @@ class JobSeen:
 
     @property
     def title(self) -> str:
-        """What people call this kind of work."""
+        """Name of this kind of job, for people."""
         return JOB_KINDS[self.kind].title if self.kind in JOB_KINDS else self.kind
 
     @property
     def over(self) -> bool:
-        """Tell whether it is at its end."""
+        """Whether the job has ended."""
         return self.ended_at is not None
 
     @property
     def phase(self) -> str:
-        """What it is at."""
+        """Name of the current phase."""
         return str(self.progress.get("phase", ""))
 
     @property
     def done(self) -> int:
-        """How much of the phase is done."""
+        """Units finished in this phase."""
         return int(self.progress.get("done", 0))
 
     @property
     def total(self) -> int:
-        """How much there is to do in this phase; 0 when that is not known."""
+        """Units of this phase; 0 when unknown."""
         return int(self.progress.get("total", 0))
 
     @property
     def per_s(self) -> float:
-        """How much is done in a second."""
+        """Units finished per second."""
         return float(self.progress.get("per_s", 0))
 
     @property
     def seconds_left(self) -> int | None:
-        """How long this phase will take yet; None when that is not known."""
+        """Estimated seconds until the end of this phase; None when unknown."""
         if self.over or not self.per_s or not self.total:
             return None
         return round(max(0, self.total - self.done) / self.per_s)
 
     @property
     def counts(self) -> dict[str, int]:
-        """What was counted on the way, by name."""
+        """Counters of the job, by name."""
         return dict(self.progress.get("counts", {}))
 
 
 async def jobs(database: Database, at: datetime, *, after: Key | None = None, rows: int = PAGE_ROWS) -> Page[JobSeen]:
-    """Give a page of jobs, the newest first. Raises DatabaseUnavailable."""
+    """Return a page of jobs, newest first. Raises DatabaseUnavailable."""
     query = _all().order_by(Job.id.desc()).limit(rows + 1)
     if after is not None:
         query = query.where(behind((Job.id,), after, descending=True))
@@ -84,7 +84,7 @@ async def jobs(database: Database, at: datetime, *, after: Key | None = None, ro
 
 
 async def one_job(database: Database, job_id: int, at: datetime) -> JobSeen:
-    """Give one job as it stands at `at` (aware UTC). Raises UnknownJob, DatabaseUnavailable."""
+    """Return one job in its state at `at` (aware UTC). Raises UnknownJob, DatabaseUnavailable."""
     async with database.read() as session:
         row = (await session.execute(_all().where(Job.id == job_id))).first()
     if row is None:
@@ -93,7 +93,7 @@ async def one_job(database: Database, job_id: int, at: datetime) -> JobSeen:
 
 
 async def import_of(database: Database, registry: str) -> int | None:
-    """Give the id of the open job that imports a file of a registry; None when none does."""
+    """Return the id of the open job that imports a registry; None when there is none."""
     async with database.read() as session:
         return await open_import(session, registry)
 

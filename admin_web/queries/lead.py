@@ -1,4 +1,4 @@
-"""One lead: its state and why, who else is on its number, and what it may expect of a change."""
+"""The page of one lead: its state and the reason, other leads on its number, its timeline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,15 @@ from compliance.numbers import E164, LeadId
 from compliance.verdict import Verdict
 
 MOST_OTHERS = 20
-"""Other leads on the number that are shown; the list of leads has all of them."""
+"""Other leads on the number that the page shows; the list of leads has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Why a number is listed: who put it there and how; of a registry, when its file was obtained and by whom, and the
-    campaigns that it spares.
+    """A list that a number is on: since when, by whom and from which source.
+
+    For a registry these are when its file was obtained, who imported it and the file's name; `spared` are the campaigns
+    that the registry does not apply to.
     """
 
     list_name: str
@@ -48,7 +50,7 @@ class OtherLead:
 
 @dataclass(frozen=True, slots=True)
 class LiveConsent:
-    """The override that opens the lead: what everybody may know of it, neither basis nor document."""
+    """The live override of the lead, without basis and document, which not every role may see."""
 
     id: int
     placed_at: datetime
@@ -58,10 +60,11 @@ class LiveConsent:
 
 @dataclass(frozen=True, slots=True)
 class LeadPage:
-    """All that the page of a lead shows.
+    """The content of a lead's page.
 
-    `on_number` counts the leads on its number, this one included, up to MOST_COUNTED; `others_open` those of the others
-    that hold a live override. `consent` is its own, which opens nothing while the number is not blocked.
+    `on_number` counts the leads on its number, including this one, up to MOST_COUNTED. `others_open` counts the other
+    leads with a live override. `consent` is the lead's own override, which has no effect while the number is not
+    blocked.
     """
 
     id: LeadId
@@ -83,21 +86,21 @@ class LeadPage:
 
     @property
     def shown(self) -> str:
-        """What the lead is called: its name, else its id."""
+        """The lead's name, or its id if it has none."""
         return self.name or self.id
 
     @property
     def others_blocked(self) -> int:
-        """How many other leads a listed number keeps blocked: those without an override of their own."""
+        """Number of other leads that stay blocked, because they have no override of their own."""
         return self.on_number - 1 - self.others_open
 
     def renewable(self, at: datetime) -> bool:
-        """Return whether its override is in its last days at `at`: then a new document can take its place."""
+        """Return whether the lead's override is in its last days at `at`, when it can be renewed."""
         return self.consent is not None and renewable(self.consent.expires_at, at)
 
     @property
     def call_to_wrap_up(self) -> TimelineEntry | None:
-        """Give the last call that the gate let through, unless it is wrapped up."""
+        """The last allowed call, unless it is wrapped up already."""
         wrapped_up = {entry.decision for entry in self.timeline if entry.kind == "wrap-up"}
         calls = (entry for entry in self.timeline if entry.kind == "call" and entry.what == Verdict.ALLOW)
         last = next(calls, None)
@@ -105,12 +108,12 @@ class LeadPage:
 
     @property
     def listed_here(self) -> bool:
-        """Tell whether the company's own list holds the number: only such an entry can be lifted."""
+        """Whether the number is on the company's own list: only such an entry can be lifted."""
         return any(not listing.registry for listing in self.listings)
 
 
 async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
-    """Read a lead at `at` (aware UTC). Raises UnknownLead, DatabaseUnavailable."""
+    """Return the page of a lead at `at` (aware UTC). Raises UnknownLead, DatabaseUnavailable."""
     async with database.read() as session:
         row = (await session.execute(select(*_COLUMNS).where(Lead.id == lead))).one_or_none()
         if row is None:
@@ -152,7 +155,7 @@ async def _others(session: AsyncSession, number: E164, lead: LeadId) -> list[tup
 
 
 async def _listings(session: AsyncSession, number: E164, stand: Stand) -> list[Listing]:
-    """Say of each list that the number stands on since when, and who put it there."""
+    """Return a listing for each list that the number is on."""
     own = select(
         SuppressionEntry.list_name,
         SuppressionEntry.added_at,

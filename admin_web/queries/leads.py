@@ -1,4 +1,4 @@
-"""Leads as a list: by name, found by name, id or number, and sifted by state."""
+"""The list of leads in the order of their names: searched by name, id or number, and filtered by state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
 
 SIFTED_AT_ONCE = 650
 MOST_SIFTED = 2_000
-"""Leads that are looked at for one page when a state is asked for; the next page goes on behind them."""
+"""Leads examined for one page of a state; the next page continues after them."""
 
 LONGEST_SEARCH = 200
 
@@ -38,13 +38,13 @@ class LeadRow:
 
     @property
     def key(self) -> Key:
-        """Where the list goes on behind this lead."""
+        """Position of the lead in the list."""
         return (self.name_folded, self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class LeadFilter:
-    """What is looked for: `number` and `lead` when the text reads as one, and whatever else as a name."""
+    """A search. `number` and `lead` are set when the text can be read as one; otherwise it is the start of a name."""
 
     text: str = ""
     number: E164 | None = None
@@ -54,14 +54,14 @@ class LeadFilter:
 
 @dataclass(frozen=True, slots=True)
 class LeadList:
-    """One page of leads. `cut_short` tells that it ends because many leads in another state lay between."""
+    """One page of leads. `cut_short` means that it is short because many examined leads are in another state."""
 
     page: Page[LeadRow]
     cut_short: bool = False
 
 
 def wanted(text: str, state: str, *, region: str, prefix: str = "") -> LeadFilter:
-    """Read what a person typed into the search: a number in any spelling of `region`, an id, or a name."""
+    """Parse a search text: a number in any spelling of `region`, an id, or a name."""
     text = text.strip()[:LONGEST_SEARCH]
     try:
         number = normalize(text, region, prefix)
@@ -73,9 +73,9 @@ def wanted(text: str, state: str, *, region: str, prefix: str = "") -> LeadFilte
 async def lead_list(
     database: Database, sought: LeadFilter, at: datetime, *, after: Key | None = None, rows: int = PAGE_ROWS
 ) -> LeadList:
-    """Give a page of leads in the order of their names. Raises DatabaseUnavailable.
+    """Return a page of leads in the order of their names. Raises DatabaseUnavailable.
 
-    The lead whose id was typed comes first, on the first page.
+    A lead whose id matches the text comes first, on the first page.
     """
     async with database.read() as session:
         exact = [] if after or not sought.lead else await _of_id(session, sought.lead, at)
@@ -91,7 +91,7 @@ _COLUMNS = (Lead.id, Lead.name, Lead.name_folded, Lead.number, Lead.queued)
 
 
 async def _query(session: AsyncSession, sought: LeadFilter, at: datetime) -> _Leads:
-    """Select the leads that are looked for, in the order of their names."""
+    """Build the query, in the order of names."""
     query, name = select(*_COLUMNS), folded(sought.text)
     if sought.number:
         query = query.where(Lead.number == sought.number)
@@ -102,18 +102,18 @@ async def _query(session: AsyncSession, sought: LeadFilter, at: datetime) -> _Le
     live = await session.scalars(
         select(Override.lead_id).where(Override.revoked_at.is_(None), Override.expires_at > at).distinct()
     )
-    # They are few, found one by one, and sorted in a moment. With the index on names all leads would be gone through to
-    # find them; PostgreSQL would do so for a subquery too, which it thinks cheaper than some thousand single finds.
+    # There are few of them, so looking each up by id and sorting them is fast. Using the index on names would scan all
+    # leads, and so would a subquery in PostgreSQL, which considers a scan cheaper than some thousand look-ups.
     few = query.where(Lead.id.in_(select(each_of(session, live.all()))))
     return few.order_by(Lead.name_folded.concat(""), Lead.id)
 
 
 _LAST = "\U0010ffff"
-"""Behind every character that a name can hold: all names that begin with `smi` lie between it and `smi` with this."""
+"""The highest code point. All names that begin with `smi` sort between `smi` and `smi` followed by this."""
 
 
 async def lead_of(database: Database, lead: LeadId, at: datetime) -> LeadRow | None:
-    """Give one lead as the list shows it; None when there is none. Raises DatabaseUnavailable."""
+    """Return one lead as a row of the list; None when it does not exist. Raises DatabaseUnavailable."""
     async with database.read() as session:
         return next(iter(await _of_id(session, lead, at)), None)
 
@@ -125,9 +125,9 @@ async def _of_id(session: AsyncSession, lead: LeadId, at: datetime) -> list[Lead
 async def _sifted(
     session: AsyncSession, query: _Leads, state: LeadState | None, at: datetime, after: Key | None, most: int
 ) -> LeadList:
-    """Read on until a page of leads in this state is found, or enough was looked at."""
+    """Read leads until a page in this state is full, or MOST_SIFTED leads have been examined."""
     kept: list[LeadRow] = []
-    # Blocked leads are a tenth of all, say: they are looked for among many at once, the others are found at once.
+    # Blocked leads are rare (about a tenth), so examine many leads at once. Leads in other states fill a page quickly.
     at_once, looked_at = SIFTED_AT_ONCE if state in {LeadState.DO_NOT_CALL, LeadState.BLOCKED} else most + 1, 0
     while looked_at < MOST_SIFTED:
         onward = query if after is None else query.where(_behind(after))

@@ -1,4 +1,4 @@
-"""One number: the lists it is on, its entries over time, and what lifting it would open."""
+"""The page of one number: the lists it is on, its entries, and the leads that lifting it would open."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from compliance.redis_schema import INTERNAL
 from compliance.verdict import Ruling, Verdict
 
 MOST_LEADS = 100
-"""Leads on the number that are shown."""
+"""Leads on the number that the page shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeadThere:
-    """A lead on the number: whether it may be dialled, and whether it might if the number were lifted."""
+    """A lead on the number: whether it may be dialled now, and whether it could be if the number were lifted."""
 
     id: LeadId
     name: str
@@ -34,11 +34,11 @@ class LeadThere:
 
 @dataclass(frozen=True, slots=True)
 class ListedNumber:
-    """All that the page of a number shows. `more_leads`: there are more of them than are shown.
+    """The content of a number's page. `more_leads` means that there are more leads than shown.
 
-    `ruling` is the gate's on a call to it for no lead, and `if_lifted` what that would be if it were lifted.
-    `unchecked` is why it is unknown whether it is listed, empty when that is known. `final` are the blocks that no
-    override opens.
+    `ruling` is the gate's ruling on a call without a lead; `if_lifted` is what it would be after lifting the number.
+    `unchecked` is why it is unknown whether the number is listed, empty when it is known. `final` are the blocks that
+    no override opens.
     """
 
     number: E164
@@ -53,12 +53,12 @@ class ListedNumber:
 
     @property
     def standing(self) -> ListEntry | None:
-        """The entry that stands on the company's own list, if one does."""
+        """The current entry on the company's own list, if there is one."""
         return next((one for one in self.entries if one.lifted_at is None and one.list_name == INTERNAL), None)
 
     @property
     def other_lists(self) -> tuple[str, ...]:
-        """The lists that it stands on whatever becomes of the company's own."""
+        """The lists that it is on, other than the company's own."""
         return tuple(name for name in self.lists if name != INTERNAL)
 
     @property
@@ -68,12 +68,12 @@ class ListedNumber:
 
     @property
     def opened(self) -> Sequence[LeadThere]:
-        """The leads that become dialable when the number is lifted."""
+        """The leads that become dialable if the number is lifted."""
         return [lead for lead in self.leads if lead.dialable_if_lifted and not lead.dialable]
 
 
 async def listed_number(database: Database, number: E164, at: datetime) -> ListedNumber:
-    """Read what is known of a number at `at` (aware UTC). Raises DatabaseUnavailable."""
+    """Return the page of a number at `at` (aware UTC). Raises DatabaseUnavailable."""
     async with database.read() as session:
         names = await _leads_on(session, number)
         bare, *facts = await facts_on_record(session, [(number, None), *((number, lead) for lead, _ in names)], at)

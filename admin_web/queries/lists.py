@@ -1,4 +1,4 @@
-"""The company's own list: its entries, standing and lifted, sifted and searched by any part of a number's beginning."""
+"""The company's own list: its current and lifted entries, filtered, and searched by the first digits of a number."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,9 +17,6 @@ from admin_web.record.models import SuppressionEntry, UtcDateTime
 from admin_web.record.models.suppression import NEVER
 from compliance.numbers import E164, InvalidNumber, normalize
 
-SOURCES = ("switch", "wrap-up", "list-page", "import", "api", "shell", "demo")
-"""How entries come in; a program that uses the API may give others."""
-
 LONGEST_SEARCH = 40
 LONGEST_NUMBER = 16
 LEAST_DIGITS = 2
@@ -27,7 +24,7 @@ ROWS_AT_ONCE = 1000
 
 
 class EntryState(StrEnum):
-    """Whether an entry stands."""
+    """Whether an entry is current or lifted."""
 
     STANDING = "standing"
     LIFTED = "lifted"
@@ -35,7 +32,7 @@ class EntryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """One entry, as pages show it; the three last are of one that was lifted."""
+    """One entry of the list; the last three fields are set for a lifted one."""
 
     id: int
     number: str
@@ -52,7 +49,7 @@ class ListEntry:
 
 @dataclass(frozen=True, slots=True)
 class ListFilter:
-    """What is looked for. `beginning`: how the numbers begin, as E.164; empty with a `text` that is no number."""
+    """A filter of entries. `beginning` is the start of the numbers in E.164; empty when `text` is no number."""
 
     text: str = ""
     beginning: str = ""
@@ -62,12 +59,12 @@ class ListFilter:
 
     @property
     def key_types(self) -> tuple[type, ...]:
-        """Of what a page's key is made."""
+        """Types of the page key."""
         return (str, int) if self.beginning else (int,)
 
 
 def beginning_of(text: str, region: str, prefix: str = "") -> str:
-    """Give how a number begins whose first digits are typed in any spelling; empty when it is no number."""
+    """Convert the first digits of a number, in any spelling, to the start of an E.164 number; empty when invalid."""
     try:
         return normalize(text, region, prefix)
     except InvalidNumber:
@@ -87,7 +84,7 @@ def beginning_of(text: str, region: str, prefix: str = "") -> str:
 async def entries(
     database: Database, sought: ListFilter, *, after: Key | None = None, rows: int = PAGE_ROWS
 ) -> Page[ListEntry]:
-    """Give a page of entries: the newest first, or by number when numbers are sought. Raises DatabaseUnavailable."""
+    """Return a page of entries: newest first, or by number when searching for numbers. Raises DatabaseUnavailable."""
     if sought.text and not sought.beginning:
         return Page(())
     columns, descending = (_BY_NUMBER, False) if sought.beginning else (_NEWEST, True)
@@ -100,7 +97,7 @@ async def entries(
 
 
 async def every_entry(database: Database, sought: ListFilter) -> AsyncIterator[ListEntry]:
-    """Give all entries that are sought, oldest first, from one snapshot; memory stays flat."""
+    """Yield all matching entries, oldest first, from one snapshot, with constant memory."""
     if sought.text and not sought.beginning:
         return
     query = _sifted(sought).order_by(SuppressionEntry.id).execution_options(yield_per=ROWS_AT_ONCE)
@@ -129,7 +126,7 @@ _COLUMNS = (
 
 
 async def entries_of(session: AsyncSession, number: E164, rows: int = PAGE_ROWS) -> list[ListEntry]:
-    """Give the entries that a number has had, the newest first."""
+    """Return the entries of a number, newest first."""
     query = select(*_COLUMNS).where(SuppressionEntry.number == number).order_by(SuppressionEntry.id.desc())
     return [_entry(row) for row in await session.execute(query.limit(rows))]
 
@@ -140,8 +137,9 @@ def _sifted(sought: ListFilter) -> Select[*tuple[Any, ...]]:
         last = sought.beginning.ljust(LONGEST_NUMBER, "9")
         conditions.append(SuppressionEntry.number.between(sought.beginning, last))
     if sought.state is EntryState.STANDING:
-        # Spelled so, PostgreSQL reads on from the newest even amid a long import, while its statistics are old: of
-        # IS NULL it then expects one row in 200, and sorts all that stand (selfuncs.h, DEFAULT_UNK_SEL).
+        # Instead of IS NULL, so that PostgreSQL scans from the newest entry even when its statistics are outdated in
+        # the middle of a long import: for IS NULL it then expects one row in 200, and sorts all current entries
+        # (selfuncs.h, DEFAULT_UNK_SEL).
         conditions.append(func.coalesce(SuppressionEntry.lifted_at, _NEVER) <= _NEVER)
     if sought.state is EntryState.LIFTED:
         conditions.append(SuppressionEntry.lifted_at.is_not(None))

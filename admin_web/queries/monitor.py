@@ -1,4 +1,4 @@
-"""The Compliance Monitor: overrides as a table, how many of them want a look, and everything about one of them."""
+"""The Compliance Monitor: the table of overrides, counts by urgency, and the page of one override."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ from compliance.verdict import Ruling
 
 MOST_PEOPLE = 200
 MOST_TRAIL = 100
-"""Audit events that one page shows, the latest; the rest stand among the audit events."""
+"""The latest audit events that an override's page shows; the audit page has all of them."""
 
 
 class OverrideState(StrEnum):
-    """How an override stands at a moment."""
+    """State of an override at a moment."""
 
     ACTIVE = "active"
     REVOKED = "revoked"
@@ -54,7 +54,7 @@ class OverrideRow:
     revoke_reason: str | None
 
     def state(self, at: datetime) -> OverrideState:
-        """Tell how it stands at `at` (aware UTC)."""
+        """Return the state at `at` (aware UTC)."""
         if self.revoked_at is not None:
             return OverrideState.REVOKED
         return OverrideState.ACTIVE if self.expires_at > at else OverrideState.EXPIRED
@@ -62,7 +62,7 @@ class OverrideRow:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many overrides are active, how many of them nobody has reviewed, and how many end within so many days."""
+    """Counts of active overrides: all, those not reviewed, and those that end within 30, 7 and 1 days."""
 
     active: int
     unreviewed: int
@@ -73,7 +73,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """A document as the record describes it; `size` in bytes."""
+    """Metadata of a document; `size` is in bytes."""
 
     sha256: str
     name: str
@@ -96,9 +96,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class WholeOverride:
-    """Everything about one override. `lists` are those that its number is on now.
+    """Everything about one override. `lists` are the lists that its number is on now.
 
-    `objections` are the blocks of its lead now, if the lead held no override.
+    `objections` are the blocks that its lead would have now without an override.
     """
 
     row: OverrideRow
@@ -125,7 +125,7 @@ class WholeOverride:
 async def override_page(
     database: Database, sought: MonitorFilter, at: datetime, behind: Key | None = None, rows: int = PAGE_ROWS
 ) -> Page[OverrideRow]:
-    """Give a page of overrides as they stand at `at` (aware UTC). Raises DatabaseUnavailable."""
+    """Return a page of overrides in their state at `at` (aware UTC). Raises DatabaseUnavailable."""
     query = _rows().where(*conditions(sought, at, behind)).order_by(*order(sought)).limit(rows + 1)
     async with database.read() as session:
         found = [OverrideRow(*row) for row in await session.execute(query)]
@@ -133,7 +133,7 @@ async def override_page(
 
 
 async def every_override(database: Database, sought: MonitorFilter, at: datetime) -> AsyncIterator[OverrideRow]:
-    """Give all overrides that are sought: a few at a time, in a transaction for each, however many they are."""
+    """Yield all matching overrides, read in batches with one transaction each."""
     behind: Key | None = None
     while True:
         page = await override_page(database, sought, at, behind, 500)
@@ -146,7 +146,7 @@ async def every_override(database: Database, sought: MonitorFilter, at: datetime
 
 
 async def counts(database: Database, at: datetime) -> Counts:
-    """Count the active overrides at `at` (aware UTC), and those of them that want a look."""
+    """Count the active overrides at `at` (aware UTC), and those that need attention."""
     ends = [func.count(case((Override.expires_at <= at + SOON[part], 1))) for part in SOON]
     unreviewed = func.count(case((Override.reviewed_at.is_(None), 1)))
     async with database.read() as session:
@@ -155,14 +155,14 @@ async def counts(database: Database, at: datetime) -> Counts:
 
 
 async def people(database: Database) -> Sequence[str]:
-    """Name who has placed overrides."""
+    """Return the names of everybody who has placed overrides."""
     async with database.read() as session:
         names = select(Override.placed_by).distinct().order_by(Override.placed_by).limit(MOST_PEOPLE)
         return (await session.scalars(names)).all()
 
 
 async def whole_override(database: Database, override_id: int, at: datetime) -> WholeOverride | None:
-    """Give everything about one override at `at` (aware UTC); None when there is none."""
+    """Return everything about one override at `at` (aware UTC); None when it does not exist."""
     more = Override.basis_note, Override.attestation, Override.placed_from
     query = _rows().add_columns(*more, *_DOCUMENT).where(Override.id == override_id)
     async with database.read() as session:

@@ -1,4 +1,4 @@
-"""Which overrides the Compliance Monitor is asked for, in which order, and how that is said in SQL."""
+"""The filter and order of the Compliance Monitor, and their SQL conditions."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ LONGEST_SEARCH = 100
 
 
 class Shown(StrEnum):
-    """A part of the overrides; the slugs stand in addresses."""
+    """A tab of the monitor; the values are used in URLs."""
 
     ALL = "all"
     ACTIVE = "active"
@@ -29,14 +29,14 @@ class Shown(StrEnum):
 
 
 SOON = {Shown.ENDS_30: timedelta(days=30), Shown.ENDS_7: timedelta(days=7), Shown.ENDS_1: timedelta(days=1)}
-"""The parts that end within so long; they are read in the order of their ends, the others latest first."""
+"""The tabs of overrides that end soon. These are sorted by their end, the others by latest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorFilter:
-    """Which overrides: empty fields ask for all. `since` is included, `until` not; both are of the placing.
+    """A filter of overrides; empty fields match all. `since` (inclusive) and `until` (exclusive) are about the placing.
 
-    A search that reads as a number and as a lead's id finds both.
+    A search text that can be read as a number and as a lead's id finds both. `nothing` matches no override.
     """
 
     shown: Shown = Shown.ACTIVE
@@ -50,12 +50,12 @@ class MonitorFilter:
 
     @property
     def by_end(self) -> bool:
-        """Tell whether the order is that of the ends."""
+        """Whether the overrides are sorted by their end."""
         return self.shown in SOON
 
 
 def searching(sought: MonitorFilter, text: str, region: str, prefix: str = "") -> MonitorFilter:
-    """Add what a person typed: a number in any spelling of `region`, or a lead's id; anything else finds nothing."""
+    """Add a search text: a number in any spelling of `region`, or a lead's id. Anything else matches nothing."""
     text = text.strip()[:LONGEST_SEARCH]
     if not text:
         return sought
@@ -68,17 +68,17 @@ def searching(sought: MonitorFilter, text: str, region: str, prefix: str = "") -
 
 
 def key_of(sought: MonitorFilter, text: str) -> Key | None:
-    """Read where a page begins; None for the first one."""
+    """Parse the key of a page; None for the first page."""
     return read_key(text, datetime, int) if sought.by_end else read_key(text, int)
 
 
 def live(at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Say in SQL which overrides open their leads at `at` (aware UTC)."""
+    """Return the conditions for overrides that are live at `at` (aware UTC)."""
     return Override.revoked_at.is_(None), Override.expires_at > at
 
 
 def conditions(sought: MonitorFilter, at: datetime, behind: Key | None) -> list[ColumnElement[bool]]:
-    """Say in SQL which overrides are sought at `at` (aware UTC), behind a key."""
+    """Return the conditions of a filter at `at` (aware UTC), for rows after a key."""
     table = Override
     exact = {table.placed_by: sought.person, table.basis: sought.basis}
     found = [*_part(sought.shown, at), *(column == value for column, value in exact.items() if value)]
@@ -94,7 +94,7 @@ def conditions(sought: MonitorFilter, at: datetime, behind: Key | None) -> list[
 
 
 def order(sought: MonitorFilter) -> tuple[UnaryExpression[Any], ...]:
-    """Say in SQL in which order."""
+    """Return the columns to order by."""
     if sought.by_end:
         return Override.expires_at.asc(), Override.id.asc()
     return (Override.id.desc(),)

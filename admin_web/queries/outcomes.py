@@ -1,4 +1,4 @@
-"""How calls ended, by the PBX's own records of them."""
+"""Outcomes of calls, from the PBX's call-detail records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from admin_web.record.models import CallDetail
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """How the PBX says a call ended. Of several records (a transfer, say) the answered ones count."""
+    """How a call ended, according to the PBX. Of several records, as for a transfer, the answered ones count."""
 
     disposition: str
     started_at: datetime
@@ -27,11 +27,11 @@ OUTCOME = (
     CallDetail.disposition, CallDetail.started_at, CallDetail.answered_at, CallDetail.ended_at,
     CallDetail.seconds_billed,
 )  # fmt: skip
-"""The columns of an Outcome, in its order."""
+"""The columns of a CallOutcome, in its order."""
 
 
 async def outcomes_of(session: AsyncSession, decisions: Sequence[str]) -> dict[str, CallOutcome]:
-    """Give the outcome of each decision's call, where the PBX has told it yet."""
+    """Return the outcome of each decision's call, as far as the PBX has recorded it."""
     asked = select(CallDetail.decision_id, *OUTCOME).where(
         CallDetail.decision_id.in_(select(each_of(session, decisions)))
     )
@@ -43,7 +43,7 @@ async def outcomes_of(session: AsyncSession, decisions: Sequence[str]) -> dict[s
 
 
 def _together(one: CallOutcome, other: CallOutcome) -> CallOutcome:
-    """Make one outcome of two records of a call, in the order in which they began."""
+    """Combine two records of a call, given in the order in which they began."""
     told = one if one.answered_at or not other.answered_at else other
     return CallOutcome(
         told.disposition,

@@ -1,4 +1,4 @@
-"""Pages by key: the next page begins behind the last row shown, however many rows there are."""
+"""Keyset pagination: the next page starts after the last row shown, however many rows there are."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ PAGE_ROWS = 50
 LONGEST_KEY = 500
 
 STORABLE = re.compile("[^\0\ud800-\udfff]*")
-"""PostgreSQL stores no NUL; half of a UTF-16 pair is no character."""
+"""Text that both databases can store: PostgreSQL rejects NUL, and lone UTF-16 surrogates are not characters."""
 
 Row = TypeVar("Row")
 Key = tuple[str | int | datetime, ...]
@@ -24,27 +24,27 @@ Key = tuple[str | int | datetime, ...]
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Some rows, and where the next ones begin: opaque text for the URL, empty when these are the last."""
+    """Some rows, and the key of the next page: opaque text for the URL, empty on the last page."""
 
     rows: Sequence[Row]
     next_key: str = ""
 
 
 def page_of(found: Sequence[Row], key: Callable[[Row], Key], rows: int = PAGE_ROWS) -> Page[Row]:
-    """Make a page of up to `rows` + 1 rows found: the one too many tells that there are more."""
+    """Build a page from up to `rows` + 1 rows; the extra row shows that there is a next page."""
     if len(found) <= rows:
         return Page(found)
     return Page(found[:rows], spelled(key(found[rows - 1])))
 
 
 def spelled(key: Key) -> str:
-    """Spell a key as URL-safe text."""
+    """Encode a key as URL-safe text."""
     values = [{"at": value.isoformat()} if isinstance(value, datetime) else value for value in key]
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
 def read_key(text: str, *types: type) -> Key | None:
-    """Read back what `spelled` wrote; None for no key, and for what a person made of one: then it is page one."""
+    """Decode a key; None for an empty or invalid text, which means the first page."""
     if not text or len(text) > LONGEST_KEY:
         return None
     try:
@@ -57,7 +57,7 @@ def read_key(text: str, *types: type) -> Key | None:
 
 
 def _is_storable(value: object) -> bool:
-    """Tell whether both databases can compare a value: a 64-bit integer, text that they store, a moment within UTC."""
+    """Return whether both databases can compare a value: a 64-bit integer, storable text, a moment in UTC's range."""
     if isinstance(value, datetime):
         return value.tzinfo is not None and MINYEAR < value.year < MAXYEAR
     if isinstance(value, int):
@@ -66,6 +66,6 @@ def _is_storable(value: object) -> bool:
 
 
 def behind(columns: Sequence[InstrumentedAttribute[Any]], key: Key, *, descending: bool) -> ColumnElement[bool]:
-    """Compare rows with a key, all columns ordered the same way: both databases use the index on the columns."""
+    """Return the condition for rows after a key, as a row comparison: both databases use the columns' index for it."""
     here, there = tuple_(*columns), tuple_(*key)
     return here < there if descending else here > there

@@ -1,4 +1,4 @@
-"""The registries as people look at them: how fresh each is, what it does not cover, and its versions."""
+"""The registries for their pages: freshness, gaps in their coverage, versions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from compliance.known_registries import preset_of
 from compliance.terms import BLOCK
 
 WARNED_BEFORE = timedelta(days=7)
-"""How long before a copy is stale every page says so."""
+"""How long before a copy becomes stale every page warns about it."""
 
 MOST_VERSIONS = 50
 MOST_NAMED = 12
@@ -22,10 +22,10 @@ MOST_NAMED = 12
 
 @dataclass(frozen=True, slots=True)
 class RegistryStanding:
-    """A registry, the version of it that is in force, and what is to be said of them at `at` (aware UTC).
+    """A registry and its version in force, at `at` (aware UTC).
 
-    `stale_from` is when the first part of the version is too old; None without a version, or when that never comes.
-    `uncovered` are area codes that it should cover and does not; with no version, all of them.
+    `stale_from` is when the first part of the version becomes stale; None without a version, or when it never does.
+    `uncovered` are the area codes that it should cover but does not; without a version, all of them.
     """
 
     registry: Registry
@@ -36,39 +36,39 @@ class RegistryStanding:
 
     @property
     def name(self) -> str:
-        """Give the name of the list."""
+        """Name of the list."""
         return self.registry.name
 
     @property
     def title(self) -> str:
-        """Say in words which registry this is."""
+        """Full name of the registry."""
         return preset_of(self.name).title
 
     @property
     def days_left(self) -> int | None:
-        """Give the whole days until it is stale, negative after that; None when that never comes."""
+        """Whole days until it becomes stale, negative afterwards; None when it never does."""
         return (self.stale_from - self.at) // timedelta(days=1) if self.stale_from else None
 
     @property
     def stale(self) -> bool:
-        """Tell whether a part of it is too old."""
+        """Whether any part of it is stale."""
         return self.stale_from is not None and self.stale_from <= self.at
 
     @property
     def ending(self) -> bool:
-        """Tell whether it is fresh, and will not be for long."""
+        """Whether it is still fresh but becomes stale soon."""
         return self.stale_from is not None and self.at < self.stale_from <= self.at + WARNED_BEFORE
 
     @property
     def tone(self) -> str:
-        """Give the colour of what there is to say."""
+        """Tone of the badge about its freshness: `good`, `warn` or `bad`."""
         if self.stale or self.version is None:
             return "bad"
         return "warn" if self.ending else "good"
 
     @property
     def freshness(self) -> str:
-        """Say how fresh it is, in a few words."""
+        """How fresh it is, in a few words."""
         if self.version is None:
             return "no version in force"
         if self.days_left is None:
@@ -79,22 +79,25 @@ class RegistryStanding:
 
     @property
     def warning(self) -> str:
-        """Say what is wrong and what follows, or will; empty when nothing is."""
+        """What is or will soon be stale, and what that means for calls; empty when it is fresh."""
         blocks = self.registry.when_stale == BLOCK
         if self.stale:
             follows = "calls to the area codes that it covers are blocked" if blocks else "calls pass all the same"
             return f"{self.name} is {self.freshness}: {follows}. Import a new copy."
         if self.ending and self.stale_from:
-            follows = "calls to the area codes that it covers are blocked then" if blocks else "calls pass all the same"
-            return f"{self.name} is stale on {self.stale_from:%d %b %Y %H:%M} UTC: {follows}. Import a new copy."
+            follows = "calls to the area codes that it covers are then blocked" if blocks else "calls pass all the same"
+            return (
+                f"{self.name} becomes stale on {self.stale_from:%d %b %Y %H:%M} UTC: {follows}. "
+                "Import a new copy before that."
+            )
         return ""
 
     @property
     def gap(self) -> str:
-        """Say what it does not cover and what follows; empty when it covers all that it should."""
+        """What it should cover but does not, and what that means for calls; empty when nothing is missing."""
         if not self.uncovered:
             return ""
-        follows = "are blocked" if self.registry.when_uncovered == BLOCK else "pass, with that reason on record"
+        follows = "are blocked" if self.registry.when_uncovered == BLOCK else "pass, and their decisions say why"
         if self.version is None:
             return f"{self.name} was never imported: calls to the numbers that it should cover {follows}."
         named = ", ".join(self.uncovered[:MOST_NAMED]) + (" …" if len(self.uncovered) > MOST_NAMED else "")
@@ -107,7 +110,7 @@ def _days(days: int) -> str:
 
 
 async def standings(session: AsyncSession, at: datetime) -> list[RegistryStanding]:
-    """Give every registry by name, as it stands at `at` (aware UTC)."""
+    """Return every registry, by name, with its standing at `at` (aware UTC)."""
     query = select(Registry, RegistryVersion).outerjoin(
         RegistryVersion, RegistryVersion.id == Registry.version_in_force_id
     )
@@ -116,7 +119,7 @@ async def standings(session: AsyncSession, at: datetime) -> list[RegistryStandin
 
 
 async def all_standings(database: Database, at: datetime) -> list[RegistryStanding]:
-    """Give every registry by name. Raises DatabaseUnavailable."""
+    """Return every registry, by name. Raises DatabaseUnavailable."""
     async with database.read() as session:
         return await standings(session, at)
 
@@ -124,7 +127,7 @@ async def all_standings(database: Database, at: datetime) -> list[RegistryStandi
 async def standing_of(
     database: Database, name: str, at: datetime
 ) -> tuple[RegistryStanding, Sequence[RegistryVersion]] | None:
-    """Give one registry, with its versions, the newest first. Raises DatabaseUnavailable."""
+    """Return one registry with its versions, newest first; None when it does not exist. Raises DatabaseUnavailable."""
     versions = select(RegistryVersion).where(RegistryVersion.registry_name == name)
     async with database.read() as session:
         found = await _named(session, name, at)
@@ -133,7 +136,7 @@ async def standing_of(
 
 
 async def one_standing(database: Database, name: str, at: datetime) -> RegistryStanding | None:
-    """Give one registry; None when there is none of that name. Raises DatabaseUnavailable."""
+    """Return one registry; None when it does not exist. Raises DatabaseUnavailable."""
     async with database.read() as session:
         return await _named(session, name, at)
 

@@ -1,4 +1,4 @@
-"""What happened to a lead, the latest first: calls, wrap-ups, list changes, overrides, changes of the lead itself."""
+"""The timeline of a lead, latest first: calls, wrap-ups, list changes, overrides, changes of the lead itself."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from admin_web.record.models import AuditEvent, CallRequest, DecisionRecord, Dis
 from compliance.numbers import E164, LeadId
 
 MOST = 50
-"""Entries that are shown: the call log, the list and the audit events have the rest."""
+"""Entries of a timeline; the call log, the list and the audit events have the rest."""
 
 EntryKind = Literal["call", "not-called", "wrap-up", "listed", "lifted", "override", "revoked", "expired", "lead"]
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One thing that happened. `what` is its slug (a verdict, an outcome, a source), `text` what a person wrote.
+    """One event. `what` is a slug (a verdict, an outcome, a source), `text` is what a person wrote.
 
-    `decision` and `override` name the records behind it; `outcome` is what the PBX said of a call.
+    `decision` and `override` are the ids of the related records; `outcome` is what the PBX recorded about a call.
     """
 
     at: datetime
@@ -37,7 +37,7 @@ class TimelineEntry:
 
 
 async def timeline_of(session: AsyncSession, lead: LeadId, number: E164, at: datetime) -> list[TimelineEntry]:
-    """Give the last MOST things that happened to a lead, and to its number, before `at` (aware UTC)."""
+    """Return the last MOST events of a lead and its number, as of `at` (aware UTC)."""
     kinds: Sequence[Iterable[TimelineEntry]] = (
         await _calls(session, lead),
         await _failed_clicks(session, lead),
@@ -51,7 +51,7 @@ async def timeline_of(session: AsyncSession, lead: LeadId, number: E164, at: dat
 
 
 async def _calls(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
-    """The gate's decisions, each with what the PBX said of its call."""
+    """Return the gate's decisions, each with the outcome of its call."""
     columns = (
         DecisionRecord.at,
         DecisionRecord.verdict,
@@ -72,7 +72,7 @@ async def _calls(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
 
 
 async def _failed_clicks(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
-    """Calls that were asked for and never came about. One that did has a decision."""
+    """Return call requests that failed. A request that succeeded has a decision."""
     failed = select(CallRequest.asked_at, CallRequest.asked_by, CallRequest.failure).where(
         CallRequest.lead_id == lead, CallRequest.failure != ""
     )
@@ -108,7 +108,7 @@ async def _list_changes(session: AsyncSession, number: E164) -> Iterable[Timelin
 
 
 async def _overrides(session: AsyncSession, lead: LeadId, at: datetime) -> Iterable[TimelineEntry]:
-    """When overrides began and ended. Neither basis nor document: agents read this too."""
+    """Return the start and end of overrides, without basis and document, because agents read this too."""
     columns = (
         Override.id,
         Override.placed_at,
@@ -141,6 +141,6 @@ async def _changes(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
 
 
 def _moved(particulars: dict[str, str]) -> str:
-    """Say from which number to which a lead went, if it did."""
+    """Return the old and the new number of a lead, if the number changed."""
     was, number = particulars.get("was", ""), particulars.get("number", "")
-    return f"{was} became {number}" if was and was != number else ""
+    return f"Number changed from {was} to {number}" if was and was != number else ""

@@ -1,4 +1,4 @@
-"""People who sign in, as the pages of users and of one's own account show them."""
+"""Users, for the pages of users and of the own account."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from admin_web.record.models import SignInSession, User
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """One person: since when one-time codes are asked of them, None for never, and how many sessions are open."""
+    """One user. `codes_since` is when one-time codes were turned on, None if off; `sessions` counts the open ones."""
 
     name: str
     full_name: str
@@ -35,7 +35,7 @@ _USER = (
 
 
 async def user_page(database: Database, at: datetime, behind: Key | None = None) -> Page[UserRow]:
-    """Give a page of people by name, the disabled ones too, as they stand at `at` (aware UTC)."""
+    """Return a page of users by name, including disabled ones, in their state at `at` (aware UTC)."""
     query = _users(at).order_by(User.name).limit(PAGE_ROWS + 1)
     if behind is not None:
         query = query.where(User.name > behind[0])
@@ -45,7 +45,7 @@ async def user_page(database: Database, at: datetime, behind: Key | None = None)
 
 
 async def user_of(database: Database, name: str, at: datetime) -> UserRow | None:
-    """Give one person at `at` (aware UTC); None when there is none of that name."""
+    """Return one user at `at` (aware UTC); None when they do not exist."""
     async with database.read() as session:
         found = (await session.execute(_users(at).where(User.name == name))).one_or_none()
     return UserRow(*found) if found else None

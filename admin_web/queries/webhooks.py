@@ -1,4 +1,4 @@
-"""Webhooks as their pages show them: where to, of what, and what became of what was sent."""
+"""Webhooks for their pages: address, events, and the outcomes of deliveries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from admin_web.record.models import Webhook, WebhookDelivery
 
 @dataclass(frozen=True, slots=True)
 class WebhookRow:
-    """One webhook; `waiting` deliveries are still to arrive, `lost` ones were given up within thirty days."""
+    """One webhook; `waiting` deliveries are pending, `lost` ones were given up within the last thirty days."""
 
     id: int
     url: str
@@ -29,7 +29,7 @@ class WebhookRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """One event on its way to a webhook. Neither delivered nor given up: it is tried again at `due_at`."""
+    """One event for one webhook. While neither delivered nor given up, it is retried at `due_at`."""
 
     id: int
     event_id: str
@@ -43,21 +43,21 @@ class DeliveryRow:
 
 
 async def webhook_list(database: Database) -> Sequence[WebhookRow]:
-    """Give every webhook, those that are on first."""
+    """Return every webhook, enabled ones first."""
     ordered = _webhooks().order_by(Webhook.disabled_at.is_not(None), Webhook.id)
     async with database.read() as session:
         return [WebhookRow(*row) for row in await session.execute(ordered)]
 
 
 async def webhook_of(database: Database, webhook_id: int) -> WebhookRow | None:
-    """Give one webhook; None when there is none of that id."""
+    """Return one webhook; None when it does not exist."""
     async with database.read() as session:
         found = (await session.execute(_webhooks().where(Webhook.id == webhook_id))).one_or_none()
     return WebhookRow(*found) if found else None
 
 
 async def delivery_page(database: Database, webhook_id: int, behind: Key | None = None) -> Page[DeliveryRow]:
-    """Give a page of what a webhook is told, the latest first."""
+    """Return a page of a webhook's deliveries, latest first."""
     row = WebhookDelivery
     query = (
         select(

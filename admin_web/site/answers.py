@@ -1,4 +1,4 @@
-"""What every answer of the site bears, and what becomes of a view that fails."""
+"""Headers of every response, and the error page for a view that fails."""
 
 from time import perf_counter
 
@@ -9,7 +9,7 @@ from yarl import URL
 
 from admin_web.services import DatabaseUnavailable
 from admin_web.site.pages import render
-from compliance.refusal import NotPermitted, Refused
+from compliance.refusal import NotPermitted, Refused, as_sentence
 
 log = structlog.get_logger()
 
@@ -25,25 +25,25 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-"""`img-src data:` is for the drawings within Tabler's style sheet."""
+"""`img-src data:` is for the images embedded in Tabler's style sheet."""
 
 TITLES = {
     400: "This request cannot be read",
     401: "You are signed out",
     403: "You may not do this",
     404: "There is no such page",
-    405: "This page is not for that",
+    405: "This page does not accept that kind of request",
     408: "That took too long",
-    409: "Not done",
-    413: "That is too large",
-    415: "This kind of content is not taken here",
+    409: "Nothing was changed",
+    413: "The request is too large",
+    415: "This kind of content is not accepted here",
     500: "The site failed",
-    503: "The record cannot be reached",
+    503: "The database cannot be reached",
 }
 
 
 async def bear_headers(request: web.Request, answer: web.StreamResponse) -> None:
-    """Put on what every answer bears; a view's own headers stand."""
+    """Add the common headers to a response. Headers set by the view are kept."""
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
     kept = "v" in request.query and request.path.startswith("/static/")
@@ -54,7 +54,7 @@ async def bear_headers(request: web.Request, answer: web.StreamResponse) -> None
 
 @web.middleware
 async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell with each answer how long the server took (Server-Timing, in milliseconds)."""
+    """Add the Server-Timing header: how long the server took, in milliseconds."""
     began = perf_counter()
     answer = await handler(request)
     if not answer.prepared:
@@ -64,7 +64,7 @@ async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def explained(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Make a page of whatever a view raises: what happened, and what to do."""
+    """Turn whatever a view raises into a page that says what happened and what to do."""
     try:
         return await handler(request)
     except web.HTTPRedirection:
@@ -74,14 +74,15 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
             raise
         return await _failed(request, error.status, _own_text(error))
     except Refused as error:
-        return await _failed(request, _status(error), str(error))
+        return await _failed(request, _status(error), as_sentence(str(error)))
     except DatabaseUnavailable as error:
         log.warning("record unavailable", path=request.path, trouble=str(error))
-        said = "The system of record cannot be reached, so nothing was changed. Calls are judged as before. Try again."
+        said = "The database cannot be reached, so nothing was changed. Calls are judged as before. Try again."
         return await _failed(request, 503, said)
-    except Exception:  # The person is told, the log says why, and the next request is served.
+    except Exception:  # Whatever fails, the person gets a page, and the server goes on serving.
         log.exception("failed", path=request.path)
-        return await _failed(request, 500, "This is a fault of the site, and its log says where. Nothing was changed.")
+        text = "The site failed; its log says why. Nothing was changed, and calls are judged as before."
+        return await _failed(request, 500, text)
 
 
 def _status(error: Refused) -> int:
@@ -91,19 +92,19 @@ def _status(error: Refused) -> int:
 
 
 def _own_text(error: web.HTTPException) -> str:
-    """Give the sentence that a view gave the error; aiohttp's own are none."""
+    """Return the text that a view gave to the error; empty for aiohttp's default text."""
     text = error.text or ""
     return "" if text.startswith(f"{error.status}: ") else text
 
 
 async def _failed(request: web.Request, status: int, text: str) -> web.Response:
-    title = TITLES.get(status, "Not done")
+    title = TITLES.get(status, "Nothing was changed")
     back = _came_from(request)
     return await render(request, "errors/page.html", status=status, title=title, text=text, back=back)
 
 
 def _came_from(request: web.Request) -> str:
-    """Give the page of this site that led here, for a link back to it; empty when that is not known."""
+    """Return the page of this site that led here, for a Back link; empty when unknown."""
     try:
         page = URL(request.headers.get("Referer", ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Exports: CSV and JSON lines, streamed, with cells that no spreadsheet takes for a formula."""
+"""Exports as streamed CSV or JSON lines. No cell can run as a formula in a spreadsheet."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from aiohttp import web
 from admin_web.lists.spreadsheet import defused
 
 ROWS = 500
-"""Rows that are written at once: memory stays flat however long the export is."""
+"""Rows per write, so that memory use does not depend on the length of the export."""
 
 Row = TypeVar("Row")
 
@@ -31,7 +31,7 @@ def cell(value: object) -> str:
 async def stream_csv(
     request: web.Request, file_name: str, columns: Sequence[str], rows: AsyncIterable[Sequence[object]]
 ) -> web.StreamResponse:
-    """Answer with a CSV file (RFC 4180, UTF-8), written as the rows come."""
+    """Send a CSV file (RFC 4180, UTF-8), row by row as they arrive."""
     head = _csv_lines([columns])
 
     def lines(some: Iterable[Sequence[object]]) -> str:
@@ -43,7 +43,7 @@ async def stream_csv(
 async def stream_json_lines(
     request: web.Request, file_name: str, rows: AsyncIterable[Mapping[str, Any]]
 ) -> web.StreamResponse:
-    """Answer with one JSON object a line, written as the rows come."""
+    """Send one JSON object per line, row by row as they arrive."""
 
     def lines(some: Iterable[Mapping[str, Any]]) -> str:
         return "".join(json.dumps(row, ensure_ascii=False, default=cell) + "\n" for row in some)

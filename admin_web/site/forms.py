@@ -1,4 +1,4 @@
-"""What a form brought: bounded texts, the errors beside them, and a file as it arrives."""
+"""Submitted forms: text fields of bounded length, their errors, and an uploaded file read as a stream."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -16,38 +16,38 @@ LONGEST_FIELD = 4000
 LONGEST_FIELDS = 64 * 1024
 PIECE = 256 * 1024
 PIECE_S = 20.0
-"""How long the next piece of an upload may take: a browser that stalls frees its place."""
+"""Seconds to wait for the next chunk of an upload. A stalled browser must not hold its connection for ever."""
 
 UNREADABLE = (ValueError, HttpProcessingError)
-"""What aiohttp raises on a body without its boundaries, or with a line that never ends."""
+"""What aiohttp raises for a multipart body without boundaries, or with an endless header line."""
 
 Got = TypeVar("Got")
 
 
 @dataclass
 class Form:
-    """The values of a form, kept to show them again, and the errors found, by field."""
+    """The submitted values, kept so that the form can be shown again, and the errors by field name."""
 
     values: Mapping[str, str]
     errors: dict[str, str] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
-        """Give a value, trimmed; empty when it is not there."""
+        """Return a value, trimmed; empty when the field is missing."""
         return self.values.get(name, "").strip()
 
     def required(self, name: str, sentence: str) -> str:
-        """Give a value; note `sentence` as its error when it is empty."""
+        """Return a value. Record `sentence` as its error when it is empty."""
         value = self.text(name)
         if not value:
             self.errors[name] = sentence
         return value
 
     def ticked(self, name: str) -> bool:
-        """Tell whether a box is ticked."""
+        """Return whether a checkbox is ticked."""
         return self.text(name) != ""
 
     def day(self, name: str, sentence: str) -> date | None:
-        """Give a date (`2026-11-23`); note `sentence` as the error of anything else."""
+        """Return a date (`2026-11-23`). Record `sentence` as the error, and return None, for anything else."""
         try:
             return date.fromisoformat(self.text(name))
         except ValueError:
@@ -59,14 +59,14 @@ EMPTY = Form({})
 
 
 async def read_form(request: web.Request) -> Form:
-    """Give the values of a form without a file; the guard has checked its token."""
+    """Read a form without a file. The guard has already checked its CSRF token."""
     sent = await request.post()
     return Form({name: _text(str(value)) for name, value in sent.items()})
 
 
 @dataclass
 class UploadForm:
-    """A form with a file: its fields, which come first, and the file, which is read while it arrives."""
+    """A form with a file: the fields, which come first, and the file, read as a stream."""
 
     form: Form
     file_name: str
@@ -75,27 +75,27 @@ class UploadForm:
     _reader: MultipartReader | None = None
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Give the file's content. Raises HTTPRequestTimeout when it stalls, HTTPBadRequest when it is cut short."""
+        """Yield the file's content in chunks. Raises HTTPRequestTimeout if it stalls, HTTPBadRequest if truncated."""
         if self._part is None or self._reader is None:
             return
         while piece := await _in_time(self._part.read_chunk(PIECE)):
             yield piece
-        await _in_time(self._reader.next())  # Only a boundary behind it tells that the file is whole.
+        await _in_time(self._reader.next())  # Only the boundary after it proves that the file is complete.
 
 
 async def read_upload(request: web.Request) -> UploadForm:
-    """Read the fields of a form up to its file, and check the form's token.
+    """Read the fields of a form up to its file, and check the CSRF token.
 
-    The token is the first field, so nothing of a foreign form is kept. Without a file, `file_name` is empty.
+    The token is the first field, so nothing of a forged form is stored. Without a file, `file_name` is empty.
     """
     if request.content_type != MULTIPART:
-        raise web.HTTPUnsupportedMediaType(text="Send this form with its file, as a browser does.")
+        raise web.HTTPUnsupportedMediaType(text="Send this form as multipart/form-data, as a browser does.")
     fields: MultiDict[str] = MultiDict()
     try:
         reader = await request.multipart()
         while (part := await asyncio.wait_for(reader.next(), PIECE_S)) is not None:
             if not isinstance(part, BodyPartReader):
-                raise web.HTTPBadRequest(text="The form holds a form.")
+                raise web.HTTPBadRequest(text="The form contains another form. Nothing was changed.")
             if not fields and part.name != CSRF_FIELD:
                 break
             if part.filename is not None:
@@ -107,7 +107,7 @@ async def read_upload(request: web.Request) -> UploadForm:
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=_STALLED) from None
     except UNREADABLE as error:
-        raise web.HTTPBadRequest(text="The form cannot be read; send it again.") from error
+        raise web.HTTPBadRequest(text="The form cannot be read. Nothing was changed; send it again.") from error
     require_csrf(request, fields.get(CSRF_FIELD, ""))
     return UploadForm(Form(fields), "", "", None)
 
@@ -116,7 +116,7 @@ _STALLED = "The upload stalled. Nothing was changed; try again on a better conne
 
 
 def _text(value: str) -> str:
-    """Bound a value, and put a mark in place of what PostgreSQL keeps in no text."""
+    """Limit the length of a value, and replace NUL, which PostgreSQL cannot store in text."""
     return value.replace("\0", "\ufffd")[:LONGEST_FIELD]
 
 
@@ -130,7 +130,7 @@ async def _take_field(fields: MultiDict[str], part: BodyPartReader) -> None:
 
 
 async def _in_time(step: Coroutine[None, None, Got]) -> Got:
-    """Take the next step of reading a body. Raises HTTPRequestTimeout, HTTPBadRequest."""
+    """Await one step of reading a body, with a time limit. Raises HTTPRequestTimeout, HTTPBadRequest."""
     try:
         return await asyncio.wait_for(step, PIECE_S)
     except TimeoutError:

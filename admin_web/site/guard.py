@@ -1,4 +1,4 @@
-"""The guard before every page: who is it, did their own browser send this, and may they."""
+"""The check before every page: who sent the request, does it come from this site, and does their role allow it."""
 
 import asyncio
 from hmac import compare_digest
@@ -20,17 +20,17 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 BODY_S = 20.0
-"""How long a form without a file may take to arrive."""
+"""Seconds that a form without a file may take to arrive."""
 
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a request through to its view, or turn it away. What is no page of the site passes: it guards itself."""
+    """Pass a request on to its view, or reject it. Requests outside the site (API, static files) pass unchecked."""
     route = route_of(request)
     if route is None and request.match_info.http_exception is None:
         return await handler(request)
     if "%00" in request.raw_path:
-        raise web.HTTPBadRequest(text="The address holds a character that no text has.")
+        raise web.HTTPBadRequest(text="The address contains a NUL character, which no page accepts.")
     found = await _person(request)
     if found is not None:
         request[PERSON] = found
@@ -49,30 +49,30 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def person(request: web.Request) -> Person:
-    """Give who sent a request, on a route that needs a sign-in."""
+    """Return the person who sent a request, on a route that needs a sign-in."""
     return request[PERSON]
 
 
 def actor(request: web.Request) -> Actor:
-    """Give who sent a request, as services put them on record."""
+    """Return the sender of a request as the actor that services record."""
     who = person(request)
     return Actor(who.name, address_of(request), who.role)
 
 
 def address_of(request: web.Request) -> str:
-    """Give the address that a request came from."""
+    """Return the IP address that a request came from."""
     return plain_address(request.remote)
 
 
 def cookie_name(request: web.Request) -> str:
-    """Name the session's cookie: over HTTPS a browser holds `__Host-` to this host, this path and HTTPS."""
+    """Return the name of the session cookie. Over HTTPS, browsers bind `__Host-` cookies to this host and path."""
     return "__Host-dnc_session" if request.secure else "dnc_session"
 
 
 def require_csrf(request: web.Request, token: str) -> None:
     """Raise HTTPForbidden unless a form carries the token of its session."""
     if not compare_digest(token.encode(), person(request).csrf_token.encode()):
-        raise web.HTTPForbidden(text="This form is not from your present session. Open the page again and repeat.")
+        raise web.HTTPForbidden(text="This form is not from your current session. Open the page again and repeat.")
 
 
 async def _person(request: web.Request) -> Person | None:
@@ -83,8 +83,9 @@ async def _person(request: web.Request) -> Person | None:
 
 
 def _require_own_origin(request: web.Request) -> None:
-    """Turn away what another site had the browser send. Browsers say where a POST comes from; one that does not say
-    is no browser that this site supports.
+    """Reject a request that another site made the browser send. Raises HTTPForbidden.
+
+    Every supported browser sends Sec-Fetch-Site or Origin with a POST, so a request without both is rejected too.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
@@ -92,25 +93,29 @@ def _require_own_origin(request: web.Request) -> None:
     else:
         own = origin is not None and urlsplit(origin).netloc == request.host
     if not own:
-        raise web.HTTPForbidden(text="This came from another site, so it was not done. Open the page here and repeat.")
+        raise web.HTTPForbidden(
+            text="Another site sent this form, so nothing was changed. Open the page here and repeat."
+        )
 
 
 async def _require_token(request: web.Request, route: Route, found: Person | None) -> None:
-    """Check the form's token. A multipart body is read by its view, through `forms.read_upload`, which checks it."""
+    """Check the form's CSRF token. For a multipart body the view does so, through `forms.read_upload`."""
     if request.content_type == MULTIPART and route.upload:
         return
     if request.content_type != FORM:
-        raise web.HTTPUnsupportedMediaType(text="Only forms of this site are taken here.")
+        raise web.HTTPUnsupportedMediaType(text="Only forms of this site are accepted here.")
     try:
         async with asyncio.timeout(BODY_S):
             sent = await request.post()
     except TimeoutError:
-        raise web.HTTPRequestTimeout(text="The form took too long to arrive.") from None
+        raise web.HTTPRequestTimeout(
+            text="The form took too long to arrive. Nothing was changed; send it again."
+        ) from None
     if found is not None:
         require_csrf(request, str(sent.get(CSRF_FIELD, "")))
 
 
 def _to_sign_in(request: web.Request) -> web.HTTPException:
     if request.method not in SAFE:
-        return web.HTTPUnauthorized(text="You are signed out. Sign in and repeat; nothing was changed.")
+        return web.HTTPUnauthorized(text="Nothing was changed, because your session has ended. Sign in and repeat.")
     return web.HTTPSeeOther(request.app.router["sign_in"].url_for().with_query(next=request.path_qs[:500]))

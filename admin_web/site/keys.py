@@ -1,4 +1,4 @@
-"""What the site's application holds, by typed key."""
+"""Typed keys of the objects that the site's application holds."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The one column of navigation: each place with the permission that it needs."""
+"""The navigation column: each page with the permission that it needs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from compliance.consent import Role
 
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
-    """An entry of the navigation; `here` when the page that is shown belongs to it."""
+    """An entry of the navigation; `here` is True for the entry that the current page belongs to."""
 
     label: str
     icon: str
@@ -38,7 +38,7 @@ _PLACES = (
 
 
 def places(app: web.Application, role: Role, path: str) -> Iterator[NavigationEntry]:
-    """Give the places that a role may go to."""
+    """Yield the entries that a role may open."""
     resources = app.router.named_resources()
     for label, icon, name, may in _PLACES:
         if name in resources and allowed(role, may):

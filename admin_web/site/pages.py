@@ -1,4 +1,4 @@
-"""What a view answers with: a page, or the way to the next one with a notice."""
+"""Responses of views: a rendered page, or a redirect to the next page with a notice."""
 
 import hashlib
 import json
@@ -16,10 +16,12 @@ from aiohttp import web
 
 from admin_web.people.permissions import Permission, allowed
 from admin_web.services import Standing
+from admin_web.site import labels
 from admin_web.site.guard import PERSON
 from admin_web.site.keys import ENFORCEMENT, NOW
 from admin_web.site.navigation import places
 from compliance.numbers import E164
+from compliance.refusal import as_sentence
 from compliance.rule import opens_by_override, sentence_of
 
 HERE = Path(__file__).parent
@@ -30,21 +32,22 @@ LONGEST_NOTICE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One sentence on top of the next page; `kind` is `good`, `warn` or `bad`."""
+    """A message at the top of the next page; `kind` is `good`, `warn` or `bad`."""
 
     text: str
     kind: str = "good"
 
 
 def in_force(done: str, standing: Standing) -> Notice:
-    """Tell that something was done, and whether it is in force yet."""
+    """Return a notice that says what was done and whether it is in force yet."""
     if standing.in_force:
         return Notice(f"{done} In force now.")
-    return Notice(f"{done} Recorded, not yet in force: {standing.why_not} It is tried again until it is.", "warn")
+    why_not = f": {as_sentence(standing.why_not)}" if standing.why_not else "."
+    return Notice(f"{done} Recorded, not yet in force{why_not} The worker keeps trying until it is.", "warn")
 
 
 def set_up(app: web.Application) -> None:
-    """Prepare the templates of the site and its static files."""
+    """Set up the site's templates and static files."""
     environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.FileSystemLoader(HERE / "templates"),
@@ -56,14 +59,27 @@ def set_up(app: web.Application) -> None:
         default_helpers=True,
     )
     environment.filters.update(
-        national=national, sentence=sentence_of, opens_by_override=opens_by_override, iso=iso, day=day
+        national=national,
+        iso=iso,
+        day=day,
+        sentence=sentence_of,
+        as_sentence=as_sentence,
+        opens_by_override=opens_by_override,
+        action=labels.action,
+        actor=labels.actor,
+        gate_doubt=labels.gate_doubt,
+        subject=labels.subject,
+        source=labels.source,
+        list_label=labels.list_label,
+        on_lists=labels.on_lists,
+        particulars=labels.particulars,
     )
     environment.globals["asset"] = _asset
     app.router.add_static("/static", STATIC, name="static")
 
 
 async def render(request: web.Request, template: str, *, status: int = 200, **context: object) -> web.Response:
-    """Answer with a page. Templates get `person`, `may(permission)`, `places`, `notice`, `banner` and `csrf` too."""
+    """Render a page. Templates also get `person`, `may(permission)`, `places`, `notice`, `banner` and `csrf_token`."""
     whole = {**await _common(request), **context}
     answer = await aiohttp_jinja2.render_template_async(template, request, whole, status=status)
     if NOTICE in request.cookies:
@@ -79,7 +95,7 @@ def see_other(
     query: Mapping[str, str] | None = None,
     **parts: str,
 ) -> web.Response:
-    """Answer a form that did its work: go to the page of that route name, which shows the notice once."""
+    """Redirect to the page with this route name after a successful POST. The page shows the notice once."""
     url = request.app.router[name].url_for(**parts)
     answer = web.Response(status=303, headers={"Location": str(url.with_query(query) if query else url)})
     if notice is not None:
@@ -103,7 +119,7 @@ async def _common(request: web.Request) -> dict[str, Any]:
 
 
 def _notice(request: web.Request) -> Notice | None:
-    """Read the notice that the page before left. A browser may send anything: at worst its person reads it."""
+    """Read the notice from its cookie. A forged cookie does no harm: only its own sender sees the text."""
     try:
         kind, text = json.loads(unquote(request.cookies.get(NOTICE, "")))
         return Notice(str(text)[:LONGEST_NOTICE], kind if kind in {"good", "warn", "bad"} else "warn")
@@ -112,7 +128,7 @@ def _notice(request: web.Request) -> Notice | None:
 
 
 def national(number: str) -> str:
-    """Write an E.164 number as people of its country do; what is none comes back as it is."""
+    """Format an E.164 number as it is written in its country. Text that is no number is returned unchanged."""
     try:
         parsed = phonenumbers.parse(E164(number))
     except phonenumbers.NumberParseException:
@@ -121,12 +137,12 @@ def national(number: str) -> str:
 
 
 def iso(at: datetime) -> str:
-    """Write a moment for machines: ISO 8601, UTC, to the second."""
+    """Format a moment for machines: ISO 8601, UTC, to the second."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def day(at: datetime) -> str:
-    """Write a date in words that no country reads differently: 23 Nov 2027."""
+    """Format a date so that every country reads it alike: 23 Nov 2027."""
     return f"{at.day} {at:%b %Y}"
 
 
@@ -134,7 +150,7 @@ _ASSETS: dict[str, str] = {}
 
 
 def _asset(name: str) -> str:
-    """Give the address of a static file, bearing a part of its hash: a browser may keep it for ever."""
+    """Return the URL of a static file. It contains a part of the file's hash, so browsers may cache it for ever."""
     if name not in _ASSETS:
         _ASSETS[name] = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/static/{name}?v={_ASSETS[name]}"

@@ -1,4 +1,4 @@
-"""A route of the site: every one names the permission that it needs."""
+"""Routes of the site, each with the permission that it needs."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ View = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path. `name` (`<noun>-<what>`) is what links are made by; `upload` takes multipart bodies."""
+    """One method of one path. Links use `name` (`<noun>-<what>`). With `upload`, multipart bodies are accepted."""
 
     method: str
     path: str
@@ -23,19 +23,19 @@ class Route:
 
 
 def add(app: web.Application, routes: tuple[Route, ...]) -> None:
-    """Put routes into an application. GET and POST of one path share a name."""
+    """Add routes to an application. GET and POST of one path share a name. Raises ValueError for two paths."""
     resources: dict[str, tuple[str, web.Resource]] = {}
     for route in routes:
         if route.name not in resources:
             resources[route.name] = route.path, app.router.add_resource(route.path, name=route.name)
         path, resource = resources[route.name]
         if path != route.path:
-            raise ValueError(f"two paths bear the name {route.name}")
+            raise ValueError(f"two paths have the name {route.name}")
         resource.add_route(route.method, _carrying(route))
 
 
 def route_of(request: web.Request) -> Route | None:
-    """Give the route of a request; None for what is no page of the site."""
+    """Return the route of a request; None when it is not a page of the site."""
     return getattr(request.match_info.handler, "dnc_route", None)
 
 

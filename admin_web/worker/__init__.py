@@ -1,4 +1,4 @@
-"""The loops of the worker: keep the projection, carry out jobs, archive decisions, read call details, send webhooks.
+"""The worker's loops: keep the projection current, run jobs, archive decisions, read call details, send webhooks.
 
-Each loop takes one step at a time and says how many seconds to wait. It may use every room below.
+Each loop repeats one step, which returns how many seconds to wait before the next. It may use every room below.
 """

@@ -1,4 +1,4 @@
-"""The worker's part in webhooks: it sends what is due, to each receiver at that one's own pace."""
+"""Sending of webhook deliveries that are due, to each receiver at its own pace."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Courier:
-    """Sends deliveries. A receiver that is slow or dead holds up nobody but itself."""
+    """Sends deliveries. A slow or dead receiver does not delay the others."""
 
     def __init__(self, database: Database, settings: AdminSettings, now: Callable[[], datetime]) -> None:
         self._database, self._now = database, now
@@ -29,14 +29,14 @@ class Courier:
         self._rounds: dict[int, asyncio.Task[None]] = {}
 
     async def step(self) -> float:
-        """Begin a round to each webhook that something is due to and none is under way; give seconds to wait."""
+        """Start a round for each webhook with due deliveries and no running round. Return the seconds to wait."""
         for hook in await hooks_with_due(self._database, self._now()):
             if hook.id not in self._rounds:
                 self._rounds[hook.id] = asyncio.create_task(self._round(hook))
         return POLL_S
 
     async def close(self) -> None:
-        """Break off what is under way; it is sent again later."""
+        """Cancel the running rounds; their deliveries are sent again later."""
         for task in list(self._rounds.values()):
             task.cancel()
         await asyncio.gather(*self._rounds.values(), return_exceptions=True)
@@ -44,14 +44,14 @@ class Courier:
             await self._session.close()
 
     async def _round(self, hook: Hook) -> None:
-        """Send all that is due to one webhook."""
+        """Send all due deliveries of one webhook."""
         try:
             while taken := await take(self._database, hook.id, self._now()):
                 wrong = await asyncio.gather(*(self._send(hook, one) for one in taken))
                 await note(self._database, list(zip(taken, wrong, strict=True)), self._now())
         except DatabaseUnavailable as error:
-            log.warning("deliveries held up", webhook=hook.id, trouble=str(error))
-        except Exception:  # A fault of ours must not end the worker; what was taken is sent again.
+            log.warning("deliveries delayed", webhook=hook.id, trouble=str(error))
+        except Exception:  # A bug must not end the worker. Claimed deliveries are sent again.
             log.exception("deliveries failed", webhook=hook.id)
         finally:
             del self._rounds[hook.id]

@@ -1,8 +1,9 @@
-"""Decisions taken from the stream in Redis to SQL: each exactly once, whatever is killed and whenever.
+"""Archive decisions from the stream in Redis to SQL, each exactly once, whatever process is killed at whatever moment.
 
-The consumer group keeps what was read and not acknowledged. A batch is committed to SQL first and acknowledged after:
-a kill in between has it read again, and then each decision finds its own row and changes nothing. All workers are one
-consumer: what a dead one had read is anybody's, and what a slow one is still writing may be written twice, unharmed.
+The consumer group keeps entries that were read but not acknowledged. A batch is committed to SQL first and acknowledged
+afterwards. After a kill in between, the batch is read again; each decision then finds its own row and changes nothing.
+All workers share one consumer name, so any of them can take over the entries of a dead one. Entries that a slow worker
+is still writing may be written twice, which does no harm.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,12 +23,12 @@ CONSUMER = "worker"
 BATCH = 1_000
 
 BLOCK_MS = 500
-"""How long Redis lets a reader wait for the next decision."""
+"""How long a read blocks while it waits for the next decision, in milliseconds."""
 
 READ_WITHIN_S = 2.0
 
 IDLE_MS = 10_000
-"""How long an entry stays unacknowledged before it is read again: whoever had it has died, or has lost SQL."""
+"""How long an entry stays unacknowledged before it is read again, because its reader has died or lost SQL."""
 
 FROM_THE_FIRST = "0-0"
 
@@ -35,33 +36,33 @@ log = structlog.get_logger()
 
 
 class StreamEntry(NamedTuple):
-    """One entry of the stream, as it stands there: its id, and names and values in turn."""
+    """One entry of the stream: its id, and its fields as alternating names and values."""
 
     id: bytes
     fields: list[bytes]
 
     @property
     def mapping(self) -> dict[bytes, bytes]:
-        """Each name with its value."""
+        """The fields as a mapping of names to values."""
         return dict(zip(self.fields[::2], self.fields[1::2], strict=True))
 
 
 class DecisionArchive:
-    """Moves the stream of one Redis, or of one shard of a cluster, to one database."""
+    """Moves decisions from the stream of one Redis, or of one shard of a cluster, to one database."""
 
     def __init__(self, database: Database, store: Store, now: Callable[[], datetime]) -> None:
         self._database, self._store, self._now = database, store, now
 
     async def archive_new(self) -> int:
-        """Archive the next decisions, waiting for them for a moment; give how many entries that was.
+        """Archive the next decisions, after a short wait for them. Return the number of entries.
 
-        Raises StoreUnavailable, DatabaseUnavailable; what was read is then read again by `archive_left`.
+        Raises RedisUnavailable, DatabaseUnavailable; `archive_left` then reads the same entries again.
         """
         async with self._store.wire() as wire:
             return await self._archive(wire, await _read_new(wire))
 
     async def archive_left(self, idle_ms: int = IDLE_MS) -> int:
-        """Archive what was read at least `idle_ms` ago and never acknowledged; give how many entries that was."""
+        """Archive entries that were read at least `idle_ms` ago and not acknowledged. Return the number of entries."""
         archived, cursor = 0, FROM_THE_FIRST
         async with self._store.wire() as wire:
             await _make_group(wire)
@@ -73,7 +74,7 @@ class DecisionArchive:
                 cursor = following
 
     async def _archive(self, wire: Wire, entries: Sequence[StreamEntry]) -> int:
-        """Commit to SQL, then acknowledge. What SQL cannot hold is kept aside and holds up nothing."""
+        """Commit to SQL, then acknowledge. Entries that SQL cannot store are kept aside and do not block the others."""
         rows: dict[bytes, DecisionColumns] = {}
         unreadable: dict[bytes, str] = {}
         for entry in entries:
@@ -90,7 +91,7 @@ class DecisionArchive:
         return len(entries)
 
     async def _commit(self, rows: Sequence[DecisionColumns]) -> dict[str, str]:
-        """Write rows; give the ids of those that SQL refuses for what is in them, each with its words."""
+        """Write rows. Return the ids of rows that SQL rejects because of their content, each with the error text."""
         if not rows:
             return {}
         try:
@@ -105,7 +106,7 @@ class DecisionArchive:
 
 
 async def _read_new(wire: Wire) -> list[StreamEntry]:
-    """Read the next entries that nobody has read, waiting for a moment; makes the group when there is none."""
+    """Read the next unread entries, after a short wait for them. Create the consumer group if it is missing."""
     reader = "XREADGROUP", "GROUP", ARCHIVE_GROUP, CONSUMER
     read: Command = (*reader, "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", wire.keys.decisions, ">")
     try:
@@ -122,7 +123,7 @@ async def _read_new(wire: Wire) -> list[StreamEntry]:
 
 
 async def _claim(wire: Wire, cursor: str, idle_ms: int) -> tuple[str, list[StreamEntry]]:
-    """Take over entries that have waited for too long; give where to go on, and the entries."""
+    """Claim entries that have been unacknowledged too long. Return the cursor for the next call, and the entries."""
     stream = wire.keys.decisions
     claim: Command = ("XAUTOCLAIM", stream, ARCHIVE_GROUP, CONSUMER, idle_ms, cursor, "COUNT", BATCH)
     (reply,) = await wire.ask(claim, within_s=READ_WITHIN_S)
@@ -133,7 +134,7 @@ async def _claim(wire: Wire, cursor: str, idle_ms: int) -> tuple[str, list[Strea
 
 
 async def _make_group(wire: Wire) -> None:
-    """Make the group, at the stream's very first entry; what emptied Redis took the old one with it."""
+    """Create the group, at the stream's first entry. If Redis was emptied, the old group is gone as well."""
     try:
         await wire.ask(("XGROUP", "CREATE", wire.keys.decisions, ARCHIVE_GROUP, "0", "MKSTREAM"))
     except RedisRefused as error:
@@ -148,7 +149,7 @@ async def _acknowledge(wire: Wire, ids: Sequence[bytes]) -> None:
 
 
 async def _keep_aside(wire: Wire, entry: StreamEntry, why: str) -> None:
-    """Move an entry to the stream of unreadable ones, for people to look at."""
+    """Move an entry to the stream of unreadable ones, for people to inspect."""
     aside, stream = wire.keys.unreadable_decisions, wire.keys.decisions
     log.error("decision record unreadable", entry=entry.id.decode(), why=why, kept_in=aside)
     copy: Command = ("XADD", aside, "*", *entry.fields, "entry", entry.id, "why", why)
@@ -157,7 +158,7 @@ async def _keep_aside(wire: Wire, entry: StreamEntry, why: str) -> None:
 
 
 def _entries(reply: list[Reply]) -> list[StreamEntry]:
-    """Read entries; one that was deleted since it was read (Redis 6.2 still names it) has no fields."""
+    """Parse entries. Skip those without fields: Redis 6.2 still lists entries that were deleted after the read."""
     return [
         StreamEntry(entry_id, words(fields))
         for entry_id, fields in (entry for entry in reply if isinstance(entry, list))

@@ -1,10 +1,10 @@
-"""Decisions as rows of SQL, one for each, whichever of its records comes first.
+"""Decisions as rows of SQL: one row per decision, in whatever order its records arrive.
 
-A decision may stand on the stream more than once. The gate records an ALLOW before it answers; when it then cannot
-keep its word (the deadline, a change meanwhile) it records a BLOCK under the same id, and answers that. After a BLOCK
-it never answers ALLOW. So a BLOCK outranks an ALLOW, and the BLOCK of the deadline, which is the gate's last word,
-outranks any other, in whatever order they come. The order of the stream would not do: a command that was given up for
-lost may be appended after the one that corrects it.
+A decision may be on the stream more than once. The gate records an ALLOW before it answers. If it then cannot answer
+ALLOW (because of the deadline, or a change meanwhile), it records a BLOCK under the same id and answers that. After a
+BLOCK it never answers ALLOW. So a BLOCK outranks an ALLOW, and a BLOCK for the deadline, which is always the gate's
+final answer, outranks any other. The order on the stream is not reliable: a command that timed out may be appended
+after its correction.
 """
 
 from collections import Counter
@@ -29,11 +29,11 @@ _LARGEST = 2**63 - 1
 
 
 class UnreadableDecision(ValueError):
-    """An entry of the stream is no decision that SQL could hold; the message says why."""
+    """An entry of the stream is not a decision that SQL could store; the message says why."""
 
 
 def row_of(fields: Mapping[bytes, bytes], archived_at: datetime) -> DecisionColumns:
-    """Read an entry of the stream as a row. Raises UnreadableDecision."""
+    """Convert an entry of the stream into a row. Raises UnreadableDecision."""
     try:
         decision = read_decision(fields)
     except (KeyError, ValueError) as error:
@@ -57,13 +57,13 @@ def row_of(fields: Mapping[bytes, bytes], archived_at: datetime) -> DecisionColu
             raise UnreadableDecision(f"{name} is longer than {_LONGEST[name]} characters")
     if not decision.id or not 0 <= decision.generation <= _LARGEST:
         raise UnreadableDecision("id or generation is out of range")
-    # PostgreSQL stores no NUL in text.
+    # PostgreSQL cannot store NUL in text.
     kept = {name: text.replace("\0", "\ufffd") for name, text in texts.items()}
     return {**kept, "at": decision.at, "generation": decision.generation, "archived_at": archived_at}
 
 
 def last_words(rows: Iterable[DecisionColumns]) -> list[DecisionColumns]:
-    """Give one row for each decision, by id, so that two writers never wait for each other in a circle."""
+    """Return one row per decision, the highest-ranking one, ordered by id so that two writers cannot deadlock."""
     last: dict[str, DecisionColumns] = {}
     for row in rows:
         if row["id"] not in last or _rank(row) > _rank(last[row["id"]]):
@@ -72,10 +72,10 @@ def last_words(rows: Iterable[DecisionColumns]) -> list[DecisionColumns]:
 
 
 async def put(session: AsyncSession, rows: Sequence[DecisionColumns]) -> None:
-    """Write rows, each decision once; what is there already changes only for a record that outranks it.
+    """Write rows, one per decision. An existing row changes only for a record that outranks it.
 
-    `decision_totals` follows in the same transaction. Rows are taken in the order of their ids and counts in the
-    order of their keys: two writers never wait for each other in a circle.
+    `decision_totals` is updated in the same transaction. Rows are locked in the order of their ids and totals in the
+    order of their keys, so that two writers cannot deadlock.
     """
     rows = await _with_agents(session, rows)
     written = await _insert(session, rows)
@@ -91,7 +91,7 @@ def _rank(row: DecisionColumns) -> int:
 
 
 async def _with_agents(session: AsyncSession, rows: Sequence[DecisionColumns]) -> list[DecisionColumns]:
-    """Add who clicked: a call request is on record before the PBX is asked, and so before there is a decision."""
+    """Add the agent who clicked Call. The call request is recorded before the PBX is asked, so before any decision."""
     channels = select(each_of(session, [row["channel"] for row in rows]))
     asked = select(CallRequest.channel, CallRequest.asked_by).where(CallRequest.channel.in_(channels))
     agents = {row.channel: row.asked_by for row in await session.execute(asked)}
@@ -99,7 +99,7 @@ async def _with_agents(session: AsyncSession, rows: Sequence[DecisionColumns]) -
 
 
 async def _insert(session: AsyncSession, rows: Sequence[DecisionColumns]) -> set[str]:
-    """Write the rows of decisions that have none; give their ids. Waits for whoever is just writing one of them."""
+    """Insert the rows of new decisions and return their ids. Waits for another writer of the same decision."""
     insert = insert_into(session, DecisionRecord).on_conflict_do_nothing().returning(DecisionRecord.id)
     return set((await (await session.connection()).execute(insert, list(rows))).scalars())
 
@@ -107,7 +107,7 @@ async def _insert(session: AsyncSession, rows: Sequence[DecisionColumns]) -> set
 async def _correct(
     session: AsyncSession, rows: Sequence[DecisionColumns]
 ) -> tuple[list[DecisionColumns], list[DecisionColumns]]:
-    """Put each row in the place of the one that it outranks; give those rows, and what stood there."""
+    """Replace each existing row that a new one outranks. Return the new rows, and the ones they replaced."""
     there = await _held(session, [row["id"] for row in rows])
     corrected = [row for row in rows if _rank(row) > _rank(there[row["id"]])]
     for row in corrected:
@@ -124,7 +124,7 @@ async def _held(session: AsyncSession, ids: Sequence[str]) -> dict[str, Decision
 
 
 async def _count(session: AsyncSession, added: Iterable[DecisionColumns], taken: Iterable[DecisionColumns]) -> None:
-    """Add rows to the totals of their hours, and take away what was replaced."""
+    """Add rows to the totals of their hours, and subtract the replaced ones."""
     changes: Counter[tuple[datetime, str, str]] = Counter(_total_of(row) for row in added)
     changes.subtract(_total_of(row) for row in taken)
     insert = insert_into(session, DecisionTotal)

@@ -1,7 +1,8 @@
-"""Deliveries as rows: taken by one sender at a time, and what became of them.
+"""Deliveries as rows: claimed by one sender at a time, and updated with the outcome.
 
-Whoever takes a delivery moves its `due_at` on: if they die, somebody else takes it then. So an event may arrive twice,
-under one id; it is never lost. `attempts` tells apart the takings of one delivery: only the last one is written to.
+A sender that claims a delivery moves its `due_at` forward. If the sender dies, another one claims it at that time. So
+an event may arrive twice, with the same id, but is never lost. `attempts` numbers the claims of a delivery: only the
+latest claim may record an outcome.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,10 @@ from admin_web.record.models import Webhook, WebhookDelivery
 
 AT_ONCE = 10
 HELD = timedelta(seconds=60)
-"""How long a delivery is somebody's: well longer than a request may take."""
+"""How long a claim lasts: well longer than a request may take."""
 
 RETRY_S = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 28800)
-"""Waits after each failure; after the last one, close to a day, the delivery is given up."""
+"""Seconds to wait after each failure. After the last one, almost a day after the first, the delivery is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
-    """One delivery that is being sent, for the `attempt`-th time."""
+    """A delivery being sent; `attempt` counts from 1."""
 
     id: int
     event_id: str
@@ -42,7 +43,7 @@ class ClaimedDelivery:
 
 
 async def hooks_with_due(database: Database, at: datetime) -> list[Hook]:
-    """Give the webhooks that something is due to."""
+    """Return the enabled webhooks that have due deliveries."""
     due = exists().where(WebhookDelivery.webhook_id == Webhook.id, *_pending(), WebhookDelivery.due_at <= at)
     hooks = select(Webhook.id, Webhook.url, Webhook.secret).where(Webhook.disabled_at.is_(None), due)
     async with database.read() as session:
@@ -50,7 +51,7 @@ async def hooks_with_due(database: Database, at: datetime) -> list[Hook]:
 
 
 async def take(database: Database, hook: int, at: datetime) -> list[ClaimedDelivery]:
-    """Take the deliveries to one webhook that have been due longest."""
+    """Claim the deliveries of one webhook that have been due longest."""
     due = (
         select(WebhookDelivery.id, WebhookDelivery.event_id, WebhookDelivery.body, WebhookDelivery.attempts + 1)
         .where(WebhookDelivery.webhook_id == hook, *_pending(), WebhookDelivery.due_at <= at)
@@ -66,7 +67,7 @@ async def take(database: Database, hook: int, at: datetime) -> list[ClaimedDeliv
 
 
 async def note(database: Database, ended: Sequence[tuple[ClaimedDelivery, str]], at: datetime) -> None:
-    """Put on record what became of deliveries: nothing wrong, or what was."""
+    """Record the outcomes of deliveries: an empty text for success, else the error."""
     async with database.write() as session:
         for taken, wrong in ended:
             mine = update(WebhookDelivery).where(

@@ -1,4 +1,4 @@
-"""The ends that overrides come to by themselves: in force without anybody, and here put on record."""
+"""Record overrides that have expired. The gate enforces the expiry by itself; this only writes the audit event."""
 
 from sqlalchemy import select
 
@@ -8,13 +8,13 @@ from admin_web.webhooks.events import Event
 
 WORKER = Actor("system:worker")
 AT_ONCE = 500
-"""Ends that one transaction records: nobody waits for long."""
+"""Expiries per transaction, so that other writers wait only briefly."""
 
 
 async def record_expiries(records: Records) -> int:
-    """Write an audit event for each override that has expired since the last look, once; tell how many.
+    """Write one audit event for each override that has expired since the last call. Return their number.
 
-    Two workers may look at the same time: what one of them holds, the other passes over. Raises DatabaseUnavailable.
+    Two workers may do so at the same time: each skips the rows that the other has locked. Raises DatabaseUnavailable.
     """
     async with records.change(WORKER) as change:
         expired = (

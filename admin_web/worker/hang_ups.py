@@ -1,7 +1,7 @@
-"""Calls that are up under a revoked override are hung up, by the worker, wherever it was revoked: site, shell or API.
+"""Hang up calls in progress under a revoked override, wherever it was revoked: site, shell or API.
 
-The revocation is in force without this; it keeps further calls from being placed. What it found being set up, or its
-decision still on the way to SQL, is met by looking again. When the PBX is away, it is asked when it is back.
+The revocation itself already blocks further calls. A call may still be in set-up, or its decision not yet archived in
+SQL, so the PBX is queried several times. While the PBX is unreachable, the query is retried.
 """
 
 from collections.abc import Callable
@@ -17,21 +17,21 @@ from admin_web.services.calling import hang_up_under
 POLL_S = 0.5
 
 REVOKED_FOR = timedelta(hours=1)
-"""How long after its revocation an override's calls are looked for, by a worker or a PBX that was away."""
+"""How long after a revocation its calls are searched for, if the worker or the PBX was down meanwhile."""
 
 LOOKS_S = (0.0, 1.0, 3.0, 10.0, 30.0)
-"""When the PBX is asked, counted from the first time."""
+"""When to query the PBX, in seconds after the revocation was noticed."""
 
 
 class HangUps:
-    """Looks after the overrides that were revoked a short while ago."""
+    """Hangs up calls under overrides that were revoked recently."""
 
     def __init__(self, records: Records, pbx: Pbx, clock: Callable[[], float]) -> None:
         self._records, self._pbx, self._clock = records, pbx, clock
         self._due: dict[int, list[float]] = {}
 
     async def step(self) -> float:
-        """Hang up what is due; give how many seconds to wait. Raises PbxTrouble, DatabaseUnavailable."""
+        """Hang up the calls that are due. Return the seconds to wait. Raises PbxTrouble, DatabaseUnavailable."""
         await self._note_revoked(self._records.now() - REVOKED_FOR)
         for override_id, looks in self._due.items():
             if looks and looks[0] <= self._clock():

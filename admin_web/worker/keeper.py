@@ -1,4 +1,4 @@
-"""What must be done all the time for one Redis, or for one shard of a cluster: apply, renew, rebuild, follow, sweep."""
+"""Continuous work for one Redis, or one shard: apply changes, renew the lease, rebuild, follow registries, sweep."""
 
 from collections.abc import Awaitable, Callable
 from time import monotonic
@@ -13,23 +13,23 @@ from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import IDLE_MS, DecisionArchive
 
 Step: TypeAlias = Callable[[], Awaitable[float]]
-"""One step of a loop: it gives how many seconds to wait before the next."""
+"""One step of a loop; it returns the seconds to wait before the next."""
 
 POLL_S = 0.1
-"""How long a change waits that its own service could not apply."""
+"""Polling interval, in seconds, for changes that the service which made them could not apply itself."""
 
 LEASE_S = 1.0
-"""How often the lease is renewed at the least; a short one is renewed four times in its length."""
+"""Longest interval between renewals of the lease, in seconds; a short lease is renewed four times within its length."""
 
 REFUSED_S = 60.0
 FAILED_S = 5.0
-"""How long a rebuild that was refused, or that failed for another reason of its own, is not tried again."""
+"""Seconds before the next try after a rebuild that was refused, or that failed for another reason."""
 
 LOST_S = 0.5
-"""How often it is asked whether the projection is whole again while somebody else rebuilds it."""
+"""Polling interval, in seconds, while another process rebuilds the projection."""
 
 LEFT_S = 10.0
-"""How often decisions are looked for that somebody read and did not archive."""
+"""Interval, in seconds, of the search for decisions that were read but not archived."""
 
 SWEEP_S = 600.0
 
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 class Keeper:
-    """Keeps one projection: each of its `loops` is repeated."""
+    """Keeps one projection current. The worker repeats each of its `loops`."""
 
     def __init__(self, projection: Projection, settings: AdminSettings) -> None:
         self._projection = projection
@@ -46,11 +46,11 @@ class Keeper:
 
     @property
     def loops(self) -> dict[str, Step]:
-        """Name what is repeated."""
+        """The steps to repeat, by the name of their loop."""
         return {"projection": self.keep, "registries": self.follow, "sweep": self.sweep}
 
     async def keep(self) -> float:
-        """Apply what is pending, renew the lease when it is due, and rebuild what Redis has lost."""
+        """Apply pending changes, renew the lease when it is due, and rebuild a projection that Redis has lost."""
         try:
             if monotonic() >= self._lease_due:
                 await self._projection.renew_lease()
@@ -64,7 +64,7 @@ class Keeper:
         return POLL_S
 
     async def _rebuild(self) -> float:
-        """Build anew what Redis has lost, unless somebody else is at it, or has just done it."""
+        """Rebuild a lost projection, unless another process is rebuilding it or has just done so."""
         try:
             await self._projection.rebuild(only_if_lost=True)
         except (NotNeeded, RebuildUnderWay):
@@ -80,9 +80,9 @@ class Keeper:
         return 0.0
 
     async def follow(self) -> float:
-        """Bring into force what was imported of registries, unless whoever imported it is at it.
+        """Apply imported registry versions to Redis, unless their importer is doing so.
 
-        Where their terms are lost, more may be: then the projection is built anew.
+        If Redis has lost the registries' terms, it may have lost more, so the whole projection is rebuilt.
         """
         if monotonic() < self._follow_due:
             return LEASE_S
@@ -98,7 +98,7 @@ class Keeper:
         return LEASE_S
 
     async def sweep(self) -> float:
-        """Take out of Redis, now and then, what earlier generations have left."""
+        """Remove leftovers of earlier generations from Redis, every SWEEP_S seconds."""
         if monotonic() >= self._sweep_due:
             self._sweep_due = monotonic() + SWEEP_S
             await self._projection.sweep()
@@ -106,15 +106,15 @@ class Keeper:
 
 
 class Archivist:
-    """Takes one stream of decisions to SQL."""
+    """Archives one stream of decisions to SQL."""
 
     def __init__(self, archive: DecisionArchive) -> None:
         self._archive = archive
         self._left_due, self._idle_ms = 0.0, 0
 
     async def step(self) -> float:
-        """Archive the next decisions; at the start, after a failure, and now and then, also what was left."""
-        idle_ms, self._idle_ms = self._idle_ms, 0  # Nothing is waited for in the step after one that fails.
+        """Archive the next decisions; at the start, after a failure and every LEFT_S s also unacknowledged ones."""
+        idle_ms, self._idle_ms = self._idle_ms, 0  # After a failed step, claim unacknowledged entries at once.
         if not idle_ms or monotonic() >= self._left_due:
             await self._archive.archive_left(idle_ms)
             self._left_due = monotonic() + LEFT_S

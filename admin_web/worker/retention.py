@@ -1,4 +1,4 @@
-"""What is kept for a while only, because it is no record: answers of the API, deliveries, attempts to sign in."""
+"""Deletion of short-lived data that is not part of the record: idempotency keys, deliveries, sign-in attempts."""
 
 from datetime import datetime, timedelta
 
@@ -8,20 +8,20 @@ from admin_web.record.database import Database
 from admin_web.record.models import IdempotencyKey, SignInBucket, WebhookDelivery
 
 KEYS_KEPT = timedelta(days=2)
-"""How long an idempotency key is remembered."""
+"""How long idempotency keys are kept."""
 
 DELIVERIES_KEPT = timedelta(days=30)
-"""How long deliveries are shown; all are delivered or given up long before."""
+"""How long deliveries are kept; all of them are delivered or given up long before."""
 
 ATTEMPTS_KEPT = timedelta(days=1)
-"""How long attempts to sign in are counted: every bucket is full again long before."""
+"""How long sign-in attempts are kept; every bucket is full again long before."""
 
 AT_ONCE = 1_000
-"""Rows in one transaction: nobody waits for long."""
+"""Deliveries deleted per transaction, so that other writers wait only briefly."""
 
 
 async def forget(database: Database, at: datetime) -> int:
-    """Take out what was kept long enough by `at` (aware UTC), a portion of it; give how many rows that was."""
+    """Delete data that has expired by `at` (aware UTC), up to a limit. Return the number of deleted rows."""
     old_keys = delete(IdempotencyKey).where(IdempotencyKey.used_at < at - KEYS_KEPT)
     old = select(WebhookDelivery.id).where(WebhookDelivery.told_at < at - DELIVERIES_KEPT)
     old_deliveries = delete(WebhookDelivery).where(

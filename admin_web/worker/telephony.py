@@ -1,4 +1,4 @@
-"""What the worker does for the PBX, as far as the settings know of one: it reads its records, and hangs up calls."""
+"""The worker's loops for a configured PBX: read its call-detail records, and hang up calls."""
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path

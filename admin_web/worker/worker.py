@@ -1,7 +1,7 @@
-"""The one process that must run beside the gate: it keeps the projection current and archives decisions.
+"""The worker, the one process that must run beside the gate: it keeps the projection current and archives decisions.
 
-It never dies of Redis or SQL being away: it says so in one line, keeps trying, and says so when they are back. Two of
-them do no harm: turns and the consumer group share the work out.
+It survives outages of Redis and SQL: it logs one line, keeps retrying, and logs when they are back. Two workers do no
+harm: turns and the consumer group divide the work between them.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from admin_web.worker.retention import forget
 from admin_web.worker.telephony import Telephony
 
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
-"""Waits after failures in a row; the last one goes on for ever."""
+"""Seconds to wait after consecutive failures; the last value repeats."""
 
 FORGET_S = 600.0
 DOCUMENTS_S = 3600.0
@@ -42,22 +42,22 @@ SHEETS_S = 3600.0
 VERSIONS_S = 60.0
 SIZES_S = 3600.0
 EXPIRIES_S = 10.0
-"""How often it is looked whether overrides have expired: nothing but the record waits for it."""
+"""Interval of the search for expired overrides, in seconds. It affects only the audit event, not the expiry itself."""
 
 ARRANGE_S = 1.0
-"""How often it is looked which shards Redis has."""
+"""Interval, in seconds, at which the shards of Redis are listed again."""
 
 STOP_S = 1.0
-"""How long a step may take to its end when the worker is told to stop; cutting it off does no harm, nor does a kill."""
+"""Seconds that running steps get to finish when the worker stops. Cancelling them does no harm, nor does a kill."""
 
 AWAY = (NotInForce, NotRebuilt, DatabaseUnavailable, DocumentsUnavailable, PbxTrouble, CdrFileUnreadable)
-"""What keeps a loop from its work through no fault of ours: it is tried again."""
+"""Expected outages, as opposed to bugs: the step is retried."""
 
 log = structlog.get_logger()
 
 
 class Trouble:
-    """What keeps a loop from its work. It is logged when it changes, not each time it is met."""
+    """The current failure of a loop. It is logged when it changes, not at every retry."""
 
     def __init__(self, loop: str) -> None:
         self._loop = loop
@@ -65,22 +65,22 @@ class Trouble:
         self._met = 0
 
     def meet(self, error: Exception) -> float:
-        """Take note of a failure; give how many seconds to wait."""
+        """Record a failure. Return the seconds to wait before the retry."""
         if str(error) != self._said:
-            log.warning("held up", loop=self._loop, trouble=str(error))
+            log.warning("loop delayed", loop=self._loop, trouble=str(error))
         self._said = str(error)
         self._met += 1
         return RETRY_S[min(self._met, len(RETRY_S)) - 1]
 
     def end(self) -> None:
-        """Take note that the work goes on."""
+        """Record a success."""
         if self._met:
-            log.info("goes on", loop=self._loop)
+            log.info("loop resumed", loop=self._loop)
         self._said, self._met = "", 0
 
 
 class Worker:
-    """Works until told to `stop`."""
+    """Runs every loop until `stop` is called."""
 
     def __init__(self, database: Database, projection: Projection, settings: AdminSettings) -> None:
         self._projection, self._settings = projection, settings
@@ -94,11 +94,11 @@ class Worker:
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
-        """End every loop after the step that it is at."""
+        """End every loop after its current step."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Work until stopped; what then takes too long is cut off, and found again by the next worker."""
+        """Run until stopped. Steps that then take too long are cancelled; the next worker resumes their work."""
         loops: dict[str, Step] = {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
         loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "sizes": self._analyze}
@@ -116,7 +116,7 @@ class Worker:
         await self._telephony.close()
 
     async def _arrange(self) -> float:
-        """Begin to work for each shard of Redis that there is now, and end that for each that is no more."""
+        """Start the loops of each new shard of Redis, and cancel those of each shard that no longer exists."""
         wanted: dict[str, Step] = {}
         for one in await self._projection.shards():
             name, keeper = _name_of(one.sides.store), Keeper(one, self._settings)
@@ -130,7 +130,7 @@ class Worker:
         return ARRANGE_S
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[float]]) -> None:
-        """Take one step after the other; each gives how many seconds to wait."""
+        """Repeat a step until the worker stops, with the pause that each step returns."""
         trouble = Trouble(name)
         while not self._stop.is_set():
             try:
@@ -138,7 +138,7 @@ class Worker:
                 trouble.end()
             except AWAY as error:
                 wait_s = trouble.meet(error)
-            except Exception as error:  # A fault of ours must not end the lease with it.
+            except Exception as error:  # A bug in one loop must not end the others, which renew the lease.
                 log.exception("failed", loop=name)
                 wait_s = trouble.meet(error)
             await self._pause(wait_s)
@@ -151,12 +151,12 @@ class Worker:
             return
 
     async def _record_expiries(self) -> float:
-        """Put on record which overrides have ended by themselves."""
+        """Record expired overrides."""
         await record_expiries(self._records)
         return EXPIRIES_S
 
     async def _sweep_documents(self) -> float:
-        """Take away, now and then, documents that never came on record."""
+        """Delete uploaded documents that no override has come to use."""
         try:
             await sweep_documents(self._database, self._documents, utc_now())
         except TooManyOrphans as error:
@@ -164,26 +164,26 @@ class Worker:
         return DOCUMENTS_S
 
     async def _sweep_sheets(self) -> float:
-        """Take away, now and then, uploaded lists that nobody imports."""
+        """Delete old uploaded sheets that no open job needs."""
         await sweep_sheets(self._database, self._sheets, utc_now())
         return SHEETS_S
 
     async def _sweep_versions(self) -> float:
-        """Take away what imports of registries have left that were cut short."""
+        """Delete the data of registry imports that were interrupted."""
         await sweep_versions(self._database, utc_now())
         return VERSIONS_S
 
     async def _analyze(self) -> float:
-        """Let the database's planner know, now and then, how large the tables have become."""
+        """Update the statistics of the database's query planner."""
         await self._database.analyze()
         return SIZES_S
 
     async def _forget(self) -> float:
-        """Take out of SQL, now and then, what need not be kept."""
+        """Delete expired short-lived data from SQL."""
         await forget(self._database, utc_now())
         return FORGET_S
 
 
 def _name_of(store: Store) -> str:
-    """Name the shard of a cluster by its lowest slot."""
+    """Return the suffix for a loop's name: the shard's lowest slot in a cluster, else empty."""
     return "" if store.keys.first_slot is None else f" of slot {store.keys.first_slot}"

@@ -33,7 +33,7 @@ def hostile(product: Running, open_as: OpenAs, tmp_path: Path) -> dict[str, str]
     file = tmp_path / f"{SCRIPT.replace('/', '')}.pdf"
     file.write_bytes(PDF + b"%hostile")
     fill_consent(supervisor, file, basis="Other")
-    supervisor.get_by_label("In words").fill(SCRIPT)
+    supervisor.get_by_label("Description").fill(SCRIPT)
     supervisor.get_by_role("button", name="Open this lead").click()
     supervisor.wait_for_url(re.compile(f"/leads/{lead.id}$"))
     wrap_up(supervisor, "No answer", SCRIPT)

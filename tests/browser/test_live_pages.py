@@ -12,7 +12,7 @@ def test_the_chart_is_drawn_from_the_table_which_stays_at_hand(open_as: OpenAs):
     rows = page.locator("#dials tbody tr")
     expect(rows).to_have_count(24)
     expect(rows.first).to_be_hidden()
-    page.get_by_text("The same as a table").click()
+    page.get_by_text("Show as a table").click()
     expect(rows.first).to_be_visible()
 
 
@@ -29,8 +29,8 @@ def test_days_are_counted_by_the_clocks_of_the_browser(open_as: OpenAs):
     page = open_as("auditor", timezone_id="Europe/Berlin")
     page.goto("/leads")  # Every page tells the site the time zone of the browser.
     page.goto("/?span=30d")
-    expect(page.get_by_label("Clocks of")).to_have_value("Europe/Berlin")
-    page.get_by_label("Clocks of").select_option("UTC")
+    expect(page.get_by_label("Time zone")).to_have_value("Europe/Berlin")
+    page.get_by_label("Time zone").select_option("UTC")
     expect(page.locator("#dials th").first).to_have_text("From (UTC)")
 
 

@@ -20,7 +20,7 @@ from tests.support.stack import Callers
 
 NOT_YET = "ecorded, not yet in force"
 BANNER = ".banner"
-TWO_WAIT = "2 changes are recorded and not yet in force"
+TWO_WAIT = "2 changes have not reached Redis yet"
 
 
 @pytest.fixture(scope="module")
@@ -130,14 +130,14 @@ def test_without_sql_every_page_says_so_nothing_is_half_done_and_calls_are_judge
     own.sql.dispose()
     postgres.stop()
     switch(agent).click()
-    expect(agent.get_by_role("heading", level=1)).to_have_text("The record cannot be reached")
+    expect(agent.get_by_role("heading", level=1)).to_have_text("The database cannot be reached")
     expect(agent.locator("main")).to_contain_text("nothing was changed")
     supervisor.get_by_role("button", name="Open this lead").click()
-    expect(supervisor.get_by_role("heading", level=1)).to_have_text("The record cannot be reached")
+    expect(supervisor.get_by_role("heading", level=1)).to_have_text("The database cannot be reached")
     stranger.get_by_label("User name").fill("agent")
     stranger.get_by_label("Password").fill("nine horses under a bridge")
     stranger.get_by_role("button", name="Sign in").click()
-    expect(stranger.get_by_role("heading", level=1)).to_have_text("The record cannot be reached")
+    expect(stranger.get_by_role("heading", level=1)).to_have_text("The database cannot be reached")
     assert own.judged(lead.number, lead.id) == (True, "not-listed")
     assert own.judged(listed.number, listed.id) == (False, "internal-dnc")
     postgres.start()

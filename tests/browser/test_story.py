@@ -159,7 +159,7 @@ def test_numbers_come_on_the_list_one_by_one_and_by_file(product: Running, open_
     sheet.write_text("phone\n" + "".join(f"{lead.number}\n" for lead in filed) + "not a number\n")
     admin.goto("/imports/numbers")
     admin.get_by_label("File").set_input_files(sheet)
-    admin.get_by_role("button", name="Upload and look at it").click()
+    admin.get_by_role("button", name="Upload and preview").click()
     expect(admin.get_by_text("rejected").first).to_be_visible()
     admin.get_by_role("button", name="Start the import").click()
     expect(admin.locator("main")).to_contain_text("done", ignore_case=True)

@@ -1,1 +1,1 @@
-"""Files that the authorities of registries publish: their formats, and their import as versions."""
+"""Files of registries, as authorities publish them: their formats, and their import as versions."""

@@ -1,4 +1,4 @@
-"""Where in a row of columns the number stands."""
+"""The number's cells in a row of columns."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,18 @@ from admin_web.lists.sheet import SheetRow
 from compliance.numbers import E164, normalize
 
 JOINED = "+"
-"""Joins the columns of a number that stands in several."""
+"""Separates the columns of a number that is split over several."""
 
 
 class Cells:
-    """Where in a row the number stands: in one cell, or in several that are joined."""
+    """Indexes of the number's cells in a row: one cell, or several that are joined."""
 
     def __init__(self, places: Sequence[int], width: int, region: str) -> None:
         self.places, self._width, self._region = tuple(places), width, region
 
     @classmethod
     def found(cls, sample: Sequence[SheetRow], column: str | None, region: str) -> "Cells":
-        """Find it by the first rows. Raises NoColumn."""
+        """Recognise the cells from the first rows, or by `column`. Raises NoColumn."""
         if column is None or JOINED not in column:
             cells = NumberCells.found(sample, column, region)
             return cls([cells.number], cells.width, region)
@@ -29,9 +29,9 @@ class Cells:
         return cls([place for place in places if place is not None], len(headings), region)
 
     def read(self, row: SheetRow) -> E164:
-        """Read a row. Raises RowRejected, InvalidNumber."""
+        """Return the number of a row. Raises RowRejected, InvalidNumber."""
         if row.cells is None:
-            raise RowRejected("malformed", "its quotation marks do not match")
+            raise RowRejected("malformed", "the quotation marks do not match")
         if len(self.places) == 1:
             return read_number(row.cells, self.places[0], self._width, self._region)
         cells = row.cells

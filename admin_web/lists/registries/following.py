@@ -1,4 +1,4 @@
-"""Whether a registry's new version is in force, for the person who imported it."""
+"""Enforcement of a registry's new version after its import."""
 
 from admin_web.projection.progress import Progress
 from admin_web.projection.projection import Projection
@@ -8,7 +8,7 @@ from admin_web.record.database import DatabaseUnavailable
 
 
 async def standing(projection: Projection, progress: Progress) -> Standing:
-    """Bring the registries' versions into force, and say whether they are. What was recorded stays so either way."""
+    """Apply the registries' versions to Redis. Return whether they are in force; they stay recorded either way."""
     try:
         await projection.follow(progress=progress)
     except (NotInForce, NotRebuilt, DatabaseUnavailable) as error:

@@ -1,4 +1,4 @@
-"""The formats in which authorities publish their lists, and how a file's format is told from its beginning."""
+"""The formats in which authorities publish their lists, and recognition of a file's format from its first lines."""
 
 import re
 from collections.abc import Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 SNIFFED = 200
-"""Lines that are looked at."""
+"""Lines examined to recognise the format."""
 
 
 class Layout(NamedTuple):
-    """Where in a line of fixed width the digits stand: `six` name the exchange within a country, `line` the line.
+    """Positions in a line of fixed width: `six` of the six digits of the exchange, `line` of the first line digit.
 
-    `fixed` are the other characters, by place.
+    `code` is the country code; `fixed` are the other characters, each with its position.
     """
 
     code: int
@@ -24,10 +24,9 @@ class Layout(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format: its slug, what to call it, and which lines are in it.
+    """One format: its slug, its title, and the pattern of its lines.
 
-    `layouts` are what most of its lines look like: those are read thousands at a time. `region` is where a number
-    without a country code belongs, unless the registry's own country says it.
+    `layouts` are the usual layouts of its lines, which are parsed thousands at a time.
     """
 
     name: str
@@ -45,25 +44,25 @@ _BRITISH = Layout(44, 12, (1, 2, 3, 4, 5, 6), 7, ((0, "0"), (11, " ")))
 
 XML = Format("xml", "XML with <ac> and <ph>")
 CSV = Format("csv", "columns")
-LINES = Format("lines", "one number a line", None, (_TEN, _ELEVEN, _PLUS))
+LINES = Format("lines", "one number per line", None, (_TEN, _ELEVEN, _PLUS))
 
 _BY_LINE = (
-    Format("flat", "area code, comma and seven digits a line", re.compile(r"\d{3}, ?\d{7}"), (_FLAT,)),
+    Format("flat", "lines of area code, comma and seven digits", re.compile(r"\d{3}, ?\d{7}"), (_FLAT,)),
     Format(
         "changes",
         "changes: area code, number, and A or D for added or deleted",
         re.compile(r"\d{3}, ?\d{7},(?:.*,)?\s*\"?(?:[AaDd]|add|delete)\w*\"?\s*(?:,.*)?", re.IGNORECASE),
         is_changes=True,
     ),
-    Format("fixed", "twelve characters a line", re.compile(r"0\d{9,10} {1,2}"), (_BRITISH,)),
-    Format("lines", "one number a line", re.compile(r"\+?\d{7,15}"), LINES.layouts),
+    Format("fixed", "lines of twelve characters", re.compile(r"0\d{9,10} {1,2}"), (_BRITISH,)),
+    Format("lines", "one number per line", re.compile(r"\+?\d{7,15}"), LINES.layouts),
 )
 
 FORMATS = {form.name: form for form in (*_BY_LINE, CSV, XML)}
 
 
 def sniff(start: bytes) -> Format:
-    """Tell the format of a text that begins so."""
+    """Return the format of a text from its first bytes."""
     text = start.decode("utf-8", "replace").lstrip()
     if text.startswith("<"):
         return XML
@@ -73,12 +72,12 @@ def sniff(start: bytes) -> Format:
 
 
 def _plain(lines: Sequence[str]) -> tuple[Format, ...]:
-    """Give what the lines are if no format of an authority fits better."""
+    """Return the fallback format, in case no format of an authority fits better."""
     return (CSV,) if any(set(line) & set(",;\t|") for line in lines) else (LINES,)
 
 
 def _share(form: Format, lines: Sequence[str]) -> float:
-    """Give how many of the lines are in a format; what has no pattern fits a half of any."""
+    """Return how many of the lines match a format. A format without a pattern counts as matching half of them."""
     pattern = form.pattern
     if pattern is None:
         return len(lines) / 2

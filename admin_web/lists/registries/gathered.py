@@ -1,7 +1,7 @@
-"""Numbers gathered from a file, as a bitmap for each exchange that holds one, in whatever order they come.
+"""Numbers collected from a file in any order, as one bitmap per exchange.
 
-An exchange is a whole number here, the digits of an E.164 number before its last four. Memory is 1,250 bytes for each
-exchange gathered; whoever gathers takes those out that have fallen silent.
+An exchange is an integer here: the digits of an E.164 number before its last four. Each collected exchange takes 1,250
+bytes of memory; the importer removes exchanges that have received no more numbers for a while.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,21 +17,21 @@ from compliance.redis_schema import exchange_and_line
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 MOST_EXCHANGES = 640_000
-"""As many as the numbering plan of +1 can have. The memory of one that is not used is never touched."""
+"""The most that the numbering plan of +1 can have. The memory of unused ones is never touched, so never allocated."""
 
 SIX_DIGITS = 1_000_000
 TABLED = (1, 44)
-"""Country codes whose exchanges have six digits more, and come in their millions."""
+"""Country codes with exchanges of six more digits and millions of listed numbers, which get a look-up table."""
 
 WRITTEN_AT_ONCE = 4_000
 
 
 class TooManyExchanges(Exception):
-    """The numbers of a file are spread so thin that it can be no registry."""
+    """The numbers of a file are spread over more exchanges than any registry has."""
 
 
 class Gathered:
-    """Bitmaps by exchange; duplicates fall together."""
+    """Bitmaps by exchange. Duplicate numbers count once."""
 
     def __init__(self, most: int = MOST_EXCHANGES) -> None:
         self._most = most
@@ -43,11 +43,11 @@ class Gathered:
         self.size = 0
 
     def listen(self) -> None:
-        """Take for silent, from now on, every exchange that nothing is put in for."""
+        """Mark every exchange as silent until the next number for it."""
         self._silent[: self.size] = True
 
     def put(self, exchanges: Ints, lines: Ints) -> None:
-        """Put numbers in, given by exchange and line, as many of one as of the other."""
+        """Add numbers, given as exchanges and lines in two arrays of the same length."""
         if not len(exchanges):
             return
         slots = self._slots(exchanges)
@@ -56,18 +56,18 @@ class Gathered:
         self._flat[at] |= masks
 
     def take_out(self, exchanges: Ints, lines: Ints) -> None:
-        """Take numbers out, if they are in."""
+        """Remove numbers, given as in `put`; absent ones are ignored."""
         if len(exchanges):
             at, masks = _bytes_of(self._slots(exchanges) * LINES + lines)
             self._flat[at] &= ~masks
 
     @property
     def silent(self) -> int:
-        """How many exchanges had nothing put in for them since `listen`."""
+        """Number of exchanges without a new number since `listen`."""
         return int(np.count_nonzero(self._silent[: self.size]))
 
     def pop(self, *, silent_only: bool) -> Iterator[tuple[Ints, Bytes]]:
-        """Take exchanges out, ascending, some thousands at a time, with a bitmap in a row for each."""
+        """Remove and yield exchanges, ascending, a few thousand at a time, with one row of bitmaps for each."""
         gone = np.flatnonzero(self._silent[: self.size] | (not silent_only))
         gone = gone[np.argsort(self._exchanges[gone])]
         for first in range(0, len(gone), WRITTEN_AT_ONCE):
@@ -80,7 +80,7 @@ class Gathered:
         return self._bits.reshape(-1)
 
     def _keep(self, slots: Ints) -> None:
-        """Leave only these, in their order."""
+        """Keep only these slots, in their order."""
         self._forget_places()
         bits, exchanges, size = self._bits[slots], self._exchanges[slots], self.size
         self.size = 0
@@ -96,7 +96,7 @@ class Gathered:
         self._others.clear()
 
     def _slots(self, exchanges: Ints) -> Ints:
-        """Give the place of each exchange; the new ones get one in the order in which they come."""
+        """Return the slot of each exchange. New exchanges get the next free slots, in their order."""
         code = int(exchanges[0]) // SIX_DIGITS
         if code not in self._tables or not (exchanges // SIX_DIGITS == code).all():
             return self._mixed_slots(exchanges)
@@ -110,7 +110,7 @@ class Gathered:
         return slots.astype(np.int64)
 
     def _mixed_slots(self, exchanges: Ints) -> Ints:
-        """Do the same for exchanges of any country."""
+        """Return the slot of each exchange, for exchanges of any country."""
         distinct, inverse = np.unique(exchanges, return_inverse=True)
         slots = np.array([self._slot(exchange) for exchange in distinct.tolist()], np.int64)
         return slots[inverse]
@@ -137,7 +137,7 @@ class Gathered:
 
 
 def _bytes_of(bits: Ints) -> tuple[Ints, Bytes]:
-    """Give each byte that holds one of these bits, once, and a mask of those bits in it."""
+    """Return the index of each byte that contains any of these bits, once, and the mask of those bits in it."""
     if len(bits) > 1 and (bits[1:] < bits[:-1]).any():
         bits = np.sort(bits)
     places = bits >> 3
@@ -147,7 +147,7 @@ def _bytes_of(bits: Ints) -> tuple[Ints, Bytes]:
 
 
 def split(numbers: Sequence[E164]) -> tuple[Ints, Ints]:
-    """Give exchanges and lines of numbers."""
+    """Split numbers into two arrays: exchanges and lines."""
     pairs = [exchange_and_line(number) for number in numbers]
     exchanges = np.array([int(exchange) for exchange, _ in pairs], np.int64)
     return exchanges, np.array([line for _, line in pairs], np.int64)

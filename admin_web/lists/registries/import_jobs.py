@@ -1,4 +1,4 @@
-"""The import of a registry's file, asked for: never two of one registry, and never on what was seen too long ago."""
+"""Request of a registry import: only one at a time per registry, and only over the version that the person has seen."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,9 +20,9 @@ from admin_web.services.registries import UnknownRegistry, VersionMoved
 
 @dataclass(frozen=True, slots=True)
 class RegistryImport:
-    """What an import is to do: the sheet, and the rest as in `intake.Wanted` and `reader.Reading`.
+    """Particulars of an import: the sheet, and the fields of `intake.VersionRequest` and `reader.Reading`.
 
-    `obtained_on` is a day, which began at midnight UTC.
+    `obtained_on` is a day, which counts from midnight UTC.
     """
 
     sheet: KeptSheet
@@ -36,17 +36,17 @@ class RegistryImport:
 
     @classmethod
     def read(cls, particulars: Mapping[str, Any]) -> Self:
-        """Read back what `particulars` wrote."""
+        """Create from the JSON of `particulars`."""
         sheet, day = KeptSheet(**particulars["sheet"]), date.fromisoformat(particulars["obtained_on"])
         return cls(**{**particulars, "sheet": sheet, "obtained_on": day})
 
     @property
     def particulars(self) -> dict[str, Any]:
-        """What the job's row holds."""
+        """The JSON for the job's row."""
         return {**asdict(self), "obtained_on": self.obtained_on.isoformat()}
 
     def wanted(self, pause_s: float) -> VersionRequest:
-        """Give it as an intake wants it."""
+        """Convert to a request for an intake."""
         obtained_at = datetime.combine(self.obtained_on, time(), UTC)
         return VersionRequest(
             self.sheet.registry, self.taken_as, obtained_at, None, self.account, self.allow_drop, pause_s, self.over
@@ -56,7 +56,7 @@ class RegistryImport:
 async def ask_import(
     database: Database, actor: Actor, asked: RegistryImport, *, now: Callable[[], datetime] = utc_now
 ) -> int:
-    """Put the job on record; give its id. Raises NotPermitted, UnknownRegistry, JobUnderWay, VersionMoved."""
+    """Queue the job and return its id. Raises NotPermitted, UnknownRegistry, JobUnderWay, VersionMoved."""
     name = asked.sheet.registry
 
     async def unless(change: Change) -> None:
@@ -72,7 +72,7 @@ async def ask_import(
 
 
 async def open_import(session: AsyncSession, name: str) -> int | None:
-    """Give the id of the job that imports a file of this registry; None when there is none."""
+    """Return the id of the open job that imports this registry; None when there is none."""
     open_jobs = select(Job.id, Job.particulars).where(Job.outcome == "", Job.kind == IMPORT_REGISTRY.name)
     found = await session.execute(open_jobs)
     return next((job_id for job_id, asked in found if asked["sheet"]["registry"] == name), None)

@@ -1,7 +1,7 @@
-"""A registry's files taken in as a new version, which comes into force whole or not at all.
+"""Import of a registry's files as a new version, which comes into force complete or not at all.
 
-Reading and gathering go on in a thread; what is gathered goes to SQL in transactions of some thousand exchanges, so
-that nobody else waits for long. Memory: 1,250 bytes for each exchange that rows still come for.
+A thread reads and collects the numbers. They are written to SQL in transactions of a few thousand exchanges, so that
+other writers wait only briefly. Memory: 1,250 bytes for each exchange that still receives rows.
 """
 
 import asyncio
@@ -31,22 +31,22 @@ from admin_web.services.registries import VersionMoved, registry_for
 from compliance.refusal import Refused
 
 FULL, PART, CHANGES = "full", "part", "changes"
-"""A file is a registry's whole, or all of the area codes that stand in it, or what was added and deleted."""
+"""A file is the whole registry, or all numbers of the area codes in it, or a list of added and deleted numbers."""
 
 FEW_EXCHANGES = 16_000
-"""So many are held, in 20 MB, before those go to SQL that rows no longer come for."""
+"""Exchanges held in memory (20 MB) before those without further rows are written to SQL."""
 
 MOST_REPORTED = 100_000
-"""Rejected rows that stand in the report; all are counted."""
+"""Rejected rows in the report; further ones are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionRequest:
-    """What is to be taken in: a version of the registry `name`, as of `obtained_at` (aware UTC).
+    """The version to import: of the registry `name`, obtained at `obtained_at` (aware UTC).
 
-    `country` and `account` as in `registry_for`. `allow_drop` takes the files' word for a much smaller list.
-    `pause_s`: how long the record is left to others after each transaction. `over` is the version in force that
-    somebody has seen and wants replaced, 0 for none; None: whichever it is.
+    `country` and `account` are as in `registry_for`. With `allow_drop` the list may become much smaller. `pause_s` is
+    the pause, in seconds, after each transaction, for other writers. `over` is the version in force that the person has
+    seen and wants to replace, 0 for none; None replaces whichever is in force.
     """
 
     name: str
@@ -61,7 +61,7 @@ class VersionRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportedVersion:
-    """A version that is whole, and in force by the record."""
+    """A complete version, which is in force in SQL."""
 
     version: int
     numbers: int
@@ -71,19 +71,19 @@ class ImportedVersion:
     rejected: int
 
     def __str__(self) -> str:
-        changed = f"{self.added:,} more and {self.removed:,} fewer than before"
+        changed = f"{self.added:,} added and {self.removed:,} removed since the previous version"
         numbers = "1 number" if self.numbers == 1 else f"{self.numbers:,} numbers"
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
         return f"{numbers}, {changed}; {rows}, {self.rejected:,} rejected"
 
 
 async def nothing_to_keep(session: AsyncSession, done: Progress) -> None:
-    """Put nothing on record but the version."""
+    """Save no checkpoint."""
     del session, done
 
 
 class RegistryIntake:
-    """One import. `keep` takes part in each transaction, and may end the import by raising."""
+    """One import. `keep` saves a checkpoint in each transaction, and may abort the import by raising."""
 
     def __init__(
         self,
@@ -104,11 +104,11 @@ class RegistryIntake:
         self._base: int | None = None
 
     async def take_in(self, source: Source, reading: Reading) -> ImportedVersion:
-        """Raise NotASheet, Refused, DatabaseUnavailable, OSError; the version before then stays in force."""
+        """Import the files. Raises NotASheet, Refused, DatabaseUnavailable, OSError; the old version stays in force."""
         try:
             return await self._take_in(source, reading)
         except (NotASheet, Refused, OSError):
-            with suppress(DatabaseUnavailable):  # A worker finds what is left.
+            with suppress(DatabaseUnavailable):  # If this fails, the worker's clean-up finds the leftovers.
                 await leftovers.discard(self._records.database, self.version)
             raise
 
@@ -133,7 +133,7 @@ class RegistryIntake:
                 raise VersionMoved(wanted.name)
             await versions.abandon_unfinished(change.session, wanted.name)
             if self._base is None and wanted.kind == CHANGES:
-                raise Refused(f"There is no version of {wanted.name} yet that changes could be applied to.")
+                raise Refused(f"There is no version of {wanted.name} yet to apply changes to. Import all of it first.")
             version = RegistryVersion(
                 registry_name=wanted.name, kind=wanted.kind, base_id=self._base, obtained_at=wanted.obtained_at,
                 format=reading.form.name, file_name=source.name[:255], file_sha256="", file_bytes=source.file_bytes,
@@ -144,7 +144,7 @@ class RegistryIntake:
             self.version = version.id
 
     async def _gather(self, pieces: Iterator[Piece]) -> None:
-        """Gather piece after piece; what no more rows come for goes to SQL meanwhile."""
+        """Collect the numbers of all pieces. Meanwhile write exchanges without further rows to SQL."""
         while await in_thread(self._gather_one, pieces):
             self._on_progress(self._done)
             if self._done.rejected > max(MOST_REPORTED, self._done.added):
@@ -154,22 +154,22 @@ class RegistryIntake:
         self._require_sane()
 
     def _gather_one(self, pieces: Iterator[Piece]) -> bool:
-        """Gather the next piece; tell whether there was one. Raises NotASheet."""
+        """Collect the next piece. Return whether there was one. Raises NotASheet."""
         piece = next(pieces, None)
         if piece is None:
             self._report.flush()
             return False
         if piece.deleted and self._wanted.kind != CHANGES:
-            raise NotASheet("There are deleted numbers in it: import it as changes.")
+            raise NotASheet("The file contains deleted numbers: import it as changes.")
         try:
             self._put(piece)
         except TooManyExchanges:
-            raise NotASheet("Its numbers are spread over more exchanges than there are; this is no registry.") from None
+            raise NotASheet("The numbers are spread over more exchanges than exist; this is not a registry.") from None
         self._reject(piece)
         return True
 
     def _put(self, piece: Piece) -> None:
-        """Gather the numbers of a piece. Where a number is both listed and deleted, its last row counts."""
+        """Collect the numbers of a piece. If a number is both listed and deleted, its last row counts."""
         self._listed.listen()
         for exchanges, lines in (*piece.arrays, split(piece.listed)):
             self._listed.put(exchanges, lines)
@@ -192,10 +192,10 @@ class RegistryIntake:
     def _require_sane(self) -> None:
         done = self._done
         if not done.added and not done.rejected:
-            raise NotASheet("There is no row in it; the version before stays in force.")
+            raise NotASheet("The file contains no rows; the previous version stays in force.")
         if done.rejected > done.added:
             raise NotASheet(
-                f"{done.rejected:,} of its first {done.rows:,} rows are no numbers; the version before stays in force."
+                f"{done.rejected:,} of the first {done.rows:,} rows are not numbers; the old version stays in force."
             )
 
     async def _write(self, batches: Iterator[tuple[Ints, Bytes]]) -> None:
@@ -209,11 +209,11 @@ class RegistryIntake:
     def _note(self, exchanges: Ints) -> None:
         self._written.update(exchanges.tolist())
         if self._wanted.kind == PART and (exchanges // SIX_DIGITS != 1).any():
-            raise NotASheet("A part of a registry is taken by area codes of +1, and there are other numbers in it.")
+            raise NotASheet("A file of some area codes must contain only numbers of +1, but this one has others.")
         self._areas.update(str(area) for area in np.unique(exchanges // 1000 - 1000).tolist() if 200 <= area <= 999)
 
     async def _write_rest(self) -> None:
-        """Write what is left, and what is taken over from the version before."""
+        """Write the remaining exchanges, and copy what stays from the previous version."""
         if self._wanted.kind == CHANGES:
             await self._copy(leaving=())
             await self._change_copied()
@@ -249,7 +249,7 @@ class RegistryIntake:
         self._note(exchanges)
 
     async def _end(self, sha256: str) -> ImportedVersion:
-        """Make the version whole and put it in force, in one transaction."""
+        """Complete the version and put it in force, in one transaction."""
         async with self._records.database.read() as session:
             sizes = await versions.sizes(session, self.version, self._base)
         async with self._ours() as change:
@@ -275,7 +275,7 @@ class RegistryIntake:
         )
 
     def _obtained(self, before: RegistryVersion, kept: Sequence[str]) -> dict[str, str]:
-        """Say when each area code was obtained that is not of these files: it is no fresher than it was."""
+        """Return when each area code that is not in these files was obtained: it is no fresher than before."""
         then = before.obtained_at.isoformat()
         return {area: before.obtained.get(area, then) for area in kept if area not in self._areas}
 
@@ -283,8 +283,8 @@ class RegistryIntake:
         lost = was - numbers
         if not self._wanted.allow_drop and lost > FEW_NUMBERS and lost > was * SMALL_SHARE:
             raise Refused(
-                f"{self._wanted.name} would shrink from {was:,} to {numbers:,} numbers, and stays as it is: if the "
-                "file holds some area codes only, import it as a part; if it is right, allow the drop."
+                f"{self._wanted.name} would shrink from {was:,} to {numbers:,} numbers, so nothing was changed. If the "
+                "file has only some area codes, import it as a part; if the list really shrank, allow the drop."
             )
 
     def _tell(self, change: Change, version: RegistryVersion) -> None:
@@ -302,7 +302,7 @@ class RegistryIntake:
 
     @asynccontextmanager
     async def _ours(self) -> AsyncIterator[Change]:
-        """Open a transaction in which nobody can give the version up. Raises Overtaken when somebody has."""
+        """Open a transaction that keeps the version from being abandoned. Raises Overtaken if it already is."""
         async with self._change() as change:
             await versions.require_ours(change, self.version)
             yield change

@@ -1,4 +1,4 @@
-"""What imports that were cut short have left of versions that will never be whole."""
+"""Clean-up of incomplete versions, left by interrupted imports."""
 
 from datetime import datetime, timedelta
 
@@ -11,11 +11,11 @@ from admin_web.record.registry_versions import ROWS_AT_ONCE, UNDER_WAY
 from admin_web.services.job_kinds import IMPORT_REGISTRY
 
 SILENT = timedelta(hours=1)
-"""How long an import may be silent: with every exchange there is, counting them takes a minute."""
+"""Time without a heartbeat after which an import is considered dead. Counting every exchange takes up to a minute."""
 
 
 async def discard(database: Database, version_id: int) -> None:
-    """Give up a version that is not whole: it stays on record, without its numbers. Raises DatabaseUnavailable."""
+    """Abandon an incomplete version: its row stays, its numbers are deleted. Raises DatabaseUnavailable."""
     ours = RegistryVersion.id == version_id
     async with database.write() as session:
         await session.execute(update(RegistryVersion).where(ours, *UNDER_WAY).values(beat_at=None))
@@ -32,7 +32,7 @@ async def discard(database: Database, version_id: int) -> None:
 
 
 async def sweep_versions(database: Database, at: datetime) -> int:
-    """Give up what nobody goes on with at `at` (aware UTC); give how many versions. Raises DatabaseUnavailable."""
+    """Abandon versions whose import is dead at `at` (aware UTC). Return their number. Raises DatabaseUnavailable."""
     async with database.read() as session:
         left = await _left(session, at)
     for version_id in left:
@@ -41,7 +41,7 @@ async def sweep_versions(database: Database, at: datetime) -> int:
 
 
 async def _left(session: AsyncSession, at: datetime) -> list[int]:
-    """Find versions that are silent, or of a job that is over, or have left numbers behind; none of an open job."""
+    """Return incomplete versions of dead imports or ended jobs, or with leftover numbers; none of an open job."""
     held = exists().where(RegistryExchange.version_id == RegistryVersion.id)
     unwhole = select(RegistryVersion.id, RegistryVersion.beat_at).where(
         RegistryVersion.whole_at.is_(None), or_(RegistryVersion.beat_at.is_not(None), held)

@@ -1,4 +1,4 @@
-"""What was found in a registry's file, and what an import would make of its first rows."""
+"""Preview of a registry's file: its format, and what an import would do with its first rows."""
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 @dataclass(frozen=True, slots=True)
 class RegistryRow:
-    """One of the first rows: its cells, and what becomes of it: a number listed or deleted, or why it is rejected.
+    """One of the first rows: its cells and the result, which is a listed or deleted number, or a reason for rejection.
 
-    `line` is the line that it begins on; of XML, which number of the text it is.
+    `line` is the line on which it begins; for XML, the position of the number in the text.
     """
 
     line: int
@@ -36,11 +36,11 @@ class RegistryRow:
 
 @dataclass(frozen=True, slots=True)
 class RegistryPreview:
-    """The format that was found, and the first rows of the first text.
+    """The recognised format, and the first rows of the first text.
 
-    `texts` is how many texts there are, `size` their bytes. Of columns: `headings`, and in `chosen` the places, counted
-    from 1, of the columns `number` and, where it stands in one of its own, `area`. `problem` says what keeps the import
-    from beginning; empty when nothing does.
+    `texts` is the number of texts, `size` their size in bytes. For CSV there are `headings`, and `chosen` has the
+    positions, counted from 1, of the column `number` and, if it is a column of its own, `area`. `problem` says why the
+    import cannot start; empty when it can.
     """
 
     form: Format
@@ -54,14 +54,14 @@ class RegistryPreview:
 
     @property
     def column(self) -> str | None:
-        """Give the columns as `Reading` takes them; None when there are none to choose."""
+        """The columns as `Reading` takes them; None when there are no columns to choose."""
         if not self.chosen:
             return None
         return JOINED.join(self.chosen[what] for what in ("area", "number") if self.chosen.get(what))
 
     @property
     def choices(self) -> Sequence[tuple[str, str]]:
-        """The columns, for a person to choose from."""
+        """The columns as choices of a form: position and label."""
         return [(str(place), f"{place}: {heading}") for place, heading in enumerate(self.headings, start=1)]
 
 
@@ -77,7 +77,7 @@ def preview(source: Source, reading: Reading) -> RegistryPreview:
 
 
 def _whole_lines(text: bytes) -> bytes:
-    """Leave out the line that a beginning of a text ends in the middle of."""
+    """Drop the last line if the start of the text ends in the middle of it."""
     end = text.rfind(b"\n") + 1
     return text[:end] if end and len(text) >= LONGEST_LINE // 2 else text
 
@@ -101,7 +101,7 @@ def _columns(source: Source, reading: Reading, text: bytes) -> RegistryPreview:
     headings = next((row.cells for row in sample if row.cells), [])[:MOST_COLUMNS]
     parts, size = len(source.parts), source.size or 0
     if not headings:
-        return RegistryPreview(CSV, said, parts, size, [], problem="The file holds no row that can be read.")
+        return RegistryPreview(CSV, said, parts, size, [], problem="The file contains no readable rows.")
     shown = [[row.text] if row.cells is None else row.cells for row in sample[:SHOWN]]
     try:
         cells = Cells.found(sample, reading.column, reading.region)

@@ -1,4 +1,4 @@
-"""From the texts of a registry's files to numbers, format by format. Nothing in them is skipped unseen."""
+"""Parsing of registry files, format by format. Every row becomes a number or is rejected; none is skipped silently."""
 
 import io
 import re
@@ -25,14 +25,14 @@ _DEED = re.compile(r"a|d|add\w*|delete\w*", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How texts are read: `region` is the registry's country, as in ISO 3166; `column` as `dnc-admin import` has it."""
+    """How to read texts: `region` is the registry's country (ISO 3166), `column` is as in `dnc-admin import`."""
 
     region: str
     form: Format
     column: str | None = None
 
     def pieces(self, source: Source) -> Iterator[Piece]:
-        """Give all rows of all texts, some at a time. Raises NotASheet, OSError."""
+        """Yield all rows of all texts, in pieces. Raises NotASheet, OSError."""
         read = {CSV.name: self._columns, XML.name: self._xml}.get(self.form.name, self._lines)
         for part in source.parts:
             yield from read(source, part)
@@ -46,7 +46,7 @@ class Reading:
             yield piece
 
     def read_line(self, piece: Piece, odd: Odd) -> None:
-        """Put the number of a line into a piece. Raises RowRejected, InvalidNumber."""
+        """Add the number of a line to a piece. Raises RowRejected, InvalidNumber."""
         cells = [cell.strip().strip('"').strip() for cell in odd.text.split(",")]
         if self.form.name == "lines":
             piece.numbers.append(normalize(odd.text.strip().strip('"'), self.region))
@@ -58,7 +58,7 @@ class Reading:
     def _read_change(self, piece: Piece, cells: Sequence[str]) -> None:
         deeds = [cell[0].upper() for cell in cells[2:] if _DEED.fullmatch(cell)]
         if len(deeds) != 1:
-            raise RowRejected("no-change", "it does not say A or D, for added or deleted")
+            raise RowRejected("no-change", "the row has no A or D, for added or deleted")
         number = normalize("".join(cells[:2]), self.region)
         piece.changed[number] = deeds[0] == "A"
 
@@ -83,15 +83,15 @@ class Reading:
             yield piece
 
     def read_tag(self, piece: Piece, odd: Odd) -> None:
-        """Put the number of a tag, as `tags` spells it, into a piece. Raises InvalidNumber."""
+        """Add the number of a tag, in the form of `tags`, to a piece. Raises InvalidNumber."""
         number, _, deed = odd.text.partition(",")
         piece.changed[normalize(number, self.region)] = deed == "A"
 
 
 def tags(block: bytes, area: bytes, line: int) -> tuple[list[Odd], bytes]:
-    """Give the numbers of a block of XML, each with A or D, and the area code that holds at its end.
+    """Return the numbers in a block of XML, each with A or D, and the area code in effect at its end.
 
-    All are said to stand on `line`, where the block begins.
+    All of them get `line`, the line on which the block begins.
     """
     odd = []
     for tag in _TAG.finditer(block):
@@ -106,23 +106,23 @@ def tags(block: bytes, area: bytes, line: int) -> tuple[list[Odd], bytes]:
 
 
 def found_format(source: Source, wanted: str | None) -> Format:
-    """Tell the format of the files, which is the same in all of them, or take the one that is wanted.
+    """Return the `wanted` format, or recognise the format of the files, which must be the same in all of them.
 
     Raises NotASheet.
     """
     if wanted is not None:
         if wanted not in FORMATS:
-            raise NotASheet(f"There is no format {wanted!r}; there are {', '.join(sorted(FORMATS))}.")
+            raise NotASheet(f"There is no format {wanted!r}; choose one of {', '.join(sorted(FORMATS))}.")
         return FORMATS[wanted]
     found = {part.name: sniff(source.start(part)) for part in source.parts}
     if len({form.name for form in found.values()}) > 1:
         said = "; ".join(f"{name}: {form.title}" for name, form in list(found.items())[:5])
-        raise NotASheet(f"These files are of several formats ({said}); import those of one at a time.")
+        raise NotASheet(f"These files have different formats ({said}); import the files of each format separately.")
     return next(iter(found.values()))
 
 
 def read_each(piece: Piece, odd: Sequence[Odd], read: Callable[[Piece, Odd], None]) -> None:
-    """Read rows one by one; those that are no numbers are noted with their reasons."""
+    """Read rows one by one. Add those that are not numbers to the rejected ones, with their reasons."""
     for row in odd:
         try:
             read(piece, row)
@@ -148,7 +148,7 @@ def _stream(source: Source, part: SourceText) -> io.BufferedReader:
 
 
 class _Blocks(io.RawIOBase):
-    """Blocks of bytes as a stream."""
+    """A raw stream over blocks of bytes."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks, self._left = blocks, b""

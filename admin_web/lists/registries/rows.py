@@ -1,4 +1,4 @@
-"""The rows of a registry's file: those of a known layout read thousands at a time, the others one by one."""
+"""Rows of a registry's file: those of a known layout are parsed thousands at a time, the others one by one."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _ZERO, _NINE = ord("0"), ord("9")
 
 
 class Rejected(NamedTuple):
-    """A row that is no number: the line it stands on, from 1, why not, as a slug and in words, and its text."""
+    """A row that is not a number: its line (from 1), the reason as a slug and in words, and its text."""
 
     line: int
     reason: str
@@ -27,11 +27,10 @@ class Rejected(NamedTuple):
 
 @dataclass(slots=True)
 class Piece:
-    """Some rows: numbers as arrays of exchanges and lines, numbers one by one, and what was rejected.
+    """Some rows: numbers as arrays of exchanges and lines, single numbers, and rejected rows.
 
-    `changed` tells of each number in a file of changes whether its last row says that it is listed.
-
-    `rows` is how many they are, `line` the line of the last.
+    `changed` is for files of changes: whether the last row of each number lists it. `rows` is the number of rows,
+    `line` the line of the last one.
     """
 
     rows: int = 0
@@ -43,24 +42,24 @@ class Piece:
 
     @property
     def listed(self) -> list[E164]:
-        """The numbers that are listed, of those that were read one by one."""
+        """The listed numbers among those that were read one by one."""
         return self.numbers + [number for number, stands in self.changed.items() if stands]
 
     @property
     def deleted(self) -> list[E164]:
-        """The numbers that are listed no more."""
+        """The numbers that were deleted from the registry."""
         return [number for number, stands in self.changed.items() if not stands]
 
 
 class Odd(NamedTuple):
-    """A line that is of no known layout: its number in the file, from 1, and its text."""
+    """A line of no known layout: its line number in the file, from 1, and its text."""
 
     line: int
     text: str
 
 
 def read_block(block: bytes, layouts: Sequence[Layout], before: int, name: str) -> tuple[Piece, list[Odd]]:
-    """Read a block of whole lines, `before` of which stand in front of it. Give what is left to be read one by one.
+    """Parse a block of complete lines that follow `before` lines. Return the numbers and the lines to read one by one.
 
     Raises NotASheet when a line is too long.
     """
@@ -69,7 +68,7 @@ def read_block(block: bytes, layouts: Sequence[Layout], before: int, name: str) 
     starts = np.concatenate(([0], ends[:-1] + 1))
     lengths = ends - starts
     if lengths.max() > LONGEST_LINE:
-        raise NotASheet(f"{name}: a line is longer than {LONGEST_LINE} characters; this is no list.")
+        raise NotASheet(f"{name}: a line is longer than {LONGEST_LINE} characters; this is not a list.")
     lengths -= (lengths > 0) & (text[ends - 1] == ord("\r"))
     piece = Piece(line=before + len(ends))
     odd = np.ones(len(ends), np.bool_)
@@ -85,7 +84,7 @@ def read_block(block: bytes, layouts: Sequence[Layout], before: int, name: str) 
 
 
 def _rows(text: Bytes, starts: Ints, width: int) -> Bytes:
-    """Give the lines that start there as the rows of a table."""
+    """Return the lines at these offsets as the rows of a 2-D array."""
     steps = np.diff(starts)
     step = int(steps[0]) if len(steps) else width
     if (steps == step).all() and starts[0] + len(starts) * step <= len(text):
@@ -95,7 +94,7 @@ def _rows(text: Bytes, starts: Ints, width: int) -> Bytes:
 
 
 def _numbers(rows: Bytes, layout: Layout) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
-    """Read the digits of every row, and tell which rows are numbers of the layout's country."""
+    """Return exchange and line of every row, and which rows are valid numbers of the layout's country."""
     good = np.ones(len(rows), np.bool_)
     for place, character in layout.fixed:
         good &= rows[:, place] == ord(character)
@@ -116,7 +115,7 @@ def _decimal(rows: Bytes, places: Sequence[int], good: npt.NDArray[np.bool_]) ->
 
 
 def _in_plan(six: npt.NDArray[np.int32], code: int) -> npt.NDArray[np.bool_]:
-    """Tell which exchanges there can be: as `compliance.numbers` has it for +1, and no zero in front for +44."""
+    """Return which exchanges can exist: for +1 as in `compliance.numbers`, for +44 those without a leading zero."""
     area, exchange = six // 1000, six % 1000
     there_is: npt.NDArray[np.bool_] = (area >= 200) & (area % 100 != 11) & (exchange >= 200)
     return there_is if code == 1 else area >= 100

@@ -1,4 +1,4 @@
-"""The bytes of a registry's files, block by block, out of a zip archive where they stand in one; memory stays flat."""
+"""The bytes of a registry's files, block by block with constant memory, unpacked from zip archives."""
 
 import codecs
 import hashlib
@@ -13,10 +13,10 @@ from typing import IO
 from admin_web.lists.sheet import LONGEST_LINE, NotASheet
 
 BLOCK = 1 << 20
-"""Bytes that are read, and rows looked at, in one go."""
+"""Bytes per block."""
 
 MOST_TIMES = 100
-"""What unpacks to so many times its size is a trap: telephone numbers shrink to a fifth."""
+"""A member that unpacks to more than so many times its size is a zip bomb: telephone numbers shrink only to a fifth."""
 
 MOST_MEMBERS = 2_000
 
@@ -27,7 +27,7 @@ _OTHERS = (b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\x
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """One text of a file: the file itself, or one member of a zip archive; `size` is what it unpacks to."""
+    """One text of a file: the file itself, or a member of a zip archive; `size` is its unpacked size in bytes."""
 
     path: Path
     member: str | None
@@ -36,9 +36,9 @@ class SourceText:
 
 
 class Source:
-    """The texts of some files, in their order. Raises NotASheet, OSError.
+    """The texts of some files, in order. Raises NotASheet, OSError.
 
-    `size` is how many bytes of text there are.
+    `size` is the total size of the texts in bytes.
     """
 
     def __init__(self, paths: Sequence[Path], name: str = "") -> None:
@@ -53,21 +53,21 @@ class Source:
 
     @property
     def bytes_read(self) -> int:
-        """How many bytes of text have been read."""
+        """Bytes of text read so far."""
         return self._read
 
     @property
     def file_bytes(self) -> int:
-        """How large the files are."""
+        """Total size of the files in bytes."""
         return sum(size for size, _ in self._stamps)
 
     def start(self, part: SourceText, most: int = LONGEST_LINE) -> bytes:
-        """Give the beginning of a text, as UTF-8."""
+        """Return the start of a text, as UTF-8."""
         with _read(part) as stream:
             return _decoded(stream, part).read(most)
 
     def blocks(self, part: SourceText, separator: bytes = b"\n") -> Iterator[bytes]:
-        """Give a text in blocks that end after a separator, as UTF-8; the last one gets one if it has none."""
+        """Yield a text as UTF-8 in blocks that end with a separator, which is added to the last one if missing."""
         with _read(part) as stream:
             text = _decoded(stream, part)
             before, rest = self._read, b""
@@ -86,7 +86,7 @@ class Source:
         self._read = before + part.size
 
     def sha256(self) -> str:
-        """Hash the files, one after the other."""
+        """Return the SHA-256 (hex) of the files, one after another."""
         digest = hashlib.sha256()
         for path in self.paths:
             with path.open("rb") as file:
@@ -95,7 +95,7 @@ class Source:
         return digest.hexdigest()
 
     def require_unchanged(self) -> None:
-        """Raise NotASheet when a file is another than it was at the beginning."""
+        """Raise NotASheet if a file has changed since the start."""
         if self._now() != self._stamps:
             raise NotASheet(f"{self.name}: the file changed while it was read; import it again.")
 
@@ -105,11 +105,11 @@ class Source:
     @staticmethod
     def _require_short(line: bytes, part: SourceText) -> None:
         if len(line) > LONGEST_LINE:
-            raise NotASheet(f"{part.name}: a line is longer than {LONGEST_LINE} characters; this is no list.")
+            raise NotASheet(f"{part.name}: a line is longer than {LONGEST_LINE} characters; this is not a list.")
 
 
 class _Text:
-    """A text as UTF-8 with line feeds, whatever it was written in; `consumed` counts its own bytes."""
+    """A text converted to UTF-8 with line feeds, from any encoding; `consumed` counts its original bytes."""
 
     def __init__(self, stream: IO[bytes], first: bytes, part: SourceText) -> None:
         self._stream, self._part = stream, part
@@ -118,13 +118,13 @@ class _Text:
         self._first = first if utf16 else first.removeprefix(codecs.BOM_UTF8)
         plain = self._plain(self._first)
         if b"\0" in plain:
-            raise NotASheet(f"{part.name}: this is no text, or UTF-16 without its byte order mark; save it as UTF-8.")
+            raise NotASheet(f"{part.name}: this is not text, or UTF-16 without a byte order mark; save it as UTF-8.")
         self._old_mac = b"\r" in plain and b"\n" not in plain
         self._ready = plain
         self.consumed = len(first)
 
     def read(self, most: int) -> bytes:
-        """Give about as many bytes; none at the end."""
+        """Return about `most` bytes; empty at the end."""
         if not (piece := self._ready):
             with _damage(self._part):
                 raw = self._stream.read(most)
@@ -141,7 +141,9 @@ def _decoded(stream: IO[bytes], part: SourceText) -> _Text:
     with _damage(part):
         first = stream.read(LONGEST_LINE)
     if first.startswith((_ZIP, *_OTHERS)):
-        raise NotASheet(f"{part.name}: this is an archive or a document in another; save it as text, or zip the text.")
+        raise NotASheet(
+            f"{part.name}: this is a document, or an archive of an unsupported kind; save or zip it as text."
+        )
     return _Text(stream, first, part)
 
 
@@ -160,16 +162,16 @@ def _parts(path: Path, name: str) -> list[SourceText]:
 def _texts(archive: zipfile.ZipFile, shown: str) -> list[zipfile.ZipInfo]:
     texts = [info for info in archive.infolist() if not info.is_dir() and info.file_size]
     if not texts or len(texts) > MOST_MEMBERS:
-        raise NotASheet(f"{shown}: this archive holds {len(texts)} files; one list or more is wanted.")
+        raise NotASheet(f"{shown}: this archive contains {len(texts)} files; it must contain 1 to {MOST_MEMBERS:,}.")
     return texts
 
 
 def _member(path: Path, shown: str, info: zipfile.ZipInfo) -> SourceText:
     name = f"{Path(info.filename).name} in {shown}"
     if info.flag_bits & 1:
-        raise NotASheet(f"{name}: it is encrypted; unpack it first.")
+        raise NotASheet(f"{name}: the file is encrypted; unpack it first.")
     if info.file_size > MOST_TIMES * (info.compress_size + BLOCK // MOST_TIMES):
-        raise NotASheet(f"{name}: it unpacks to {info.file_size:,} bytes, more than {MOST_TIMES} times its size.")
+        raise NotASheet(f"{name}: the file would unpack to {info.file_size:,} bytes, over {MOST_TIMES} times its size.")
     return SourceText(path, info.filename, name, info.file_size)
 
 
@@ -188,4 +190,4 @@ def _damage(part: SourceText) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise NotASheet(f"{part.name}: the archive is damaged or cut short ({error}); get it again.") from None
+        raise NotASheet(f"{part.name}: the archive is damaged or incomplete ({error}); obtain it again.") from None

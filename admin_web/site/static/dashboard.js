@@ -1,4 +1,4 @@
-// The chart of the dashboard, drawn from its own table: there is one set of numbers.
+// The chart of the dashboard. It reads its numbers from the table on the page, so the two cannot differ.
 "use strict";
 
 const table = document.getElementById("dials");
@@ -41,7 +41,7 @@ function draw() {
   }, numbers(), place);
 }
 
-// The browser's own clocks, beside those that the page was made with.
+// Offer the browser's time zone beside those that the server knows.
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
 if (own && ![...zone.options].some((option) => option.value === own)) zone.add(new Option(own));
 

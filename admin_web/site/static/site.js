@@ -1,16 +1,16 @@
-// What pages gain from JavaScript; each of them works without it.
+// Optional improvements; every page works without JavaScript.
 "use strict";
 
 const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-// Moments in the reader's zone; the title keeps UTC.
+// Show moments in the reader's time zone; the title attribute keeps UTC.
 function localMoments(root) {
   for (const time of root.querySelectorAll("time[data-moment]")) {
     time.textContent = WHEN.format(new Date(time.dateTime));
   }
 }
 
-// A toggle shows and hides what its aria-controls names.
+// A toggle shows and hides the element named by its aria-controls.
 document.addEventListener("click", (event) => {
   const toggle = event.target.closest("[data-toggle]");
   if (toggle) {
@@ -25,7 +25,7 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// A form is sent once, however often its button is clicked.
+// Send a form only once, however often its button is clicked.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post") return;
@@ -40,15 +40,15 @@ addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent;
 });
 
-// A select or date marked so sends its form at once.
+// An input with data-submits sends its form when it changes.
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
 
-// Pages that count by days do so by the reader's clocks.
+// Tell the server the reader's time zone, for pages that count by days.
 document.cookie = `dnc_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=strict`;
 
-// A table that is wider than its place can be scrolled by the keyboard.
+// Make tables that are wider than the page reachable by keyboard, so that they can be scrolled.
 const sizes = new ResizeObserver((places) => {
   for (const { target } of places) {
     const place = target.closest(".table-responsive");

@@ -1,4 +1,4 @@
-// Before the first paint: light or dark, as the person chose, else as the system says.
+// Set the theme before the first paint: the person's choice, else the system's.
 document.documentElement.classList.add("js");
 document.documentElement.dataset.bsTheme =
   localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");

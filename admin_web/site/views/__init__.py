@@ -1,1 +1,1 @@
-"""The views: one module a noun, named like its templates. Each lists its routes with the permission that they need."""
+"""The views: one module per noun, named like its template folder. Each lists its routes with their permissions."""

@@ -1,4 +1,4 @@
-"""One's own account: open sessions, password, one-time codes."""
+"""The signed-in person's own account: open sessions, password, one-time codes."""
 
 from io import BytesIO
 
@@ -22,12 +22,12 @@ from compliance.refusal import Unwritable
 
 
 async def account(request: web.Request) -> web.StreamResponse:
-    """Show one's own account."""
+    """Show the account of the person who is signed in."""
     return await _shown(request, EMPTY)
 
 
 async def change_password(request: web.Request) -> web.StreamResponse:
-    """Take another password; all other browsers are signed out."""
+    """Change the password and end all other sessions."""
     form, who = await read_form(request), person(request)
     old, new = (form.values.get(name, "") for name in ("present", "new"))
     if new != form.values.get("again", ""):
@@ -46,13 +46,13 @@ async def change_password(request: web.Request) -> web.StreamResponse:
 
 
 async def begin_codes(request: web.Request) -> web.StreamResponse:
-    """Make up a secret and show it; it counts once a code of it was typed in."""
+    """Create a secret and show it. It takes effect once the person has entered a code from it."""
     await own.begin_totp(request.app[DATABASE], actor(request), request.app[NOW])
     return see_other(request, "account")
 
 
 async def code_image(request: web.Request) -> web.StreamResponse:
-    """Give the secret that is to be confirmed as a QR code."""
+    """Return the unconfirmed secret as a QR code. Raises HTTPNotFound when there is none."""
     secret = await own.unconfirmed_secret(request.app[DATABASE], person(request).name)
     if secret is None:
         raise web.HTTPNotFound
@@ -69,7 +69,7 @@ async def confirm_codes(request: web.Request) -> web.StreamResponse:
     except (WrongCode, NotEnrolled) as error:
         form.errors["code"] = str(error)
         return await _shown(request, form, 422)
-    return _done(request, "One-time codes are turned on: you are asked for one whenever you sign in.")
+    return _done(request, "One-time codes are on: the site asks for one whenever you sign in.")
 
 
 async def end_codes(request: web.Request) -> web.StreamResponse:
@@ -81,17 +81,17 @@ async def end_codes(request: web.Request) -> web.StreamResponse:
     except (WrongPassword, TooManyAttempts) as error:
         form.errors["password"] = str(error)
         return await _shown(request, form, 422)
-    return _done(request, "One-time codes are turned off.")
+    return _done(request, "One-time codes are off.")
 
 
 async def end_session(request: web.Request) -> web.StreamResponse:
-    """Sign out one other browser of one's own."""
+    """End one other session of the same person."""
     session_id = int(request.match_info["session"])
     try:
         await own.end_session(request.app[DATABASE], actor(request), session_id, request.app[NOW])
     except UnknownSession as error:
         return see_other(request, "account", notice=Notice(str(error), "warn"))
-    return _done(request, "The session is ended.")
+    return _done(request, "The session has ended.")
 
 
 async def _shown(request: web.Request, form: Form, status: int = 200) -> web.StreamResponse:

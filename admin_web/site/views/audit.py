@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime
+from operator import itemgetter
 
 from aiohttp import web
 
@@ -12,19 +13,19 @@ from admin_web.queries.paging import Page, read_key
 from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import Form
 from admin_web.site.keys import DATABASE, NOW, SETTINGS
+from admin_web.site.labels import ACTIONS, SUBJECTS
 from admin_web.site.pages import render
 from admin_web.site.routing import Route
 from admin_web.site.views import filters
 
 FILTERS = ("by", "action", "kind", "subject", "since", "until")
-KINDS = ("lead", "number", "list", "override", "user", "token", "webhook", "job", "projection", "registry")
 COLUMNS = ("at", "by", "from", "action", "kind", "subject", "particulars")
 
 NOTHING: Page[AuditSeen] = Page(())
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Show the events that are asked for, a page at a time."""
+    """Show the events that match the filter, one page at a time."""
     form = Form(request.query)
     sought = _sought(request, form)
     key = read_key(request.query.get("after", ""), datetime, int)
@@ -34,7 +35,8 @@ async def events(request: web.Request) -> web.StreamResponse:
         "audit/events.html",
         status=422 if form.errors else 200,
         form=form,
-        kinds=[(kind, kind.capitalize()) for kind in KINDS],
+        kinds=SUBJECTS.items(),
+        actions=_actions(form.text("action")),
         page=NOTHING if form.errors else await event_page(request.app[DATABASE], sought, behind),
         query={name: form.text(name)[: filters.LONGEST] for name in FILTERS if form.text(name)},
         at_start=behind is None,
@@ -42,7 +44,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def export(request: web.Request) -> web.StreamResponse:
-    """Answer with all events that are asked for, as CSV."""
+    """Export all events that match the filter, as CSV."""
     form = Form(request.query)
     sought = _sought(request, form)
     for error in form.errors.values():
@@ -52,10 +54,10 @@ async def export(request: web.Request) -> web.StreamResponse:
 
 
 def _sought(request: web.Request, form: Form) -> AuditFilter:
-    """Read the filters; what cannot be read is an error of the form."""
+    """Read the filters. Record an error in the form for one that cannot be read."""
     kind, subject = filters.short(form, "kind"), filters.short(form, "subject")
-    if subject and kind not in KINDS:
-        form.errors["subject"] = "Say beside it what it is: a lead, a number, an override …"
+    if subject and kind not in SUBJECTS:
+        form.errors["subject"] = "Choose under “Done to a” what it is: a lead, a number, an override …"
     elif subject and kind == "number":
         subject = filters.number(form, "subject", request.app[SETTINGS].region) or ""
     return AuditFilter(
@@ -66,6 +68,12 @@ def _sought(request: web.Request, form: Form) -> AuditFilter:
         since=filters.moment(form, "since"),
         until=filters.moment(form, "until", end=True),
     )
+
+
+def _actions(chosen: str) -> list[tuple[str, str]]:
+    """Return the choices of the action filter, by label; a link may have chosen one that is not in the table."""
+    known = {slug: f"{label} ({slug})" for slug, label in ACTIONS.items()}
+    return sorted((known | {chosen: known.get(chosen, chosen)} if chosen else known).items(), key=itemgetter(1))
 
 
 async def _cells(events: AsyncIterator[AuditSeen]) -> AsyncIterator[tuple[object, ...]]:

@@ -1,4 +1,4 @@
-"""The call log: every decision with its outcome, calls that left unscreened, one call with all that belongs to it."""
+"""The call log: every decision with the outcome of its call, unscreened calls, and the page of one call."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
@@ -20,6 +20,7 @@ from admin_web.site.keys import DATABASE, NOW, PROJECTION, SETTINGS
 from admin_web.site.pages import render
 from admin_web.site.routing import Route
 from admin_web.site.views import filters
+from compliance.rule import sentence_of
 from compliance.verdict import Verdict
 
 FILTERS = ("number", "lead", "agent", "verdict", "reason", "override", "since", "until")
@@ -34,7 +35,7 @@ NOTHING: Page[CallSeen] = Page(())
 
 
 async def log(request: web.Request) -> web.StreamResponse:
-    """Show the calls that are asked for, a page at a time, and for which period the log is whole."""
+    """Show the calls that match the filter, one page at a time, and the period for which the log is complete."""
     database, now = request.app[DATABASE], request.app[NOW]()
     form = Form(request.query)
     wanted = _wanted(request, form)
@@ -53,38 +54,38 @@ async def log(request: web.Request) -> web.StreamResponse:
         most_decisions=call_totals.MOST_COUNTED,
         coverage=await coverage(database, request.app[PROJECTION].sides.store, now),
         verdicts=VERDICTS,
-        reasons=[(reason, reason) for reason in await known_reasons(database)],
+        reasons=[(reason, f"{sentence_of(reason)} ({reason})") for reason in await known_reasons(database)],
         query=_query(form),
         at_start=behind is None,
     )
 
 
 async def call(request: web.Request) -> web.StreamResponse:
-    """Show one decision with everything that belongs to it."""
+    """Show one decision with its PBX records, override, lead and wrap-ups."""
     found = await decided_call(request.app[DATABASE], request.match_info["decision"])
     return await render(request, "calls/call.html", found=found)
 
 
 async def record(request: web.Request) -> web.StreamResponse:
-    """Show one record of the PBX that stands alone."""
+    """Show a PBX record that has no decision."""
     found = await lone_record(request.app[DATABASE], int(request.match_info["record"]))
     return await render(request, "calls/record.html", found=found, record=found.records[0])
 
 
 async def export_csv(request: web.Request) -> web.StreamResponse:
-    """Answer with all calls that are asked for, as CSV."""
+    """Export all calls that match the filter, as CSV."""
     rows = every_call(request.app[DATABASE], _wanted_alone(request))
     return await stream_csv(request, _file_name(request, "csv"), COLUMNS, _cells(rows))
 
 
 async def export_json_lines(request: web.Request) -> web.StreamResponse:
-    """Answer with all calls that are asked for, one JSON object a line."""
+    """Export all calls that match the filter, one JSON object per line."""
     rows = every_call(request.app[DATABASE], _wanted_alone(request))
     return await stream_json_lines(request, _file_name(request, "jsonl"), _objects(rows))
 
 
 def _wanted(request: web.Request, form: Form) -> CallFilter:
-    """Read the filters; what cannot be read is an error of the form."""
+    """Read the filters. Record an error in the form for one that cannot be read."""
     settings = request.app[SETTINGS]
     number = filters.number(form, "number", settings.region)
     verdict = filters.short(form, "verdict")
@@ -102,7 +103,7 @@ def _wanted(request: web.Request, form: Form) -> CallFilter:
 
 
 def _wanted_alone(request: web.Request) -> CallFilter:
-    """Read the filters of an export: one that cannot be read must not export everything instead."""
+    """Read the filters of an export. Raises HTTPBadRequest for an unreadable one: it must not export everything."""
     form = Form(request.query)
     wanted = _wanted(request, form)
     for error in form.errors.values():
@@ -119,7 +120,7 @@ def _file_name(request: web.Request, ending: str) -> str:
 
 
 def _values(call: CallSeen) -> dict[str, Any]:
-    """Give a call as the exports write it, under COLUMNS in their order."""
+    """Return the exported values of a call by column, in the order of COLUMNS."""
     outcome = call.outcome
     ended = (outcome.disposition, outcome.started_at, outcome.answered_at, outcome.ended_at, outcome.seconds_billed,
              outcome.records) if outcome else (None,) * 6  # fmt: skip

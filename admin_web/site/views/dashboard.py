@@ -1,4 +1,4 @@
-"""The first page: how dials went, what waits for a person, and whether all that is recorded is in force."""
+"""The dashboard: dials over time, overrides that need attention, and whether all changes are in force."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,11 +14,11 @@ from admin_web.site.pages import render
 from admin_web.site.routing import Route
 
 ZONE_COOKIE = "dnc_zone"
-"""Bears the name of the reader's time zone, which site.js knows from the browser."""
+"""Holds the name of the reader's time zone; site.js sets it from the browser."""
 
 
 async def dashboard(request: web.Request) -> web.StreamResponse:
-    """Show each panel to those who may see what is in it; an agent sees their own dials."""
+    """Show the panels that the person's role may see. An agent sees only their own dials."""
     app, who, at, span = request.app, person(request), request.app[NOW](), _span(request)
     shown: dict[str, Any] = {"history": None, "own": None, "overrides": None, "overview": None}
     zone_name = request.query.get("zone", request.cookies.get(ZONE_COOKIE, ""))
@@ -35,7 +35,7 @@ async def dashboard(request: web.Request) -> web.StreamResponse:
 
 
 def _span(request: web.Request) -> Span:
-    """Read how far back to look; a day for anything else."""
+    """Read the span of time to show; one day by default."""
     wanted = request.query.get("span", "")
     return Span(wanted) if wanted in set(Span) else Span.DAY
 

@@ -1,4 +1,4 @@
-"""Consent documents, given out as files."""
+"""Downloads of consent documents."""
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -16,7 +16,7 @@ from admin_web.site.views.monitor import ONE, override_of
 
 
 async def document(request: web.Request) -> web.StreamResponse:
-    """Answer with an override's document: as a file to keep, never as a page of this site."""
+    """Send an override's document as a download, never as a page of this site."""
     whole = await override_of(request)
     given = document_given(
         request.app[RECORDS], request.app[DOCUMENTS], actor(request), whole.row.id, whole.document.sha256
@@ -31,7 +31,7 @@ async def document(request: web.Request) -> web.StreamResponse:
 
 
 def _attachment(whole: WholeOverride) -> Mapping[str, str]:
-    """Give the headers under which no browser runs what is in a document (RFC 6266; CSP Level 3, `sandbox`)."""
+    """Return headers that keep browsers from running a document's content (RFC 6266; CSP Level 3, `sandbox`)."""
     plain = f"override-{whole.row.id}{PurePosixPath(whole.document.name).suffix.lower()}"
     return {
         "Content-Type": whole.document.media_type,

@@ -1,4 +1,4 @@
-"""What is in force now, and the work that brings it there: rebuild, verify, canary."""
+"""The enforcement page: what is in force now, and the jobs rebuild, verify and canary."""
 
 from aiohttp import web
 
@@ -12,25 +12,25 @@ from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
 
 JOBS = {
-    "rebuild": "The rebuild is asked for; a worker begins within a second.",
-    "verify": "The comparison is asked for; a worker begins within a second.",
-    "canary": "The gates are asked within a second.",
+    "rebuild": "The rebuild is queued; a worker starts it within a second.",
+    "verify": "The comparison is queued; a worker starts it within a second.",
+    "canary": "The test of the gates is queued; a worker starts it within a second.",
 }
-"""What can be asked for here, and what is said then."""
+"""The kinds of job that this page can start, with the notice shown after starting one."""
 
 
 async def overview(request: web.Request) -> web.StreamResponse:
-    """Show the page."""
+    """Show the whole page."""
     return await _shown(request, "enforcement/page.html")
 
 
 async def live(request: web.Request) -> web.StreamResponse:
-    """Show the part of the page that follows what goes on."""
+    """Render only the part of the page that refreshes itself."""
     return await _shown(request, "enforcement/live.html")
 
 
 async def ask_job(request: web.Request) -> web.StreamResponse:
-    """Ask for one of the jobs; the page then follows it."""
+    """Queue one of the jobs. Raises HTTPNotFound for another kind."""
     kind = request.match_info["kind"]
     if kind not in JOBS:
         raise web.HTTPNotFound
@@ -38,16 +38,16 @@ async def ask_job(request: web.Request) -> web.StreamResponse:
 
 
 async def drop(request: web.Request) -> web.StreamResponse:
-    """Show what a rebuild would drop, before it is allowed to."""
+    """Show which numbers a rebuild would drop, before an admin allows it."""
     found = await request.app[ENFORCEMENT].overview()
     return await render(request, "enforcement/drop.html", overview=found, form=EMPTY)
 
 
 async def allow_drop(request: web.Request) -> web.StreamResponse:
-    """Rebuild by what SQL holds, however much smaller a list has become."""
+    """Queue a rebuild from SQL that may shrink a list by any amount."""
     form = await read_form(request)
     if not form.ticked("checked"):
-        form.errors["checked"] = "Tick the box when you have made sure that this is the right database."
+        form.errors["checked"] = "Tick the box once you have made sure that this is the right database."
         found = await request.app[ENFORCEMENT].overview()
         return await render(request, "enforcement/drop.html", status=422, overview=found, form=form)
     return await _asked(request, "rebuild", allow_drop=True)

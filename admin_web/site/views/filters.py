@@ -1,4 +1,4 @@
-"""What people write into the filters of a page: numbers in any spelling, and moments in UTC."""
+"""Parsing of filter fields: numbers in any spelling, and moments in UTC."""
 
 from datetime import UTC, datetime, time, timedelta
 
@@ -6,29 +6,29 @@ from admin_web.site.forms import Form
 from compliance.numbers import E164, InvalidNumber, normalize
 
 LONGEST = 200
-"""Characters of a filter that are read."""
+"""Characters of a filter that are read; the rest is ignored."""
 
 DAY = timedelta(days=1)
 
 
 def short(form: Form, name: str) -> str:
-    """Give a filter's text, bounded, without what no database holds."""
+    """Return a filter's text, limited in length and without unprintable characters, which databases reject."""
     return "".join(character for character in form.text(name)[:LONGEST] if character.isprintable())
 
 
 def number(form: Form, name: str, region: str) -> E164 | None:
-    """Read a number in any spelling; note an error for what is none."""
+    """Read a number in any spelling. Record an error, and return None, for text that is no number."""
     if not (written := short(form, name)):
         return None
     try:
         return normalize(written, region)
     except InvalidNumber:
-        form.errors[name] = "This is not one telephone number. Write it as you would dial it, or with + and country."
+        form.errors[name] = "This is not one telephone number. Write it as you dial it, or with + and country code."
         return None
 
 
 def moment(form: Form, name: str, *, end: bool = False) -> datetime | None:
-    """Read a moment in UTC: `2026-11-23T14:05`, or a day, which stands for its beginning, or for its `end`."""
+    """Read a moment in UTC: `2026-11-23T14:05`, or a day. A day means its start or, with `end`, its end."""
     if not (written := short(form, name)):
         return None
     try:

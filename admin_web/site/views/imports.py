@@ -1,4 +1,4 @@
-"""Taking a file in: upload, preview with the columns to choose, and the start of the job."""
+"""Import of a file: upload, preview with a choice of columns, and start of the job."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,19 +21,19 @@ from admin_web.site.routing import Route
 from compliance.refusal import Unwritable, cleaned
 
 KINDS = {"numbers": IMPORT_NUMBERS.name, "leads": IMPORT_LEADS.name}
-"""What the address calls each kind of import."""
+"""The name of each kind of import in URLs."""
 
 COLUMNS = ("number", "lead", "name")
 NO_FILE = "Choose the file to import."
 
 
 async def form(request: web.Request) -> web.StreamResponse:
-    """Show the form for a file."""
+    """Show the upload form."""
     return await _form(request, EMPTY)
 
 
 async def upload(request: web.Request) -> web.StreamResponse:
-    """Take a file in, keep it, and go on to its preview. Nothing of it is on record yet."""
+    """Store an uploaded file and redirect to its preview. Nothing is imported yet."""
     kind, sent = _kind(request), await read_upload(request)
     if not sent.file_name:
         sent.form.errors["file"] = NO_FILE
@@ -49,12 +49,12 @@ async def upload(request: web.Request) -> web.StreamResponse:
 
 
 async def shown(request: web.Request) -> web.StreamResponse:
-    """Show the first rows as they would be imported with the columns that the address names."""
+    """Show the first rows as an import with the columns in the URL would read them."""
     return await _preview(request, Form(request.query))
 
 
 async def start(request: web.Request) -> web.StreamResponse:
-    """Have a worker import the file."""
+    """Queue a job that imports the file."""
     sent = await read_form(request)
     asked = SheetImport(_sheet(request), _columns(sent.values), sent.text("note"))
     seen = await _previewed(request, asked)
@@ -66,7 +66,7 @@ async def start(request: web.Request) -> web.StreamResponse:
         return await _preview(request, sent, status=422)
     asked = SheetImport(asked.sheet, seen.chosen, asked.note)
     job = await ask(request.app[DATABASE], actor(request), asked.sheet.kind, asked.particulars, now=request.app[NOW])
-    notice = Notice("The import is asked for; a worker begins within a second. You may leave this page.")
+    notice = Notice("The import is queued; a worker starts it within a second. You may leave this page.")
     return see_other(request, "job", job=str(job), notice=notice)
 
 
@@ -85,7 +85,7 @@ async def _preview(request: web.Request, sent: Form, status: int = 200) -> web.S
 
 
 async def _previewed(request: web.Request, asked: SheetImport) -> SheetPreview:
-    """Read the first rows, in a thread: a hostile file may take a while. Raises NotASheet."""
+    """Read the first rows, in a thread because a hostile file may take a while. Raises NotASheet."""
     settings = request.app[SETTINGS]
 
     def read() -> SheetPreview:
@@ -103,7 +103,7 @@ def _kind(request: web.Request) -> str:
 
 
 def _sheet(request: web.Request) -> KeptSheet:
-    """Find the sheet of the address, for the person who uploaded it alone. Raises UnknownSheet."""
+    """Return the sheet named in the URL. Raises UnknownSheet unless this person uploaded it."""
     kept = SheetStore.of(request.app[SETTINGS]).find(request.match_info["sheet"])
     if kept.by != person(request).name or kept.kind not in KINDS.values():
         raise UnknownSheet("There is no such file.")
@@ -111,7 +111,7 @@ def _sheet(request: web.Request) -> KeptSheet:
 
 
 def _columns(values: Mapping[str, str]) -> dict[str, str]:
-    """Give the columns that were chosen, by place; what is no place is not chosen."""
+    """Return the chosen columns by their position, counted from 1. Values that are no position are ignored."""
     return {what: values[what] for what in COLUMNS if values.get(what, "").isdecimal()}
 
 

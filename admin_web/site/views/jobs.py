@@ -1,4 +1,4 @@
-"""Background work: the jobs, one job live, its report, and calling it off."""
+"""Background jobs: the list, one job with live progress, its report, and cancelling it."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ LONGEST_ID = 18
 
 
 async def jobs(request: web.Request) -> web.StreamResponse:
-    """List the jobs, the newest first."""
+    """List the jobs, newest first."""
     after = read_key(request.query.get("after", ""), int)
     page = await reading.jobs(request.app[DATABASE], request.app[NOW](), after=after)
     return await render(request, "jobs/list.html", page=page, at_start=after is None)
@@ -31,7 +31,7 @@ async def job(request: web.Request) -> web.StreamResponse:
 
 
 async def live(request: web.Request) -> web.StreamResponse:
-    """Show the part of the page that follows the work."""
+    """Render only the part of the page that shows the progress."""
     return await _shown(request, "jobs/live.html")
 
 
@@ -46,11 +46,11 @@ async def call_off(request: web.Request) -> web.StreamResponse:
 
 
 async def report(request: web.Request) -> web.StreamResponse:
-    """Answer with the rows that an import rejected, each with its reason."""
+    """Send the report of the rows that an import rejected, each with its reason."""
     found = await _job(request)
     path = _report(request, found)
     if path is None:
-        raise web.HTTPNotFound(text="This job has no report: no row was rejected, or it was taken away since.")
+        raise web.HTTPNotFound(text="This job has no report: no row was rejected, or the report was deleted since.")
     headers = {
         "Content-Type": "text/csv; charset=utf-8",
         "Content-Disposition": f'attachment; filename="rejected-rows-of-job-{found.id}.csv"',
@@ -64,7 +64,7 @@ async def _shown(request: web.Request, template: str) -> web.StreamResponse:
 
 
 async def _job(request: web.Request) -> JobSeen:
-    """Find the job of the address. Raises UnknownJob."""
+    """Return the job named in the URL. Raises UnknownJob."""
     asked = request.match_info["job"]
     if not (asked.isascii() and asked.isdigit() and len(asked) <= LONGEST_ID):
         raise UnknownJob("There is no such job.")
@@ -72,7 +72,7 @@ async def _job(request: web.Request) -> JobSeen:
 
 
 def _report(request: web.Request, found: JobSeen) -> Path | None:
-    """Give the report of an import; None when there is none."""
+    """Return the path of an import's report; None when there is none."""
     if "sheet" not in found.particulars:
         return None
     path = SheetStore.of(request.app[SETTINGS]).report(found.particulars["sheet"]["token"])

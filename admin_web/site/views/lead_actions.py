@@ -1,4 +1,4 @@
-"""What is done to a lead from its page: call it, wrap up the call, block its number, lift it again."""
+"""Actions on a lead's page: call it, wrap up the call, block its number, lift the number again."""
 
 from aiohttp import web
 
@@ -17,18 +17,18 @@ from compliance.refusal import Unwritable
 
 
 async def call(request: web.Request) -> web.StreamResponse:
-    """Have the PBX ring the person's telephone and dial the lead, through the gate."""
+    """Ask the PBX to ring the person's telephone and then dial the lead, through the gate."""
     lead = lead_of(request)
     try:
         done = await call_lead(request.app[RECORDS], request.app[PBX], actor(request), lead)
     except (NoPbxConfigured, NoTelephone, AlreadyCalling, NotCalled) as error:
         return see_other(request, "lead", lead=lead, notice=Notice(str(error), "bad"))
-    text = f"{national(done.number)} is being dialled." if done.picked_up else "Your telephone rings: pick it up."
-    return see_other(request, "lead", lead=lead, notice=Notice(f"{text} Wrap the call up when it is over."))
+    text = f"{national(done.number)} is being dialled." if done.picked_up else "Your telephone is ringing: pick it up."
+    return see_other(request, "lead", lead=lead, notice=Notice(f"{text} Wrap up the call when it is over."))
 
 
 async def wrapped_up(request: web.Request) -> web.StreamResponse:
-    """Put on record how a call ended; Do Not Call blocks the number."""
+    """Record how a call ended. The outcome Do Not Call blocks the number."""
     form, lead = await read_form(request), lead_of(request)
     if form.text("outcome") not in list(Outcome):
         form.errors["outcome"] = "Choose how the call ended."
@@ -53,14 +53,14 @@ async def wrapped_up(request: web.Request) -> web.StreamResponse:
 
 
 async def switched_on(request: web.Request) -> web.StreamResponse:
-    """Turn the Do-Not-Call switch on: every lead on the number is blocked at once."""
+    """Turn the Do-Not-Call switch on, which blocks every lead on the number at once."""
     lead = lead_of(request)
     done = await block_lead(request.app[RECORDS], actor(request), lead)
     return see_other(request, "lead", lead=lead, notice=_blocked(done))
 
 
 async def lifting(request: web.Request) -> web.StreamResponse:
-    """Show what turning the switch off would open, and ask for the reason."""
+    """Show which leads turning the switch off would open, and ask for the reason."""
     return await render(request, "leads/lift.html", lead=await the_lead(request), form=EMPTY)
 
 
@@ -77,17 +77,17 @@ async def switched_off(request: web.Request) -> web.StreamResponse:
 
 
 def _blocked(done: Blocked) -> Notice:
-    """Say what Do Not Call did, and what it left open."""
+    """Return the notice about a blocked number, with the leads that an override still opens."""
     said = f"{national(done.number)} is on the Do-Not-Call list: no lead on it may be called."
     if done.ended:
         said += " The lead's own override has ended."
     if done.still_open:
-        said += f" Still open by an override of their own, for an admin to judge: {', '.join(done.still_open[:10])}."
+        said += f" An override of their own still opens: {', '.join(done.still_open[:10])}. An admin can revoke it."
     return in_force(said, done.standing)
 
 
 def _queue_says(*, queued: bool) -> str:
-    return f"The call is wrapped up. The lead {'went to the end of' if queued else 'is off'} the dial queue."
+    return f"The call is wrapped up. The lead {'moved to the end of' if queued else 'left'} the dial queue."
 
 
 ROUTES = (

@@ -1,4 +1,4 @@
-"""Leads: the list, one lead's page, a new lead, a changed one."""
+"""Leads: the list, the page of one lead, and the forms to add and to change a lead."""
 
 from aiohttp import web
 
@@ -15,13 +15,13 @@ from admin_web.site.keys import DATABASE, NOW, PBX, RECORDS, SETTINGS
 from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
 from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
-from compliance.refusal import Unwritable
+from compliance.refusal import Unwritable, as_sentence
 
 NOT_AN_ID = "A lead id is 1 to 64 letters, digits, dots, dashes and underscores, as your CRM has it."
 
 
 async def leads(request: web.Request) -> web.StreamResponse:
-    """List leads, found by name, id or number and sifted by state."""
+    """List leads, searched by name, id or number and filtered by state."""
     settings, asked = request.app[SETTINGS], request.query
     sought = wanted(asked.get("q", ""), asked.get("state", ""), region=settings.region, prefix=settings.prefix)
     after = read_key(asked.get("after", ""), str, str)
@@ -32,7 +32,7 @@ async def leads(request: web.Request) -> web.StreamResponse:
 
 
 async def page(request: web.Request) -> web.StreamResponse:
-    """Show one lead: state and why, what can be done, what happened."""
+    """Show one lead: its state and the reason, the possible actions, and its timeline."""
     shown = await the_lead(request)
     return await render(
         request, "leads/page.html", lead=shown, outcomes=list(Outcome), form=EMPTY, pbx=request.app[PBX].configured
@@ -62,14 +62,14 @@ async def add(request: web.Request) -> web.StreamResponse:
 
 
 async def edit(request: web.Request) -> web.StreamResponse:
-    """Show the form for a change, and what a new number would end."""
+    """Show the form for a change, with a warning if a new number would end an override."""
     lead = await the_lead(request)
     values = {"name": lead.name, "number": lead.number, "was": lead.number, "queued": "yes" if lead.queued else ""}
     return await render(request, "leads/form.html", form=Form(values), lead=lead)
 
 
 async def change(request: web.Request) -> web.StreamResponse:
-    """Change a lead as the form says, unless somebody else gave it another number meanwhile."""
+    """Change a lead as the form says, unless somebody else has changed its number meanwhile."""
     form, lead = await read_form(request), await the_lead(request)
     number = _number(request, form)
     if number is not None:
@@ -84,7 +84,7 @@ async def change(request: web.Request) -> web.StreamResponse:
                 was=E164(form.text("was")),
             )
         except NumberMoved as error:
-            form.errors["number"] = f"{error} Check the number and save again."
+            form.errors["number"] = f"{as_sentence(str(error))} Check the number and save again."
             form = Form({**form.values, "was": lead.number}, form.errors)
         except Unwritable as error:
             form.errors["name"] = str(error)
@@ -96,12 +96,12 @@ async def change(request: web.Request) -> web.StreamResponse:
 
 
 async def the_lead(request: web.Request) -> LeadPage:
-    """Read the lead that the path names. Raises UnknownLead."""
+    """Read the lead named in the URL. Raises UnknownLead."""
     return await lead_page(request.app[DATABASE], lead_of(request), request.app[NOW]())
 
 
 def lead_of(request: web.Request) -> LeadId:
-    """Read the lead's id from the path. Raises UnknownLead."""
+    """Read the lead's id from the URL. Raises UnknownLead."""
     lead = lead_id(request.match_info["lead"])
     if lead is None:
         raise UnknownLead("There is no such lead.")
@@ -109,7 +109,7 @@ def lead_of(request: web.Request) -> LeadId:
 
 
 def _number(request: web.Request, form: Form) -> E164 | None:
-    """Read the number in any spelling of the region; note why it is none."""
+    """Read the number in any spelling of the region. Record the reason, and return None, if it is no number."""
     settings = request.app[SETTINGS]
     try:
         return normalize(form.text("number"), settings.region, settings.prefix)
@@ -120,7 +120,7 @@ def _number(request: web.Request, form: Form) -> E164 | None:
 
 ROUTES = (
     Route("GET", "/leads", leads, Permission.SEE_LEADS, "leads"),
-    # No lead id holds a +, so that this path can be no lead's.
+    # No lead id contains a +, so this path cannot be the page of a lead.
     Route("GET", "/leads/+new", new, Permission.EDIT_LEADS, "lead-new"),
     Route("POST", "/leads/+new", add, Permission.EDIT_LEADS, "lead-new"),
     Route("GET", "/leads/{lead}", page, Permission.SEE_LEADS, "lead"),

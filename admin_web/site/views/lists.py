@@ -1,4 +1,4 @@
-"""The Do-Not-Call list: search, add, lift, export, and all about one number."""
+"""The Do-Not-Call list: search, add, lift, export, and the page of one number."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,6 @@ from admin_web.people.permissions import Permission
 from admin_web.queries.listed_number import ListedNumber, listed_number
 from admin_web.queries.lists import (
     LONGEST_SEARCH,
-    SOURCES,
     EntryState,
     ListEntry,
     ListFilter,
@@ -22,6 +21,7 @@ from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW, RECORDS, SETTINGS
+from admin_web.site.labels import SOURCES, on_lists
 from admin_web.site.pages import Notice, in_force, national, render, see_other
 from admin_web.site.routing import Route
 from compliance.numbers import E164, InvalidNumber, normalize
@@ -37,11 +37,11 @@ COLUMNS = (
 
 
 class UnknownNumber(Refused):
-    """The address names no number."""
+    """The URL contains no valid number."""
 
 
 async def lists(request: web.Request) -> web.StreamResponse:
-    """Show the entries that are asked for, a page at a time."""
+    """Show the entries that match the filter, one page at a time."""
     form, sought = Form(request.query), _sought(request)
     after = read_key(request.query.get("after", ""), *sought.key_types)
     return await render(
@@ -49,7 +49,7 @@ async def lists(request: web.Request) -> web.StreamResponse:
         "lists/list.html",
         form=form,
         sought=sought,
-        sources=[(source, source) for source in SOURCES],
+        sources=SOURCES.items(),
         page=await entries(request.app[DATABASE], sought, after=after),
         query={name: value for name in FILTERS if (value := form.text(name))},
         at_start=after is None,
@@ -57,13 +57,13 @@ async def lists(request: web.Request) -> web.StreamResponse:
 
 
 async def export(request: web.Request) -> web.StreamResponse:
-    """Answer with all entries that are asked for, as CSV."""
+    """Export all entries that match the filter, as CSV."""
     found = every_entry(request.app[DATABASE], _sought(request))
     return await stream_csv(request, f"do-not-call-{request.app[NOW]():%Y-%m-%d}.csv", COLUMNS, _cells(found))
 
 
 async def adding(request: web.Request) -> web.StreamResponse:
-    """Show the form for one number."""
+    """Show the form that adds one number."""
     return await render(request, "lists/add.html", form=EMPTY)
 
 
@@ -74,7 +74,7 @@ async def add(request: web.Request) -> web.StreamResponse:
         number = normalize(form.text("number"), settings.region, settings.prefix)
         done = await suppress(request.app[RECORDS], actor(request), number, source=SOURCE, note=form.text("note"))
     except InvalidNumber as error:
-        form.errors["number"] = f"This is not one telephone number: {error}."
+        form.errors["number"] = f"This is not one telephone number. {error}"
     except Unwritable as error:
         form.errors["note"] = str(error)
     else:
@@ -83,17 +83,17 @@ async def add(request: web.Request) -> web.StreamResponse:
 
 
 async def number(request: web.Request) -> web.StreamResponse:
-    """Show all about one number."""
+    """Show one number: the leads on it, its lists and its entries."""
     return await _shown(request, await _number(request), EMPTY)
 
 
 async def lifted(request: web.Request) -> web.StreamResponse:
-    """Take a number off the company's own list, unless its entry changed since the page was shown."""
+    """Lift a number from the company's own list, unless its entry has changed since the page was shown."""
     form, seen = await read_form(request), await _number(request)
     entry = seen.standing
     if entry is None or form.text("entry") != str(entry.id):
         form.errors["reason"] = (
-            "Somebody else changed this entry meanwhile. Look again, and repeat if it still applies."
+            "Somebody else has changed this entry meanwhile. Look again, and repeat if it still applies."
         )
         return await _shown(request, seen, form, status=409)
     try:
@@ -101,25 +101,25 @@ async def lifted(request: web.Request) -> web.StreamResponse:
     except (Unwritable, NotListed) as error:
         form.errors["reason"] = str(error)
         return await _shown(request, seen, form, status=422)
-    still = f" It stays blocked: it also stands on {', '.join(seen.other_lists)}." if seen.other_lists else ""
+    still = f" It stays blocked, because it is also on {on_lists(seen.other_lists)}." if seen.other_lists else ""
     notice = in_force(f"{national(seen.number)} is lifted.{still}", done.standing)
     return see_other(request, "lists-number", number=seen.number, notice=notice)
 
 
 def _added(done: Suppressed) -> Notice:
-    """Say what became of a number, and which consent is still open on it."""
+    """Return the notice about an added number, with the overrides that still open a lead on it."""
     shown = national(done.number)
-    notice = in_force(
-        f"{shown} is on the list." if done.added else f"{shown} stood on the list already.", done.standing
-    )
+    notice = in_force(f"{shown} is on the list." if done.added else f"{shown} was already on the list.", done.standing)
     if not done.open_overrides:
         return notice
     which = ", ".join(map(str, done.open_overrides))
-    return Notice(f"{notice.text} Still open by consent: override {which}. An admin can revoke it.", "warn")
+    many = len(done.open_overrides) > 1
+    still = f"Consent still opens a lead on it: override{'s' if many else ''} {which}."
+    return Notice(f"{notice.text} {still} An admin can revoke {'them' if many else 'it'}.", "warn")
 
 
 def _sought(request: web.Request) -> ListFilter:
-    """Read the filters of the address."""
+    """Read the filters from the URL."""
     asked, settings = Form(request.query), request.app[SETTINGS]
     text = asked.text("q")[:LONGEST_SEARCH]
     return ListFilter(
@@ -132,14 +132,14 @@ def _sought(request: web.Request) -> ListFilter:
 
 
 def _state(asked: str, *, searching: bool) -> EntryState | None:
-    """Read which entries are wanted; when nothing is said, a search looks at all and the list at those that stand."""
+    """Read the state filter. The default is every entry for a search, and current entries for the list."""
     if asked in list(EntryState):
         return EntryState(asked)
     return None if searching or asked == ANY else EntryState.STANDING
 
 
 async def _number(request: web.Request) -> ListedNumber:
-    """Read the number of the address. Raises UnknownNumber."""
+    """Read the number from the URL. Raises UnknownNumber."""
     settings = request.app[SETTINGS]
     try:
         asked = normalize(request.match_info["number"], settings.region)

@@ -26,24 +26,20 @@ from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW, RECORDS, SETTINGS
+from admin_web.site.labels import BASES
+from admin_web.site.labels import actor as actor_label
 from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
 from admin_web.site.views.monitor_sentences import reviewed_already, since_then, what_follows
 from compliance.consent import Basis
 from compliance.refusal import Unwritable
 
-BASES = {
-    Basis.SIGNED_CONSENT: "Signed consent",
-    Basis.WRITTEN_CONSENT: "Written consent",
-    Basis.EXISTING_RELATIONSHIP: "Existing relationship",
-    Basis.OTHER: "Other",
-}
 PARTS = {
     Shown.ACTIVE: "Active",
     Shown.UNREVIEWED: "To review",
-    Shown.ENDS_30: "End in 30 days",
-    Shown.ENDS_7: "In 7 days",
-    Shown.ENDS_1: "In 1 day",
+    Shown.ENDS_30: "End within 30 days",
+    Shown.ENDS_7: "Within 7 days",
+    Shown.ENDS_1: "Within 1 day",
     Shown.REVOKED: "Revoked",
     Shown.EXPIRED: "Expired",
     Shown.ALL: "All",
@@ -54,13 +50,13 @@ COLUMNS = (
 )  # fmt: skip
 LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 LONGEST_ID = 18
-"""Digits; all that a number of 64 bits surely holds."""
+"""Digits that fit into a 64-bit integer in any case."""
 
 FILTERS = ("shown", "q", "person", "basis", "since", "until")
 
 
 async def table(request: web.Request) -> web.StreamResponse:
-    """Show the overrides that are asked for, a page at a time."""
+    """Show the overrides that match the filter, one page at a time."""
     database, at, form = request.app[DATABASE], request.app[NOW](), Form(request.query)
     sought, after = _sought(request, form), request.query.get("after", "")
     return await render(
@@ -70,7 +66,7 @@ async def table(request: web.Request) -> web.StreamResponse:
         sought=sought,
         parts=PARTS,
         bases=BASES,
-        people=[(name, name) for name in await people(database)],
+        people=[(name, actor_label(name)) for name in await people(database)],
         counts=await counts(database, at),
         page=await override_page(database, sought, at, key_of(sought, after)),
         query={name: value for name in FILTERS if (value := form.text(name))},
@@ -79,7 +75,7 @@ async def table(request: web.Request) -> web.StreamResponse:
 
 
 async def export(request: web.Request) -> web.StreamResponse:
-    """Answer with all overrides that are asked for, as CSV."""
+    """Export all overrides that match the filter, as CSV."""
     at = request.app[NOW]()
     rows = every_override(request.app[DATABASE], _sought(request, Form(request.query)), at)
     return await stream_csv(request, f"overrides-{at:%Y-%m-%d}.csv", COLUMNS, _cells(rows, at))
@@ -91,7 +87,7 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 
 async def review(request: web.Request) -> web.StreamResponse:
-    """Put on record that an admin looked at an override and its document."""
+    """Record that an admin has reviewed an override and its document."""
     form, whole = await read_form(request), await override_of(request)
     if stale := _stale(form, whole, request.app[NOW]()):
         return await _page(request, whole, form, stale)
@@ -122,7 +118,7 @@ async def revoke(request: web.Request) -> web.StreamResponse:
 
 
 async def override_of(request: web.Request) -> WholeOverride:
-    """Find the override of the address. Raises UnknownOverride."""
+    """Return the override named in the URL. Raises UnknownOverride."""
     asked = request.match_info["override"][:LONGEST_ID]
     if asked.isascii() and asked.isdigit():
         whole = await whole_override(request.app[DATABASE], int(asked), request.app[NOW]())
@@ -134,7 +130,7 @@ async def override_of(request: web.Request) -> WholeOverride:
 async def _page(
     request: web.Request, whole: WholeOverride, form: Form = EMPTY, trouble: str = "", status: int = 0
 ) -> web.Response:
-    """Show one override; `trouble` says why what was asked for was not done."""
+    """Render one override; `trouble` says why the requested action was not carried out."""
     at, after, settings = request.app[NOW](), request.query.get("after", ""), request.app[SETTINGS]
     state = whole.row.state(at)
     return await render(
@@ -156,19 +152,19 @@ async def _page(
 
 
 async def _calls(request: web.Request, override_id: int, after: str) -> Page[CallSeen]:
-    """Give a page of the calls that were made under an override, the latest first."""
+    """Return a page of the calls made under an override, latest first."""
     key = read_key(after, datetime, int, str)
     place = CallPosition(*key) if key else None  # type: ignore[arg-type]
     return await call_page(request.app[DATABASE], CallFilter(override=str(override_id)), place)
 
 
 def _stale(form: Form, whole: WholeOverride, at: datetime) -> str:
-    """Say what changed since the form was shown; empty when nothing did."""
+    """Return what has changed since the form was shown; empty when nothing has."""
     return "" if form.text("state") in {"", whole.row.state(at)} else since_then(whole, at)
 
 
 def _sought(request: web.Request, form: Form) -> MonitorFilter:
-    """Read the filters; what reads as nothing is left out."""
+    """Read the filters. Unreadable ones are ignored."""
     shown, basis, until = form.text("shown"), form.text("basis"), _day(form, "until")
     settings = request.app[SETTINGS]
     sought = MonitorFilter(
@@ -182,7 +178,7 @@ def _sought(request: web.Request, form: Form) -> MonitorFilter:
 
 
 def _day(form: Form, name: str) -> datetime | None:
-    """Read a date as its beginning in UTC; None for none."""
+    """Read a date as the start of that day in UTC; None when it is missing or unreadable."""
     on: date | None = form.day(name, "Write the date as 2026-11-23.") if form.text(name) else None
     return datetime.combine(on, time(), UTC) if on else None
 

@@ -1,4 +1,4 @@
-"""The dial queue, as agents work through it."""
+"""The dial queue page."""
 
 from datetime import datetime
 from typing import cast
@@ -14,7 +14,7 @@ from admin_web.site.routing import Route
 
 
 async def queue(request: web.Request) -> web.StreamResponse:
-    """Show whom to call next, by the gate's rule at this moment."""
+    """Show which leads to call next, judged by the gate's rule at this moment."""
     key = read_key(request.query.get("after", ""), datetime, str)
     behind = QueuePosition(*cast("QueuePosition", key)) if key else None
     found = await dial_queue(request.app[DATABASE], request.app[PROJECTION], request.app[NOW](), behind=behind)

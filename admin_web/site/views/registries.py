@@ -1,4 +1,4 @@
-"""The registries: how fresh each is, what it does not cover, and the terms on which it applies."""
+"""The registries: how fresh each copy is, what it does not cover, and the terms on which it applies."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,19 +21,19 @@ from admin_web.services.registry_names import NoCountry
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW, RECORDS
-from admin_web.site.pages import Notice, render, see_other
+from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
 from compliance.known_registries import PRESETS
 from compliance.refusal import Refused
 from compliance.terms import BLOCK, PASS, WARN
 
-STALE = ((BLOCK, "Block calls to what it covers"), (WARN, "Warn, let calls pass"))
-UNCOVERED = ((PASS, "Pass, with that on record"), (BLOCK, "Are blocked"))
-COVERS = (("codes", "The area codes in its rows"), ("whole", "All that it should cover"))
-"""What a form offers, by value."""
+STALE = ((BLOCK, "Block calls to the numbers it covers"), (WARN, "Show a warning and let calls pass"))
+UNCOVERED = ((PASS, "Pass, and the decision says why"), (BLOCK, "Are blocked"))
+COVERS = (("codes", "The area codes found in its file"), ("whole", "Everything it should cover"))
+"""The choices of the form: value and label."""
 
 HEARD = timedelta(minutes=2)
-"""How long an import may be silent before the page says so."""
+"""An import without a heartbeat for this long is shown as cut short."""
 
 
 async def registries(request: web.Request) -> web.StreamResponse:
@@ -43,12 +43,12 @@ async def registries(request: web.Request) -> web.StreamResponse:
 
 
 async def new(request: web.Request) -> web.StreamResponse:
-    """Show the form for a registry that is not on record, with the ready-made ones on offer."""
+    """Show the form for a new registry, with the predefined ones to choose from."""
     return await _asked(request, EMPTY)
 
 
 async def add(request: web.Request) -> web.StreamResponse:
-    """Put a registry on record with the terms that are usual for it."""
+    """Add a registry with its usual terms."""
     form = await read_form(request)
     name = form.text("name") or form.text("known")
     try:
@@ -62,7 +62,7 @@ async def add(request: web.Request) -> web.StreamResponse:
 
 
 async def registry(request: web.Request) -> web.StreamResponse:
-    """Show one registry with its versions and its terms."""
+    """Show one registry with its versions and terms."""
     return await _shown(request, EMPTY)
 
 
@@ -95,7 +95,7 @@ def _terms(form: Form) -> EditedTerms:
 
 
 def _seen(form: Form) -> datetime:
-    """Read when the terms had been set that the form showed; what is no moment is none at which they were."""
+    """Read when the terms shown in the form had been set. An unreadable moment becomes 1970, which never matches."""
     try:
         return datetime.fromisoformat(form.text("seen")).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -107,7 +107,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _notice(what: str, standing: Standing) -> Notice:
-    return Notice(f"{what}: {standing}", "good" if standing.in_force else "warn")
+    return in_force(f"{what}.", standing)
 
 
 async def _asked(request: web.Request, form: Form, status: int = 200) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""A file of a registry taken in: upload, what was found in it and what will follow, and the start of the job."""
+"""Import of a registry's file: upload, preview of what was found and what will follow, and start of the job."""
 
 import asyncio
 from collections.abc import Mapping
@@ -30,23 +30,23 @@ from admin_web.site.views.registries import ONE
 from compliance.refusal import Unwritable, cleaned
 
 TAKEN_AS = (
-    (FULL, "The whole registry", "What is listed now and not in the file is listed no more."),
-    (PART, "Some area codes", "Those in the file are replaced, all others stay."),
+    (FULL, "The whole registry", "Numbers that are listed now but not in the file are no longer listed."),
+    (PART, "Some area codes", "The area codes in the file are replaced; all others stay."),
     (CHANGES, "Changes", "Numbers are added to what is listed now, and deleted from it."),
 )
 FORMS = tuple((form.name, form.title) for form in FORMATS.values())
-"""What a form offers, by value."""
+"""The choices of the form: value and label."""
 
 NO_FILE = "Choose the file to import."
-NO_DAY = "Say on which day the file was obtained."
-TO_COME = "This day is still to come; say the day on which the file was obtained."
-ARE_CHANGES = "This file holds what was added and deleted: it is taken as changes."
-NO_CHANGES = "There is no version yet that changes could be applied to; import the whole registry first."
+NO_DAY = "Enter the day on which the file was obtained."
+TO_COME = "This day is in the future. Enter the day on which the file was obtained."
+ARE_CHANGES = "This file lists added and deleted numbers: import it as changes."
+NO_CHANGES = "There is no version yet to apply changes to. Import the whole registry first."
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A sheet with what was found in it, and the registry that it is for."""
+    """An uploaded sheet with its preview, and the registry that it is for."""
 
     one: RegistryStanding
     sheet: KeptSheet
@@ -54,12 +54,12 @@ class Seen:
 
 
 async def form(request: web.Request) -> web.StreamResponse:
-    """Show the form for a file."""
+    """Show the upload form."""
     return await _form(request, await _one(request), EMPTY)
 
 
 async def upload(request: web.Request) -> web.StreamResponse:
-    """Take a file in, keep it, and go on to its preview. Nothing of it is on record yet; a bad one is not kept."""
+    """Store an uploaded file and redirect to its preview. Nothing is imported yet; an unreadable file is not kept."""
     one = await _one(request)
     sent = await read_upload(request)
     try:
@@ -71,13 +71,13 @@ async def upload(request: web.Request) -> web.StreamResponse:
 
 
 async def shown(request: web.Request) -> web.StreamResponse:
-    """Show what was found, read by the format and the columns that the address names."""
+    """Show what was found in the file, read with the format and columns in the URL."""
     asked = Form(request.query)
     return await _preview(request, await _seen(request, asked), asked)
 
 
 async def start(request: web.Request) -> web.StreamResponse:
-    """Have a worker import the file."""
+    """Queue a job that imports the file."""
     sent = await read_form(request)
     seen = await _seen(request, sent)
     asked = _asked(request, seen, sent)
@@ -88,12 +88,12 @@ async def start(request: web.Request) -> web.StreamResponse:
     except (VersionMoved, JobUnderWay) as error:
         sent.errors["over"] = str(error)
         return await _preview(request, seen, sent, 422)
-    notice = Notice("The import is asked for; a worker begins within a second. You may leave this page.")
+    notice = Notice("The import is queued; a worker starts it within a second. You may leave this page.")
     return see_other(request, "job", job=str(job), notice=notice)
 
 
 async def _kept(request: web.Request, sent: UploadForm, one: RegistryStanding) -> KeptSheet:
-    """Keep a file in which there is a format to be found. Raises SheetNotKept, NotASheet."""
+    """Store a file if its format is recognised. Raises SheetNotKept, NotASheet."""
     if not sent.file_name:
         raise SheetNotKept(NO_FILE)
     store = SheetStore.of_registries(request.app[SETTINGS])
@@ -120,7 +120,7 @@ async def _preview(request: web.Request, seen: Seen, sent: Form, status: int = 2
 
 
 async def _one(request: web.Request) -> RegistryStanding:
-    """Find the registry of the address. Raises UnknownRegistry."""
+    """Return the registry named in the URL. Raises UnknownRegistry."""
     name = request.match_info["registry"]
     found = await one_standing(request.app[DATABASE], name, request.app[NOW]())
     if found is None:
@@ -129,19 +129,19 @@ async def _one(request: web.Request) -> RegistryStanding:
 
 
 async def _seen(request: web.Request, asked: Form) -> Seen:
-    """Look at the sheet of the address, for the person who uploaded it alone. Raises UnknownSheet, SheetNotKept."""
+    """Preview the sheet named in the URL. Raises UnknownSheet unless this person uploaded it, SheetNotKept."""
     one = await _one(request)
     sheet = SheetStore.of_registries(request.app[SETTINGS]).find(request.match_info["upload"])
     if (sheet.by, sheet.kind, sheet.registry) != (person(request).name, IMPORT_REGISTRY.name, one.name):
         raise UnknownSheet("There is no such file.")
     try:
         return Seen(one, sheet, await _looked_at(request, sheet, one, asked))
-    except NotASheet as error:  # It was read otherwise when it was uploaded.
+    except NotASheet as error:  # The form may choose a format other than the one found at the upload.
         raise SheetNotKept(str(error)) from None
 
 
 async def _looked_at(request: web.Request, sheet: KeptSheet, one: RegistryStanding, asked: Form) -> RegistryPreview:
-    """Read the first rows, in a thread: a hostile file may take a while. Raises UnknownSheet, NotASheet."""
+    """Read the first rows, in a thread because a hostile file may take a while. Raises UnknownSheet, NotASheet."""
     path = SheetStore.of_registries(request.app[SETTINGS]).path(sheet)
 
     def look() -> RegistryPreview:
@@ -153,13 +153,13 @@ async def _looked_at(request: web.Request, sheet: KeptSheet, one: RegistryStandi
 
 
 def _column(values: Mapping[str, str]) -> str | None:
-    """Give the columns that were chosen, by place, as `Reading` takes them; what is no place is not chosen."""
+    """Return the positions of the chosen columns as `Reading` takes them. Values that are no position are ignored."""
     chosen = [values[what] for what in ("area", "number") if values.get(what, "").isdecimal()]
     return JOINED.join(chosen) if values.get("number", "").isdecimal() else None
 
 
 def _asked(request: web.Request, seen: Seen, sent: Form) -> RegistryImport | None:
-    """Read what is asked for; None when there are errors, or the file cannot be read so."""
+    """Read the requested import; None when the form has errors or the file cannot be read that way."""
     taken_as, day = sent.text("taken_as"), sent.day("obtained", NO_DAY)
     _judge(seen, sent, taken_as, day, request.app[NOW]().date())
     over, account = sent.text("over"), sent.text("account")
@@ -178,11 +178,11 @@ def _asked(request: web.Request, seen: Seen, sent: Form) -> RegistryImport | Non
 
 
 def _judge(seen: Seen, sent: Form, taken_as: str, day: date | None, today: date) -> None:
-    """Note what is wrong, by field."""
+    """Record what is wrong in the form, by field."""
     if day is not None and day > today:
         sent.errors["obtained"] = TO_COME
     if taken_as not in {FULL, PART, CHANGES}:
-        sent.errors["taken_as"] = "Say what the file is."
+        sent.errors["taken_as"] = "Choose what the file is."
     elif seen.found.form.is_changes and taken_as != CHANGES:
         sent.errors["taken_as"] = ARE_CHANGES
     elif taken_as == CHANGES and seen.one.version is None:

@@ -17,14 +17,14 @@ from admin_web.site.routing import Route
 
 
 async def form(request: web.Request) -> web.StreamResponse:
-    """Show the form; who is signed in goes on."""
+    """Show the form. Redirect a person who is signed in already."""
     if PERSON in request:
         return _onward(request.query.get("next", ""))
     return await render(request, "sign_in/form.html", form=EMPTY, error="", next=request.query.get("next", "")[:500])
 
 
 async def enter(request: web.Request) -> web.StreamResponse:
-    """Sign in: always a new session, so that nobody can have chosen its cookie before."""
+    """Sign in. The session is always new, so that an attacker cannot have planted its cookie (session fixation)."""
     sent = await read_form(request)
     origin = Actor(request.headers.get("User-Agent", ""), address_of(request))
     name, onward = sent.text("name"), sent.text("next")
@@ -42,7 +42,7 @@ async def enter(request: web.Request) -> web.StreamResponse:
 
 
 async def leave(request: web.Request) -> web.StreamResponse:
-    """Sign out: the session ends on the server, whatever becomes of the cookie."""
+    """Sign out: end the session on the server, whatever happens to the cookie."""
     who = person(request)
     await sessions.end(request.app[DATABASE], who.session_id, who.name, request.app[NOW]())
     answer = see_other(request, "sign_in", notice=Notice("You are signed out."))
@@ -51,7 +51,7 @@ async def leave(request: web.Request) -> web.StreamResponse:
 
 
 def _onward(wanted: str) -> web.Response:
-    """Go where the person wanted to, if that is a page of this site."""
+    """Redirect to the page that the person asked for, if it is a page of this site; else to the dashboard."""
     parts = urlsplit(wanted)
     own = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not (parts.scheme or parts.netloc)
     return web.Response(status=303, headers={"Location": wanted if own and wanted.isprintable() else "/"})

@@ -1,4 +1,4 @@
-"""Bearer tokens of the API: list, make, revoke. Only an admin comes here."""
+"""Bearer tokens of the API: list, make, revoke. Admins only."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ from compliance.refusal import Refused
 
 SCOPES = {
     Scope.READ: "Read leads, the queue, overrides and decisions",
-    Scope.SCRUB: "Learn whether numbers may be dialled, and nothing else",
+    Scope.SCRUB: "Check whether numbers may be dialled, and nothing else",
     Scope.LEADS: "Add and change leads",
     Scope.SUPPRESS: "Put numbers on the Do-Not-Call list",
     Scope.LIFT: "Take numbers off the Do-Not-Call list",
@@ -28,7 +28,7 @@ MOST_YEARS = 10
 
 
 async def token_list(request: web.Request) -> web.StreamResponse:
-    """List every token, those that are good first."""
+    """List every token, valid ones first."""
     at = request.app[NOW]()
     found = await tokens.tokens(request.app[DATABASE])
     return await render(request, "tokens/list.html", tokens=sorted(found, key=lambda one: not one.is_good(at)))
@@ -40,7 +40,7 @@ async def new(request: web.Request) -> web.StreamResponse:
 
 
 async def make(request: web.Request) -> web.StreamResponse:
-    """Make a token, shown on this answer alone."""
+    """Make a token and show it. Only this response contains it."""
     form = await read_form(request)
     chosen = [scope for scope in Scope if form.ticked(f"scope-{scope}")]
     end = _end(form, request.app[NOW]())
@@ -53,13 +53,13 @@ async def make(request: web.Request) -> web.StreamResponse:
 
 
 async def revoke(request: web.Request) -> web.StreamResponse:
-    """End a token at once."""
+    """Revoke a token at once."""
     form = await read_form(request)
     try:
         await tokens.revoke_token(request.app[DATABASE], actor(request), form.text("name"))
     except Refused as error:
         return see_other(request, "tokens", notice=Notice(str(error), "bad"))
-    return see_other(request, "tokens", notice=Notice(f"The token {form.text('name')} is revoked: it opens nothing."))
+    return see_other(request, "tokens", notice=Notice(f"The token {form.text('name')} is revoked and no longer valid."))
 
 
 async def _made(request: web.Request, form: Form, scopes: list[Scope], end: datetime | None) -> str:
@@ -71,7 +71,7 @@ async def _made(request: web.Request, form: Form, scopes: list[Scope], end: date
 
 
 def _end(form: Form, at: datetime) -> datetime | None:
-    """Read the last day; the token is good until the next one begins (UTC). No day: it never ends."""
+    """Read the last day. The token is valid until the end of it (UTC); without a day it never expires."""
     if not form.text("last_day"):
         return None
     day = form.day("last_day", "Choose a day, or leave this empty.")
@@ -80,7 +80,7 @@ def _end(form: Form, at: datetime) -> datetime | None:
         return None
     end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
     if end <= at:
-        form.errors["last_day"] = "This day is over; choose a later one, or leave this empty."
+        form.errors["last_day"] = "This day is in the past; choose a later one, or leave this empty."
     return end
 
 

@@ -1,4 +1,4 @@
-"""People who sign in: list, add, role, password, sessions, disable and enable. Only an admin comes here."""
+"""People who sign in: list, add, role, password, sessions, disable and enable. Admins only."""
 
 from aiohttp import web
 
@@ -16,9 +16,9 @@ from compliance.consent import Role
 from compliance.refusal import Unwritable
 
 ROLES = {
-    Role.AGENT: "Agent: dials, puts numbers on the list",
+    Role.AGENT: "Agent: calls leads, puts numbers on the Do-Not-Call list",
     Role.SUPERVISOR: "Supervisor: an agent who may also place overrides",
-    Role.ADMIN: "Admin: reviews, revokes, lifts, imports, rebuilds, manages users",
+    Role.ADMIN: "Admin: reviews and revokes overrides, takes numbers off the list, imports, rebuilds, manages users",
     Role.AUDITOR: "Auditor: reads everything, changes nothing",
 }
 
@@ -36,7 +36,7 @@ async def new(request: web.Request) -> web.StreamResponse:
 
 
 async def add(request: web.Request) -> web.StreamResponse:
-    """Add a person with a password that is made up, and shown on this answer alone."""
+    """Add a person with a random password. Only this response shows it."""
     form, password = await read_form(request), random_password()
     name, role = form.text("name"), _role(form)
     try:
@@ -58,7 +58,7 @@ async def user(request: web.Request) -> web.StreamResponse:
 
 
 async def change(request: web.Request) -> web.StreamResponse:
-    """Give a person another role or extension."""
+    """Change a person's role or extension."""
     form, name = await read_form(request), request.match_info["user"]
     if (role := _role(form)) is None:
         return await _shown(request, form, 422)
@@ -71,18 +71,18 @@ async def change(request: web.Request) -> web.StreamResponse:
         form.errors["extension"] = str(error)
     if form.errors:
         return await _shown(request, form, 422)
-    return _done(request, f"{name} is {role} from their next click on.")
+    return _done(request, f"Saved. {name} has the role {role} from their next click on.")
 
 
 async def new_password(request: web.Request) -> web.StreamResponse:
-    """Make up another password, shown on this answer alone; the person is signed out everywhere."""
+    """Set a random password and end all sessions of the person. Only this response shows the password."""
     name, password = request.match_info["user"], random_password()
     await accounts.set_password(request.app[DATABASE], actor(request), name, password)
     return await render(request, "users/password.html", name=name, password=password, added=False)
 
 
 async def disable(request: web.Request) -> web.StreamResponse:
-    """Let a person sign in no more."""
+    """Keep a person from signing in, and end their sessions."""
     name = request.match_info["user"]
     try:
         await accounts.disable_user(request.app[DATABASE], actor(request), name)
@@ -92,21 +92,21 @@ async def disable(request: web.Request) -> web.StreamResponse:
 
 
 async def enable(request: web.Request) -> web.StreamResponse:
-    """Let a disabled person sign in again."""
+    """Allow a disabled person to sign in again."""
     await accounts.enable_user(request.app[DATABASE], actor(request), request.match_info["user"])
-    return _done(request, f"{request.match_info['user']} can sign in again, with the password as it was.")
+    return _done(request, f"{request.match_info['user']} can sign in again, with the same password as before.")
 
 
 async def end_sessions(request: web.Request) -> web.StreamResponse:
-    """Sign a person out everywhere."""
+    """End all sessions of a person."""
     ended = await accounts.end_sessions(request.app[DATABASE], actor(request), request.match_info["user"])
     return _done(request, f"{ended} {'session' if ended == 1 else 'sessions'} ended.")
 
 
 async def reset_codes(request: web.Request) -> web.StreamResponse:
-    """Let a person who lost their telephone sign in without a one-time code."""
+    """Turn off one-time codes for a person who has lost their telephone."""
     await accounts.reset_totp(request.app[DATABASE], actor(request), request.match_info["user"])
-    return _done(request, f"{request.match_info['user']} is asked for no one-time code any more.")
+    return _done(request, f"{request.match_info['user']} can sign in without a one-time code.")
 
 
 async def _shown(request: web.Request, form: Form, status: int = 200) -> web.StreamResponse:
@@ -118,10 +118,10 @@ async def _shown(request: web.Request, form: Form, status: int = 200) -> web.Str
 
 
 def _role(form: Form) -> Role | None:
-    """Read the role of a form; note an error for what is none."""
+    """Read the role of a form. Record an error, and return None, for anything else."""
     if form.text("role") in set(Role):
         return Role(form.text("role"))
-    form.errors["role"] = "Choose what this person is to the system."
+    form.errors["role"] = "Choose a role."
     return None
 
 

@@ -1,4 +1,4 @@
-"""Webhooks: list, add, look at what was sent, try out, turn off. Only an admin comes here."""
+"""Webhooks: list, add, show deliveries, test, turn off. Admins only."""
 
 from aiohttp import web
 
@@ -16,10 +16,10 @@ from compliance.refusal import Unwritable
 
 EVENTS = {
     Event.SUPPRESS: "A number was put on the Do-Not-Call list",
-    Event.LIFT: "A number was taken off it",
+    Event.LIFT: "A number was lifted from it",
     Event.OVERRIDE: "A consent override was placed",
     Event.REVOKE: "An override was revoked",
-    Event.EXPIRY: "An override ended by itself",
+    Event.EXPIRY: "An override expired",
 }
 
 
@@ -34,7 +34,7 @@ async def new(request: web.Request) -> web.StreamResponse:
 
 
 async def add(request: web.Request) -> web.StreamResponse:
-    """Add a webhook; its secret is shown on this answer alone."""
+    """Add a webhook. Only this response shows its secret."""
     form = await read_form(request)
     chosen = [event for event in Event if form.ticked(f"event-{event}")]
     if not chosen:
@@ -50,7 +50,7 @@ async def add(request: web.Request) -> web.StreamResponse:
 
 
 async def webhook(request: web.Request) -> web.StreamResponse:
-    """Show one webhook and what it was told."""
+    """Show one webhook and its deliveries."""
     webhook_id, after = _id(request), request.query.get("after", "")
     found = await webhook_of(request.app[DATABASE], webhook_id)
     if found is None:
@@ -62,13 +62,13 @@ async def webhook(request: web.Request) -> web.StreamResponse:
 async def attempt(request: web.Request) -> web.StreamResponse:
     """Send a test event."""
     await try_webhook(request.app[RECORDS], actor(request), _id(request))
-    return _done(request, "A test event is on its way; it stands below, with how it ended.")
+    return _done(request, "A test event is on its way; the table below shows it and how it ended.")
 
 
 async def disable(request: web.Request) -> web.StreamResponse:
-    """Tell a webhook no more."""
+    """Turn off a webhook and drop its pending deliveries."""
     await disable_webhook(request.app[RECORDS], actor(request), _id(request))
-    return _done(request, "The webhook is turned off. What it was told stays on record for thirty days.")
+    return _done(request, "The webhook is off. Its past deliveries stay on record for thirty days.")
 
 
 def _id(request: web.Request) -> int:

@@ -1,8 +1,8 @@
-"""A CSV file that somebody else writes, cut into records: whole ones, whatever stands in their fields.
+"""Split a CSV file, which another process is writing, into complete records, whatever their fields contain.
 
-A field may hold line breaks (a caller's name, say), so a line is not a record. But a record begins with a moment,
-`"1795495769.220612",`, at the beginning of a line, and nothing inside a field can look like that: Asterisk doubles
-each quote there. So a torn record spoils itself, and not those behind it.
+A field may contain line breaks (in a caller's name, for example), so a line is not always a record. But every record
+starts a line with a time such as `"1795495769.220612",`. Nothing inside a field can look like that, because Asterisk
+doubles each quote there. So a torn record affects only itself, not the records after it.
 """
 
 import csv
@@ -12,15 +12,16 @@ from io import StringIO
 from itertools import pairwise
 
 LONGEST = 65_536
-"""Bytes of one record; more is none, and is not waited for."""
+"""Maximum bytes of one record. Longer data is treated as unreadable instead of waiting for its end."""
 
 _BEGINS = re.compile(rb'^"\d{1,10}\.\d{6}",', re.MULTILINE)
 
 
 def whole_records(data: bytes) -> Iterator[bytes]:
-    """Give what stands between the beginnings of records, in order and without gaps, as far as it is whole.
+    """Yield the complete records in `data`, in order and without gaps.
 
-    The last record is whole when its quotes are paired and its line has ended; the rest of it may be on its way.
+    The last record is complete when its quotes are balanced and its line has ended; otherwise the rest is still to
+    come.
     """
     edges = [0, *(found.start() for found in _BEGINS.finditer(data) if found.start()), len(data)]
     for begin, end in pairwise(edges):
@@ -36,7 +37,7 @@ def _whole(piece: bytes) -> bool:
 
 
 def lines_of(piece: bytes) -> list[list[str]]:
-    """Give the fields of each line of a piece: one line if it is a record, more if something else stands behind it."""
+    """Parse a piece into rows of fields: one row if it is a record, more if something else follows the record."""
     text = piece.decode("utf-8", errors="replace").replace("\0", "\ufffd")
     try:
         return [line for line in csv.reader(StringIO(text, newline="")) if line]

@@ -1,4 +1,4 @@
-"""Where the reading of the CDR file stands, and goes on, also when the file was rotated, cut short or replaced."""
+"""Read positions in the CDR file, which survive its rotation, truncation and replacement."""
 
 import hashlib
 import os
@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 HEAD = 4096
-"""Bytes at the beginning of a file, as far as they were read, by which it is known again."""
+"""Bytes at the start of a file, as far as they were read, whose hash identifies the file."""
 
 SETTLED_S = 5.0
-"""How long nobody must have written to a rotated file before it is left for the next one."""
+"""Seconds without a write after which a rotated file counts as finished."""
 
 _ROTATED = re.compile(r"[.-][0-9]{1,14}", re.ASCII)
-"""What is put behind a file's name when it is rotated: `.1`, `-20270101`."""
+"""Suffix of a rotated file's name: `.1`, `-20270101`."""
 
 
 class CdrFileUnreadable(Exception):
-    """The operating system does not let us read the file; the message says why."""
+    """The operating system refuses to read the file; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPosition:
-    """How far a file was read: its inode, how many bytes, and the SHA-256 of the first of them (hex).
+    """How far a file was read: its inode, the offset in bytes, and the SHA-256 of its first bytes (hex).
 
-    Inodes are given again, and a file may be emptied and filled anew: what was read once is known by its content.
+    Inodes are reused, and a file may be truncated and refilled, so the hash of its content identifies a file.
     """
 
     inode: int = 0
@@ -37,10 +37,10 @@ class ReadPosition:
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """What stands behind a place: the first bytes of its file, and some from the place on.
+    """Data from a position on: `beginning` is the start of the file, `data` the bytes after the position.
 
-    `known` is False when no file was at the place that was asked for. `following` is where to go on behind the last
-    byte of a file that was rotated and is written no more.
+    `known` is False when no file matches the requested position. `following` is the position to continue from after the
+    last byte of a finished rotated file.
     """
 
     inode: int
@@ -51,21 +51,21 @@ class FilePart:
     following: ReadPosition | None
 
     def after(self, consumed: int) -> ReadPosition:
-        """Give the place that many bytes on."""
+        """Return the position after `consumed` more bytes."""
         position = self.position + consumed
         return ReadPosition(self.inode, position, _digest(self.beginning, position))
 
 
 class OpenCdrFile:
-    """The file at `path`, and those that it was renamed to."""
+    """The file at `path`, and the files that it was rotated to."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def part(self, place: ReadPosition, most: int) -> FilePart | None:
-        """Give what stands behind a place, `most` bytes at once; None while there is no file.
+        """Read up to `most` bytes after a position; return None while there is no file.
 
-        Behind a place that no file knows stands everything: a record that was read before is known by its ids.
+        If no file matches the position, read from the start: records that were read before are recognised by their ids.
         Raises CdrFileUnreadable.
         """
         try:
@@ -85,7 +85,7 @@ class OpenCdrFile:
             return _part(opened, ReadPosition(), most, files[1:], known=False)
 
     def _files(self) -> list[Path]:
-        """Give the rotated files, the oldest first, and then the one at the path."""
+        """Return the rotated files, oldest first, and then the one at the path."""
         name = self._path.name
         beside = self._path.parent.glob(f"{name}?*") if self._path.parent.is_dir() else ()
         rotated = [path for path in beside if _ROTATED.fullmatch(path.name[len(name) :]) and _regular(path)]
@@ -94,7 +94,7 @@ class OpenCdrFile:
 
 
 def _regular(path: Path) -> bool:
-    """Tell whether it is there, and a file: opening a pipe would wait for whoever writes to it."""
+    """Return whether the path is a regular file: opening a named pipe would block until something writes to it."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""The CDR file's records taken to SQL: each once, whatever is killed and whenever.
+"""Import the CDR file's records into SQL, each exactly once, whatever process is killed at whatever moment.
 
-How far the file was read is committed with the rows that were read from it. A worker that reads the same records again
-(two workers, a file that was replaced) finds them there by the ids that the PBX gave them, and changes nothing.
+The read position is committed with the rows that were read. A worker that reads the same records again (two workers, or
+a replaced file) finds them in SQL by the ids that the PBX gave them, and changes nothing.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ from admin_web.worker.call_details.places import FilePart, OpenCdrFile, ReadPosi
 from admin_web.worker.call_details.rows import DetailColumns, Trunks, UnreadableDetail, row_of
 
 AT_ONCE = 256 * 1024
-"""Bytes that one transaction takes: some five hundred records."""
+"""Bytes read per transaction: about five hundred records."""
 
 POLL_S = 1.0
-"""How often the file is looked at when it has been read to its end."""
+"""Polling interval at the end of the file, in seconds."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What was read in one go: rows, why other lines are none, and where to go on, at once if there is `more`."""
+    """One read: rows, the errors of unreadable lines, and the next position. With `more`, read on at once."""
 
     rows: Sequence[DetailColumns]
     unreadable: Sequence[str]
@@ -42,7 +42,7 @@ class Batch:
 
 
 class CallDetails:
-    """Takes the records of one file to one database."""
+    """Imports the records of one file into one database."""
 
     def __init__(self, database: Database, path: Path, trunks: Sequence[str], now: Callable[[], datetime]) -> None:
         self._database, self._now = database, now
@@ -50,7 +50,7 @@ class CallDetails:
         self._place: ReadPosition | None = None
 
     async def step(self) -> float:
-        """Take the next records, if there are any; give how many seconds to wait.
+        """Import the next records, if any. Return the seconds to wait.
 
         Raises DatabaseUnavailable, CdrFileUnreadable.
         """
@@ -59,10 +59,10 @@ class CallDetails:
         batch = await asyncio.to_thread(self._read, self._place)
         if batch is None or batch.place == self._place:
             return POLL_S
-        begin, self._place = self._place, None  # Unknown, should the transaction fail.
+        begin, self._place = self._place, None  # If the transaction fails, read the position from SQL again.
         if await self._put(batch, begin):
             self._place = batch.place
-            self._tell(batch)
+            self._log_unreadable(batch)
         return 0.0 if batch.more else POLL_S
 
     async def _stored_place(self) -> ReadPosition:
@@ -71,7 +71,7 @@ class CallDetails:
         return ReadPosition(reading.inode, reading.position, reading.head) if reading else ReadPosition()
 
     def _read(self, place: ReadPosition) -> Batch | None:
-        """Read on from a place, off the event loop. Raises CdrFileUnreadable."""
+        """Read from a position on, in a thread. Raises CdrFileUnreadable."""
         part = self._file.part(place, AT_ONCE)
         if part is None:
             return None
@@ -80,7 +80,7 @@ class CallDetails:
         return _batch(part, self._trunks)
 
     async def _put(self, batch: Batch, begin: ReadPosition) -> bool:
-        """Write rows and place in one transaction; False when somebody else has read on from there."""
+        """Write rows and position in one transaction. Return False when another worker has read on from there."""
         async with self._database.write() as session:
             reading = await _held_reading(session, self._path, self._now())
             if ReadPosition(reading.inode, reading.position, reading.head) != begin:
@@ -91,8 +91,8 @@ class CallDetails:
             reading.read_at = self._now()
         return True
 
-    def _tell(self, batch: Batch) -> None:
-        """Say which lines are in the file and nowhere else; what stands in them is nobody's business here."""
+    def _log_unreadable(self, batch: Batch) -> None:
+        """Log where unreadable lines are in the file. Their content, which may be personal data, is not logged."""
         if why := batch.unreadable:
             before = batch.place.position
             log.error("call-detail records unreadable", file=self._path, before=before, lines=len(why), why=why[0])
@@ -119,14 +119,14 @@ def _rows(pieces: Sequence[bytes], trunks: Trunks) -> tuple[list[DetailColumns],
 
 
 async def _held_reading(session: AsyncSession, path: str, at: datetime) -> CdrFile:
-    """Hold the row that says how far the file was read, a new one if need be."""
+    """Lock the row with the file's read position, and create it if it is missing."""
     new = {"path": path, "inode": 0, "position": 0, "head": "", "unreadable": 0, "read_at": at}
     await session.execute(insert_into(session, CdrFile).values(new).on_conflict_do_nothing())
     return (await session.scalars(select(CdrFile).where(CdrFile.path == path).with_for_update())).one()
 
 
 async def put(session: AsyncSession, rows: Sequence[DetailColumns]) -> None:
-    """Write rows, each record once, and take `unscreened` back from calls that a record proves to be screened."""
+    """Insert rows, each record once, and clear `unscreened` on calls that another record proves to be screened."""
     if not rows:
         return
     insert = insert_into(session, CallDetail).on_conflict_do_nothing()
@@ -135,16 +135,16 @@ async def put(session: AsyncSession, rows: Sequence[DetailColumns]) -> None:
 
 
 def clearing(session: AsyncSession, linked: set[str]) -> Update:
-    """Believe of a trunk's channel what the record of the channel that was allowed to dial it says.
+    """Build the update that clears `unscreened` on records of a trunk channel which an allowed channel has dialled.
 
-    When a call is answered, Asterisk takes Local channels out of it and writes a further record, from the caller
-    straight to the trunk's channel, that knows of no verdict. Which of the two comes first is not said.
+    When a call is answered, Asterisk removes Local channels from it and writes another record, from the caller directly
+    to the trunk's channel, without a verdict. The two records may come in either order.
     """
     left, allowing = CallDetail.trunk != literal_column("''"), aliased(CallDetail)
     proof = exists().where(
         allowing.linked_channel == CallDetail.linked_channel,
         allowing.trunk == CallDetail.trunk,
-        allowing.trunk != literal_column("''"),  # As in the index; a parameter would not match it.
+        allowing.trunk != literal_column("''"),  # A literal, as in the partial index; a parameter would not match it.
         allowing.unscreened.is_(False),
     )
     these = CallDetail.linked_channel.in_(select(each_of(session, sorted(linked))))

@@ -16,7 +16,7 @@ FIELDS = (
     "start", "answer", "end", "duration", "billsec", "disposition", "clid", "src", "dst", "dcontext", "channel",
     "dstchannel", "lastapp", "uniqueid", "linkedid", "sequence", *channel_vars.CDR_FIELDS,
 )  # fmt: skip
-"""What `dialplan/cdr_custom.conf` writes, in its order."""
+"""The fields that `dialplan/cdr_custom.conf` writes, in order."""
 
 TEXTS = {
     "decision_id": channel_vars.CDR_DECISION,
@@ -28,10 +28,10 @@ TEXTS = {
     "lead": channel_vars.CDR_LEAD,
     "agent": channel_vars.CDR_AGENT,
 }
-"""Columns that hold what a field says, as far as it fits."""
+"""Columns that hold a field's text, cut to the column's length."""
 
 LONGEST_EMERGENCY_NUMBER = 6
-"""A record that says `emergency` and names a longer number is not believed."""
+"""The reason `emergency` is not accepted for a longer number."""
 
 DetailColumns: TypeAlias = dict[str, Any]
 Record: TypeAlias = Mapping[str, str]
@@ -45,20 +45,20 @@ _MOMENT = re.compile(r"[0-9]{1,10}\.[0-9]{6}", re.ASCII)
 
 
 class UnreadableDetail(ValueError):
-    """A line is no call-detail record; the message says why."""
+    """A line is not a call-detail record; the message says why."""
 
 
 class Trunks:
-    """The channels that leave the PBX, by patterns of their names."""
+    """Patterns of the names of trunk channels, on which calls leave the PBX."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._pattern = re.compile("|".join(translate(pattern) for pattern in patterns))
 
     def left_through(self, record: Record) -> str:
-        """Name the trunk's channel through which the call left; "" when it did not.
+        """Return the name of the trunk channel through which the call left; "" when it did not leave.
 
-        A call's own channel is a trunk's when it came in, and when it was originated to the trunk, around the
-        dialplan; then nobody has called, and the record names no caller.
+        The call's own channel is a trunk channel for incoming calls, and for calls originated directly to the trunk,
+        past the dialplan. In the latter case the record has no caller.
         """
         if self._pattern.match(record["dstchannel"]):
             return record["dstchannel"]
@@ -68,7 +68,7 @@ class Trunks:
 
 
 def row_of(fields: Sequence[str], trunks: Trunks) -> DetailColumns:
-    """Read the fields of one record. Raises UnreadableDetail."""
+    """Convert the fields of one record into a row. Raises UnreadableDetail."""
     if len(fields) != len(FIELDS):
         raise UnreadableDetail(f"{len(fields)} fields instead of {len(FIELDS)}")
     record = dict(zip(FIELDS, fields, strict=True))
@@ -88,7 +88,7 @@ def row_of(fields: Sequence[str], trunks: Trunks) -> DetailColumns:
 
 
 def allowed(record: Record) -> bool:
-    """Tell whether the record names the verdict that let the call out: a decision's, or that of an emergency number."""
+    """Return whether the record has a valid ALLOW verdict: one with a decision, or one for an emergency number."""
     emergency = (
         record[channel_vars.CDR_REASON] == EMERGENCY
         and len(record[channel_vars.CDR_NUMBER]) <= LONGEST_EMERGENCY_NUMBER
@@ -98,27 +98,27 @@ def allowed(record: Record) -> bool:
 
 def _unique_id(text: str) -> str:
     if not _UNIQUE_ID.fullmatch(text):
-        raise UnreadableDetail("no unique id")
+        raise UnreadableDetail("the unique id is missing or malformed")
     return text
 
 
 def _count(text: str) -> int:
     if not _COUNT.fullmatch(text):
-        raise UnreadableDetail(f"{text[:20]!r} is no count")
+        raise UnreadableDetail(f"{text[:20]!r} is not a count")
     return int(text)
 
 
 def _moment(text: str) -> datetime:
     if not _MOMENT.fullmatch(text):
-        raise UnreadableDetail(f"{text[:20]!r} is no moment")
+        raise UnreadableDetail(f"{text[:20]!r} is not a time")
     return datetime.fromtimestamp(float(text), UTC)
 
 
 def _moment_if_any(text: str) -> datetime | None:
-    """Read a moment; the PBX writes nought for what did not happen."""
+    """Parse a time; None for zero, which the PBX writes for an event that did not happen."""
     return _moment(text) if text.strip("0.") else None
 
 
 def _fitting(column: str, text: str) -> str:
-    """Cut a text to its column, with what does not print replaced: it was written by callers, too."""
+    """Cut a text to its column's length, and replace unprintable characters, since callers choose parts of it."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text[: _LONGEST[column]])

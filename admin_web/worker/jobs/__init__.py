@@ -1,1 +1,1 @@
-"""The work behind each kind of job, and the runner that claims a job and carries it to its end."""
+"""The work of each kind of job, and the runner that claims jobs and carries them out."""

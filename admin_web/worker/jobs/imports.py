@@ -1,4 +1,4 @@
-"""Whole lists taken in as background work: numbers for the company's own list, and leads."""
+"""Imports as background jobs: numbers for the company's own list, and leads."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -14,6 +14,7 @@ from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.worker.jobs.run import Run
+from compliance.refusal import as_sentence
 
 
 async def numbers(run: Run) -> str:
@@ -24,7 +25,7 @@ async def numbers(run: Run) -> str:
     async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
         return await import_numbers(into, sheet, report, region=region, column=column, note=asked.note)
 
-    return await _import(run, asked, take, "put on the list", "there already")
+    return await _import(run, asked, take, "added to the list", "already listed")
 
 
 async def leads(run: Run) -> str:
@@ -34,13 +35,13 @@ async def leads(run: Run) -> str:
     async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
         return await import_leads(into, sheet, report, region=region, columns=asked.lead_columns)
 
-    return await _import(run, asked, take, "added or changed", "so already")
+    return await _import(run, asked, take, "added or changed", "unchanged")
 
 
 async def _import(
     run: Run, asked: SheetImport, take: Callable[[Intake, Sheet, RejectedRows], Awaitable[Progress]], new: str, old: str
 ) -> str:
-    """Take a sheet in, from the place where an earlier worker was cut short."""
+    """Import a sheet, from the row where an earlier worker was interrupted. Return the sentence on the job's page."""
     store, begun = SheetStore.of(run.tools.settings), Progress(**run.place)
 
     async def keep(session: AsyncSession, done: Progress) -> None:
@@ -58,7 +59,7 @@ async def _import(
         done = await take(into, sheet, report)
     run.show("lines", asked.sheet.lines, asked.sheet.lines, **_counts(done))
     counted = f"{done.rows:,} rows: {done.added:,} {new}, {done.already:,} {old}, {done.rejected:,} rejected"
-    return f"{counted}; {done.standing}."
+    return as_sentence(f"{counted}; {done.standing}")
 
 
 def _show(run: Run, asked: SheetImport, done: Progress) -> None:

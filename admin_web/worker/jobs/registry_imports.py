@@ -1,7 +1,7 @@
-"""Files of registries taken in as background work.
+"""Imports of registry files as background jobs.
 
-A worker that is killed leaves a version that is not whole; the next one begins anew, for the place where it was cut
-short is of no use without what was gathered in memory. What it must never do is go back behind a later import.
+A killed worker leaves an incomplete version. The next worker starts again from the beginning, because the read position
+is useless without the numbers that were collected in memory. It must never replace the version of a later import.
 """
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,10 +18,11 @@ from admin_web.record.models import RegistryVersion
 from admin_web.record.registry_versions import Overtaken
 from admin_web.services.registry_names import country_for
 from admin_web.worker.jobs.run import Run
+from compliance.refusal import as_sentence
 
 
 async def take_in(run: Run) -> str:
-    """Take a file in as a registry's new version, and bring that into force."""
+    """Import a file as a registry's new version, and bring it into force. Return the sentence on the job's page."""
     asked, store = RegistryImport.read(run.particulars), SheetStore.of_registries(run.tools.settings)
     taken = await _taken(run) or await _import(run, asked, store)
 
@@ -30,11 +31,11 @@ async def take_in(run: Run) -> str:
 
     stands = await standing(run.tools.projection, show)
     store.discard(asked.sheet)
-    return f"Version {taken.version} of {asked.sheet.registry}: {taken}; {stands}."
+    return as_sentence(f"Version {taken.version} of {asked.sheet.registry}: {taken}; {stands}")
 
 
 async def _taken(run: Run) -> ImportedVersion | None:
-    """Give the version that an earlier worker made whole; None when it did not. Raises Overtaken."""
+    """Return the version that an earlier worker has completed; None when it has not. Raises Overtaken."""
     async with run.tools.records.database.read() as session:
         version = await session.get(RegistryVersion, run.place.get("version", 0))
     if version is None:

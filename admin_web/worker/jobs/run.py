@@ -1,4 +1,4 @@
-"""One job at work: what it is to do, how far it is, and what it works with."""
+"""A running job: its particulars, its progress, and the services it uses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from admin_web.settings import AdminSettings
 
 
 class JobFailed(Exception):
-    """The job cannot be done; the message is the sentence that its page shows."""
+    """The job cannot be done; the message is shown on its page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What jobs work with."""
+    """Services that jobs use."""
 
     records: Records
     projection: Projection
@@ -28,7 +28,7 @@ class Tools:
 
 
 class Pace:
-    """How much is done in a second, over the last ten or so."""
+    """Work done per second, averaged over about the last ten seconds."""
 
     WINDOW_S = 10.0
 
@@ -37,7 +37,7 @@ class Pace:
         self._seen: list[tuple[float, int]] = []
 
     def at(self, phase: str, done: int) -> float:
-        """Take note that so much is done now; give the pace, 0 while it is not known."""
+        """Record that `done` units of a phase are finished. Return the units per second, 0 while unknown."""
         now = monotonic()
         if phase != self._phase:
             self._phase, self._seen = phase, []
@@ -49,7 +49,7 @@ class Pace:
 
 
 class Run:
-    """One job that this worker has claimed."""
+    """A job that this worker has claimed."""
 
     def __init__(self, claim: Claim, tools: Tools) -> None:
         self.claim, self.tools = claim, tools
@@ -58,32 +58,32 @@ class Run:
 
     @property
     def particulars(self) -> Mapping[str, Any]:
-        """What is to be done, as it was asked for."""
+        """The parameters of the job, as requested."""
         return self.claim.particulars
 
     @property
     def place(self) -> Mapping[str, Any]:
-        """What an earlier worker kept last; empty when none has begun."""
+        """The last checkpoint of an earlier worker; empty when there is none."""
         return self.claim.place
 
     @property
     def actor(self) -> Actor:
-        """Who asked for the job, and in whose name it is done. Whether they may was asked then."""
+        """The person who requested the job. It runs in their name; their permission was checked at the request."""
         return Actor(self.claim.asked_by, self.claim.asked_from)
 
     def show(self, phase: str, done: int, total: int, **counts: int) -> None:
-        """Say how far the work is: what the job's page shows, within about a second. `counts` are shown by name."""
+        """Report progress, which the job's page shows within about a second. `counts` are shown by name."""
         per_s = round(self._pace.at(phase, done), 1)
         self.progress = {"phase": phase, "done": done, "total": total, "per_s": per_s, "counts": counts}
 
     async def keep(self, session: AsyncSession, **place: int) -> None:
-        """Put on record where to go on from, in the transaction of the work that was done up to there.
+        """Save a checkpoint in the same transaction as the work up to there.
 
-        Raises NotOurs when the job was cancelled, or taken over by another worker: the transaction then leaves
-        nothing. So no piece of the work is ever recorded twice, whatever is killed.
+        Raises NotOurs when the job was cancelled or taken over by another worker, which rolls the transaction back. So
+        no part of the work is ever recorded twice, whatever process is killed.
         """
         await claims.checkpoint(session, self.claim, self.progress, place, self.tools.records.now())
 
     async def note(self, session: AsyncSession, **place: int) -> None:
-        """Do the same for work that the next worker begins anew: workers that die of it are counted on."""
+        """Save a checkpoint of work that the next worker must start again, without resetting the count of tries."""
         await claims.note(session, self.claim, self.progress, place, self.tools.records.now())

@@ -1,4 +1,4 @@
-"""The worker's part: it claims the jobs of a kind, one at a time, and carries each to its end."""
+"""The runner in the worker: it claims jobs of one kind, one at a time, and carries them out."""
 
 import asyncio
 from contextlib import suppress
@@ -17,27 +17,32 @@ from admin_web.worker.jobs.work import Work
 from compliance.refusal import Refused
 
 POLL_S = 1.0
-"""How often it is looked for a job."""
+"""Job polling interval, in seconds."""
 
-GIVES_UP = (JobFailed, Refused, NotASheet, NotInForce, NotRebuilt, OSError)
-"""Facts, each with a sentence for the person who asked. A database that is away is none: the job goes on later."""
+EXPECTED_FAILURES = (JobFailed, Refused, NotASheet, NotInForce, NotRebuilt, OSError)
+"""Failures that end a job, each with a message for the person who requested it. If the database is unavailable, the job
+does not end but is resumed later.
+"""
 
-FAULT = "Something went wrong in the program itself; the worker's log says what. What was recorded stays."
-DEADLY = f"The worker died of it {claims.MOST_TRIES} times in a row; its log may say why. What was recorded stays."
+FAULT = "The worker failed because of a bug; its log says where. Everything recorded so far stays."
+DEADLY = (
+    f"The worker died {claims.MOST_TRIES} times in a row during this job; its log may say why. "
+    "Everything recorded so far stays."
+)
 
 log = structlog.get_logger()
 
 
 class Runner:
-    """Carries out the jobs of one kind in the worker that bears the name `worker`."""
+    """Carries out the jobs of one kind in the worker named `worker`."""
 
     def __init__(self, kind: JobKind, work: Work, tools: Tools, worker: str) -> None:
         self._kind, self._work, self._tools, self._worker = kind, work, tools, worker
 
     async def step(self) -> float:
-        """Carry out the next job, if there is one; give how many seconds to wait. Raises DatabaseUnavailable.
+        """Carry out the next job, if there is one. Return the seconds to wait. Raises DatabaseUnavailable.
 
-        Cancelling this lets the job go; the next worker goes on with it.
+        Cancelling this coroutine releases the job; the next worker resumes it.
         """
         claim = await self._claim()
         if claim is None:
@@ -52,7 +57,7 @@ class Runner:
 
     async def _claim(self) -> Claim | None:
         database, at = self._tools.records.database, self._tools.records.now()
-        async with database.read() as session:  # Nobody's write has to wait for a look that mostly finds nothing.
+        async with database.read() as session:  # Mostly there is no job: polling must not delay other writers.
             if not await claims.is_any(session, self._kind.name, self._worker, at):
                 return None
         async with database.write() as session:
@@ -72,7 +77,7 @@ class Runner:
             await self._conclude(run, work)
 
     async def _beat(self, run: Run) -> None:
-        """Show that the work goes on, until it is no longer ours to do."""
+        """Send heartbeats until the job no longer belongs to this worker."""
         while True:
             await asyncio.sleep(claims.BEAT_S)
             try:
@@ -90,14 +95,14 @@ class Runner:
                 await claims.release(session, run.claim, run.progress)
 
     async def _conclude(self, run: Run, work: "asyncio.Future[str]") -> None:
-        """Put on record how the work ended. Raises DatabaseUnavailable: it is then gone on with."""
+        """Record how the work ended. Raises DatabaseUnavailable; the job is then resumed."""
         try:
             outcome, message = claims.DONE, work.result()
         except (DatabaseUnavailable, asyncio.CancelledError):
             raise
         except NotOurs:
             return
-        except GIVES_UP as error:
+        except EXPECTED_FAILURES as error:
             outcome, message = claims.FAILED, str(error)
         except Exception:
             log.exception("job failed", job=run.claim.id, kind=run.claim.kind)

@@ -1,4 +1,4 @@
-"""Work on the projection that admins ask for: build it anew, compare it with SQL, ask the gate itself."""
+"""Jobs of the enforcement page: rebuild the projection, compare it with SQL, test the gates."""
 
 import asyncio
 import os
@@ -13,26 +13,26 @@ from admin_web.worker.jobs.run import JobFailed, Run
 from compliance.numbers import E164
 
 CANARY_S = 20.0
-"""How long one canary may take: a starting interpreter and a few calls."""
+"""Time limit of one canary, in seconds: it starts an interpreter and makes a few calls."""
 
 FREE = tuple(E164(f"+1415555{line:04}") for line in range(199, 99, -1))
-"""Numbers that are nobody's, to be asked about as those that are on no list: 555-0100 to 0199 are kept for fiction."""
+"""Candidates for an unlisted number: 555-0100 to 555-0199 are reserved for fiction."""
 
 
 async def rebuild(run: Run) -> str:
-    """Build the projection anew; `allow_drop` of the particulars takes SQL's word for a much smaller list."""
+    """Rebuild the projection. With `allow_drop` in the particulars, lists may become much smaller."""
     projection = run.tools.projection
     try:
         built = await projection.rebuild(allow_drop=bool(run.particulars.get("allow_drop")), progress=run.show)
     except SuspiciousDrop as refused:
-        raise JobFailed(f"Refused, and nothing was changed: {refused.fact}.") from None
+        raise JobFailed(f"The rebuild was refused and nothing was changed: {refused.fact}.") from None
     await projection.sweep()
     lists = ", ".join(f"{numbers:,} on {name}" for name, numbers in built.counts.items())
     return f"Generation {built.generation} is live after {built.seconds:.1f} s: {lists}."
 
 
 async def verify(run: Run) -> str:
-    """Compare SQL and Redis, number by number."""
+    """Compare SQL and Redis, number by number. Raises JobFailed with the differences."""
     drift = await run.tools.projection.verify(run.show)
     if not drift.clean:
         raise JobFailed("\n".join(drift.lines()))
@@ -40,9 +40,10 @@ async def verify(run: Run) -> str:
 
 
 async def canary(run: Run) -> str:
-    """Ask each gate, as a PBX would, about a number that is listed and one that is not.
+    """Ask each gate, as a PBX would, about a listed number and an unlisted one. Raises JobFailed for a wrong answer.
 
-    It runs the gate's own command: what AGI is stands in one place, and an operator sees the same words at a shell.
+    This runs the gate's own `canary` command, so that AGI is implemented once and operators see the same output in a
+    shell.
     """
     questions = await _questions(run)
     said = [await _ask(address, questions) for address in run.tools.settings.gate_addresses]
@@ -52,7 +53,7 @@ async def canary(run: Run) -> str:
 
 
 async def _questions(run: Run) -> list[str]:
-    """Choose the number that was listed last, and one that is on no list."""
+    """Return the command's options: the number that was listed last, and a number that is on no list."""
     standing = select(SuppressionEntry.number).where(SuppressionEntry.lifted_at.is_(None))
     async with run.tools.records.database.read() as session:
         listed = await session.scalar(standing.order_by(SuppressionEntry.id.desc()).limit(1))
@@ -63,7 +64,7 @@ async def _questions(run: Run) -> list[str]:
 
 
 async def _ask(address: str, questions: list[str]) -> tuple[bool, str]:
-    """Run one canary; tell whether every answer was right, and what it said."""
+    """Run one canary. Return whether every answer was right, and its output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "agi_gate", "canary", *questions,
         env={**os.environ, "DNC_AGI_BIND": address},

@@ -1,4 +1,4 @@
-"""What the worker does for each kind of job."""
+"""The function that carries out each kind of job."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
@@ -11,8 +11,8 @@ from admin_web.worker.jobs.run import Run
 Work: TypeAlias = Callable[[Run], Awaitable[str]]
 """Carries out one job and returns the sentence that says how it ended.
 
-It raises JobFailed, or what a service refuses, when it cannot. It may be cut off at any moment, and is then called
-again with the place that it kept.
+Raises JobFailed, or an exception of a service, when it cannot. It may be interrupted at any moment, and is then called
+again with its last checkpoint.
 """
 
 WORK: Mapping[JobKind, Work] = {

@@ -170,11 +170,13 @@ def test_tables_of_a_newer_version_are_refused(migrated: Admin, database_url: st
 
 def test_a_number_goes_on_the_list_and_off_it_again(in_force: Admin, database_url: str):
     assert in_force("suppress", "(415) 555-0100", "--note", "asked by phone") == Said(
-        0, "+14155550100 put on the internal list, entry 1: in force\n", ""
+        0, "+14155550100 put on the company's own list (internal, entry 1): in force\n", ""
     )
-    assert in_force("suppress", "415-555-0100").out == "+14155550100 already on the internal list, entry 1: in force\n"
+    assert in_force("suppress", "415-555-0100").out == (
+        "+14155550100 is already on the company's own list (internal, entry 1): in force\n"
+    )
     assert in_force("lift", "+1 415 555 0100", "--reason", "wrong number").out == (
-        "+14155550100 taken off the internal list, entry 1: in force\n"
+        "+14155550100 taken off the company's own list (internal, entry 1): in force\n"
     )
     assert "is not on the internal list" in one_line(in_force("lift", "4155550100", "--reason", "again"))
     ((by,),) = sql(database_url, "SELECT done_by FROM audit_events WHERE action = 'lift'")
@@ -189,7 +191,9 @@ def test_what_is_not_one_number_is_refused(migrated: Admin, number: str):
 def test_without_redis_a_change_is_recorded_and_called_not_yet_in_force(migrated: Admin, database_url: str):
     said = migrated("suppress", "+14155550100")
     assert said.code == 3
-    assert said.out.startswith("+14155550100 put on the internal list, entry 1: recorded, not yet in force: ")
+    assert said.out.startswith(
+        "+14155550100 put on the company's own list (internal, entry 1): recorded, not yet in force: "
+    )
     assert sql(database_url, "SELECT number FROM suppression_entries") == [("+14155550100",)]
 
 
@@ -217,7 +221,7 @@ def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_
     revoked = in_force("override", "revoke", "1", "--reason", "asked to stop")
     assert revoked.out == "Override 1 of lead L-1 on +14155550100 revoked: in force\n"
     again = in_force("override", "revoke", "1", "--reason", "asked to stop")
-    assert again.out == "Override 1 of lead L-1 on +14155550100 had been revoked before: in force\n"
+    assert again.out == "Override 1 of lead L-1 on +14155550100 was already revoked: in force\n"
     assert in_force("override", "list").out == ""
 
 
@@ -225,11 +229,11 @@ def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_
     ("words", "hint"),
     [
         (["--lead", "L-1", "--number", "4155550100"], "--attest"),
-        (["--lead", "bad lead", "--attest"], "no lead id"),
+        (["--lead", "bad lead", "--attest"], "is not a lead id"),
         (["--lead", "L-9", "--attest"], "no lead L-9"),
         (["--lead", "L-1", "--number", "4155550100", "--attest"], "stands on no list"),
         (["--lead", "L-1", "--attest", "--expires-at", "2026-12-31T00:00:00"], "zone"),
-        (["--lead", "L-1", "--attest", "--expires-at", "soon"], "write it as"),
+        (["--lead", "L-1", "--attest", "--expires-at", "soon"], "write it like"),
         (["--lead", "L-1", "--attest", "--document", "missing.pdf"], "missing.pdf"),
         (["--lead", "L-1", "--attest", "--document", "empty.pdf"], "empty"),
         (["--lead", "L-1", "--attest", "--document", "folder.pdf"], "directory"),
@@ -250,7 +254,9 @@ def test_a_lead_is_added_and_changed(in_force: Admin, tmp_path: Path):
     assert in_force("lead", "add", "L-1", "4155550100", "--name", "Lead 1").out == "Lead L-1 added with +14155550100.\n"
     assert in_force(*GRANT, "--lead", "L-1", "--attest").code == 0
     changed = in_force("lead", "change", "L-1", "--number", "4155550101")
-    assert changed == Said(0, "Lead L-1 changed: in force\n", "dnc-admin: override 1 ended with the old number\n")
+    assert changed == Said(
+        0, "Lead L-1 changed: in force\n", "dnc-admin: override 1 ended, because it was for the old number\n"
+    )
     assert "Change that lead" in one_line(in_force("lead", "add", "L-1", "4155550100"))
     assert "--number or --name" in one_line(in_force("lead", "change", "L-1"))
 
@@ -259,14 +265,14 @@ def test_an_import_tells_what_it_did_and_where_the_rejected_rows_are(in_force: A
     (tmp_path / "list.csv").write_text("number,name\n4155550100,a\n=1+1,b\n4155550101,c\n")
     said = in_force("import", "internal", "list.csv")
     assert said.code == 1
-    assert said.out == "3 rows: 2 put on the list, 0 there already, 1 rejected; in force\n"
-    assert said.err == "dnc-admin: rejected rows stand in list.csv.rejected.csv with their reasons\n"
+    assert said.out == "3 rows: 2 added to the list, 0 already listed, 1 rejected; in force\n"
+    assert said.err == "dnc-admin: the rejected rows and their reasons are in list.csv.rejected.csv\n"
     with (tmp_path / "list.csv.rejected.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["line"], row["row"]) == ("3", "'=1+1,b")
     (tmp_path / "list.csv").write_text("number,name\n4155550100,a\n4155550101,c\n")
     assert in_force("import", "internal", "list.csv") == Said(
-        0, "2 rows: 0 put on the list, 2 there already, 0 rejected; in force\n", ""
+        0, "2 rows: 0 added to the list, 2 already listed, 0 rejected; in force\n", ""
     )
     assert not (tmp_path / "list.csv.rejected.csv").exists()
 
@@ -329,7 +335,7 @@ def test_a_person_is_given_another_role_and_let_in_again_and_the_last_admin_stay
     migrated("user", "disable", "somebody")
     assert migrated("user", "enable", "somebody").out == "User somebody can sign in again.\n"
     assert migrated("user", "role", "somebody", "admin").out == "User somebody has the role admin.\n"
-    assert migrated("user", "totp-reset", "somebody").out == "User somebody was asked for none.\n"
+    assert migrated("user", "totp-reset", "somebody").out == "User somebody had no one-time codes.\n"
     assert "last admin" in one_line(migrated("user", "disable", "somebody"))
     assert "last admin" in one_line(migrated("user", "role", "somebody", "agent"))
 
@@ -397,7 +403,7 @@ def test_a_list_comes_by_standard_input_and_a_reader_may_leave_before_the_end(da
     with program(database_url, tmp_path, "import", "internal", "-") as importing:
         said, complained = importing.communicate(numbers + "oops\n")
     assert importing.returncode == 1
-    assert said.startswith("20001 rows: 20000 put on the list, 0 there already, 1 rejected; ")
+    assert said.startswith("20001 rows: 20000 added to the list, 0 already listed, 1 rejected; ")
     assert "Traceback" not in complained
     assert (tmp_path / "standard-input.rejected.csv").read_text().count("\n") == 2
     with program(database_url, tmp_path, "export", "internal") as exporting:

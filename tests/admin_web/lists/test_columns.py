@@ -36,10 +36,14 @@ def test_a_column_is_chosen_by_wish_by_name_or_by_what_it_holds(rows, wanted, pl
 @pytest.mark.parametrize(
     ("rows", "wanted", "said"),
     [
-        (["fax,work", "4155550109,4155550100"], None, "Several columns hold numbers; name one with --column"),
+        (["fax,work", "4155550109,4155550100"], None, "Several columns contain numbers; choose one with --column"),
         (["phone,mobile", "4155550109,4155550100"], None, "Several columns"),
-        (["name,zip", "A,94105"], None, "No column holds numbers"),
-        (["name,phone", "A,4155550100"], "fone", "no column 'fone'; the first row has 1 'name', 2 'phone'"),
+        (["name,zip", "A,94105"], None, "No column contains numbers"),
+        (
+            ["name,phone", "A,4155550100"],
+            "fone",
+            "no column 'fone'. The columns of the first row are 1 'name', 2 'phone'",
+        ),
         (["name,phone", "A,4155550100"], "3", "no column '3'"),
         (["name,phone", "A,4155550100"], "0", "no column '0'"),
     ],

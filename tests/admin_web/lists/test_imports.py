@@ -287,7 +287,7 @@ def test_an_import_killed_at_any_moment_has_whole_chunks_and_is_finished_by_a_se
     with shell.start() as second:
         said, complained = second.communicate(timeout=120)
     assert second.returncode == 0, complained
-    assert f"{NUMBERS - chunks * CHUNK} put on the list, {chunks * CHUNK} there already, 0 rejected" in said
+    assert f"{NUMBERS - chunks * CHUNK} added to the list, {chunks * CHUNK} already listed, 0 rejected" in said
     assert shell.count("suppression_entries") == NUMBERS
 
 
@@ -298,7 +298,7 @@ def test_an_interrupted_import_says_so_and_leaves_whole_chunks(shell: Shell):
         interrupted.send_signal(signal.SIGINT)
         _, complained = interrupted.communicate(timeout=60)
     assert interrupted.returncode == 130
-    assert complained.strip().splitlines()[-1].startswith("dnc-admin: stopped; what was recorded stays")
+    assert complained.strip().splitlines()[-1].startswith("dnc-admin: stopped; what was recorded so far stays")
     assert shell.count("suppression_entries") == shell.count("outbox") * CHUNK
 
 

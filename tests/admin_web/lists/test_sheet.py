@@ -102,8 +102,8 @@ def test_latin_1_in_a_name_harms_no_number():
     [
         (b"PK\x03\x04rest of a spreadsheet", "save it as CSV"),
         (b"\xd0\xcf\x11\xe0 an older one", "save it as CSV"),
-        ("4155550100\n".encode("utf-16-le"), "UTF-16 without its byte order mark"),
-        (b"1" * (LONGEST_LINE + 1), "this is no list"),
+        ("4155550100\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        (b"1" * (LONGEST_LINE + 1), "this is not a list"),
     ],
 )
 def test_what_is_no_list_is_refused_with_what_to_do(content: bytes, hint: str):

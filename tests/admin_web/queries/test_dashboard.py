@@ -122,14 +122,14 @@ async def site(database_url: str, redis_server: RedisServer, tmp_path: Path) -> 
 async def test_those_who_read_the_call_log_see_every_dial(site: Site, role: Role):
     page = await (await site.person(role)).page("/")
     assert page.count("1,234") >= 3  # A tile, and the table below the chart.
-    assert "Wait for review" in page
-    assert "Calls are judged by all that is recorded" in page
+    assert "Awaiting review" in page
+    assert "Every recorded change applies to calls." in page
 
 
 async def test_an_agent_sees_their_own_dials_and_nothing_of_others(site: Site):
     page = await (await site.person(Role.AGENT)).page("/")
     assert "1,234" not in page
-    for word in ("Wait for review", "Enforcement", "uplot"):
+    for word in ("Awaiting review", "Enforcement", "uplot"):
         assert word not in page
     assert "Your dials" in page
 

@@ -61,9 +61,9 @@ async def test_a_change_of_this_very_moment_is_no_alarm_and_one_that_waits_is(wo
     await age_pending(world, 12)
     title, text = await said(world)
     assert title == NOT_IN_FORCE
-    assert text.startswith("One change is on the way to Redis for 12 s. If they are not in ")
+    assert text.startswith("One change has not reached Redis for 12 s. Calls are stopped in ")
     await world.suppress(THIRD)
-    assert (await said(world)).text.startswith("2 changes are")
+    assert (await said(world)).text.startswith("2 changes have not reached Redis")
     await world.projection.drain()
     assert await alarm(world.projection.sides) is None
 
@@ -73,8 +73,8 @@ async def test_a_redis_that_is_away_stops_calls_and_what_is_recorded_waits(world
     world.server.stop()
     title, text = await said(world)
     assert title == NO_CALLS
-    assert "Redis cannot be asked" in text
-    assert text.endswith("One change is recorded and not yet in force.")
+    assert "Redis cannot be queried" in text
+    assert text.endswith("One change has not reached Redis yet.")
 
 
 async def test_a_redis_that_does_not_answer_holds_no_page_up_for_long(world: World, monkeypatch):
@@ -112,7 +112,7 @@ async def test_a_lease_without_end_is_not_counted_down(world: World):
     world.redis.persist(LEASE)
     await world.suppress(OTHER)
     await age_pending(world, 5)
-    assert (await said(world)).text == "One change is on the way to Redis for 5 s."
+    assert (await said(world)).text == "One change has not reached Redis for 5 s."
 
 
 async def test_another_generation_than_the_one_on_record_stops_trust(world: World):
@@ -142,7 +142,7 @@ async def test_a_record_that_cannot_be_reached_is_said_and_raises_nothing(world:
     found = await alarm(away.sides)
     await away.close()
     assert found is not None
-    assert found.title == "The record cannot be reached."
+    assert found.title == "The database cannot be reached."
 
 
 async def test_the_overview_holds_redis_beside_sql(world: World):
@@ -234,9 +234,9 @@ async def test_lost_terms_of_the_registries_are_said_until_the_projection_is_reb
     assert not await world.projection.terms_lost()
     damage(world.redis)
     title, text = await said(world)
-    assert (title, text.split(":")[0]) == (
+    assert (title, text.split(".")[0]) == (
         NO_CALLS,
-        "Redis does not hold the terms of the registries that it names",
+        "Redis has lost the terms of the registries, so gates that have not loaded them yet block every call",
     )
     overview = await enforcement.overview()
     assert (overview.in_force, overview.alarm) == (False, Alarm(title, text))

@@ -73,7 +73,7 @@ async def test_an_auditor_sees_who_did_what_from_where_to_which(site: Site):
 async def test_a_subject_without_its_kind_is_asked_back(site: Site):
     answer = await (await site.person(Role.AUDITOR)).get("/audit?subject=L-1")
     assert answer.status == 422
-    assert "Say beside it what it is" in answer.text
+    assert "Choose under “Done to a” what it is" in answer.text
 
 
 async def test_the_export_holds_every_event_that_was_asked_for_and_no_formula(site: Site):

@@ -42,7 +42,7 @@ async def work(site: Site, kind: str) -> None:
 async def test_the_page_shows_what_is_in_force(site: Site, role: Role):
     browser = await site.person(role)
     page = await browser.page("/enforcement")
-    assert "Calls are judged by all that is recorded" in page
+    assert "Every recorded change applies to calls." in page
     assert "Allow the drop" not in page
     assert ("/enforcement/ask/rebuild" in page) is (role is Role.ADMIN)
     live = await browser.page("/enforcement/live")
@@ -63,7 +63,7 @@ async def test_only_an_admin_asks_for_work_and_an_agent_sees_nothing_of_it(site:
 async def test_a_rebuild_that_is_asked_for_ends_with_its_generation(site: Site):
     browser = await site.person(Role.ADMIN)
     page = await browser.follow(await browser.post("/enforcement/ask/rebuild"))
-    assert "waits for a worker" in page
+    assert "waiting for a worker" in page
     again = await browser.follow(await browser.post("/enforcement/ask/rebuild"))
     assert "is already running or queued" in again
     await work(site, "rebuild")
@@ -89,8 +89,8 @@ async def test_a_suspicious_drop_is_refused_and_told_and_allowed_only_by_a_tick(
     assert "would shrink from 5,000 to 1 numbers" in await browser.page("/enforcement")
     await browser.post("/enforcement/ask/rebuild")
     await work(site, "rebuild")
-    assert "Refused, and nothing was changed" in await browser.page("/enforcement")
-    assert "would be dialled" in await browser.page("/enforcement/drop")
+    assert "The rebuild was refused and nothing was changed" in await browser.page("/enforcement")
+    assert "Numbers that are blocked today could then be called." in await browser.page("/enforcement/drop")
     refused = await browser.post("/enforcement/drop")
     assert (refused.status, "Tick the box" in refused.text) == (422, True)
     await browser.follow(await browser.post("/enforcement/drop", {"checked": "yes"}))

@@ -41,10 +41,10 @@ async def test_a_list_goes_from_upload_by_preview_to_a_job_and_its_report(site: 
     assert await rows(site.records, SuppressionEntry) == []
     started = await browser.post(uploaded.location, {"number": "2", "note": "The list of March."})
     job = await browser.follow(started)
-    assert "waits for a worker" in job
+    assert "waiting for a worker" in job
     await work(site)
     page = await browser.page(started.location)
-    assert "3 rows: 2 put on the list, 0 there already, 1 rejected; in force." in page
+    assert "3 rows: 2 added to the list, 0 already listed, 1 rejected; in force." in page
     assert "hx-trigger" not in page
     report = await browser.get(f"{started.location}/report")
     assert report.text.splitlines()[1].startswith("3,letters,")
@@ -61,7 +61,7 @@ async def test_the_columns_can_be_chosen_and_looked_at_again_before_the_start(si
     browser = await site.person("admin")
     uploaded = await upload(browser, b"home,work\n4155550100,4155550101\n")
     page = await browser.follow(uploaded)
-    assert "Several columns hold numbers" in page
+    assert "Several columns contain numbers" in page
     assert "Start the import" not in page
     assert (await browser.post(uploaded.location, {})).status == 422
     again = await browser.page(f"{uploaded.location}?number=2")
@@ -89,8 +89,8 @@ async def test_leads_are_imported_the_same_way(site: Site):
     [
         (b"", "empty.csv", "The file is empty."),
         (b"PK\x03\x04rest", "list.xlsx", "save it as CSV"),
-        (b"\x00\x01\x02", "list.csv", "this is no text"),
-        (b"4" * 70_000, "list.csv", "this is no list"),
+        (b"\x00\x01\x02", "list.csv", "this is not text"),
+        (b"4" * 70_000, "list.csv", "this is not a list"),
         (b"4155550100\n" * 10_000, "long.csv", "larger than 0.1 MB"),
     ],
 )
@@ -173,7 +173,7 @@ async def test_a_running_job_is_followed_and_can_be_read_without_scripts(site: S
     assert re.search(rf'hx-get="{started.location}/live" hx-trigger="every 1s"', page)
     live = await browser.page(f"{started.location}/live")
     assert "<html" not in live
-    assert "waits for a worker" in live
+    assert "waiting for a worker" in live
 
 
 @pytest.mark.parametrize("job", ["0", "nobody", "9" * 40, "-1"])

@@ -46,7 +46,7 @@ async def test_leads_are_found_by_the_beginning_of_a_name_by_id_and_by_any_spell
     assert await names(agent, "q=L-3") == ["L-3"]
     for spelling in ("(415) 555-0100", "+1 415 555 0100", "14155550100", "415.555.0100"):
         assert await names(agent, f"q={spelling.replace('+', '%2B')}") == ["L-1", "L-2"], spelling
-    assert "No lead is like this" in await agent.page("/leads?q=nobody")
+    assert "No lead matches" in await agent.page("/leads?q=nobody")
 
 
 @pytest.mark.usefixtures("leads")
@@ -80,7 +80,7 @@ async def test_the_switch_blocks_every_lead_on_the_number_and_says_so_before(sit
 async def test_only_an_admin_turns_the_switch_off_and_only_with_a_reason(site: Site):
     await suppress(site.records, ADMIN, NUMBER, source="test")
     agent, admin = await site.person(Role.AGENT), await site.person(Role.ADMIN)
-    assert "Only an admin turns it off" in await agent.page("/leads/L-1")
+    assert "Only an admin can turn it off" in await agent.page("/leads/L-1")
     assert (await agent.get("/leads/L-1/lift")).status == 403
     assert (await agent.post("/leads/L-1/lift", {"reason": "because"})).status == 403
     assert "All 2 leads" in await admin.page("/leads/L-1/lift")
@@ -194,7 +194,7 @@ async def test_a_new_number_ends_the_override_and_the_form_says_so_before(site: 
     await suppress(site.records, ADMIN, NUMBER, source="test")
     await grant(site, LEAD)
     agent = await site.person(Role.AGENT)
-    assert "Another number ends it" in await agent.page("/leads/L-1/edit")
+    assert "A new number ends it" in await agent.page("/leads/L-1/edit")
     sent = {"name": "Northwind Traders", "number": "415 555 0199", "was": NUMBER, "queued": "yes"}
     page = await agent.follow(await agent.post("/leads/L-1/edit", sent))
     assert "Its override ended with the old number." in page
@@ -227,7 +227,7 @@ async def test_a_lead_is_taken_off_the_queue_and_put_back_by_its_form(site: Site
 @pytest.mark.usefixtures("leads")
 async def test_without_a_pbx_the_page_says_so_and_a_call_is_refused_with_a_sentence(site: Site):
     agent = await site.person(Role.AGENT)
-    assert "No PBX is configured" in await agent.page("/leads/L-1")
+    assert "because no PBX is configured" in await agent.page("/leads/L-1")
     assert "No PBX is configured" in await agent.follow(await agent.post("/leads/L-1/call"))
 
 

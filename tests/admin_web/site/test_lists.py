@@ -125,7 +125,7 @@ async def test_before_lifting_the_page_says_which_leads_it_opens(listed: Site):
     page = await browser.page(f"/lists/numbers/%2B{NUMBER[1:]}")
     assert "Lifting opens 1 lead:" in page
     assert "Northwind Traders" in page
-    assert "Lifting opens no lead on record" in await browser.page(f"/lists/numbers/%2B{LONDON[1:]}")
+    assert "No lead has this number." in await browser.page(f"/lists/numbers/%2B{LONDON[1:]}")
 
 
 async def test_lifting_needs_an_admin_and_a_reason_and_is_in_force_at_once(listed: Site, redis_server):
@@ -151,7 +151,7 @@ async def test_a_form_that_is_older_than_somebody_elses_change_lifts_nothing(lis
     browser = await listed.person("admin")
     answer = await browser.post(f"/lists/numbers/%2B{NUMBER[1:]}/lift", {"entry": str(entry.id), "reason": "late"})
     assert answer.status == 409
-    assert "Somebody else changed this entry" in answer.text
+    assert "Somebody else has changed this entry" in answer.text
     assert "late" in answer.text
     assert not GateView(redis_server).allows(NUMBER)
 

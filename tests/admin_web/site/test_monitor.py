@@ -80,7 +80,7 @@ async def test_an_override_is_shown_with_all_that_was_put_on_record(placed: Plac
     page = await admin.page(placed.path)
     for shown in (
         "Northwind Traders L-1", "Signed consent", ATTESTATION, "192.0.2.7", "supervisor", placed.sha256,
-        "consent.pdf", "27 Feb 2026", "grant-override", "No call yet",
+        "consent.pdf", "27 Feb 2026", "grant-override", "Override placed", "No calls yet",
     ):  # fmt: skip
         assert shown in page, shown
     table = await admin.page("/monitor")
@@ -93,11 +93,11 @@ async def test_the_page_says_before_what_revoking_does_and_after_that_it_is_in_f
     admin = await placed.site.person(Role.ADMIN)
     assert placed.gate.allows(NUMBER, LEADS[0])
     page = await admin.page(placed.path)
-    assert "Lead L-1 is blocked on the very next dial. 2 other leads on this number are not open" in page
-    assert "1 other lead stays open by an override of its own" in page
+    assert "Lead L-1 is blocked from the next call on. 2 other leads on this number stay blocked" in page
+    assert "1 other lead keeps its own override" in page
     answer = await admin.post(f"{placed.path}/revoke", {"state": "active", "reason": "They asked again."})
     after = await admin.follow(answer)
-    assert "is revoked. Lead L-1 is blocked on the very next dial." in after
+    assert "is revoked. Lead L-1 is blocked from the next call on." in after
     assert "In force now." in after
     assert "They asked again." in after
     assert not placed.gate.allows(NUMBER, LEADS[0])
@@ -119,8 +119,8 @@ async def test_a_revocation_that_redis_does_not_hear_of_is_recorded_and_says_so(
 async def test_a_number_that_was_lifted_is_not_promised_to_be_blocked(placed: Placed):
     await lift(placed.site.records, ADMIN, NUMBER, reason="a mistake")
     page = await (await placed.site.person(Role.ADMIN)).page(placed.path)
-    assert "stands on no list now, so lead L-1 can be dialled without an override" in page
-    assert "blocked on the very next dial" not in page
+    assert "is on no list now, so lead L-1 can be dialled without an override" in page
+    assert "blocked from the next call on" not in page
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 2001])
@@ -161,10 +161,11 @@ async def test_what_has_expired_cannot_be_revoked(placed: Placed):
         (await session.get(Override, placed.override)).expires_at = placed.site.now() - timedelta(seconds=1)
     admin = await placed.site.person(Role.ADMIN)
     assert 'action="/monitor/1/revoke"' not in await admin.page(placed.path)
-    for sent in ({"state": "active", "reason": "Late."}, {"reason": "Late."}):
+    late = {"reason": "Late."}
+    for sent, said in (({"state": "active", **late}, "Override 1 expired on"), (late, "ended by itself on")):
         answer = await admin.post(f"{placed.path}/revoke", sent)
         assert answer.status == 409
-        assert "expired on" in answer.text
+        assert said in answer.text
     assert (await rows(placed.site.records, Override))[0].revoked_at is None
 
 
@@ -175,9 +176,9 @@ async def test_reviewing_is_put_on_record_once(placed: Placed):
     assert "marked as reviewed" in page
     again = await admin.post(f"{placed.path}/review", {"state": "active"})
     assert again.status == 409
-    assert "was reviewed by admin" in again.text
+    assert "was already reviewed by admin" in again.text
     assert len(await events(placed.site, "review-override")) == 1
-    assert "Everything is reviewed" in await admin.page("/monitor?shown=unreviewed")
+    assert "No overrides awaiting review" in await admin.page("/monitor?shown=unreviewed")
 
 
 @pytest.mark.parametrize("role", [Role.AGENT, None])
@@ -291,7 +292,7 @@ async def test_the_calls_under_an_override_are_told_with_who_whom_and_how_they_e
     page = await (await placed.site.person(Role.ADMIN)).page(placed.path)
     calls = page[page.index('id="calls"') : page.index('id="trail"')]
     assert calls.count("<tr>") == 3  # a header row and two calls
-    for shown in ("agent", "Answered", "1:15", "not told by the PBX yet", "ALLOW", "Northwind Traders L-1"):
+    for shown in ("agent", "Answered", "1:15", "no PBX record yet", "Allowed", "Northwind Traders L-1"):
         assert shown in calls, shown
 
 

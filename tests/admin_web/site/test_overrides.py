@@ -98,7 +98,7 @@ async def test_what_is_missing_is_refused_with_its_sentence_and_nothing_is_saved
     answer = await send(supervisor, file, **changed)
     assert answer.status == 422
     assert sentence in answer.text
-    assert "choose the document again" in answer.text
+    assert "Choose the document again" in answer.text
     assert await nothing_is_saved(site)
 
 
@@ -171,7 +171,7 @@ async def test_an_override_that_ends_soon_is_renewed_by_a_new_document_without_a
     await grant(site, LEAD, site.now() + timedelta(days=29))
     page = await supervisor.page(FORM)
     assert "Renew the override" in page
-    assert "Override 1 ends at the same moment." in page
+    assert "Saving also ends override 1." in page
     await supervisor.follow(await send(supervisor))
     old, new = await rows(site.records, Override)
     assert old.revoked_at == new.placed_at

@@ -60,7 +60,7 @@ async def test_in_doubt_the_page_offers_nobody_and_says_why(site: Site):
         await wire.ask(("DEL", LEASE))
     page = await agent.page("/queue")
     assert offered(page) == []
-    assert "Nobody may be called at this moment." in page
+    assert "Nobody can be called at the moment." in page
 
 
 async def test_an_empty_queue_says_what_to_do(site: Site):

@@ -57,16 +57,16 @@ async def test_a_file_goes_from_upload_by_preview_to_a_version_in_force_and_a_re
     assert "/registries/us-ftc/import" in await admin.page("/registries/us-ftc")
     uploaded = await upload(admin, flat([A, B]) + "111,5550000\n", "202.txt")
     page = await admin.follow(uploaded)
-    assert "area code, comma and seven digits a line" in page
+    assert "lines of area code, comma and seven digits" in page
     assert "What will happen" in page
     assert "rejected" in page
     assert await rows(site.records, RegistryVersion) == await rows(site.records, Job) == []
     started = await admin.post(uploaded.location, {**WHOLE, "account": "SAN 1"})
-    assert "waits for a worker" in await admin.follow(started)
+    assert "waiting for a worker" in await admin.follow(started)
     assert "A file is being imported" in await admin.page("/registries/us-ftc")
     await work(site)
     page = await admin.page(started.location)
-    assert "2 numbers, 2 more and 0 fewer than before; 3 rows, 1 rejected; in force." in page
+    assert "2 numbers, 2 added and 0 removed since the previous version; 3 rows, 1 rejected; in force." in page
     assert await in_force(site.records, "us-ftc") == [A, B]
     assert await site.projection.behind() == {}
     report = await admin.get(f"{started.location}/report")
@@ -96,7 +96,7 @@ async def test_the_columns_of_a_csv_are_chosen_and_looked_at_before_the_start(si
 async def test_a_file_without_a_number_s_column_is_not_begun_with(site: Site, admin: Browser):
     uploaded = await upload(admin, "home,work\n2025550101,2025550102\n")
     page = await admin.follow(uploaded)
-    assert "Several columns hold numbers" in page
+    assert "Several columns contain numbers" in page
     assert "--column" not in page
     assert "Start the import" not in page
     assert (await admin.post(uploaded.location, WHOLE)).status == 422
@@ -108,7 +108,7 @@ async def test_changes_are_taken_as_changes_and_need_a_version(site: Site, admin
     page = await admin.follow(uploaded)
     assert "deleted" in page
     refused = await admin.post(uploaded.location, {**WHOLE, "taken_as": "full"})
-    assert (refused.status, "it is taken as changes" in refused.text) == (422, True)
+    assert (refused.status, "import it as changes" in refused.text) == (422, True)
     refused = await admin.post(uploaded.location, {**WHOLE, "taken_as": "changes"})
     assert (refused.status, "There is no version yet" in refused.text) == (422, True)
     taken = await take(site.records, "us-ftc", file(tmp_path, flat([A, B])))
@@ -121,9 +121,9 @@ async def test_changes_are_taken_as_changes_and_need_a_version(site: Site, admin
     ("content", "name", "said"),
     [
         (b"", "empty.txt", "The file is empty."),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), "x.png", "this is no text"),
-        (b"PK\x03\x04rest", "cut.zip", "damaged or cut short"),
-        (b"\x1f\x8b" + bytes(100), "list.gz", "an archive or a document"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "x.png", "this is not text"),
+        (b"PK\x03\x04rest", "cut.zip", "damaged or incomplete"),
+        (b"\x1f\x8b" + bytes(100), "list.gz", "an archive of an unsupported kind"),
         (flat([A]).encode() * 20_000, "long.txt", "larger than 0.1 MB; import it on the server, with dnc-admin import"),
     ],
 )
@@ -149,8 +149,8 @@ async def test_a_file_that_turns_out_bad_fails_its_job_and_the_version_before_st
     started = await admin.post(uploaded.location, {**WHOLE, "over": str(taken.version)})
     await work(site)
     page = await admin.page(started.location)
-    assert "50 of its first 51 rows are no numbers" in page
-    assert "The version that was in force before stays in force." in page
+    assert "50 of the first 51 rows are not numbers" in page
+    assert "The previous version stays in force." in page
     assert await in_force(site.records, "us-ftc") == [A]
     assert {row.version_id for row in await exchanges(site)} == {taken.version}
     assert [version.beat_at is None for version in await rows(site.records, RegistryVersion)][1:] == [True]
@@ -160,10 +160,10 @@ async def test_a_file_that_turns_out_bad_fails_its_job_and_the_version_before_st
 @pytest.mark.parametrize(
     ("fields", "field", "said"),
     [
-        ({"obtained": ""}, "obtained", "Say on which day"),
-        ({"obtained": "2026-02-30"}, "obtained", "Say on which day"),
-        ({"obtained": "2999-01-01"}, "obtained", "still to come"),
-        ({"taken_as": "odd"}, "taken_as", "Say what the file is."),
+        ({"obtained": ""}, "obtained", "Enter the day on which"),
+        ({"obtained": "2026-02-30"}, "obtained", "Enter the day on which"),
+        ({"obtained": "2999-01-01"}, "obtained", "This day is in the future"),
+        ({"taken_as": "odd"}, "taken_as", "Choose what the file is."),
         ({"account": "x" * 65}, "account", "longer than 64 characters"),
     ],
 )
@@ -252,13 +252,13 @@ async def test_files_of_every_authority_are_recognised(site: Site, admin: Browse
     await add_registry(site.records, ADMIN, "uk-tps", "", EditedTerms())
     await add_registry(site.records, ADMIN, "ca-dncl", "", EditedTerms())
     tps = await admin.follow(await upload(admin, "02079460000 \r\n01632960001 \r\n", registry="uk-tps"))
-    assert "twelve characters a line" in tps
+    assert "lines of twelve characters" in tps
     assert "+442079460000" in tps
     dncl = await admin.follow(await upload(admin, "<l><ac val='416'><ph val='5550101'/></ac></l>", registry="ca-dncl"))
     assert "XML" in dncl
     assert "+14165550101" in dncl
     lines = await admin.follow(await upload(admin, "2025550101\n+12025550102\n"))
-    assert "one number a line" in lines
+    assert "one number per line" in lines
     assert B in lines
 
 
@@ -308,7 +308,7 @@ async def test_the_next_worker_begins_anew_unless_the_version_is_whole_or_was_gi
     await again(site, job_id, second.id)
     await work(site)
     assert len(await rows(site.records, RegistryVersion)) == 2
-    assert "1 number, 1 more and 0 fewer" in await admin.page(started.location)
+    assert "1 number, 1 added and 0 removed" in await admin.page(started.location)
     await again(site, job_id, first.id)
     await work(site)
     assert "Another import of this registry has begun" in await admin.page(started.location)

@@ -195,7 +195,7 @@ async def test_a_form_in_any_other_wrapping_is_not_taken(site: Site):
 async def test_a_form_that_is_too_large_is_refused_with_a_page(site: Site):
     answer = await site.browser().sign_in("agent", "x" * 70_000)
     assert answer.status == 413
-    assert "That is too large" in answer.text
+    assert "The request is too large" in answer.text
 
 
 async def test_every_page_bears_the_headers_that_bind_a_browser(site: Site):

@@ -41,9 +41,9 @@ async def test_a_token_is_shown_once_opens_what_was_ticked_and_nothing_once_revo
     assert await status_with(site, token, "/api/v1/numbers/+14155550100") == 403
     listed = await admin.page("/tokens")
     assert token not in listed
-    assert ("crm" in listed, ">good<" in listed) == (True, True)
+    assert ("crm" in listed, ">valid<" in listed) == (True, True)
     answer = await admin.post("/tokens/revoke", {"name": "crm"})
-    assert "it opens nothing" in await admin.follow(answer)
+    assert "is revoked and no longer valid" in await admin.follow(answer)
     assert await status_with(site, token) == 401
     assert ">revoked<" in await admin.page("/tokens")
     assert token not in str([event.particulars for event in await rows(site.records, AuditEvent)])
@@ -84,7 +84,7 @@ async def test_yesterday_is_no_last_day(site: Site):
     yesterday = (site.now() - timedelta(days=1)).date().isoformat()
     fields = {"name": "crm", "scope-read": "yes", "last_day": yesterday}
     answer = await (await site.person(Role.ADMIN)).post("/tokens/new", fields)
-    assert "This day is over" in answer.text
+    assert "This day is in the past" in answer.text
 
 
 async def test_a_token_that_is_unknown_is_told(site: Site):
@@ -98,9 +98,9 @@ async def test_a_webhook_is_added_tried_looked_at_and_turned_off(site: Site):
     (webhook,) = await rows(site.records, Webhook)
     assert (webhook.url, webhook.events, webhook.secret) == (HOOK, ["expiry", "suppress"], secret)
     tried = await admin.follow(await admin.post(f"/webhooks/{webhook.id}/test"))
-    assert ("A test event is on its way" in tried, ">on its way<" in tried) == (True, True)
+    assert ("A test event is on its way" in tried, ">pending<" in tried) == (True, True)
     off = await admin.follow(await admin.post(f"/webhooks/{webhook.id}/disable"))
-    assert ("The webhook is turned off." in off, "given up" in off) == (True, True)
+    assert ("The webhook is off." in off, ">failed<" in off) == (True, True)
     for page in (tried, off, await admin.page("/webhooks")):
         assert secret not in page
     (delivery,) = await rows(site.records, WebhookDelivery)

@@ -56,9 +56,9 @@ async def test_such_a_lead_is_blocked_says_why_and_is_opened_by_an_override_of_i
     before = await supervisor.page("/leads/L-1")
     assert "This lead may not be called." in before
     assert why in before
-    assert "on 0 lists" not in before
+    assert "on none of the lists that could be checked" in before
     form = await supervisor.page("/leads/L-1/override")
-    assert f"it is blocked because {why}" in form
+    assert f"It is blocked because one list could not be checked: {why}." in form
     assert "1 other lead on this number stays blocked." in form
     consent = {"basis": "signed-consent", "basis_note": "", "consented_on": "2026-01-15", "attestation": ATTESTATION}
     sent = await supervisor.upload(
@@ -66,7 +66,7 @@ async def test_such_a_lead_is_blocked_says_why_and_is_opened_by_an_override_of_i
     )
     after = await supervisor.follow(sent)
     assert "Override active" in after
-    assert "The number is listed" not in after
+    assert "It is unknown whether its number is listed" in after
     assert why in after
     assert "This lead may not be called." in await supervisor.page("/leads/L-2")
 
@@ -77,13 +77,13 @@ async def test_where_calls_pass_all_the_same_the_pages_say_so_and_there_is_nothi
     supervisor, admin = await site.person(Role.SUPERVISOR), await site.person(Role.ADMIN)
     page = await supervisor.page("/leads/L-1")
     assert "This lead may be called." in page
-    assert f"{why}, and calls pass by its terms" in page
+    assert f"{why}. By the terms of that registry, calls pass." in page
     assert "without an override" in (await supervisor.get("/leads/L-1/override")).text
     with pytest.raises(NotSuppressed, match="stands on no list that blocks it"):
         await grant(site, LEAD)
     number = await admin.page(f"/lists/numbers/{NUMBER}")
     assert ("not checked" in number, "on no list<" in number, why in number) == (True, False, True)
-    assert "Calls to it pass all the same" in number
+    assert "By the terms of that registry, calls to it pass." in number
 
 
 @pytest.mark.parametrize(("holding", "why"), WAYS)
@@ -94,12 +94,12 @@ async def test_the_page_of_the_number_says_that_it_is_blocked_and_that_lifting_w
     admin = await site.person(Role.ADMIN)
     page = await admin.page(f"/lists/numbers/{NUMBER}")
     assert why in page
-    assert "calls to it are blocked, but for leads with an override" in page
+    assert "Calls to it are blocked, except for leads with an override." in page
     await suppress(site.records, ADMIN, NUMBER, source="test")
     page = await admin.page(f"/lists/numbers/{NUMBER}")
     assert why not in page
-    assert "Lifting opens nothing yet" in page
-    assert "Lifting opens nothing yet" in await admin.page("/leads/L-1/lift")
+    assert "The number stays blocked:" in page
+    assert "The number stays blocked all the same:" in await admin.page("/leads/L-1/lift")
     await set_terms(site.records, ADMIN, "us-ftc", PASSING)
     assert "Lifting opens 2 leads" in await admin.page(f"/lists/numbers/{NUMBER}")
     assert "All 2 leads on this number can be called again at once." in await admin.page("/leads/L-1/lift")
@@ -111,9 +111,9 @@ async def test_an_override_on_such_a_number_is_renewed_and_its_page_says_what_re
     supervisor, admin = await site.person(Role.SUPERVISOR), await site.person(Role.ADMIN)
     assert "Renew the override" in await supervisor.page("/leads/L-1")
     page = await admin.page(f"/monitor/{granted.override_id}")
-    assert ("not checked" in page, "blocked on the very next dial" in page) == (True, True)
+    assert ("not checked" in page, "blocked from the next call on" in page) == (True, True)
     await set_terms(site.records, ADMIN, "us-ftc", PASSING)
-    assert "it opens nothing while the number is not blocked" in await supervisor.page("/leads/L-1")
+    assert "it has no effect while the number is not blocked" in await supervisor.page("/leads/L-1")
     page = await admin.page(f"/monitor/{granted.override_id}")
     assert "can be dialled without an override" in page
 
@@ -126,7 +126,7 @@ async def test_the_page_of_a_lead_names_the_campaigns_that_its_registry_spares(s
         session.add(RegistryExchange(version_id=version, exchange=exchange, lines=line.to_bytes(2, "big")))
     page = await (await site.person(Role.AGENT)).page("/leads/L-1")
     assert "This lead may not be called." in page
-    assert "it does not apply to calls of service, surveys" in page
+    assert "does not apply to calls of the campaigns service, surveys" in page
 
 
 async def test_the_queue_offers_what_passes_unchecked_and_says_so(site: Site):

@@ -54,7 +54,7 @@ async def test_a_person_is_added_with_a_password_that_is_shown_once_and_works(si
     [
         ({"name": "Capital", "role": "agent"}, "A user name has"),
         ({"name": "agent", "role": "agent"}, "There is already a user agent"),
-        ({"name": "newcomer", "role": "king"}, "Choose what this person is"),
+        ({"name": "newcomer", "role": "king"}, "Choose a role."),
         ({"name": "newcomer", "role": "agent", "full_name": "x" * 201}, "The full name is longer"),
     ],
 )
@@ -214,7 +214,7 @@ async def test_codes_are_turned_on_by_a_code_and_each_code_counts_once(timed: Si
     assert (await timed.browser().sign_in("agent")).status == 303  # No code is needed before confirmation.
     assert (await browser.post("/account/codes/confirm", {"code": "000000"})).status == 422
     code = pyotp.TOTP(secret).at(AT)
-    assert "turned on" in await browser.follow(await browser.post("/account/codes/confirm", {"code": code}))
+    assert "One-time codes are on" in await browser.follow(await browser.post("/account/codes/confirm", {"code": code}))
     assert (await timed.browser().sign_in("agent", code=code)).status == 422  # This code was already used to confirm.
     assert (await timed.browser().sign_in("agent")).status == 422
     timed.clock.move(seconds=totp.STEP_S)

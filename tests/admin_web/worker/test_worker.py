@@ -144,7 +144,7 @@ async def test_calls_stop_when_a_change_cannot_be_applied_for_longer_than_the_le
     shop.redis.delete(key)
     await shop.until_verified()
     assert not shop.gate.allows(LISTED)
-    assert [line["event"] for line in shop.said(worker)].count("held up") == 1
+    assert [line["event"] for line in shop.said(worker)].count("loop delayed") == 1
 
 
 async def test_a_lease_without_length_never_ends(shop: Workshop):
@@ -167,7 +167,7 @@ async def test_an_outage_of_redis_is_told_once_and_its_end_once(shop: Workshop):
     await asyncio.sleep(1)
     for loop in ("projection", "archive"):
         told = [line["event"] for line in shop.said(worker) if line.get("loop") == loop]
-        assert told in (["held up", "goes on"], [])
+        assert told in (["loop delayed", "loop resumed"], [])
     assert [line for line in shop.said(worker) if line["level"] == "error"] == []
 
 

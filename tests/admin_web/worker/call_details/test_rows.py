@@ -71,12 +71,12 @@ def test_unscreened_is_what_left_through_a_trunk_without_a_verdict(record: dict[
         ({"uniqueid": "1 2"}, "unique id"),
         ({"uniqueid": "x" * 151}, "unique id"),
         ({"linkedid": "a\nb"}, "unique id"),
-        ({"start": "2026-11-24 05:00:00"}, "no moment"),
-        ({"start": "0.000000"[:0]}, "no moment"),
-        ({"end": "99999999999.000000"}, "no moment"),
-        ({"sequence": "-1"}, "no count"),
-        ({"billsec": "٣"}, "no count"),
-        ({"billsec": "9999999999"}, "no count"),
+        ({"start": "2026-11-24 05:00:00"}, "is not a time"),
+        ({"start": "0.000000"[:0]}, "is not a time"),
+        ({"end": "99999999999.000000"}, "is not a time"),
+        ({"sequence": "-1"}, "is not a count"),
+        ({"billsec": "٣"}, "is not a count"),
+        ({"billsec": "9999999999"}, "is not a count"),
     ],
 )
 def test_a_line_that_is_no_record_is_refused_with_why(record: dict[str, str], why: str):

@@ -29,7 +29,7 @@ async def test_a_list_is_imported_brought_into_force_and_reported(workers: Worke
     )
     assert (job.outcome, job.message) == (
         "done",
-        "3 rows: 2 put on the list, 0 there already, 1 rejected; in force.",
+        "3 rows: 2 added to the list, 0 already listed, 1 rejected; in force.",
     )
     assert not workers.gate.allows("+14155550100")
     assert workers.rejected(job) == [3]
@@ -43,7 +43,7 @@ async def test_leads_are_imported_by_the_columns_that_were_chosen(workers: Worke
     workers.start()
     lines = ["who,id,home,work", "One,L-1,4155550100,4155550101", "Two,L-2,4155550102,4155550103"]
     job = await workers.until_over(await workers.ask(IMPORT_LEADS.name, lines, lead="2", number="4", name="1"))
-    assert job.message == "2 rows: 2 added or changed, 0 so already, 0 rejected; in force."
+    assert job.message == "2 rows: 2 added or changed, 0 unchanged, 0 rejected; in force."
     with workers.sql.connect() as connection:
         found = connection.execute(text("SELECT id, number, name FROM leads ORDER BY id")).all()
     assert found == [("L-1", "+14155550101", "One"), ("L-2", "+14155550103", "Two")]
@@ -62,7 +62,8 @@ async def test_a_worker_killed_in_the_middle_loses_nothing_and_nothing_is_done_t
     workers.start()
     job = await workers.until_over(job_id)
     good = ROWS - ROWS // BAD
-    assert job.message == f"{ROWS:,} rows: {good:,} put on the list, 0 there already, {ROWS // BAD} rejected; in force."
+    counted = f"{good:,} added to the list, 0 already listed, {ROWS // BAD} rejected"
+    assert job.message == f"{ROWS:,} rows: {counted}; in force."
     assert workers.listed() == good
     assert workers.scalar("SELECT count(*) FROM audit_events WHERE action = 'suppress'") == ROWS // CHUNK
     assert workers.rejected(job) == [line + 1 for line in range(ROWS) if line % BAD == 7]

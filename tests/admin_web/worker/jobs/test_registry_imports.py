@@ -83,7 +83,8 @@ async def test_a_worker_killed_in_the_middle_of_a_registry_leaves_the_version_be
     job = await workers.until_over(job_id)
     assert job.tries == 3  # Each worker that dies counts as a try, whatever its progress.
     rows = EXCHANGES + REPORTED
-    said = f"{EXCHANGES:,} numbers, {EXCHANGES:,} more and 1 fewer than before; {rows:,} rows, {REPORTED} rejected"
+    changed = f"{EXCHANGES:,} added and 1 removed since the previous version"
+    said = f"{EXCHANGES:,} numbers, {changed}; {rows:,} rows, {REPORTED} rejected"
     assert job.message == f"Version 4 of us-ftc: {said}; in force."
     assert workers.rejected(job) == [EXCHANGES + place for place in range(1, REPORTED + 1)]
     assert len(await in_force(workers.records, "us-ftc")) == EXCHANGES

@@ -1,0 +1,236 @@
+"""Labels for people in place of slugs: actions, subjects, actors, sources, lists and the particulars of audit events.
+
+The slug stays beside its label where an operator searches by it. Machine formats (CSV, JSON, the API) keep slugs alone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from admin_web.services.job_kinds import JOB_KINDS
+from compliance.consent import Basis
+from compliance.known_registries import preset_of
+from compliance.redis_schema import INTERNAL
+from compliance.refusal import as_sentence
+from compliance.terms import BLOCK, PASS, WARN
+
+ACTIONS: Mapping[str, str] = {
+    "add-lead": "Lead added",
+    "add-registry": "Registry added",
+    "add-user": "User added",
+    "add-webhook": "Webhook added",
+    "ask-job": "Background job queued",
+    "call-lead": "Call requested",
+    "cancel-job": "Background job cancelled",
+    "change-lead": "Lead changed",
+    "change-password": "Own password changed",
+    "change-user": "User changed",
+    "disable-user": "User disabled",
+    "disable-webhook": "Webhook turned off",
+    "document-unfit": "Consent document refused: missing or damaged",
+    "enable-user": "User enabled",
+    "end-job": "Background job ended",
+    "end-session": "Own session ended",
+    "end-sessions": "All sessions of a user ended",
+    "expire-override": "Override expired",
+    "grant-override": "Override placed",
+    "hang-up": "Call hung up after a revocation",
+    "import-registry": "Registry imported",
+    "lift": "Lifted from the Do-Not-Call list",
+    "make-token": "API token made",
+    "queue-lead": "Lead put into the dial queue",
+    "read-document": "Consent document downloaded",
+    "reset-totp": "One-time codes reset",
+    "review-override": "Override reviewed",
+    "revoke-override": "Override revoked",
+    "revoke-token": "API token revoked",
+    "set-password": "New password set",
+    "set-terms": "Terms of a registry set",
+    "sign-in": "Signed in",
+    "sign-in-refused": "Sign-in refused",
+    "suppress": "Put on the Do-Not-Call list",
+    "try-webhook": "Test event sent to a webhook",
+    "turn-off-totp": "Own one-time codes turned off",
+    "turn-on-totp": "Own one-time codes turned on",
+    "unqueue-lead": "Lead taken out of the dial queue",
+    "wrap-up": "Call wrapped up",
+}
+"""Every action that audit events record, by its slug."""
+
+SUBJECTS: Mapping[str, str] = {
+    "lead": "Lead",
+    "number": "Number",
+    "list": "List",
+    "override": "Override",
+    "user": "User",
+    "token": "API token",
+    "webhook": "Webhook",
+    "job": "Background job",
+    "projection": "Copy in Redis",
+    "registry": "Registry",
+}
+"""Every kind of subject that audit events record, by its slug."""
+
+SOURCES: Mapping[str, str] = {
+    "switch": "Do-Not-Call switch",
+    "wrap-up": "Wrap-up of a call",
+    "list-page": "Do-Not-Call list page",
+    "import": "File import",
+    "api": "API",
+    "shell": "Command line",
+    "demo": "Demo data",
+}
+"""How entries come onto the company's own list. Programs that use the API may send other sources."""
+
+BASES: Mapping[str, str] = {
+    Basis.SIGNED_CONSENT: "Signed consent",
+    Basis.WRITTEN_CONSENT: "Written consent",
+    Basis.EXISTING_RELATIONSHIP: "Existing relationship",
+    Basis.OTHER: "Other",
+}
+
+OUTCOMES: Mapping[str, str] = {
+    "no-answer": "No answer",
+    "call-back": "Call back",
+    "sale": "Sale",
+    "not-interested": "Not interested",
+    "wrong-number": "Wrong number",
+    "do-not-call": "Do Not Call",
+}
+"""How a person says that a call ended."""
+
+PARTICULARS: Mapping[str, str] = {
+    "account": "account",
+    "added": "newly added",
+    "already": "already listed",
+    "area_codes": "area codes to cover",
+    "basis": "basis",
+    "by_area_code": "covers only the area codes in its file",
+    "channel": "channel",
+    "country": "country",
+    "decision": "decision",
+    "disposition": "wrap-up number",
+    "document": "document SHA-256",
+    "entry": "entry number",
+    "events": "events",
+    "expires_at": "ends",
+    "extension": "extension",
+    "file": "file",
+    "fresh_days": "fresh for days",
+    "job": "job",
+    "lead": "lead",
+    "list": "list",
+    "message": "message",
+    "note": "note",
+    "number": "number",
+    "numbers": "numbers",
+    "outcome": "outcome",
+    "reason": "reason",
+    "rejected": "rows rejected",
+    "removed": "no longer listed",
+    "replaces": "replaces override",
+    "role": "role",
+    "scopes": "may",
+    "session": "session number",
+    "sessions": "sessions ended",
+    "sha256": "file SHA-256",
+    "source": "source",
+    "spared": "campaigns spared",
+    "taken_as": "imported as",
+    "url": "address",
+    "version": "version",
+    "was": "before",
+    "when_stale": "when stale",
+    "when_uncovered": "numbers not covered",
+    "why": "why",
+}
+"""The names of an audit event's particulars, as they are read in a line of text."""
+
+GATE_DOUBTS: Mapping[str, str] = {
+    "no-state": "Redis holds no copy of the lists.",
+    "other-incarnation": "Redis was restarted or replaced since the copy was verified.",
+    "no-lease": "No worker keeps the copy in Redis current.",
+    "no-terms": "Redis does not hold the terms of the registries.",
+}
+"""Why a gate blocks every call, by the slug in its heartbeat."""
+
+_YES_NO = {"by_area_code"}
+
+_VALUES: Mapping[str, Mapping[str, str]] = {
+    "basis": BASES,
+    "job": {kind.name: kind.title for kind in JOB_KINDS.values()},
+    "outcome": OUTCOMES,
+    "source": SOURCES,
+    "taken_as": {"full": "the whole registry", "part": "some area codes", "changes": "changes"},
+    "when_stale": {WARN: "warn", BLOCK: "block calls"},
+    "when_uncovered": {PASS: "calls pass", BLOCK: "calls are blocked"},
+}
+
+
+def action(slug: str) -> str:
+    """Return what an audit event's action means; the slug itself when it is unknown."""
+    return ACTIONS.get(slug, slug)
+
+
+def subject(kind: str) -> str:
+    """Return what a kind of subject is called; the slug itself when it is unknown."""
+    return SUBJECTS.get(kind, kind)
+
+
+def source(slug: str) -> str:
+    """Return how an entry came onto the list; the text itself for the source that a program has sent."""
+    return SOURCES.get(slug, slug)
+
+
+def list_label(name: str) -> str:
+    """Return what a list is called: `internal` is the company's own list, others have their registry's title."""
+    return "company's own list" if name == INTERNAL else preset_of(name).title
+
+
+def on_lists(names: Sequence[str]) -> str:
+    """Return the lists that a number is on, to follow `on`: `the company's own Do-Not-Call list and 2 other lists`."""
+    others = [name for name in names if name != INTERNAL]
+    own = ["the company's own Do-Not-Call list"] if INTERNAL in names else []
+    if len(others) == 1:
+        return " and ".join([*own, f"the list {others[0]}"])
+    return " and ".join([*own, f"{len(others)} {'other ' if own else ''}lists"] if others else own)
+
+
+def actor(name: str) -> str:
+    """Return who an actor is: `shell:root` is root at the shell, `token:crm` is API token crm, a user is their name."""
+    kind, colon, rest = name.partition(":")
+    match kind if colon else "":
+        case "shell":
+            return f"{rest} at the shell"
+        case "token":
+            return f"API token {rest}"
+        case "system":
+            return f"the {rest} process"
+    return "the worker process" if name == "worker" else name
+
+
+def who(name: str) -> str:
+    """Return an actor for a sentence, with the recorded name where it differs: `root at the shell (shell:root)`."""
+    label = actor(name)
+    return label if label == name else f"{label} ({name})"
+
+
+def gate_doubt(text: str) -> str:
+    """Return why a gate blocks every call. The heartbeat has a slug, after the shard in a cluster, or a message."""
+    where, _, slug = text.rpartition(": ")
+    if slug not in GATE_DOUBTS:
+        return as_sentence(text)
+    return f"{where}: {GATE_DOUBTS[slug]} ({slug})" if where else f"{GATE_DOUBTS[slug]} ({slug})"
+
+
+def particulars(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the particulars of an audit event as label and text, without the empty ones."""
+    for name, value in sorted(values.items()):
+        if value is not None and value != "":
+            yield PARTICULARS.get(name, name.replace("_", " ")), _text(name, value)
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, bool) or name in _YES_NO:
+        return "yes" if value else "no"
+    if name == "list":
+        return list_label(str(value))
+    return _VALUES.get(name, {}).get(str(value), str(value))
