@@ -132,7 +132,7 @@ async def test_a_scrub_judges_each_number_by_itself_and_says_what_blocked(tmp_pa
     assert done.stderr.splitlines() == [
         "8 rows: 2 ALLOW, 6 BLOCK",
         f"  4 ends-in-seven: {toy_check.SENTENCE} No override opens it.",
-        "  1 internal-dnc: The number is on the company's own Do-Not-Call list. An override opens a lead.",
+        "  1 internal-dnc: The number is on the company's own Do-Not-Call list. An override can open it for a lead.",
         "  1 invalid-number: The dialled digits are not one telephone number. No override opens it.",
     ]
 

@@ -120,7 +120,7 @@ def scrub_file(
     done = run(work())
     print(f"{done.rows} rows: {done.allowed} ALLOW, {done.rows - done.allowed} BLOCK", file=sys.stderr)
     for reason, rows in done.blocked:
-        opened = "An override opens a lead." if opens_by_override(reason) else "No override opens it."
+        opened = "An override can open it for a lead." if opens_by_override(reason) else "No override opens it."
         print(f"  {rows} {reason}: {sentence_of(reason)} {opened}", file=sys.stderr)
 
 

@@ -300,7 +300,10 @@ def test_a_list_is_exported_and_scrubbed(in_force: Admin, tmp_path: Path):
     assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("+14155550100,")
     (tmp_path / "ask.txt").write_text("4155550100\n4155550101\n")
     said = in_force("scrub", "ask.txt")
-    assert said.err == "2 rows: 1 ALLOW, 1 BLOCK\n"
+    assert said.err.splitlines() == [
+        "2 rows: 1 ALLOW, 1 BLOCK",
+        "  1 internal-dnc: The number is on the company's own Do-Not-Call list. An override can open it for a lead.",
+    ]
     assert [row["verdict"] for row in csv.DictReader(said.out.splitlines())] == ["BLOCK", "ALLOW"]
     assert in_force("scrub", "ask.txt", "--output", "verdicts.csv").code == 0
     assert (tmp_path / "verdicts.csv").read_text().count("\n") == 3

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from admin_web.judging.facts import RECORD
@@ -41,6 +41,7 @@ def known_terms(draw: st.DrawFn) -> Terms:
     )  # fmt: skip
 
 
+@settings(deadline=None)  # How long one example takes says more of the machine than of the code.
 @given(known_terms(), st.lists(SOME, min_size=1), st.randoms(use_true_random=False))
 def test_numbers_are_told_apart_where_something_else_is_known_of_them(terms: Terms, some: list[str], chance):
     numbers = np.unique(np.array([int(number) for number in some], np.int64))
