@@ -35,7 +35,7 @@ class Membership:
 
 
 def spelled(numbers: Numbers) -> list[E164]:
-    """Spell numbers with their plus."""
+    """Return numbers as E.164 texts, with their plus."""
     return cast("list[E164]", [f"+{number}" for number in numbers.tolist()])
 
 
@@ -66,7 +66,7 @@ def _ordered(own: dict[str, Flags]) -> Iterable[tuple[str, Flags]]:
 
 
 def _with_list(standing: Membership, name: str, listed: Flags) -> Membership:
-    """Tell those apart that stand on one more list."""
+    """Split each group of numbers by whether they are on one more list."""
     kinds = 2 * standing.kinds + listed
     there = np.bincount(kinds) > 0
     lists = [(*standing.lists[kind >> 1], *[name][: kind & 1]) for kind in np.flatnonzero(there).tolist()]
@@ -86,7 +86,7 @@ async def _own_lists(session: AsyncSession, numbers: Numbers) -> dict[str, Flags
 
 
 def _among(numbers: Numbers, some: Sequence[int]) -> Flags:
-    """Tell which numbers are some of them."""
+    """Return a flag for each number: whether it is among `some`."""
     flags = np.zeros(len(numbers), np.bool_)
     flags[np.searchsorted(numbers, some)] = True
     return flags
@@ -119,7 +119,7 @@ async def _published(session: AsyncSession, exchanges: Numbers) -> dict[str, dic
 
 
 def _listed_in(kept: dict[int, bytes], numbers: Numbers) -> Flags:
-    """Tell which numbers stand in exchanges of one registry."""
+    """Return a flag for each number: whether it is in the exchanges of one registry."""
     exchanges, of = np.unique(numbers // LINES, return_inverse=True)
     lines = [kept.get(exchange, b"") for exchange in exchanges.tolist()]
     return held(lines, of, numbers % LINES)

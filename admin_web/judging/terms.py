@@ -17,7 +17,7 @@ NEVER_STALE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 async def terms_on_record(session: AsyncSession, versions: Mapping[str, int] | None = None) -> list[RegistryTerms]:
-    """Give the terms of each registry, by name, where the projection holds `versions` of them; None: those in force.
+    """Return the terms of each registry, by name, for the `versions` that the projection holds; None: those in force.
 
     What a version covers is said only of the one that is held: a newer one in SQL helps no call before it is in Redis.
     """
@@ -29,7 +29,7 @@ async def terms_on_record(session: AsyncSession, versions: Mapping[str, int] | N
 
 
 async def compiled_terms(session: AsyncSession) -> Terms:
-    """Give the terms of what is in force by the record, ready to be looked up."""
+    """Return the terms of the versions in force on record, ready for lookups."""
     registries = await terms_on_record(session)
     lists = (INTERNAL, *(one.name for one in registries if one.covered))
     return compiled(lists, terms_value(registries))
@@ -42,7 +42,7 @@ def compiled(lists: tuple[str, ...], document: bytes) -> Terms:
 
 
 def terms_of(registry: Registry, version: RegistryVersion | None) -> RegistryTerms:
-    """Give the terms of a registry of which `version` is held; None: no version is."""
+    """Return the terms of a registry whose `version` is held; None if no version is."""
     prefixes = prefixes_of(registry.country, registry.area_codes)
     return RegistryTerms(
         registry.name,
@@ -55,7 +55,7 @@ def terms_of(registry: Registry, version: RegistryVersion | None) -> RegistryTer
 
 
 def stale_at(registry: Registry, obtained_at: datetime) -> datetime:
-    """Give the moment from which a copy that was obtained then may not be relied on any more."""
+    """Return the moment (aware UTC) from which a copy obtained at `obtained_at` is stale."""
     return obtained_at + timedelta(days=registry.fresh_days) if registry.fresh_days else NEVER_STALE
 
 
@@ -64,7 +64,7 @@ def _in_force(registries: list[Registry]) -> dict[str, int]:
 
 
 def _covered(registry: Registry, version: RegistryVersion, prefixes: frozenset[str]) -> dict[str, datetime]:
-    """Give what a version covers, with the moment from which each is stale.
+    """Return the prefixes that a version covers, each with the moment from which it is stale.
 
     Numbers that stand in its rows are looked up in it, whatever the registry should cover: lists of a state hold
     telephones that have moved there with numbers of another.
