@@ -30,7 +30,7 @@ class AttemptBucket:
 
 
 def plain_address(peer: str | None) -> str:
-    """Return the address of a peer in its usual spelling; empty where there is none, as for a unix socket."""
+    """Return the address of a peer in its usual form; "" if it has none, as for a Unix socket."""
     try:
         return str(ip_address(peer or ""))
     except ValueError:

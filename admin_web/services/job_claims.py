@@ -94,7 +94,7 @@ async def note(
 
 
 async def release(session: AsyncSession, ours: Claim, progress: dict[str, Any]) -> None:
-    """Give up the claim, so that another worker resumes the job. Raises NotOurs."""
+    """Release the claim, so that another worker resumes the job. Raises NotOurs."""
     await _write(session, ours, progress=progress, claimed_by=None, tries=0)
 
 
