@@ -31,14 +31,31 @@ from tests.support.workers import WorkerStack
 
 TEMPLATE = "migrated"
 
-# Time limits of hypothesis measure the machine, not the product: a busy neighbour would fail a test that is right.
-settings.register_profile("dnc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("dnc")
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the slow tests first."""
     items.sort(key=lambda item: turn(item.path))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--long`."""
+    parser.addoption("--long", action="store_true", help="run storms and random examples ten times as long, at random")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set how many examples Hypothesis tries: a few, the same in each run, unless `--long` was given."""
+    long = config.getoption("--long")
+    # Time limits of Hypothesis measure the machine, not the product: a busy neighbour would fail a test that is right.
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("short", max_examples=60, derandomize=True, deadline=None, suppress_health_check=slow)
+    settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=slow)
+    settings.load_profile("long" if long else "short")
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether `--long` was given."""
+    return request.config.getoption("--long")
 
 
 @pytest.hookimpl(optionalhook=True)

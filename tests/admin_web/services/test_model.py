@@ -30,6 +30,8 @@ from tests.support.records import ADMIN, AT, CONSENT, SUPERVISOR, Clock, FakePro
 NUMBERS = [E164(f"+1415555010{digit}") for digit in range(3)]
 LEADS = [LeadId(f"L-{digit}") for digit in range(3)]
 
+EXAMPLES = settings().max_examples
+
 numbers, leads = st.sampled_from(NUMBERS), st.sampled_from(LEADS)
 
 
@@ -203,7 +205,6 @@ def check(make, examples: int) -> None:
         settings=settings(
             max_examples=examples,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )
@@ -215,10 +216,10 @@ def test_the_record_on_sqlite_is_what_the_model_says(sqlite_template: Path, tmp_
     def make() -> str:
         return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / f'{next(numbered)}.sqlite3')}"
 
-    check(make, 40)
+    check(make, EXAMPLES // 4)
 
 
 @pytest.mark.postgres
 def test_the_record_on_postgres_is_what_the_model_says(postgres_server: PostgresServer):
     numbered = count()
-    check(lambda: postgres_server.create_database(f"model_{next(numbered)}", "migrated"), 15)
+    check(lambda: postgres_server.create_database(f"model_{next(numbered)}", "migrated"), EXAMPLES // 8)

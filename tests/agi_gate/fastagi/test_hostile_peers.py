@@ -214,7 +214,7 @@ SAID = st.one_of(st.binary(max_size=300).map(lambda noise: noise + b"\n\n"), REQ
 def test_no_bytes_lead_to_allow_for_a_listed_number_nor_come_back_on_a_line(gate):
     answered = []
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=4 * settings().max_examples)
     @given(SAID)
     def holds(said: bytes) -> None:
         with Pbx(gate.port) as pbx:
