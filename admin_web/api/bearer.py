@@ -26,7 +26,7 @@ class Bearer:
 
 
 class Failures:
-    """Wrong tokens that each address may still present: a bucket of `MOST`, refilled by one every `REFILL_S` seconds.
+    """How many more wrong tokens each address may send: at most `MOST`, and one more every `REFILL_S` seconds.
 
     A valid token is always accepted, so nobody can lock the CRM out by sending wrong ones from its address. A token has
     256 random bits, so this limit is against floods, not guessing; each process of the site counts for itself.
