@@ -206,7 +206,7 @@ async def test_where_an_override_would_open_the_list_alone_it_is_offered_and_the
     assert NOTHING_OPENS in page
     assert "/leads/L-7/override" in page
     form = html.unescape(await supervisor.page("/leads/L-7/override"))
-    assert f"Calls stay blocked all the same at this moment:</strong> {NOTHING_OPENS}" in form
+    assert f"Even with this override, calls to this lead are blocked at the moment:</strong> {NOTHING_OPENS}" in form
     await grant(site, LeadId("L-7"))
     assert f"may not be called.</strong> {NOTHING_OPENS}" in html.unescape(await supervisor.page("/leads/L-7"))
 
