@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Expirable(Protocol):
-    """An item that is `over` when its work is done, and is told to `expire` if that takes too long."""
+    """An item that is `over` when its work is done, and that must `expire` if that takes too long."""
 
     @property
     def over(self) -> bool:

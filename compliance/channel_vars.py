@@ -1,4 +1,4 @@
-"""The channel variables, globals and CDR fields that gate, site and dialplan share: spelled only here.
+"""The channel variables, globals and CDR fields that gate, site and dialplan share: defined only here.
 
 `dialplan/README.md` documents each one. `scripts/dialplan_lint.py` checks that the dialplan uses these names.
 """

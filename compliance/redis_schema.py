@@ -1,4 +1,4 @@
-"""The Redis keys that gate and site share, the state of the projection, and the overrides: spelled only here.
+"""The Redis keys that gate and site share, the state of the projection, and the overrides: defined only here.
 
 Numbers are kept in sets of line numbers, one set per exchange. The last four digits of the E.164 number are the
 member, an integer; the digits before them name the set.

@@ -56,7 +56,7 @@ class FactStore:
                 if not known:
                     return Facts(number, lead, answers.server, before, answers.leased)
             expected = before
-        raise StoreUnavailable("the projection did not stand still")
+        raise StoreUnavailable("the projection changed again and again while it was read")
 
     def _knows(self, state: State) -> bool:
         """Return whether the terms kept here are those of `state`."""
@@ -101,4 +101,4 @@ def _is_member(reply: object) -> bool:
     # An error, such as WRONGTYPE or MOVED, must not read as "not listed".
     if reply in (0, 1):
         return bool(reply)
-    raise StoreUnavailable(f"Redis would not say whether the number is listed: {reply!r}")
+    raise StoreUnavailable(f"unexpected reply of Redis to SISMEMBER: {reply!r}")

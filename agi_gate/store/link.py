@@ -210,7 +210,7 @@ class Link:
         room = MOST_COMMANDS
         while self._queue and room > 0:
             asked = self._queue.popleft()
-            if not asked[0].over:  # A call that is over was blocked by its deadline: nobody reads the answers.
+            if not asked[0].over:  # A call that is over was blocked by its deadline: it needs no answers.
                 room -= asked[1].replies
                 taken.append(asked)
         return taken

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from agi_gate.store.wire import Answer, StoreUnavailable
 
-BROKEN = "the connection to Redis broke while it was asked"
+BROKEN = "the connection to Redis broke before all replies had come"
 
 _MORE = object()
 """The parser returns this while a reply is incomplete."""
