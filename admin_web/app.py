@@ -23,7 +23,7 @@ from admin_web.site.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJ
 from admin_web.site.routes import ROUTES
 
 LARGEST_FORM = 64 * 1024
-"""Bytes of a form without a file."""
+"""Size limit of a form without a file, in bytes."""
 
 
 def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> web.Application:

@@ -1,4 +1,4 @@
-"""The settings of `dnc-admin` beyond those that it shares with the gate, read from the environment."""
+"""The settings of `dnc-admin` that the gate does not have, read from the environment."""
 
 from ipaddress import ip_address
 from typing import Annotated
@@ -21,7 +21,7 @@ def driven(url: str) -> URL:
     """Return a database URL with its asynchronous driver. Raises ValueError unless it is SQLite or PostgreSQL."""
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # For example a port that is not a number.
+    except (ArgumentError, ValueError):  # This happens when, for example, the port is not a number.
         raise ValueError(_HOW_TO_WRITE) from None
     if parsed.drivername not in DRIVERS or not parsed.database or parsed.database == ":memory:":
         raise ValueError(_HOW_TO_WRITE)
@@ -39,7 +39,7 @@ def _database_url(url: str) -> str:
 
 def _addresses(written: str) -> str:
     for address in filter(None, written.split(",")):
-        ip_address(address.strip())  # Its ValueError says what is wrong.
+        ip_address(address.strip())  # The ValueError of `ip_address` says what is wrong.
     return written
 
 

@@ -1,4 +1,4 @@
-"""Consent documents, named by the hash of their content, and complete on disk before any row refers to them."""
+"""Consent documents. Each is named by the hash of its content, and stored completely before any row refers to it."""
 
 from admin_web.documents.faults import (
     DocumentDamaged,

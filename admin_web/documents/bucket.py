@@ -19,18 +19,26 @@ PIECE = 1024 * 1024
 CONNECT_S, ANSWER_S, RETRY_S = 3, 30, 10
 
 QUICK_S = 2.0
-"""Seconds for a request that is made inside a transaction of the database, during which other writers wait."""
+"""Time limit, in seconds, of a request inside a database transaction. It is short, because other writers wait
+meanwhile.
+"""
 
 
 class Bucket:
-    """A Shelf in `store`. A fetched document is written to an unnamed file in `spool`, so memory use stays constant."""
+    """A Shelf in `store`.
+
+    A downloaded document is written to an unnamed file in `spool`, so memory use stays constant.
+    """
 
     def __init__(self, store: ObjectStore, spool: Path) -> None:
         self._store = store
         self._spool = spool
 
     async def put(self, arrived: Path, sha256: str) -> None:
-        """Upload the file. A large one is sent in parts, and exists only once the last part has arrived."""
+        """Upload the file.
+
+        A large file is sent in parts, and appears in the bucket only when the last part has arrived.
+        """
         with _translated_errors():
             await obstore.put_async(self._store, relative_path(sha256), arrived)
 
@@ -70,7 +78,7 @@ class Bucket:
                 return
 
     async def kept_before(self, moment: datetime) -> AsyncIterator[str]:
-        """Yield the documents that were put before `moment`. The bucket is listed page by page."""
+        """Yield the documents that were stored before `moment`. The bucket is listed page by page."""
         with _translated_errors():
             async for page in obstore.list(self._store):
                 for found in page:
@@ -79,7 +87,7 @@ class Bucket:
 
 
 def s3_bucket(url: str, spool: Path) -> Bucket:
-    """Return the bucket at `s3://BUCKET/PREFIX`. Its credentials come from AWS's usual environment variables."""
+    """Return the bucket at `s3://BUCKET/PREFIX`. Its credentials come from the usual environment variables of AWS."""
     store = S3Store.from_url(
         url,
         client_options={"connect_timeout": timedelta(seconds=CONNECT_S), "timeout": timedelta(seconds=ANSWER_S)},

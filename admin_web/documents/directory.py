@@ -46,7 +46,7 @@ class Directory:
             await asyncio.to_thread(self.path(sha256).unlink, missing_ok=True)
 
     async def kept_before(self, moment: datetime) -> AsyncIterator[str]:
-        """Yield the documents that were put before `moment`. One subdirectory is read at a time."""
+        """Yield the documents that were stored before `moment`. One subdirectory is read at a time."""
         with translated_errors(self.root):
             for subdirectory in await asyncio.to_thread(_subdirectories, self.root):
                 for path in await asyncio.to_thread(_files_before, subdirectory, moment.timestamp()):

@@ -8,7 +8,7 @@ class DocumentNotKept(Refused):
 
 
 class EmptyDocument(DocumentNotKept):
-    """No file was sent, or an empty one."""
+    """No file was sent, or the file is empty."""
 
 
 class DocumentTooLarge(DocumentNotKept):
@@ -20,7 +20,7 @@ class WrongKind(DocumentNotKept):
 
 
 class DocumentsUnavailable(DocumentNotKept):
-    """The directory or the bucket cannot be written or read now."""
+    """The directory or the bucket cannot be read or written now."""
 
 
 class DocumentMissing(Exception):
@@ -28,4 +28,4 @@ class DocumentMissing(Exception):
 
 
 class DocumentDamaged(Exception):
-    """The content of a document does not match its SHA-256, so it was changed after it was stored."""
+    """The content of a document does not match its SHA-256, so the file was changed after it was stored."""

@@ -1,6 +1,6 @@
 """The kinds of file that are accepted as consent documents, recognised by content and compared with the file's name.
 
-A name is what a person typed. Only the content determines how a browser would treat a file.
+A person can type any file name, but the content determines how a browser treats a file.
 """
 
 import re
@@ -14,7 +14,8 @@ import puremagic
 from admin_web.documents.faults import WrongKind
 
 HEAD = 64 * 1024
-"""Bytes from which a kind is recognised. The header of a mail with all its signatures fits into them."""
+"""Number of bytes at the start of a file from which its kind is recognised. The header of a signed mail fits into them.
+"""
 
 PADDING = 4096
 """Most zero bytes between the ID3 tag of an MP3 file and its first frame."""
@@ -28,12 +29,12 @@ OFTEN_SENT = {
     b"\x7fELF": "a Linux program",
     b"PK\x03\x04": "an Office document or a ZIP archive",
 }
-"""First bytes of common files that puremagic mistakes for rarer kinds."""
+"""First bytes of common kinds of files that puremagic mistakes for rarer kinds."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentKind:
-    """One kind of file. `label` completes "it is …"; `endings` are those of file names, the usual one first."""
+    """One kind of file. `label` completes "it is …". `endings` are the endings of file names, the usual one first."""
 
     label: str
     media_type: str
@@ -42,7 +43,7 @@ class DocumentKind:
 
 
 def require_name(name: str) -> DocumentKind:
-    """Return the kind that the ending of a file's name stands for. Raises WrongKind."""
+    """Return the kind that belongs to the ending of a file's name. Raises WrongKind."""
     ending = PurePosixPath(name).suffix.lower()
     for kind in KINDS:
         if ending in kind.endings:
@@ -51,9 +52,10 @@ def require_name(name: str) -> DocumentKind:
 
 
 def require_content(name: str, named: DocumentKind, file: BinaryIO, declared: str = "") -> None:
-    """Raise WrongKind unless the content of a file matches the kind of its name, `named`.
+    """Raise WrongKind unless the content of a file matches `named`, the kind according to the file's name.
 
-    It must also match `declared`, the media type that the sender gave, if that is the type of an accepted kind.
+    If `declared`, the media type that the sender gave, belongs to an accepted kind, the content must match that kind
+    too.
     """
     found = next((kind for kind in KINDS if kind.matches(file)), None)
     if found is None:
@@ -71,7 +73,7 @@ def require_content(name: str, named: DocumentKind, file: BinaryIO, declared: st
 
 
 def _description(file: BinaryIO) -> str:
-    """Return a guess of what a file of no accepted kind is, to complete "its content is …"."""
+    """Return a guess of the kind of a file that is not accepted. It completes "its content is …"."""
     head = _head(file)
     for begin, what in OFTEN_SENT.items():
         if head.startswith(begin):
@@ -95,7 +97,7 @@ def _head(file: BinaryIO, most: int = HEAD) -> bytes:
 
 
 def _begins(*patterns: bytes) -> Callable[[BinaryIO], bool]:
-    """Return a check of the first bytes against patterns, in which `.` stands for any byte."""
+    """Return a function that checks first bytes against patterns. In a pattern `.` stands for any byte."""
     expressions = [re.compile(pattern, re.DOTALL) for pattern in patterns]
     return lambda file: any(expression.match(_head(file, 64)) for expression in expressions)
 
@@ -124,7 +126,7 @@ def _is_frame(start: bytes) -> bool:
 
 
 def _is_mail(file: BinaryIO) -> bool:
-    """Return whether a file is a mail: it begins with header fields only, From and Date among them (RFC 5322, 3.6)."""
+    """Return whether a file is a mail: its first lines are header fields that include From and Date (RFC 5322, 3.6)."""
     head, fields = _head(file), set[bytes]()
     if b"\0" in head:
         return False

@@ -22,10 +22,10 @@ class Shelf(Protocol):
         """Return whether a document exists."""
 
     async def remove(self, sha256: str) -> None:
-        """Remove a document. It is no error if the document does not exist."""
+        """Remove a document. A document that does not exist is no error."""
 
     def kept_before(self, moment: datetime) -> AsyncIterator[str]:
-        """Yield the SHA-256 of each document that was put before `moment` (aware UTC)."""
+        """Yield the SHA-256 of each document that was stored before `moment` (aware UTC)."""
 
 
 def relative_path(sha256: str) -> str:

@@ -1,4 +1,4 @@
-"""Receiving, checking and storing documents, and reading them again."""
+"""Receiving, checking, storing and reading documents."""
 
 import asyncio
 import hashlib
@@ -40,7 +40,10 @@ class Kept:
 
 
 class DocumentStore:
-    """Documents of at most `most` bytes. They arrive in `directory` and are kept on `shelf`, or in that directory."""
+    """Documents of at most `most` bytes.
+
+    They are received in `directory`, and kept on `shelf` or, without one, in `directory`.
+    """
 
     def __init__(self, directory: Path, most: int, shelf: Shelf | None = None) -> None:
         self.directory = directory
@@ -48,12 +51,12 @@ class DocumentStore:
         self.shelf: Shelf = shelf or Directory(directory)
 
     async def keep(self, pieces: AsyncIterable[bytes], name: str, media_type: str = "") -> Kept:
-        """Store a document as it arrives. Raises DocumentNotKept, and whatever `pieces` raises.
+        """Store a document while it arrives. Raises DocumentNotKept, and whatever `pieces` raises.
 
-        The content must match the kind of its name. `media_type` is the sender's claim: it is never relied on, but a
-        document is refused when it names another accepted kind. On return the document and its directory entries are
-        on disk, under the SHA-256 of the content. A refused or interrupted document leaves nothing behind. The same
-        content twice is one file.
+        The content must match the kind of file that the name indicates. `media_type` is what the sender claims. It
+        proves nothing, but a document is refused if it claims a different accepted kind. On return the document and its
+        directory entries are on disk, under the SHA-256 of the content. Nothing remains of a refused or interrupted
+        document. If the same content is stored twice, there is one file.
         """
         shown = plain_name(name)
         named = require_name(shown)
@@ -67,7 +70,7 @@ class DocumentStore:
 
     @asynccontextmanager
     async def opened(self, sha256: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Yield the pieces of a document, after its whole content was checked against its SHA-256.
+        """Yield the pieces of a document, after checking its whole content against its SHA-256.
 
         Raises DocumentMissing, DocumentDamaged, DocumentsUnavailable.
         """
@@ -81,7 +84,7 @@ class DocumentStore:
             file.close()
 
     async def forget_arrivals(self, before: datetime) -> None:
-        """Remove partial files that a crash left before `before` (aware UTC)."""
+        """Remove partial files that a crash left, if they are older than `before` (aware UTC)."""
         with translated_errors(self.directory):
             await asyncio.to_thread(_unlink_older, self.directory, before.timestamp())
 
@@ -112,7 +115,7 @@ class DocumentStore:
 
 
 def documents_of(settings: AdminSettings) -> DocumentStore:
-    """Return the document store of the settings. It opens nothing yet. Raises SettingsError."""
+    """Return the document store of the settings. No file or connection is opened yet. Raises SettingsError."""
     directory = settings.data_dir / "documents"
     return DocumentStore(directory, settings.document_bytes, _bucket(settings.documents_url, directory))
 
@@ -138,7 +141,7 @@ async def pieces_of(path: Path) -> AsyncIterator[bytes]:
 def plain_name(name: str) -> str:
     """Return the last part of a file name, without unprintable characters, cut to 255 characters before its ending.
 
-    The result is shown to people and never opened.
+    The result is shown to people. It is never used to open a file.
     """
     last = PurePosixPath(name.replace("\\", "/")).name
     shown = PurePosixPath("".join(character for character in last if character.isprintable()).strip())

@@ -1,1 +1,3 @@
-"""The rule on SQL's side: facts about numbers from the record, and rulings on one number or a million. Reads only."""
+"""The rule applied to SQL: facts about numbers from the record, and rulings on one number or a million. It writes
+nothing.
+"""

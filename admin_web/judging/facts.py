@@ -1,6 +1,6 @@
-"""Facts about numbers from the system of record, in the form that the rule judges.
+"""Facts about numbers, read from the system of record in the form that the rule needs.
 
-Redis follows SQL: these are the facts that the gate will read once every recorded change is in force.
+The gate reads the same facts from Redis as soon as every recorded change is in force.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,13 +20,15 @@ from compliance.redis_schema import INTERNAL
 from compliance.terms import Terms
 
 RECORD = State(generation=0, incarnation="sql", lists=(INTERNAL,), changes=0)
-"""The state of the record itself, which is always whole and current: every projection is built from it."""
+"""A state that stands for SQL in the facts. It is always complete and current, because every projection is built from
+SQL.
+"""
 
 
 async def facts_on_record(
     session: AsyncSession, calls: Sequence[tuple[E164, LeadId | None]], at: datetime
 ) -> list[Facts]:
-    """Return the facts of each number for its lead, in the order of `calls`, as of `at` (aware UTC)."""
+    """Return the facts of each number and lead at `at` (aware UTC), in the order of `calls`."""
     numbers = {number for number, _ in calls}
     terms, listed = await compiled_terms(session), await lists_of_many(session, numbers)
     known = {number: facts_of(terms, number, listed[number]) for number in numbers}
@@ -38,14 +40,14 @@ async def facts_on_record(
 
 
 def facts_of(terms: Terms, number: E164, lists: Sequence[str]) -> Facts:
-    """Return the facts of a number that is on these lists, for no lead."""
+    """Return the facts of a number that is on these lists, without a lead."""
     applying = terms.applying(number)
     listed = terms.applicable(applying, lists)
     return Facts(number, None, RECORD.incarnation, RECORD, leased=True, listed=listed, applying=applying)
 
 
 async def objections_to(session: AsyncSession, number: E164, lead: LeadId | None, at: datetime) -> list[rule.Objection]:
-    """Return every block at `at` (aware UTC) of a call to a number if its lead held no override."""
+    """Return every check that would block this call at `at` (aware UTC) without an override, with its reason."""
     (facts,) = await facts_on_record(session, [(number, lead)], at)
     return rule.objections(facts, at)
 
@@ -53,7 +55,10 @@ async def objections_to(session: AsyncSession, number: E164, lead: LeadId | None
 async def live_overrides(
     session: AsyncSession, numbers: Collection[E164], at: datetime
 ) -> dict[tuple[E164, LeadId], LiveOverride]:
-    """Return the live overrides on these numbers; of several for one lead, the one that lasts longest."""
+    """Return the live overrides on these numbers.
+
+    If a lead has several, only the one that lasts longest is returned.
+    """
     if not numbers:
         return {}
     live = select(Override.number, Override.lead_id, Override.id, Override.basis, Override.expires_at).where(

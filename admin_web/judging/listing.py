@@ -1,4 +1,4 @@
-"""On which lists numbers stand, by the system of record."""
+"""The lists that numbers are on, according to the system of record."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -17,35 +17,37 @@ from compliance.numbers import E164
 from compliance.redis_schema import INTERNAL
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
-"""Numbers without their plus. What is asked about is distinct and ascends: the database reads on, and never back."""
+"""E.164 numbers as integers, without the plus. Queries take distinct numbers in ascending order, so that the database
+reads its indexes in one direction.
+"""
 
 MOST_NUMBERS = 10_000
-"""Numbers that one statement asks about."""
+"""Most numbers in one statement."""
 
 MOST_EXCHANGES = 1_000
-"""Exchanges that one statement reads: of each registry in about 1.3 MB."""
+"""Most exchanges in one statement. From each registry they are about 1.3 MB at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """On which lists each number stands: those of `lists` at the place that `kinds` has for it."""
+    """The lists that each number is on: number `i` is on the lists in `lists[kinds[i]]`."""
 
     kinds: Numbers
     lists: Sequence[tuple[str, ...]]
 
 
 def spelled(numbers: Numbers) -> list[E164]:
-    """Return numbers as E.164 texts, with their plus."""
+    """Return numbers as E.164 strings, with the plus."""
     return cast("list[E164]", [f"+{number}" for number in numbers.tolist()])
 
 
 async def lists_of(session: AsyncSession, number: E164) -> tuple[str, ...]:
-    """Name the lists that one number stands on, the company's own first."""
+    """Return the names of the lists that a number is on: first the company's own lists, then the registries."""
     return (await lists_of_many(session, [number]))[number]
 
 
 async def lists_of_many(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, tuple[str, ...]]:
-    """Name the lists that each number stands on, the company's own first, then the registries by name."""
+    """Return the names of the lists that each number is on: first the company's own lists, then the registries."""
     asked = np.array(sorted({int(number) for number in numbers}), np.int64)
     standing = await standing_of(session, asked)
     lists = dict(zip(asked.tolist(), map(standing.lists.__getitem__, standing.kinds.tolist()), strict=True))
@@ -53,7 +55,7 @@ async def lists_of_many(session: AsyncSession, numbers: Collection[E164]) -> dic
 
 
 async def standing_of(session: AsyncSession, numbers: Numbers) -> Membership:
-    """Find out on which lists numbers stand that are distinct and ascend."""
+    """Return the lists that each number is on. The numbers must be distinct and ascending."""
     standing = Membership(np.zeros(len(numbers), np.int64), [()])
     own, published = await _own_lists(session, numbers), await _registries(session, numbers)
     for name, listed in (*_ordered(own), *sorted(published.items())):
@@ -66,7 +68,7 @@ def _ordered(own: dict[str, Flags]) -> Iterable[tuple[str, Flags]]:
 
 
 def _with_list(standing: Membership, name: str, listed: Flags) -> Membership:
-    """Split each group of numbers by whether they are on one more list."""
+    """Split each group in two: the numbers that are on one more list, and the others."""
     kinds = 2 * standing.kinds + listed
     there = np.bincount(kinds) > 0
     lists = [(*standing.lists[kind >> 1], *[name][: kind & 1]) for kind in np.flatnonzero(there).tolist()]
@@ -86,14 +88,14 @@ async def _own_lists(session: AsyncSession, numbers: Numbers) -> dict[str, Flags
 
 
 def _among(numbers: Numbers, some: Sequence[int]) -> Flags:
-    """Return a flag for each number: whether it is among `some`."""
+    """Return for each number whether it is one of `some`."""
     flags = np.zeros(len(numbers), np.bool_)
     flags[np.searchsorted(numbers, some)] = True
     return flags
 
 
 async def _registries(session: AsyncSession, numbers: Numbers) -> dict[str, Flags]:
-    """Look each number up in the versions in force."""
+    """Return for each registry whether its version in force lists each of the numbers."""
     exchanges, begins = np.unique(numbers // LINES, return_index=True)
     begins = np.append(begins, len(numbers))
     lists: dict[str, Flags] = defaultdict(lambda: np.zeros(len(numbers), np.bool_))
@@ -106,7 +108,7 @@ async def _registries(session: AsyncSession, numbers: Numbers) -> dict[str, Flag
 
 
 async def _published(session: AsyncSession, exchanges: Numbers) -> dict[str, dict[int, bytes]]:
-    """Read exchanges of the versions in force, by registry."""
+    """Read the encoded lines of these exchanges in the versions in force, by registry."""
     wanted = (
         select(Registry.name, RegistryExchange.exchange, RegistryExchange.lines)
         .join(RegistryExchange, RegistryExchange.version_id == Registry.version_in_force_id)
@@ -119,7 +121,7 @@ async def _published(session: AsyncSession, exchanges: Numbers) -> dict[str, dic
 
 
 def _listed_in(kept: dict[int, bytes], numbers: Numbers) -> Flags:
-    """Return a flag for each number: whether it is in the exchanges of one registry."""
+    """Return for each number whether the exchanges of one registry list it."""
     exchanges, of = np.unique(numbers // LINES, return_inverse=True)
     lines = [kept.get(exchange, b"") for exchange in exchanges.tolist()]
     return held(lines, of, numbers % LINES)

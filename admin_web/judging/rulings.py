@@ -1,8 +1,8 @@
 """The rule, applied by the system of record to many numbers at once.
 
-Most of a million numbers are on no list, and the rule says the same of all of them. So numbers that share the same
-facts are grouped, and each group is judged once, by the checks that look at nothing but facts and the moment. A check
-that looks at the number or the lead itself is judged for each row; there are none of these unless `CHECKS` has some.
+Most of a million numbers are on no list, and the rule decides the same for all of them. So numbers with the same facts
+form a group. Checks that depend only on these facts and on the moment judge each group once. If `CHECKS` contains a
+check that depends on the number or the lead itself, every row is judged separately.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ NO_NUMBER = 0
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Numbers that share the same facts: `kinds` has the group of each number, an index into `facts`.
+    """Numbers grouped by their facts. `kinds` has the group of each number, as an index into `facts`.
 
-    The facts of a group are those of one of its numbers, for no lead.
+    The facts of a group are those of one of its numbers, without a lead.
     """
 
     kinds: Numbers
@@ -42,11 +42,11 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class Rulings:
-    """The rulings at `at` on the rows of a list, ready to be read row by row.
+    """The rulings at `at` (aware UTC) on the rows of a list.
 
-    `groups` holds the group of each row, and `shared` the ruling of each group. `apart` are the indexes of the rows
-    for which that ruling may be wrong: they hold no number, or some lead holds one of the `overrides` on theirs. With
-    `by_row` every row is judged by itself.
+    `groups` has the group of each row, and `shared` the ruling of each group. `apart` has the indexes of rows that need
+    a ruling each: rows without a number, and rows whose number has one of the `overrides`. With `by_row` every row is
+    judged separately.
     """
 
     at: datetime
@@ -59,7 +59,7 @@ class Rulings:
     def of(
         self, numbers: Sequence[E164 | InvalidNumber], leads: Sequence[LeadId | None], first: int = 0
     ) -> list[Ruling]:
-        """Return the rulings on the rows from `first` on, which hold these numbers and leads."""
+        """Return the rulings on the rows that begin at index `first` and have these numbers and leads."""
         kinds = self.groups.kinds[first : first + len(numbers)].tolist()
         rulings = list(map(self.shared.__getitem__, kinds))
         for row in range(len(numbers)) if self.by_row else self._rows_apart(first, first + len(numbers)):
@@ -78,7 +78,7 @@ class Rulings:
 
 
 def integers(numbers: Sequence[E164 | InvalidNumber]) -> Numbers:
-    """Return numbers without their plus, with NO_NUMBER for each that is none."""
+    """Return the numbers as integers, with NO_NUMBER for each invalid one."""
     read = (NO_NUMBER if isinstance(number, InvalidNumber) else int(number) for number in numbers)
     return np.fromiter(read, np.int64, len(numbers))
 
@@ -86,16 +86,16 @@ def integers(numbers: Sequence[E164 | InvalidNumber]) -> Numbers:
 async def rulings_on_record(
     session: AsyncSession, rows: Numbers, at: datetime, aside: Callable[..., Awaitable[Any]] = asyncio.to_thread
 ) -> Rulings:
-    """Judge the numbers of many rows at `at` (aware UTC); NO_NUMBER marks a row without one.
+    """Judge the numbers of many rows at `at` (aware UTC). NO_NUMBER marks a row without a number.
 
-    `aside` runs what takes long outside the event loop.
+    `aside` runs long computations outside the event loop.
     """
     numbers, indexes = await aside(_distinct, rows)
     terms, membership = await compiled_terms(session), await standing_of(session, numbers)
     groups: Groups = await aside(_grouped, terms, membership, numbers)
     by_row = [check for check in rule.CHECKS if check.differs_by_call]
     by_group = [check for check in rule.CHECKS if not check.differs_by_call]
-    # A check of single rows may block any number: then an override may open any.
+    # A check of single rows may block any number, so an override may matter for any number.
     anywhere = any(check.opens_by_override for check in by_row)
     overrides = await _overrides(session, numbers if anywhere else numbers[_openable(groups, at, by_group)], at)
     return Rulings(
@@ -109,13 +109,13 @@ async def rulings_on_record(
 
 
 def _distinct(rows: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the distinct numbers, ascending, and the index among them of each row's number."""
+    """Return the distinct numbers in ascending order, and for each row the index of its number among them."""
     numbers, indexes = np.unique(rows, return_inverse=True)
     return numbers, indexes
 
 
 def _grouped(terms: Terms, membership: Membership, numbers: Numbers) -> Groups:
-    """Group distinct, ascending numbers that share the same facts: the same lists, and the same terms."""
+    """Group distinct, ascending numbers by their facts, that is, by their lists and their terms."""
     _, firsts, places = np.unique(_heads(terms, numbers), return_index=True, return_inverse=True)
     applying = [terms.applying(number) for number in spelled(numbers[firsts])]
     known = {id(one): place for place, one in enumerate({id(one): one for one in applying}.values())}
@@ -130,13 +130,15 @@ def _grouped(terms: Terms, membership: Membership, numbers: Numbers) -> Groups:
 
 
 def _heads(terms: Terms, numbers: Numbers) -> Numbers:
-    """Return for each number what its terms follow from: its exchange, or all of it where a prefix may be longer."""
+    """Return for each number the part that determines its terms: the exchange, or the whole number if a prefix may be
+    longer than the exchange.
+    """
     exchanges = numbers // LINES
     return np.where(exchanges >= 10 ** (terms.longest - 1), exchanges, -numbers)
 
 
 def _openable(groups: Groups, at: datetime, checks: Sequence[Check]) -> Flags:
-    """Return whether each number is blocked at `at` by a check that an override opens."""
+    """Return for each number whether a check that an override can lift blocks it at `at`."""
     blocks = (rule.objections(facts, at, checks) for facts in groups.facts)
     openable = [any(one.check.opens_by_override for one in of_group) for of_group in blocks]
     return np.array(openable, np.bool_)[groups.kinds]
@@ -145,7 +147,7 @@ def _openable(groups: Groups, at: datetime, checks: Sequence[Check]) -> Flags:
 async def _overrides(
     session: AsyncSession, numbers: Numbers, at: datetime
 ) -> dict[tuple[E164, LeadId | None], LiveOverride]:
-    """Read the live overrides on these numbers, some thousands of numbers at a time."""
+    """Read the live overrides on these numbers, with at most MOST_NUMBERS numbers in one statement."""
     parts = [
         await live_overrides(session, spelled(numbers[begin : begin + MOST_NUMBERS]), at)
         for begin in range(0, len(numbers), MOST_NUMBERS)

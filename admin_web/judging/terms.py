@@ -1,4 +1,4 @@
-"""The terms of the registries, by the system of record."""
+"""The terms of the registries, according to the system of record."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,9 +17,10 @@ NEVER_STALE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 async def terms_on_record(session: AsyncSession, versions: Mapping[str, int] | None = None) -> list[RegistryTerms]:
-    """Return the terms of each registry, by name, for the `versions` that the projection holds; None: those in force.
+    """Return the terms of each registry, sorted by name.
 
-    What a version covers is said only of the one that is held: a newer one in SQL helps no call before it is in Redis.
+    `versions` are the versions that the projection holds; None means those in force in SQL. Coverage is that of the
+    version held, because a newer version in SQL affects no call until it is in Redis.
     """
     registries = list(await session.scalars(select(Registry).order_by(Registry.name)))
     held = _in_force(registries) if versions is None else versions
@@ -29,7 +30,7 @@ async def terms_on_record(session: AsyncSession, versions: Mapping[str, int] | N
 
 
 async def compiled_terms(session: AsyncSession) -> Terms:
-    """Return the terms of the versions in force on record, ready for lookups."""
+    """Return the terms of the versions in force in SQL, compiled for lookups."""
     registries = await terms_on_record(session)
     lists = (INTERNAL, *(one.name for one in registries if one.covered))
     return compiled(lists, terms_value(registries))
@@ -37,12 +38,12 @@ async def compiled_terms(session: AsyncSession) -> Terms:
 
 @lru_cache(maxsize=8)
 def compiled(lists: tuple[str, ...], document: bytes) -> Terms:
-    """Parse and compile a document of terms; equal ones only once. Raises ValueError."""
+    """Parse and compile a document of terms. Results for recent documents are cached. Raises ValueError."""
     return Terms(lists, read_terms(document))
 
 
 def terms_of(registry: Registry, version: RegistryVersion | None) -> RegistryTerms:
-    """Return the terms of a registry whose `version` is held; None if no version is."""
+    """Return the terms of a registry. `version` is the version that is held, or None."""
     prefixes = prefixes_of(registry.country, registry.area_codes)
     return RegistryTerms(
         registry.name,
@@ -64,10 +65,10 @@ def _in_force(registries: list[Registry]) -> dict[str, int]:
 
 
 def _covered(registry: Registry, version: RegistryVersion, prefixes: frozenset[str]) -> dict[str, datetime]:
-    """Return the prefixes that a version covers, each with the moment from which it is stale.
+    """Return the prefixes that a version covers, each with the moment at which its numbers become stale.
 
-    Numbers that stand in its rows are looked up in it, whatever the registry should cover: lists of a state hold
-    telephones that have moved there with numbers of another.
+    Area codes that occur in the version's rows are always covered, even if the registry should not cover them. A
+    state's list contains numbers of other states, because people keep their numbers when they move.
     """
     whole = stale_at(registry, version.obtained_at)
     covered = {} if registry.by_area_code and version.area_codes else dict.fromkeys(prefixes, whole)

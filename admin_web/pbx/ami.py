@@ -1,8 +1,8 @@
 """One connection to a manager interface, from login to its end. It never reconnects.
 
-panoramisk by itself would, after a reconnect, send unanswered actions again, even an Originate; keep actions that
-nothing waits for; ignore a refused login; and parse every event of the PBX. So here it gets one connection, and only
-the messages that answer an action.
+By default panoramisk reconnects and then sends unanswered actions again, even an Originate. It also keeps actions that
+no caller waits for, ignores a refused login, and parses every event of the PBX. So this module gives panoramisk a
+single connection, and only the messages that answer an action.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.message import Message
 
 CONNECT_S = 3.0
-"""Seconds for connecting, and again for the login."""
+"""Time limit for connecting, and also for the login, in seconds."""
 
 EVENTS = "call"
 """The class of events that report how an Originate ended."""
 
 LARGEST = 4_000_000
-"""Bytes of one message. A longer one cannot be AMI, so the connection is closed."""
+"""Most bytes of one message. A longer message cannot be AMI, so the connection is closed."""
 
 END = b"\r\n\r\n"
 
 Headers: TypeAlias = Mapping[str, str | list[str]]
-"""An action: each header with its value, or its values if it is sent more than once."""
+"""An action: its headers, each with its value, or with a list of values if the header is sent several times."""
 
 _VALUE = re.compile(r"[ -~]{0,500}")
 
@@ -39,7 +39,7 @@ class PbxTrouble(Exception):
 
 
 class PbxUnreachable(PbxTrouble):
-    """There is no answer at the address of the manager interface."""
+    """The manager interface does not answer at its address."""
 
 
 class LoginRefused(PbxTrouble):
@@ -51,11 +51,11 @@ class PbxSilent(PbxTrouble):
 
 
 class Unsendable(PbxTrouble):
-    """A value has a character that could end its line and begin another action."""
+    """A value contains a character that could end its line and begin another action."""
 
 
 class AmiLink:
-    """A connection that is logged in. `open` makes one."""
+    """A connection that is logged in. `open` creates it."""
 
     def __init__(self) -> None:
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -96,7 +96,7 @@ class AmiLink:
         return self._ended.done()
 
     async def ask(self, headers: Headers, *, within_s: float, until: str = "") -> Sequence[Message]:
-        """Send one action and return the messages that answer it, up to the event `until`.
+        """Send one action and return the messages that answer it. The event `until` is the last of them.
 
         Raises PbxSilent, Unsendable.
         """
@@ -115,13 +115,13 @@ class AmiLink:
         return action.answers()
 
     def close(self) -> None:
-        """Close the connection. Requests that wait for an answer end with PbxSilent."""
+        """Close the connection. Requests that are waiting for an answer raise PbxSilent."""
         self._manager.close()
         self._manager.connection_lost(None)
 
 
 def _cause(error: OSError) -> str:
-    """Return the system's message for an error. asyncio's own message would repeat the address."""
+    """Return the operating system's message for an error. The message of asyncio would repeat the address."""
     if isinstance(error, TimeoutError):
         return "no answer"
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
@@ -135,7 +135,9 @@ def _require_sendable(headers: Headers) -> None:
 
 
 class _PendingAction(Action):  # type: ignore[misc] # panoramisk has no types
-    """One action, complete when the event `until` has come. panoramisk guesses that from the first message's text."""
+    """One action, which is complete when the event `until` has arrived. panoramisk would guess the last message from
+    the text of the first.
+    """
 
     def __init__(self, headers: Headers, until: str) -> None:
         super().__init__(headers)
@@ -155,27 +157,27 @@ class _PendingAction(Action):  # type: ignore[misc] # panoramisk has no types
 
 
 class _SingleConnection(Manager):  # type: ignore[misc] # panoramisk has no types
-    """panoramisk's manager for one connection: it does not reconnect, send pings, or keep actions for later."""
+    """panoramisk's manager, limited to one connection. It does not reconnect, send pings, or keep actions for later."""
 
     def __init__(self, ended: asyncio.Future[None]) -> None:
         super().__init__(protocol_factory=lambda: _AnswersOnly(self), loop=asyncio.get_running_loop())
         self._ended = ended
 
     def connection_made(self, connecting: asyncio.Task[object]) -> None:
-        """Start using the connection. If it failed, `AmiLink.open` raises the error, and nothing is done here."""
+        """Start using the connection. If connecting failed, do nothing, because `AmiLink.open` raises the error."""
         if not connecting.cancelled() and not connecting.exception():
             super().connection_made(connecting)
 
     def connection_lost(self, _: object) -> None:
-        """Record the end of the connection. panoramisk would reconnect and send actions again."""
+        """Record the end of the connection. The overridden method would reconnect and send actions again."""
         if not self._ended.done():
             self._ended.set_result(None)
 
     def ping(self) -> None:
-        """Send no pings by itself; `Pbx` checks an idle connection before it uses it."""
+        """Send no pings, because `Pbx` checks an idle connection before using it."""
 
     def forget(self, action: Action) -> None:
-        """Drop an action, whether it was answered or not."""
+        """Drop an action, even if it was not answered."""
         with suppress(AttributeError, KeyError):
             del self.responses[action.id]
 
@@ -188,12 +190,15 @@ class _AnswersOnly(AMIProtocol):  # type: ignore[misc] # panoramisk has no types
         self._rest = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Set the manager at once, so that an early end of the connection is reported to it."""
+        """Set the manager at once, so that the manager is notified even if the connection ends early."""
         super().connection_made(transport)
         self.factory = self._manager
 
     def data_received(self, data: bytes) -> None:
-        """Split messages, and pass to panoramisk the responses and the events that have the id of an action."""
+        """Split the data into messages.
+
+        Pass only responses, and events that have the id of an action, to panoramisk.
+        """
         *messages, self._rest = (self._rest + data).split(END)
         for message in messages:
             if not message.startswith(b"Event: ") or b"\r\nActionID: " in message:

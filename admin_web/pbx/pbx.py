@@ -12,19 +12,21 @@ from admin_web.pbx.ami import AmiLink, Headers, PbxSilent, PbxTrouble, Unsendabl
 from admin_web.pbx.settings import AGENT, PbxSettings
 
 ANSWER_S = 5.0
-"""Seconds for the answer to a request that the PBX carries out at once."""
+"""Time limit, in seconds, for the answer to a request that the PBX carries out at once."""
 
 IDLE_S = 10.0
-"""Seconds without use after which a connection is tested with a ping before the next request."""
+"""After this many seconds without use, a connection is tested with a ping before the next request."""
 
 EXTENSION = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-"""No `&`, `/` or `@`: in a dial string they would ring another telephone as well, or one at another host."""
+"""Extensions contain no `&`, `/` or `@`. In a dial string these would also ring a second telephone, or one at another
+host.
+"""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]{0,150}", re.ASCII)
-"""Values that a channel variable may have. A comma would begin another variable."""
+"""Values that a channel variable may have. A comma is not allowed, because it would begin another variable."""
 
 UNSET = "(null)"
-"""The value that Asterisk reports for a variable that a channel does not have."""
+"""The value that Asterisk reports for a variable that is not set on a channel."""
 
 _REASONS = {
     "0": "it is busy, not registered, or does not exist",
@@ -33,8 +35,8 @@ _REASONS = {
     "5": "it is busy",
     "8": "it is not registered, or refuses the call",
 }
-"""Reasons of a failed Originate (AST_CONTROL_* in Asterisk's include/asterisk/frame.h). With 0 there is no channel:
-none was created, or, with PJSIP, a busy telephone refused the call (seen on Asterisk 22.10).
+"""Reasons of a failed Originate (AST_CONTROL_* in Asterisk's include/asterisk/frame.h). Reason 0 means that there is no
+channel. Either none was created or, with PJSIP, a busy telephone refused the call (seen on Asterisk 22.10).
 """
 
 
@@ -52,7 +54,9 @@ class NotPickedUp(PbxTrouble):
 
 @dataclass(frozen=True, slots=True)
 class Originate:
-    """One call to start: the extension that rings first, the number dialled then, and the unique id of its channel."""
+    """One call to start: the extension that rings first, the number to dial after that, and the unique id of the
+    channel.
+    """
 
     channel: str
     extension: str
@@ -70,7 +74,7 @@ class LiveChannel:
 
 
 class Pbx:
-    """The PBX of the settings. It connects at the first request and keeps one connection."""
+    """The PBX in the settings. The object connects at the first request and keeps one connection."""
 
     def __init__(self, settings: PbxSettings) -> None:
         self._settings = settings
@@ -90,7 +94,7 @@ class Pbx:
         return self._link is not None and not self._link.closed
 
     async def originate(self, call: Originate) -> None:
-        """Ring the agent. Returns when the telephone was picked up and the call entered the gated context.
+        """Ring the agent. Returns when the agent has picked up and the call has entered the gated context.
 
         Raises NotPickedUp, NotOriginated, NoPbx, or another PbxTrouble. The request is never sent twice.
         """
@@ -139,13 +143,13 @@ class Pbx:
         return bool(answer.success)
 
     def follow(self, work: Coroutine[None, None, None]) -> None:
-        """Run work on a call that still rings in the background. `close` cancels it."""
+        """Run work in the background, for a call that is still ringing. `close` cancels the work."""
         task = asyncio.create_task(work)
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
     async def close(self) -> None:
-        """Close the connection and cancel background work. Calls that ring go on ringing."""
+        """Close the connection and cancel background work. Calls that are ringing continue to ring."""
         for task in self._following:
             task.cancel()
         if self._link is not None:
@@ -163,7 +167,7 @@ class Pbx:
             return self._link
 
     async def _is_alive(self, link: AmiLink) -> bool:
-        """Return whether a kept connection still works, and close it if it does not."""
+        """Return whether the kept connection still works, and close it if not."""
         if not link.closed and monotonic() - self._used_at > IDLE_S:
             try:
                 await link.ask({"Action": "Ping"}, within_s=ANSWER_S)

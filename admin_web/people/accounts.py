@@ -23,7 +23,9 @@ from compliance.consent import Role
 from compliance.refusal import Refused, Unwritable, cleaned, require
 
 NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
-"""No colon, so that no user can be named `shell:root`, as the operator's shell is in the record."""
+"""User names contain no colon, so that no user can have a name such as `shell:root`, by which the record refers to the
+operator's shell.
+"""
 
 FIRST_ADMIN = "admin"
 
@@ -31,11 +33,11 @@ SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
 
 _HASHER = PasswordHasher()
-"""argon2id with the second recommended parameters of RFC 9106, section 4: 64 MiB of memory, three passes."""
+"""argon2id with the second set of parameters that RFC 9106, section 4, recommends: 64 MiB of memory, three passes."""
 
 
 class NameTaken(Refused):
-    """A user has or had this name. The record refers to names, so they are not reused."""
+    """A user has or had this name. The record refers to users by name, so a name is never reused."""
 
 
 class UnknownUser(Refused):
@@ -43,7 +45,7 @@ class UnknownUser(Refused):
 
 
 class LastAdmin(Refused):
-    """The change would leave no admin to manage users, lift entries and revoke overrides."""
+    """The change would leave no admin. Only an admin may manage users, lift entries and revoke overrides."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is the last admin who can sign in. Make another user an admin first.")
@@ -73,7 +75,7 @@ async def add_user(database: Database, actor: Actor, name: str, role: Role, pass
 
 
 async def add_first_admin(database: Database, actor: Actor) -> str | None:
-    """Create the user `FIRST_ADMIN` with a random password and return it; None if there is any user already."""
+    """Create the user `FIRST_ADMIN` with a random password and return the password, or None if any user exists."""
     if await users(database):
         return None
     password = random_password()
@@ -129,10 +131,10 @@ async def enable_user(database: Database, actor: Actor, name: str) -> bool:
 async def change_user(
     database: Database, actor: Actor, name: str, *, role: Role | None = None, extension: str | None = None
 ) -> bool:
-    """Change a user's role or telephone extension, from their next request on. Returns False if nothing changed.
+    """Change a user's role or telephone extension. Returns False if nothing changed.
 
-    With an empty extension the user's name is the extension.
-    Raises UnknownUser, LastAdmin, Unwritable, NotPermitted.
+    The change applies from the user's next request. If the extension is empty, the user name is the extension. Raises
+    UnknownUser, LastAdmin, Unwritable, NotPermitted.
     """
     _require_admin(actor)
     if extension and not EXTENSION.fullmatch(extension):
@@ -213,7 +215,7 @@ async def locked_user(change: Change, name: str) -> User:
 async def _locked_admins(change: Change) -> list[str]:
     """Return the names of the admins who can sign in.
 
-    Their rows are locked, so that two admins who disable each other at the same moment cannot both succeed.
+    Their rows are locked, so that two admins who disable each other at the same time cannot both succeed.
     """
     admins = select(User).where(User.role == Role.ADMIN, User.disabled_at.is_(None)).order_by(User.id)
     return [user.name for user in await change.session.scalars(admins.with_for_update())]

@@ -17,7 +17,7 @@ Now = Callable[[], datetime]
 
 
 class WrongCode(Refused):
-    """The one-time code is wrong, or was used before."""
+    """The one-time code is wrong, or has been used already."""
 
 
 class TotpOn(Refused):
@@ -25,7 +25,7 @@ class TotpOn(Refused):
 
 
 class NotEnrolled(Refused):
-    """There is nothing to confirm, because no secret was created."""
+    """No secret was created, so a code cannot confirm one."""
 
 
 class UnknownSession(Refused):
@@ -48,7 +48,7 @@ async def change_password(database: Database, actor: Actor, session_id: int, old
 
 
 async def begin_totp(database: Database, actor: Actor, now: Now) -> None:
-    """Create a secret for one-time codes. Sign-in asks for a code only after it is confirmed. Raises TotpOn."""
+    """Create a secret for one-time codes. Sign-in requires codes only after the secret is confirmed. Raises TotpOn."""
     async with changing(database, actor, now) as change:
         user = await locked_user(change, actor.name)
         if user.totp_confirmed_at is not None:
@@ -93,7 +93,10 @@ async def end_session(database: Database, actor: Actor, session_id: int, now: No
 
 
 async def unconfirmed_secret(database: Database, name: str) -> str | None:
-    """Return the secret that a user has not confirmed yet; None if there is none. A confirmed one is never returned."""
+    """Return the secret that a user has not confirmed yet; None if there is none.
+
+    A confirmed secret is never returned.
+    """
     waiting = select(User.totp_secret).where(User.name == name, User.totp_confirmed_at.is_(None))
     async with database.read() as session:
         return await session.scalar(waiting)

@@ -1,4 +1,4 @@
-"""The permissions of each role in the site: one table for all routes and templates."""
+"""The permissions of each role in the site, in one table for all routes and templates."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -50,7 +50,7 @@ GRANTED: Mapping[Role, frozenset[Permission]] = {
     Role.AGENT: frozenset(_AGENT),
     Role.SUPERVISOR: frozenset(_SUPERVISOR),
     Role.ADMIN: frozenset(Permission),
-    # An auditor reads everything and changes nothing.
+    # An auditor may read everything and change nothing.
     Role.AUDITOR: frozenset(
         {
             Permission.ANYBODY,

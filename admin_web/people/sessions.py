@@ -16,12 +16,12 @@ from compliance.consent import Role
 LIFE = timedelta(hours=12)
 IDLE = timedelta(hours=2)
 SEEN_EVERY = timedelta(minutes=1)
-"""How often at most a session's last use is recorded, so that not every page view is a write."""
+"""The shortest interval between two records of a session's last use. Without it every page view would write to SQL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The person who sends a request, known by an open session."""
+    """The person who sends a request, identified by an open session."""
 
     name: str
     full_name: str

@@ -13,15 +13,15 @@ from admin_web.record.models import User
 from compliance.refusal import Refused
 
 _AT_ONCE = asyncio.Semaphore(2)
-"""Passwords checked at a time. Each takes 64 MiB and about 50 ms of CPU time, so a flood of attempts without this limit
-would exhaust the machine.
+"""Passwords that are checked at the same time. Each check takes 64 MiB and about 50 ms of CPU time. Without this limit,
+a flood of attempts would exhaust the machine.
 """
 
 _NOBODY: list[str] = []
 
 
 class NotSignedIn(Refused):
-    """Name, password or code is wrong. The message does not say which, so that names cannot be found out."""
+    """The name, the password or the code is wrong. The message does not say which, so that it reveals no user names."""
 
 
 class WrongPassword(Refused):
@@ -29,7 +29,7 @@ class WrongPassword(Refused):
 
 
 async def sign_in(database: Database, name: str, password: str, code: str, origin: Actor, at: datetime) -> str:
-    """Open a session and return its cookie. `origin` has the browser as its name, and the address.
+    """Open a session and return its cookie. `origin` names the browser instead of a user, and has its address.
 
     Raises NotSignedIn, TooManyAttempts.
     """
@@ -50,7 +50,7 @@ async def sign_in(database: Database, name: str, password: str, code: str, origi
 async def require_password(database: Database, actor: Actor, password: str, at: datetime) -> None:
     """Check the password of a person who is signed in. Raises WrongPassword, TooManyAttempts.
 
-    It keeps a stranger at an unattended browser from taking over the account.
+    This check stops a stranger at an unattended browser from taking over the account.
     """
     await throttle.take(database, throttle.buckets(actor.name, actor.address), at)
     if not await _is_password(password, await _user(database, actor.name)):
@@ -60,7 +60,10 @@ async def require_password(database: Database, actor: Actor, password: str, at: 
 
 
 def _code_fits(user: User, code: str, at: datetime) -> bool:
-    """Return whether the one-time code is right, and record its use. Without one-time codes any code is right."""
+    """Return whether the one-time code is right, and record its use.
+
+    Any code is right if the user has no one-time codes.
+    """
     if user.totp_secret is None or user.totp_confirmed_at is None:
         return True
     step = totp.step_of(user.totp_secret, code, at, user.totp_last_step)
@@ -76,7 +79,10 @@ async def _user(database: Database, name: str) -> User | None:
 
 
 async def _is_password(password: str, user: User | None) -> bool:
-    """Check a password. For an unknown name it takes as long as for a known one, so that time does not reveal names."""
+    """Check a password.
+
+    The check takes equally long for known and unknown names, so that its duration reveals no names.
+    """
     async with _AT_ONCE:
         if user is not None:
             return await is_password(password, user.password_hash)

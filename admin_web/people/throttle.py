@@ -17,12 +17,12 @@ from compliance.refusal import Refused
 
 
 class TooManyAttempts(Refused):
-    """There were too many attempts; the message says how long to wait."""
+    """There were too many sign-in attempts. The message says how long to wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptBucket:
-    """Room for `most` attempts, one more every `refill_s` seconds."""
+    """A token bucket with at most `most` attempts. It gains one attempt every `refill_s` seconds."""
 
     key: str
     most: int
@@ -30,7 +30,7 @@ class AttemptBucket:
 
 
 def plain_address(peer: str | None) -> str:
-    """Return the address of a peer in its usual form; "" if it has none, as for a Unix socket."""
+    """Return the address of a peer in its canonical form; "" for a peer without an address, such as a Unix socket."""
     try:
         return str(ip_address(peer or ""))
     except ValueError:
@@ -40,8 +40,9 @@ def plain_address(peer: str | None) -> str:
 def buckets(name: str, address: str) -> tuple[AttemptBucket, ...]:
     """Return the buckets of an attempt: the address, the name from this address, and the name from any address.
 
-    The last one is large: an attacker at one address empties the second bucket first, so the person can still sign in
-    from elsewhere. Yet in the long run even a thousand addresses together can try a name only once a minute.
+    The third bucket is large. An attacker at one address empties the second bucket first, so the person can still sign
+    in from elsewhere. But in the long run the third bucket refills slowly: even a thousand addresses together can try a
+    name only once a minute.
     """
     return (
         AttemptBucket(_key("address", address), 30, 10),
@@ -51,7 +52,7 @@ def buckets(name: str, address: str) -> tuple[AttemptBucket, ...]:
 
 
 async def take(database: Database, wanted: Sequence[AttemptBucket], at: datetime) -> None:
-    """Take one attempt from each bucket. Raises TooManyAttempts, and takes none, when one of them is empty."""
+    """Take one attempt from each bucket. If one of them is empty, take none and raise TooManyAttempts."""
     async with database.write() as session:
         filled = {bucket: await _filled(session, bucket, at) for bucket in wanted}
         wait_s = max((1 - tokens) * bucket.refill_s for bucket, tokens in filled.items())
@@ -62,7 +63,7 @@ async def take(database: Database, wanted: Sequence[AttemptBucket], at: datetime
 
 
 async def refill(session: AsyncSession, name: str, address: str, at: datetime) -> None:
-    """Refill both buckets of a name after a right password. The bucket of the address stays as it is."""
+    """Refill both buckets of a name after a correct password. The bucket of the address stays as it is."""
     for bucket in buckets(name, address)[1:]:
         await _write(session, bucket, bucket.most, at)
 
@@ -83,7 +84,7 @@ async def _write(session: AsyncSession, bucket: AttemptBucket, tokens: float, at
 
 
 def _key(kind: str, of: str) -> str:
-    """Return a bucket's key: a hash, since names in attempts may have any length and content."""
+    """Return a bucket's key. It is a hash, because the names in attempts can have any length and content."""
     return f"{kind}:{hashlib.sha256(of.encode('utf-8', 'replace')).hexdigest()[:48]}"
 
 

@@ -18,14 +18,14 @@ PREFIX = "dnc_"
 """The prefix by which people and secret scanners recognise a leaked token."""
 
 USED_EVERY = timedelta(minutes=1)
-"""How often at most a token's last use is recorded, so that not every request is a write."""
+"""The shortest interval between two records of a token's last use. Without it every request would write to SQL."""
 
 LONGEST_NAME = 58
-"""The record names a token as `token:NAME`, in columns of 64 characters."""
+"""The maximum length of a token's name. The record refers to a token as `token:NAME`, in columns of 64 characters."""
 
 
 class Scope(StrEnum):
-    """What a token may do. `read` returns people and calls; `scrub` only returns whether numbers may be dialled."""
+    """What a token may do. `read` gives access to people and calls, `scrub` only to whether numbers may be dialled."""
 
     READ = "read"
     SCRUB = "scrub"
@@ -92,7 +92,7 @@ async def live_token(database: Database, token: str, at: datetime) -> ApiToken |
 
 
 async def record_use(database: Database, token_id: int, last: datetime | None, at: datetime) -> None:
-    """Record that a token was used at `at`, unless its use was recorded just before, at `last` (both aware UTC)."""
+    """Record that a token was used at `at`, unless its last recorded use, `last`, is recent (both aware UTC)."""
     if last is None or at - last >= USED_EVERY:
         async with database.write() as session:
             await session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=at))

@@ -8,7 +8,7 @@ import pyotp
 
 STEP_S = 30
 DRIFT = 1
-"""How many steps a telephone's clock may be fast or slow."""
+"""Number of time steps that a telephone's clock may be fast or slow."""
 
 ISSUER = "dnc-gate"
 
@@ -26,7 +26,10 @@ def uri(secret: str, name: str) -> str:
 
 
 def step_of(secret: str, code: str, at: datetime, last_step: int) -> int | None:
-    """Return the time step of a code; None if it is wrong or its step is not after `last_step`, so was used already."""
+    """Return the time step of a code.
+
+    Returns None if the code is wrong, or was used already: then its step is not after `last_step`.
+    """
     code = code.replace(" ", "")
     if not _CODE.fullmatch(code):
         return None

@@ -37,19 +37,21 @@ from compliance.redis_schema import slot_key
 
 COMMANDS_AT_ONCE = 1_000
 LINES_AT_ONCE = 10_000
-"""Most commands and line numbers in one write to Redis. Between two writes Redis serves other clients."""
+"""Most commands, and most line numbers, in one write to Redis. Between two writes Redis serves other clients."""
 
 WRITE_WITHIN_S = 20.0
-"""Seconds that one such write may take. Nothing waits for it, and a disk may be slow."""
+"""Time limit of one such write, in seconds. It is long because a disk may be slow, and because no call or change waits
+for the write.
+"""
 
 HEARTBEAT_S = 2.0
 """Seconds between two heartbeats of a builder."""
 
 
 class Builder:
-    """Builds `generation` over one connection, so that all of it is in one incarnation of Redis.
+    """Builds `generation` over one connection, so that the whole generation is in one incarnation of Redis.
 
-    `counts` are the numbers per list that Redis has acknowledged; `versions` are the registries' versions it loads.
+    `counts` are the numbers per list that Redis has acknowledged. `versions` are the registry versions that are loaded.
     """
 
     def __init__(self, sides: Sides, wire: Wire, generation: int, progress: Progress) -> None:
@@ -72,7 +74,7 @@ class Builder:
         await self._wire.ask(("SET", self._wire.keys.build(self.generation), self._mark))
 
     async def require_intact(self, live: LiveProjection) -> None:
-        """Raise BuildLost if Redis was restarted or emptied since `begin`. Whatever empties Redis removes the mark."""
+        """Raise BuildLost if Redis was restarted or emptied since `begin`. Emptying Redis also removes the mark."""
         (mark,) = await self._wire.ask(("GET", self._wire.keys.build(self.generation)))
         if live.server != self._server or mark != self._mark:
             raise BuildLost(
@@ -93,12 +95,12 @@ class Builder:
     async def expected_counts(self, session: AsyncSession) -> dict[str, int]:
         """Return how many numbers SQL has on each list.
 
-        For a shard these are its own numbers; a registry's are counted as its version was loaded.
+        For a shard, only its own numbers count; those of a registry were counted while its version was loaded.
         """
         return await counts(session) if self._shard is None else await counts_of(session, self._shard) | self._loaded
 
     async def _mark_slots(self) -> None:
-        """Mark each slot of a shard with the server and its reign, for which the slot's sets were built."""
+        """Mark each slot of a shard with the server, and its reign, for which the slot's sets were built."""
         slots = list(self._shard.slots()) if self._shard else []
         for some in batches(slots, COMMANDS_AT_ONCE):
             await self._write([("SET", slot_key(self.generation, slot), self._server) for slot in some])
@@ -149,10 +151,10 @@ class Builder:
         self._progress("overrides", loaded, loaded)
 
     async def catch_up(self, session: AsyncSession) -> int:
-        """Write what this newer snapshot says about everything that was committed since the last one.
+        """Write the changes that were committed between the last snapshot and this newer one.
 
-        Returns how many outbox rows that were. A row that was pending when its subjects were read, and still is, adds
-        nothing: each later change has a row of its own.
+        Returns the number of outbox rows. A row that was pending at the last snapshot, and still is, is skipped: its
+        subjects were read then, and each later change has another row.
         """
         turn, pending = await last_turn(session), await outbox.pending_ids(session)
         news = await outbox.ids_since(session, self._since_turn) - (self.pending & pending)
@@ -176,14 +178,18 @@ class Builder:
         return await self._wire.ask(*commands, within_s=WRITE_WITHIN_S)
 
     async def _heartbeat(self) -> None:
-        """Record that this build goes on, at most every HEARTBEAT_S. Raises RebuildSuperseded when another began."""
+        """Record a heartbeat of this build, at most every HEARTBEAT_S.
+
+        Raises RebuildSuperseded when another build has begun.
+        """
         if monotonic() - self._beat_at < HEARTBEAT_S:
             return
         self._beat_at = monotonic()
         ours = update(ProjectionRow).where(
             ProjectionRow.id == self._sides.row, ProjectionRow.building == self.generation
         )
-        # A long transaction of another process may hold the lock. The next heartbeat or the flip then checks instead.
+        # If a long transaction of another process holds the lock, skip this heartbeat. The next heartbeat, or the flip,
+        # detects whether another build has begun.
         with suppress(DatabaseUnavailable):
             async with self._sides.database.write() as session:
                 heard = ours.values(building_at=self._sides.now()).returning(ProjectionRow.id)

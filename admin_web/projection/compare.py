@@ -57,7 +57,7 @@ def _on_lists(part: ExchangePart, there: Reply) -> Iterator[Difference]:
 
 
 def _kind(override: LiveOverride | None, value: Reply, ttl: Reply, at: datetime) -> str:
-    """Return the kind of difference, "" for none. An expired override opens nothing, even while its key exists."""
+    """Return the kind of difference, "" for none. An expired override allows no call, even while its key exists."""
     if not isinstance(value, bytes):
         return drift.OVERRIDE_MISSING if override else ""
     if ttl == NO_EXPIRY:

@@ -1,15 +1,16 @@
 """Applies pending changes from SQL to Redis.
 
-An outbox row names subjects. What is written is what SQL says about them at this moment, not the change that was made.
-So a row may be applied late, twice or out of order, and Redis still ends with what SQL says. After a kill:
+An outbox row names subjects, not the change that was made to them. Applying a row writes what SQL says about its
+subjects at that moment. So a row may be applied late, twice or out of order, and Redis still ends with what SQL says.
+After a kill:
 
 - Before EXEC: nothing was written. The rows are pending, and the next turn applies them.
 - After EXEC, before the commit in SQL: the change is in force, but its rows are still pending and are applied again.
-  Until then nothing reported it as in force, and the lease is not renewed.
-- EXEC was sent but its reply never came: Redis may still execute it. `dnc:state` was watched before SQL was read, and
-  every write changes `dnc:state`, so Redis discards the late EXEC if anything was written in between.
-- EXEC was executed, but Redis died before enough replicas had it: the rows are still pending. The replica that
-  becomes master is not the server on record, so the gate does not trust it until it is rebuilt from SQL.
+  Until then the change is not reported as in force, and the lease is not renewed.
+- After EXEC was sent, but before its reply came: Redis may still execute it. `dnc:state` was watched before SQL was
+  read, and every write changes `dnc:state`, so Redis discards the late EXEC if anything was written in between.
+- After EXEC, when Redis dies before enough replicas have the write: the rows are still pending. The replica that
+  becomes master is not the server on record, so the gate does not trust it until its projection is rebuilt from SQL.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -32,7 +33,7 @@ from compliance.cluster import Shard
 from compliance.redis_terms import terms_value
 
 MOST_TRIES = 3
-"""How many turns are tried when a process that does not have the turn writes to Redis in between."""
+"""Most turns that are tried when another process, which does not have the turn, keeps writing to Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ async def drain(sides: Sides) -> None:
     if newest is None:
         return
     async with sides.store.wire() as wire:
-        live = await read_live(wire)  # Fail before taking a turn if Redis is away: a turn makes other writers wait.
+        # This fails before the turn is taken if Redis is unreachable, because other writers must wait during a turn.
+        live = await read_live(wire)
         if await _has_all_pending(sides, live.shard):
             return
         while await _try_turn(sides, wire, newest, live.shard):
@@ -71,7 +73,7 @@ async def drain(sides: Sides) -> None:
 
 
 async def _has_all_pending(sides: Sides, shard: Shard | None) -> bool:
-    """Return whether this shard has applied all pending rows, which are then pending for other shards only."""
+    """Return whether this shard has applied all pending rows, so that they are pending only because of other shards."""
     if shard is None or sides.ledger is None or not sides.ledger.has_rows(shard):
         return False
     async with sides.database.read() as session:
@@ -109,14 +111,17 @@ async def _turn(sides: Sides, wire: Wire, newest: int, shard: Shard | None) -> b
 
 
 async def _applied_before(session: AsyncSession, sides: Sides, shard: Shard | None) -> Collection[int]:
-    """Return the pending rows that this shard has applied already; they are pending for other shards."""
+    """Return the pending rows that this shard has applied already. They are pending because of other shards."""
     if shard is None or sides.ledger is None or not sides.ledger.has_rows(shard):
         return ()
     return set(sides.ledger.applied_by(shard, await outbox.pending_ids(session)))
 
 
 def applied(sides: Sides, shard: Shard | None, rows: Collection[outbox.OutboxChange]) -> list[int]:
-    """Record that this store has acknowledged `rows`. Returns the ids of those that are now applied everywhere."""
+    """Record that this store has acknowledged `rows`.
+
+    Returns the ids of the rows that all their shards have now applied.
+    """
     if shard is None or sides.ledger is None:
         return [row.id for row in rows]
     sides.ledger.record(shard, (row.id for row in rows))
@@ -134,7 +139,7 @@ async def live_generation(session: AsyncSession, turn: Turn, live: LiveProjectio
     """Return the generation that is live, and record a flip that a crash left unrecorded. Call it within a turn.
 
     A builder flips Redis first and commits to SQL afterwards. If it dies in between, Redis serves the generation that
-    SQL still records as being built. That generation is complete, and pending changes are applied to it as to any.
+    SQL still records as being built. That generation is complete, so pending changes are applied to it.
     """
     if turn.building is None or live.doubt(turn.building):
         return turn.generation

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 EXAMPLES = 10
-"""How many subjects of each kind are kept as examples; all are counted."""
+"""Most subjects of each kind that are kept as examples. All are counted."""
 
 MISSING = "listed in SQL, not in Redis"
 EXTRA = "listed in Redis, not in SQL"
@@ -16,18 +16,18 @@ UNMARKED = "not marked in Redis as built for this shard"
 TERMS_OTHER = "different in Redis and SQL"
 
 DANGEROUS = (MISSING, OVERRIDE_EXTRA, OVERRIDE_OTHER, TERMS_OTHER)
-"""The kinds that may let a call through that must be blocked."""
+"""The kinds of difference that may allow a call that must be blocked."""
 
 
 @dataclass(slots=True)
 class Drift:
     """The outcome of a full comparison.
 
-    `numbers` and `overrides` are how many SQL holds. `counted` has the lists whose count in `dnc:state` differs from
-    SQL: (Redis, SQL). `doubt` is the slug of why the gate may not rely on the projection: `no-state`,
-    `other-incarnation`, `other-generation` or `no-lease`; it is empty when the gate may. `pending` changes are
-    recorded but not in force yet; their subjects are not compared. `behind` has the registries of which Redis holds
-    another version than the one in force (see `following.behind`); the version that Redis holds is compared.
+    `numbers` and `overrides` are the totals in SQL. `counted` has the lists whose count in `dnc:state` differs from
+    SQL: (Redis, SQL). `doubt` is the reason why the gate cannot rely on the projection: `no-state`,
+    `other-incarnation`, `other-generation` or `no-lease`. It is empty when the gate can. `pending` changes are recorded
+    but not in force yet; their subjects are not compared. `behind` has the registries whose version in Redis is not the
+    one in force in SQL (see `following.behind`). The comparison uses the version that Redis holds.
     """
 
     doubt: str = ""
@@ -42,7 +42,7 @@ class Drift:
 
     @property
     def clean(self) -> bool:
-        """Whether Redis holds what SQL says and the gate may rely on it."""
+        """Whether Redis matches SQL, and the gate can rely on Redis."""
         return not (self.doubt or self.found or self.counted)
 
     def add(self, kind: str, subject: str) -> None:

@@ -1,4 +1,4 @@
-"""The facts that Redis holds about many numbers now: those by which the gate would judge a call."""
+"""The facts that Redis holds about many numbers now. The gate would judge a call by the same facts."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ async def facts_of(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts
 
 
 async def _facts_of_one(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts]:
-    """Query one Redis, or one shard, again while another build of the projection answers than the expected one."""
+    """Query one Redis, or one shard. Repeat the query if a different build of the projection answers than expected."""
     async with store.wire() as wire:
         (fields,) = await wire.ask(_state_of(wire))
         expected = _state(fields)
@@ -64,7 +64,7 @@ async def _terms(wire: Wire, state: State | None) -> Terms | None:
 async def _ask(
     wire: Wire, state: State | None, terms: Terms | None, openings: Sequence[LeadOnNumber]
 ) -> tuple[list[Facts], State | None]:
-    """Query the facts with commands for the build `state`; return them, and the state that Redis had."""
+    """Query the facts with commands for the build `state`. Return the facts, and the state that Redis had."""
     applying = [terms.applying(number) if terms else None for number, _ in openings]
     commands = [
         fact_commands(state, one, *opening) if state is not None and one is not None else []
@@ -83,7 +83,10 @@ async def _ask(
 
 
 def _is_listed(reply: object) -> bool:
-    """Read a reply to SISMEMBER. Whatever is not 0 counts as listed: doubt must never show a number as free."""
+    """Read a reply to SISMEMBER.
+
+    Any reply except 0 counts as listed, so that an unclear reply never shows a listed number as callable.
+    """
     return reply != 0
 
 

@@ -1,7 +1,7 @@
-"""Brings the registries' versions in force in SQL into force in Redis.
+"""Brings new registry versions, which are in force in SQL, into force in Redis.
 
-A version may have hundreds of millions of numbers. So the projection is rebuilt beside the live one, which holds the
-version before until the flip. A number that both versions list stays blocked throughout.
+A version may have hundreds of millions of numbers. So the projection is rebuilt beside the live one, which keeps the
+previous version until the flip. A number that both versions list stays blocked all the time.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The health of the projection, read from Redis: what it holds, what is left of the lease, and which gates use it."""
+"""The health of the projection, read from Redis: what Redis holds, when the lease ends, and which gates use it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ MOST_GATES = 100
 
 NEVER_ENDS = -1
 NO_LEASE = -2
-"""PTTL's replies for a key that never expires, and for a missing key."""
+"""The replies of PTTL for a key that never expires, and for a missing key."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateSeen:
-    """A gate process: its name, when its last heartbeat came (aware UTC), and that heartbeat; None once it is stale."""
+    """A gate process: its name, the time of its last heartbeat (aware UTC), and that heartbeat (None if stale)."""
 
     name: str
     heard_at: datetime
@@ -29,13 +29,13 @@ class GateSeen:
 
     @property
     def screens(self) -> bool:
-        """Whether the gate is alive and could allow a call."""
+        """Whether the gate is alive and able to allow a call."""
         return self.beat is not None and not self.beat.doubt
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How many decisions wait to be archived, since when (aware UTC), and how many could not be read."""
+    """How many decisions wait for the archive, the time of the oldest (aware UTC), and how many are unreadable."""
 
     waiting: int
     since: datetime | None
@@ -44,7 +44,9 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionHealth:
-    """What Redis holds, and which gates use it. `lease_ms` is what is left of the lease, or NEVER_ENDS or NO_LEASE.
+    """What Redis holds, and which gates use it.
+
+    `lease_ms` is the rest of the lease in milliseconds, or NEVER_ENDS or NO_LEASE.
 
     `terms_lost` means that Redis lacks the registries' terms that its state names. `first_slot` is the lowest slot of
     a cluster's shard.
@@ -67,7 +69,8 @@ async def lease_left(wire: Wire) -> int:
 async def terms_lost(wire: Wire, live: LiveProjection) -> bool:
     """Return whether Redis lacks the registries' terms that `live` names, or holds others. Raises RedisUnavailable.
 
-    It returns False when the state has changed since `live` was read, because the two then cannot be compared.
+    Returns False when the state has changed since `live` was read, because the terms and `live` may then belong to
+    different states.
     """
     if live.state is None:
         return False
@@ -148,7 +151,10 @@ def _count(reply: Reply) -> int:
 
 
 def _entered_at(entries: Reply) -> datetime | None:
-    """Return when the first of some stream entries was appended: its id begins with Redis's time in milliseconds."""
+    """Return when the first of some stream entries was appended.
+
+    The id of an entry begins with Redis's time in milliseconds.
+    """
     match entries:
         case [[bytes() as entry_id, *_], *_]:
             return from_epoch_ms(int(entry_id.partition(b"-")[0]))

@@ -1,4 +1,4 @@
-"""The lease: for how long the gate may rely on the projection without a sign that it is kept up to date."""
+"""The lease: how long the gate may rely on the projection after the last sign that the worker keeps it up to date."""
 
 import os
 import socket
@@ -12,7 +12,10 @@ from compliance.redis_schema import Keys
 
 
 def lease_command(keys: Keys, since_ms: int, lease_s: float) -> Command:
-    """Return the command that sets the lease to end `lease_s` seconds after `since_ms` (Redis's clock); 0 is never."""
+    """Return the command that sets the lease.
+
+    It ends `lease_s` seconds after `since_ms` (Redis's clock), or never if 0.
+    """
     holder = f"{socket.gethostname()}:{os.getpid()}"
     ends = ("PXAT", since_ms + int(lease_s * 1000)) if lease_s else ()
     return "SET", keys.lease, holder, *ends
@@ -21,9 +24,9 @@ def lease_command(keys: Keys, since_ms: int, lease_s: float) -> Command:
 async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], lease_s: float) -> None:
     """Extend the lease if Redis holds the projection on record and every change committed so far is in force.
 
-    The lease counts from the moment before the drain, by Redis's clock. So however late the command arrives, calls
-    stop at most `lease_s` seconds after the last moment whose changes are all known to be in force.
-    Raises RedisUnavailable or a subclass, or DatabaseUnavailable.
+    The lease counts from the moment before the drain, by Redis's clock. All changes committed before that moment are in
+    force. So calls stop at most `lease_s` seconds after it, even if the command arrives late. Raises RedisUnavailable
+    or a subclass, or DatabaseUnavailable.
     """
     since_ms = await verified(sides)
     await drain()

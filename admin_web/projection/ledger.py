@@ -1,7 +1,7 @@
-"""Which pending outbox rows each shard of a cluster has applied. A row is done when all shards it concerns have it.
+"""The pending outbox rows that each shard of a cluster has applied. A row is done when all its shards have applied it.
 
-Each process keeps its own ledger in memory. A row that it forgets is applied once more, which changes nothing. Rows
-that a shard applied under an earlier reign do not count.
+Each process keeps its own ledger in memory. A row that is missing from the ledger is applied again, which is harmless.
+Rows that a shard applied under an earlier reign do not count.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ Reign: TypeAlias = tuple[int, str]
 
 
 class Ledger:
-    """The rows that each shard has applied. `topology` returns the shards that exist now."""
+    """The rows that each shard has applied. `topology` is a function that returns the shards that exist now."""
 
     def __init__(self, topology: Callable[[], Topology]) -> None:
         self._topology = topology
@@ -39,14 +39,14 @@ class Ledger:
         self._applied[_reign(shard)].update(rows)
 
     def finished(self, rows: Collection[OutboxChange]) -> list[int]:
-        """Return the ids of the rows that all shards they concern have applied."""
+        """Return the ids of the rows that have been applied by all shards they concern."""
         return [row.id for row in rows if all(self._has(shard, row.id) for shard in self._concerned(row))]
 
     def _has(self, shard: Shard | None, row: int) -> bool:
         return shard is not None and row in self._applied.get(_reign(shard), ())
 
     def _concerned(self, row: OutboxChange) -> Iterable[Shard | None]:
-        """Return the shards that a row concerns; None for a slot that no shard serves. Terms concern all shards."""
+        """Return the shards that a row concerns, and None for a slot that no shard serves. Terms concern all shards."""
         topology = self._topology()
         if not row.numbers:
             return topology.shards or (None,)

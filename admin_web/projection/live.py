@@ -1,4 +1,6 @@
-"""What Redis reports about itself: which server it is, which projection it holds, and whether it is fit for one."""
+"""What Redis reports about itself: its identity, the projection that it holds, and whether its settings suit a
+projection.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,10 +39,10 @@ class StoreUnfit(RedisUnavailable):
 class LiveProjection:
     """The projection that Redis holds.
 
-    `server` is the run id of the process; behind Sentinel and in a cluster it also names its reign as master. `counts`
-    are the numbers per list, `versions` the registries' versions. `at_ms` is the time by Redis's clock, in milliseconds
-    since 1970 UTC; `rebuilt_at` is aware UTC. `version` is the name and version of the server. `shard` is set in a
-    cluster.
+    `server` is the run id of the process. Behind Sentinel and in a cluster it also includes the server's reign as
+    master. `counts` are the numbers per list, `versions` the registries' versions. `at_ms` is the time by Redis's
+    clock, in milliseconds since 1970 UTC; `rebuilt_at` is aware UTC. `version` is the name and version of the server.
+    `shard` is set in a cluster.
     """
 
     server: str
@@ -54,18 +56,18 @@ class LiveProjection:
 
     @property
     def had_other_slots(self) -> bool:
-        """Whether the projection was built for other slots than the shard owns now."""
+        """Whether the shard now owns different slots than those for which the projection was built."""
         built_for = self.state.incarnation.rpartition(".")[2] if self.state else ""
         return self.shard is not None and built_for != self.server.rpartition(".")[2]
 
     def doubt(self, generation: int) -> str:
-        """Return the slug of why this is not `generation`, complete, on this server; "" when it is."""
+        """Return "" if this is `generation`, complete, and built on this server; otherwise the reason's slug."""
         why = doubt(self.state, self.server, leased=True)
         other = self.state is not None and self.state.generation != generation
         return why or ("other-generation" if other else "")
 
     def require(self, generation: int) -> State:
-        """Return the state. Raises ProjectionLost unless it is that of `generation`, complete, on this server."""
+        """Return the state. Raises ProjectionLost unless it is `generation`, complete, and built on this server."""
         why = self.doubt(generation)
         if why or self.state is None:
             raise ProjectionLost(why or "no-state")
@@ -73,7 +75,7 @@ class LiveProjection:
 
 
 async def read_live(wire: Wire) -> LiveProjection:
-    """Read from Redis what it is and what it holds. Raises RedisUnavailable."""
+    """Read the identity and the state of Redis. Raises RedisUnavailable."""
     cluster = [("CLUSTER", "NODES")] if wire.to_shard else []
     info, values, clock, *nodes = await wire.ask(("INFO", "server"), ("HGETALL", wire.keys.state), ("TIME",), *cluster)
     shard = _shard(nodes[0], wire.keys.first_slot) if nodes else None
@@ -94,9 +96,12 @@ async def read_live(wire: Wire) -> LiveProjection:
 
 
 def _shard(nodes: Reply, first_slot: int | None) -> Shard:
-    """Parse a master's own line of CLUSTER NODES. Raises RedisUnavailable unless its lowest slot is `first_slot`.
+    """Parse the line in which a master describes itself in its reply to CLUSTER NODES.
 
-    The keys of a shard's state contain its lowest slot. A master with another lowest slot has no state under this one.
+    Raises RedisUnavailable unless its lowest slot is `first_slot`.
+
+    The keys of a shard's state contain its lowest slot. A master whose lowest slot differs has no state under these
+    keys.
     """
     try:
         myself = read_nodes(nodes if isinstance(nodes, bytes) else b"", "itself:0").myself
@@ -108,14 +113,16 @@ def _shard(nodes: Reply, first_slot: int | None) -> Shard:
 
 
 async def require_fit(wire: Wire) -> None:
-    """Raise StoreUnfit for a Redis that may evict listed numbers, or that needs thirty times the memory for them."""
+    """Raise StoreUnfit for a Redis that may evict listed numbers, or that would need thirty times the memory to store
+    them.
+    """
     (memory,) = await wire.ask(("INFO", "memory"))
     policy = _field(memory, "maxmemory_policy")
     if policy.startswith("allkeys"):
         raise StoreUnfit(f"Redis may evict listed numbers: set its maxmemory-policy to noeviction, not {policy}")
     try:
         (answer,) = await wire.ask(("CONFIG", "GET", "set-max-intset-entries"))
-    except RedisRefused as error:  # Hosted Redis services forbid CONFIG.
+    except RedisRefused as error:  # Hosted Redis services forbid the CONFIG command.
         log.warning("redis does not report set-max-intset-entries", needed=MAX_INTSET_ENTRIES, error=str(error))
         return
     entries = int(words(answer)[1])
@@ -138,7 +145,10 @@ def _fields(info: Reply) -> dict[str, str]:
 
 
 def _version(info: Reply) -> str:
-    """Return the server's name and version. Valkey reports its own version beside that of a compatible Redis."""
+    """Return the server's name and version.
+
+    Valkey reports its own version, and also the version of the Redis that it is compatible with.
+    """
     fields = _fields(info)
     own = fields.get("valkey_version")
     return f"Valkey {own}" if own else f"Redis {fields.get('redis_version', 'of an unknown version')}"

@@ -14,18 +14,21 @@ from admin_web.record.models import OutboxRow
 
 ROWS_AT_ONCE = 100
 NUMBERS_AT_ONCE = 2_000
-"""Most rows and, roughly, most numbers in one transaction of Redis. It takes about 2 ms, in which Redis serves no other
-client.
+"""Most rows and, roughly, most numbers in one transaction of Redis. Such a transaction takes about 2 ms, during which
+Redis serves no other client.
 """
 
 MOST_COUNTED = 10_000
 
 IDS_AT_ONCE = 5_000
-"""Ids in one statement. SQLite allows 32,766 parameters (limits.html)."""
+"""Most ids in one statement. SQLite allows 32,766 parameters (limits.html)."""
 
 
 class OutboxChange(NamedTuple):
-    """A row and its subjects: numbers on a list, or on which a lead has overrides; without numbers, a list's terms."""
+    """A row and its subjects: numbers on a list, or the overrides of a lead on numbers.
+
+    A row without numbers is about terms.
+    """
 
     id: int
     list_name: str | None
@@ -53,7 +56,7 @@ def subjects_of(rows: Iterable[OutboxChange]) -> Subjects:
 
 
 async def lag(session: AsyncSession) -> Lag:
-    """Return how far Redis is behind SQL. It counts only up to `MOST_COUNTED`, so it stays fast."""
+    """Return how far Redis is behind SQL. Rows are counted only up to `MOST_COUNTED`, so that this stays fast."""
     some = select(OutboxRow.id).where(_PENDING).limit(MOST_COUNTED).subquery()
     pending = await session.scalar(select(func.count()).select_from(some))
     oldest = select(OutboxRow.committed_at).where(_PENDING).order_by(OutboxRow.id).limit(1)
@@ -68,9 +71,9 @@ async def newest_pending(session: AsyncSession) -> int | None:
 async def oldest_pending(
     session: AsyncSession, newest: int, but: Collection[int] = ()
 ) -> tuple[list[OutboxChange], bool]:
-    """Read one batch of the oldest pending rows up to the id `newest`, without those in `but`.
+    """Read one batch of the oldest pending rows up to the id `newest`, except the ids in `but`.
 
-    Also returns whether there are more.
+    Returns the rows, and whether there are more.
     """
     asked = select(*_COLUMNS).where(_PENDING, OutboxRow.id <= newest).order_by(OutboxRow.id).limit(ROWS_AT_ONCE + 1)
     if but:
@@ -108,7 +111,7 @@ async def portions(session: AsyncSession, ids: Collection[int]) -> AsyncIterator
 
 
 def _portions(rows: Iterable[OutboxChange]) -> Iterator[list[OutboxChange]]:
-    """Cut rows into batches of at most `NUMBERS_AT_ONCE` numbers. A row with more is a batch of its own."""
+    """Cut rows into batches of at most `NUMBERS_AT_ONCE` numbers. A row with more numbers forms a separate batch."""
     portion: list[OutboxChange] = []
     numbers = 0
     for row in rows:

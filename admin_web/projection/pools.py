@@ -57,7 +57,7 @@ class Pools:
         master = await sentinels.find(ask, self._timeout_s / 2)
         self._asked_at = monotonic()
         if master != self._master:
-            if self._pool is not None:  # A connection in use is closed by its user.
+            if self._pool is not None:  # Connections in use are closed by their users.
                 await self._pool.disconnect(inuse_connections=False)
             self._master, self._pool = master, None
 

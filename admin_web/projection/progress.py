@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with the name of the phase, how much of it is done, and how much there is in all."""
+"""Called with the name of the phase, the amount done, and the total amount."""
 
 
 def quiet(phase: str, done: int, total: int) -> None:
-    """No-op callback."""
+    """Report nothing."""
     del phase, done, total

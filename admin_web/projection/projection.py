@@ -1,6 +1,6 @@
-"""The projection as other rooms use it: one object with a method for each operation.
+"""The projection as other packages use it: one object with a method for each operation.
 
-In a cluster each shard has a projection of its own; operations run on each of them.
+In a cluster each shard has its own projection, and an operation runs on all of them.
 """
 
 import asyncio
@@ -83,7 +83,10 @@ class Projection:
         return [store.shard(slot) for slot in sorted(now | set(known))]
 
     async def drain(self) -> None:
-        """Apply every change that was committed before this call. On return Redis has acknowledged all of them."""
+        """Apply every change that was committed before this call.
+
+        When this returns, Redis has acknowledged all of them.
+        """
         if not isinstance(self.sides.store, ClusterStore):
             await self._drain()
             return
@@ -105,8 +108,8 @@ class Projection:
     ) -> Built:
         """Build a new generation and make it the live one. Raises NotRebuilt too.
 
-        With `allow_drop` a list may become much smaller. With `only_if_lost` nothing is done while Redis holds the
-        projection on record, or while another builder works.
+        With `allow_drop` a list may become much smaller. With `only_if_lost` nothing is done if Redis holds the
+        projection on record, or if another builder is at work.
         """
         options, built = RebuildOptions(self._settings.lease_s, allow_drop, only_if_lost), list[Built]()
         whole: NotNeeded | None = None
@@ -155,7 +158,10 @@ class Projection:
         return await facts_of(self.sides.store, openings)
 
     async def require_fit(self) -> None:
-        """Raise StoreUnfit for a Redis that may lose numbers. In a cluster some shards, but not all, may be away."""
+        """Raise StoreUnfit for a Redis that may lose numbers.
+
+        In a cluster, unreachable shards are skipped unless all are unreachable.
+        """
         away: list[RedisUnavailable] = []
         stores = await self.sides.store.shards()
         for store in stores:
@@ -174,7 +180,10 @@ class Projection:
         return sum(await self._each(lambda one: sweep(one.sides)))
 
     async def _each(self, work: "Callable[[Projection], Awaitable[Given]]") -> list[Given]:
-        """Run `work` on all shards at once. It runs to its end on each; then the first error is raised."""
+        """Run `work` on all shards at once.
+
+        If it fails on some shards, it still finishes on the others; then the first error is raised.
+        """
         done = await asyncio.gather(*(work(one) for one in await self.shards()), return_exceptions=True)
         failed = [one for one in done if isinstance(one, BaseException)]
         if failed:

@@ -2,28 +2,31 @@
 
 1. Claim: in a turn, record the number of the new generation as being built. It is the highest number that SQL or Redis
    has ever had, plus one. Remove whatever a crash or a restored backup left under that number, and set a mark.
-2. Load: write one snapshot of SQL to the new generation. The live one serves calls and takes changes meanwhile.
-3. Catch up: read the subjects of newer outbox rows again from a newer snapshot and write them, until few rows are
-   left. Newer rows are those that the snapshot did not show as applied or pending.
-4. Flip: in a turn, so that no other process writes to Redis: catch up once more, compare the counts with SQL, and
-   replace `dnc:state` in one transaction of Redis, which also removes the mark. Then commit to SQL.
-After a grace longer than any decision takes, `sweep.py` removes the keys of earlier generations.
+2. Load: write one snapshot of SQL to the new generation. Meanwhile the live one serves calls, and changes are applied
+   to it.
+3. Catch up: read the subjects of newer outbox rows again from a newer snapshot and write them, until few rows are left.
+   Newer rows are those that were neither applied nor pending in the snapshot.
+4. Flip: in a turn, so that no other process writes to Redis, catch up once more and compare the counts with SQL. Then
+   replace `dnc:state` and remove the mark in one transaction of Redis. Then commit to SQL.
+5. After a grace period longer than any decision takes, `sweep.py` removes the keys of earlier generations.
 
 Why no kill lets a listed number through: the gate reads the generation that `dnc:state` names. So it is enough that
 this generation holds every number that was reported as in force.
 
-- Killed before the flip: `dnc:state` still names the old generation, which has taken every change. The new one is
+- Killed before the flip: `dnc:state` still names the old generation, to which every change was applied. The new one is
   never named, and the next sweep removes it.
-- Killed after the flip, before the commit: `dnc:state` names the new generation, which had everything from SQL at the
-  flip. SQL still names the old one, and pending rows are still pending. The next process to take a turn finds that
-  Redis serves the generation that SQL has as being built. It records that (`drain.live_generation`) and continues.
-  The same happens when too few replicas have acknowledged the flip.
-- The flip was sent but its reply never came: Redis may execute it late. Redis refuses it if anything was written to
-  `dnc:state` since it was watched, which every change does, or if the mark is gone, which every sweep removes.
+- Killed after the flip, before the commit: `dnc:state` names the new generation, which held everything in SQL at the
+  flip. SQL still names the old one, and pending rows are still pending. The next process that takes a turn finds that
+  Redis serves the generation that SQL records as being built. That process records the flip in SQL
+  (`drain.live_generation`) and continues. The same happens when too few replicas have acknowledged the flip.
+- The flip was sent but its reply never came: Redis may execute it late. Redis refuses a late flip if `dnc:state` was
+  written since it was watched, or if the mark is gone. Every change writes `dnc:state`, and every sweep removes the
+  mark.
 - Killed after the commit: old keys remain until the next sweep.
-- Redis restarts in between: its run id differs, so the flip is not made. Redis is emptied in between: the mark is
-  gone, so the flip is not made.
-- Another builder begins in between: it claims a higher number, which the turn for the flip finds on record.
+- Redis restarts in between: its run id differs, so the flip is not made. Redis is emptied in between: the mark is gone,
+  so the flip is not made.
+- Another builder begins in between: it claims a higher number. The turn for the flip finds that number in SQL, so the
+  flip is not made.
 """
 
 import time
@@ -64,10 +67,10 @@ from compliance.redis_terms import terms_digest, terms_value
 log = structlog.get_logger()
 
 FEW_ROWS = 20
-"""Outbox rows that may be left for the flip, during which no other process can write to Redis."""
+"""Outbox rows that may be left for the flip. The flip blocks other writers, so few rows should be left."""
 
 MOST_ROUNDS = 50
-"""Rounds of catching up before the flip takes the rest, however many rows that are."""
+"""Most rounds of catching up. The flip then applies the rest, even if many rows are left."""
 
 SILENT_S = 10.0
 """Seconds without a heartbeat after which a builder is considered dead."""
@@ -75,11 +78,11 @@ SILENT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class RebuildOptions:
-    """How a rebuild is made.
+    """The options of a rebuild.
 
-    `lease_s` is the lease of the settings. With `allow_drop` a list may become much smaller. With `only_if_lost`
-    nothing is done while Redis holds the projection on record and the registries' versions in force, or while another
-    builder works.
+    `lease_s` is the lease in the settings, in seconds. With `allow_drop` a list may become much smaller. With
+    `only_if_lost` nothing is done if Redis holds the projection on record and the registry versions in force, or if
+    another builder is at work.
     """
 
     lease_s: float
@@ -90,8 +93,8 @@ class RebuildOptions:
 async def rebuild(sides: Sides, options: RebuildOptions, progress: Progress = quiet) -> Built:
     """Build a new generation and make it the live one.
 
-    Raises NotRebuilt, RedisUnavailable, or a subclass of either, or DatabaseUnavailable. The live generation is then
-    unchanged.
+    Raises NotRebuilt, RedisUnavailable, a subclass of either, or DatabaseUnavailable. In these cases the live
+    generation is unchanged.
     """
     began = time.monotonic()
     async with sides.store.wire() as wire:
@@ -127,9 +130,10 @@ async def _claim(sides: Sides, wire: Wire, options: RebuildOptions) -> int:
 
 
 async def _remove_former_states(wire: Wire, shard: Shard, first_slots: Sequence[int]) -> None:
-    """Remove the states that this server has under slots that used to be its lowest.
+    """Remove the states that this server holds under former lowest slots.
 
-    They are not kept up to date any more, but a gate that does not know yet that slots have moved could trust them.
+    No process keeps these states up to date, but a gate that has not yet noticed the move of the slots could trust
+    them.
     """
     names = [Keys(slot) for slot in first_slots if slot != shard.first and shard.owns(slot)]
     await wire.unlink([key for keys in names for key in (keys.state, keys.lease)])
@@ -143,7 +147,10 @@ def _require_lost(turn: Turn, live: LiveProjection, current: int, sides: Sides, 
 
 
 async def _abandon(sides: Sides, generation: int) -> None:
-    """Remove a failed generation as far as possible. Its number stays on record, so that it is not used again."""
+    """Remove a failed generation as far as possible.
+
+    Its number stays on record, so that no later generation gets the same number.
+    """
     with suppress(RedisUnavailable):
         await discard(sides.store, generation)
     with suppress(DatabaseUnavailable):
@@ -157,7 +164,7 @@ async def _build(sides: Sides, options: RebuildOptions, wire: Wire, builder: Bui
     await discard(sides.store, builder.generation)
     await builder.begin()
     await builder.load()
-    # Wait for the replicas now, so that in its turn the flip waits for the rest only.
+    # Wait for the replicas now. During the flip, which holds the turn, they then need to acknowledge only the rest.
     await wire.acknowledged(within_s=WRITE_WITHIN_S)
     for _ in range(MOST_ROUNDS):
         async with sides.database.read() as session:
@@ -168,7 +175,7 @@ async def _build(sides: Sides, options: RebuildOptions, wire: Wire, builder: Bui
 
 
 async def _flip(session: AsyncSession, sides: Sides, options: RebuildOptions, wire: Wire, builder: Builder) -> None:
-    """Replace the live generation by the new one, in a turn."""
+    """Make the new generation the live one, in a turn."""
     turn = await take_turn(session, sides.row)
     if turn.building != builder.generation:
         raise RebuildSuperseded
@@ -192,7 +199,7 @@ async def _flip(session: AsyncSession, sides: Sides, options: RebuildOptions, wi
 
 
 async def _pending_rows(session: AsyncSession, live: LiveProjection, builder: Builder) -> list[outbox.OutboxChange]:
-    """Read the pending rows for the builder of a shard, because some of them may concern other shards too."""
+    """Read the pending rows for the builder of a shard. Some of them may also concern other shards."""
     if live.shard is None:
         return []
     return [row async for some in outbox.portions(session, builder.pending) for row in some]
@@ -201,7 +208,7 @@ async def _pending_rows(session: AsyncSession, live: LiveProjection, builder: Bu
 def _applied(
     sides: Sides, live: LiveProjection, builder: Builder, rows: Sequence[outbox.OutboxChange]
 ) -> Collection[int]:
-    """Return the ids of the pending rows that are applied everywhere now that the flip is acknowledged."""
+    """Return the ids of the pending rows that, after the acknowledged flip, all their shards have applied."""
     return builder.pending if live.shard is None else applied(sides, live.shard, rows)
 
 

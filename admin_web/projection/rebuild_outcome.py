@@ -1,11 +1,13 @@
-"""How a rebuild ends: the generation that it built, or the reason why there is none."""
+"""The outcomes of a rebuild: a new generation, or an error that says why there is none."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 FEW_NUMBERS = 100
 SMALL_SHARE = 0.1
-"""A drop is suspicious when a list would lose more than this many numbers and more than this share of them."""
+"""A drop is suspicious when a list would lose both more numbers than the first value and a larger share than the
+second.
+"""
 
 
 class NotRebuilt(Exception):
@@ -21,7 +23,7 @@ class RebuildUnderWay(NotRebuilt):
 
 
 class RebuildSuperseded(NotRebuilt):
-    """Another rebuild has begun, and it continues."""
+    """Another rebuild has begun. This one was ended, and the other continues."""
 
     def __init__(self) -> None:
         super().__init__("another rebuild has begun, so this one has stopped; the live projection is unchanged")
@@ -32,15 +34,15 @@ class BuildLost(NotRebuilt):
 
 
 class RegistriesMoved(NotRebuilt):
-    """A new version of a registry came into force in SQL while the version before was being loaded."""
+    """A new version of a registry came into force in SQL while the previous version was being loaded."""
 
 
 class CountsDiffer(NotRebuilt):
-    """Redis acknowledged another count of numbers than SQL holds."""
+    """The count of numbers that Redis acknowledged differs from the count in SQL."""
 
 
 class SuspiciousDrop(NotRebuilt):
-    """SQL holds so many fewer numbers than Redis that it may be the wrong database, or only a part of it.
+    """SQL holds far fewer numbers than Redis, so it may be the wrong database, or incomplete.
 
     `fact` is the message without the advice for people at a shell.
     """
@@ -62,7 +64,7 @@ class Built:
 
 
 def all_built(each: Sequence[Built]) -> Built:
-    """Add up the rebuilds of several shards, which run one after the other."""
+    """Combine the rebuilds of several shards into one outcome. They run one after the other, so their times add up."""
     names = dict.fromkeys(name for one in each for name in one.counts)
     counts = {name: sum(one.counts.get(name, 0) for one in each) for name in names}
     return Built(max(one.generation for one in each), counts, sum(one.seconds for one in each))

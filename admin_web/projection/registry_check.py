@@ -21,7 +21,7 @@ from compliance.cluster import slot_of
 from compliance.redis_schema import listed_of, listed_pattern, number_of
 
 SETS_AT_ONCE = 20
-"""Sets whose members are fetched at once. A set has at most ten thousand members."""
+"""Sets whose members are fetched in one request. A set has at most ten thousand members."""
 
 FETCHED_WITHIN_S = 20.0
 
@@ -36,7 +36,7 @@ class RegistryCheck:
         self._versions, self._counts, self._shard = live.versions, live.counts, live.shard
 
     async def find_missing(self, progress: Progress) -> dict[str, int]:
-        """Compare each exchange in SQL with its set in Redis. Returns the count of numbers in SQL by registry."""
+        """Compare each exchange in SQL with its set in Redis. Returns how many numbers of each registry SQL has."""
         counted = dict.fromkeys(self._versions, 0)
         for name, version in self._versions.items():
             async with self._database.read() as session:
@@ -54,7 +54,10 @@ class RegistryCheck:
         return some if shard is None else [one for one in some if shard.owns(slot_of(one[0]))]
 
     async def find_extra(self) -> None:
-        """Find sets in Redis whose exchange SQL does not list. Those that both have are compared by `find_missing`."""
+        """Find sets in Redis whose exchange SQL does not list.
+
+        `find_missing` compares the sets of exchanges that SQL lists.
+        """
         for name in self._versions:
             async for keys in scan(self._wire, listed_pattern(self._drift.generation, name)):
                 await self._look_up(name, [listed[1] for key in keys if (listed := listed_of(key))])

@@ -14,8 +14,8 @@ from admin_web.record.lines import Lines, dump, unpack
 from compliance.redis_schema import listed_key
 
 AT_ONCE = 100
-"""Exchanges in one transaction of Redis: half a megabyte. It takes one or two milliseconds, in which Redis serves no
-other client. With `appendfsync always` it costs one fsync.
+"""Exchanges in one transaction of Redis: half a megabyte. Such a transaction takes one or two milliseconds, during
+which Redis serves no other client. With `appendfsync always` it costs one fsync.
 """
 
 
@@ -33,7 +33,7 @@ def exchanges_of(generation: int, list_name: str, kept: Sequence[tuple[str, byte
 
 
 class RegistryWriter:
-    """Writes sets over one connection, with RESTORE until the server refuses it, then with SADD."""
+    """Writes sets over one connection. It uses RESTORE until the server refuses that command, then SADD."""
 
     def __init__(self, wire: Wire, within_s: float) -> None:
         self._wire, self._within_s = wire, within_s
@@ -53,7 +53,8 @@ class RegistryWriter:
 
     async def _transact(self, writes: Sequence[Command], sets: Sequence[Exchange]) -> Reply:
         counting: Iterator[Command] = (("SCARD", one.key) for one in sets)
-        # In a cluster the sets are in many slots, where MULTI is not allowed. Nothing reads them before the flip.
+        # In a cluster the sets are in many slots, and MULTI allows only one. Without MULTI only some of the sets may be
+        # written, but no process reads them before the flip.
         if self._wire.to_shard:
             return await self._wire.exchange([*writes, *counting], within_s=self._within_s)
         *_, done = await self._wire.exchange([("MULTI",), *writes, *counting, ("EXEC",)], within_s=self._within_s)

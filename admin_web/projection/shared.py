@@ -1,4 +1,4 @@
-"""Work that several callers request at once and that then runs once for all of them."""
+"""Work that several callers request at the same time, and that runs only once for all of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 class Shared:
     """Calls `work` so that each call is served by a run that began after the call.
 
-    Calls that arrive during a run wait together for the next one, and share its success or failure.
+    Calls that arrive during a run all wait for the next run, and share its success or failure.
     """
 
     def __init__(self, work: Callable[[], Awaitable[object]]) -> None:

@@ -1,4 +1,4 @@
-"""Where the projection's Redis is: a store of connections to one Redis, or to the shards of a cluster."""
+"""Stores: connections to the projection's Redis, either one Redis or the shards of a cluster."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +20,7 @@ class Store:
     """The Redis at `url`. It connects at the first use. Raises RedisUnavailable for an invalid URL.
 
     `replicas` is the setting DNC_REPLICAS: see `Wire.acknowledged`. `shard` is set for one shard of the cluster at
-    `url`: the cluster's nodes, and the shard's lowest slot.
+    `url`. It has the cluster's nodes, and the shard's lowest slot.
     """
 
     def __init__(self, url: str, replicas: int = 0, *, shard: tuple[Nodes, int] | None = None) -> None:
@@ -52,7 +52,9 @@ class Store:
             yield wire
             reusable = not wire.watching and self._pools.is_current(pool)
         finally:
-            if not reusable:  # A reply may still be on its way, or a key still be watched.
+            # On a connection that is not reusable, a reply may still arrive, a key may still be watched, or the server
+            # may no longer be the master.
+            if not reusable:
                 self._pools.invalidate()
                 await connection.disconnect(nowait=True)
             await pool.release(connection)
@@ -99,14 +101,17 @@ class ClusterStore(Store):
         return [self.shard(shard.first) for shard in (await self.topology()).shards]
 
     def shard(self, slot: int) -> Store:
-        """Return the store of the shard whose lowest slot was `slot`. It connects to the present owner of that slot."""
+        """Return the store of the shard whose lowest slot was `slot`.
+
+        The store connects to the present owner of that slot.
+        """
         if slot not in self._stores:
             self._stores[slot] = Store(self._url, self._replicas, shard=(self._nodes, slot))
         return self._stores[slot]
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
-        """Raise RedisUnavailable: no single connection leads to all shards."""
+        """Raise RedisUnavailable, because a cluster needs one connection per shard."""
         none: tuple[Wire, ...] = ()
         for wire in none:
             yield wire

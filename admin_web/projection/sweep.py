@@ -1,8 +1,8 @@
 """Removes obsolete generations from Redis while it serves calls.
 
-A generation may be removed when it is neither live nor being built, and can never be either again. Its build mark is
-removed first: without the mark no builder can flip to it, not even by a flip that Redis executes late. Only then the
-state is read; the rest of the generation is removed unless it has become the live one.
+A generation may be removed when it is neither live nor being built, and can never become so again. Its build mark is
+removed first: without the mark no builder can flip to it, not even by a flip that Redis executes late. Only then is the
+state read. The rest of the generation is removed unless the state names it as live.
 """
 
 import asyncio
@@ -19,18 +19,22 @@ GRACE_S = 2.0
 """Seconds that a generation is kept after the flip to the next: more than the longest deadline of a decision (1 s)."""
 
 SILENT_S = 60.0
-"""Seconds without a heartbeat after which a builder is considered dead. If it lives, it finds its mark gone and stops.
+"""Seconds without a heartbeat after which a builder is considered dead. If the builder is alive after all, it finds its
+mark gone and stops.
 """
 
 KEYS_AT_ONCE = 1_000
-"""Keys per SCAN and per UNLINK. Each takes about half a millisecond, in which Redis serves no other client."""
+"""Keys per SCAN and per UNLINK. Each command takes about half a millisecond, during which Redis serves no other client.
+"""
 
 
 async def sweep(sides: Sides, *, grace_s: float = GRACE_S) -> int:
-    """Remove the keys of earlier generations after a grace of `grace_s` seconds. Returns how many keys there were.
+    """Remove the keys of earlier generations after a grace period of `grace_s` seconds.
 
-    A generation that becomes live during the grace is kept. One that is begun then has a higher number than those
-    that are removed. Raises RedisUnavailable, DatabaseUnavailable.
+    Returns how many keys there were.
+
+    A generation that becomes live during the grace period is kept. A generation that is begun during it has a higher
+    number than those that are removed, so it is kept too. Raises RedisUnavailable, DatabaseUnavailable.
     """
     async with sides.database.read() as session:
         turn = await last_turn(session, sides.row)
@@ -68,7 +72,8 @@ async def _unlink_generations(wire: Wire, pattern: str, newest: int, keep: set[i
 async def scan(wire: Wire, pattern: str) -> AsyncIterator[list[str]]:
     """Yield all keys that match, in batches.
 
-    A key may come twice; one that is created or deleted during the scan may be missing (SCAN, "Scan guarantees").
+    A key may be yielded twice. A key that is created or deleted during the scan may be missing (SCAN, "Scan
+    guarantees").
     """
     cursor, over = b"0", False
     while not over:

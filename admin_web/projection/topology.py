@@ -1,6 +1,6 @@
 """The present shards of a Redis Cluster, and a connection pool for each.
 
-Like the sentinels, the nodes are queried again about every second, and at once after a failure.
+The nodes are queried again about every second, and immediately after a failure, as sentinels are.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class Nodes:
         return self._topology
 
     def seen(self) -> Topology:
-        """Return the topology as it was last found."""
+        """Return the result of the last query."""
         return self._topology
 
     def invalidate(self) -> None:
@@ -61,7 +61,7 @@ class ShardPools:
             raise NoMaster(f"no shard of the cluster serves slot {self._slot}")
         master = self._nodes.cluster.master(shard)
         if self._pool is None or master != self._master:
-            if self._pool is not None:  # A connection in use is closed by its user.
+            if self._pool is not None:  # Connections in use are closed by their users.
                 await self._pool.disconnect(inuse_connections=False)
             self._master, self._pool = master, CONNECTOR.pool(master.url, self._nodes.timeout_s)
         return self._master, self._pool

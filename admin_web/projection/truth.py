@@ -18,13 +18,13 @@ from compliance.numbers import E164, LeadId
 from compliance.redis_schema import INTERNAL, LINE_DIGITS, slot_of_number
 
 LeadOnNumber: TypeAlias = tuple[E164, LeadId]
-"""One lead on one number, which an override may open."""
+"""One lead on one number. An override may allow calls to this pair."""
 
 ROWS_AT_ONCE = 10_000
-"""Rows in memory at a time while everything is read."""
+"""Most rows in memory at a time while everything is read."""
 
 EXCHANGES_AT_ONCE = 1_000
-"""Exchanges of a registry in memory at a time. Each has at most 1,250 bytes."""
+"""Most exchanges of a registry in memory at a time. Each has at most 1,250 bytes."""
 
 
 @dataclass(slots=True)
@@ -60,13 +60,13 @@ class Subjects:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What SQL says about subjects: whether each number is on the list, and each lead's live override on a number."""
+    """What SQL says about subjects: whether numbers are on a list, and the live override of each lead on a number."""
 
     standing: Mapping[str, Mapping[E164, bool]]
     overrides: Mapping[LeadOnNumber, LiveOverride | None]
 
     def negatives(self) -> "Truth":
-        """Return only the numbers that are not on their list, and the leads that have no live override."""
+        """Return the part of this truth about numbers that are not on their list, and leads without a live override."""
         standing = {name: {n: stands for n, stands in ns.items() if not stands} for name, ns in self.standing.items()}
         return Truth(standing, {opening: None for opening, override in self.overrides.items() if override is None})
 
@@ -85,8 +85,8 @@ async def truth_of(session: AsyncSession, subjects: Subjects, at: datetime) -> T
 async def _standing(session: AsyncSession, list_name: str, numbers: set[E164]) -> dict[E164, bool]:
     """Return for each number whether it is on the list.
 
-    Each number is looked up by a scalar subquery, which PostgreSQL always runs on the index. In any other form, while
-    its statistics are out of date, it may read the whole list for each change.
+    Each number is looked up by a scalar subquery, which PostgreSQL always runs on the index. With any other form of
+    query, PostgreSQL may read the whole list for each change while its statistics are out of date.
     """
     number = each_of(session, numbers)
     entry = select(SuppressionEntry.id).where(
@@ -128,7 +128,7 @@ async def all_exchanges(session: AsyncSession) -> AsyncIterator[tuple[str, str, 
 
     An exchange comes in several parts when it is large, or when longer numbers sort in between.
     """
-    entries = SuppressionEntry.__table__.columns  # Rows of plain columns skip the object mapper.
+    entries = SuppressionEntry.__table__.columns  # Selecting plain columns skips SQLAlchemy's object mapper.
     standing = (
         select(entries.list_name, entries.number)
         .where(entries.lifted_at.is_(None))
@@ -170,13 +170,15 @@ async def counts(session: AsyncSession) -> dict[str, int]:
 
 
 async def may_shrink(session: AsyncSession) -> set[str]:
-    """Return the registries whose version in force a person has allowed to be much smaller than the one before."""
+    """Return the registries whose version in force may be much smaller than the previous one, because a person allowed
+    it.
+    """
     allowed = select(Registry.name).join(RegistryVersion, RegistryVersion.id == Registry.version_in_force_id)
     return set(await session.scalars(allowed.where(RegistryVersion.may_shrink)))
 
 
 async def _registry_counts(session: AsyncSession) -> dict[str, int]:
-    """Return how many numbers each version in force has, as counted when it was completed."""
+    """Return how many numbers each version in force has. They were counted when the version was completed."""
     counted = select(Registry.name, RegistryVersion.numbers).join(
         RegistryVersion, RegistryVersion.id == Registry.version_in_force_id
     )

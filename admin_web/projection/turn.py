@@ -1,4 +1,4 @@
-"""Turns: the right to write to Redis, held by one process at a time through a lock on one row of SQL.
+"""Turns: the right to write to Redis. A lock on one row of SQL lets only one process at a time have it.
 
 A process takes a turn by an UPDATE of that row, and commits only after Redis has acknowledged its write. Until then
 PostgreSQL holds the row's lock and SQLite its one write lock. A process may lose the lock and not notice (a broken
@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.record.models import ProjectionRow
 
 ONLY = 1
-"""The id of the row whose lock is the turn. In a cluster each shard also has a row for its generations: see `row_of`.
+"""The id of the row whose lock is the turn. In a cluster each shard also has its own row for its generations: see
+`row_of`.
 """
 
 _COLUMNS = (ProjectionRow.turn, ProjectionRow.generation, ProjectionRow.building, ProjectionRow.building_at)
@@ -29,8 +30,8 @@ def row_of(first_slot: int | None) -> int:
 class Turn:
     """The number of a turn, the live generation, and the one being built.
 
-    `building` stays when a build fails, so that its number is not used again. `building_at` is the builder's last
-    heartbeat, aware UTC.
+    `building` keeps its value when a build fails, so that the number is not used again. `building_at` is the builder's
+    last heartbeat, aware UTC.
     """
 
     number: int
@@ -45,9 +46,9 @@ class Turn:
 
 
 async def take_turn(session: AsyncSession, row: int = ONLY) -> Turn:
-    """Take the next turn. It waits for the process that has the turn, and lasts until the session's transaction ends.
+    """Take the next turn, after the process that has the turn now. The turn lasts until the session's transaction ends.
 
-    There is one turn for all rows; `row` selects the generations that are returned.
+    All rows share one turn. `row` selects the row whose generations are returned.
     """
     taking = update(ProjectionRow).where(ProjectionRow.id == ONLY).values(turn=ProjectionRow.turn + 1)
     turn = Turn(*(await session.execute(taking.returning(*_COLUMNS))).one())

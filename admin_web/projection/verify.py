@@ -1,7 +1,8 @@
 """Comparison of SQL and Redis in both directions, in constant memory, while changes go on.
 
-Subjects that look different are compared again in a turn, when no other process writes to Redis. Only those that then
-still differ, and have no pending change, are drift. So there are no false alarms, and changes wait only for that check.
+Subjects that seem to differ are compared again in a turn, when no other process writes to Redis. Subjects that still
+differ then, and have no pending change, are drift. So there are no false alarms, and changes wait only during this
+second comparison.
 """
 
 from collections import defaultdict
@@ -42,13 +43,13 @@ from compliance.redis_schema import generation_pattern, listed_of, number_of, ov
 from compliance.redis_terms import terms_digest, terms_value
 
 SUBJECTS_AT_ONCE = 5_000
-"""Subjects in one batch."""
+"""Most subjects in one batch."""
 
 KEYS_AT_ONCE = 50
-"""Sets whose members are fetched at once. A set has at most ten thousand members."""
+"""Sets whose members are fetched in one request. A set has at most ten thousand members."""
 
 MOST_TRIES = 5
-"""How often the comparison is started when a rebuild interrupts it each time."""
+"""Most attempts at a comparison. A rebuild that ends during an attempt interrupts it."""
 
 
 class ProjectionMoved(RedisUnavailable):
@@ -104,7 +105,8 @@ class _Comparison:
     async def _compare_registries(self, live: LiveProjection) -> None:
         """Compare the registries, exchange by exchange.
 
-        A generation that was replaced meanwhile is being removed, so its gaps are not drift: raises ProjectionMoved.
+        Raises ProjectionMoved if the generation was replaced meanwhile. Its keys are then being removed, so gaps are
+        not drift.
         """
         registries = RegistryCheck(self._sides.database, self._wire, live, self._drift)
         self._listed = await registries.find_missing(self._progress)
@@ -133,7 +135,7 @@ class _Comparison:
         self._drift.numbers += seen
 
     async def _find_extra(self, registries: Collection[str]) -> None:
-        """Compare what only Redis holds. What SQL holds too is compared by `_find_missing`."""
+        """Find subjects that only Redis holds. `_find_missing` compares the subjects that SQL holds."""
         seen = 0
         async for subjects in _projected(self._wire, self._drift.generation, registries):
             async with self._sides.database.read() as session:
@@ -143,7 +145,10 @@ class _Comparison:
             self._progress("Redis in SQL", seen, max(seen, self._drift.numbers))
 
     async def _settle(self, suspects: list[Difference]) -> None:
-        """Compare suspects once more in a turn, without those that have a pending change. The rest is drift."""
+        """Compare suspects again in a turn, except those that have a pending change.
+
+        Those that still differ are drift.
+        """
         if not suspects:
             return
         async with self._sides.database.write() as session:
@@ -173,12 +178,14 @@ class _Comparison:
     async def _expected_counts(self, session: AsyncSession) -> dict[str, int]:
         """Return how many numbers SQL has on each list.
 
-        For a shard these are its own numbers; a registry's are counted in the version that was compared.
+        For a shard, only its own numbers count; those of a registry were counted in the version that was compared.
         """
         return await counts(session) if self._shard is None else await counts_of(session, self._shard) | self._listed
 
     async def _judge_terms(self, live: LiveProjection, wanted: bytes) -> None:
-        """Compare the registries' terms with those in Redis, and with the digest by which the gate checks them."""
+        """Compare the registries' terms in SQL with those in Redis, and with the digest that the gate uses to check
+        them.
+        """
         (held,) = await self._wire.ask(("GET", self._wire.keys.terms(self._drift.generation)))
         digest = live.state.terms if live.state else ""
         if not self._drift.pending and (held != wanted or digest != terms_digest(wanted)):

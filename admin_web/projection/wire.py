@@ -1,4 +1,4 @@
-"""One connection to the projection's Redis: commands, transactions, and its errors by name."""
+"""One connection to the projection's Redis: commands, transactions, and one exception class per kind of error."""
 
 import asyncio
 import math
@@ -19,7 +19,9 @@ Command: TypeAlias = tuple[str | bytes | int, ...]
 Reply: TypeAlias = "bytes | int | ResponseError | list[Reply] | None"
 
 TIMEOUT_S = 1.0
-"""Seconds for one exchange with Redis. A writer has the turn meanwhile, so that others wait: it must be short."""
+"""Seconds for one request to Redis and its reply. It must be short, because other writers wait while this one has the
+turn.
+"""
 
 
 BATCH_SCRIPT = """
@@ -31,13 +33,13 @@ while ARGV[at] do
 end
 return replies
 """
-"""Executes several commands as one. Each is given as its number of words, followed by the words.
+"""A script that executes several commands as one. Each command is passed as its number of words, followed by the words.
 
 In a cluster MULTI takes commands for one slot only. A script without declared keys may access all slots of its shard.
 """
 
 WORDS_AT_ONCE = 4_000
-"""Words of one command in a script. Lua's stack holds 8,000 values (LUAI_MAXCSTACK in luaconf.h)."""
+"""Most words of one command in a script. Lua's stack holds 8,000 values (LUAI_MAXCSTACK in luaconf.h)."""
 
 
 class RedisUnavailable(NotInForce):
@@ -49,7 +51,7 @@ class RedisRefused(RedisUnavailable):
 
 
 class StoreMoved(RedisUnavailable):
-    """Another process changed the projection between our read and our write, so nothing was written."""
+    """Another process changed the projection between this writer's read and its write, so nothing was written."""
 
 
 class TooFewReplicas(RedisUnavailable):
@@ -76,9 +78,8 @@ class Wire:
     async def exchange(self, commands: Iterable[Command], *, within_s: float = TIMEOUT_S) -> list[Reply]:
         """Send commands in one write. Returns the reply to each, or its error. Raises RedisUnavailable."""
         packed = [pack_command(command) for command in commands]  # type: ignore[arg-type]
-        if (
-            packed and not self._connection.is_connected
-        ):  # redis-py would reconnect, and the keys watched would be lost.
+        # Without this check redis-py would reconnect, and the watch on the keys would be lost.
+        if packed and not self._connection.is_connected:
             raise RedisUnavailable("the connection to Redis broke")
         with translated_errors("the connection to Redis broke: "):
             try:
@@ -104,7 +105,9 @@ class Wire:
             commands = [("EVAL", BATCH_SCRIPT, 0, *_script_arguments(commands))]
         *queued, done = await self.exchange([("MULTI",), *commands, ("EXEC",)])
         self.watching = False
-        _accepted(queued)  # An error here, such as OOM, makes EXEC discard all commands. This error names the cause.
+        # An error here, such as OOM, makes EXEC discard all commands. Raise it, because it names the cause and EXEC
+        # does not.
+        _accepted(queued)
         if done is None:
             raise StoreMoved("another process changed the projection, so nothing was written; the worker tries again")
         if not isinstance(done, list):

@@ -1,9 +1,9 @@
 """Redis commands that write what SQL says.
 
-Two locks protect the live generation. The turn in SQL lets one process write at a time. A process may lose its turn
-and not notice, and a command whose reply never came may reach Redis late. Then Redis itself refuses the write:
-`dnc:state` is watched before SQL is read, and every write changes it. So a write succeeds only if nothing else was
-written since SQL was read for it.
+Two locks protect the live generation. The turn in SQL lets one process write at a time. A process may lose its turn and
+not notice, and a command whose reply never came may reach Redis late. Then Redis itself refuses the write: `dnc:state`
+is watched before SQL is read, and every write changes `dnc:state`. So a write succeeds only if no other write came
+after SQL was read.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ from compliance.redis_terms import terms_digest
 
 
 class ExchangePart(NamedTuple):
-    """Line numbers of one exchange: all of them are on a list (`stand`), or none of them is."""
+    """Line numbers of one exchange. With `stand` all of them are on the list, otherwise none of them is."""
 
     list_name: str
     exchange: str
@@ -63,7 +63,7 @@ def parts_of(truth: Truth) -> list[ExchangePart]:
 def override_commands(
     generation: int, overrides: Iterable[tuple[LeadOnNumber, LiveOverride | None]]
 ) -> Iterator[Command]:
-    """Yield the commands that open each lead until its override expires, or close it if it has none."""
+    """Yield the commands that set the override of each lead until its expiry, or delete it if the lead has none."""
     for (number, lead), override in overrides:
         key = override_key(generation, number, lead)
         if override is None:
@@ -73,13 +73,13 @@ def override_commands(
 
 
 def terms_commands(keys: Keys, generation: int, document: bytes) -> Iterator[Command]:
-    """Yield the commands that write the registries' terms, and the digest by which the gate checks them."""
+    """Yield the commands that write the registries' terms, and the digest that the gate uses to check them."""
     yield "SET", keys.terms(generation), document
     yield "HSET", keys.state, TERMS, terms_digest(document)
 
 
 async def change_live(wire: Wire, state: State, truth: Truth, terms: bytes | None = None) -> None:
-    """Write a truth, and the registries' terms if they have changed, to the live generation: all of it or nothing.
+    """Write a truth, and the registries' terms if they have changed, to the live generation, in one transaction.
 
     The caller must have watched `dnc:state` before it read the truth. Raises StoreMoved when another process has
     written since.

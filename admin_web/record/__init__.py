@@ -1,4 +1,4 @@
 """The database: tables, migrations, the SQLite and PostgreSQL dialects, and `Change` (row, audit event, outbox row).
 
-It imports no service and no page; the rooms above write through it.
+It imports neither services nor pages. The packages in higher layers (CONTRIBUTING.md) write to the database through it.
 """

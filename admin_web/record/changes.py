@@ -78,15 +78,15 @@ class Change:
         self.events.append(WebhookEvent(event, {**data, "by": self.actor.name}))
 
     def project_list(self, list_name: str, numbers: Iterable[E164]) -> None:
-        """Queue these numbers of a list to be projected again from SQL."""
+        """Queue numbers of a list whose state in SQL has changed and must reach Redis."""
         self.session.add(OutboxRow(list_name=list_name, numbers=list(numbers), committed_at=self.at))
 
     def project_terms(self, registry: str) -> None:
-        """Queue the terms of all registries to be projected again; those of `registry` have changed."""
+        """Queue the terms of all registries, because those of `registry` have changed and must reach Redis."""
         self.session.add(OutboxRow(list_name=registry, numbers=[], committed_at=self.at))
 
     def project_override(self, number: E164, lead: LeadId) -> None:
-        """Queue the override of a lead on a number to be projected again from SQL."""
+        """Queue the override of a lead on a number, whose state in SQL has changed and must reach Redis."""
         self.session.add(OutboxRow(numbers=[number], lead_id=lead, committed_at=self.at))
 
 
@@ -125,7 +125,10 @@ class Records:
             yield change
 
     async def standing(self) -> Standing:
-        """Apply every recorded change to Redis and return whether that worked. The record in SQL stays either way."""
+        """Apply every recorded change to Redis and return whether that worked.
+
+        If not, the changes stay recorded in SQL.
+        """
         try:
             await self.projector.drain()
         except (NotInForce, DatabaseUnavailable) as error:

@@ -39,7 +39,7 @@ class Database:
             self._engine = _sqlite_engine(self.url, lock_s)
         else:
             self._engine = _postgres_engine(self.url, lock_s)
-            # Under READ COMMITTED each statement of a long export would see another snapshot.
+            # Under READ COMMITTED each statement of a long export would see a different snapshot.
             reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._writing = self._engine.execution_options(**{sqlite.WRITES: True})
         self._reading = self._engine.execution_options(**reading)
@@ -77,17 +77,17 @@ class Database:
 
     @asynccontextmanager
     async def alter(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that may alter tables. SQLite does not enforce foreign keys meanwhile."""
+        """Open a transaction that may alter tables. Until it ends, SQLite does not enforce foreign keys."""
         altering = self._engine.execution_options(**{sqlite.WRITES: True, sqlite.ALTERS: True})
         with translated_errors(self.url):
             try:
                 async with altering.begin() as connection:
                     yield connection
             finally:
-                await self._engine.dispose()  # The next connection enforces foreign keys again.
+                await self._engine.dispose()  # New connections enforce foreign keys again.
 
     async def analyze(self) -> None:
-        """Refresh the table statistics of SQLite's query planner. PostgreSQL does this by itself (autovacuum).
+        """Refresh the table statistics of SQLite's query planner. PostgreSQL does this automatically (autovacuum).
 
         Only a sample of each index is read, so this takes some milliseconds however large the tables are.
         """
@@ -120,13 +120,14 @@ def _postgres_engine(url: URL, lock_s: float) -> AsyncEngine:
     wanted = {
         "connect_timeout": CONNECT_S,
         "application_name": "dnc-gate",
-        # Notice within seconds that a server has vanished; the kernel's default keepalive waits two hours (tcp(7)).
+        # These settings detect a vanished server within seconds. The kernel's default keepalive waits two hours
+        # (tcp(7)).
         "tcp_user_timeout": 10_000,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
-        # Millions of decisions have one reason and ten have another. A generic plan, made for any value, would be
-        # wrong for most of them.
+        # One reason may occur in millions of decisions and another in ten. A generic plan ignores the value, so it
+        # would be wrong for most reasons.
         "options": f"-c lock_timeout={int(lock_s * 1000)} -c timezone=UTC -c plan_cache_mode=force_custom_plan",
     }
     # Parameters contain telephone numbers and password hashes, which must not appear in error messages.

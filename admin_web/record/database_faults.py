@@ -34,7 +34,7 @@ class DatabaseUnavailable(Exception):
 def translated_errors(url: URL) -> Iterator[None]:
     """Turn errors of the database drivers into DatabaseUnavailable.
 
-    Violated constraints pass unchanged, and so do errors that only a bug in this program can cause.
+    Violated constraints are raised unchanged, and so are errors that only a bug in this program can cause.
     """
     try:
         yield
@@ -76,7 +76,7 @@ def _where(url: URL) -> str:
 
 
 def _without_password(text: str, url: URL) -> str:
-    """Mask the password in a message: a driver may repeat its connection string."""
+    """Mask the password in a message, because a driver may quote its connection string."""
     for secret in {str(url.password or ""), quote(str(url.password or ""), safe="")} - {""}:
         text = text.replace(secret, "***")
     return text

@@ -16,10 +16,10 @@ def insert_into(session: AsyncSession, table: type[Base]) -> sqlite.Insert | pos
 
 
 def each_of(session: AsyncSession, values: Collection[str]) -> ColumnElement[str]:
-    """Return a column of `values` in their order.
+    """Return an SQL column that contains `values`, in their order.
 
-    They travel as one JSON parameter, so a statement takes any number of them. As single parameters SQLite would take
-    32,766 (limits.html) and PostgreSQL 65,535.
+    The values are sent as one JSON parameter, so a statement takes any number of them. As separate parameters, SQLite
+    would accept at most 32,766 (limits.html) and PostgreSQL 65,535.
     """
     array = literal(json.dumps(list(values)), String)
     if on_sqlite(session):

@@ -3,14 +3,14 @@
 import unicodedata
 
 LONGEST_FOLDED = 400
-"""Characters of a folded name that are kept. A folded name may be longer than the name: some letters fold to several.
-"""
+"""Characters of a folded name that are kept. Folding may lengthen a name, because some letters fold to several."""
 
 
 def folded(name: str) -> str:
     """Return the folded name: `  Søren  MÜLLER ` becomes `søren muller`."""
-    # Decompose before folding, since a double-struck S has no case of its own, and after it, as Unicode's compatibility
-    # caseless match does (The Unicode Standard, section 3.13). Folding itself may lengthen a name: ß becomes ss.
+    # The name is decomposed before folding, because letters such as a double-struck S have no lower case until they are
+    # decomposed. It is decomposed again after folding, as in Unicode's compatibility caseless match (The Unicode
+    # Standard, section 3.13). Folding may lengthen a name: ß becomes ss.
     plain = _plain(_plain(name).casefold())
     return " ".join(plain.split())[:LONGEST_FOLDED].rstrip()
 

@@ -1,7 +1,7 @@
 """Encodings of the line numbers of one exchange: in SQL, and as a payload for Redis's RESTORE.
 
 SQL stores the shorter of two forms: ascending unsigned 16-bit big-endian line numbers, or, from 625 lines on, a bitmap
-of 10,000 bits with line 0 first. The length tells them apart: only a bitmap has 1,250 bytes.
+of 10,000 bits with line 0 first. The length distinguishes the two forms: only a bitmap has 1,250 bytes.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ BYTES_PER_LINE = 2
 
 _BIG = np.dtype(">u2")
 _INTSET = b"\x0b"
-"""RDB_TYPE_SET_INTSET (rdb.h)."""
+"""The type byte of an intset: RDB_TYPE_SET_INTSET (rdb.h)."""
 _RDB_VERSION = (9).to_bytes(2, "little")
-"""The RDB version of Redis 5. Newer servers accept it, since they refuse only newer versions than their own
+"""The RDB version of Redis 5. Newer servers accept it, because a server refuses only versions newer than its own
 (verifyDumpPayload in cluster.c).
 """
 _INT16 = (2).to_bytes(4, "little")
-"""INTSET_ENC_INT16 (intset.c)."""
+"""The encoding of an intset of 16-bit integers: INTSET_ENC_INT16 (intset.c)."""
 _CRC = CRC(width=64, poly=0xAD93D23594C935A9, init=0, refin=True, refout=True, xorout=0)
 """CRC-64 as in Redis's crc64.c."""
 
@@ -82,7 +82,8 @@ def _in_bitmaps(kept: Sequence[bytes], sizes: Ints, indexes: Ints, lines: Ints) 
 
 
 def _in_lines(kept: Sequence[bytes], sizes: Ints, indexes: Ints, lines: Ints) -> Flags:
-    # `index * LINES + line` ascends across all exchanges, since lines ascend within each: one search finds all pairs.
+    # Lines ascend within each exchange, so `index * LINES + line` ascends across all exchanges. One search finds all
+    # pairs.
     short = np.flatnonzero(sizes != BITMAP)
     text = b"".join(kept[index] for index in short.tolist())
     listed = np.repeat(short, sizes[short] // BYTES_PER_LINE) * LINES + np.frombuffer(text, _BIG)

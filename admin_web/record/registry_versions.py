@@ -21,7 +21,7 @@ ROWS_AT_ONCE = 2_000
 
 UNDER_WAY = (RegistryVersion.whole_at.is_(None), RegistryVersion.beat_at.is_not(None))
 
-_TABLE = RegistryExchange.__table__.columns  # Rows of plain columns skip the object mapper.
+_TABLE = RegistryExchange.__table__.columns  # Selecting plain columns skips SQLAlchemy's object mapper.
 
 
 class Overtaken(Refused):
@@ -35,7 +35,7 @@ class Overtaken(Refused):
 
 
 class Sizes(NamedTuple):
-    """How many numbers and exchanges a version lists, and how many of its numbers the version before lists too."""
+    """How many numbers and exchanges a version lists, and how many of its numbers the previous version also lists."""
 
     numbers: int
     exchanges: int
@@ -58,7 +58,7 @@ async def require_ours(change: Change, version_id: int) -> None:
 
 
 async def add(session: AsyncSession, version_id: int, exchanges: Ints, bitmaps: Bytes, again: Collection[int]) -> None:
-    """Add exchanges to a version, one bitmap each. Those in `again` may exist already and are merged."""
+    """Add exchanges to a version, one bitmap each. Exchanges in `again` that the version already has are merged."""
     names = [str(exchange) for exchange in exchanges.tolist()]
     kept = await lines_of(session, version_id, [name for name in names if int(name) in again])
     rows = []
@@ -113,7 +113,7 @@ async def copy(session: AsyncSession, base_id: int, version_id: int, after: str,
 
 
 async def sizes(session: AsyncSession, version_id: int, before_id: int | None) -> Sizes:
-    """Count what a version lists in SQL, and compare it with the version before."""
+    """Count what a version lists in SQL, and compare it with the previous version."""
     before = RegistryExchange.__table__.alias()
     pairs = (
         select(_TABLE.lines, before.c.lines)

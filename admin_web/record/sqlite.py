@@ -18,16 +18,16 @@ SAMPLE = 1000
 
 FORGET_SIZES = ("DELETE FROM sqlite_stat1 WHERE tbl = 'registry_exchanges'", "ANALYZE sqlite_schema")
 """Statements that drop the statistics of `registry_exchanges`. An import makes that table a hundred thousand times
-larger within a minute. If the planner still believed it small, it would scan the table for every row of a join;
-without statistics it uses the primary key.
+larger within a minute. With the statistics of the small table, the planner would scan the large one for every row of a
+join. Without statistics, it uses the primary key.
 """
 
 
 async def connect(path: str, lock_s: float) -> aiosqlite.Connection:
     """Open the file and apply the settings that SQLite keeps per connection. Raises sqlite3.Error.
 
-    `lock_s` is how many seconds to wait for another transaction's lock. With `isolation_level=None` the driver starts
-    no transaction of its own; `begin` does.
+    `lock_s` is how many seconds to wait for another transaction's lock. With `isolation_level=None` the driver never
+    starts a transaction; `begin` does.
     """
     connection = aiosqlite.connect(path, timeout=lock_s, isolation_level=None)
     thread = connection._thread  # noqa: SLF001 - aiosqlite has no public way to wait for its thread
@@ -37,7 +37,7 @@ async def connect(path: str, lock_s: float) -> aiosqlite.Connection:
         await _set_up(connection)
     except BaseException:
         await connection.close()
-        # The thread reports its end to the event loop, so it must end before the loop is closed.
+        # The thread reports its end to the event loop, so wait for the thread before the loop is closed.
         await asyncio.to_thread(thread.join)
         raise
     return connection
@@ -51,19 +51,18 @@ async def _set_up(connection: aiosqlite.Connection) -> None:
     """
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         await connection.execute(f"PRAGMA {pragma}")
-    # The switch to WAL does not wait for a lock. If it fails, another connection is making it at this moment, and the
-    # mode is a property of the file: it holds for this connection too.
+    # The switch to WAL does not wait for a lock. It fails while another connection makes the same switch. That is no
+    # error: WAL mode is a property of the file, so this connection has it too.
     with suppress(sqlite3.OperationalError):
         await connection.execute("PRAGMA journal_mode=WAL")
 
 
 def begin(connection: Connection) -> None:
-    """Start a transaction that is a writer from the start, or read-only until its end.
+    """Start a transaction that can write from its first statement, or one that only reads.
 
-    A reader that became a writer would fail with SQLITE_BUSY whenever another connection had written in between,
-    however long it waited (lang_transaction.html). Foreign keys can be switched only outside a
-    transaction. They are off while tables are altered, because SQLite alters a table by copying it
-    (lang_altertable.html, section 7).
+    A read transaction that starts to write fails with SQLITE_BUSY if another connection has written since it began,
+    however long it waits (lang_transaction.html). Foreign keys can be switched only outside a transaction. They are off
+    while tables are altered, because SQLite alters a table by copying it (lang_altertable.html, section 7).
     """
     options = connection.get_execution_options()
     writes = options.get(WRITES, False)

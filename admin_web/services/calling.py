@@ -22,10 +22,12 @@ from compliance.refusal import Refused, require
 from compliance.verdict import Verdict
 
 LONGEST_CALL = timedelta(hours=24)
-"""Age up to which the decision of a call is searched when the call may have to be hung up."""
+"""Maximum age of the decisions that are searched for calls that may have to be hung up."""
 
 AT_ONCE_S = 2.0
-"""Seconds that a click waits for the telephone to be picked up or to fail. After that it reports that it rings."""
+"""Seconds to wait after a click until the telephone is picked up or the call fails. After that the site reports that
+the telephone rings.
+"""
 
 TWICE_S = 3.0
 """Seconds within which a second click of the same person on the same lead counts as a double click."""
@@ -39,7 +41,7 @@ class NoPbxConfigured(Refused):
 
 
 class NoTelephone(Refused):
-    """The person who clicked has no telephone that the PBX could ring."""
+    """The PBX has no telephone to ring for the person who clicked."""
 
 
 class AlreadyCalling(Refused):
@@ -93,7 +95,7 @@ async def call_lead(records: Records, pbx: Pbx, actor: Actor, lead: LeadId) -> C
 async def hang_up_under(records: Records, pbx: Pbx, override_id: int) -> int:
     """Hang up the calls that an override allowed, and record that. Returns how many channels were hung up.
 
-    Only calls whose decision is archived are found, so call it again after a moment. Raises PbxTrouble.
+    Only calls whose decision is archived are found, so call this function again after a moment. Raises PbxTrouble.
     """
     allowed = await _decisions_under(records, override_id)
     if not allowed:
@@ -166,7 +168,8 @@ async def _require_single_click(change: Change, lead: LeadId) -> None:
 
 async def _follow(records: Records, request: CallRequested, ringing: asyncio.Task[None]) -> None:
     await asyncio.wait({ringing})
-    with suppress(DatabaseUnavailable):  # The call-detail record says how the call ended in any case.
+    # The failure may stay unrecorded, because the call-detail record also says how the call ended.
+    with suppress(DatabaseUnavailable):
         await _failure(records, request, ringing)
 
 

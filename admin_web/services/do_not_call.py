@@ -1,4 +1,4 @@
-"""Do Not Call for a lead: its number is added to the company's own list, and the lead's own overrides end."""
+"""Do Not Call for a lead: the lead's number is added to the company's own list, and the lead's own overrides end."""
 
 from dataclasses import dataclass, replace
 
@@ -12,15 +12,15 @@ from admin_web.services.suppression import suppress_within
 from compliance.numbers import E164, LeadId
 
 SWITCH, WRAP_UP = "switch", "wrap-up"
-"""The sources that the suppression entries have."""
+"""The sources of the suppression entries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
     """A lead whose number is blocked now. `added` is False if the number was on the list before.
 
-    `ended` are the lead's own overrides, which ended. `still_open` are other leads on the number with an override of
-    their own: that is the consent of another person, which an admin has to judge.
+    `ended` are the lead's own overrides, which have ended. `still_open` are other leads on the number that have
+    overrides. Such an override is the consent of another person, so an admin must decide about it.
     """
 
     lead: LeadId

@@ -1,8 +1,8 @@
-"""Removal of documents that no override refers to. One that an override is just about to use is never removed.
+"""Removal of documents that no override refers to. A document that is about to be used by an override is never removed.
 
 Placing an override writes the document's row, then checks that its file still exists, then commits. Removing a file
-first waits until no transaction writes such rows, then checks that there is no row. So one of the two always sees the
-other.
+first waits until no transaction writes such rows, then checks that the document has no row. So either the override's
+transaction finds that the file is gone, or the removal finds the row.
 """
 
 from collections.abc import AsyncIterator
@@ -18,23 +18,23 @@ from admin_web.record.dialect import each_of, hold_against_writers
 from admin_web.record.models import Document
 
 GRACE = timedelta(hours=24)
-"""Age up to which a sweep ignores a document without a row."""
+"""A sweep ignores documents without a row that are younger than this."""
 
 LOOKED_UP_AT_ONCE = 500
 
 FEW, SHARE = 20, 0.1
-"""If more documents than this number and more than this share of all have no row, none is removed: it is an error."""
+"""A sweep fails and removes nothing if more documents than this number and this share of all have no row."""
 
 log = structlog.get_logger()
 
 
 class TooManyOrphans(Exception):
-    """So many documents have no row that this is more likely the wrong database."""
+    """So many documents have no row that the program probably uses the wrong database."""
 
 
 @asynccontextmanager
 async def or_discarded(database: Database, documents: DocumentStore, kept: Kept) -> AsyncIterator[None]:
-    """Remove an uploaded document again if the block, which should record it, raises."""
+    """Remove an uploaded document if the body of the `async with`, which should record it, raises."""
     try:
         yield
     except Exception:

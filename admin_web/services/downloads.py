@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 class DocumentNotGiven(Refused):
-    """The file is missing, or is not the one that was uploaded. No part of it is returned."""
+    """The file is missing, or its content is not what was uploaded. No part of the file is returned."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Writes that clients may send twice but that are carried out once, by an idempotency key.
+"""Requests with an idempotency key: clients may send them twice, but the write is carried out only once.
 
 The key, the change and the answer are written in one transaction. After a crash either all of them exist, and the
 answer is returned again, or none exists, and the request is carried out as a new one. A refused request changes nothing
@@ -38,7 +38,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined(Records):
-    """Records for services that run inside an open transaction, which the caller commits."""
+    """Records that let a service run inside an open transaction, which the caller commits."""
 
     session: AsyncSession
 
@@ -49,15 +49,18 @@ class Joined(Records):
             yield change
 
     async def standing(self) -> Standing:
-        """Return PENDING, because nothing is in force before the caller commits. The caller then asks again."""
+        """Return PENDING, because the change cannot be in force before the caller commits.
+
+        After the commit, the caller calls `Records.standing`.
+        """
         return PENDING
 
 
 async def done_once(records: Records, key: Key | None, work: Callable[[Records], Awaitable[Json]]) -> tuple[Json, bool]:
     """Run `work` in one transaction, unless its key was used before.
 
-    Returns the answer, and whether it is the recorded one of an earlier request. Raises KeyReused, and whatever `work`
-    raises; nothing is changed then.
+    Returns the answer, and whether it is the recorded answer to an earlier request. Raises KeyReused, and whatever
+    `work` raises. In both cases nothing is changed.
     """
     async with records.database.write() as session:
         if key is not None and (kept := await _claim(session, key, records)) is not None:

@@ -1,8 +1,8 @@
-"""Claims of workers on jobs, in rows of the table `jobs`.
+"""Claims: a worker that runs a job writes its name to the job's row in the table `jobs`.
 
-A worker claims a job by writing its name to the row, and then sends heartbeats. Each of its writes about the job is
-fenced: it takes effect only while the row still has that name and no outcome. So a worker that was wrongly considered
-dead, or whose job was cancelled, learns that at its next write, which changes nothing.
+After the claim, the worker records heartbeats. Each of its writes to the row takes effect only while the row still has
+the worker's name and no outcome. So the next write of a worker that was wrongly considered dead, or whose job was
+cancelled, changes nothing and raises NotOurs.
 """
 
 import os
@@ -20,12 +20,14 @@ from admin_web.record.models import Job
 
 BEAT_S = 1.0
 SILENT_S = 15.0
-"""Seconds without a heartbeat after which a worker is considered dead. A worker never waits that long for a lock, nor
-pauses that long.
+"""Seconds without a heartbeat after which a worker is considered dead. A live worker never waits that long for a lock
+and never pauses that long.
 """
 
 MOST_TRIES = 5
-"""Workers that may claim a job in a row without a checkpoint. A job that kills each of them is not retried for ever."""
+"""Maximum number of consecutive claims of a job without a new checkpoint, so that a job that kills its workers is not
+retried for ever.
+"""
 
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
 
@@ -50,7 +52,7 @@ class Claim:
 
 
 def worker_name() -> str:
-    """Return a name for a worker that no other worker has or ever had."""
+    """Return a unique name for a worker."""
     return f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
@@ -82,14 +84,17 @@ async def beat(session: AsyncSession, ours: Claim, progress: dict[str, Any], at:
 async def checkpoint(
     session: AsyncSession, ours: Claim, progress: dict[str, Any], place: dict[str, int], at: datetime
 ) -> None:
-    """Record the place from which to resume, in the transaction of the work up to there. Raises NotOurs."""
+    """Record the checkpoint from which to resume, in the transaction of the work before it. Raises NotOurs."""
     await _write(session, ours, progress=progress, place=place, beat_at=at, tries=0)
 
 
 async def note(
     session: AsyncSession, ours: Claim, progress: dict[str, Any], place: dict[str, int], at: datetime
 ) -> None:
-    """Record what the work is doing, without a checkpoint: the next worker would start it again. Raises NotOurs."""
+    """Record progress and `place` of work that the next worker must start again.
+
+    `tries` is not reset. Raises NotOurs.
+    """
     await _write(session, ours, progress=progress, place=place, beat_at=at)
 
 
@@ -99,7 +104,7 @@ async def release(session: AsyncSession, ours: Claim, progress: dict[str, Any]) 
 
 
 async def end(change: Change, ours: Claim, progress: dict[str, Any], outcome: str, message: str) -> None:
-    """Record the end of the job, as done by the person who requested it. Raises NotOurs."""
+    """Record the end of the job. The audit event names the person who requested the job. Raises NotOurs."""
     await _write(
         change.session, ours, progress=progress, beat_at=change.at, ended_at=change.at, outcome=outcome, message=message
     )
@@ -115,7 +120,8 @@ async def _write(session: AsyncSession, ours: Claim, **values: object) -> None:
 def _claimable(kind: str, worker: str, at: datetime) -> Select[Job]:
     """Select the oldest job that is queued, or whose worker sends no heartbeats.
 
-    A worker runs one job of a kind at a time. So a job that has this worker's own name is one that it has dropped.
+    A worker runs one job of a kind at a time, and looks for the next one afterwards. So an open job that has this
+    worker's name is one that the worker has stopped running.
     """
     silent = or_(Job.claimed_by.is_(None), Job.claimed_by == worker, Job.beat_at < at - timedelta(seconds=SILENT_S))
     return select(Job).where(Job.outcome == "", Job.kind == kind, silent).order_by(Job.id).limit(1)

@@ -11,7 +11,7 @@ from admin_web.people.permissions import Permission
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """One kind of background job. With `alone` there is at most one open job of this kind."""
+    """One kind of background job. With `alone`, at most one job of this kind may be queued or running."""
 
     name: str
     title: str
@@ -22,7 +22,7 @@ class JobKind:
 IMPORT_NUMBERS = JobKind("import-numbers", "Import to the Do-Not-Call list", Permission.IMPORT)
 IMPORT_LEADS = JobKind("import-leads", "Import of leads", Permission.IMPORT)
 IMPORT_REGISTRY = JobKind("import-registry", "Import of a registry", Permission.IMPORT)
-"""The `place` of such a job has the id of the `version` that it imports."""
+"""In a job of this kind, `place` has the id of the `version` that it imports."""
 
 REBUILD = JobKind("rebuild", "Rebuild", Permission.REBUILD, alone=True)
 VERIFY = JobKind("verify", "Verify", Permission.REBUILD, alone=True)

@@ -1,4 +1,4 @@
-"""Background jobs: requested and cancelled by people."""
+"""Background jobs: how people request and cancel them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -20,7 +20,7 @@ class UnknownJob(Refused):
 
 
 class JobUnderWay(Refused):
-    """A job of this kind is already open, and only one may be. `job_id` is its id."""
+    """A job of this kind is already queued or running, and only one is allowed. `job_id` is the id of that job."""
 
     def __init__(self, kind: JobKind, job_id: int) -> None:
         super().__init__(f"“{kind.title}” is already running or queued, as job {job_id}. Wait for it, or cancel it.")
@@ -42,7 +42,8 @@ async def ask(
 ) -> int:
     """Queue a job for a worker and return its id. `particulars` must be JSON values.
 
-    `unless` runs in the same transaction and may refuse the job by raising. Raises NotPermitted, JobUnderWay.
+    `unless` runs in the same transaction, and can refuse the job by raising an exception. Raises NotPermitted,
+    JobUnderWay.
     """
     wanted = JOB_KINDS[kind]
     require(lambda role: allowed(role, wanted.may), actor.role, f"request “{wanted.title}”")
@@ -67,7 +68,7 @@ async def ask(
 
 
 async def cancel(database: Database, actor: Actor, job_id: int, *, now: Callable[[], datetime] = utc_now) -> None:
-    """Cancel a job at once. What it has recorded stays; it records nothing from now on.
+    """Cancel a job at once. What the job has recorded stays, and it records nothing more.
 
     Raises UnknownJob, NotPermitted, JobOver.
     """
@@ -85,7 +86,7 @@ async def cancel(database: Database, actor: Actor, job_id: int, *, now: Callable
 
 
 async def _require_none(change: Change, kind: JobKind) -> None:
-    """Raise JobUnderWay if a job of this kind is open."""
+    """Raise JobUnderWay if a job of this kind is queued or running."""
     found = await change.session.scalar(select(Job.id).where(Job.outcome == "", Job.kind == kind.name).limit(1))
     if found is not None:
         raise JobUnderWay(kind, found)

@@ -33,7 +33,7 @@ class NumberMoved(Refused):
 
 @dataclass(frozen=True, slots=True)
 class LeadGiven:
-    """A lead as an import contains it. With `name` None the recorded name stays."""
+    """A lead in an import. If `name` is None, the recorded name is kept."""
 
     id: LeadId
     number: E164
@@ -67,12 +67,12 @@ async def change_lead(
     queued: bool | None = None,
     was: E164 | None = None,
 ) -> LeadChanged:
-    """Change a lead's number or name, or put it in the dial queue or take it off.
+    """Change a lead's number or name, or add the lead to the dial queue or remove it.
 
     `was` is the number that the person saw. Raises UnknownLead, NumberMoved, Unwritable.
 
-    An override opens one lead on one number. It ends when the lead's number changes, and stays ended if the number is
-    changed back: the consent was for a telephone that this person no longer answered.
+    An override is for one lead on one number, so it ends when the lead's number changes. It stays ended if the number
+    is changed back, because the telephone was not this person's in the meantime.
     """
     async with records.change(actor) as change:
         row = await existing_lead(change.session, lead)
@@ -112,9 +112,9 @@ async def put_leads_within(change: Change, given: Sequence[LeadGiven]) -> tuple[
 
 
 def _rounds(given: Sequence[LeadGiven]) -> Iterator[dict[LeadId, LeadGiven]]:
-    """Yield the leads in rounds in which each lead occurs at most once.
+    """Split the leads into rounds, and yield the rounds. In each round a lead occurs at most once.
 
-    They are sorted by id, so that two imports lock rows in the same order and cannot deadlock.
+    Each round is sorted by id, so that two imports lock rows in the same order and cannot deadlock.
     """
     rounds: list[dict[LeadId, LeadGiven]] = []
     times: Counter[LeadId] = Counter()
@@ -137,7 +137,7 @@ async def _add_new(change: Change, given: Mapping[LeadId, LeadGiven]) -> set[Lea
 
 
 async def _change_all(change: Change, given: Mapping[LeadId, LeadGiven]) -> int:
-    """Change existing leads. Returns how many of them differed."""
+    """Change existing leads. Returns how many of them really changed."""
     if not given:
         return 0
     rows = select(Lead).where(Lead.id.in_(select(each_of(change.session, given)))).order_by(Lead.id).with_for_update()
@@ -157,7 +157,7 @@ async def existing_lead(session: AsyncSession, lead: LeadId) -> Lead:
 
 
 async def put_new(change: Change, lead: LeadId, number: E164, name: str = "") -> bool:
-    """Add a lead within a change. Returns False if it exists, or is added by another transaction at the same time.
+    """Add a lead within a change. Returns False if the lead exists, or another transaction adds it at the same time.
 
     Raises Unwritable.
     """

@@ -1,4 +1,4 @@
-"""Opening the database and the projection at the start of each program."""
+"""How each program opens the database and the projection at its start."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -23,10 +23,10 @@ from compliance.rule import objections, sentence_of
 LONGEST_NOTE = 2000
 
 RENEWABLE = timedelta(days=30)
-"""How long before its end an override can be renewed."""
+"""An override can be renewed when at most this much time is left."""
 
 EASTERNMOST = timedelta(hours=14)
-"""Kiribati is fourteen hours ahead of UTC: before a date begins there, it has begun nowhere."""
+"""The offset of Kiribati from UTC. A new date begins there before it begins anywhere else."""
 
 
 class NoBasis(Refused):
@@ -46,27 +46,27 @@ class ConsentInFuture(Refused):
 
 
 class ExpiryNotAllowed(Refused):
-    """The end that was asked for is past, or later than twelve months from now."""
+    """The requested end is in the past, or more than twelve months from now."""
 
 
 class NotSuppressed(Refused):
-    """The number is not blocked, so there is nothing to open."""
+    """The number is not blocked, so an override has no purpose."""
 
 
 class NotOpenable(Refused):
-    """The lead is blocked for a reason that no override opens."""
+    """The lead is blocked for a reason that no override can lift."""
 
 
 class OverrideStands(Refused):
-    """The lead holds a live override already."""
+    """The lead already has a live override."""
 
 
 class NothingToRenew(Refused):
-    """The override to renew is no longer the lead's live one."""
+    """The override to renew is no longer the lead's live override."""
 
 
 class NotYetRenewable(Refused):
-    """The override ends too late to be renewed now."""
+    """The override still lasts too long to be renewed now."""
 
 
 class OtherNumber(Refused):
@@ -77,8 +77,9 @@ class OtherNumber(Refused):
 class Consent:
     """What a person who places an override submits.
 
-    `attestation` is the text that was ticked. `number` is needed for a lead that is not on record yet, and must be
-    the lead's own otherwise. `expires_at` (aware UTC) may be earlier than twelve months from now, never later.
+    `attestation` is the text that the person ticked. For a lead that is not on record yet, `number` is required. For
+    any other lead it must be the lead's own number, if given. `expires_at` (aware UTC) may be earlier than twelve
+    months from now, never later.
     """
 
     lead: LeadId
@@ -93,7 +94,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """An override that opens a lead on a number until `expires_at` (aware UTC)."""
+    """A new override, which allows calls to a lead on a number until `expires_at` (aware UTC)."""
 
     override_id: int
     lead: LeadId
@@ -104,9 +105,9 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an override that is placed now does: it opens the lead until a moment (aware UTC).
+    """The effect of an override that is placed now: calls to the lead are allowed until `until` (aware UTC).
 
-    It takes the place of the override `replaces`, if there is one.
+    The new override replaces the override with the id `replaces`, unless that is None.
     """
 
     until: datetime
@@ -116,7 +117,7 @@ class Effect:
 def faults_of(
     basis: Basis | None, basis_note: str, consented_on: date | None, attestation: str, at: datetime
 ) -> Iterator[Refused]:
-    """Yield what is wrong with a consent at `at` (aware UTC), whatever the lead; nothing when it can be placed."""
+    """Yield each fault of a consent at `at` (aware UTC) that does not depend on the lead."""
     if basis is None:
         yield NoBasis("Choose what the consent rests on.")
     try:
@@ -135,7 +136,7 @@ def faults_of(
 
 
 def effect_of(facts: Facts, at: datetime) -> Effect:
-    """Return what an override on the lead of these facts does if it is placed at `at` (aware UTC).
+    """Return the effect of an override for the lead in these facts, if it is placed at `at` (aware UTC).
 
     Raises NotSuppressed, NotOpenable, OverrideStands.
     """
@@ -149,7 +150,7 @@ def effect_of(facts: Facts, at: datetime) -> Effect:
 
 
 def require_openable(facts: Facts, at: datetime) -> None:
-    """Raise NotSuppressed if the gate lets calls to the lead pass, NotOpenable if no override opens any block of it."""
+    """Raise NotSuppressed if the gate allows calls to the lead, and NotOpenable if no override can lift the block."""
     blocks = objections(facts, at)
     if not blocks:
         raise NotSuppressed(
@@ -161,14 +162,14 @@ def require_openable(facts: Facts, at: datetime) -> None:
 
 
 def renewable(expires_at: datetime, at: datetime) -> bool:
-    """Return whether a live override is in its last days at `at`: then a new document can take its place."""
+    """Return whether a live override is so near its end at `at` that a new one can replace it."""
     return expires_at <= at + RENEWABLE
 
 
 async def grant_override(records: Records, actor: Actor, consent: Consent) -> Granted:
     """Record an override with its document and attestation, and bring it into force.
 
-    Raises one of the Refused above, NotPermitted, UnknownLead or Unwritable.
+    Raises one of the subclasses of Refused in this module, NotPermitted, UnknownLead or Unwritable.
     """
     require(may_override, actor.role, "place an override")
     async with records.change(actor) as change:
@@ -180,9 +181,9 @@ async def grant_override(records: Records, actor: Actor, consent: Consent) -> Gr
 
 
 async def renew_override(records: Records, actor: Actor, consent: Consent, override_id: int) -> Granted:
-    """Record an override in place of the lead's live one, which ends at the same moment.
+    """Record an override that replaces the lead's live one. The old override ends when the new one begins.
 
-    Raises what `grant_override` raises except OverrideStands, and NothingToRenew, NotYetRenewable.
+    Raises NothingToRenew, NotYetRenewable, and everything that `grant_override` raises except OverrideStands.
     """
     require(may_override, actor.role, "place an override")
     async with records.change(actor) as change:
@@ -205,7 +206,7 @@ async def live_overrides(session: AsyncSession, at: datetime) -> list[Override]:
 
 
 async def _checked(change: Change, consent: Consent) -> tuple[Lead, Override | None]:
-    """Return the lead, locked, and its live override. Raises the first Refused that forbids this consent."""
+    """Lock the lead and return it with its live override. Raises the first Refused that forbids this consent."""
     for fault in faults_of(consent.basis, consent.basis_note, consent.consented_on, consent.attestation, change.at):
         raise fault
     latest = ends_at(change.at)
@@ -218,7 +219,7 @@ async def _checked(change: Change, consent: Consent) -> tuple[Lead, Override | N
 
 
 async def _lead(change: Change, consent: Consent) -> Lead:
-    """Return the lead, locked; add it first if it is new and has a number. Raises UnknownLead, OtherNumber."""
+    """Lock the lead and return it. A new lead with a number is added first. Raises UnknownLead, OtherNumber."""
     if consent.number is not None:
         await put_new(change, consent.lead, consent.number)
     lead = await existing_lead(change.session, consent.lead)
@@ -238,7 +239,10 @@ def _stands(lead: LeadId | None, override_id: int | str, expires_at: datetime) -
 
 
 async def _live_override(change: Change, lead: Lead) -> Override | None:
-    """Return the live override of a held lead. Of two people who place one at once, the second sees the first's."""
+    """Return the live override of a locked lead.
+
+    If two people place overrides at once, the lock lets the second see the first.
+    """
     live = select(Override).where(Override.lead_id == lead.id, *_live_at(change.at))
     return await change.session.scalar(live.order_by(Override.expires_at.desc()).limit(1).with_for_update())
 
@@ -280,7 +284,10 @@ def _live_at(at: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 async def _document(change: Change, kept: Kept) -> int:
-    """Record a document; return its id. Raises DocumentNotKept if a sweep deleted its file before the row was there."""
+    """Record a document and return its id.
+
+    Raises DocumentNotKept if a sweep deleted its file before the row existed.
+    """
     row = Document(
         sha256=kept.sha256,
         name=kept.name,

@@ -1,4 +1,4 @@
-"""Registries: adding them, and setting the terms on which they apply."""
+"""Adding registries, and setting the terms on which they apply."""
 
 import re
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ class VersionMoved(Refused):
 
 
 class TermsMoved(Refused):
-    """The terms have been set since the person saw them."""
+    """The terms have been set again since the person saw them."""
 
 
 class UnfitTerm(Refused):
@@ -74,9 +74,9 @@ def terms_preset(name: str) -> EditedTerms:
 
 
 async def registry_for(change: Change, name: str, country: str | None, account: str | None) -> Registry:
-    """Return the registry of an import. A new one is added, as `add_registry` does. Raises Refused.
+    """Return the registry of an import. A new registry is added as by `add_registry`. Raises Refused.
 
-    `account` is the account that the copy belongs to. If given, it becomes the registry's account.
+    `account` is the account under which the copy was obtained. If given, it becomes the registry's account.
     """
     registry = await _locked(change, checked_name(name))
     if registry is None:
@@ -127,7 +127,7 @@ async def set_terms(
 ) -> Standing:
     """Set the terms of a registry and bring them into force. Raises UnknownRegistry, TermsMoved, Refused.
 
-    `seen` is `terms_set_at` of the terms that the person saw. It must still be the same.
+    `seen` is the `terms_set_at` that the person saw. It must still be the present one.
     """
     require(may_revoke, actor.role, "set the terms of registries")
     async with records.change(actor) as change:
@@ -176,7 +176,7 @@ def _set(registry: Registry, terms: EditedTerms) -> None:
 
 
 def _checked(terms: EditedTerms, country: str) -> EditedTerms:
-    """Return the terms as they are stored: sorted, without duplicates. Raises UnfitTerm for an invalid value."""
+    """Return the terms in their stored form: sorted, without duplicates. Raises UnfitTerm for an invalid value."""
     if terms.when_stale not in {WARN, BLOCK}:
         raise UnfitTerm("when_stale", "A stale registry either warns or blocks: write warn or block.")
     if terms.when_uncovered not in {PASS, BLOCK}:

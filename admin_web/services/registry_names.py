@@ -1,4 +1,4 @@
-"""Names of registries, and the country whose numbers a registry lists."""
+"""Names of registries, and the countries whose numbers they list."""
 
 import re
 
@@ -39,7 +39,7 @@ def country_of(name: str, wanted: str | None = None) -> str:
 
 
 async def country_for(database: Database, name: str, wanted: str | None = None) -> str:
-    """Return the country of a registry that is on record, or of a new one. Raises NoCountry."""
+    """Return the country of a recorded or a new registry. Raises NoCountry."""
     async with database.read() as session:
         known = await session.scalar(select(Registry.country).where(Registry.name == name))
     return known or country_of(name, wanted)

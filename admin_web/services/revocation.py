@@ -24,7 +24,7 @@ class OverrideExpired(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """A revoked override. `already` means that it had been revoked before."""
+    """A revoked override. `already` means that it was revoked before this call."""
 
     override_id: int
     lead: LeadId
@@ -34,7 +34,7 @@ class Revoked:
 
 
 async def revoke_override(records: Records, actor: Actor, override_id: int, *, reason: str) -> Revoked:
-    """Revoke an override at once. If it was revoked before, its state is only projected to Redis again.
+    """Revoke an override at once. If it was revoked before, only its state is written to Redis again.
 
     Raises UnknownOverride, OverrideExpired, NotPermitted, Unwritable.
     """
@@ -55,7 +55,7 @@ async def revoke_override(records: Records, actor: Actor, override_id: int, *, r
 
 
 async def review_override(records: Records, actor: Actor, override_id: int) -> bool:
-    """Record that the actor has reviewed an override. Returns False if it was reviewed before; that review stays.
+    """Record that the actor has reviewed an override. Returns False, and records nothing, if it was reviewed before.
 
     Raises UnknownOverride, NotPermitted.
     """

@@ -32,8 +32,8 @@ class NotListed(Refused):
 class Suppressed:
     """One number on a list. `added` is False if it was on the list before.
 
-    `open_overrides` are the ids of live overrides that still open leads on this number. If the person who asked not
-    to be called is one of those leads, the override must be revoked.
+    `open_overrides` are the ids of live overrides that still allow calls to leads on this number. If the person who
+    asked not to be called is one of those leads, the override must be revoked.
     """
 
     number: E164
@@ -71,7 +71,9 @@ async def suppress(
     lead: LeadId | None = None,
     list_name: str = INTERNAL,
 ) -> Suppressed:
-    """Add a number to a list and bring that into force. A number that is on the list already is projected again.
+    """Add a number to a list and bring the block into force.
+
+    A number that is on the list already is written to Redis again.
 
     Raises UnknownLead, Unwritable.
     """
@@ -91,7 +93,7 @@ async def suppress_within(
     lead: LeadId | None = None,
     list_name: str = INTERNAL,
 ) -> Suppressed:
-    """Add a number to a list within a change. It is in force only after the change. Raises Unwritable."""
+    """Add a number to a list within a change. The block comes into force only after the change. Raises Unwritable."""
     note = cleaned(note, LONGEST_NOTE, "The note")
     entry_id, added = await _add_or_find(change, _Provenance(list_name, source, note, lead), number)
     open_overrides = await _open_overrides(change, number)
@@ -111,7 +113,7 @@ async def suppress_many(
     note: str = "",
     list_name: str = INTERNAL,
 ) -> SuppressedMany:
-    """Add up to CHUNK numbers to a list in one transaction, and bring that into force. Raises Unwritable."""
+    """Add up to CHUNK numbers to a list in one transaction, and bring the blocks into force. Raises Unwritable."""
     wanted = list(dict.fromkeys(numbers))
     async with records.change(actor) as change:
         added = await suppress_many_within(change, wanted, source=source, note=note, list_name=list_name)
@@ -161,7 +163,7 @@ class _Provenance:
 async def _add_or_find(change: Change, provenance: _Provenance, number: E164) -> tuple[int, bool]:
     """Return the id of the number's entry, and whether it is new.
 
-    Another transaction may lift the existing entry before we lock it; then the loop adds a new one.
+    Another transaction may lift the existing entry before this one locks it. In that case the loop adds a new entry.
     """
     while True:
         if added := await _add(change, provenance, [number]):
@@ -188,7 +190,7 @@ async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164
     }
     insert = (
         insert_into(change.session, SuppressionEntry)
-        # Without the WHERE, SQLite parses the ON of "ON CONFLICT" as that of a join (lang_upsert.html, section 2.2).
+        # Without the WHERE, SQLite parses the ON of "ON CONFLICT" as the ON of a join (lang_upsert.html, section 2.2).
         .from_select(list(values), select(*values.values()).where(true()))
         .on_conflict_do_nothing(
             index_elements=["list_name", "number"], index_where=SuppressionEntry.lifted_at.is_(None)

@@ -15,7 +15,7 @@ from admin_web.webhooks.signature import new_secret
 from compliance.refusal import Refused, Unwritable
 
 MOST = 50
-"""Most enabled webhooks. Each change writes a delivery for each of them."""
+"""Maximum number of enabled webhooks. It is limited because each change writes one delivery per webhook."""
 
 
 class UnknownWebhook(Refused):

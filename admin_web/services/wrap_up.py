@@ -1,4 +1,4 @@
-"""Wrapping up a call: its outcome, and what follows for the lead."""
+"""Wrapping up a call: recording its outcome, and applying the consequences for the lead."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -28,14 +28,17 @@ class Outcome(StrEnum):
 
 
 FINAL = {Outcome.SALE, Outcome.NOT_INTERESTED, Outcome.WRONG_NUMBER}
-"""Outcomes that remove a lead from the dial queue. After Do Not Call the list keeps the lead off the queue instead, so
-that it returns when consent is recorded later.
+"""Outcomes that remove a lead from the dial queue. Do Not Call is not among them: its list entry keeps the lead out of
+the queue, so that the lead returns if consent is recorded later.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class WrappedUp:
-    """A call that is wrapped up. `queued`: the lead is in the dial queue; `blocked`: the outcome of Do Not Call."""
+    """A call that is wrapped up.
+
+    `queued` means that the lead is in the dial queue. `blocked` is the result of Do Not Call.
+    """
 
     disposition_id: int
     lead: LeadId
@@ -46,7 +49,7 @@ class WrappedUp:
 async def wrap_up(
     records: Records, actor: Actor, lead: LeadId, outcome: Outcome, *, note: str = "", decision_id: str = ""
 ) -> WrappedUp:
-    """Record how a call to a lead ended, move the lead in the queue, and on Do Not Call block its number.
+    """Record how a call to a lead ended, update the lead's place in the queue, and block its number on Do Not Call.
 
     `decision_id` identifies the call; an id that is not on record for this lead is ignored.
     Raises UnknownLead, Unwritable, NotPermitted.

@@ -1,8 +1,8 @@
 """Sending webhooks, and the addresses to which they may be sent.
 
-A webhook makes this machine send requests, so it must not reach services that only this machine can reach. The address
-is checked when the socket is created, so that the connection goes to the address that was checked, even if the name
-resolves to another one a moment later. Redirects are not followed, and proxies of the environment are not used.
+A webhook makes this machine send requests, so a webhook must not reach services that only this machine can reach. The
+address is checked when the socket is created. So the connection goes to the address that was checked, even if the name
+resolves to another address a moment later. Redirects are not followed, and proxies of the environment are not used.
 """
 
 import socket
@@ -19,7 +19,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 LONGEST_URL = 2000
 TIMEOUT_S = 10
 MOST_OF_AN_ANSWER = 4096
-"""Bytes of a response that are read so that the connection can be reused. The content is ignored."""
+"""Most bytes of a response that are read, so that the connection can be reused. The content is ignored."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -63,7 +63,7 @@ def opened_session(*, private: bool) -> ClientSession:
 
 
 async def send(session: ClientSession, url: str, headers: dict[str, str], body: bytes) -> str:
-    """Post a delivery. Returns "" if the receiver answered 2xx, otherwise a sentence that says what went wrong."""
+    """Post a delivery. Returns "" if the receiver answered 2xx, otherwise a sentence about the failure."""
     sent = {**headers, "Content-Type": "application/json", "User-Agent": "dnc-gate", "Accept-Encoding": "identity"}
     try:
         async with session.post(url, data=body, headers=sent, allow_redirects=False) as answer:
@@ -76,14 +76,14 @@ async def send(session: ClientSession, url: str, headers: dict[str, str], body: 
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is public. An IPv4 address inside an IPv6 one is judged as itself."""
+    """Return whether an address is public. If an IPv6 address contains an IPv4 address, the IPv4 address decides."""
     if isinstance(address, IPv6Address) and (inner := _wrapped(address)) is not None:
         return is_public(inner)
     return address.is_global and not address.is_multicast
 
 
 def _wrapped(address: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address inside an IPv6 one (IPv4-mapped, 6to4, Teredo client or NAT64), if any."""
+    """Return the IPv4 address that an IPv6 address contains (IPv4-mapped, 6to4, Teredo client or NAT64), if any."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)

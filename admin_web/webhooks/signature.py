@@ -1,8 +1,8 @@
-"""Signatures of deliveries after https://www.standardwebhooks.com, for which receivers find libraries.
+"""Signatures of deliveries as specified at https://www.standardwebhooks.com. Receivers can use existing libraries.
 
 The key signs `<id>.<timestamp>.<body>` with HMAC-SHA256. A receiver should compare the signature in constant time,
 refuse a timestamp that differs from its own clock by more than five minutes (against replays of recorded deliveries),
-and remember ids for as long, to recognise a delivery that comes twice.
+and remember ids for the same time, to recognise a repeated delivery.
 """
 
 import hashlib

@@ -1,9 +1,9 @@
-"""Archive decisions from the stream in Redis to SQL, each exactly once, whatever process is killed at whatever moment.
+"""Archive decisions from the stream in Redis to SQL, each exactly once, even if a process is killed at any moment.
 
 The consumer group keeps entries that were read but not acknowledged. A batch is committed to SQL first and acknowledged
 afterwards. After a kill in between, the batch is read again; each decision then finds its own row and changes nothing.
-All workers share one consumer name, so any of them can take over the entries of a dead one. Entries that a slow worker
-is still writing may be written twice, which does no harm.
+All workers share one consumer name, so any of them can take over the entries of a dead one. Another worker may claim
+entries that a slow worker is still writing. They are then written twice, which does no harm.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,12 +23,14 @@ CONSUMER = "worker"
 BATCH = 1_000
 
 BLOCK_MS = 500
-"""How long a read blocks while it waits for the next decision, in milliseconds."""
+"""Milliseconds that a read waits for the next decision."""
 
 READ_WITHIN_S = 2.0
 
 IDLE_MS = 10_000
-"""How long an entry stays unacknowledged before it is read again, because its reader has died or lost SQL."""
+"""Milliseconds after which an unacknowledged entry is read again. Its reader has probably died, or lost its connection
+to SQL.
+"""
 
 FROM_THE_FIRST = "0-0"
 
@@ -74,7 +76,10 @@ class DecisionArchive:
                 cursor = following
 
     async def _archive(self, wire: Wire, entries: Sequence[StreamEntry]) -> int:
-        """Commit to SQL, then acknowledge. Entries that SQL cannot store are kept aside and do not block the others."""
+        """Commit to SQL, then acknowledge.
+
+        Entries that SQL cannot store are moved to another stream, so they block no others.
+        """
         rows: dict[bytes, DecisionColumns] = {}
         unreadable: dict[bytes, str] = {}
         for entry in entries:
@@ -91,7 +96,7 @@ class DecisionArchive:
         return len(entries)
 
     async def _commit(self, rows: Sequence[DecisionColumns]) -> dict[str, str]:
-        """Write rows. Return the ids of rows that SQL rejects because of their content, each with the error text."""
+        """Write rows. Return the ids of rows whose content SQL rejects, each with the error text."""
         if not rows:
             return {}
         try:
@@ -134,7 +139,7 @@ async def _claim(wire: Wire, cursor: str, idle_ms: int) -> tuple[str, list[Strea
 
 
 async def _make_group(wire: Wire) -> None:
-    """Create the group, at the stream's first entry. If Redis was emptied, the old group is gone as well."""
+    """Create the group, beginning at the stream's first entry. It may be missing because Redis was emptied."""
     try:
         await wire.ask(("XGROUP", "CREATE", wire.keys.decisions, ARCHIVE_GROUP, "0", "MKSTREAM"))
     except RedisRefused as error:

@@ -1,7 +1,7 @@
-"""Decisions as rows of SQL: one row per decision, in whatever order its records arrive.
+"""Decisions as rows of SQL: one row per decision, even if its records arrive out of order.
 
 A decision may be on the stream more than once. The gate records an ALLOW before it answers. If it then cannot answer
-ALLOW (because of the deadline, or a change meanwhile), it records a BLOCK under the same id and answers that. After a
+ALLOW (because of the deadline, or a change meanwhile), it records a BLOCK under the same id and answers BLOCK. After a
 BLOCK it never answers ALLOW. So a BLOCK outranks an ALLOW, and a BLOCK for the deadline, which is always the gate's
 final answer, outranks any other. The order on the stream is not reliable: a command that timed out may be appended
 after its correction.
@@ -29,7 +29,7 @@ _LARGEST = 2**63 - 1
 
 
 class UnreadableDecision(ValueError):
-    """An entry of the stream is not a decision that SQL could store; the message says why."""
+    """SQL cannot store an entry of the stream as a decision. The message says why."""
 
 
 def row_of(fields: Mapping[bytes, bytes], archived_at: datetime) -> DecisionColumns:
@@ -91,7 +91,10 @@ def _rank(row: DecisionColumns) -> int:
 
 
 async def _with_agents(session: AsyncSession, rows: Sequence[DecisionColumns]) -> list[DecisionColumns]:
-    """Add the agent who clicked Call. The call request is recorded before the PBX is asked, so before any decision."""
+    """Add the agent who clicked Call.
+
+    The call request is always in SQL by now, because it is recorded before the PBX starts the call.
+    """
     channels = select(each_of(session, [row["channel"] for row in rows]))
     asked = select(CallRequest.channel, CallRequest.asked_by).where(CallRequest.channel.in_(channels))
     agents = {row.channel: row.asked_by for row in await session.execute(asked)}
@@ -99,7 +102,10 @@ async def _with_agents(session: AsyncSession, rows: Sequence[DecisionColumns]) -
 
 
 async def _insert(session: AsyncSession, rows: Sequence[DecisionColumns]) -> set[str]:
-    """Insert the rows of new decisions and return their ids. Waits for another writer of the same decision."""
+    """Insert the rows of new decisions and return their ids.
+
+    The statement waits for other writers of the same decisions.
+    """
     insert = insert_into(session, DecisionRecord).on_conflict_do_nothing().returning(DecisionRecord.id)
     return set((await (await session.connection()).execute(insert, list(rows))).scalars())
 
@@ -107,7 +113,7 @@ async def _insert(session: AsyncSession, rows: Sequence[DecisionColumns]) -> set
 async def _correct(
     session: AsyncSession, rows: Sequence[DecisionColumns]
 ) -> tuple[list[DecisionColumns], list[DecisionColumns]]:
-    """Replace each existing row that a new one outranks. Return the new rows, and the ones they replaced."""
+    """Replace each existing row that a new row outranks. Return the new rows, and the rows that they replaced."""
     there = await _held(session, [row["id"] for row in rows])
     corrected = [row for row in rows if _rank(row) > _rank(there[row["id"]])]
     for row in corrected:

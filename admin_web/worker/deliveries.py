@@ -17,15 +17,17 @@ from admin_web.record.models import Webhook, WebhookDelivery
 
 AT_ONCE = 10
 HELD = timedelta(seconds=60)
-"""How long a claim lasts: well longer than a request may take."""
+"""Duration of a claim. It is much longer than a request can take."""
 
 RETRY_S = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 28800)
-"""Seconds to wait after each failure. After the last one, almost a day after the first, the delivery is given up."""
+"""Seconds to wait after each failure. If the attempt after the last wait fails, almost a day after the first, the
+delivery is given up.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A webhook that deliveries go to."""
+    """A webhook that has deliveries."""
 
     id: int
     url: str
@@ -67,7 +69,7 @@ async def take(database: Database, hook: int, at: datetime) -> list[ClaimedDeliv
 
 
 async def note(database: Database, ended: Sequence[tuple[ClaimedDelivery, str]], at: datetime) -> None:
-    """Record the outcomes of deliveries: an empty text for success, else the error."""
+    """Record the outcome of each delivery: "" for success, otherwise the error."""
     async with database.write() as session:
         for taken, wrong in ended:
             mine = update(WebhookDelivery).where(

@@ -1,4 +1,6 @@
-"""Record overrides that have expired. The gate enforces the expiry by itself; this only writes the audit event."""
+"""Record overrides that have expired. The gate enforces the expiry without this module, which only writes the audit
+event.
+"""
 
 from sqlalchemy import select
 
@@ -14,7 +16,8 @@ AT_ONCE = 500
 async def record_expiries(records: Records) -> int:
     """Write one audit event for each override that has expired since the last call. Return their number.
 
-    Two workers may do so at the same time: each skips the rows that the other has locked. Raises DatabaseUnavailable.
+    Two workers may call this at the same time, because each skips the rows that the other has locked. Raises
+    DatabaseUnavailable.
     """
     async with records.change(WORKER) as change:
         expired = (

@@ -1,7 +1,7 @@
 """Hang up calls in progress under a revoked override, wherever it was revoked: site, shell or API.
 
-The revocation itself already blocks further calls. A call may still be in set-up, or its decision not yet archived in
-SQL, so the PBX is queried several times. While the PBX is unreachable, the query is retried.
+The revocation itself already blocks further calls. The PBX is queried several times, because a call may still be in
+set-up, or its decision may not be archived in SQL yet. While the PBX is unreachable, the query is retried.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from admin_web.services.calling import hang_up_under
 POLL_S = 0.5
 
 REVOKED_FOR = timedelta(hours=1)
-"""How long after a revocation its calls are searched for, if the worker or the PBX was down meanwhile."""
+"""Calls are searched for this long after a revocation, in case the worker or the PBX was down before."""
 
 LOOKS_S = (0.0, 1.0, 3.0, 10.0, 30.0)
 """When to query the PBX, in seconds after the revocation was noticed."""

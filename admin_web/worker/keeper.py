@@ -16,20 +16,20 @@ Step: TypeAlias = Callable[[], Awaitable[float]]
 """One step of a loop; it returns the seconds to wait before the next."""
 
 POLL_S = 0.1
-"""Polling interval, in seconds, for changes that the service which made them could not apply itself."""
+"""Polling interval, in seconds, for changes that the service could not apply when it recorded them."""
 
 LEASE_S = 1.0
-"""Longest interval between renewals of the lease, in seconds; a short lease is renewed four times within its length."""
+"""Longest interval between renewals of the lease, in seconds. A short lease is renewed four times within its length."""
 
 REFUSED_S = 60.0
 FAILED_S = 5.0
-"""Seconds before the next try after a rebuild that was refused, or that failed for another reason."""
+"""Seconds to wait after a rebuild was refused or failed, before the next attempt."""
 
 LOST_S = 0.5
 """Polling interval, in seconds, while another process rebuilds the projection."""
 
 LEFT_S = 10.0
-"""Interval, in seconds, of the search for decisions that were read but not archived."""
+"""Interval, in seconds, between searches for decisions that were read but not archived."""
 
 SWEEP_S = 600.0
 
@@ -113,8 +113,12 @@ class Archivist:
         self._left_due, self._idle_ms = 0.0, 0
 
     async def step(self) -> float:
-        """Archive the next decisions; at the start, after a failure and every LEFT_S s also unacknowledged ones."""
-        idle_ms, self._idle_ms = self._idle_ms, 0  # After a failed step, claim unacknowledged entries at once.
+        """Archive the next decisions.
+
+        At the start, after a failure and every LEFT_S seconds, also archive unacknowledged ones.
+        """
+        # If this step fails, the next one claims unacknowledged entries at once.
+        idle_ms, self._idle_ms = self._idle_ms, 0
         if not idle_ms or monotonic() >= self._left_due:
             await self._archive.archive_left(idle_ms)
             self._left_due = monotonic() + LEFT_S

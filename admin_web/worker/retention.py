@@ -11,10 +11,10 @@ KEYS_KEPT = timedelta(days=2)
 """How long idempotency keys are kept."""
 
 DELIVERIES_KEPT = timedelta(days=30)
-"""How long deliveries are kept; all of them are delivered or given up long before."""
+"""How long deliveries are kept. Long before that, each of them is delivered or given up."""
 
 ATTEMPTS_KEPT = timedelta(days=1)
-"""How long sign-in attempts are kept; every bucket is full again long before."""
+"""How long sign-in attempts are kept. Long before that, every bucket is full again."""
 
 AT_ONCE = 1_000
 """Deliveries deleted per transaction, so that other writers wait only briefly."""

@@ -1,7 +1,7 @@
 """The worker, the one process that must run beside the gate: it keeps the projection current and archives decisions.
 
-It survives outages of Redis and SQL: it logs one line, keeps retrying, and logs when they are back. Two workers do no
-harm: turns and the consumer group divide the work between them.
+It survives outages of Redis and SQL: it logs one line, keeps retrying, and logs when they are back. Two workers can run
+at the same time, because turns and the consumer group divide the work between them.
 """
 
 import asyncio
@@ -42,16 +42,17 @@ SHEETS_S = 3600.0
 VERSIONS_S = 60.0
 SIZES_S = 3600.0
 EXPIRIES_S = 10.0
-"""Interval of the search for expired overrides, in seconds. It affects only the audit event, not the expiry itself."""
+"""Interval between searches for expired overrides, in seconds. It delays only the audit event, not the expiry itself.
+"""
 
 ARRANGE_S = 1.0
 """Interval, in seconds, at which the shards of Redis are listed again."""
 
 STOP_S = 1.0
-"""Seconds that running steps get to finish when the worker stops. Cancelling them does no harm, nor does a kill."""
+"""Seconds that running steps get to finish when the worker stops. They may be cancelled or killed without harm."""
 
 AWAY = (NotInForce, NotRebuilt, DatabaseUnavailable, DocumentsUnavailable, PbxTrouble, CdrFileUnreadable)
-"""Expected outages, as opposed to bugs: the step is retried."""
+"""Exceptions of expected outages. Any other exception is a bug, and is logged with its traceback."""
 
 log = structlog.get_logger()
 
@@ -98,7 +99,7 @@ class Worker:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run until stopped. Steps that then take too long are cancelled; the next worker resumes their work."""
+        """Run until stopped. Steps that then take too long are cancelled, and the next worker resumes their work."""
         loops: dict[str, Step] = {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
         loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "sizes": self._analyze}
@@ -156,7 +157,7 @@ class Worker:
         return EXPIRIES_S
 
     async def _sweep_documents(self) -> float:
-        """Delete uploaded documents that no override has come to use."""
+        """Delete uploaded documents that no override uses."""
         try:
             await sweep_documents(self._database, self._documents, utc_now())
         except TooManyOrphans as error:

@@ -45,7 +45,7 @@ def done(verb: str, *, nullable: bool = False) -> tuple[sa.Column[Any], sa.Colum
 
 
 def points_at(target: str, table: str, column: str) -> sa.ForeignKeyConstraint:
-    """Return a foreign key from `table.column` to `target` (`table.column`), named after the first."""
+    """Return a foreign key from `table.column` to `target` (`table.column`), named after the table and the column."""
     return sa.ForeignKeyConstraint([column], [target], name=f"fk_{table}_{column}")
 
 

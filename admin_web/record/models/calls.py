@@ -9,13 +9,15 @@ from admin_web.record.models.base import Base, one_of
 from compliance.verdict import Verdict
 
 ALONE = "unscreened OR (decision_id = '' AND verdict <> '')"
-"""Condition of a call-detail record that the call log shows on a line of its own: the call left the PBX although no
+"""Condition of a call-detail record that the call log shows as a separate line: the call left the PBX although no
 decision allowed it, or the record has a verdict but names no decision.
 """
 
 
 class DecisionRecord(Base):
-    """What the gate did to one call attempt. Lead and override are not foreign keys, so no record is ever refused.
+    """What the gate did to one call attempt.
+
+    Lead and override are not foreign keys, so a decision can be recorded even when SQL has no such lead or override.
 
     `agent` is the user who clicked on Call, found by the call request of the same channel; the gate does not know it.
     `campaign` is the campaign that the PBX named, "" if none: a registry may exempt campaigns.
@@ -134,7 +136,8 @@ class CallRequest(Base):
 class CdrFile(Base):
     """How far a CDR file of the PBX has been read: a byte offset in the file with this inode.
 
-    `head` is the SHA-256 (hex) of the first bytes that were read. A file that begins with other bytes is another file.
+    `head` is the SHA-256 (hex) of the first bytes that were read. A file whose first bytes differ is another file, even
+    when its inode is the same.
     """
 
     __tablename__ = "cdr_files"

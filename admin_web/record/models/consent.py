@@ -24,9 +24,9 @@ class Document(Base):
 
 
 class Override(Base):
-    """Documented consent that opens one lead on one number until `expires_at`.
+    """Documented consent to call one lead on one number until `expires_at`.
 
-    It expires by itself; `expiry_recorded_at` is when the audit event of that was written.
+    An override expires without any action. `expiry_recorded_at` is when the audit event of the expiry was written.
     """
 
     __tablename__ = "overrides"

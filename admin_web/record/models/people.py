@@ -1,4 +1,4 @@
-"""Users, their sessions, API tokens, and the audit events of all of them."""
+"""Users, their sessions, API tokens, and audit events."""
 
 from datetime import datetime
 from typing import Any
@@ -54,7 +54,7 @@ class SignInSession(Base):
 
 
 class SignInBucket(Base):
-    """The sign-in attempts left to a name or an address: a token bucket that refills with time."""
+    """The sign-in attempts that a name or an address has left: a token bucket that refills with time."""
 
     __tablename__ = "sign_in_buckets"
 

@@ -1,4 +1,4 @@
-"""Changes that must reach Redis, and the turn that lets one process at a time write there."""
+"""Changes that must reach Redis, and the turn that lets only one process at a time write to Redis."""
 
 from datetime import datetime
 

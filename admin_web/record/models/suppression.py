@@ -9,12 +9,13 @@ from admin_web.record.models.base import Base
 from compliance.terms import BLOCK, PASS
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""`last_called_at` of a lead that was never called. A moment and not NULL, which the two databases sort differently:
-so the queue's index puts such leads first on both.
+"""`last_called_at` of a lead that was never called. It is a moment, because the two databases sort NULL differently. So
+the queue's index puts such leads first on both.
 """
 
 FOLDED = String(400).with_variant(String(400, collation="C"), "postgresql")
-"""A folded name. Both databases order it by code point, so that all names with one prefix are one range of the index.
+"""A folded name. Both databases sort folded names by code point, so that all names with one prefix are one range of the
+index.
 """
 
 
@@ -43,7 +44,10 @@ class Lead(Base):
 
 
 class SuppressionEntry(Base):
-    """One number on one of the company's own lists. Entries are lifted, not deleted; at most one is not lifted."""
+    """One number on one of the company's own lists.
+
+    Entries are lifted, not deleted. At most one entry of a number on a list is not lifted.
+    """
 
     __tablename__ = "suppression_entries"
     __table_args__ = (
@@ -82,9 +86,10 @@ class SuppressionEntry(Base):
 class Registry(Base):
     """A list that an authority publishes, its version in force, and the terms on which it applies.
 
-    `area_codes` are those that it should cover; empty means its whole country. With `by_area_code` a version covers
-    the area codes that occur in its rows, otherwise all that it should cover. `fresh_days` is how long a copy may be
-    used; 0 means for ever. `spared` are the campaigns to which the registry does not apply.
+    `area_codes` are the area codes that the registry should cover; empty means its whole country. With `by_area_code` a
+    version covers only the area codes that occur in its rows. Otherwise it covers everything that the registry should
+    cover. `fresh_days` is how long a copy may be used; 0 means for ever. `spared` are the campaigns to which the
+    registry does not apply.
     """
 
     __tablename__ = "registries"
@@ -108,11 +113,12 @@ class Registry(Base):
 class RegistryVersion(Base):
     """One import of a registry. It is immutable once it is complete, that is, once `whole_at` is set.
 
-    `kind` is `full` or `changes`; changes are applied to the version `base_id`. `accepted` and `rejected` count rows
-    of the file, `numbers` the distinct numbers that the version lists, `added` and `removed` the differences from the
-    version before. `area_codes` are those that occur in its rows. `beat_at` is the last heartbeat of a running import.
-    `obtained` maps area codes to the moment their numbers were obtained (ISO 8601) where it differs from
-    `obtained_at`. With `may_shrink` a person has allowed it to list far fewer numbers than the version before.
+    `kind` is `full` or `changes`; changes are applied to the version `base_id`. `accepted` and `rejected` count rows of
+    the file, `numbers` the distinct numbers that the version lists, `added` and `removed` the differences from the
+    previous version. `area_codes` are the area codes that occur in its rows. `beat_at` is the last heartbeat of a
+    running import. `obtained` maps area codes to the moment their numbers were obtained (ISO 8601) where it differs
+    from `obtained_at`. `may_shrink` means that a person has allowed the version to list far fewer numbers than the
+    previous one.
     """
 
     __tablename__ = "registry_versions"

@@ -55,7 +55,7 @@ class Webhook(Base):
 
 
 class WebhookDelivery(Base):
-    """One event for one webhook. It is due at `due_at`, and retried until it is delivered or given up.
+    """The delivery of one event to one webhook. It is due at `due_at`, and retried until it succeeds or is given up.
 
     `told_at` is when the event happened. While a worker sends the delivery, `due_at` is when its claim ends and
     another worker may take it.
@@ -88,7 +88,10 @@ class WebhookDelivery(Base):
 
 
 class IdempotencyKey(Base):
-    """The response to the first request with this key of a token. A repeated request gets it and changes nothing."""
+    """The response to the first request with this key of a token.
+
+    A repeated request gets the same response and changes nothing.
+    """
 
     __tablename__ = "idempotency_keys"
 

@@ -1,4 +1,4 @@
-"""Split a CSV file, which another process is writing, into complete records, whatever their fields contain.
+"""Split a CSV file, while another process writes to it, into complete records, whatever their fields contain.
 
 A field may contain line breaks (in a caller's name, for example), so a line is not always a record. But every record
 starts a line with a time such as `"1795495769.220612",`. Nothing inside a field can look like that, because Asterisk
@@ -12,7 +12,7 @@ from io import StringIO
 from itertools import pairwise
 
 LONGEST = 65_536
-"""Maximum bytes of one record. Longer data is treated as unreadable instead of waiting for its end."""
+"""Maximum bytes of one record. Longer data is treated as unreadable, without waiting for its end."""
 
 _BEGINS = re.compile(rb'^"\d{1,10}\.\d{6}",', re.MULTILINE)
 
@@ -20,8 +20,8 @@ _BEGINS = re.compile(rb'^"\d{1,10}\.\d{6}",', re.MULTILINE)
 def whole_records(data: bytes) -> Iterator[bytes]:
     """Yield the complete records in `data`, in order and without gaps.
 
-    The last record is complete when its quotes are balanced and its line has ended; otherwise the rest is still to
-    come.
+    The last record is complete when its quotes are balanced and its line has ended. Otherwise it is not yielded,
+    because its rest has not been written yet.
     """
     edges = [0, *(found.start() for found in _BEGINS.finditer(data) if found.start()), len(data)]
     for begin, end in pairwise(edges):

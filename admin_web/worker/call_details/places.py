@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 HEAD = 4096
-"""Bytes at the start of a file, as far as they were read, whose hash identifies the file."""
+"""A file is identified by the hash of at most this many bytes at its start. Only bytes that were read are hashed."""
 
 SETTLED_S = 5.0
 """Seconds without a write after which a rotated file counts as finished."""
@@ -37,10 +37,10 @@ class ReadPosition:
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """Data from a position on: `beginning` is the start of the file, `data` the bytes after the position.
+    """Data read from a position: `beginning` is the start of the file, `data` the bytes after the position.
 
-    `known` is False when no file matches the requested position. `following` is the position to continue from after the
-    last byte of a finished rotated file.
+    `known` is False when no file matches the requested position. `following` is set at the end of a finished rotated
+    file: it is the position from which to continue in the next file.
     """
 
     inode: int
@@ -65,8 +65,8 @@ class OpenCdrFile:
     def part(self, place: ReadPosition, most: int) -> FilePart | None:
         """Read up to `most` bytes after a position; return None while there is no file.
 
-        If no file matches the position, read from the start: records that were read before are recognised by their ids.
-        Raises CdrFileUnreadable.
+        If no file matches the position, read from the start. Records that were imported before are recognised by their
+        ids. Raises CdrFileUnreadable.
         """
         try:
             return self._part(place, most)
@@ -94,7 +94,7 @@ class OpenCdrFile:
 
 
 def _regular(path: Path) -> bool:
-    """Return whether the path is a regular file: opening a named pipe would block until something writes to it."""
+    """Return whether the path is a regular file. Opening a named pipe would block until a process writes to it."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Import the CDR file's records into SQL, each exactly once, whatever process is killed at whatever moment.
+"""Import the records of the CDR file into SQL, each exactly once, even if a process is killed at any moment.
 
-The read position is committed with the rows that were read. A worker that reads the same records again (two workers, or
-a replaced file) finds them in SQL by the ids that the PBX gave them, and changes nothing.
+The read position is committed with the rows that were read. Records may be read again, by a second worker or from a
+replaced file. The worker then finds them in SQL by the ids that the PBX gave them, and changes nothing.
 """
 
 import asyncio
@@ -33,7 +33,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One read: rows, the errors of unreadable lines, and the next position. With `more`, read on at once."""
+    """The result of one read: rows, the errors of unreadable lines, and the next position.
+
+    `more` means that more data can be read at once.
+    """
 
     rows: Sequence[DetailColumns]
     unreadable: Sequence[str]
@@ -80,7 +83,10 @@ class CallDetails:
         return _batch(part, self._trunks)
 
     async def _put(self, batch: Batch, begin: ReadPosition) -> bool:
-        """Write rows and position in one transaction. Return False when another worker has read on from there."""
+        """Write rows and position in one transaction.
+
+        Return False if another worker has already read on from the old position.
+        """
         async with self._database.write() as session:
             reading = await _held_reading(session, self._path, self._now())
             if ReadPosition(reading.inode, reading.position, reading.head) != begin:
@@ -92,7 +98,7 @@ class CallDetails:
         return True
 
     def _log_unreadable(self, batch: Batch) -> None:
-        """Log where unreadable lines are in the file. Their content, which may be personal data, is not logged."""
+        """Log where unreadable lines are in the file. Their content is not logged, because it may be personal data."""
         if why := batch.unreadable:
             before = batch.place.position
             log.error("call-detail records unreadable", file=self._path, before=before, lines=len(why), why=why[0])
@@ -126,7 +132,9 @@ async def _held_reading(session: AsyncSession, path: str, at: datetime) -> CdrFi
 
 
 async def put(session: AsyncSession, rows: Sequence[DetailColumns]) -> None:
-    """Insert rows, each record once, and clear `unscreened` on calls that another record proves to be screened."""
+    """Insert rows, each record once, and clear `unscreened` on records whose call was screened according to another
+    record.
+    """
     if not rows:
         return
     insert = insert_into(session, CallDetail).on_conflict_do_nothing()
@@ -144,7 +152,8 @@ def clearing(session: AsyncSession, linked: set[str]) -> Update:
     proof = exists().where(
         allowing.linked_channel == CallDetail.linked_channel,
         allowing.trunk == CallDetail.trunk,
-        allowing.trunk != literal_column("''"),  # A literal, as in the partial index; a parameter would not match it.
+        # The partial index has this literal. With a parameter, the query would not match the index.
+        allowing.trunk != literal_column("''"),
         allowing.unscreened.is_(False),
     )
     these = CallDetail.linked_channel.in_(select(each_of(session, sorted(linked))))

@@ -31,7 +31,7 @@ TEXTS = {
 """Columns that hold a field's text, cut to the column's length."""
 
 LONGEST_EMERGENCY_NUMBER = 6
-"""The reason `emergency` is not accepted for a longer number."""
+"""Most digits of a number for which the reason `emergency` is accepted."""
 
 DetailColumns: TypeAlias = dict[str, Any]
 Record: TypeAlias = Mapping[str, str]
@@ -49,16 +49,16 @@ class UnreadableDetail(ValueError):
 
 
 class Trunks:
-    """Patterns of the names of trunk channels, on which calls leave the PBX."""
+    """Patterns for the names of trunk channels, through which calls leave the PBX."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._pattern = re.compile("|".join(translate(pattern) for pattern in patterns))
 
     def left_through(self, record: Record) -> str:
-        """Return the name of the trunk channel through which the call left; "" when it did not leave.
+        """Return the name of the trunk channel through which the call left, or "" if it did not leave.
 
-        The call's own channel is a trunk channel for incoming calls, and for calls originated directly to the trunk,
-        past the dialplan. In the latter case the record has no caller.
+        The call's own channel is a trunk channel in two cases: the call came in, or it was originated directly to the
+        trunk, past the dialplan. Only in the second case does the record have no caller.
         """
         if self._pattern.match(record["dstchannel"]):
             return record["dstchannel"]
@@ -120,5 +120,5 @@ def _moment_if_any(text: str) -> datetime | None:
 
 
 def _fitting(column: str, text: str) -> str:
-    """Cut a text to its column's length, and replace unprintable characters, since callers choose parts of it."""
+    """Cut a text to its column's length and replace unprintable characters: callers choose parts of the text."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text[: _LONGEST[column]])

@@ -18,7 +18,7 @@ from compliance.refusal import as_sentence
 
 
 async def numbers(run: Run) -> str:
-    """Put the numbers of a sheet on the company's own list."""
+    """Add the numbers in a sheet to the company's own list."""
     asked, region = SheetImport.read(run.particulars), run.tools.settings.region
     column = asked.columns.get("number")
 
@@ -29,7 +29,7 @@ async def numbers(run: Run) -> str:
 
 
 async def leads(run: Run) -> str:
-    """Add and change the leads of a sheet."""
+    """Add and change leads according to a sheet."""
     asked, region = SheetImport.read(run.particulars), run.tools.settings.region
 
     async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
@@ -41,7 +41,7 @@ async def leads(run: Run) -> str:
 async def _import(
     run: Run, asked: SheetImport, take: Callable[[Intake, Sheet, RejectedRows], Awaitable[Progress]], new: str, old: str
 ) -> str:
-    """Import a sheet, from the row where an earlier worker was interrupted. Return the sentence on the job's page."""
+    """Import a sheet, from the row where an earlier worker was interrupted. Return the sentence for the job's page."""
     store, begun = SheetStore.of(run.tools.settings), Progress(**run.place)
 
     async def keep(session: AsyncSession, done: Progress) -> None:

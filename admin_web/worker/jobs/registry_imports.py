@@ -1,7 +1,8 @@
 """Imports of registry files as background jobs.
 
 A killed worker leaves an incomplete version. The next worker starts again from the beginning, because the read position
-is useless without the numbers that were collected in memory. It must never replace the version of a later import.
+is useless without the numbers that were collected in memory. That worker must never replace the version of a later
+import.
 """
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,7 +23,7 @@ from compliance.refusal import as_sentence
 
 
 async def take_in(run: Run) -> str:
-    """Import a file as a registry's new version, and bring it into force. Return the sentence on the job's page."""
+    """Import a file as a registry's new version, and bring it into force. Return the sentence for the job's page."""
     asked, store = RegistryImport.read(run.particulars), SheetStore.of_registries(run.tools.settings)
     taken = await _taken(run) or await _import(run, asked, store)
 
@@ -35,7 +36,7 @@ async def take_in(run: Run) -> str:
 
 
 async def _taken(run: Run) -> ImportedVersion | None:
-    """Return the version that an earlier worker has completed; None when it has not. Raises Overtaken."""
+    """Return the version of this job if an earlier worker has completed it, otherwise None. Raises Overtaken."""
     async with run.tools.records.database.read() as session:
         version = await session.get(RegistryVersion, run.place.get("version", 0))
     if version is None:

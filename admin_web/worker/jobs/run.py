@@ -68,22 +68,25 @@ class Run:
 
     @property
     def actor(self) -> Actor:
-        """The person who requested the job. It runs in their name; their permission was checked at the request."""
+        """The person who requested the job.
+
+        The job acts in their name. Their permission was checked when they requested it.
+        """
         return Actor(self.claim.asked_by, self.claim.asked_from)
 
     def show(self, phase: str, done: int, total: int, **counts: int) -> None:
-        """Report progress, which the job's page shows within about a second. `counts` are shown by name."""
+        """Report progress. The job's page shows it within about a second, with each of `counts` under its name."""
         per_s = round(self._pace.at(phase, done), 1)
         self.progress = {"phase": phase, "done": done, "total": total, "per_s": per_s, "counts": counts}
 
     async def keep(self, session: AsyncSession, **place: int) -> None:
-        """Save a checkpoint in the same transaction as the work up to there.
+        """Save a checkpoint in the same transaction as the work before it.
 
         Raises NotOurs when the job was cancelled or taken over by another worker, which rolls the transaction back. So
-        no part of the work is ever recorded twice, whatever process is killed.
+        no part of the work is ever recorded twice, even if a process is killed.
         """
         await claims.checkpoint(session, self.claim, self.progress, place, self.tools.records.now())
 
     async def note(self, session: AsyncSession, **place: int) -> None:
-        """Save a checkpoint of work that the next worker must start again, without resetting the count of tries."""
+        """Save `place` for work that the next worker must start again. The count of tries is not reset."""
         await claims.note(session, self.claim, self.progress, place, self.tools.records.now())

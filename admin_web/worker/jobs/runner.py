@@ -57,7 +57,8 @@ class Runner:
 
     async def _claim(self) -> Claim | None:
         database, at = self._tools.records.database, self._tools.records.now()
-        async with database.read() as session:  # Mostly there is no job: polling must not delay other writers.
+        # Usually there is no job. Polling only reads, so that it does not delay other writers.
+        async with database.read() as session:
             if not await claims.is_any(session, self._kind.name, self._worker, at):
                 return None
         async with database.write() as session:

@@ -13,10 +13,10 @@ from admin_web.worker.jobs.run import JobFailed, Run
 from compliance.numbers import E164
 
 CANARY_S = 20.0
-"""Time limit of one canary, in seconds: it starts an interpreter and makes a few calls."""
+"""Time limit of one canary, in seconds. A canary starts a Python interpreter and makes a few calls."""
 
 FREE = tuple(E164(f"+1415555{line:04}") for line in range(199, 99, -1))
-"""Candidates for an unlisted number: 555-0100 to 555-0199 are reserved for fiction."""
+"""Candidates for an unlisted number. They are safe, because 555-0100 to 555-0199 are reserved for fiction."""
 
 
 async def rebuild(run: Run) -> str:
@@ -40,7 +40,7 @@ async def verify(run: Run) -> str:
 
 
 async def canary(run: Run) -> str:
-    """Ask each gate, as a PBX would, about a listed number and an unlisted one. Raises JobFailed for a wrong answer.
+    """Query each gate, as a PBX would, about a listed number and an unlisted one. Raises JobFailed for a wrong answer.
 
     This runs the gate's own `canary` command, so that AGI is implemented once and operators see the same output in a
     shell.
@@ -53,7 +53,7 @@ async def canary(run: Run) -> str:
 
 
 async def _questions(run: Run) -> list[str]:
-    """Return the command's options: the number that was listed last, and a number that is on no list."""
+    """Return options for the command: the number that was listed last, and a number that is on no list."""
     standing = select(SuppressionEntry.number).where(SuppressionEntry.lifted_at.is_(None))
     async with run.tools.records.database.read() as session:
         listed = await session.scalar(standing.order_by(SuppressionEntry.id.desc()).limit(1))

@@ -11,8 +11,8 @@ from admin_web.worker.jobs.run import Run
 Work: TypeAlias = Callable[[Run], Awaitable[str]]
 """Carries out one job and returns the sentence that says how it ended.
 
-Raises JobFailed, or an exception of a service, when it cannot. It may be interrupted at any moment, and is then called
-again with its last checkpoint.
+Raises JobFailed, or an exception of a service, if the job fails. The function may be interrupted at any moment. It is
+then called again with its last checkpoint.
 """
 
 WORK: Mapping[JobKind, Work] = {

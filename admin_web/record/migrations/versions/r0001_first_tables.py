@@ -26,7 +26,7 @@ TABLES = (
     "registry_exchanges", "documents", "overrides", "decisions", "call_details", "dispositions",
     "audit_events", "outbox", "projection",
 )  # fmt: skip
-"""In the order of creation: each table comes after those that its foreign keys refer to."""
+"""The tables in the order of creation: each table comes after the tables that its foreign keys refer to."""
 
 
 def upgrade() -> None:
@@ -43,7 +43,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop all tables, each before those that it refers to. Their indexes are dropped with them."""
+    """Drop all tables, each before the tables that it refers to. Their indexes are dropped with them."""
     for table in reversed(TABLES):
         op.drop_table(table)
 

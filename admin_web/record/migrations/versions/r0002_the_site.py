@@ -31,7 +31,9 @@ TABLES = (
 FOLDED = sa.String(400).with_variant(sa.String(400, collation="C"), "postgresql")
 FOLDED_AT_ONCE = 5_000
 NEVER = "1970-01-01 00:00:00.000000"
-"""With microseconds, as SQLAlchemy writes them, because SQLite compares moments as text."""
+"""The moment that means "never called". It has microseconds, as SQLAlchemy writes them, because SQLite compares moments
+as text.
+"""
 
 ENTRY_INDEXES = (("source", "id"), ("added_by", "id"), ("added_by", "source", "id"))
 AUDIT_INDEXES = (("done_by", "done_at"), ("action", "done_at"), ("done_by", "action", "done_at"))
@@ -133,7 +135,7 @@ def _leads() -> None:
 
 
 def _fold_names() -> None:
-    """Fold the names that are on record. SQL cannot do it: SQLite's lower() changes ASCII letters only."""
+    """Fold the recorded names in Python, because SQLite's lower() changes ASCII letters only."""
     leads, last = sa.table("leads", sa.column("id"), sa.column("name"), sa.column("name_folded")), ""
     named = sa.select(leads.c.id, leads.c.name).where(leads.c.name != "").order_by(leads.c.id).limit(FOLDED_AT_ONCE)
     fold = leads.update().where(leads.c.id == sa.bindparam("lead")).values(name_folded=sa.bindparam("folded"))

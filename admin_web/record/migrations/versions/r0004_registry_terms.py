@@ -1,4 +1,4 @@
-"""Record on which terms each registry applies, and when each area code of a version was obtained.
+"""Record the terms on which each registry applies, and when each area code of a version was obtained.
 
 No earlier release wrote registries, so the three tables are empty. They are dropped and created again.
 """
