@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,7 +23,7 @@ from lab.cluster import RedisCluster
 from lab.postgres import PostgresServer
 from lab.process import NotInstalled
 from lab.redis import RedisServer
-from tests.support.distribution import SharedFixturesTogether, turn
+from tests.support.distribution import SharedFixturesTogether, is_quick, turn
 from tests.support.programs import fork_servers
 from tests.support.records import Clock, FakeProjector
 from tests.support.reuse import CompiledStatements, DatabasePool, RedisPool
@@ -32,13 +33,18 @@ from tests.support.workers import WorkerStack
 TEMPLATE = "migrated"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the slow tests first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the slow tests first, and with `--quick` none of them."""
+    if config.getoption("--quick"):
+        slow = [item for item in items if not is_quick(item)]
+        items[:] = [item for item in items if is_quick(item)]
+        config.hook.pytest_deselected(items=slow)
     items.sort(key=lambda item: turn(item.path))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--long`."""
+    """Add `--quick` and `--long`."""
+    parser.addoption("--quick", action="store_true", help="run what needs no engine but a Redis, and starts no program")
     parser.addoption("--long", action="store_true", help="run storms and random examples ten times as long, at random")
 
 
@@ -50,6 +56,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("short", max_examples=60, derandomize=True, deadline=None, suppress_health_check=slow)
     settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=slow)
     settings.load_profile("long" if long else "short")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how long `.ci/run` took, above the last line, which counts the tests."""
+    if began := os.environ.get("DNC_CI_BEGAN"):
+        terminalreporter.write_line(f".ci/run took {time.time() - float(began):.0f} s.")
 
 
 @pytest.fixture

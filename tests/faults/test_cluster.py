@@ -14,7 +14,7 @@ from lab.cluster import RedisCluster
 from tests.support.stack import Callers, Stack
 
 LEASE_S = 10.0
-SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "2000", "DNC_LEASE_S": str(LEASE_S)}
+SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "1000", "DNC_LEASE_S": str(LEASE_S)}
 """A generous deadline: the decisions are tested, not the speed of a busy machine."""
 FAILOVER_S = 20.0
 """Maximum seconds for a failover: one until a master is considered dead, an election, and a busy machine."""

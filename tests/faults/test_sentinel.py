@@ -15,7 +15,7 @@ from tests.support.stack import Callers, Stack
 LISTED = "+14155550100"
 LATER = "+14155550101"
 LEASE_S = 10.0
-SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "2000", "DNC_LEASE_S": str(LEASE_S)}
+SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "1000", "DNC_LEASE_S": str(LEASE_S)}
 FAILOVER_S = 20.0
 """Maximum seconds for a failover: half a second until the master is considered dead, an election, and up to 13 seconds
 until Sentinel makes the other replica follow the new master (measured by `python -m bench.failover`)."""

@@ -1,13 +1,18 @@
-"""How pytest-xdist distributes the tests to its workers.
+"""How pytest-xdist distributes the tests to its workers, and which tests are quick.
 
 Each test goes to whichever worker is free, but tests that share a fixture go to the same worker, one after the other:
 those of a module with a fixture of module scope, those below a `conftest.py` with a fixture of package scope. A fixture
 of session scope is made once in each worker.
 """
 
+import inspect
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
 
+import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent.parent
@@ -43,3 +48,54 @@ def turn(path: Path) -> int:
     """Return when the tests of a module begin, beside others: the lower, the sooner."""
     top = path.relative_to(TESTS).parts[0]
     return SLOW_FIRST.index(top) if top in SLOW_FIRST else len(SLOW_FIRST)
+
+
+ENGINES = {"postgres", "browser", "pbx"}
+"""Marks of tests that need another engine than a Redis."""
+
+PROGRAMS = {
+    "lab.cluster.RedisCluster", "lab.process.Process", "lab.sentinel.Watched", "tests.support.programs.Program",
+    "tests.support.programs.run",
+}  # fmt: skip
+"""What starts a program, or several servers."""
+
+OURS = ("tests.", "lab.")
+
+
+def is_quick(item: pytest.Item) -> bool:
+    """Return whether a test needs no engine but one Redis, and starts no program of the product."""
+    if any(mark.name in ENGINES for mark in item.iter_markers()):
+        return False
+    fixtures = getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009 - of tests that are functions
+    used = [getattr(item, "function", None), *(definition.func for found in fixtures for definition in found)]
+    seen: set[int] = set()
+    return not any(_uses(PROGRAMS, thing, seen) for thing in used)
+
+
+def _uses(named: set[str], thing: Any, seen: set[int]) -> bool:
+    """Return whether a function or class, or what its code names in turn, is one of those `named`."""
+    name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
+    if id(thing) in seen or not name.startswith(OURS) or name == "lab.redis.RedisServer":
+        return False
+    seen.add(id(thing))
+    return name in named or any(_uses(named, part, seen) for part in _parts(thing))
+
+
+def _parts(thing: Any) -> Iterator[Any]:
+    """Yield what a function names in its code, or the functions and bases of a class."""
+    if isinstance(thing, type):
+        yield from thing.__bases__
+        members = vars(thing).values()
+        yield from (getattr(member, "fget", None) or getattr(member, "__func__", member) for member in members)
+        return
+    function = inspect.unwrap(thing) if callable(thing) else None
+    if isinstance(function, FunctionType):
+        for name in _names(function.__code__):
+            yield function.__globals__.get(name)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
