@@ -54,6 +54,7 @@ REFUSALS = {
     "letters": "The text contains letters. Write the number in digits.",
     "misplaced-plus": "Only one + is allowed, at the beginning. Remove the others.",
     "unexpected-character": "The text contains a character that no telephone number has. Remove it.",
+    "malformed": "This cannot be read as one number. Enter one telephone number.",
     "malformed-uri": "This is not a tel: or sip: address of one number. Enter the number alone.",
     "uri-parameter": "A parameter of this address changes its meaning. Enter the full number without the parameter.",
     "carrier-code": "The number begins with a code that selects a carrier. Enter the number without the code.",

@@ -18,6 +18,7 @@ def printed(*words: str) -> str:
     """Run a command of `bench/` to its end and return its output."""
     command = [sys.executable, "-m", f"bench.{words[0]}", *words[1:]]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
 
 
