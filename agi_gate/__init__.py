@@ -1,1 +1,1 @@
-"""The hot path: a FastAGI request in, a recorded verdict out. Never imports SQLAlchemy or the site."""
+"""The gate: it answers each FastAGI request with a recorded verdict. It never imports SQLAlchemy or the site."""

@@ -35,7 +35,7 @@ DEMO_BLOCKED, DEMO_ALLOWED, DEMO_LEAD = "+14155550100", "+14155550199", "demo-2"
 def serve(
     processes: Annotated[int, typer.Option(min=1, max=64, help="Gate processes on the one AGI port.")] = 1,
 ) -> None:
-    """Answer FastAGI until SIGTERM, then finish the open calls."""
+    """Answer FastAGI requests until SIGTERM, then finish the open calls."""
     settings = GateSettings.load()
     log_to_stderr(settings.log_level)
     run(require_redis(settings.redis))
@@ -59,9 +59,9 @@ def canary(
         typer.Option(help="NUMBER:LEAD that an override must allow, while the number alone must be blocked."),
     ] = None,
 ) -> None:
-    """Query the running gate through its AGI port, and compare the verdicts with those expected.
+    """Query the running gate through its AGI port, and compare its verdicts with the expected ones.
 
-    Without options it queries the numbers of the demo. Exit code 1: a verdict differs.
+    Without options it queries the demo's numbers. The exit code is 1 if a verdict differs.
     """
     questions = expectations(blocked or [], allowed or [], override or [])
     if not questions:
@@ -81,7 +81,7 @@ def canary(
 
 
 def expectations(blocked: list[str], allowed: list[str], override: list[str]) -> list[tuple[str, str, bool]]:
-    """Return (number, lead, whether the call must be allowed) for each query. Raises BadParameter."""
+    """Return number, lead, and whether the call must be allowed, for each query. Raises BadParameter."""
     questions = [(number, "", False) for number in blocked] + [(number, "", True) for number in allowed]
     for pair in override:
         number, colon, lead = pair.rpartition(":")
@@ -98,7 +98,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def main() -> None:
-    """Run the command line. An error that an operator can correct is one line on standard error, and exit code 2."""
+    """Run the command line. An error that an operator can correct is printed as one line; the exit code is then 2."""
     try:
         app()
     except (SettingsError, StoreUnavailable, CannotListen, NoAnswer) as error:

@@ -1,4 +1,4 @@
-"""Query the real AGI port as a PBX would."""
+"""Query the gate through its AGI port, as a PBX would."""
 
 import asyncio
 import secrets
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from compliance.channel_vars import DECISION, NUMBER, REASON, VERDICT
 
 ANSWER_WITHIN_S = 3.0
-"""Seconds for one verdict, the connection included."""
+"""Maximum wait in seconds for one verdict, including the time to connect."""
 
 
 class NoAnswer(Exception):
-    """The gate returned no verdict; the message says what happened instead."""
+    """The gate returned no verdict. The message says what happened instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The variables that the gate's line sets on a channel."""
+    """The gate's answer: the variables that its line sets on a channel."""
 
     channel: str
     variables: dict[str, str]
 
     @property
     def allowed(self) -> bool:
-        """Whether the verdict is ALLOW for this very channel, by the comparison that the dialplan makes."""
+        """Whether the verdict is ALLOW for this channel. The dialplan makes the same comparison."""
         return self.variables.get(VERDICT) == f"ALLOW-{self.channel}"
 
     @property
@@ -43,7 +43,7 @@ class Answer:
 
 
 def header(dialed: str, lead: str, channel: str) -> bytes:
-    """Return the header of a request as Asterisk sends it, with the fields that the gate reads."""
+    """Return the header of a request as Asterisk sends it, with at least the fields that the gate reads."""
     lines = {
         "network": "yes",
         "network_script": "screen",
@@ -57,7 +57,7 @@ def header(dialed: str, lead: str, channel: str) -> bytes:
 
 
 def read_line(line: bytes) -> dict[str, str]:
-    """Parse the gate's `EXEC MSet` line; return the variables. Raises NoAnswer for any other line."""
+    """Parse the gate's `EXEC MSet` line and return its variables. Raises NoAnswer for any other line."""
     command, _, rest = line.decode("ascii", "replace").partition('"')
     if command != "EXEC MSet " or not rest.endswith('"\n'):
         raise NoAnswer(f"the gate sent a line that is not a verdict: {line[:80]!r}")
@@ -65,7 +65,7 @@ def read_line(line: bytes) -> dict[str, str]:
 
 
 async def ask(host: str, port: int, dialed: str, lead: str = "") -> Answer:
-    """Query one verdict over TCP. Raises NoAnswer."""
+    """Request one verdict over TCP and return the answer. Raises NoAnswer."""
     channel = f"canary-{secrets.token_hex(6)}"
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):

@@ -1,4 +1,4 @@
-"""One timer for many items that share one time limit, such as all calls that wait for a decision."""
+"""One timer for many items with the same time limit, such as all calls that wait for a decision."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Expirable(Protocol):
-    """An item that is `over` when its work is done, and that must `expire` if that takes too long."""
+    """An item with a time limit. `over` is true once its work is done; `expire` is called if the limit passes first."""
 
     @property
     def over(self) -> bool:
@@ -20,10 +20,14 @@ Item = TypeVar("Item", bound=Expirable)
 
 
 class Deadlines(Generic[Item]):
-    """Expires each item that is not over `seconds` after it was watched. Create it on the event loop that it uses."""
+    """Calls `expire` on each item that is not over within `seconds` after `watch`.
+
+    Create it on the event loop that it uses.
+    """
 
     def __init__(self, seconds: float) -> None:
-        # Kept, because asyncio.get_running_loop() makes a system call in Python 3.11 (strace: one getpid for each).
+        # The loop is stored, because each asyncio.get_running_loop() costs a system call in Python 3.11 (strace shows
+        # one getpid per call).
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._watched: deque[tuple[float, Item]] = deque()
@@ -31,8 +35,8 @@ class Deadlines(Generic[Item]):
 
     def watch(self, item: Item) -> None:
         """Start the time limit of an item."""
-        # All items have the same limit, so the oldest is always the first to expire: a queue and one timer are enough.
-        # loop.call_later for each call would add and cancel a handle of the loop for each.
+        # All items have the same limit, so the oldest item is always the first to expire. A queue and one timer are
+        # therefore enough. loop.call_later would create and cancel a timer handle for every call.
         watched = self._watched
         while watched and watched[0][1].over:
             watched.popleft()
@@ -47,6 +51,6 @@ class Deadlines(Generic[Item]):
         while watched and (watched[0][1].over or watched[0][0] <= now):
             _, item = watched.popleft()
             if not item.over:
-                item.expire()  # May watch another item, and so set the timer.
+                item.expire()  # This can call `watch` for another item, which sets the timer.
         if watched and self._timer is None:
             self._timer = loop.call_at(watched[0][0], self._expire_due)

@@ -8,8 +8,9 @@ from compliance.redis_schema import epoch_ms
 
 
 class DecisionIds:
-    """Generates ids such as `019ab3c4d5e6-9f3a1c22-0000001a`: milliseconds, a random process id, a counter; all in
-    hexadecimal.
+    """Generates ids such as `019ab3c4d5e6-9f3a1c22-0000001a`.
+
+    The parts are milliseconds since 1970, a random id of the process, and a counter, all in hexadecimal.
     """
 
     def __init__(self) -> None:

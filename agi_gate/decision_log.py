@@ -1,7 +1,7 @@
-"""The decision stream: each decision is appended before its call is allowed.
+"""The decision stream: the gate appends each decision to it before it allows the call.
 
-A decision that could not be appended stays in a bounded backlog in memory, and is appended as soon as Redis accepts
-it. So a blocked call leaves its record even if Redis was away.
+If a decision cannot be appended, its call is blocked. The decision then waits in a bounded backlog in memory, and is
+appended as soon as Redis accepts it. So a blocked call is recorded even if Redis was down.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from compliance.redis_schema import DECISIONS
 from compliance.verdict import Decision
 
 LONGEST_BACKLOG = 20_000
-"""Decisions in the backlog at most: at 500 bytes each, 10 MB."""
+"""Maximum number of decisions in the backlog. At 500 bytes each they take 10 MB."""
 
 FLUSH_AT_ONCE = 200
-"""Decisions that one flush appends at most."""
+"""Maximum number of decisions that one flush appends."""
 
 FLUSH_EVERY_S = 0.2
-"""Seconds between two attempts to flush while Redis accepts nothing."""
+"""Seconds between two attempts to flush while Redis accepts no decisions."""
 
 log = structlog.get_logger()
 
@@ -53,30 +53,30 @@ class DecisionLog:
     def record(self, decision: Decision) -> RedisSteps[State | None]:
         """Append a decision; return the projection's state after the append.
 
-        Raises RecordUnavailable. The stream may contain the decision even then, if only the reply was lost.
+        Raises RecordUnavailable. Even then the stream can contain the decision, because only the reply may be lost.
         """
         try:
             answers = yield question(append(decision, self._stream), to_replicas=True)
         except StoreUnavailable as error:
             raise RecordUnavailable(str(error)) from error
         _appended(answers.replies[0])
-        # Redis acknowledges a write before its replicas have it. Without this check a failover could lose the record of
-        # a call that was allowed (Redis documentation, WAIT).
+        # Redis acknowledges a write before its replicas have it (Redis documentation, WAIT). Without this check a
+        # failover could lose the record of an allowed call.
         _replicated(answers)
         return answers.after
 
     def record_foreseen(self, decision: Decision, facts: Facts) -> RedisSteps[bool]:
-        """Append a decision if Redis confirms the assumed `facts` that it is based on; return whether it did.
+        """Append a decision if Redis confirms the assumed `facts` behind it; return whether Redis appended it.
 
-        Raises StoreUnavailable, or RecordUnavailable if replicas lack the record. The stream may contain the decision
-        even then.
+        Raises StoreUnavailable, or RecordUnavailable if too few replicas have the record. Even then the stream can
+        contain the decision.
         """
         if facts.state is None:
             return False
         answers = yield append_if(facts, facts.state, decision, self._link.keys)
         reply = answers.replies[0]
-        # A Redis that has lost the script gets it again, and this call is judged on facts that are read: that is one
-        # slow call per restart instead of a retry in each of them.
+        # If Redis does not have the script, load it, and let the caller judge this call on facts that it reads. So only
+        # one call per restart is slow, and no call needs a retry.
         if is_unknown(reply):
             yield question(LOAD)
         if not isinstance(reply, bytes):
@@ -86,7 +86,8 @@ class DecisionLog:
 
     def note(self, decision: Decision) -> None:
         """Put a decision into the backlog; drop and log the oldest if the backlog is full."""
-        # Bounded, because a gate without Redis blocks every call and would grow until the system kills it.
+        # The backlog is bounded, because a gate without Redis blocks every call. An unbounded backlog would grow until
+        # the system kills the process.
         if len(self._backlog) >= LONGEST_BACKLOG:
             lost = self._backlog.popleft()
             self.dropped += 1
@@ -95,7 +96,7 @@ class DecisionLog:
         self._wake.set()
 
     def drain_backlog(self) -> Iterator[Decision]:
-        """Drain and return the backlog, because this log has lost its Redis for good."""
+        """Drain the backlog and yield its decisions, oldest first, so that another log can record them."""
         while self._backlog:
             yield self._backlog.popleft()
 
@@ -122,7 +123,7 @@ class DecisionLog:
 
     def _forget(self, decision: Decision) -> None:
         """Remove a decision from the front of the backlog."""
-        # While the flush waited for Redis, a full backlog may have dropped it already.
+        # If the backlog filled up while the flush waited for Redis, `note` may already have dropped the decision.
         if self._backlog and self._backlog[0] is decision:
             self._backlog.popleft()
 
@@ -134,8 +135,8 @@ def append(decision: Decision, stream: str = DECISIONS) -> Command:
 
 def _appended(reply: Answer) -> None:
     """Raise RecordUnavailable unless `reply` is the id of a new entry."""
-    # Redis at maxmemory replies OOM, and one that cannot write its files replies MISCONF (redis.conf,
-    # stop-writes-on-bgsave-error). It still serves reads then, so only the append shows it.
+    # At maxmemory Redis replies OOM, and if it cannot write its files it replies MISCONF (redis.conf,
+    # stop-writes-on-bgsave-error). It still serves reads in both states, so only the append shows the fault.
     if not isinstance(reply, bytes):
         raise RecordUnavailable(str(reply))
 

@@ -1,4 +1,4 @@
-"""One call, from the dialled digits to a decision on record. Every path ends in a Decision, none in a guess."""
+"""Judge one call: from the dialled digits to a decision on record. Every path ends in a Decision."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from compliance.verdict import Decision, Ruling, Verdict, allow, block
 
 SCRIPT = "screen"
 ARGUMENTS = (2, 3)
-"""Number of arguments of a request: the dialled digits, the lead, and the campaign if there is one."""
+"""Allowed numbers of arguments of a request: the dialled digits, the lead, and the campaign if there is one."""
 
 LONGEST_DIALED = 64
-"""Most characters of the dialled digits that go on record; the rule reads all of them."""
+"""Maximum number of dialled characters that go on record. The rule reads all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +34,23 @@ class Numbering:
     prefix: str = ""
 
     def read(self, dialed: str) -> E164 | InvalidNumber:
-        """Return the one number that `dialed` means, or the reason why there is none."""
+        """Return the number that `dialed` means, or the InvalidNumber that says why it means none."""
         try:
             return normalize(dialed, self.region, self.prefix)
         except InvalidNumber as error:
             return error
 
     def emergency(self, dialed: str) -> str | None:
-        """Return the emergency number that `dialed` is, by exact match; None when it is none."""
+        """Return the emergency number if `dialed` is exactly one, else None."""
         return emergency_number(dialed, self.region, self.prefix)
 
 
 class DeadlinePassed(Exception):
-    """A decision was not reached in time."""
+    """The time limit for a decision has passed."""
 
 
 class Attempt(NamedTuple):
-    """One call to judge, with the moment (aware UTC) and the id of its decision."""
+    """One call to judge, with the time (aware UTC) and the id of its decision."""
 
     request: Request
     lead: LeadId | None
@@ -78,8 +78,8 @@ class Gate:
     def screen(self, request: Request) -> RedisSteps[Decision]:
         """Judge the call of `request`. An ALLOW is on record before it is returned.
 
-        The driver of this generator sends the questions to Redis, and throws DeadlinePassed into it when the time for
-        a decision is over.
+        The caller of this generator sends its questions to Redis, and throws DeadlinePassed into it if no decision is
+        reached in time.
         """
         dialed, lead_text, campaign_text, *_ = (*request.arguments, "", "", "")
         campaign = campaign_id(campaign_text) if campaign_text else None
@@ -98,17 +98,19 @@ class Gate:
             return self._note(self._decision(attempt, number, block(verdict.DEADLINE)))
 
     def failed(self, request: Request) -> Decision:
-        """Block a call whose `screen` ended in an exception."""
+        """Return a BLOCK for a call whose `screen` raised an exception, and put it on record."""
         return self._note(self._decision(self._attempt(request, None, ""), "", block(verdict.INTERNAL_ERROR)))
 
     def _foresee(self, attempt: Attempt, number: E164 | InvalidNumber) -> RedisSteps[Decision | None]:
-        """Allow a call on foreseen facts, in the one round trip that records it; None when that is not possible.
+        """Allow a call on foreseen facts, in the same round trip that records it; return None if that is not possible.
 
-        Most numbers are on no list: they take this path. Any doubt, and any block, is judged on facts from Redis.
+        Most calls take this path, because most numbers are on no list. If the foreseen facts are in doubt or would
+        block the call, the gate judges it on facts that it reads from Redis.
         """
         lead, campaign = attempt.lead, attempt.campaign
         facts = None if isinstance(number, InvalidNumber) else self._store.foreseen(number, lead, campaign)
-        # Redis compares what was foreseen with what is so. A check that needs more than it compares forbids this path.
+        # Redis compares the foreseen facts with the real ones. If some check needs a fact that Redis does not compare,
+        # no call may take this path.
         if facts is None or facts.state is None or not foreseeable():
             return None
         ruling = decide(number, facts, attempt.at)
@@ -138,10 +140,10 @@ class Gate:
         return (yield from self._reconsider(decision, facts))
 
     def _reconsider(self, decision: Decision, facts: Facts) -> RedisSteps[Decision]:
-        """Judge again, because the projection changed between the reading of the facts and the record of an ALLOW.
+        """Judge again, because the projection changed after the facts were read and before the ALLOW was recorded.
 
-        Otherwise the site could report a revocation as in force, and a call still pass on what was read just before.
-        The record is corrected when the ALLOW no longer holds.
+        Otherwise the site could report a revocation as in force while a call still passes on facts read before it. If
+        the new ruling is a BLOCK, a second record with the same id corrects the ALLOW.
         """
         again = yield from self._facts(facts.number, facts.lead, decision.campaign)
         ruling = decide(facts.number, again, self._clock())
@@ -178,7 +180,7 @@ class Gate:
 
 
 def printable(dialed: str) -> str:
-    """Return the dialled digits for the record: bounded, in printable ASCII, with `?` for any other character."""
+    """Return the dialled digits for the record: shortened, and with `?` for each character except printable ASCII."""
     shown = dialed[:LONGEST_DIALED]
     if shown.isascii() and shown.isprintable():
         return shown

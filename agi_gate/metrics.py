@@ -1,4 +1,7 @@
-"""The counts of the gate, and their text for Prometheus. A call costs a dictionary look-up; the rest is per scrape."""
+"""The counts of the gate, and their text for Prometheus.
+
+Counting a call only updates a few counters. All other work is done once per scrape.
+"""
 
 from bisect import bisect_left
 from collections import Counter
@@ -15,11 +18,11 @@ from compliance.verdict import Decision
 
 BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 Snapshot = dict[str, Any]
-"""The counts of one process as plain JSON: see `Metrics.snapshot`."""
+"""The counts of one process, as plain JSON values: see `Metrics.snapshot`."""
 
 
 class HasHealth(Protocol):
-    """An object that knows the health of the link to Redis."""
+    """An object that reports the health of the link to Redis."""
 
     @property
     def health(self) -> Health:
@@ -55,7 +58,7 @@ class Metrics:
         self.seconds += seconds
 
     def snapshot(self, link: HasHealth, log: HasBacklog) -> Snapshot:
-        """Return all counts, with the health of the link and the backlog of the log."""
+        """Return all counts, with the link's health and the size of the log's backlog."""
         health = link.health
         return {
             "calls": [[*key, count] for key, count in self.calls.items()],
@@ -75,7 +78,7 @@ class Metrics:
 
 
 def counters_only(snapshot: Snapshot) -> Snapshot:
-    """Return the snapshot of a process that does not serve any more: its counters, with all gauges neutral."""
+    """Return the last snapshot of a process that no longer serves: its counters, with neutral values for all gauges."""
     neutral = {
         "live": False,
         "ready": True,

@@ -1,10 +1,10 @@
-"""The request of the PBX, independent of the protocol that carried it."""
+"""The request of the PBX, independent of the wire protocol."""
 
 from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """The script of the AGI URL, the arguments, and the unique id of the channel; that is empty if it is not safe."""
+    """The script of the AGI URL, the arguments, and the channel's unique id, which is empty if it was unsafe."""
 
     script: str
     arguments: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Run the screening of a call: pass the gate's questions to Redis and the answers back, within the deadline."""
+"""Run the screening of a call: pass the gate's questions to Redis, and the answers back to the gate, in time."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
@@ -22,7 +22,7 @@ class Screener(Protocol):
     """Screens calls: over one Redis, or over the shards of a cluster."""
 
     def begin(self, request: Request, decided: OnDecision) -> None:
-        """Begin to screen a call. `decided` is called once with the decision, perhaps before this returns."""
+        """Begin to screen a call. `decided` is called once with the decision, possibly before `begin` returns."""
 
 
 class Screening:
@@ -36,12 +36,12 @@ class Screening:
         self.over = False
 
     def begin(self) -> None:
-        """Run the gate's first step; a call without a number ends here."""
+        """Run the gate's first step. A call that needs no answer from Redis, such as an emergency call, ends here."""
         self._step(self._steps.send, None)
 
     def answered(self, answers: Answers) -> None:
         """Continue with the answers of Redis."""
-        # Answers may arrive after the deadline, when the block has already been sent.
+        # Answers may arrive after the deadline. The gate has then already sent a block.
         if not self.over:
             self._step(self._steps.send, answers)
 
@@ -60,7 +60,7 @@ class Screening:
         except StopIteration as end:
             self._end(end.value)
             return
-        except Exception:  # Any fault blocks its call, and is logged with its traceback.
+        except Exception:  # Any fault blocks the call in which it occurs, and is logged with a traceback.
             log.exception("screening failed", channel=self._request.channel)
             self._end(self._gate.failed(self._request))
             return
@@ -73,7 +73,7 @@ class Screening:
         self.over = True
         try:
             self._decided(decision)
-        except Exception:  # It must not reach the link, which still has to pass other calls their replies.
+        except Exception:  # A fault must not reach the link, because the link has replies for other calls to pass on.
             log.exception("answering failed", channel=self._request.channel)
 
 
@@ -85,7 +85,7 @@ class Screenings:
         self._expiries = Deadlines[Screening](deadline_s)
 
     def begin(self, request: Request, decided: OnDecision) -> None:
-        """Begin to screen a call. `decided` is called once with the decision, perhaps before this returns."""
+        """Begin to screen a call. `decided` is called once with the decision, possibly before `begin` returns."""
         screening = Screening(self._gate, self._link, request, decided)
         screening.begin()
         if not screening.over:  # A call that never waits for Redis needs no deadline.

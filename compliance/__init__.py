@@ -1,4 +1,6 @@
-"""The domain: numbers, the rule, consent, and every name that gate, site and dialplan share. Never imports the others.
+"""The domain: numbers, the rule, consent, and every name that gate, site and dialplan share.
 
-Only `settings`, `log` and `redis_connection` do input or output; the other modules are pure.
+It imports neither the gate nor the site.
+
+Only `settings`, `log` and `redis_connection` do input or output. The other modules are pure.
 """

@@ -9,10 +9,10 @@ import phonenumbers
 NANP = 1
 
 _TERRITORIES = {"PR": "US", "GU": "US", "VI": "US", "AS": "US", "MP": "US"}
-"""Territories whose numbers are in the registries of the United States: 47 U.S.C. 153(58) counts them as States."""
+"""Territories that 47 U.S.C. 153(58) counts as States, so the registries of the United States have their numbers."""
 
 _SHARED = ("US", "CA")
-"""The countries that an area code of +1 is counted for while the library does not know it yet."""
+"""Countries that get an area code of +1 if the library does not know the area code yet."""
 
 _SAMPLE_LINE = "2345678"
 
@@ -20,9 +20,9 @@ _SAMPLE_LINE = "2345678"
 def prefixes_of(country: str, area_codes: Iterable[str] = ()) -> frozenset[str]:
     """Return the digits after `+` with which the numbers of a country (ISO 3166, `US`) begin.
 
-    With area codes, return those of the numbers in these area codes. The countries of +1 share their country code, so
-    their prefixes include the area code. An area code that the library does not know yet counts for both the United
-    States and Canada: a registry that should cover it blocks rather than misses it.
+    If `area_codes` are passed, return only the prefixes of these area codes. The countries of +1 share their country
+    code, so their prefixes include the area code. If the library does not know an area code yet, it counts for both the
+    United States and Canada. The registries of both then apply to its numbers; otherwise no registry would.
     """
     code = str(phonenumbers.country_code_for_region(country))
     chosen = frozenset(f"{code}{area}" for area in area_codes)

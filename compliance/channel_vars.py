@@ -1,5 +1,6 @@
-"""The channel variables, globals and CDR fields that gate, site and dialplan share: defined only here.
+"""The names of the channel variables, globals and CDR fields that gate, site and dialplan share.
 
+The Python code writes these names in no other module.
 `dialplan/README.md` documents each one. `scripts/dialplan_lint.py` checks that the dialplan uses these names.
 """
 
@@ -7,13 +8,13 @@ VERDICT = "DNC_VERDICT"
 """`ALLOW-<unique id of the channel>` or `BLOCK`."""
 
 NUMBER = "DNC_NUMBER"
-"""The number that was judged, in E.164. No other number may be dialled. Empty on a block."""
+"""The number that was judged, in E.164: the only number that the dialplan may dial. Empty on a block."""
 
 REASON = "DNC_REASON"
 """The reason of the verdict, as a slug."""
 
 DECISION = "DNC_DECISION"
-"""The id of the decision record. Without it the gate's line was cut short, and the verdict does not count."""
+"""The id of the decision record. If it is missing, the gate's line was cut off, and the verdict is invalid."""
 
 CDR_VERDICT = "dnc_verdict"
 CDR_REASON = "dnc_reason"
@@ -26,13 +27,13 @@ CDR_FIELDS = (CDR_VERDICT, CDR_REASON, CDR_DECISION, CDR_NUMBER, CDR_LEAD, CDR_A
 """The fields of a call-detail record for the decision, the lead and the agent who called."""
 
 GATE_CDR_FIELDS = tuple(f"CDR({field})" for field in (CDR_VERDICT, CDR_REASON, CDR_DECISION, CDR_NUMBER))
-"""The CDR fields that the gate sets. The dialplan sets the lead, because the gate returns nothing that the PBX sent."""
+"""The CDR fields that the gate sets. The dialplan sets the lead, because the gate does not send the lead back."""
 
 GLOBALS = ("DNC_GATE", "DNC_TIMEOUT", "DNC_NOTICE")
-"""Globals that an operator sets: the gates' addresses, their time limit in seconds, the sound for a blocked caller."""
+"""Globals that an operator sets: the gates' addresses, their time limit in seconds, and the notice to the caller."""
 
 CAMPAIGN = "DNC_CAMPAIGN"
-"""A variable that an operator may set on a channel: the campaign of the call. Some registries spare some campaigns."""
+"""A variable that an operator can set on a channel: the campaign of the call. A registry can exempt campaigns."""
 
 CALL_LEAD = "DNC_CALL_LEAD"
 CALL_AGENT = "DNC_CALL_AGENT"
@@ -44,4 +45,4 @@ OWN = (
     *("DNC_LEAD", "DNC_MORE", "DNC_LIMIT", "DNC_BACK"),
     *("DNC_REST", "DNC_ADDRESS", "DNC_WITHIN", "DNC_UNTIL", "DNC_LEFT"),
 )
-"""The dialplan's own variables during the screening."""
+"""Variables that only the dialplan uses, during the screening."""

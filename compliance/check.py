@@ -1,4 +1,4 @@
-"""What one check of the rule is: a function, and the declarations that the gate and the site follow."""
+"""The type of one check of the rule: a function, and declarations that the gate and the site rely on."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from compliance.verdict import Reason, Ruling, list_of
 Judge: TypeAlias = Callable[[Facts, datetime], Ruling | None]
 """Judge a call by these facts at a moment (aware UTC).
 
-A BLOCK stops the call. An ALLOW stops nothing: it is the reason on record if no check blocks. None is no objection.
+A BLOCK stops the call. An ALLOW is a remark: its reason goes on record if no check blocks. None means no objection.
 """
 
 
@@ -35,14 +35,14 @@ class CallPart(Enum):
 
 
 class OpenedBy(Enum):
-    """What opens a lead that a check blocks."""
+    """What can allow a call again that a check blocks."""
 
     NOTHING = "nothing"
     OVERRIDE = "override"
 
 
 FORESEEABLE = frozenset({Need.PROJECTION, Need.LISTS, Need.TERMS})
-"""What Redis compares in the step that records a foreseen decision: see `agi_gate/store/foreseen.py`."""
+"""The facts that Redis compares while it records a foreseen decision: see `agi_gate/store/foreseen.py`."""
 
 
 def _anything(_: Facts) -> bool:
@@ -53,11 +53,11 @@ def _anything(_: Facts) -> bool:
 class Check:
     """One check of the rule.
 
-    `reasons` holds each reason that it blocks or remarks with, and a sentence for people. `per_list` is the sentence of
-    reasons that name a list (`us-ftc-dnc`), with {} for the list; empty for every other check.
+    `reasons` maps each reason of its blocks and remarks to a sentence for people. `per_list` is the sentence for
+    reasons that name a list (`us-ftc-dnc`), with {} in place of the list. It is empty if the check has no such reasons.
 
-    `can_block` is whether it blocks a call by these facts at this moment or another, whatever the lead. The site looks
-    for overrides where it is true.
+    `can_block` returns whether the check could block a call with these facts at any moment, for any lead. Where it
+    returns True, the site looks for overrides.
     """
 
     judge: Judge
@@ -68,32 +68,33 @@ class Check:
     per_list: str = ""
     can_block: Callable[[Facts], bool] = _anything
     foreseeable: bool = field(init=False)
-    """Whether the gate may judge by it on foreseen facts: Redis compares all that it needs."""
+    """Whether the gate may apply the check to foreseen facts, because Redis compares all facts that the check needs."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "foreseeable", self.needs <= FORESEEABLE)  # Read at every call: worked out once.
+        # Computed once, because the gate reads it for every call.
+        object.__setattr__(self, "foreseeable", self.needs <= FORESEEABLE)
 
     def sentence(self, reason: Reason) -> str:
-        """Return a reason of this check as a sentence for people; empty for a reason of another."""
+        """Return a reason of this check as a sentence for people; an empty string for the reason of another check."""
         known = self.reasons.get(reason, "")
         return known or (self.per_list.format(list_of(reason)) if self.per_list and list_of(reason) else "")
 
     @property
     def opens_by_override(self) -> bool:
-        """Whether an override opens a lead that this check blocks."""
+        """Whether an override of the lead allows a call that this check blocks."""
         return self.opened_by is OpenedBy.OVERRIDE
 
     @property
     def differs_by_call(self) -> bool:
-        """Whether two calls of which the same facts are known may get different rulings at one moment."""
+        """Whether two calls can get different rulings at one moment if the facts that the check needs are equal."""
         return not self.depends_on <= {CallPart.MOMENT}
 
     @property
     def stops_every_call(self) -> bool:
-        """Whether a block by this check is a block of every call at that moment, whatever the number."""
+        """Whether this check, if it blocks one call, blocks every other call at that moment too."""
         return self.needs <= {Need.PROJECTION} and not self.differs_by_call
 
     @property
     def is_do_not_call(self) -> bool:
-        """Whether it blocks for a Do-Not-Call list: the number is listed, or nobody can tell whether it is."""
+        """Whether this check blocks because of a Do-Not-Call list: the number is listed, or it may be listed."""
         return not self.needs.isdisjoint({Need.LISTS, Need.TERMS})

@@ -1,10 +1,10 @@
-"""A Redis Cluster as its nodes describe it: which master owns which hash slots. No input or output here.
+"""A Redis Cluster as its nodes describe it: which master owns which hash slots. This module does no input or output.
 
-A shard is a master with the slots that it owns. The lowest of these slots is the shard's name. Keys that belong to the
-whole shard carry a hash tag of that slot, so that Redis keeps them on the shard.
+A shard is a master with the slots that it owns. The lowest of these slots is the shard's name. A key that belongs to
+the shard as a whole has a hash tag of that slot, so Redis keeps the key on the shard.
 
-The reign of a shard is its configuration epoch with a digest of its slots. The epoch changes with each election and
-with each move of a slot. So a master that gains or loses a slot, or replaces a dead master, begins another reign.
+The reign of a shard is its configuration epoch and a digest of its slots. The epoch changes with each election and
+with each move of a slot. So a master begins a new reign when it gains or loses a slot, or replaces a dead master.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ SLOTS = 16_384
 Ranges = tuple[tuple[int, int], ...]
 """First and last slot of each range, ascending."""
 
-# The format of CLUSTER NODES (its page in the Redis documentation): a slot or a range of slots, and ip:port@cport with
-# a host name after a comma.
+# CLUSTER NODES writes a slot or a range of slots, and an address as ip:port@cport, which a comma and a host name may
+# follow (Redis documentation, CLUSTER NODES).
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _ADDRESS = re.compile(r"(.*):([0-9]{1,5})(?:@[0-9]*)?(?:,.*)?")
 
 
 class NotACluster(Exception):
-    """The reply of a node does not describe a cluster; the message says why."""
+    """A node's reply does not describe a cluster. The message says why."""
 
 
 def slot_of(tag: str) -> int:
@@ -46,13 +46,13 @@ def _tags() -> list[str]:
 
 
 def slot_tag(slot: int) -> str:
-    """Return the smallest number that hashes to `slot` when written as a hash tag. It never changes."""
+    """Return the smallest number that, as a hash tag, hashes to `slot`. It is always the same for one slot."""
     return _tags()[slot]
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A master of the cluster: node id, HOST:PORT, configuration epoch, and the slots that it owns."""
+    """A master of the cluster: its node id, its HOST:PORT, its configuration epoch, and the slots that it owns."""
 
     id: str
     address: str
@@ -61,12 +61,12 @@ class Shard:
 
     @property
     def first(self) -> int:
-        """The lowest slot: the shard's name."""
+        """The shard's lowest slot, which serves as its name."""
         return self.ranges[0][0]
 
     @property
     def reign(self) -> str:
-        """The name of the shard's reign: it changes when the shard wins an election, or gains or loses a slot."""
+        """The name of the reign. It changes when the shard wins an election, or gains or loses a slot."""
         digest = hashlib.sha256(repr(self.ranges).encode()).hexdigest()[:12]
         return f"{self.epoch}.{digest}"
 
@@ -83,8 +83,8 @@ class Shard:
 class View:
     """The cluster as one node sees it.
 
-    `myself` is that node, None unless it is a master with slots. `shards` are all masters with slots, by node id.
-    `addresses` are the HOST:PORT of all nodes that are not marked as failed.
+    `myself` is the shard of that node; None if the node is no master or has no slots. `shards` maps node ids to all
+    masters with slots. `addresses` has the HOST:PORT of each node that is not marked as failed.
     """
 
     myself: Shard | None
@@ -98,7 +98,7 @@ class View:
 
 
 def read_nodes(reply: bytes, asked: str = "") -> View:
-    """Parse the reply to CLUSTER NODES of the node at `asked` (HOST:PORT). Raises NotACluster."""
+    """Parse the reply to CLUSTER NODES from the node at `asked` (HOST:PORT). Raises NotACluster."""
     shards: dict[str, Shard] = {}
     addresses: set[str] = set()
     myself: Shard | None = None
@@ -130,7 +130,7 @@ def _address(where: str, otherwise: str) -> str:
 
 def _ranges(words: Iterable[str]) -> Ranges:
     """Parse slots and ranges of slots. Raises ValueError."""
-    # An entry in brackets is a slot that is being moved. Until the move ends, its owner lists it without brackets too.
+    # An entry in brackets is a slot in transit. Until the move ends, its owner also lists the slot without brackets.
     found = [_RANGE.fullmatch(word) for word in words if word and not word.startswith("[")]
     if not all(found):
         raise ValueError
@@ -139,15 +139,15 @@ def _ranges(words: Iterable[str]) -> Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The shards, ascending by name, and the addresses of all nodes that are not marked as failed."""
+    """The shards, ascending by name, and the HOST:PORT of each node that is not marked as failed."""
 
     shards: tuple[Shard, ...] = ()
     addresses: frozenset[str] = frozenset()
 
     def owner(self, slot: int) -> Shard | None:
         """Return the shard that owns a slot; None if no shard serves it."""
-        # After a move both the old and the new owner may claim the slot for a while. The higher epoch wins, as it does
-        # among the nodes (Redis documentation, CLUSTER SET-CONFIG-EPOCH).
+        # For a while after a move, both the old and the new owner may claim the slot. The owner with the higher epoch
+        # wins, as among the nodes themselves (Redis documentation, CLUSTER SET-CONFIG-EPOCH).
         owners = [shard for shard in self.shards if shard.owns(slot)]
         return max(owners, key=lambda shard: shard.epoch, default=None)
 
@@ -159,8 +159,8 @@ class Topology:
 def merge_views(views: Iterable[View]) -> Topology:
     """Merge the views of several nodes into one topology. Raises NotACluster if none of them knows a shard.
 
-    The view with the highest epoch decides which shards exist. For each shard, its own view of itself, if it was
-    queried, outweighs that of any other node.
+    The view with the highest epoch decides which shards exist. If a shard itself was queried, its own description
+    replaces that of any other node.
     """
     seen = list(views)
     best = max(seen, key=lambda view: view.newest, default=None)

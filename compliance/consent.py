@@ -45,7 +45,7 @@ def may_revoke(role: Role) -> bool:
 def ends_at(placed_at: datetime) -> datetime:
     """Return the end of an override that was placed at `placed_at` (aware UTC): twelve calendar months later.
 
-    One placed on 29 February ends on 28 February, never on 1 March, so that no day is added to the consent.
+    An override that was placed on 29 February ends on 28 February. An end on 1 March would extend the consent by a day.
     """
     year = placed_at.year + MONTHS // 12
     day = min(placed_at.day, monthrange(year, placed_at.month)[1])

@@ -1,4 +1,4 @@
-"""What is known of one call when the rule judges it."""
+"""The facts of one call, by which the rule judges it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +11,8 @@ from compliance.terms import Applying
 class State(NamedTuple):
     """Which build of the projection is live, on which server process it was verified, and which lists it covers.
 
-    `changes` counts the changes applied to it: a reader compares it to see whether anything moved. `terms` is the
-    digest of the terms of its registries.
+    `changes` counts the changes applied to the build. A reader compares two counts to see whether anything changed in
+    between. `terms` is the digest of the registries' terms.
     """
 
     generation: int
@@ -24,7 +24,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LiveOverride:
-    """The consent that opens one lead on one number until `expires_at` (aware UTC, exclusive)."""
+    """A consent that allows calls to one lead on one number until `expires_at` (aware UTC, exclusive)."""
 
     id: str
     basis: str
@@ -32,11 +32,12 @@ class LiveOverride:
 
 
 class Facts(NamedTuple):
-    """What is known of a call to `number` for `lead` at this moment.
+    """The facts of a call to `number` for `lead` at this moment.
 
-    `server` is the run id of the Redis process that answered. `leased` is whether the projection is kept current.
-    `applying` holds what the registries' terms say of the number; None when the terms are not known. `campaign` is
-    empty when the PBX named none; the site always judges a call of no campaign.
+    `server` is the incarnation of the Redis process that answered. `leased` is whether the projection has a live lease,
+    which the worker renews while it keeps the projection current. `applying` holds what the registries' terms say of
+    the number; it is None if the terms are not known. `campaign` is empty if the PBX named none. The site always judges
+    without a campaign.
     """
 
     number: E164
@@ -54,7 +55,7 @@ class Facts(NamedTuple):
         return doubt(self.state, self.server, leased=self.leased) or ("" if self.applying else "no-terms")
 
     def opened(self, at: datetime) -> LiveOverride | None:
-        """Return the override that opens this lead at `at` (aware UTC); None when there is none."""
+        """Return the lead's override if it is live at `at` (aware UTC), else None."""
         if self.lead and self.override and at < self.override.expires_at:
             return self.override
         return None
@@ -63,7 +64,7 @@ class Facts(NamedTuple):
 def doubt(state: State | None, server: str, *, leased: bool) -> str:
     """Return why a projection cannot be relied on, as a slug; empty when it can.
 
-    A set that is missing in Redis reads as "not listed", so an empty Redis must never count as permission to call.
+    A set that is missing in Redis looks like "not listed". So an empty Redis must never allow a call.
     """
     if state is None:
         return "no-state"

@@ -1,13 +1,14 @@
-"""The registries that the product knows by name, with the terms that their authorities set."""
+"""The registries that have built-in defaults, with the terms that their authorities set."""
 
 import re
 from typing import NamedTuple
 
 DAYS = 31
-"""Days that a copy may be used: 16 CFR 310.4(b)(3)(iv) in the United States, and the CRTC's rules in Canada."""
+"""Days for which a copy may be used, by 16 CFR 310.4(b)(3)(iv) in the United States and the CRTC's rules in Canada."""
 
 UK_DAYS = 28
-"""Days that a copy may be used: regulation 21(3) of the Privacy and Electronic Communications Regulations 2003."""
+"""Days for which a copy may be used, by regulation 21(3) of the Privacy and Electronic Communications Regulations 2003.
+"""
 
 
 class Preset(NamedTuple):
@@ -32,7 +33,7 @@ _STATE = re.compile(r"us-[a-z]{2}")
 
 
 def preset_of(name: str) -> Preset:
-    """Return the defaults of a registry. A custom one has no country (empty) and covers its whole list."""
+    """Return the defaults of a registry. A custom registry has an empty country and is not sold by area code."""
     if known := PRESETS.get(name):
         return known
     if _STATE.fullmatch(name):

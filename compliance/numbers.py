@@ -1,16 +1,15 @@
 """Normalise dialled digits to one E.164 number or refuse them; recognise emergency numbers; mask numbers for logs.
 
-One telephone has one key, its E.164 number. The PBX dials that key and not the dialled digits. So digits that are
-misread can reach a wrong number, but never a listed one. Digits without `+` are read as a national number of the
-region, or with the region's own international prefix or country code. They are never read as a national number of
-another country.
+Each telephone has one key, its E.164 number. The PBX dials the key, never the dialled digits. So if digits are misread,
+the call may reach a wrong number, but never a listed number. Digits without `+` are a national number of the region, or
+begin with the region's international prefix or country code. They are never a national number of another country.
 
-Known gaps:
-- Germany, Austria and other countries with numbers of varying length: digits dialled after a complete number, and
-  extensions dialled as part of it, give another key.
+Known gaps, through which a call can reach a listed person under another key:
+- Germany, Austria and other countries with numbers of varying length: digits that were dialled after a complete number
+  or as its extension become part of the key.
 - Numbers from before a country changed its plan (Brazil's ninth digit, Colombia, Gabon).
-- A country code written twice, or written without `+` before a number that is newer than the library's metadata, where
-  the digits are also another possible number (Germany, Indonesia).
+- A country code that is written twice, if the digits are also another possible number (Germany, Indonesia). The same
+  holds for a country code without `+` before a number that is newer than the library's metadata.
 - Call forwarding, and one subscriber with several numbers.
 """
 
@@ -31,13 +30,14 @@ from phonenumbers import (
 )
 
 E164 = NewType("E164", str)
-"""A telephone, as `+`, country code and national number: 7 to 15 digits, `+14155550100`."""
+"""A telephone number: `+`, then country code and national number with 7 to 15 digits in all, such as `+14155550100`."""
 
 LeadId = NewType("LeadId", str)
-"""The CRM's name of a lead: 1 to 64 ASCII letters, digits, dots, dashes and underscores."""
+"""The id of a lead in the CRM: 1 to 64 ASCII letters, digits, dots, dashes and underscores."""
 
 LONGEST_INPUT = 128
-# The library's check takes 7 to 8 µs, the length 0.06 µs, and nearly every call is to a longer number.
+# Nearly every call is to a number longer than this. Comparing the length takes 0.06 µs, and the library's check for
+# emergency numbers 7 to 8 µs:
 # python -m timeit -s "from compliance.numbers import emergency_number as e" "e('4155550100', 'US')"
 LONGEST_EMERGENCY_NUMBER = 6
 LEAD_ID = re.compile("[A-Za-z0-9_.-]{1,64}")
@@ -66,11 +66,11 @@ REFUSALS = {
     "not-in-plan": "No number of this country begins with these digits. Check the area code and the digits after it.",
     "ambiguous": "With and without a country code these digits are two numbers. Write + and the country code first.",
 }
-"""For each reason why a text is not one telephone number: a sentence for people that says what to do."""
+"""Each reason why a text is not one telephone number, with a sentence that says what to do."""
 
 
 class InvalidNumber(ValueError):
-    """The text is not one telephone number. `reason` is a slug of `REFUSALS`; `str()` returns its sentence."""
+    """The text is not one telephone number. `reason` is a key of `REFUSALS`, and `str()` returns its sentence."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -81,22 +81,22 @@ class InvalidNumber(ValueError):
 
 
 NANP_REGIONS = frozenset(phonenumbers.COUNTRY_CODE_TO_REGION_CODE[1])
-# No area code ends in 11: 211 to 911 are service codes of the North American plan.
+# No area code ends in 11, because 211 to 911 are service codes of the North American plan.
 _NANP = "[2-9](?!11)[0-9]{2}[2-9][0-9]{6}"
 _NANP_PLAN = re.compile(_NANP)
 _COMMON = re.compile(rf"(?:\+?1)?{_NANP}")
-# 101XXXX selects a carrier for one call. The library knows no carrier codes of +1 and only finds too many digits.
+# 101XXXX selects a carrier for one call. The library knows no carrier codes for +1, and would report too many digits.
 _DIAL_AROUND = re.compile("101[0-9]{4}[0-9]{7}")
 
-# tel: is RFC 3966, sip: and sips: are RFC 3261, section 19.1. Parameters before the @ belong to the number.
+# RFC 3966 defines tel:, and RFC 3261 (19.1) defines sip: and sips:. Parameters before the @ belong to the number.
 _ADDRESS = re.compile(r"(tel:|sips?:)?([^;@]*)((?:;[^;@]*)*)(?:@([^@]*))?", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9.:_\[\]-]+(?:;user=phone|;transport=[a-z]+)*", re.IGNORECASE)
-# An extension and an ISDN subaddress (RFC 3966) lie behind the telephone number: the same telephone rings.
+# An extension or an ISDN subaddress (RFC 3966) does not change which telephone rings.
 _DROPPED = re.compile(r"(?:;ext=[0-9().-]+|;isub=[0-9a-z.%+-]+)*", re.IGNORECASE)
 _EXTENSION = re.compile(r"[ ,]*(?:x|extension|extn?\.?)[ .:]*[0-9]{1,8} *\Z", re.IGNORECASE)
 _WRITTEN = re.compile(r"[ ().-]*\+?[0-9 ().-]*")
 _SEPARATORS = str.maketrans("", "", " ().-")
-# The order matters: the first pattern that is found names the reason.
+# The order matters, because the first pattern that is found names the reason.
 _FAULTS = (
     ("control-character", re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")),
     ("not-ascii-digits", re.compile(r"(?![0-9])[\d\u00b2\u00b3\u00b9\u2070-\u2079\u2080-\u2089]")),
@@ -109,15 +109,15 @@ _FAULTS = (
 )
 
 _ALIASES = (
-    # Mexico: until 2019 mobile numbers had a 1 after the country code, and national prefixes of their own.
+    # Mexico: until 2019 callers dialled a 1 after the country code, or a national prefix, before mobile numbers.
     (re.compile(r"\+52(?:1|01|04[45])(\d{10})\Z"), r"+52\1"),
-    # Argentina: callers from abroad dial a 9 before mobile numbers. The ten digits after it name the telephone.
+    # Argentina: callers from abroad dial a 9 before mobile numbers. The ten digits after the 9 identify the telephone.
     (re.compile(r"\+549(\d{10})\Z"), r"+54\1"),
-    # San Marino: its landlines can also be dialled through area code 0549 of Italy.
+    # San Marino: landlines can also be dialled through Italy's area code 0549.
     (re.compile(r"\+39(0549\d{6})\Z"), r"+378\1"),
-    # Northern Ireland: dialled as area code 048 from the Republic.
+    # Northern Ireland: callers in the Republic of Ireland can dial it as area code 048.
     (re.compile(r"\+35348(\d{8})\Z"), r"+4428\1"),
-    # Palestine: its numbers can also be dialled through +972. The ranges are those of +970 in the library's metadata.
+    # Palestine: numbers can also be dialled through +972. These are the ranges of +970 in the library's metadata.
     (re.compile(r"\+972((?:22[2-47-9]|42[45]|82[014-68]|92[3569])\d{5}|5[69]\d{7})\Z"), r"+970\1"),
 )
 _MEXICAN_PREFIX = re.compile(r"(?:01|04[45])(?=\d{10}\Z)")
@@ -139,7 +139,8 @@ def normalize(dialed: str, region: str, prefix: str = "") -> E164:
 
     `prefix` is the digits that the PBX puts before outside numbers. It is removed once, from digits without `+`.
     """
-    # 1 µs, where parse, validate and format of the library take 23 to 47 µs. A hypothesis test holds both equal.
+    # This short cut takes 1 µs. The library takes 23 to 47 µs to parse, validate and format the number. A hypothesis
+    # test checks that both return the same number.
     # python -m timeit -s "from compliance.numbers import normalize" "normalize('4155550100', 'US')"
     if _COMMON.fullmatch(dialed):
         if dialed[0] == "+":
@@ -150,16 +151,19 @@ def normalize(dialed: str, region: str, prefix: str = "") -> E164:
 
 
 def common_form(region: str) -> str:
-    """Return a pattern for numbers of +1 that need no parsing in `region`; group `national` is the part after +1.
+    """Return a pattern for numbers of +1 that need no parsing in `region`. Its group `national` is the part after +1.
 
-    A scrub applies it to whole columns of a list.
+    A scrub applies the pattern to whole columns of a list.
     """
     written = r"(?:\+?1)?" if region in NANP_REGIONS else r"\+1"
     return f"{written}(?P<national>{_NANP})"
 
 
 def _digits(dialed: str, prefix: str) -> str:
-    """Remove separators, address syntax, extension and `prefix`; return `+` and digits. Raises InvalidNumber."""
+    """Remove separators, address syntax, extension and `prefix`; return digits, after `+` if there was one.
+
+    Raises InvalidNumber.
+    """
     if len(dialed) > LONGEST_INPUT:
         raise InvalidNumber("input-too-long")
     text = dialed if dialed.isascii() else "".join(map(_plain, dialed))
@@ -173,9 +177,9 @@ def _digits(dialed: str, prefix: str) -> str:
 
 
 def _plain(char: str) -> str:
-    """Replace a separator by its ASCII form, and drop a formatting character. Return any other character unchanged."""
+    """Return the ASCII form of a separator, nothing for a formatting character, and any other character unchanged."""
     category = unicodedata.category(char)
-    # Numbers pasted from web pages carry marks such as U+202A, which only set the direction of the text.
+    # Numbers that were copied from web pages contain marks such as U+202A, which only set the direction of the text.
     if category == "Cf":
         return ""
     if category == "Zs":
@@ -186,14 +190,15 @@ def _plain(char: str) -> str:
 def _without_address(text: str) -> str:
     """Return the number of a `tel:` (RFC 3966) or SIP (RFC 3261) address, without extension and subaddress.
 
-    Return `text` unchanged if it is no such address. Raises InvalidNumber.
+    Return `text` unchanged if it is no such address. Raises InvalidNumber for a malformed address.
     """
     parts = _ADDRESS.fullmatch(text)
     if parts is None:
         raise InvalidNumber("malformed-uri")
     scheme, number, parameters, host = parts.groups()
     harmless = _DROPPED.fullmatch(parameters)
-    # ;phone-context says which plan a local number belongs to (RFC 3966): without it the number is another one.
+    # Unknown parameters must not be dropped. ;phone-context, for example, names the plan that a local number belongs to
+    # (RFC 3966), and without it the digits mean another number.
     if not harmless and (scheme or host is not None or "=" in parameters):
         raise InvalidNumber("uri-parameter")
     if not scheme and host is None:
@@ -218,11 +223,11 @@ def _read(digits: str, region: str) -> E164:
     number = _parse(digits, region)
     if number.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_IDD:
         return _key(number)
-    # The library took the first digits for the country code. Parsed again with +, the rest must be a number by itself.
+    # The library read the first digits as the country code. Digits with their country code must also parse with +.
     if number.country_code_source == CountryCodeSource.FROM_NUMBER_WITHOUT_PLUS_SIGN:
         return _key(_parse(f"+{digits}", None))
     national = phonenumbers.national_significant_number(number)
-    if len(national) > len(digits):  # The library adds the only area code of a small country by itself.
+    if len(national) > len(digits):  # If a small country has only one area code, the library adds it.
         raise InvalidNumber("local-form")
     return _read_bare(number, region) if national == digits else _key(number)
 
@@ -230,9 +235,9 @@ def _read(digits: str, region: str) -> E164:
 def _read_bare(number: PhoneNumber, region: str) -> E164:
     """Return the number of digits that have neither `+` nor a national prefix. Raises InvalidNumber.
 
-    The digits may be a local number without its area code, or may begin with the region's country code. The length
-    does not decide between these readings. So exactly one reading must be a number that the library's metadata knows.
-    A country without a national prefix writes its numbers only this way, and +1 does not need the prefix.
+    The digits may be a local number without its area code, or may begin with the region's country code. Their length
+    does not show which. If both readings are possible, the library's metadata must know exactly one of the numbers. If
+    the country has a national prefix, the metadata must know the number in any case; +1 is an exception.
     """
     if reason := _fault(number):
         raise InvalidNumber(reason)
@@ -259,9 +264,12 @@ def _possible(digits: str) -> PhoneNumber | None:
 
 
 def _parse(digits: str, region: str | None) -> PhoneNumber:
-    """Parse `digits` with the library; without a region they need `+`. Raises InvalidNumber, for a carrier code too."""
+    """Parse `digits` with the library. Without a region they need `+`.
+
+    Raises InvalidNumber, also if the digits contain a carrier code.
+    """
     try:
-        # Without keep_raw_input the library sets neither country_code_source nor the carrier code.
+        # Only with keep_raw_input does the library set country_code_source and the carrier code.
         number = phonenumbers.parse(digits, region, keep_raw_input=True)
     except NumberParseException as error:
         raise InvalidNumber(_UNREADABLE.get(error.error_type, "too-short")) from None
@@ -271,14 +279,15 @@ def _parse(digits: str, region: str | None) -> PhoneNumber:
 
 
 def _key(number: PhoneNumber) -> E164:
-    """Return the E.164 key of a telephone. Raises InvalidNumber unless the key, parsed again, gives itself."""
+    """Return the E.164 key of a telephone. Raises InvalidNumber if parsing the key gives another key."""
     key = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     for pattern, canonical in _ALIASES:
         key = pattern.sub(canonical, key)
     if key != number.raw_input:
         number = _parse(key, None)
     if key != phonenumbers.format_number(number, PhoneNumberFormat.E164):
-        raise InvalidNumber("not-in-plan")  # One prefix too many, in a country whose numbers may begin with its digits.
+        # The digits have one prefix too many, in a country whose numbers may begin with the digits of the prefix.
+        raise InvalidNumber("not-in-plan")
     if reason := _fault(number):
         raise InvalidNumber(reason)
     return E164(key)
@@ -287,16 +296,17 @@ def _key(number: PhoneNumber) -> E164:
 def _fault(number: PhoneNumber) -> str:
     """Return the reason why `number` cannot be a number of its country; empty if it can be.
 
-    Whether the number is in service does not matter: old metadata must not refuse a new area code.
+    The check does not ask whether the number is in service, because old metadata must not refuse a new area code.
     """
     if reason := _LENGTHS.get(phonenumbers.is_possible_number_with_reason(number)):
         return reason
     national = phonenumbers.national_significant_number(number)
     length = len(str(number.country_code)) + len(national)
-    if not 7 <= length <= 15:  # ITU-T E.164 allows 15 digits at most; no subscriber number has fewer than 7.
+    if not 7 <= length <= 15:  # ITU-T E.164 allows at most 15 digits, and no subscriber's number has fewer than 7.
         return "too-short" if length < 7 else "too-long"
     if number.country_code == 39 and national.startswith(("00", "03")) and not phonenumbers.is_valid_number(number):
-        return "not-in-plan"  # +39 (0)333…: a mobile number with an extra zero. Only Italian landlines keep the zero.
+        # In Italy only landlines keep the zero. So +39 (0)333… is a mobile number with an extra zero.
+        return "not-in-plan"
     in_plan = any(plan.fullmatch(national) for plan in _plans(number.country_code))
     return "" if in_plan else "not-in-plan"
 
@@ -305,9 +315,10 @@ def _fault(number: PhoneNumber) -> str:
 def _plans(country_code: int) -> list[re.Pattern[str]]:
     """Return patterns for the national numbers of a country code, one for each region that shares it.
 
-    Without this check a number with an extra prefix would be accepted, as a second key of the same telephone. Where
-    zero is the trunk prefix, a zero that remains in front is such a prefix, or begins a carrier code (Japan, Korea).
-    For +1 the pattern is that of the plan: area code and exchange begin with 2 to 9, and no area code ends in 11.
+    Without this check a number with an extra prefix would be accepted as a second key of the same telephone. In a
+    country with the trunk prefix 0, no national number begins with a zero: it would be an extra prefix, or the start of
+    a carrier code (Japan, Korea). The pattern for +1 is that of the plan: area code and exchange begin with 2 to 9, and
+    no area code ends in 11.
     """
     if country_code == 1:
         return [_NANP_PLAN]
@@ -321,9 +332,9 @@ def _plans(country_code: int) -> list[re.Pattern[str]]:
 
 
 def emergency_number(dialed: str, region: str, prefix: str = "") -> str | None:
-    """Return the emergency number of `region` that `dialed` is, such as `911`; None for any other digits.
+    """Return the emergency number of `region` that was dialled, such as `911`; None for any other digits.
 
-    The digits must match exactly. They match with the PBX prefix and without it (Kari's law, 47 U.S.C. 623).
+    The digits must match exactly, with the PBX prefix or without it (Kari's law, 47 U.S.C. 623).
     """
     if len(dialed) > LONGEST_EMERGENCY_NUMBER + len(prefix) or not (dialed.isascii() and dialed.isdigit()):
         return None
@@ -332,12 +343,12 @@ def emergency_number(dialed: str, region: str, prefix: str = "") -> str | None:
 
 
 def lead_id(text: str) -> LeadId | None:
-    """Return `text` as a lead id; None unless the whole text is a valid one."""
+    """Return `text` as a lead id; None if it is not a valid lead id."""
     return LeadId(text) if LEAD_ID.fullmatch(text) else None
 
 
 def mask(number: str) -> str:
-    """Return a number masked for a log, such as `+1415*****00`: at most 16 characters out of `+`, digits, `*`, `?`."""
+    """Return a number masked for a log, such as `+1415*****00`: at most 16 characters, all `+`, digits, `*` or `?`."""
     shown = _UNSHOWN.sub("?", number[:16])
     if len(shown) < 8:
         return "*" * len(shown)

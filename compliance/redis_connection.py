@@ -1,4 +1,4 @@
-"""Connections to Redis as both programs need them: no retries by the library, and time limits of the caller's own."""
+"""Connections to Redis as both programs need them: redis-py does not retry, and the caller sets the time limits."""
 
 import math
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from redis.backoff import NoBackoff
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """Makes connections that `CLIENT LIST` shows under the name of one program; nothing is opened yet.
+    """Creates connections that `CLIENT LIST` shows under the name of one program.
 
-    `url` is always a plain one, of one server. A bad URL raises ValueError.
+    `url` is always a plain URL of one server. A malformed URL raises ValueError.
     """
 
     client_name: str
 
     def pool(self, url: str, timeout_s: float, *, most: int = 20) -> ConnectionPool:
-        """Make a pool of at most `most` connections. `timeout_s` limits the attempt to connect, and no reply."""
+        """Return a pool of at most `most` connections. `timeout_s` limits only the attempt to connect."""
         # By default redis-py retries with back-off: it took 3.6 to 3.9 s to report a closed port (redis-py 8.1, PING).
-        # socket_timeout would limit each reply by itself; callers set one limit for the whole exchange.
+        # socket_timeout would limit each reply separately, but callers set one limit for the whole exchange.
         return ConnectionPool.from_url(
             url,
             max_connections=most,
@@ -37,19 +37,19 @@ class Connector:
         )
 
     def connection(self, url: str, timeout_s: float) -> AbstractConnection:
-        """Make one connection of its own."""
+        """Return a new connection, outside of any shared pool. It is not open yet."""
         made = self.pool(url, timeout_s).make_connection()  # type: ignore[no-untyped-call]
         return cast("AbstractConnection", made)
 
     async def ask(self, url: str, command: Sequence[str | bytes | int], timeout_s: float) -> object:
-        """Send one command over a connection of its own and return the reply. Raises RedisError or OSError."""
+        """Send one command over a new connection and return the reply. Raises RedisError or OSError."""
         connection = self.connection(url, timeout_s)
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
             packed = pack_command(tuple(command))  # type: ignore[arg-type]
             await connection.send_packed_command(packed, check_health=False)
-            # math.inf, because None stands for socket_timeout, and for no limit only in a later redis-py
-            # (AbstractConnection.read_response).
+            # math.inf means no limit. None would mean socket_timeout here: only later versions of redis-py take None
+            # as no limit (AbstractConnection.read_response).
             reply: object = await connection.read_response(timeout=math.inf)
         finally:
             await connection.disconnect(nowait=True)

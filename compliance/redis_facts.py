@@ -1,7 +1,7 @@
-"""The facts of one number, as commands to Redis and as its replies; gate and site send them each in its own way.
+"""The facts of one number: the commands that read them from Redis, and how to parse the replies.
 
-The commands are built for one build of the projection, and its replies hold only if that build answered: both programs
-read the state along with them, compare it (`same_build`), and ask again if it has changed.
+The commands are for one build of the projection, so the replies are valid only if that build answered. The gate and the
+site therefore read the state together with the facts, compare it (`same_build`), and query again if it has changed.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from compliance.redis_terms import terms_digest
 from compliance.terms import Applying
 
 MOST_ATTEMPTS = 5
-"""How often facts are queried while the build changes, before the query is given up."""
+"""Maximum number of queries for the same facts. Another query is needed whenever the build has changed meanwhile."""
 
 
 def same_build(one: State | None, other: State | None) -> bool:
-    """Return whether two states are of one build, so that the commands for one are right for the other."""
+    """Return whether two states belong to the same build, so that commands for one are valid for the other."""
     if one is None or other is None:
         return one is other
-    # Not the count of changes: it moves with each change, and the facts already have the change.
+    # The count of changes is not compared: after a change the same commands read the changed facts.
     return (one.generation, one.lists, one.terms) == (other.generation, other.lists, other.terms)
 
 
@@ -42,17 +42,17 @@ def read_facts(
 ) -> tuple[tuple[str, ...], LiveOverride | None]:
     """Return the lists that hold the number, and the override, from the replies to `fact_commands`.
 
-    `is_listed` reads the reply to one SISMEMBER, which may be an error.
+    `is_listed` parses the reply to one SISMEMBER, which may be an error.
     """
     count = len(applying.lists)
-    # strict: a missing reply must be a fault, never a "not listed".
+    # A missing reply must raise ValueError, and must never count as "not listed": hence strict=True.
     pairs = zip(applying.lists, replies[:count], strict=True)
     listed = tuple([name for name, reply in pairs if is_listed(reply)])
     return listed, _override(replies[count]) if len(replies) > count else None
 
 
 def _override(reply: object) -> LiveOverride | None:
-    """Return the override in the reply to its GET; None for any other reply. Only a well-formed one opens a call."""
+    """Return the override in the reply to its GET; None for any other reply, so a malformed override allows no call."""
     try:
         return read_override(reply) if isinstance(reply, bytes) else None
     except ValueError:
@@ -60,5 +60,5 @@ def _override(reply: object) -> LiveOverride | None:
 
 
 def terms_document(state: State, reply: object) -> bytes | None:
-    """Return the document in the reply to the GET of the terms; None unless `state` has its digest."""
+    """Return the document in the reply to the GET of the terms; None if `state` has another digest."""
     return reply if isinstance(reply, bytes) and terms_digest(reply) == state.terms else None

@@ -36,8 +36,8 @@ def decision_values(decision: Decision) -> tuple[str, ...]:
 def decision_fields(decision: Decision) -> dict[str, str]:
     """Encode a decision as the fields of one entry of the decision stream."""
     fields = dict(zip(DECISION_FIELDS, decision_values(decision), strict=True))
-    # Redis stores no field names for an entry that has the same fields as the first one of its node (t_stream.c,
-    # STREAM_ITEM_FLAG_SAMEFIELDS). Most calls have no campaign, and so no field for it.
+    # Redis stores no field names for an entry that has the same fields as the first entry of its stream node
+    # (t_stream.c, STREAM_ITEM_FLAG_SAMEFIELDS). So a call without a campaign, as most are, gets no campaign field.
     return fields | {"campaign": decision.campaign} if decision.campaign else fields
 
 
@@ -63,8 +63,8 @@ def read_decision(fields: Mapping[bytes, bytes]) -> Decision:
 class GateHeartbeat:
     """The state of a gate process: its AGI address, when it started (aware UTC), and its counts since then.
 
-    `doubt` says why the process can allow no call now; empty if it can. `unrecorded` decisions wait in its backlog,
-    `dropped` ones were lost.
+    `doubt` says why the process cannot allow calls now; it is empty if the process can. `unrecorded` counts the
+    decisions in the backlog, and `dropped` the decisions that were lost.
     """
 
     listens: str

@@ -1,14 +1,15 @@
-"""The Redis keys that gate and site share, the state of the projection, and the overrides: defined only here.
+"""The Redis keys that gate and site share, and the encoding of the projection's state and of the overrides.
 
-Numbers are kept in sets of line numbers, one set per exchange. The last four digits of the E.164 number are the
-member, an integer; the digits before them name the set.
+Each exchange has one set of line numbers per list. The last four digits of an E.164 number are its line number, which
+is stored as an integer. The digits before them are the exchange, which is part of the set's key.
 
-Braces are hash tags. On a cluster all keys of one number are on the shard that owns the slot of its exchange. Each
-shard holds a small projection of its own. Keys without an exchange carry a tag that puts them on the shard (`Keys`).
-Each slot of the shard has a mark (`slot_key`) that names the incarnation that its sets were built for. A slot that was
-moved here or emptied since then has no such mark.
+Text in braces is a hash tag. On a cluster, all keys of one number hash to the slot of its exchange, so they are on the
+shard that owns this slot. Each shard holds a small projection with its own state, lease and stream. Keys without an
+exchange get a hash tag that puts them on their shard (`Keys`). Each slot has a mark (`slot_key`) with the server
+incarnation that the slot's sets were built for. If a slot was moved to the shard or emptied since the build, it has no
+mark, or a mark with another incarnation.
 
-The documents beside it: `redis_terms` (the terms of the registries) and `redis_records` (what gates write).
+`redis_terms` encodes the registries' terms, and `redis_records` encodes what the gates write.
 """
 
 import re
@@ -25,7 +26,7 @@ DECISIONS = "dnc:decisions"
 UNREADABLE_DECISIONS = "dnc:decisions:unreadable"
 ARCHIVE_GROUP = "archive"
 GATES = "dnc:gates"
-"""Sorted set: the names of gate processes, by their last heartbeat in milliseconds since 1970 UTC."""
+"""Sorted set of the names of gate processes. Each score is the last heartbeat, in milliseconds since 1970 UTC."""
 
 INTERNAL = "internal"
 
@@ -38,11 +39,11 @@ REBUILT_AT = "rebuilt_at"
 _COUNT = "count:"
 _VERSION = "version:"
 
-# Redis stores a set of integers as an array, here of two bytes each (intset.c), as long as it has no more members than
-# set-max-intset-entries, 512 by default. Measured: 2.1 bytes a number (python -m bench.memory). A larger set becomes a
-# hash table, at about thirty times as much.
+# Redis stores a set of integers as an array (intset.c) if it has at most set-max-intset-entries members (512 by
+# default). A line number takes two bytes in this array; measured were 2.1 bytes a number (python -m bench.memory). A
+# larger set becomes a hash table, which takes about thirty times as much memory.
 MAX_INTSET_ENTRIES = 10_000
-"""The least allowed value of `set-max-intset-entries`: an exchange has at most ten thousand lines."""
+"""Lowest allowed value of `set-max-intset-entries`. An exchange has at most ten thousand lines."""
 
 LINE_DIGITS = 4
 
@@ -58,58 +59,59 @@ _OVERRIDE = re.compile(r"dnc:[0-9]+:override:\{([0-9]+)\}:([0-9]{1,4}):(.+)")
 
 
 def exchange_and_line(number: E164) -> tuple[str, int]:
-    """Split `+14155550100` into `("1415555", 100)`. Each pair stands for exactly one number."""
-    # An integer, never "0100": with a leading zero Redis would store a string, and the set would be no array of
-    # integers any more (string2ll in util.c takes only the shortest form).
+    """Split `+14155550100` into `("1415555", 100)`. Each pair belongs to exactly one number."""
+    # The line must be the integer 100, not "0100". Redis would store a text with a leading zero as a string, and the
+    # set would no longer be an array of integers (string2ll in util.c accepts only the shortest form).
     return number[1:-LINE_DIGITS], int(number[-LINE_DIGITS:])
 
 
 def number_of(exchange: str, line: int) -> E164:
-    """Join an exchange and a line number that `exchange_and_line` split."""
+    """Return the number of an exchange and a line number: the inverse of `exchange_and_line`."""
     return E164(f"+{exchange}{line:0{LINE_DIGITS}d}")
 
 
 def listed_key(generation: int, list_name: str, exchange: str) -> str:
-    """Return the key of the set of line numbers of one exchange on one list."""
+    """Return the key of the set that holds one exchange's listed line numbers, for one list."""
     return f"dnc:{generation}:{list_name}:{{{exchange}}}"
 
 
 def override_key(generation: int, number: E164, lead: LeadId) -> str:
-    """Return the key of the override of one lead on one number."""
-    # Names of leads and lists contain no colon and no brace, so each key is read back in one way only.
+    """Return the key of a lead's override on one number."""
+    # Lead ids and list names contain no colon and no brace, so each key can be parsed in only one way.
     exchange, line = exchange_and_line(number)
     return f"dnc:{generation}:override:{{{exchange}}}:{line}:{lead}"
 
 
 def build_key(generation: int) -> str:
-    """Return the key of the build mark of a generation. A build without its mark can never become the live one."""
+    """Return the key that marks a generation as being built. A build whose mark is missing never goes live."""
     return f"dnc:{generation}:build"
 
 
 def terms_key(generation: int) -> str:
-    """Return the key of the terms of the registries in one generation; `dnc:state` holds their digest."""
+    """Return the key that holds the registries' terms in one generation; `dnc:state` holds their digest."""
     return f"dnc:{generation}:terms"
 
 
 def slot_key(generation: int, slot: int) -> str:
-    """Return the key of the mark of a cluster's slot in one generation: the incarnation that it was built for."""
+    """Return the key of a slot's mark in one generation. Its value is the incarnation that the slot was built for."""
     return f"dnc:{generation}:slot{{{slot_tag(slot)}}}"
 
 
 def slot_of_number(number: E164) -> int:
-    """Return the cluster's slot of all keys of a number."""
+    """Return the cluster slot that all keys of a number hash to."""
     return slot_of(exchange_and_line(number)[0])
 
 
 class Keys:
-    """The keys without an exchange, of a single Redis or of one shard of a cluster.
+    """The keys that contain no exchange, for a single Redis or for one shard of a cluster.
 
-    `first_slot` is the lowest slot that the shard owns; None for a single Redis.
+    `first_slot` is the lowest slot that the shard owns; None means a single Redis.
     """
 
     def __init__(self, first_slot: int | None = None) -> None:
         self.first_slot = first_slot
-        # Not a fixed tag: only one shard would own its slot, and each needs a state, a lease and a stream of its own.
+        # The tag differs from shard to shard, because each shard needs its own state, lease and stream. A fixed tag
+        # would put the keys of all shards on the one shard that owns the tag's slot.
         self._tag = "" if first_slot is None else f"{{{slot_tag(first_slot)}}}"
         self.state = STATE + self._tag
         self.lease = LEASE + self._tag
@@ -118,19 +120,19 @@ class Keys:
         self.gates = GATES + self._tag
 
     def build(self, generation: int) -> str:
-        """Return the key of the build mark of a generation: see `build_key`."""
+        """Return the key that marks a generation as being built here: see `build_key`."""
         return build_key(generation) + self._tag
 
     def terms(self, generation: int) -> str:
-        """Return the key of the terms of the registries in one generation: see `terms_key`."""
+        """Return the key that holds the registries' terms in one generation: see `terms_key`."""
         return terms_key(generation) + self._tag
 
     def mark(self, generation: int, number: E164) -> str:
-        """Return the key of the mark of a number's slot in one generation: see `slot_key`; empty on a single Redis."""
+        """Return the key that marks the number's slot in one generation (see `slot_key`); empty on a single Redis."""
         return "" if self.first_slot is None else slot_key(generation, slot_of_number(number))
 
     def gate(self, name: str) -> str:
-        """Return the key of the heartbeat of a gate process: see `gate_key`."""
+        """Return the key that holds a gate process's heartbeat: see `gate_key`."""
         return gate_key(name) + self._tag
 
 
@@ -155,39 +157,39 @@ def generation_of(key: str) -> int | None:
 
 
 def listed_of(key: str) -> tuple[str, str] | None:
-    """Return list and exchange of a key that `listed_key` built; None for any other key."""
+    """Return the list and the exchange from a key that `listed_key` built; None for any other key."""
     found = _LISTED.fullmatch(key)
     return (found[1], found[2]) if found else None
 
 
 def override_of(key: str) -> tuple[E164, LeadId] | None:
-    """Return number and lead of a key that `override_key` built; None for any other key."""
+    """Return the number and the lead from a key that `override_key` built; None for any other key."""
     found = _OVERRIDE.fullmatch(key)
     return (number_of(found[1], int(found[2])), LeadId(found[3])) if found else None
 
 
 def gate_key(name: str) -> str:
-    """Return the key of the heartbeat of a gate process; it expires when the heartbeats stop."""
+    """Return the key that holds a gate process's last heartbeat. It expires when the heartbeats stop."""
     return f"dnc:gate:{name}"
 
 
 def count_field(list_name: str) -> str:
-    """Return the field of `dnc:state` that holds the count of numbers on a list."""
+    """Return the field of `dnc:state` that counts the numbers on a list."""
     return f"{_COUNT}{list_name}"
 
 
 def version_field(list_name: str) -> str:
-    """Return the field of `dnc:state` that holds the version of a registry in Redis."""
+    """Return the field of `dnc:state` that holds the version of a registry's copy in Redis."""
     return f"{_VERSION}{list_name}"
 
 
 def read_versions(values: Mapping[bytes, bytes]) -> dict[str, int]:
-    """Return the version of each registry from all fields of `dnc:state`, without malformed ones."""
+    """Return the version of each registry. `values` are all fields of `dnc:state`; malformed versions are skipped."""
     return _numbered(values, _VERSION)
 
 
 def read_counts(values: Mapping[bytes, bytes]) -> dict[str, int]:
-    """Return the count of numbers on each list from all fields of `dnc:state`, without malformed ones."""
+    """Return the count of numbers by list. `values` are all fields of `dnc:state`; malformed counts are skipped."""
     return _numbered(values, _COUNT)
 
 
@@ -219,7 +221,7 @@ def state_values(state: State) -> dict[str, str]:
 def read_state(values: Sequence[bytes | None]) -> State | None:
     """Parse the values of `STATE_FIELDS`, in their order. Return None if one is missing or malformed.
 
-    A state without lists is malformed: no number would be looked up, and every call allowed.
+    A state without lists is malformed. With it the gate would look up no list, and would allow every call.
     """
     if None in values:
         return None
@@ -233,7 +235,7 @@ def read_state(values: Sequence[bytes | None]) -> State | None:
 
 def epoch_ms(moment: datetime) -> int:
     """Return whole milliseconds since 1970 UTC, rounded down, so that rounding never extends an expiry."""
-    # In integers: a float of seconds, multiplied by 1000, can come out one millisecond off.
+    # Integer arithmetic, because a float of seconds multiplied by 1000 can be one millisecond off.
     return (moment - EPOCH) // _MILLISECOND
 
 

@@ -1,6 +1,6 @@
-"""The terms of the registries as one JSON document in Redis: `Keys.terms` names it, `dnc:state` holds its digest.
+"""The registries' terms as one JSON document in Redis. `Keys.terms` is its key, and `dnc:state` holds its digest.
 
-The worker writes the document. The gate fetches it when the digest changes, and keeps what it parsed.
+The worker writes the document. The gate fetches it when the digest changes, and keeps the parsed terms in memory.
 """
 
 import hashlib
@@ -45,7 +45,8 @@ def _decode(one: dict[str, Any]) -> RegistryTerms:
         one["name"],
         frozenset(one["prefixes"]),
         {prefix: from_epoch_ms(int(ms)) for ms, prefixes in one["covered"].items() for prefix in prefixes},
-        # A word from a later version must not open calls: whatever is not "warn" or "pass" blocks.
+        # A later version may write a value that this version does not know. Such a value must not allow calls, so every
+        # value except "warn" and "pass" means block.
         one["when_stale"] != "warn",
         one["when_uncovered"] != "pass",
         tuple(one["spared"]),

@@ -8,7 +8,7 @@ USER and PASSWORD are those of the master, or of every node of the cluster. The 
 `sentinel_password` are for the sentinels. All other options are for the master or node; those that begin with `ssl_`
 are for the sentinels too. A few addresses of a cluster are enough, because each node knows the others.
 
-No input or output here: the caller passes a function that queries one sentinel or one node.
+This module does no input or output: the caller passes a function that queries one sentinel or one node.
 """
 
 import asyncio
@@ -40,15 +40,15 @@ _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 
 
 class NoMaster(Exception):
-    """No sentinel or node named the master; the message says what each of them replied."""
+    """No sentinel or node named a master. The message says what each of them replied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """The master Redis: its plain URL, and its epoch, empty for a Redis at a plain URL.
+    """The master Redis: its plain URL and its epoch. The epoch is empty if the settings have a plain URL.
 
-    The epoch is Sentinel's `config-epoch`, or `cluster.Shard.reign`. It separates two reigns of one server: the data
-    of the first may have been lost before the second began.
+    The epoch is Sentinel's `config-epoch`, or `cluster.Shard.reign`. If a server becomes the master for a second time,
+    it has another epoch. Data from its first reign may have been lost in between.
     """
 
     url: str
@@ -61,7 +61,7 @@ class Master:
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
-    """A parsed Sentinel URL. `addresses` are HOST:PORT; `name` is the sentinels' name for the master."""
+    """A parsed Sentinel URL. `addresses` are HOST:PORT, and `name` is the sentinels' name for the master."""
 
     scheme: str
     user: str
@@ -86,7 +86,7 @@ class Sentinels:
     def read(self, reply: Sequence[bytes | None]) -> tuple[int, bool, Master] | None:
         """Parse a sentinel's reply; return the epoch, whether the sentinel considers the master up, and the master.
 
-        Return None for any other reply.
+        Return None if the reply names no master.
         """
         words = [word.decode("utf-8", "replace") for word in reply if word is not None]
         fields = dict(zip(words[::2], words[1::2], strict=False))
@@ -103,8 +103,8 @@ class Sentinels:
 
         `ask` sends `question` to the sentinel at a URL and returns the reply; it may raise anything. Raises NoMaster.
         """
-        # Not the first reply: a sentinel that was cut off still names the old master. The highest config-epoch wins,
-        # as it does among the sentinels (Redis documentation, "High availability with Redis Sentinel").
+        # The first reply is not enough: a sentinel that was cut off still names the old master. The highest
+        # config-epoch wins, as among the sentinels (Redis documentation, "High availability with Redis Sentinel").
         outcomes = await _ask_all(ask, self.urls(), within_s)
         found, troubles = list[tuple[int, bool, Master]](), list[str]()
         for address, outcome in zip(self.addresses, outcomes, strict=True):
@@ -198,8 +198,8 @@ def without_secrets(url: str) -> str:
 
 
 def unreachable(url: str, error: Exception) -> str:
-    """Return why the Redis at `url` could not be reached, and what to do when the socket of the URL does not exist."""
-    # redis-py raises an error of its own while it handles that of the system, which is then its context.
+    """Return why the Redis at `url` could not be reached. If the socket of the URL is missing, say what to do."""
+    # redis-py may raise its own error while it handles the FileNotFoundError, which is then in __context__.
     missing = isinstance(error, FileNotFoundError) or isinstance(error.__context__, FileNotFoundError)
     return NO_SOCKET if missing and url.startswith("unix:") else str(error)
 
@@ -213,7 +213,7 @@ class _Parts(NamedTuple):
 
 def _split(url: str) -> _Parts:
     """Split a URL of several hosts (RFC 3986, appendix B)."""
-    # Not urlsplit: since CVE-2025-0938 was fixed (CPython gh-105704) it refuses an IPv6 address among several hosts.
+    # urlsplit refuses an IPv6 address among several hosts since the fix of CVE-2025-0938 (CPython gh-105704).
     scheme, _, rest = url.partition("#")[0].partition("://")
     rest, _, query = rest.partition("?")
     hosts, slash, path = rest.partition("/")
@@ -257,6 +257,6 @@ def _query(options: Sequence[tuple[str, str]]) -> str:
 
 
 def _trouble(outcome: BaseException) -> str:
-    """Return why a query failed, in words."""
+    """Return the reason why a query failed, as words for a message."""
     silent = isinstance(outcome, asyncio.CancelledError | TimeoutError)
     return "no answer" if silent else str(outcome) or type(outcome).__name__

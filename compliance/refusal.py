@@ -1,4 +1,4 @@
-"""The exceptions with which a service refuses a request: a class for the fact, a sentence for the person."""
+"""The exceptions with which a service refuses a request. The class says why, and the message is for the person."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from compliance.consent import Role
 class Refused(Exception):
     """A service refused the request, and nothing was changed. The message is one sentence for the person.
 
-    Each service has subclasses of its own.
+    Each service defines its own subclasses.
     """
 
 
@@ -21,7 +21,7 @@ class Unwritable(Refused):
 
 
 def cleaned(text: str, most: int, what: str, *, required: bool = False) -> str:
-    """Return a text trimmed, with control characters other than line feed replaced by spaces.
+    """Return a text without surrounding spaces, and with a space for each control character except line feed.
 
     Raises Unwritable, with `what` as the name of the text, if it has more than `most` characters, or if it is required
     and empty. PostgreSQL refuses NUL in text, and a carriage return in a name could forge a line of a report.
@@ -41,9 +41,10 @@ def require(may: Callable[[Role], bool], role: Role | None, what: str) -> None:
 
 
 def as_sentence(text: str) -> str:
-    """Return a message so that another sentence can follow it: it ends with exactly one mark, a full stop by default.
+    """Return a message that ends with exactly one mark, so that another sentence can follow.
 
-    Messages come from many places, and only some of them end with a full stop. An empty text stays empty.
+    Messages come from many places, and only some of them end with a full stop. A missing full stop is added. An empty
+    text stays empty.
     """
     text = text.strip()
     return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."

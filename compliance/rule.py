@@ -16,20 +16,20 @@ CHECKS: tuple[Check, ...] = (
     lists.CHECK,
     registries.CHECK,
 )
-"""The checks, in the order in which they are applied. The first block that stays closed is the reason on record."""
+"""The checks, in the order in which they are applied. The first block that no override outweighs goes on record."""
 
 
 class Objection(NamedTuple):
-    """A block, and the check that it comes from."""
+    """A ruling that blocks, and the check that made it."""
 
     check: Check
     ruling: Ruling
 
 
 def decide(number: E164 | InvalidNumber, facts: Facts | None, at: datetime) -> Ruling:
-    """Judge one call at `at` (aware UTC). `facts` is None when Redis could not be asked.
+    """Judge one call at `at` (aware UTC). `facts` is None if Redis could not be queried.
 
-    Without a number, or without facts about that very number, there is nothing to check: the call is blocked.
+    The call is blocked if there is no number, or if the facts are missing or belong to another number.
     """
     if isinstance(number, InvalidNumber):
         return block(verdict.INVALID_NUMBER, number.reason)
@@ -41,13 +41,13 @@ def decide(number: E164 | InvalidNumber, facts: Facts | None, at: datetime) -> R
 
 
 def judge(facts: Facts, at: datetime, checks: Sequence[Check] | None = None) -> Ruling:
-    """Judge a call by its facts at `at` (aware UTC), by the whole rule or by some of its checks.
+    """Judge a call by its facts at `at` (aware UTC), by the whole rule or only by `checks`.
 
-    A live override of this lead outweighs each block that an override opens, and no other.
+    A live override of this lead outweighs a block if an override can open it (`opens_by_override`), and no other block.
     """
     opened: LiveOverride | None = None
     remark: Ruling | None = None
-    # CHECKS is read here, at each call, so that a test can add a check by replacing that one name.
+    # CHECKS is read on each call of this function, so a test can add a check by replacing this one name.
     for check in CHECKS if checks is None else checks:
         ruling = check.judge(facts, at)
         if ruling is None:
@@ -64,9 +64,9 @@ def judge(facts: Facts, at: datetime, checks: Sequence[Check] | None = None) -> 
 
 
 def objections(facts: Facts, at: datetime, checks: Sequence[Check] | None = None) -> list[Objection]:
-    """Return every block of a call at `at` (aware UTC) if its lead held no override, in the order of the rule.
+    """Return every block that a call without an override would get at `at` (aware UTC), in the order of the rule.
 
-    After a block by a check of the projection nothing is judged: the rest of the facts may be worth nothing.
+    If the check of the projection blocks, the other facts are unreliable, so no further check is applied.
     """
     found: list[Objection] = []
     for check in CHECKS if checks is None else checks:
@@ -79,46 +79,46 @@ def objections(facts: Facts, at: datetime, checks: Sequence[Check] | None = None
 
 
 def check_of(reason: str) -> Check | None:
-    """Return the check that gives a reason; None for the reasons of the gate itself and of the dialplan."""
+    """Return the check that a reason belongs to; None for a reason of the gate itself or of the dialplan."""
     return next((check for check in CHECKS if check.sentence(Reason(reason))), None)
 
 
 def sentences() -> dict[Reason, str]:
-    """Return each reason that the gate gives, with its sentence; registries add one each, see `listed_on`."""
+    """Return each reason of the gate with its sentence. Each registry adds a further reason: see `listed_on`."""
     of_checks = {reason: sentence for check in CHECKS for reason, sentence in check.reasons.items()}
     return {**GATE_REASONS, **of_checks}
 
 
 def sentence_of(reason: str) -> str:
-    """Return a reason as a sentence for people; an unknown reason is returned as it is."""
+    """Return a reason as a sentence for people. Return an unknown reason unchanged."""
     check, known = check_of(reason), Reason(reason)
     return check.sentence(known) if check else {**GATE_REASONS, **DIALPLAN_REASONS}.get(known, reason)
 
 
 def opens_by_override(reason: str) -> bool:
-    """Return whether an override opens a lead that is blocked for this reason."""
+    """Return whether an override of the lead allows a call that is blocked for this reason."""
     check = check_of(reason)
     return check is not None and check.opens_by_override
 
 
 def openable(ruling: Ruling) -> bool:
-    """Return whether a ruling is a block that an override opens."""
+    """Return whether a ruling is a block that an override of the lead would outweigh."""
     return ruling.verdict is Verdict.BLOCK and opens_by_override(ruling.reason)
 
 
 def stops_every_call(reason: str) -> bool:
-    """Return whether a block for this reason means that every call is blocked at this moment."""
+    """Return whether every call is blocked at this moment if one call is blocked for this reason."""
     check = check_of(reason)
     return reason == verdict.STORE_UNAVAILABLE if check is None else check.stops_every_call
 
 
 def may_open(facts: Facts) -> bool:
-    """Return whether an override may open a call by these facts, at this moment or another."""
+    """Return whether an override could change the ruling on a call with these facts, now or at another moment."""
     return any(check.opens_by_override and check.can_block(facts) for check in CHECKS)
 
 
 def foreseeable() -> bool:
-    """Return whether every check can be judged on foreseen facts."""
+    """Return whether every check can be applied to foreseen facts."""
     for check in CHECKS:  # noqa: SIM110 - a loop takes a third of the time of `all`, and this is on the call path
         if not check.foreseeable:
             return False

@@ -1,4 +1,4 @@
-"""The settings of both programs, from the environment: typed and frozen. A wrong one is reported in one sentence.
+"""The settings of both programs, from the environment: typed and frozen. A wrong setting is reported in one sentence.
 
 Each setting is an environment variable `DNC_<NAME>`, a line of a `.env` file in the working directory, or, for
 secrets, the content of the file that `DNC_<NAME>_FILE` names.
@@ -86,8 +86,8 @@ class Settings(BaseSettings):
     @classmethod
     def _enough_replicas(cls, replicas: int, info: ValidationInfo) -> int:
         """Require at least one replica behind Sentinel and on a cluster."""
-        # A master that is cut off during a failover may answer for seconds as if nothing had happened. What it records
-        # then is lost when it comes back as a replica. Only the missing acknowledgement of a replica reveals it.
+        # A master that is cut off during a failover may answer for seconds as if nothing had happened. The records that
+        # it accepts then are lost when it comes back as a replica. Only a replica's missing acknowledgement shows this.
         url = info.data.get("redis_url")
         found = read_redis_url(url) if url else None
         if found and not replicas:
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
 
     @property
     def redis(self) -> str:
-        """The URL of Redis: that of the settings, or the private Redis in the data directory."""
+        """The URL of Redis: from the settings, or else of the private Redis in the data directory."""
         return self.redis_url or f"unix://{(self.data_dir / 'redis.sock').resolve()}"
 
     @classmethod

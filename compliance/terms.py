@@ -1,7 +1,7 @@
-"""The terms of the registries: on which lists a number is looked up, and how to rule on a number that is on none.
+"""The registries' terms: on which lists a number is looked up, and the ruling on a number that is on none of them.
 
-A registry should cover some prefixes of numbers. Its version in force covers some of these, each until the moment from
-which it is stale. `Terms` turns this data into one look-up by the longest prefix.
+Each registry should cover certain prefixes of numbers. Its version in force covers some of these prefixes, and each of
+them becomes stale at a moment of its own. `Terms` turns this data into one look-up by the longest prefix.
 """
 
 import re
@@ -18,7 +18,7 @@ REGISTRY_STALE = Reason("registry-stale")
 REGISTRY_UNCOVERED = Reason("registry-uncovered")
 
 CampaignId = NewType("CampaignId", str)
-"""The dialer's name of a campaign: 1 to 64 ASCII letters, digits, dots, dashes and underscores."""
+"""The dialer's name for a campaign: 1 to 64 ASCII letters, digits, dots, dashes and underscores."""
 
 _WARNED = "stale-"
 """Prefix of the detail of a call that passes although a registry is stale."""
@@ -31,10 +31,10 @@ WARN, PASS, BLOCK = "warn", "pass", "block"
 
 @dataclass(frozen=True, slots=True)
 class RegistryTerms:
-    """One registry. `prefixes` (E.164, without the plus) are those of the numbers that it should cover.
+    """The terms of one registry. `prefixes` are the prefixes of E.164 numbers that it should cover, without the plus.
 
-    `covered` are the prefixes that its version in force covers, each with the moment (aware UTC) from which it is
-    stale. `spared` are the campaigns to which the registry does not apply.
+    `covered` has the prefixes that the version in force covers, each with the moment (aware UTC) from which it is
+    stale. `spared` has the campaigns that are exempt: the registry does not apply to their calls.
     """
 
     name: str
@@ -47,10 +47,10 @@ class RegistryTerms:
 
 @dataclass(frozen=True, slots=True)
 class Applying:
-    """What applies to a number: the lists to look it up on, in order, and how to rule when it is on none of them.
+    """What applies to a number: the lists to look it up on, in order, and the rulings if it is on none of them.
 
-    `phases` are rulings, each until its moment (aware UTC, exclusive), ascending. `after` is the ruling from the last
-    of these moments on.
+    `phases` has pairs of a moment (aware UTC) and the ruling before that moment, ascending. `after` is the ruling from
+    the last moment on.
     """
 
     lists: tuple[str, ...]
@@ -59,7 +59,7 @@ class Applying:
 
     @property
     def may_block(self) -> bool:
-        """Whether a number on none of the lists is blocked at any moment."""
+        """Whether there is a moment at which a number on none of the lists is blocked."""
         return any(ruling.verdict is Verdict.BLOCK for ruling in (self.after, *(one for _, one in self.phases)))
 
     def unlisted(self, at: datetime) -> Ruling:
@@ -72,9 +72,9 @@ class Applying:
 
 @dataclass(slots=True)
 class Terms:
-    """The terms of all registries, ready for look-ups. `lists` are those that the projection holds.
+    """The terms of all registries, ready for look-ups. `lists` are the lists that the projection holds.
 
-    A list without terms applies to every number: a list that nobody described must not be skipped.
+    A list without terms applies to every number, because skipping it could allow a listed number.
     """
 
     lists: tuple[str, ...]
@@ -91,7 +91,7 @@ class Terms:
         self._tables[""] = self._table("")
 
     def applying(self, number: E164, campaign: str = "") -> Applying:
-        """Return what applies to a number. A campaign that no terms name is spared nothing."""
+        """Return what applies to a number. A campaign that no terms name is exempt from no list."""
         if campaign and campaign in self._known:
             if campaign not in self._tables:
                 self._tables[campaign] = self._table(campaign)
@@ -119,7 +119,7 @@ class _Table:
         self._elsewhere = Applying(always, (), FREE)
         held, naming = frozenset(lists), _by_prefix(registries)
         self._lengths = tuple(sorted({len(key) for key in naming}, reverse=True))
-        # Most prefixes have equal terms: they share one object, which makes comparisons by identity possible.
+        # Most prefixes have equal terms. They share one object, so that callers can compare by identity.
         alike: dict[Applying, Applying] = {}
         self._of: dict[str, Applying] = {}
         for key in naming:
@@ -143,7 +143,7 @@ def _by_prefix(registries: Iterable[RegistryTerms]) -> dict[str, list[RegistryTe
 
 
 def _longest(prefix: str, naming: Mapping[str, Sequence[RegistryTerms]]) -> list[tuple[RegistryTerms, str]]:
-    """Return the registries that name `prefix` or a part of it, sorted by name, each with the longest part it names."""
+    """Return the registries that name `prefix` or a beginning of it, each with the longest that it names, by name."""
     found: dict[str, tuple[RegistryTerms, str]] = {}
     for length in range(len(prefix), 0, -1):
         for one in naming.get(prefix[:length], ()):
@@ -152,12 +152,12 @@ def _longest(prefix: str, naming: Mapping[str, Sequence[RegistryTerms]]) -> list
 
 
 def _applying(named: Sequence[tuple[RegistryTerms, str]], held: frozenset[str], always: tuple[str, ...]) -> Applying:
-    """Return what applies to the numbers with these prefixes of these registries.
+    """Return what applies to numbers for which `named` has the registries, each with its longest matching prefix.
 
-    The company's own lists come first, then the registries by name: which of several lists is the reason must not
-    depend on the order in which they were read.
+    The company's own lists come first, then the registries by name. If a number is on several lists, its reason must
+    not depend on the order in which the lists were read.
     """
-    # A registry of which the projection holds nothing covers nothing, whatever its terms say.
+    # If the projection has no copy of a registry, the registry covers no number, whatever its terms say.
     stale = [(one.covered[start], one) for one, start in named if start in one.covered and one.name in held]
     uncovered = [one for one, start in named if start not in one.covered or one.name not in held]
     moments = sorted({until for until, _ in stale})
@@ -167,7 +167,10 @@ def _applying(named: Sequence[tuple[RegistryTerms, str]], held: frozenset[str], 
 
 
 def _ruling(stale: Sequence[RegistryTerms], uncovered: Sequence[RegistryTerms]) -> Ruling:
-    """Return the ruling on an unlisted number by the stale registries and those without its prefix; blocks first."""
+    """Return the ruling on an unlisted number that these registries do not cover, or cover with a stale copy.
+
+    A registry that blocks takes precedence over one that lets calls pass.
+    """
     for one in stale:
         if one.blocks_when_stale:
             return block(REGISTRY_STALE, one.name)
@@ -177,7 +180,7 @@ def _ruling(stale: Sequence[RegistryTerms], uncovered: Sequence[RegistryTerms]) 
 
 
 def unchecked(ruling: Ruling) -> str:
-    """Return why it is unknown whether a number is listed, as the end of a sentence; empty when it is known."""
+    """Return why it is uncertain whether a number is listed, as the end of a sentence; empty if it is certain."""
     if ruling.reason == REGISTRY_UNCOVERED:
         return f"{ruling.detail} should cover the number and was never imported for it"
     if ruling.reason == REGISTRY_STALE:
@@ -188,5 +191,5 @@ def unchecked(ruling: Ruling) -> str:
 
 
 def campaign_id(text: str) -> CampaignId | None:
-    """Return the campaign that `text` names; None unless the whole text is one."""
+    """Return `text` as a campaign id; None if it is not a valid campaign id."""
     return CampaignId(text) if _CAMPAIGN.fullmatch(text) else None

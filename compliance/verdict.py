@@ -1,4 +1,4 @@
-"""What the gate answers: the verdict on a call, the reason for it, and the decision that goes on record."""
+"""The gate's answer to a call: the verdict, the reason for it, and the decision that goes on record."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,14 +7,14 @@ from typing import NamedTuple, NewType
 
 
 class Verdict(StrEnum):
-    """Whether the call may be placed. Whatever is not an explicit ALLOW is a BLOCK."""
+    """Whether the call may be placed. Everything except an explicit ALLOW is a BLOCK."""
 
     ALLOW = "ALLOW"
     BLOCK = "BLOCK"
 
 
 Reason = NewType("Reason", str)
-"""Why, as a stable slug. Auditors search for it years later, so a slug is never renamed, only retired."""
+"""The reason of a verdict, as a slug. Auditors search for it years later, so a slug is never renamed, only retired."""
 
 NOT_LISTED = Reason("not-listed")
 OVERRIDE = Reason("override")
@@ -39,7 +39,7 @@ GATE_REASONS: dict[Reason, str] = {
     BAD_REQUEST: "The PBX sent a request that the gate does not know.",
     INTERNAL_ERROR: "The gate failed; its log says where.",
 }
-"""The reasons that no check gives, as sentences for people. Each check adds its own: see `rule.sentences`."""
+"""The gate's reasons that belong to no check, as sentences for people. Each check adds more: see `rule.sentences`."""
 
 DIALPLAN_REASONS: dict[Reason, str] = {
     Reason("gate-unreachable"): "The gate could not be reached.",
@@ -48,7 +48,7 @@ DIALPLAN_REASONS: dict[Reason, str] = {
     Reason("hung-up"): "The caller hung up before there was a verdict.",
     Reason("bad-arguments"): "The dialplan was asked to screen something that is no pair of dialled digits and lead.",
 }
-"""The reasons that only a call-detail record has, because no gate decided, as sentences for people."""
+"""The dialplan's reasons, as sentences for people. Only call-detail records have them, because no gate decided."""
 
 
 _LISTED = "-dnc"
@@ -60,13 +60,13 @@ def listed_on(list_name: str) -> Reason:
 
 
 def list_of(reason: Reason) -> str:
-    """Return the list that a reason names, as `listed_on` writes it; empty when it names none."""
+    """Return the list that a reason names: the inverse of `listed_on`. Empty if the reason names no list."""
     return reason.removesuffix(_LISTED) if reason.endswith(_LISTED) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """The result of the rule: verdict, reason, a finer slug for the log, and the override that opened the call."""
+    """The result of the rule: verdict, reason, a more precise slug for the log, and the override that was used."""
 
     verdict: Verdict
     reason: Reason
@@ -85,15 +85,15 @@ def block(reason: Reason, detail: str = "") -> Ruling:
 
 
 FREE = allow(NOT_LISTED)
-"""The ruling on most calls. One object: whoever holds a million rulings compares and counts them by identity."""
+"""The ruling on most calls. It is a single object, so that code with a million rulings can compare them by identity."""
 
 
 class Decision(NamedTuple):
     """A ruling on one call attempt, as it goes on record.
 
-    `at` is aware UTC. `number` is E.164, or empty when `dialed` is not one telephone number. `generation` is the build
-    of the projection that answered, 0 when none did. `gate` names the process that decided. `campaign` is empty when
-    the PBX named none.
+    `at` is aware UTC. `number` is E.164, or empty if `dialed` is not one telephone number. `generation` is the build of
+    the projection that answered, or 0 if none did. `gate` names the process that decided. `campaign` is empty if the
+    PBX named none.
     """
 
     id: str

@@ -1,1 +1,1 @@
-"""Real engines (Redis, PostgreSQL, Asterisk, SIPp) started on loopback for the demo, the tests and the benchmarks."""
+"""Start real engines (Redis, PostgreSQL, Asterisk, SIPp) on loopback, for the demo, the tests and the benchmarks."""

@@ -21,8 +21,9 @@ TEMPLATES = Path(__file__).parent / "pbx" / "asterisk"
 CDR_FILE = "DncGate.csv"
 BOOT_S = 60.0
 
-# The script runs in its own mount namespace, so that nothing stays mounted however it ends. The host name is one from
-# /etc/hosts, because Asterisk resolves its own host name for every call. `exec` gives Asterisk the known process id.
+# The script runs in its own mount namespace, so nothing stays mounted however the script ends. It sets a host name that
+# /etc/hosts has, because Asterisk resolves its own host name for every call. With `exec`, Asterisk keeps the process id
+# of the script, which this module knows.
 ENTER = """set -e
 ulimit -n "$(ulimit -Hn)"
 hostname localhost
@@ -37,9 +38,9 @@ class Asterisk:
     """An Asterisk PBX that keeps its configuration, call records and log in `directory`.
 
     It has three endpoints for callers: `dialer`, whose `X-Lead-Id` header is trusted, `phone` and `lab`. The user part
-    of the From header selects the endpoint. Calls of `lab` enter the context `lab`, which `dialplan` (text of further
-    contexts) must define. The PBX sends calls for the trunk to `trunk_port`, and calls for the telephones of `agent`,
-    `supervisor` and `admin` to `agent_port`. `variables` are global variables of the dialplan.
+    of the From header selects the endpoint. `dialplan` is the text of further contexts. Calls from `lab` enter the
+    context `lab`, which this text must define. The PBX sends calls for the trunk to `trunk_port`, and calls for the
+    telephones of `agent`, `supervisor` and `admin` to `agent_port`. `variables` are global variables of the dialplan.
     """
 
     def __init__(
@@ -102,8 +103,8 @@ class Asterisk:
         return ask(self.directory / "run" / "asterisk.ctl", command)
 
     def set_global(self, name: str, value: str) -> None:
-        """Set a global variable of the dialplan. It is lost when Asterisk stops."""
-        # An empty value needs quotes: without them Asterisk rejects the command and keeps the old value.
+        """Set a global variable of the dialplan. The value is lost when Asterisk stops."""
+        # An empty value needs quotes. Without them Asterisk rejects the command and keeps the old value.
         quoted = value or '""'
         self.rx(f"dialplan set global {name} {quoted}")
 
@@ -115,7 +116,7 @@ class Asterisk:
     def cdr(self) -> list[dict[str, str]]:
         """Return the call-detail records written so far, each with the fields of `dialplan/cdr_custom.conf`.
 
-        A last line without its newline is still being written, and is left out.
+        If the last line has no newline yet, Asterisk is still writing it, and it is left out.
         """
         fields = re.findall(r"CDR\((\w+)(?:,u)?\)", (DIALPLAN / "cdr_custom.conf").read_text())
         file = self.directory / "log" / "cdr-custom" / CDR_FILE

@@ -1,4 +1,4 @@
-"""Find a usable Asterisk: the machine's own, or one from Debian that is fetched once into a cache directory."""
+"""Find a usable Asterisk: the installed one, or one from Debian that is fetched once into a cache directory."""
 
 import fcntl
 import os
@@ -21,14 +21,14 @@ FETCH_S = 900
 
 @dataclass(frozen=True, slots=True)
 class AsteriskRoot:
-    """An installed Asterisk: the root of its file system (`/` for the machine's own), and what `asterisk -V` prints."""
+    """An Asterisk: the root of its file system (`/` if it is installed normally), and the output of `asterisk -V`."""
 
     path: Path
     version: str
 
 
 def find() -> AsteriskRoot:
-    """Return a usable Asterisk, and fetch one if there is none. Raises NotInstalled, which names what to install."""
+    """Return a usable Asterisk; fetch one if there is none. Raises NotInstalled, which says what to install."""
     return _own() or _kept() or _fetched()
 
 
@@ -52,7 +52,7 @@ def _major(said: str) -> int:
 
 
 def _kept() -> AsteriskRoot | None:
-    """Return the Asterisk that was fetched earlier, or None. Only root can run it: it needs chroot and mount."""
+    """Return the Asterisk that was fetched earlier, or None. Only root can run it, by chroot and mount."""
     kept = cache() / f"asterisk-{RELEASE}"
     if not kept.is_dir():
         return None
@@ -96,7 +96,7 @@ def _fetch(target: Path) -> None:
         "mmdebstrap",
         "--variant=essential",
         "--include=asterisk",
-        # The release file of a mirror can be out of date. apt still verifies its signature.
+        # A mirror's release file can be out of date. apt still verifies its signature.
         '--aptopt=Acquire::Check-Valid-Until "false"',
         RELEASE,
         str(part),
@@ -104,7 +104,8 @@ def _fetch(target: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FETCH_S)  # noqa: S603
     if done.returncode != 0:
         raise NotInstalled(f"No Asterisk: `{' '.join(command)}` failed: {done.stderr.strip()[-500:]}")
-    # Asterisk resolves a host name for every call: /etc/hosts has the only name it needs, and there is no DNS server.
+    # Asterisk resolves a host name for every call. The only name that it needs is in /etc/hosts. Without a DNS server
+    # no look-up can delay a call.
     (part / "etc/hosts").write_text("127.0.0.1 localhost\n")
     (part / "etc/resolv.conf").write_text("")
     part.rename(target)

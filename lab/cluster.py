@@ -1,8 +1,8 @@
 """A Redis Cluster on loopback: masters, one replica for each, and one spare replica.
 
-When a master dies, its replica is promoted and has no replica itself. The spare replica then migrates to it, after
-about five seconds (CLUSTER_SLAVE_MIGRATION_DELAY in cluster.h). Without the spare, the shard's records would be on
-one server only until the dead one is back, and the gate would allow no call of that shard.
+When a master dies, its replica is promoted, and the new master has no replica. After about five seconds the spare
+replica migrates to it (CLUSTER_SLAVE_MIGRATION_DELAY in cluster.h). Without the spare, the shard's records would be on
+one server only until the dead server is back, and the gate would allow no call on that shard.
 """
 
 from pathlib import Path
@@ -16,13 +16,13 @@ from lab.redis import RedisServer
 from lab.replicated import Replicated
 
 NODE_TIMEOUT_MS = 1000
-"""Milliseconds of silence after which a node is considered dead. Short, to keep the tests short."""
+"""Milliseconds of silence after which a node is considered dead. The value is low to keep the tests short."""
 
 KEYS_AT_ONCE = 100
 
 
 class RedisCluster(Replicated):
-    """A cluster of `masters` masters, as many replicas, and one spare replica. Each node is a process of its own."""
+    """A cluster of `masters` masters, a replica for each, and one spare replica. Each node runs in its own process."""
 
     def __init__(self, directory: Path, masters: int = 3) -> None:
         self.masters = masters
@@ -39,7 +39,7 @@ class RedisCluster(Replicated):
 
     @property
     def url(self) -> str:
-        """URL of the cluster. It names all nodes, so that it works while some of them are dead."""
+        """URL of the cluster. It names all nodes, so that it also works while some of them are dead."""
         return f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in self.servers)}"
 
     def start(self) -> Self:
@@ -106,12 +106,18 @@ class RedisCluster(Replicated):
         return self.master_of(slot)
 
     def owner_but(self, silent: RedisServer, slot: int) -> Shard | None:
-        """Return the shard that owns a slot, as the other living servers say; None while that is still `silent`."""
+        """Return the shard that owns a slot, by the reports of the living servers except `silent`.
+
+        Return None if they still report `silent` as the owner, or report no owner.
+        """
         owner = _topology([one for one in self.servers if one is not silent and _lives(one)]).owner(slot)
         return owner if owner and self._server(owner) is not silent else None
 
     def move(self, slot: int, *, keys: bool = True) -> RedisServer:
-        """Move a slot to the next master and return it. `keys=False` simulates a fault: the keys stay behind."""
+        """Move a slot to the next master, and return that master.
+
+        `keys=False` simulates a fault: the slot moves, but its keys stay on the old master.
+        """
         shards = self.topology().shards
         at = next(at for at, shard in enumerate(shards) if shard.owns(slot))
         old, new = shards[at], shards[(at + 1) % len(shards)]
@@ -146,7 +152,7 @@ def _do(client: Redis, *words: str | bytes | int) -> list[bytes]:
 
 
 def _cluster_nodes(server: RedisServer) -> bytes:
-    """Return the unparsed reply of a node to CLUSTER NODES."""
+    """Return a node's reply to CLUSTER NODES, unparsed."""
     with _client(server) as client:
         client.response_callbacks.pop("CLUSTER NODES", None)
         reply: object = _do(client, "CLUSTER", "NODES")

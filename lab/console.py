@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 ASK_AND_LEAVE = b"cli quit after "
-"""Prefix of a command. Asterisk answers the command and then closes the connection (main/asterisk.c, `netconsole`)."""
+"""Prefix of a command. It makes Asterisk close the connection after its answer (main/asterisk.c, `netconsole`)."""
 
 
 class NoConsole(Exception):

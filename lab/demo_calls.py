@@ -1,4 +1,4 @@
-"""Place calls through a real Asterisk, and print how the dialer, the CDR and the decision record saw each of them.
+"""Place calls through a real Asterisk, and print for each the dialer's outcome, the CDR and the decision record.
 
 `python -m lab.demo_calls [NUMBER[:LEAD] ...]` places the calls through the gate at `DNC_AGI_BIND`. Without arguments it
 places the demo's calls: one to a blocked number, one to an allowed number, and two more to the blocked number, for a
@@ -51,7 +51,7 @@ def place_calls(say: Callable[[str], None], directory: Path, calls: Sequence[Cal
 
 
 async def _archived(database_url: str, ids: set[str]) -> dict[str, DecisionRecord]:
-    """Return the decision records by id, once the worker has archived all of them, or after `ARCHIVED_WITHIN_S`."""
+    """Return the decision records by id. Wait at most `ARCHIVED_WITHIN_S` for the worker to archive all of them."""
     deadline = time.monotonic() + ARCHIVED_WITHIN_S
     async with Database(database_url) as database:
         while True:
@@ -76,7 +76,7 @@ def _show(placed: Sequence[Placed], records: dict[str, DecisionRecord]) -> None:
 
 
 def main() -> None:
-    """Place the calls of the command line. Exit with code 1 and a message when that is not possible."""
+    """Place the calls of the command line. If that is impossible, exit with code 1 and a message."""
     calls = [Call(*word.partition(":")[::2]) for word in sys.argv[1:]]
     try:
         place_calls(print, GateSettings.load().data_dir, calls or DEMO)

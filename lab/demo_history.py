@@ -1,4 +1,4 @@
-"""A day of calls to the demo's leads, as gate and PBX would record them, to fill the charts and logs."""
+"""Records of a day of calls to the demo's leads, as gate and PBX would write them, to fill charts and logs."""
 
 import csv
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ PEOPLE = ("agent", "supervisor")
 
 def record(redis: Redis, cdr_file: Path, now: datetime | None = None) -> None:
     """Append the decisions of the 24 hours before `now` to the stream, and their CDRs to the PBX's file."""
-    random = Random(3)  # noqa: S311 - the same pictures each time
+    random = Random(3)  # noqa: S311 - a fixed seed makes equal pictures
     with cdr_file.open("a", newline="") as file:
         records = csv.writer(file, quoting=csv.QUOTE_ALL)
         for decision in sorted(_decisions(random, now or datetime.now(UTC)), key=lambda decision: decision.at):
-            entry: dict[Any, Any] = {**decision_fields(decision)}  # redis-py's own type is invariant.
+            entry: dict[Any, Any] = {**decision_fields(decision)}  # The type in redis-py is invariant.
             redis.xadd(DECISIONS, entry)
             records.writerow(_call_detail(random, decision))
 

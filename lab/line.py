@@ -1,4 +1,4 @@
-"""Dialer, PBX and trunk connected in a line: place calls, and get the outcome and the call-detail record of each."""
+"""A dialer, a PBX and a trunk, connected in series: place calls, and return each call's outcome and CDR."""
 
 import re
 import time
@@ -14,7 +14,7 @@ RECORDED_S = 10.0
 """Maximum wait in seconds, after the last call, for the last call-detail records."""
 
 UNRECORDED = {0, 404, 484}
-"""Final SIP statuses of calls that never entered the dialplan, and so have no record; 0 is a call without a status."""
+"""Final SIP statuses of calls that never entered the dialplan and so have no record. 0 means that no status came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Line:
         return self._recorded(self.dialer.give_up(calls, after_ms=after_ms), before)
 
     def _recorded(self, outcomes: Sequence[Outcome], before: int) -> list[Placed]:
-        """Wait for the records, which the PBX writes after the calls. Match them by the caller's name, `call-N`."""
+        """Wait until the PBX has written the records, and match them to the calls by the caller's name, `call-N`."""
         due = sum(outcome.status not in UNRECORDED for outcome in outcomes)
         until = time.monotonic() + RECORDED_S
         while time.monotonic() < until and (self.pbx.calls() or len(self.pbx.cdr()) - before < due):

@@ -1,4 +1,4 @@
-"""A private PostgreSQL on loopback and a unix socket, for tests and benchmarks. It asks nobody for a password."""
+"""A private PostgreSQL on loopback and a unix socket, for tests and benchmarks. It requires no password."""
 
 import os
 import pwd
@@ -15,7 +15,7 @@ from lab.process import NotInstalled, NotStarted, Process, free_port
 
 SUPERUSER = "dnc"
 OTHER_USERS = ("postgres", "nobody")
-"""When we are root, the server runs as the first of these users that exists: PostgreSQL refuses to run as root."""
+"""For root, the server runs as the first of these users that exists, because PostgreSQL refuses to run as root."""
 
 
 def postgres_binary(name: str) -> Path:
@@ -31,8 +31,8 @@ def postgres_binary(name: str) -> Path:
 class PostgresServer:
     """A PostgreSQL cluster in `directory`, created by the first start.
 
-    When we are root, the directory gets another owner, who must be able to reach it. `fsync=False` is for tests only:
-    a power cut can then lose committed rows; the crash of a process cannot.
+    If this process runs as root, the directory gets another owner, who must be able to reach it. `fsync=False` is for
+    tests only: a power cut can then lose committed rows, but the crash of a process cannot.
     """
 
     def __init__(self, directory: Path, port: int = 0, *, fsync: bool = True) -> None:
@@ -49,7 +49,7 @@ class PostgresServer:
         return self.process
 
     def url(self, database: str = "postgres") -> str:
-        """Return the URL of one of its databases."""
+        """Return the URL of one database of this server."""
         return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> Self:
@@ -88,7 +88,7 @@ class PostgresServer:
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database. Connections to it are closed."""
+        """Close all connections to a database and drop it."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -135,10 +135,10 @@ def _other_user() -> pwd.struct_passwd:
 
 
 def _unprivileged() -> list[str]:
-    """Return the command prefix that runs a program as another user when we are root. `setpriv` keeps the process id.
+    """Return the command prefix that runs a program as another user; empty unless this process runs as root.
 
-    The kernel clears the parent-death signal of a process that changes its user (prctl(2), PR_SET_PDEATHSIG), so the
-    prefix sets it again.
+    `setpriv` keeps the process id. If a process changes its user, the kernel clears its parent-death signal (prctl(2),
+    PR_SET_PDEATHSIG), so the prefix sets the signal again.
     """
     if os.geteuid() != 0:
         return []

@@ -1,4 +1,4 @@
-"""A started program, which is only ever ended by its own process id."""
+"""Start programs, signal and end them by their process ids, and reserve ports for them."""
 
 import fcntl
 import os
@@ -24,8 +24,9 @@ REAP_S = 10.0
 PORTS = range(10_240, 20_240)
 """TCP ports for the lab's programs.
 
-They are below the ports of outgoing connections (32768 and up), which could occupy them first. A Redis Cluster node
-also listens on its port plus 10,000: those ports are below 32768 too, and none of them is in `PORTS`.
+They are below 32768, where the ports of outgoing connections begin, because an outgoing connection could occupy a port
+before its program does. A Redis Cluster node also listens on its port plus 10,000. Those ports are below 32768 too, and
+none of them is in `PORTS`.
 """
 
 UDP_PORTS = range(30_240, 32_740)
@@ -35,7 +36,8 @@ _IN_TURN = {
     kind: cycle(random.sample(ports, len(ports)))
     for kind, ports in ((socket.SOCK_STREAM, PORTS), (socket.SOCK_DGRAM, UDP_PORTS))
 }
-"""All ports in random order. A port is reused only after all others: its first user may not have opened it yet."""
+"""All ports in random order. A port is reused only after all others, because its first user may not have opened it yet.
+"""
 
 
 class Begun(Protocol):
@@ -60,15 +62,15 @@ class Begun(Protocol):
 
 
 class NotInstalled(Exception):
-    """A program that the lab needs is not installed; the message names its package."""
+    """A program that the lab needs is not installed. The message says what to install."""
 
 
 class NotStarted(Exception):
-    """A started program did not become ready; the message has the end of its log."""
+    """A started program did not become ready. The message says what was missing, or contains the end of the log."""
 
 
 def _bound_to_this_process() -> list[str]:
-    """Return a command prefix: the kernel then sends SIGTERM to the program when this process dies, however it dies."""
+    """Return a command prefix with which the kernel sends SIGTERM to the program when this process dies in any way."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
@@ -95,7 +97,7 @@ class Process:
             stderr=subprocess.STDOUT,
             env={**os.environ, **env} if env is not None else None,
             cwd=cwd,
-            process_group=0,  # Ctrl-C must reach this process only, which then stops the others in order.
+            process_group=0,  # Ctrl-C must reach only this process, which then stops its programs in order.
         )
 
     @property
@@ -121,12 +123,12 @@ class Process:
         return self.log.read_text(errors="replace")[-characters:]
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the program, if it still runs."""
+        """Send a signal to the program if it is still running."""
         if self.exit_code is None:
             self._popen.send_signal(number)
 
     def pause(self) -> None:
-        """Suspend the program (SIGSTOP), and wait until all its threads have stopped, which takes a moment."""
+        """Suspend the program (SIGSTOP), and wait until all its threads have stopped."""
         self.signal(signal.SIGSTOP)
         deadline = time.monotonic() + STOP_S
         while _is_running(self.pid) and time.monotonic() < deadline:
@@ -164,7 +166,7 @@ class Process:
 
 
 def _until_ended(pid: int, within_s: float) -> None:
-    """Wait until a process has ended, at most `within_s` seconds. `Popen.wait` would poll, every 50 ms."""
+    """Wait until a process has ended, at most `within_s` seconds. Unlike `Popen.wait`, this does not poll."""
     with suppress(ProcessLookupError), os.fdopen(os.pidfd_open(pid), "rb", buffering=0) as handle:
         events = select.poll()
         events.register(handle, select.POLLIN)
@@ -184,9 +186,9 @@ def _tasks(pid: int) -> Iterator[Path]:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Reserve a free port of the loopback interface, one of `PORTS`, or of `UDP_PORTS` if `kind` is `SOCK_DGRAM`.
+    """Reserve a free port on loopback and return it: one of `PORTS`, or of `UDP_PORTS` if `kind` is `SOCK_DGRAM`.
 
-    As long as this process lives, `free_port` returns this port to no other process of this user.
+    As long as this process lives, `free_port` does not return the port to any other process of the same user.
     """
     while True:
         port = next(_IN_TURN[kind])
@@ -198,7 +200,7 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 @cache
 def _reservations() -> int:
-    """Open the file of reservations: the process that reserved port N holds a lock on byte N.
+    """Open the file of reservations and return its descriptor. The process that reserved port N locks byte N.
 
     The kernel releases these locks (fcntl(2), F_SETLK) when the process ends. A forked child does not inherit them.
     """

@@ -14,7 +14,7 @@ from compliance.redis_schema import MAX_INTSET_ENTRIES
 from lab.process import NotInstalled, Process
 
 LONGEST_SOCKET_PATH = 107
-"""Maximum length in bytes of the path of a unix socket (sun_path in unix(7), less its final zero)."""
+"""Maximum length of a unix socket's path in bytes (sun_path in unix(7), without its final zero)."""
 
 
 def redis_binary() -> Path:
@@ -33,8 +33,8 @@ class RedisServer:
     """A Redis that keeps its data in `directory`. Its socket is `socket`, by default `directory/redis.sock`.
 
     Every write reaches the disk before Redis acknowledges it (`appendfsync always`), so a recorded decision survives
-    the kill of any process. With `everysec`, Redis may acknowledge a write that has not even left the process, while an
-    earlier fsync is under way (aof.c, flushAppendOnlyFile).
+    if any process is killed. With `everysec`, while an earlier fsync is still running, Redis may acknowledge a write
+    that it has not yet passed to the kernel (aof.c, flushAppendOnlyFile).
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """URL of its unix socket."""
+        """URL of the server's unix socket."""
         return f"unix://{self.socket}"
 
     @property
@@ -86,7 +86,7 @@ class RedisServer:
         return self
 
     def _serves(self) -> bool:
-        """Return whether Redis answers a PING. While it loads its data, it connects but answers `-LOADING`."""
+        """Return whether Redis answers a PING. While it loads its data, it accepts clients but replies `-LOADING`."""
         try:
             with Redis(unix_socket_path=str(self.socket), socket_timeout=2) as client:
                 return bool(client.ping())
@@ -94,7 +94,7 @@ class RedisServer:
             return False
 
     def restart(self, *, empty: bool = False) -> None:
-        """Kill Redis and start it again, with its data, or without it if `empty`."""
+        """Kill Redis and start it again, with its data, or without any data if `empty`."""
         self.running.kill()
         if empty:
             shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
@@ -106,7 +106,7 @@ class RedisServer:
             self.process.stop()
 
     def kill(self) -> None:
-        """Kill Redis if it is running. A clean stop takes a tenth of a second, and waits for replicas."""
+        """Kill Redis if it is running. A clean stop would take a tenth of a second, and would wait for replicas."""
         if self.process is not None:
             self.process.kill()
 

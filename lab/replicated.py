@@ -1,4 +1,4 @@
-"""Redis servers with failover, on loopback: what `lab.cluster` and `lab.sentinel` have in common."""
+"""Redis servers with failover, on loopback: the common part of `lab.cluster` and `lab.sentinel`."""
 
 import time
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ class Killable(Protocol):
 
 
 class Replicated(ABC):
-    """Several Redis `servers`, each a process of its own."""
+    """Several Redis `servers`, each in its own process."""
 
     def __init__(self, directory: Path, servers: list[RedisServer]) -> None:
         self.directory, self.servers = directory, servers
@@ -48,7 +48,7 @@ class Replicated(ABC):
         return ()
 
     def stop(self) -> None:
-        """Kill all processes. Their data is not needed any more."""
+        """Kill all processes. A clean stop is not needed, because their data is discarded."""
         for one in chain(self.watchers(), self.servers):
             one.kill()
 

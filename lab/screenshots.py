@@ -22,12 +22,12 @@ READ_S = 60.0
 """Maximum wait in seconds until the worker has archived the day's calls and read their call-detail records."""
 
 WITHOUT_RECORD = 10
-"""Maximum number of calls that never get a call-detail record: the canary's, which go through no PBX."""
+"""Maximum number of calls without a call-detail record. These are the canary's calls, which bypass the PBX."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One screenshot: the page at `path`, cut off after `height` CSS pixels."""
+    """One screenshot: the page at `path`, cropped to `height` CSS pixels."""
 
     name: str
     path: str
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _import_registry(stack: Stack, file: Path) -> None:
-    """Add a registry of three area codes, and import two of them. All its numbers are reserved for fiction."""
+    """Add a registry for three area codes, and import two of them. All numbers in it are reserved for fiction."""
     file.write_text("".join(f"{area},55501{line:02}\n" for area in (202, 415) for line in range(0, 100, 3)))
     words = ("--account", "a seller's own", "--area-codes", "202 415 917")
     stack.command("dnc-admin", "registry", "add", "us-ftc", *words)

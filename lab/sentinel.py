@@ -12,7 +12,7 @@ from lab.replicated import Replicated
 
 NAME = "dnc"
 DOWN_MS = 500
-"""Milliseconds of silence after which a master is considered dead. Short, to keep the tests short."""
+"""Milliseconds of silence after which a master is considered dead. The value is low to keep the tests short."""
 
 CONFIGURATION = """port {port}
 bind 127.0.0.1
@@ -43,7 +43,7 @@ class Sentinel:
         return self
 
     def master(self) -> Mapping[str, Any]:
-        """Return the sentinel's state of the master, as SENTINEL MASTER reports it. Raises RedisError."""
+        """Return the sentinel's reply to SENTINEL MASTER, its view of the master. Raises RedisError."""
         with Redis(port=self.port, socket_timeout=2) as client:
             state: Mapping[str, Any] = client.sentinel_master(NAME)
         return state
@@ -61,7 +61,7 @@ class Sentinel:
 
 
 class Watched(Replicated):
-    """A master, `replicas` replicas, and three sentinels, each a process of its own."""
+    """A master, `replicas` replicas, and three sentinels, each in its own process."""
 
     def __init__(self, directory: Path, replicas: int = 1) -> None:
         options, indexes = {"repl-diskless-sync-delay": "0"}, range(replicas + 1)
@@ -72,7 +72,7 @@ class Watched(Replicated):
 
     @property
     def url(self) -> str:
-        """URL of the Redis: it names all sentinels and the master's name."""
+        """URL of the projection's Redis, with the addresses of all sentinels and the name of the master."""
         return f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in self.sentinels)}/{NAME}"
 
     @property
@@ -116,8 +116,8 @@ class Watched(Replicated):
     def until_at_rest(self) -> None:
         """Wait until all sentinels consider all servers alive.
 
-        Before that, Sentinel would not promote a replica that has just come back, and would be slow to connect it to a
-        new master.
+        Until then, Sentinel would not promote a replica that has just come back, and would connect it to a new master
+        only after a delay.
         """
         self.until(lambda: all(self._knows(one) for one in self.sentinels), within_s=60.0)
 

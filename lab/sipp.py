@@ -18,7 +18,7 @@ UNESCAPED = "-_.!~*'()&=+$,?/"
 """Characters allowed in the user part of a SIP URI (RFC 3261, 25.1), except `;`, which separates SIPp's fields."""
 
 SLACK_S = 30.0
-"""Seconds that a run may take beyond the placing of its calls. Unfinished calls then get the status 0."""
+"""Seconds that a run may take after it has placed its calls. Calls that are unfinished then get the status 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended: the final SIP status (0: none received), and the seconds until then."""
+    """The end of a call: its final SIP status (0 if none came), and the seconds from the start to that status."""
 
     call: Call
     status: int
@@ -145,7 +145,7 @@ def _line(call: Call) -> str:
 
 
 def _outcomes(calls: Sequence[Call], log: Path) -> list[Outcome]:
-    """Parse the log of dial.xml. A line holds the call number (from 1), the status, and start and end (s, µs)."""
+    """Parse the log of dial.xml. Each line has the call number (from 1), the status, and start and end (s, µs)."""
     ended = {}
     for line in log.read_text().split("\n") if log.exists() else []:
         if found := re.fullmatch(r"(\d+) (\d+) (\S+) (\S+) (\S+) (\S+)", line):

@@ -1,4 +1,4 @@
-"""Run the whole product on this machine: Redis, worker, gate and site. A canary tests it; a PBX is optional."""
+"""Run the whole product on this machine: Redis, worker, gate and site. A canary tests it. A PBX is optional."""
 
 import os
 import signal
@@ -26,11 +26,11 @@ CANARY_TRIES = 5
 
 
 class AlreadyRunning(Exception):
-    """Another dnc-gate uses the data directory."""
+    """Another running dnc-gate uses the same data directory."""
 
 
 class Stack:
-    """Worker, gate, site, and a Redis unless one is configured. They use the data directory of the settings."""
+    """The worker, the gate, the site, and a Redis if none is configured. All use the data directory of the settings."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.gate_settings, self.settings = GateSettings.load(), AdminSettings.load()
@@ -79,16 +79,16 @@ class Stack:
         return process
 
     def command(self, *words: str) -> str:
-        """Run one of the project's commands and return its output. Raises NotStarted with its error when it fails."""
+        """Run one of the project's commands and return its output. If it fails, raise NotStarted with its error."""
         ended = subprocess.run([_own(words[0]), *words[1:]], capture_output=True, text=True, check=False)  # noqa: S603
         if ended.returncode:
             raise NotStarted((ended.stderr or ended.stdout).strip())
         return ended.stdout
 
     def canary(self) -> str:
-        """Run the canary and return its output, with up to `CANARY_TRIES` attempts. Raises NotStarted.
+        """Run the canary, at most `CANARY_TRIES` times, and return its output. Raises NotStarted.
 
-        The first attempts can fail on a machine that has just started, because its disk is busy.
+        On a machine that has just started, the first attempts can fail because the disk is busy.
         """
         for _ in range(CANARY_TRIES - 1):
             try:
@@ -106,7 +106,7 @@ class Stack:
         return self.settings.database.rpartition("@")[2]
 
     def ended(self) -> str | None:
-        """Return a message about a program that ended by itself, with the end of its log; None while all run."""
+        """Return a message about a program that ended unexpectedly, with the end of its log; None while all run."""
         for name, process in self.processes.items():
             if process.exit_code is not None:
                 return f"{name} ended with code {process.exit_code}; its log ends:\n{process.log_end(800)}"
@@ -132,7 +132,7 @@ def _own(program: str) -> Path:
 
 
 def wait(stack: Stack, stop: threading.Event) -> int:
-    """Wait until `stop` is set, and return 0. Return 1 as soon as a program ends by itself."""
+    """Wait until `stop` is set, and return 0. If a program ends unexpectedly, return 1 at once."""
     while not stop.wait(0.5):
         if trouble := stack.ended():
             stack.say(trouble)

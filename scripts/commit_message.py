@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 MOST = 71
-"""Maximum length of a subject in characters, so that `git log --oneline` and mails show it on one line."""
+"""Maximum length of a subject in characters. `git log --oneline` and mails then show the subject on one line."""
 
 SUBJECT = re.compile(r"[a-z0-9_./-]+(, [a-z0-9_./-]+)*: \S.*[^.\s]")
 OF_GIT = ("Merge ", 'Revert "', "fixup! ", "squash! ", "amend! ")
-"""Beginnings of the subjects that git itself writes."""
+"""Beginnings of subjects that git writes. They are exempt from the form."""
 
 
 def faults(message: str) -> list[str]:

@@ -39,7 +39,7 @@ LEAVES = ("Goto", "Return", "Hangup")
 
 @dataclass(frozen=True)
 class Step:
-    """One priority of an extension: its position, its label, and the application with its arguments."""
+    """One priority of an extension: its place in the files, its label, and the application with its arguments."""
 
     file: str
     line: int
@@ -91,7 +91,7 @@ def steps_of(contexts: dict[str, Context]) -> Iterator[Step]:
 
 
 def wide_patterns(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Report the patterns `_.` and `_!`: they match any extension, also the special ones h, i, t and T."""
+    """Report the patterns `_.` and `_!`, which match any extension, even the special ones h, i, t and T."""
     for step in steps_of(contexts):
         if re.match(r"_[.!]", step.exten):
             yield step, f"the pattern {step.exten} matches anything"
@@ -114,7 +114,7 @@ def unscreened_dials(contexts: dict[str, Context]) -> Iterator[Fault]:
 
 
 def unguarded_returns(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Report a screening that can return in several places, or without the exact comparison."""
+    """Report a screening that has several Return steps, or can return without the exact comparison."""
     steps = contexts[SCREEN].steps
     returns = [step for step in steps if step.app == "Return"]
     guards = [step for step in steps if step.app == "GotoIf" and step.data.startswith(COMPARISON + "?")]
@@ -133,10 +133,10 @@ def unguarded_returns(contexts: dict[str, Context]) -> Iterator[Fault]:
 
 
 def missing_needs(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Report an AGI step without a safeguard before it.
+    """Report an AGI step if a safeguard before it is missing.
 
-    Without the timeout, a silent gate would hold the call for ever. Without the safe answer, part of one gate's answer
-    could complete the answer of the next gate.
+    Without the timeout, a silent gate would hold the call for ever. Without the safe answer, parts of two gates'
+    answers could together look like a complete answer.
     """
     for step in steps_of(contexts):
         if step.app != "AGI":
@@ -169,7 +169,7 @@ def unknown_names(contexts: dict[str, Context]) -> Iterator[Fault]:
 
 
 def evaluated_input(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Report caller input inside an expression: it could end the expression and begin another."""
+    """Report caller input inside an expression, because the input could end the expression and begin another."""
     for step in steps_of(contexts):
         evaluated = [step.data] if step.app in {"ExecIf", "GosubIf"} else re.findall(r"\$\[.*?\]", step.data)
         evaluated += re.findall(r"\$\{IF\(.*", step.data)
@@ -178,7 +178,7 @@ def evaluated_input(contexts: dict[str, Context]) -> Iterator[Fault]:
 
 
 def unchecked_campaign(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Report a campaign that is used without a check of its whole text: a comma in it would add an argument."""
+    """Report a campaign that is used without a check of its whole text, because a comma in it would add an argument."""
     for context in contexts.values():
         for before, step in zip([None, *context.steps], context.steps, strict=False):
             if CAMPAIGN not in step.data.replace(IS_CAMPAIGN, ""):
@@ -213,7 +213,7 @@ def _targets(step: Step) -> list[str]:
 
 
 def loose_emergency(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Report emergency extensions that are not exact numbers, dial another number, or are matched after patterns."""
+    """Report emergency extensions that are not exact numbers, that dial another number, or that patterns precede."""
     for name, context in contexts.items():
         if name.startswith(f"{EMERGENCY}-"):
             for step in context.steps:
@@ -232,7 +232,7 @@ RULES = (
 
 
 def records(directory: Path) -> Iterator[str]:
-    """Report CDR settings that lose the record of a blocked call, or a field of it, or its quotes."""
+    """Report CDR settings that lose the record of a blocked call, or that omit a field or do not quote it."""
     if not re.search(r"^unanswered\s*=\s*yes", (directory / "cdr.conf").read_text(), re.MULTILINE):
         yield "cdr.conf: without unanswered=yes a blocked call leaves no record"
     mapping = (directory / "cdr_custom.conf").read_text()

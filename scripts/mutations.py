@@ -2,14 +2,14 @@
 
 `python scripts/mutations.py [--revision REV] [--only NAME]... [--list]`
 
-The mutations are listed in `mutations.toml`. They are applied to an exported copy of the revision, so the working tree
-and the installed product do not change. A mutation is located by its text, in any module, and a test by the name of its
+`mutations.toml` lists the mutations. The script applies them to an exported copy of the revision, so the working tree
+and the installed product do not change. It finds a mutation by its text, in any module, and a test by the name of its
 function. So the same list works for revisions whose modules have moved.
 
 First, all named tests must pass on the unchanged copy. Then each mutation runs its own tests alone. The outcomes are
 
     caught           a test failed, as it should
-    SURVIVED         every test passed: nothing notices this fault
+    SURVIVED         every test passed, so no test notices this fault
     BROKEN           the tests did not run at all, so the mutation proves nothing
     not applicable   the text, or each of the tests, is not in this revision
 
@@ -41,7 +41,7 @@ LIST = Path(__file__).with_suffix(".toml")
 PACKAGES = ("agi_gate", "admin_web", "compliance")
 
 TEST_S = 60
-"""Maximum duration of one test in seconds: a mutation can make a test wait for ever."""
+"""Maximum duration of one test in seconds. It is needed because a mutation can make a test wait for ever."""
 
 BASELINE_S = 900
 ROOMY = 4_000_000_000
@@ -76,7 +76,7 @@ class Mutation:
 
 
 class Ambiguous(Exception):
-    """A mutation or a test fits several places; the message lists them."""
+    """A mutation or a test fits several places. The message lists them."""
 
 
 def read_list() -> list[Mutation]:
@@ -127,7 +127,7 @@ def node_ids(tree: Path) -> Mapping[str, list[str]]:
 
 
 def nodes_of(tests: Iterable[str], known: Mapping[str, list[str]]) -> list[str]:
-    """Return the node ids of tests, by function, and by file where functions share a name. Raises Ambiguous."""
+    """Return the node ids of tests. The file is compared only if several functions share a name. Raises Ambiguous."""
     nodes = []
     for test in tests:
         file, _, function = test.partition("::")
@@ -186,7 +186,7 @@ class Copy:
 
 
 def _scratch() -> str:
-    """Return a directory in memory with enough space, as `scripts/test` does, or the system's default."""
+    """Return a directory in memory if it has enough space, as in `scripts/test`, else the system's default."""
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOMY
     return str(memory if roomy else tempfile.gettempdir())
@@ -204,14 +204,14 @@ def mutated(path: Path, text: str) -> Iterator[None]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a module and delete its byte code, which Python checks only by the size and second of the source."""
+    """Write a module and delete its byte code. Python could use the old one, as it compares only size and second."""
     path.write_bytes(content)
     for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
         compiled.unlink()
 
 
 def judge(copy: Copy, mutation: Mutation, nodes: Sequence[str]) -> tuple[str, str]:
-    """Apply one mutation and run its tests; return the outcome, and the reason if it proves nothing."""
+    """Apply one mutation and run its tests. Return the outcome, and the reason if the mutation proves nothing."""
     place = mutation.place(copy.tree)
     if place is None or not nodes:
         return NOT_APPLICABLE, "its text is missing" if place is None else "its tests are missing"
@@ -224,7 +224,7 @@ def judge(copy: Copy, mutation: Mutation, nodes: Sequence[str]) -> tuple[str, st
 
 
 def check(copy: Copy, mutations: Sequence[Mutation]) -> bool:
-    """Run the baseline and every mutation, and print the outcomes; return whether none survived or is broken."""
+    """Run the baseline and every mutation, and print the outcomes. Return whether no mutation survived or is broken."""
     known = node_ids(copy.tree)
     nodes = {mutation.name: nodes_of(mutation.tests, known) for mutation in mutations}
     began = time.monotonic()
@@ -262,7 +262,7 @@ def main() -> None:
     if asked.list:
         print("\n".join(f"{one.name}: {', '.join(one.tests)}" for one in mutations))
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that nothing is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # Exit normally, to remove the copy.
     with tempfile.TemporaryDirectory(prefix="dnc-mutations-") as directory:
         tree = Path(directory) / "copy"
         commit = export(asked.revision, tree)

@@ -1,1 +1,1 @@
-"""The wire to the PBX: the listener and its connections, the FastAGI protocol without I/O, one session per call."""
+"""The PBX's side: the listener and its connections, the FastAGI protocol without I/O, and one session per call."""

@@ -1,8 +1,8 @@
 """Accept connections from the PBX, read what arrives, and send the answer.
 
-A session is a few hundred bytes long, and the event loop's transports are a large part of what it costs. So this module
-makes the system calls itself: one epoll holds all connections, and the event loop watches that epoll. With 32 callers
-that gives 36 to 41 % more calls per core (python -m bench.alternatives; docs/decisions/002).
+A session transfers only a few hundred bytes, so the event loop's transports would be a large part of its cost. This
+module therefore makes the system calls itself: one epoll holds all connections, and the event loop watches that epoll.
+With 32 callers this handles 36 to 41 % more calls per core (python -m bench.alternatives; docs/decisions/002).
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from typing import Protocol
 import structlog
 
 READ_SIZE = 4096
-"""Bytes per read; a whole request is smaller."""
+"""Bytes per read. A whole request is smaller than this."""
 
 MOST_EVENTS = 1024
 
-# MSG_MORE keeps the line back until shutdown() sends the FIN, so both leave in one packet (send(2); tcp(7), TCP_CORK).
-# Asterisk then ends AGI() after the one command, without another round trip.
+# MSG_MORE holds the line back until shutdown() sends the FIN, so the kernel sends both in one packet (send(2); tcp(7),
+# TCP_CORK). Asterisk then ends AGI() after this one command, without another round trip.
 LAST = socket.MSG_DONTWAIT | socket.MSG_MORE
 
 RETRY_S = 0.5
-"""Seconds without accepting while the system has no resources for another connection."""
+"""Seconds to wait before accepting again, after the system had no resources for another connection."""
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -32,13 +32,13 @@ log = structlog.get_logger()
 
 
 class ConnectionOwner(Protocol):
-    """The owner of a connection. The names are those of `asyncio.Protocol`."""
+    """The owner of a connection. Its methods are named like those of `asyncio.Protocol`."""
 
     def data_received(self, data: bytes) -> None:
         """Process bytes from the peer."""
 
     def connection_lost(self) -> None:
-        """Release the connection: one of the two sides has closed it."""
+        """Release the connection, which either side may have closed."""
 
 
 class Connection:
@@ -51,9 +51,10 @@ class Connection:
         self.owner: ConnectionOwner | None = None
 
     def send_last(self, line: bytes) -> bool:
-        """Send the only line and the end of the stream; return whether the kernel took them. Close if it did not."""
-        # Never in parts. Asterisk busy-waits on a line without its newline, and its absolute timeout does not fire
-        # (seen on Asterisk 22; res_agi.c, run_agi). A fresh socket's send buffer is far larger than the line.
+        """Send the only line and end the stream. Return whether the kernel accepted both; if not, close."""
+        # The line must not be sent in parts. Asterisk busy-waits for the newline of an incomplete line, and meanwhile
+        # its absolute timeout does not fire (seen on Asterisk 22; res_agi.c, run_agi). The send buffer of a fresh
+        # socket is far larger than the line.
         try:
             taken = self._socket.send(line, LAST) == len(line)
             self._socket.shutdown(socket.SHUT_WR)
@@ -64,7 +65,7 @@ class Connection:
         return taken
 
     def read(self) -> None:
-        """Pass what has arrived to the owner; close at the end of the stream or on an error."""
+        """Pass the received bytes to the owner. Close the connection at the end of the stream or on an error."""
         # MSG_DONTWAIT saves the system call that would make the socket non-blocking.
         try:
             data = self._socket.recv(READ_SIZE, socket.MSG_DONTWAIT)
@@ -105,9 +106,9 @@ class Listener:
         self._loop.add_reader(self._epoll.fileno(), self._read_ready)
 
     def stop_accepting(self) -> None:
-        """Accept no more connections; keep the open ones."""
-        # First out of the loop's epoll: closing takes it out only when no other process has the same socket (epoll(7),
-        # questions and answers), and the other gate processes have.
+        """Stop accepting connections, and keep the open ones."""
+        # close() removes a socket from an epoll only if no other process has the same socket open (epoll(7), questions
+        # and answers). The other gate processes share this one, so remove it from the loop's epoll before closing it.
         self._loop.remove_reader(self._listening)
         self._listening.close()
 
@@ -119,12 +120,14 @@ class Listener:
         self._epoll.close()
 
     def forget(self, fd: int) -> None:
-        """Forget a connection that is about to be closed."""
-        # No EPOLL_CTL_DEL: closing the only descriptor of a socket takes it out of the epoll (epoll(7)).
+        """Remove a connection that is about to be closed."""
+        # EPOLL_CTL_DEL is not needed: no other process has this socket, so closing it removes it from the epoll
+        # (epoll(7)).
         del self._connections[fd]
 
     def _read_ready(self) -> None:
-        # get: an owner may close any connection, also one whose event comes later in this batch.
+        # An owner may close any connection while this loop runs. So a later event of the same batch may belong to a
+        # connection that is no longer in the table.
         connections = self._connections
         for fd, _ in self._epoll.poll(0, MOST_EVENTS):
             if connection := connections.get(fd):
@@ -133,7 +136,7 @@ class Listener:
     def _read(self, connection: Connection) -> None:
         try:
             connection.read()
-        except Exception:  # A fault in one session must end that one only.
+        except Exception:  # A fault in one session must end only this session.
             log.exception("conversation failed")
             connection.close()
 
@@ -158,17 +161,19 @@ class Listener:
             if connection.owner is None:
                 connection.close()
                 return
-            # Asterisk sends the request right after it has connected: mostly it is here, and saves a turn of the loop.
+            # Asterisk sends the request right after it has connected. So the request has usually arrived by now, and
+            # reading it here saves a turn of the event loop.
             connection.read()
             if (fd := connected.fileno()) >= 0:
                 self._epoll.register(fd, select.EPOLLIN)
-        except Exception:  # The next connections must be accepted all the same.
+        except Exception:  # A fault with one connection must not keep the gate from accepting the next one.
             log.exception("conversation failed")
             connection.close()
 
     def _pause(self, error: OSError) -> None:
-        """Accept nothing for `RETRY_S`."""
-        # accept() leaves the connection in the backlog, so the loop would report the socket as ready without end.
+        """Stop accepting connections for `RETRY_S`."""
+        # The failed accept() leaves the connection in the backlog, so the loop would report the socket as ready again
+        # and again.
         log.error("no more connections can be accepted", why=str(error))
         self._loop.remove_reader(self._listening)
         self._loop.call_later(RETRY_S, self._resume)

@@ -1,4 +1,4 @@
-"""The gate's side of the FastAGI protocol: bytes in, events out, one line back. No input or output happens here.
+"""The gate's side of the FastAGI protocol: it parses bytes into events and encodes one line, without input or output.
 
 Asterisk begins with `agi_<field>: <value>` lines and an empty line. The gate sends one command, and Asterisk replies
 with a numbered line. `HANGUP` may arrive at any point. The grammar is that of Asterisk's res/res_agi.c, `setup_env`
@@ -11,13 +11,14 @@ from typing import NamedTuple
 from agi_gate.request import Request
 
 LONGEST_HEADER = 16_384
-"""Bytes of a header. Asterisk sends well under 4 KiB; a peer that sends more than this is not a PBX."""
+"""Maximum length of a header in bytes. Asterisk sends well under 4 KiB, so a peer that exceeds the limit is no PBX."""
 
 LONGEST_REPLY = 4_096
-"""Bytes of one reply line."""
+"""Maximum length of one reply line in bytes."""
 
 LONGEST_COMMAND = 2_048
-"""Bytes of a command, with its newline: Asterisk before 22.6 reads no more (res_agi.c, AGI_BUF_LEN)."""
+"""Maximum length of a command in bytes, with its newline. Asterisk before 22.6 reads no more (res_agi.c, AGI_BUF_LEN).
+"""
 
 END_OF_HEADER = b"\n\n"
 HANGUP = b"HANGUP"
@@ -27,12 +28,13 @@ _SCRIPT, _CHANNEL = (rb"(?:\nagi_%s: ?(.*))?" % name for name in (b"network_scri
 _ARGUMENTS = rb"((?:\nagi_arg_[0-9]+:.*)*)"
 _OTHER = rb"\nagi_(?!network_script:|uniqueid:|arg_)[^:\n]*:"
 _OTHERS = rb"(?:%s.*)*(?!%s)" % (_OTHER, _OTHER)
-# The fields that the gate uses, once each, among others, in the order in which Asterisk writes them (setup_env). A
-# field that comes twice was smuggled in by a line break in a caller's name, and the header does not match.
+# The pattern matches each field that the gate uses at most once, in the order in which Asterisk writes the fields
+# (setup_env). Other fields may come in between. If a line break in a caller's name adds a field a second time, the
+# header does not match.
 #
-# The negative lookahead after each repetition makes it take every line that it can. Without it, a header of n lines
-# that does not match would be tried in about n squared ways. Possessive quantifiers would be plainer, but CPython
-# before 3.11.5 matches them wrongly (gh-106052).
+# The negative lookahead after each repetition forces the repetition to match every line that it can. Without it, the
+# regex engine would try a non-matching header of n lines in about n squared ways. Possessive quantifiers would be
+# simpler, but CPython before 3.11.5 matches them wrongly (gh-106052).
 _HEADER = re.compile(_OTHERS + _SCRIPT + _OTHERS + _CHANNEL + _OTHERS + _ARGUMENTS)
 
 _NAME = re.compile(r"[A-Za-z0-9_()]{1,64}", re.ASCII)
@@ -40,11 +42,11 @@ _VALUES = re.compile(r"[A-Za-z0-9+._-]*", re.ASCII)
 
 
 class PeerBroke(Exception):
-    """The peer sent something that no Asterisk sends; the message is a slug for the metrics."""
+    """The peer sent something that Asterisk never sends. The message is a slug for the metrics."""
 
 
 class Reply(NamedTuple):
-    """Asterisk's reply to the command: 200 if it was executed."""
+    """Asterisk's reply to the command. The code is 200 if Asterisk executed it."""
 
     code: int
 
@@ -64,7 +66,7 @@ class Reader:
         self._has_header = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """Add the next bytes; return the events that they complete. Raises PeerBroke."""
+        """Add the next bytes and return the events that are now complete. Raises PeerBroke."""
         self._buffer += data
         return self._replies() if self._has_header else self._header()
 
@@ -75,8 +77,9 @@ class Reader:
         if not end:
             return []
         if not (HANGUP + b"\n").startswith(rest):
-            # Asterisk sends nothing but HANGUP before it has a command. So this is the rest of the real header: an
-            # empty line in a caller's name ended the header early, after arguments that the caller made up.
+            # Before Asterisk gets a command, it sends only HANGUP after the header. So `rest` must be the end of the
+            # real header: an empty line in a caller's name has ended the header early, and the caller may have made up
+            # the arguments before it.
             raise PeerBroke("spoke-before-answer")
         self._has_header, self._buffer = True, rest
         request = read_request(header)
@@ -92,10 +95,11 @@ class Reader:
 def read_request(header: bytes) -> Request:
     """Parse the header of a request.
 
-    Raises PeerBroke unless each line is a field, and each field that the gate uses comes at most once: a line break in
-    a caller's name must not replace the number that is judged, or the channel.
+    Raises PeerBroke unless each line is a field, and each field that the gate uses comes at most once. Otherwise a line
+    break in a caller's name could replace the judged number or the channel.
     """
-    # On bytes: a caller's name may have any encoding, such as Latin-1. Only the fields that are used are decoded.
+    # The pattern matches bytes, because a caller's name may have any encoding, such as Latin-1. Only the fields that
+    # the gate uses are decoded.
     fields = _HEADER.fullmatch(b"\n" + header)
     if fields is None:
         raise PeerBroke("header-malformed")
@@ -105,7 +109,7 @@ def read_request(header: bytes) -> Request:
 
 
 def _read_arguments(lines: str) -> tuple[str, ...]:
-    """Return the values of agi_arg_1, agi_arg_2 and so on. Raises PeerBroke unless they are numbered in a row."""
+    """Return the values of agi_arg_1, agi_arg_2 and so on. Raises PeerBroke if their numbers have a gap."""
     _, *arguments = lines.split("\nagi_arg_")
     for index, argument in enumerate(arguments, start=1):
         if not argument.startswith(f"{index}:"):
@@ -119,9 +123,9 @@ def _text(value: bytes) -> str:
 
 
 def trusted_channel(channel: str) -> str:
-    """Return the unique id of the channel if it may be sent back, else an empty string."""
-    # It is the only value of the PBX that goes back on a line. Asterisk builds it from its system name, which an
-    # operator may choose freely (asterisk.conf, systemname), and a comma there would assign another variable.
+    """Return the unique id of the channel if it is safe to send back, else an empty string."""
+    # The id is the only value from the PBX that the gate's line contains. Asterisk builds the id from its system name,
+    # which an operator can choose freely (asterisk.conf, systemname). A comma in it would set another variable.
     return channel if _TRUSTED.fullmatch(channel) else ""
 
 
@@ -129,7 +133,7 @@ def read_reply(line: bytes) -> Reply | HungUp:
     """Parse one line that Asterisk sends after the header. Raises PeerBroke."""
     if line == HANGUP:
         return HungUp()
-    # The code is enough: 520 opens a reply of several lines, but the session closes at the first one.
+    # Only the code is parsed. The code 520 begins a reply of several lines, but the session ends after the first line.
     code = line[:3]
     if len(line) < 3 or not code.isdigit():
         raise PeerBroke("reply-malformed")
@@ -139,19 +143,18 @@ def read_reply(line: bytes) -> Reply | HungUp:
 class SetVariables:
     """The gate's only command: an `EXEC MSet` that sets the variables `names`. Raises ValueError for a bad name.
 
-    A value may contain only letters, digits and `+ . _ -`, whatever goes wrong elsewhere: nothing that could end a
-    word, a line or an assignment.
+    A value may contain only letters, digits and `+ . _ -`, so it can never end a word, a line or an assignment.
     """
 
     def __init__(self, *names: str) -> None:
         if not all(map(_NAME.fullmatch, names)):
             raise ValueError("a name is not that of a channel variable")
-        # One command for all variables: a second one in the same segment stays in Asterisk's stdio buffer while it
-        # polls the socket, and the call hangs (seen on Asterisk 22; res_agi.c, run_agi).
+        # One command sets all variables. A second command in the same TCP segment would stay in Asterisk's stdio buffer
+        # while Asterisk polls the socket, and the call would hang (seen on Asterisk 22; res_agi.c, run_agi).
         self._line = f'EXEC MSet "{",".join(f"{name}=%s" for name in names)}"\n'
 
     def to(self, *values: str) -> bytes:
-        """Return the command that sets each variable to its value. Raises ValueError for a value it may not contain."""
+        """Return the command that sets each variable to its value. Raises ValueError for an unsafe value."""
         if not _VALUES.fullmatch("".join(values)):
             raise ValueError("a value contains characters that no AGI line may have")
         line = self._line % values

@@ -1,8 +1,8 @@
 """One FastAGI session: read the request, send one line, read the reply, close.
 
-The line goes out with the end of the stream, so the PBX continues with the call while its reply is still on the way. A
-session has one deadline for the whole header and one for the reply. A peer that misses one is closed; Asterisk then
-continues with the verdict that the dialplan preset, which is BLOCK.
+The gate ends the stream together with the line, so the PBX continues with the call while its reply is still on the way.
+A session has one deadline for the whole header and one for the reply. If the peer misses one of them, the gate closes
+the connection. Asterisk then continues with the verdict BLOCK, which the dialplan has set before.
 """
 
 from enum import StrEnum
@@ -19,8 +19,9 @@ from agi_gate.screening import Screener
 from compliance import channel_vars
 from compliance.verdict import Decision, Verdict
 
-# The verdict goes last. Asterisk executes a line that was cut off when its sender died (res_agi.c, run_agi: fgets and
-# feof; seen on Asterisk 22), and MSet sets its variables in order. So a whole verdict means that all others are whole.
+# The verdict must be last. If the gate dies in the middle of the line, Asterisk executes the part that it has received
+# (res_agi.c, run_agi: fgets and feof; seen on Asterisk 22). MSet sets the variables in order, so a complete verdict
+# means that all values before it are complete too.
 _ANSWER = SetVariables(
     *(channel_vars.NUMBER, channel_vars.REASON, channel_vars.DECISION),
     *channel_vars.GATE_CDR_FIELDS,
@@ -29,7 +30,7 @@ _ANSWER = SetVariables(
 
 
 class Stage(StrEnum):
-    """The stage of a session: what it waits for."""
+    """The stage of a session, named after what the session waits for."""
 
     HEADER = "header"
     DECISION = "decision"
@@ -38,9 +39,9 @@ class Stage(StrEnum):
 
 
 class OpenSessions:
-    """The open sessions of a process, and what they share.
+    """The open sessions of a process, and the objects that they share.
 
-    `peer_s` limits the seconds that a peer may take for its header, and again for its reply.
+    `peer_s` is the time limit in seconds for a peer's header, and again for its reply.
     """
 
     def __init__(self, screener: Screener, metrics: Metrics, calls: CallLog, *, peer_s: float) -> None:
@@ -50,7 +51,7 @@ class OpenSessions:
 
 
 class Session:
-    """One session over `connection`."""
+    """One FastAGI session, for one call, over `connection`."""
 
     def __init__(self, shared: OpenSessions, connection: Connection) -> None:
         self._shared, self._connection = shared, connection
@@ -58,7 +59,8 @@ class Session:
         self.stage = Stage.HEADER
         shared.sessions.add(self)
         shared.metrics.open_conversations += 1
-        # For the whole header: a limit for each read would let a peer that sends a byte at a time stay for ever.
+        # The limit is for the whole header. With a limit for each read, a peer could send one byte at a time and keep
+        # the session open for ever.
         shared.deadlines.watch(PeerDeadline(self, Stage.HEADER))
 
     def data_received(self, data: bytes) -> None:
@@ -78,18 +80,18 @@ class Session:
                 case Reply():
                     self._connection.close()
                 case HungUp():
-                    # The decision still goes on record, and Asterisk ends the session itself. The dialplan sets
-                    # AGISIGHUP=no, which suppresses this line (res_agi.c); another dialplan may not.
+                    # The decision still goes on record, and Asterisk ends the session. The product's dialplan sets
+                    # AGISIGHUP=no, so Asterisk does not send HANGUP (res_agi.c). Another dialplan may not set it.
                     pass
 
     def connection_lost(self) -> None:
-        """End the session. A decision that is not made yet still reaches its record."""
+        """End the session. A decision that is still pending is recorded when it is made."""
         self.stage = Stage.OVER
         self._shared.sessions.discard(self)
         self._shared.metrics.open_conversations -= 1
 
     def refuse(self, why: str) -> None:
-        """Close the session without an answer, and count it under `why`."""
+        """Close the session without an answer, and count it in the metrics under `why`."""
         self._shared.metrics.refused_peers[why] += 1
         self._connection.close()
 
@@ -99,13 +101,13 @@ class Session:
         if self.stage is Stage.DECISION and self._connection.send_last(self._line(decision)):
             self.stage = Stage.REPLY
             shared.deadlines.watch(PeerDeadline(self, Stage.REPLY))
-        # A caller who has hung up is counted and logged too: the decision was made, and is on record.
+        # The call is counted and logged even if the caller has hung up, because its decision is on record.
         seconds = perf_counter() - self._started
         shared.metrics.count(decision, seconds)
         shared.calls.add(decision, seconds)
 
     def _line(self, decision: Decision) -> bytes:
-        """Return the answer. Raises ValueError, and closes the session, for values that no AGI line may contain."""
+        """Return the answer line. For an unsafe value, close the session and raise ValueError."""
         try:
             return answer_line(decision)
         except ValueError:
@@ -114,7 +116,7 @@ class Session:
 
 
 class PeerDeadline(NamedTuple):
-    """The deadline of a session for its peer's header or reply."""
+    """The deadline in one session for the peer's header or reply."""
 
     session: Session
     stage: Stage
@@ -130,9 +132,10 @@ class PeerDeadline(NamedTuple):
 
 
 def answer_line(decision: Decision) -> bytes:
-    """Return the line that sets the dialplan's variables. Raises ValueError for values that it may not contain."""
+    """Return the line that sets the dialplan's variables. Raises ValueError for an unsafe value."""
     ruling, number, reason = decision.ruling, decision.number, decision.ruling.reason
-    # The dialplan compares it with its own UNIQUEID, so the answer to another call never allows this one.
+    # An ALLOW contains the channel's unique id, which the dialplan compares with its own UNIQUEID. So the answer to
+    # another call can never allow this one.
     allowed = ruling.verdict is Verdict.ALLOW and decision.channel
     bound = f"{Verdict.ALLOW}-{decision.channel}" if allowed else Verdict.BLOCK
     return _ANSWER.to(number, reason, decision.id, ruling.verdict, reason, decision.id, number, bound)

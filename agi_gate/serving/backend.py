@@ -1,4 +1,4 @@
-"""What a gate process screens its calls with: one Redis, its link, its decision log and the gate; or many of them."""
+"""The backend of a gate process: for one Redis, or for each shard, a link, a decision log and a gate."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,10 +17,10 @@ from agi_gate.store.health import Health
 from agi_gate.store.link import Link
 from compliance.redis_records import GateHeartbeat
 
-# Reconnecting costs a handshake and all calls in flight, so a short silence (a slow disk) must not cause it. Such a
-# silence costs only the calls whose deadline passes meanwhile.
+# A reconnection takes a handshake and blocks all calls in flight, so a short silence (a slow disk) must not cause one.
+# During such a silence the gate blocks only the calls whose deadline passes.
 PATIENCE = 4
-"""Deadlines after which a silent Redis is given up and the link reconnects."""
+"""The link reconnects after Redis has been silent for this many deadlines of a decision."""
 
 
 def utc_now() -> datetime:
@@ -51,7 +51,7 @@ class Backend(Protocol):
         """Keep the links to Redis, append the backlog and send heartbeats, until cancelled."""
 
     async def leave(self) -> None:
-        """Announce the end of this process; everything else goes on until `run` is cancelled."""
+        """Announce the end of this process. Everything else continues until `run` is cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ class ProcessContext:
 
     @property
     def deadline_s(self) -> float:
-        """Seconds that a decision may take."""
+        """Time limit for a decision, in seconds."""
         return self.settings.deadline_ms / 1000
 
     @property
     def timeout_s(self) -> float:
-        """Seconds after which a silent Redis is given up."""
+        """Seconds of silence after which the link closes the connection to Redis."""
         return self.deadline_s * PATIENCE
 
     @property
@@ -79,7 +79,7 @@ class ProcessContext:
 
 
 class RedisBackend:
-    """The backend over one Redis: a single one, a master behind Sentinel, or one shard of a cluster."""
+    """The backend over one Redis: a single server, a master behind Sentinel, or one shard of a cluster."""
 
     def __init__(self, process: ProcessContext, link: Link, store: FactStore) -> None:
         self.link, self.log = link, DecisionLog(link)
@@ -90,7 +90,7 @@ class RedisBackend:
 
     @classmethod
     def of(cls, process: ProcessContext) -> "RedisBackend":
-        """Build the backend for the Redis of the settings. Nothing is opened yet."""
+        """Build the backend for the Redis of the settings. It connects when `run` starts."""
         settings = process.settings
         link = Link(settings.redis, timeout_s=process.timeout_s, replicas=settings.replicas, opening=[LOAD])
         return cls(process, link, FactStore(link))

@@ -1,4 +1,4 @@
-"""All shards of a Redis Cluster: each call is screened on the shard that owns the slot of its number.
+"""All shards of a Redis Cluster. Each call is screened on the shard that owns the slot of its number.
 
 A call uses one shard only, so it takes as many round trips as on a single Redis.
 """
@@ -22,7 +22,7 @@ from compliance.redis_schema import slot_of_number
 from compliance.redis_url import Cluster, Master
 
 LEAST_S = 0.2
-"""Seconds between two discoveries of the cluster at least, however many calls fail."""
+"""Minimum time in seconds between two discoveries of the cluster, however many calls fail."""
 
 log = structlog.get_logger()
 
@@ -39,18 +39,21 @@ class ClusterBackend:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._trouble = "no shard of the cluster is known yet"
         self._dropped = 0
-        # Never connected: it blocks every call, and keeps the decisions until a shard can record them.
+        # This backend never connects. It blocks every call, and keeps the decisions until a shard can record them.
         self._nowhere = self._shard(0)
         self._by_slot = [self._nowhere] * SLOTS
 
     @property
     def screener(self) -> "ClusterBackend":
-        """Screens the calls: this object, which passes each to its shard."""
+        """Screens the calls. It is this object, which passes each call to its shard."""
         return self
 
     @property
     def health(self) -> Health:
-        """The health of the first shard that cannot allow calls, or of the first of all; with the sum of connects."""
+        """The health of the first shard that cannot allow calls, else of the first shard.
+
+        `connected` and `connects` are for all shards together.
+        """
         if not self._shards:
             return Health(trouble=self._trouble)
         each = {first: shard.health for first, shard in sorted(self._shards.items())}
@@ -71,13 +74,13 @@ class ClusterBackend:
         return self._dropped + sum(one.dropped for one in self._all())
 
     def begin(self, request: Request, decided: OnDecision) -> None:
-        """Begin to screen a call on the shard of its number; a call without a number, on any connected shard."""
+        """Begin to screen a call on the shard of its number. A call without a number goes to any connected shard."""
         number = self._numbering.read(request.arguments[0]) if request.arguments else InvalidNumber("malformed")
         shard = self._any() if isinstance(number, InvalidNumber) else self._by_slot[slot_of_number(number)]
         shard.screener.begin(request, decided)
 
     async def run(self) -> None:
-        """Discover the cluster again every second, and at once after a sign of change, until cancelled."""
+        """Discover the cluster every second, and soon after any sign of a change, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._doubted.clear()
@@ -95,7 +98,8 @@ class ClusterBackend:
         try:
             found = await discover(self._cluster, self._topology.addresses, self._process.timeout_s)
         except StoreUnavailable as error:
-            # The last known topology stays in use: the shards that live still answer, and each fences itself.
+            # The last known topology stays in use, because the living shards still answer. It can allow no listed
+            # number even if it is old: see `store/shard.py`.
             self._trouble = str(error)
             return
         if found != self._topology:
@@ -105,12 +109,12 @@ class ClusterBackend:
             _move_backlog(self._nowhere, shard)
 
     def _apply(self, found: Topology, tasks: asyncio.TaskGroup) -> None:
-        """Remove the shards that are gone, follow the others, and assign the slots."""
+        """Remove the backends of shards that are gone, update or add the others, and assign the slots."""
         log.info("redis cluster", shards={shard.first: shard.address for shard in found.shards})
         for first in self._shards.keys() - {shard.first for shard in found.shards}:
             self._running.pop(first).cancel()
             gone = self._shards.pop(first)
-            self._dropped += gone.dropped  # A counter of the metrics must not go back.
+            self._dropped += gone.dropped  # A counter in the metrics must never decrease.
             _move_backlog(gone, self._nowhere)
         for shard in found.shards:
             self._follow(shard.first, self._cluster.master(shard), tasks)
@@ -132,7 +136,7 @@ class ClusterBackend:
         return RedisBackend(process, link, ShardStore(link))
 
     def _any(self) -> RedisBackend:
-        """Return a connected shard if there is one, else any shard, else the one that is never connected."""
+        """Return a connected shard if there is one, else any shard, else the backend that never connects."""
         connected = (shard for shard in self._shards.values() if shard.health.connected)
         return next(connected, next(iter(self._shards.values()), self._nowhere))
 
@@ -141,6 +145,6 @@ class ClusterBackend:
 
 
 def _move_backlog(source: RedisBackend, target: RedisBackend) -> None:
-    """Move the backlog of one shard to another. Any stream will do: the archive merges those of all shards."""
+    """Move the backlog of one shard to another. The archive merges all shards' streams, so any stream is suitable."""
     for decision in source.log.drain_backlog():
         target.log.note(decision)

@@ -1,6 +1,7 @@
-"""Heartbeats: the site sees each live gate process and its state, in a small key that expires when they stop.
+"""Heartbeats, by which the site sees each live gate process and its state.
 
-A heartbeat travels over the link like any question. Its loss changes no call.
+A heartbeat writes a small key that expires when the heartbeats stop. The link sends it like any question. If one is
+lost, no call is affected.
 """
 
 import asyncio
@@ -17,14 +18,14 @@ HEARTBEAT_S = 2.0
 """Seconds between two heartbeats."""
 
 SILENT_MS = 7_000
-"""Milliseconds that Redis keeps the last heartbeat: three may be lost before the gate counts as silent."""
+"""Milliseconds for which Redis keeps the last heartbeat. A gate counts as silent only after three lost heartbeats."""
 
 FORGOTTEN_MS = 3_600_000
-"""Milliseconds that the name of a gate is kept that ended without `leave`."""
+"""Milliseconds for which Redis keeps the name of a gate that ended without `leave`."""
 
 
 class HeartbeatSender:
-    """Sends the heartbeats of the gate process `name`. `status` returns one; `clock` returns aware UTC."""
+    """Sends the heartbeats of the gate process `name`. `status` returns the next one; `clock` returns aware UTC."""
 
     def __init__(
         self, link: Link, name: str, status: Callable[[], GateHeartbeat], clock: Callable[[], datetime]
@@ -48,7 +49,7 @@ class HeartbeatSender:
 
 
 def heartbeat_commands(name: str, heartbeat: GateHeartbeat, at: datetime, keys: Keys = WHOLE) -> Sequence[Command]:
-    """Return the commands of one heartbeat, which also remove the names of gates that were silent for an hour."""
+    """Return the commands of one heartbeat. They also remove the names of gates that have been silent for an hour."""
     now_ms = epoch_ms(at)
     return (
         ("SET", keys.gate(name), heartbeat_value(heartbeat), "PX", SILENT_MS),

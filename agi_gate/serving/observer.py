@@ -13,13 +13,13 @@ SENTENCES = {
     "no-terms": "no-terms: Redis does not hold the terms of the registries that it names, so every call is blocked. "
     "The worker rebuilds it; if none runs, run dnc-admin rebuild"
 }
-"""A sentence for each doubt whose slug alone does not say what to do."""
+"""Explanations, by slug, of the doubts whose slug does not say what to do."""
 
 Snapshots = Callable[[], list[Snapshot]]
 
 
 def observer_app(snapshots: Snapshots, processes: int) -> web.Application:
-    """Build the app over the snapshots of all processes. Ready means: `processes` are live, and each is ready."""
+    """Build the app over the snapshots of all processes. Ready means that `processes` are live and all are ready."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="alive\n")
@@ -43,7 +43,7 @@ def observer_app(snapshots: Snapshots, processes: int) -> web.Application:
 
 @asynccontextmanager
 async def observing(bind: str, snapshots: Snapshots, processes: int) -> AsyncIterator[None]:
-    """Serve on `HOST:PORT` while the context lasts. Raises CannotListen."""
+    """Serve on `HOST:PORT` until the context ends. Raises CannotListen."""
     runner = web.AppRunner(observer_app(snapshots, processes), access_log=None)
     await runner.setup()
     try:

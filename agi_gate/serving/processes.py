@@ -1,8 +1,8 @@
 """Several gate processes on one listening socket, and the parent that starts them, restarts them and sums their counts.
 
-All processes accept from the same socket, so connections in the backlog survive the death of a process. Each child
-writes its counts to its standard output, one JSON object per line. When that pipe breaks, the parent is dead and the
-child drains.
+All processes accept from the same socket, so connections in its backlog survive the death of a process. Each child
+writes its counts to its standard output, one JSON object per line. If this pipe breaks, the parent is dead. The child
+then drains and ends.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ STALE_S = 2.0
 """Seconds without a report after which a child counts as not serving."""
 
 RESTART_S = 0.5
-"""Seconds before another child is started, so that one that fails at its start does not use a whole core."""
+"""Seconds to wait before starting another child. Otherwise children that fail at once would use a whole core."""
 
 log = structlog.get_logger()
 
@@ -76,15 +76,15 @@ class Parent:
         self._dead: list[Snapshot] = []
 
     def snapshots(self) -> list[Snapshot]:
-        """Return the counts of all children, with the last counts of dead ones: a counter must not go back."""
+        """Return the counts of all children, also the last counts of dead ones: a counter must never decrease."""
         live = [child.snapshot for child in self._children if child.snapshot and child.fresh]
         silent = [counters_only(child.snapshot) for child in self._children if child.snapshot and not child.fresh]
         return live + silent + self._dead
 
     async def serve(self) -> None:
-        """Serve until SIGTERM or SIGINT; children drain before this returns. Raises CannotListen."""
-        # One socket for all children. With SO_REUSEPORT each would have an accept queue of its own, and the kernel
-        # aborts the connections in it when the child dies (Linux, networking/ip-sysctl, tcp_migrate_req).
+        """Serve until SIGTERM or SIGINT, then wait until the children have drained. Raises CannotListen."""
+        # All children share one socket. With SO_REUSEPORT each child would have its own accept queue, and when a child
+        # dies the kernel aborts the connections in its queue (Linux, networking/ip-sysctl, tcp_migrate_req).
         listener, stop = listen(self._settings.agi_bind), stop_signal()
         async with observing(self._settings.metrics_bind, self.snapshots, self._count):
             keepers = [asyncio.create_task(self._keep(listener, stop)) for _ in range(self._count)]

@@ -23,19 +23,19 @@ from agi_gate.settings import GateSettings
 from compliance.redis_records import GateHeartbeat
 from compliance.redis_url import Cluster, read_redis_url
 
-# The kernel caps it at net.core.somaxconn (listen(2)). Connections beyond it are not refused: Asterisk's connect would
-# wait, up to 2 s (res_agi.c, MAX_AGI_CONNECT).
+# The kernel caps this value at net.core.somaxconn (listen(2)). It does not refuse connections beyond the limit, so
+# Asterisk would wait for the connection, up to 2 s (res_agi.c, MAX_AGI_CONNECT).
 BACKLOG = 1024
-"""Connections that the kernel holds until the gate accepts them."""
+"""Maximum number of connections that the kernel queues until the gate accepts them."""
 
 DRAIN_S = 3.0
-"""Seconds that a stopping gate waits for sessions and records at most; longer than any call may take."""
+"""Maximum time in seconds that a stopping gate waits for sessions and records. It is longer than any screening."""
 
 log = structlog.get_logger()
 
 
 class Server:
-    """The parts of one gate process, wired once: the sessions, and the backend that screens their calls."""
+    """The parts of one gate process: its sessions, and the backend that screens their calls."""
 
     def __init__(self, settings: GateSettings, name: str) -> None:
         self._settings = settings
@@ -55,10 +55,11 @@ class Server:
 
     @asynccontextmanager
     async def serving(self, listening: socket.socket) -> AsyncIterator[None]:
-        """Answer calls on `listening` while the context lasts; on exit, drain sessions and records."""
+        """Answer calls on `listening` until the context ends, then drain sessions and records."""
         allow_many_connections()
         tune_garbage_collector()
-        # A task group: if the link fails by a fault, the process must end and be restarted, not block for ever.
+        # The task group ends the process if a fault ends the backend. The process is then restarted. Without the group
+        # it would live on and block every call.
         async with asyncio.TaskGroup() as tasks:
             working = tasks.create_task(self._backend.run())
             listener = Listener(listening, self._session_for)
@@ -85,16 +86,16 @@ class Server:
         )
 
     def _session_for(self, connection: Connection) -> Session | None:
-        """Return a session for a new connection; None, which closes it, above the limit of the settings."""
-        # When it is closed at once, the PBX continues with its preset BLOCK, or with the next gate. In a queue it would
-        # wait for its time limit, and memory would grow.
+        """Return a session for a new connection, or None, which closes it, if the limit of the settings is reached."""
+        # If the gate closes the connection at once, the PBX continues with its preset BLOCK, or with the next gate. In
+        # a queue the call would wait for its time limit, and memory would grow.
         if len(self._open.sessions) >= self._settings.most_conversations:
             self._metrics.refused_peers["too-many"] += 1
             return None
         return Session(self._open, connection)
 
     async def _drain(self) -> None:
-        """Wait until sessions and backlog are empty, for `DRAIN_S` at most; then close the sessions that are left."""
+        """Wait until there are no sessions and no backlog, at most `DRAIN_S`. Then close the remaining sessions."""
         try:
             async with asyncio.timeout(DRAIN_S):
                 while self._open.sessions or self._backend.backlog:  # noqa: ASYNC110 - two counts, once per process
@@ -107,34 +108,34 @@ class Server:
 
 
 def backend_for(process: ProcessContext) -> Backend:
-    """Build the backend that the settings name: one Redis, or the shards of a cluster. Nothing is opened yet."""
+    """Build the backend for the settings: over one Redis, or over the shards of a cluster. It connects in `run`."""
     cluster = read_redis_url(process.settings.redis)
     return ClusterBackend(process, cluster) if isinstance(cluster, Cluster) else RedisBackend.of(process)
 
 
 def logs_calls(level: str) -> bool:
-    """Return whether calls are logged at `level`: their lines have the level INFO."""
+    """Return whether a log of `level` contains the lines of calls, whose level is INFO."""
     return logging.getLevelNamesMapping()[level] <= logging.INFO
 
 
 def allow_many_connections() -> None:
-    """Raise the soft limit of open files to the hard one."""
-    # The usual soft limit is 1,024: fewer than `DNC_MOST_CONVERSATIONS`, and than a busy PBX may open.
+    """Raise the soft limit of open files to the hard limit."""
+    # The usual soft limit of 1,024 is below `DNC_MOST_CONVERSATIONS`, and below what a busy PBX may need.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def tune_garbage_collector() -> None:
-    """Exclude all objects of the start from garbage collection, and collect seldom."""
-    # A call leaves no reference cycles: its objects are freed when it ends. The default threshold, 700 objects, would
-    # start a collection every few calls, and a full one would visit every object of the imported modules.
+    """Exclude all objects that exist now from garbage collection, and let it run less often."""
+    # A call leaves no reference cycles, so its objects are freed when it ends. With the default threshold of 700
+    # objects a collection would run every few calls, and a full one would visit every object of the imported modules.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
 
 
 class CannotListen(Exception):
-    """The gate cannot listen on an address; the message names it."""
+    """The gate cannot listen on an address. The message names the address and the reason."""
 
 
 def listen(bind: str) -> socket.socket:
@@ -158,5 +159,5 @@ def stop_signal() -> asyncio.Event:
 
 
 def gate_name() -> str:
-    """Return the name of this process in decision records and heartbeats: host name and process id."""
+    """Return the name of this process for decision records and heartbeats: its host name and process id."""
     return f"{socket.gethostname()[:48]}:{os.getpid()}"

@@ -1,1 +1,1 @@
-"""The wire to Redis: one shared connection, the questions sent over it, and the facts read from the answers."""
+"""Access to Redis: one shared connection, the questions that it sends, and the facts that the answers contain."""

@@ -1,4 +1,4 @@
-"""The facts of a number, from Redis: what the rule is applied to."""
+"""Read from Redis the facts of a number, to which the gate applies the rule."""
 
 import structlog
 
@@ -15,17 +15,17 @@ log = structlog.get_logger()
 
 
 class FactStore:
-    """Reads facts over the shared link, in one round trip if build and terms are those seen last."""
+    """Reads facts over the shared link, in one round trip if neither the build nor the terms have changed."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._digest, self._terms = "", Terms((), ())
 
     def foreseen(self, number: E164, lead: LeadId | None, campaign: str = "") -> Facts | None:
-        """Return the facts of a number on no list, in the state that Redis had last; without asking Redis.
+        """Return the facts that the number has if it is on no list and the state is still the last one seen.
 
-        Return None if the state or its terms are not known. The caller must let Redis check what is assumed here
-        (`foreseen.append_if`).
+        This sends nothing to Redis. The caller must therefore let Redis check the assumptions (`foreseen.append_if`).
+        Return None if the state or its terms are not known.
         """
         health = self._link.health
         if health.state is None or not self._knows(health.state):
@@ -36,13 +36,13 @@ class FactStore:
     def facts(self, number: E164, lead: LeadId | None, campaign: str = "") -> RedisSteps[Facts]:
         """Return the facts of `number` for `lead` and `campaign`. Raises StoreUnavailable.
 
-        The commands are built for the generation seen last, and sent again for another one that answers. The terms of
-        the registries are fetched when their digest changes.
+        The commands are built for the generation that was seen last. If another generation answers, new commands are
+        sent for that one. The registries' terms are fetched when their digest changes.
         """
         expected = self._link.health.state
-        # A replaced generation stays in Redis for longer than any decision takes, so a call that was sent for it still
-        # reads whole sets (admin_web/projection/sweep.py). The loop ends at the second attempt, unless builds follow
-        # one another faster than round trips.
+        # A replaced generation stays in Redis for longer than any decision takes, so commands for it still read
+        # complete sets (admin_web/projection/sweep.py). The second attempt succeeds, unless builds follow each other
+        # faster than round trips.
         for _ in range(MOST_ATTEMPTS):
             applying = self._terms.applying(number, campaign) if expected and self._knows(expected) else None
             answers = yield question(*self._commands(expected, applying, number, lead))
@@ -51,7 +51,7 @@ class FactStore:
                 if before is None or applying is not None:
                     return self._facts(number, lead, answers, applying)._replace(campaign=campaign)
                 known = self._learn(before, answers.replies[0])
-                # Readiness must fail while Redis lacks the terms: no call of this state can be judged.
+                # The gate must not report itself as ready while Redis lacks the terms, because it blocks every call.
                 self._link.health.state_without_terms = None if known else before
                 if not known:
                     return Facts(number, lead, answers.server, before, answers.leased)
@@ -59,12 +59,12 @@ class FactStore:
         raise StoreUnavailable("the projection changed again and again while it was read")
 
     def _knows(self, state: State) -> bool:
-        """Return whether the terms kept here are those of `state`."""
+        """Return whether the cached terms belong to `state`."""
         return state.terms == self._digest and state.lists == self._terms.lists
 
     def _learn(self, state: State, reply: Answer) -> bool:
-        """Keep the terms of `state` from the reply to their GET; return whether they are known now."""
-        if self._knows(state):  # Another call has learned them since this one asked.
+        """Cache the terms of `state` from the reply to their GET; return whether they are known now."""
+        if self._knows(state):  # Another call may have cached them in the meantime.
             return True
         document = terms_document(state, reply)
         if document is None:
@@ -80,7 +80,7 @@ class FactStore:
     def _commands(
         self, state: State | None, applying: Applying | None, number: E164, lead: LeadId | None
     ) -> list[Command]:
-        """Return the commands for the facts, or, if what applies is not known, for the terms."""
+        """Return the commands that read the facts. If `applying` is None, return the command that reads the terms."""
         if state is None:
             return []
         if applying is None:
@@ -88,7 +88,7 @@ class FactStore:
         return fact_commands(state, applying, number, lead)
 
     def _facts(self, number: E164, lead: LeadId | None, answers: Answers, applying: Applying | None) -> Facts:
-        """Build the facts from answers to commands for `answers.before` and `applying`."""
+        """Build the facts from answers to commands that were built for `answers.before` and `applying`."""
         state = answers.before
         if state is None or applying is None:
             return Facts(number, lead, answers.server, None, answers.leased)
@@ -97,8 +97,8 @@ class FactStore:
 
 
 def _is_member(reply: object) -> bool:
-    """Read a reply to SISMEMBER. Raises StoreUnavailable unless it is 0 or 1."""
-    # An error, such as WRONGTYPE or MOVED, must not read as "not listed".
+    """Parse a reply to SISMEMBER. Raises StoreUnavailable unless it is 0 or 1."""
+    # An error reply, such as WRONGTYPE or MOVED, must never count as "not listed".
     if reply in (0, 1):
         return bool(reply)
     raise StoreUnavailable(f"unexpected reply of Redis to SISMEMBER: {reply!r}")

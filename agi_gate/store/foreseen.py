@@ -1,8 +1,8 @@
-"""The common call in one round trip: judged on assumed facts, and recorded only if Redis confirms them.
+"""Screen the common call in one round trip: judge it on assumed facts, and let Redis record it only if they are true.
 
-Most numbers are on no list. The gate judges the call as if its number were on none, and sends Redis the decision with
-everything it assumed. A script in Redis compares and appends in one step. If anything differs it appends nothing, and
-the gate judges the call again on facts that it reads.
+Most numbers are on no list. So the gate judges the call as if its number were on none, and sends Redis the decision
+together with all assumptions. A script in Redis compares them and appends the decision in one step. If anything
+differs, the script appends nothing, and the gate judges the call again on facts that it reads.
 """
 
 import hashlib
@@ -20,9 +20,10 @@ _CAMPAIGN = _FIRST_FIELD + len(DECISION_FIELDS)
 _FIRST_LIST = _CAMPAIGN + 1
 _FIELDS = ", ".join(f"'{name}', ARGV[{at}]" for at, name in enumerate(DECISION_FIELDS, _FIRST_FIELD))
 
-# Redis runs a script without any other command in between (Redis documentation, "Scripting with Lua", atomic
-# execution). So no change comes between the comparison and the record: a block that was acknowledged before is seen.
-# Exact comparison of strings: the state is one build on one server with one count of changes, or it is another.
+# Redis runs no other command during a script (Redis documentation, "Scripting with Lua", atomic execution). So nothing
+# changes between the comparison and the record, and the script sees each block that was acknowledged before it.
+#
+# The script compares the state as one string, because any difference means another build, server or count of changes.
 SCRIPT = f"""
 local state = redis.call('HMGET', ARGV[1], {", ".join(f"'{name}'" for name in STATE_FIELDS)})
 if table.concat(state, '\\n') ~= ARGV[4] then return 0 end
@@ -34,10 +35,10 @@ end
 if ARGV[{_CAMPAIGN}] == '' then return redis.call('XADD', ARGV[3], '*', {_FIELDS}) end
 return redis.call('XADD', ARGV[3], '*', {_FIELDS}, 'campaign', ARGV[{_CAMPAIGN}])
 """
-"""Compare and append; return the entry's id, or 0 if anything differs.
+"""Compare the assumptions and append the decision. Return the entry's id, or 0 if anything differs.
 
-A missing field of the state comes as false (Redis documentation, "Lua API", conversion of null). `table.concat` raises
-an error for it, and so nothing is appended.
+A missing field of the state is false in Lua (Redis documentation, "Lua API", conversion of null). `table.concat` then
+raises an error, so nothing is appended.
 """
 
 _SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -46,17 +47,17 @@ LOAD: Command = ("SCRIPT", "LOAD", SCRIPT)
 
 
 def append_if(facts: Facts, state: State, decision: Decision, keys: Keys = WHOLE) -> Question:
-    """Return the question that appends `decision` if Redis has `state` and a lease, and no list has the number.
+    """Return the question that appends `decision` if Redis has `state` and a lease, and the number is on no list.
 
-    On a shard of a cluster the mark of the number's slot must name the incarnation of `state`, too.
+    On a shard of a cluster, the mark of the number's slot must also name the incarnation of `state`.
     """
     exchange, line = exchange_and_line(facts.number)
     lists = facts.applying.lists if facts.applying else ()
     listed = [listed_key(state.generation, name, exchange) for name in lists]
     mark = keys.mark(state.generation, facts.number)
-    # No key is declared (the 0). On a cluster declared keys must share one slot, and the state's tag and the number's
-    # exchange hash to different ones. A script without a shebang may use any slot of its node (script.c,
-    # scriptVerifyClusterState) and fails at one of another node, which reads as "not appended".
+    # The 0 declares no keys. On a cluster all declared keys must share one slot, but the state's tag and the number's
+    # exchange hash to different slots. A script without a shebang may use any slot of its node (script.c,
+    # scriptVerifyClusterState). It raises an error for a slot of another node, and then nothing is appended.
     command: Command = (
         *("EVALSHA", _SHA, 0, keys.state, keys.lease, keys.decisions, _believed(state), line, mark),
         *(*decision_values(decision), decision.campaign),
@@ -67,13 +68,13 @@ def append_if(facts: Facts, state: State, decision: Decision, keys: Keys = WHOLE
 
 @lru_cache(maxsize=64)
 def _believed(state: State) -> str:
-    """Return the state as the script compares it."""
-    # Cached: the state is the same for every call until a change comes; a cluster has one for each shard.
+    """Return the state in the form that the script compares."""
+    # Cached, because the state is the same for every call until it changes. A cluster has one state for each shard.
     return "\n".join(state_values(state).values())
 
 
 def is_unknown(reply: Answer) -> bool:
     """Return whether Redis does not have the script."""
-    # The script cache is not persisted: a restarted server and a promoted replica do not have it (Redis documentation,
-    # "Scripting with Lua", script cache).
+    # Redis does not persist its script cache, so a restarted server and a promoted replica lack the script (Redis
+    # documentation, "Scripting with Lua", script cache).
     return isinstance(reply, Exception) and str(reply).startswith("NOSCRIPT")

@@ -1,4 +1,4 @@
-"""The health of the link to one Redis: whether it can allow calls now, and if not, why."""
+"""The health of the link to one Redis: whether the gate can allow calls over it now, and if not, why."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from compliance.facts import State, doubt
 
 @dataclass(slots=True)
 class Health:
-    """What the link last saw of its Redis, for readiness and metrics.
+    """The last known state of the link and its Redis, for readiness and metrics.
 
-    `trouble` says why there is no connection. `state_without_terms` is the state whose terms Redis did not hold.
+    `trouble` says why there is no connection. `state_without_terms` is a state whose terms were missing in Redis.
     """
 
     connected: bool = False
@@ -22,7 +22,7 @@ class Health:
 
     @property
     def doubt(self) -> str:
-        """The reason why no call can be allowed now; empty if calls can be."""
+        """The reason why the gate cannot allow calls now; empty if it can."""
         return self.trouble or doubt(self.state, self.server, leased=self.leased) or self._without_terms()
 
     def _without_terms(self) -> str:

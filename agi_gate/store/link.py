@@ -1,16 +1,17 @@
-"""One connection to Redis, shared by all calls: the questions of one tick of the event loop travel in one pipeline.
+"""One connection to Redis, shared by all calls. The questions of one tick of the event loop are sent in one pipeline.
 
 A pipeline reads the projection's state before and after its commands, so that a caller sees whether anything changed
-in between. It does not where all questions are self-checking. The run id of the server is read once per connection. A
-server that restarts breaks the connection, so all replies on one connection come from one incarnation.
+in between. If all its questions are self-checking, it does not read the state. The link reads the server's run id once
+per connection. A restart of the server breaks the connection, so all replies on one connection come from one
+incarnation.
 
 Behind Sentinel the link queries the sentinels for the master before it connects, and every second after that. A master
-that was replaced while it was cut off does not know that it was. Until the link leaves it, its records lack the
-replicas that the settings require, so it allows no call.
+that was cut off may not know that it was replaced. Until the link leaves this master, the required replicas do not
+acknowledge its records, so the gate allows no call.
 
-The link calls an `AnswerReceiver` back in the tick in which the replies arrive, so a call needs no task and no future.
-At most `MOST_IN_FLIGHT` pipelines are sent and not answered: the gate works on one while Redis works on the next.
-Questions that come meanwhile wait in a queue and make the next pipeline larger.
+The link calls an `AnswerReceiver` in the tick in which the replies arrive, so a call needs no task and no future. At
+most `MOST_IN_FLIGHT` pipelines are unanswered at a time: the gate works on one while Redis works on the other. Further
+questions wait in a queue, so the next pipeline is larger.
 """
 
 import asyncio
@@ -34,31 +35,32 @@ from compliance.redis_schema import STATE_FIELDS, WHOLE, Keys, read_state
 from compliance.redis_url import Master, read_redis_url
 
 REPLIES_BEFORE, REPLIES_AROUND = 2, 3
-"""Replies to the commands that the link puts before the questions, and to those before and after them."""
+"""Number of replies to the link's own commands: to those before the questions, and to those before and after them."""
 
 MOST_COMMANDS = 2_000
-"""Commands in one pipeline: in a longer one the first replies would wait for the last ones."""
+"""Maximum number of commands in one pipeline. In a longer one the first replies would wait for the last ones."""
 
 MOST_IN_FLIGHT = 2
 
 AWAKE_S = 0.0002
-"""Seconds that the loop polls for the reply to a single question instead of sleeping, on two cores or more."""
+"""Seconds for which the loop polls for the reply to a single question instead of sleeping, with two cores or more."""
 
 RECONNECT_S = (0.0, 0.02, 0.05, 0.1, 0.25)
-"""Seconds between attempts to connect; the last value repeats."""
+"""Seconds to wait before each attempt to reconnect. The last value repeats."""
 
 POLL_S = 0.5
-"""Seconds between two reads of the state, whether calls come or not: the link notices a lost server before a call does.
-"""
+"""Seconds between two reads of the state, also without calls, so that the link notices a lost server before a call."""
 
 WAIT_SHARE = 0.125
-"""Limit of the wait for replicas, as a share of `timeout_s`: half a deadline, as that is four (`backend.PATIENCE`)."""
+"""Limit of the wait for replicas, as a share of `timeout_s`. `timeout_s` is four deadlines (`backend.PATIENCE`), so the
+limit is half a deadline.
+"""
 
 FOLLOW_S = 1.0
-"""Seconds between two queries whether the sentinels still name the same master."""
+"""Seconds between two queries of the sentinels for the current master."""
 
 CHECKS_PER_TIMEOUT = 8
-"""Checks within `timeout_s` whether Redis has become silent."""
+"""Number of times within `timeout_s` that the link checks whether Redis is silent."""
 
 log = structlog.get_logger()
 
@@ -66,8 +68,8 @@ log = structlog.get_logger()
 class Link:
     """The connection, and the queue of questions for it. `ask` may be called once `run` has started.
 
-    A question that is sent `to_replicas` waits until `replicas` of them have what it wrote, for a share of `timeout_s`
-    at most. The commands `opening` are sent on each new connection; the link uses a Redis that refuses them, too.
+    A question that is sent `to_replicas` waits until `replicas` replicas have its writes, at most `WAIT_SHARE` of
+    `timeout_s`. The commands `opening` are sent on each new connection. If Redis refuses them, the link uses it anyway.
     """
 
     def __init__(
@@ -76,34 +78,34 @@ class Link:
         self._url = url
         self._opening = opening
         self.keys = keys
-        # Packed once: they are the same for every pipeline.
+        # Packed once, because they are the same for every pipeline.
         self._before = packed(("HMGET", keys.state, *STATE_FIELDS), ("EXISTS", keys.lease))
         self._after = packed(("HMGET", keys.state, *STATE_FIELDS))
         self._timeout_s = timeout_s
         self._replicas = replicas
-        # Never 0: WAIT with a timeout of 0 blocks for ever (Redis documentation, WAIT).
+        # The timeout must not be 0, because WAIT then blocks for ever (Redis documentation, WAIT).
         self._wait = packed(("WAIT", replicas, max(1, int(timeout_s * 1000 * WAIT_SHARE))))
         self._master = self._announced = Master(url)
         self._pipe: Pipe | None = None
         self._queue: deque[tuple[AnswerReceiver, Question]] = deque()
         self._flush_scheduled = False
         self._quiet = True
-        # On a single core Redis could not work while the gate polls.
+        # With a single core the gate must not poll, because Redis could not work meanwhile.
         self._awake_s = AWAKE_S if len(os.sched_getaffinity(0)) > 1 else 0.0
         self._fields: Answer = None
         self._state: State | None = None
         self.health = Health()
 
     def ask(self, receiver: AnswerReceiver, question: Question) -> None:
-        """Send a question, at once or with the others of this tick. `receiver` is called back after this has returned.
+        """Send a question, at once or with the others of this tick. `receiver` is called after this has returned.
 
         Raises StoreUnavailable while there is no connection: a call must not wait for one.
         """
         pipe = self._pipe
         if not self.health.connected or (pipe and pipe.ended.done()):
             raise StoreUnavailable(self.health.trouble or BROKEN)
-        # Few calls: batching would delay this one to the end of the tick and gain nothing. Many calls: the pipeline
-        # before this one had several questions, and one write for all of this tick costs less than one write each.
+        # If calls are few, a batch would only delay this question to the end of the tick, so send it now. If the last
+        # pipeline had several questions, calls are many, and one write per tick costs less than one write per question.
         if pipe and self._quiet and not pipe.in_flight and not self._queue:
             self._send(pipe, [(receiver, question)])
             self._stay_awake(pipe, monotonic() + self._awake_s)
@@ -114,7 +116,7 @@ class Link:
             self._loop.call_soon(self._flush)
 
     async def answers_to(self, *commands: Command) -> Answers:
-        """Send commands and wait for the answers, outside of any call. Raises StoreUnavailable."""
+        """Send commands that belong to no call, and wait for the answers. Raises StoreUnavailable."""
         waiter = _Waiter()
         self.ask(waiter, question(*commands))
         return await waiter.future
@@ -183,14 +185,14 @@ class Link:
             if monotonic() >= poll_due:
                 self._send(pipe, [])
                 poll_due = monotonic() + POLL_S
-            # One timer for the link: a timer for each pipeline would be set and cancelled for every call.
+            # The link has one timer, because a timer for each pipeline would be set and cancelled for every call.
             await asyncio.wait({pipe.ended}, timeout=self._timeout_s / CHECKS_PER_TIMEOUT)
             if pipe.silent_s > self._timeout_s:
                 pipe.end(TimeoutError())
         raise pipe.ended.result()
 
     def _flush(self) -> None:
-        """Send the queue, unless enough pipelines are in flight: then the next replies cause it to be sent."""
+        """Send the queue, unless enough pipelines are in flight. `distribute` then sends it after the next replies."""
         self._flush_scheduled = False
         pipe = self._pipe
         while pipe and not pipe.ended.done() and self._queue and pipe.in_flight < MOST_IN_FLIGHT:
@@ -198,9 +200,9 @@ class Link:
                 self._send(pipe, asked)
 
     def _stay_awake(self, pipe: Pipe, until: float) -> None:
-        """Keep the loop polling until the reply comes, or `until`."""
-        # A callback that is ready makes the loop poll without sleeping; a sleeping loop is woken some 20 µs late. It
-        # takes 12 % off the time of a lone call (python -m bench.alternatives; docs/decisions/002).
+        """Keep the loop polling until the reply comes, or until the time `until`."""
+        # A ready callback makes the loop poll without sleeping. A sleeping loop wakes some 20 µs late. Polling makes a
+        # single call 12 % faster (python -m bench.alternatives; docs/decisions/002).
         if pipe.in_flight and monotonic() < until:
             self._loop.call_soon(self._stay_awake, pipe, until)
 
@@ -210,7 +212,7 @@ class Link:
         room = MOST_COMMANDS
         while self._queue and room > 0:
             asked = self._queue.popleft()
-            if not asked[0].over:  # A call that is over was blocked by its deadline: it needs no answers.
+            if not asked[0].over:  # A deadline has blocked a call that is over, so nothing reads the answers.
                 room -= asked[1].replies
                 taken.append(asked)
         return taken
@@ -226,13 +228,13 @@ class Link:
             to_replicas = to_replicas or put.to_replicas
         waited = to_replicas and self._replicas > 0
         if watched or waited:
-            # WAIT comes before the second read of the state: a change that arrives during the wait is seen, too.
+            # WAIT comes before the second read of the state, so that this read also sees changes during the wait.
             commands = [self._before] * watched + commands + [self._wait] * waited + [self._after] * watched
             replies += REPLIES_AROUND * watched + waited
         pipe.send(Sent(self, asked, watched, waited), commands, replies)
 
     def distribute(self, sent: "Sent", replies: list[Answer]) -> None:
-        """Pass each question of one pipeline its replies, then send the queue."""
+        """Pass the replies of one pipeline to the receivers of its questions, then send the queue."""
         before = after = None
         if sent.watched:
             try:
@@ -258,7 +260,7 @@ class Link:
         A server that loads its data or takes part in a failover replies with an error. The link then reconnects, which
         finds the master again and repeats the handshake.
         """
-        # The state seldom changes: to compare the raw reply is cheaper than to parse it twice for each pipeline.
+        # The state seldom changes, so comparing the raw reply is cheaper than parsing it twice for each pipeline.
         if reply == self._fields and reply is not None:
             return self._state
         if not isinstance(reply, list):
@@ -279,7 +281,10 @@ class Link:
 
 
 class Sent(NamedTuple):
-    """The questions of one pipeline. `watched`: the state is read around them. `waited`: WAIT for replicas follows."""
+    """The questions of one pipeline.
+
+    `watched` is whether the state is read before and after them. `waited` is whether WAIT for replicas follows them.
+    """
 
     link: Link
     asked: list[tuple[AnswerReceiver, Question]]
@@ -287,7 +292,7 @@ class Sent(NamedTuple):
     waited: bool
 
     def answered(self, replies: list[Answer]) -> None:
-        """Pass each question its replies."""
+        """Pass the replies to the receivers of the questions."""
         self.link.distribute(self, replies)
 
     def failed(self, error: StoreUnavailable) -> None:
@@ -296,7 +301,7 @@ class Sent(NamedTuple):
 
 
 def _reached(reply: Answer, replicas: int) -> bool:
-    """Return whether enough replicas have acknowledged, from WAIT's reply: their number, also after a timeout."""
+    """Return whether enough replicas have acknowledged. WAIT replies with their number, even after its timeout."""
     return isinstance(reply, int) and reply >= replicas
 
 
@@ -306,7 +311,7 @@ def _fail(asked: Iterable[tuple[AnswerReceiver, Question]], error: StoreUnavaila
 
 
 class _Waiter:
-    """A receiver for a coroutine that awaits the answers."""
+    """A receiver whose `future` a coroutine can await."""
 
     over = False
 

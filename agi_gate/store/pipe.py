@@ -1,4 +1,4 @@
-"""One open connection to Redis: writes pipelines, and collects the replies to each."""
+"""One open connection to Redis. It writes pipelines and collects the replies to each of them."""
 
 import asyncio
 from collections import deque
@@ -19,13 +19,13 @@ _MORE = object()
 
 
 class Batch(Protocol):
-    """The sender of one pipeline. The pipe calls `answered` or `failed`, once."""
+    """The sender of one pipeline. The pipe calls either `answered` or `failed`, exactly once."""
 
     def answered(self, replies: list[Answer]) -> None:
-        """Handle the replies; an error reply is one of them."""
+        """Handle the replies, which can include error replies."""
 
     def failed(self, error: StoreUnavailable) -> None:
-        """Handle the loss of the connection before all replies had arrived."""
+        """Handle the loss of the connection before all replies have arrived."""
 
 
 class _Sent(NamedTuple):
@@ -35,11 +35,11 @@ class _Sent(NamedTuple):
 
 
 class Pipe(asyncio.Protocol):
-    """Takes over a connection after its handshake. The future `ended` completes with the reason when it is lost."""
+    """Takes over a connection after its handshake. When the connection is lost, `ended` completes with the reason."""
 
     def __init__(self, connection: AbstractConnection) -> None:
-        # redis-py reads each reply in a coroutine of its own (AbstractConnection.read_response), which costs more than
-        # the rest of a decision. It still opens the connection: TLS, AUTH and SELECT are its work.
+        # redis-py reads each reply in a separate coroutine (AbstractConnection.read_response), which costs more than
+        # the rest of a decision. So it only opens the connection, with TLS, AUTH and SELECT.
         writer = cast("Any", connection)._writer  # noqa: SLF001
         self._transport = cast("asyncio.Transport", writer.transport)
         self._parser = hiredis.Reader(notEnoughData=_MORE, replyError=ResponseError)
@@ -59,7 +59,7 @@ class Pipe(asyncio.Protocol):
         return monotonic() - self._sent[0].at if self._sent else 0.0
 
     def send(self, batch: Batch, commands: list[bytes], replies: int) -> None:
-        """Send a pipeline in one write. `batch` is called back with its `replies`."""
+        """Send a pipeline in one write. `batch` is called once all its replies, `replies` in number, have arrived."""
         self._sent.append(_Sent(batch, replies, monotonic()))
         self._transport.write(b"".join(commands))
 
@@ -70,16 +70,16 @@ class Pipe(asyncio.Protocol):
             parser.feed(data)
             while (reply := parser.gets()) is not _MORE:
                 replies.append(cast("Answer", reply))
-                # Redis answers in the order of the commands, so the count alone assigns replies to pipelines.
+                # Redis replies in the order of the commands, so counting is enough to assign replies to pipelines.
                 if len(replies) == self._sent[0].replies:
                     sent, self._replies = self._sent.popleft(), []
                     sent.batch.answered(replies)
                     replies = self._replies
-        except (hiredis.HiredisError, IndexError):  # IndexError: a reply that no pipeline asked for.
+        except (hiredis.HiredisError, IndexError):  # A reply without a pipeline raises IndexError.
             self.end(RedisConnectionError("Redis sent something that is not a reply"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End because the connection is lost."""
+        """End the pipe, because the connection is lost."""
         self.end(exc or RedisConnectionError("the connection to Redis was closed"))
 
     def end(self, why: Exception) -> None:
@@ -87,7 +87,7 @@ class Pipe(asyncio.Protocol):
         if self.ended.done():
             return
         self.ended.set_result(why)
-        # abort, not close: close would first send what is buffered, and a silent Redis takes nothing.
+        # close() would first wait until the buffered data is sent, but a silent Redis accepts no data.
         self._transport.abort()
         for sent in self._sent:
             sent.batch.failed(StoreUnavailable(BROKEN))

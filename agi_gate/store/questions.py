@@ -1,4 +1,4 @@
-"""The types between the gate and its link to Redis: a question, its answers, and who receives them."""
+"""The types between the gate and its link to Redis: a question, its answers, and the receiver of the answers."""
 
 from collections.abc import Generator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
@@ -12,8 +12,8 @@ Result = TypeVar("Result")
 class Question(NamedTuple):
     """Packed commands, and the number of their replies.
 
-    `to_replicas`: the replicas must have what the commands write before the question is answered. `self_checking`: the
-    commands compare the state themselves, so the link need not read it for them.
+    If `to_replicas` is true, the link waits for the replicas to have the writes before it passes the answers on. If
+    `self_checking` is true, the commands compare the state themselves, so the link need not read it.
     """
 
     commands: bytes
@@ -30,8 +30,8 @@ def question(*commands: Command, to_replicas: bool = False, self_checking: bool 
 class Answers(NamedTuple):
     """The replies to one question, the state before and after it, and the incarnation of the server that answered.
 
-    Both states are None where the whole pipeline was self-checking. `replicated` is whether enough replicas have
-    everything that was written up to then.
+    Both states are None if all questions of the pipeline were self-checking. `replicated` is whether enough replicas
+    have all writes so far.
     """
 
     server: str
@@ -42,19 +42,19 @@ class Answers(NamedTuple):
     replicated: bool = True
 
 
-# A generator instead of a coroutine: it needs no task and no future, and the link calls it back directly.
+# Unlike a coroutine, a generator needs no task and no future. The link continues it as soon as the replies arrive.
 RedisSteps: TypeAlias = Generator[Question, Answers, Result]
-"""Work in several round trips to Redis: it yields a question and receives the answers, or a StoreUnavailable."""
+"""Work in several round trips to Redis. It yields each question, and receives the answers or a StoreUnavailable."""
 
 
 class AnswerReceiver(Protocol):
     """The receiver of the answers to a question. The link calls `answered` or `failed`, once for each question."""
 
     over: bool
-    """Whether the receiver needs no answers any more. The link then drops a question that it has not sent yet."""
+    """Whether the receiver no longer needs answers. The link then drops the question if it has not sent it yet."""
 
     def answered(self, answers: Answers) -> None:
         """Handle the answers."""
 
     def failed(self, error: StoreUnavailable) -> None:
-        """Handle the failure: Redis gave no answers."""
+        """Handle the failure: Redis did not answer."""

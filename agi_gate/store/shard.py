@@ -1,14 +1,15 @@
-"""One shard of a Redis Cluster: queried like a Redis of its own, and fenced by its own state.
+"""One shard of a Redis Cluster. The gate uses it like a single Redis, and it has its own state.
 
-Why no move of a slot lets a listed number through:
+A move of a slot never lets a listed number through, for three reasons:
 
-- The incarnation of the server contains its reign, which changes when the shard gains or loses a slot or wins an
-  election (`cluster.Shard.reign`). The state on the shard names the incarnation that it was built for. After such a
-  change the shard's calls are blocked until the worker has rebuilt it.
-- A call reads the mark of its slot together with the lists (`redis_schema.slot_key`). A slot that was emptied, or that
-  was moved here since the build, has no mark or that of another incarnation. This holds even while the gate's own view
-  of the cluster is old.
-- A shard that does not own the slot replies with an error (MOVED). An error is never "not listed": the call is blocked.
+- The server's incarnation contains its reign, which changes when the shard gains or loses a slot or wins an election
+  (`cluster.Shard.reign`). The state on the shard names the incarnation that it was built for. After such a change the
+  gate blocks the shard's calls until the worker has rebuilt the shard.
+- A call reads the mark of its slot together with the lists (`redis_schema.slot_key`). If the slot was emptied or moved
+  to the shard since the build, its mark is missing or names another incarnation. This protects calls even while the
+  gate's view of the cluster is out of date.
+- A shard that does not own the slot replies with an error (MOVED). An error never counts as "not listed", so the gate
+  blocks the call.
 """
 
 import asyncio
@@ -29,8 +30,9 @@ from compliance.terms import Applying
 
 
 class ShardLink(Link):
-    """The link to one shard. Its owner calls `follow` with the shard's master; the link sets `doubted` on any sign that
-    the cluster has changed.
+    """The link to one shard. Its owner calls `follow` with the shard's master.
+
+    The link sets `doubted` on any sign that the cluster has changed.
     """
 
     def __init__(self, first_slot: int, doubted: asyncio.Event, *, timeout_s: float, replicas: int) -> None:
@@ -43,7 +45,7 @@ class ShardLink(Link):
         await self._stay_connected()
 
     def follow(self, master: Master) -> None:
-        """Set the shard's current master; leave any other one."""
+        """Set the shard's current master, and leave the old one if it is another."""
         self._announced = master
         if self._pipe and master != self._master:
             self._pipe.end(StoreUnavailable("the shard has another master, or other slots, now"))
@@ -56,7 +58,7 @@ class ShardLink(Link):
     async def _handshake(self, connection: AbstractConnection, master: Master) -> str:
         """Open the connection and return the incarnation, with the reign that the server itself reports."""
         run_id = await handshake(connection)
-        # The view of other nodes may be old. On this connection the answer comes from the server that will be used.
+        # Other nodes' views may be out of date. This connection leads to the server that will answer the calls.
         myself = await own_view(connection)
         if myself is None or myself.first != self._first_slot:
             raise StoreRefused("its slots have moved")
@@ -67,19 +69,19 @@ class ShardLink(Link):
         super()._on_lost(error)
 
     def distribute(self, sent: Sent, replies: list[Answer]) -> None:
-        """Pass each question its replies; on an error reply, such as MOVED, have the cluster discovered again."""
+        """Pass on the replies. On an error reply, such as MOVED, also request a new discovery of the cluster."""
         if any(isinstance(reply, ResponseError) for reply in replies):
             self._doubted.set()
         super().distribute(sent, replies)
 
 
 class ShardStore(FactStore):
-    """Reads facts from one shard. They count only with the right mark of the number's slot."""
+    """Reads facts from one shard. They are valid only if the number's slot has the right mark."""
 
     def _commands(
         self, state: State | None, applying: Applying | None, number: E164, lead: LeadId | None
     ) -> list[Command]:
-        # The mark goes last, so that the replies before it are those of a single Redis.
+        # The mark is last, so that the replies before it are the same as those of a single Redis.
         commands = super()._commands(state, applying, number, lead)
         if state and applying is not None:
             commands.append(("GET", self._link.keys.mark(state.generation, number)))

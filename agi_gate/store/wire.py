@@ -1,4 +1,4 @@
-"""The wire to Redis: find the master, open a connection, check the server, and exchange commands for replies."""
+"""Communicate with Redis: find the master, open a connection, check the server, send commands and read replies."""
 
 import asyncio
 import math
@@ -18,11 +18,11 @@ Answer = bytes | int | None | list[bytes | None] | ResponseError
 CONNECTOR = Connector("agi-gate")
 
 REACH_S = 2.0
-"""Seconds that a starting gate waits for its Redis."""
+"""Maximum time in seconds that a starting gate waits for Redis."""
 
 
 class StoreUnavailable(Exception):
-    """Redis could not be queried, or did not answer in time; the message says which."""
+    """Redis could not be queried, or did not answer in time. The message says which."""
 
 
 class StoreRefused(StoreUnavailable):
@@ -30,7 +30,7 @@ class StoreRefused(StoreUnavailable):
 
 
 async def locate(url: str, within_s: float) -> Master:
-    """Return the master at `url`; behind Sentinel, query the sentinels for it. Raises StoreUnavailable."""
+    """Return the master for `url`. For a Sentinel URL, query the sentinels. Raises StoreUnavailable."""
     sentinels = read_redis_url(url)
     if isinstance(sentinels, Cluster):
         raise StoreUnavailable("a cluster has many masters")
@@ -50,7 +50,7 @@ async def locate(url: str, within_s: float) -> Master:
 
 
 async def discover(cluster: Cluster, known: Iterable[str], within_s: float) -> Topology:
-    """Return the masters of a cluster and their slots. `known` are addresses to query beside those of the URL.
+    """Return the masters of a cluster and their slots. `known` are addresses to query in addition to those of the URL.
 
     Raises StoreUnavailable.
     """
@@ -65,7 +65,7 @@ async def discover(cluster: Cluster, known: Iterable[str], within_s: float) -> T
 
 
 async def own_view(connection: AbstractConnection) -> Shard | None:
-    """Return the node's own shard; None if it is no master or has no slots. Raises StoreUnavailable."""
+    """Return the shard of the connected node; None if it is no master or has no slots. Raises StoreUnavailable."""
     (answer,) = await exchange(connection, [("CLUSTER", "NODES")])
     try:
         return read_nodes(_text(answer), "itself:0").myself
@@ -87,12 +87,12 @@ async def handshake(connection: AbstractConnection) -> str:
     await connection.connect()  # type: ignore[no-untyped-call]
     asked: list[Command] = [("INFO", "server"), ("INFO", "memory"), ("INFO", "replication")]
     server, memory, replication = await exchange(connection, asked)
-    # It would serve reads, but reply READONLY to the record of every decision (redis.conf, replica-read-only).
+    # A replica would serve reads, but would refuse to record decisions (READONLY; redis.conf, replica-read-only).
     if _field(replication, "role") != "master":
         raise StoreRefused("it is a replica of another Redis and takes no records")
     policy = _field(memory, "maxmemory_policy")
-    # A missing set reads as "not listed". allkeys-* may evict any key; volatile-* only keys with a TTL, which are
-    # overrides and the lease, and without them a call is blocked (Redis documentation, "Key eviction").
+    # A missing set looks like "not listed", and the policies allkeys-* may evict any set. The policies volatile-* evict
+    # only keys with a TTL: overrides and the lease. Without these, calls are blocked (Redis docs, "Key eviction").
     if policy.startswith("allkeys"):
         raise StoreRefused(f"its maxmemory-policy {policy} may evict listed numbers; set it to noeviction")
     return _field(server, "run_id")
@@ -116,7 +116,7 @@ def packed(*commands: Command) -> bytes:
 async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Answer]:
     """Send commands in one write and return the reply to each. An error reply is returned, not raised."""
     await connection.send_packed_command(packed(*commands), check_health=False)
-    # Errors are values here: after an exception the replies that follow would be read as those of the next exchange.
+    # An error reply must not raise here. The replies after it would stay unread, and the next exchange would get them.
     replies: list[Answer] = []
     for _ in commands:
         try:
@@ -127,7 +127,7 @@ async def exchange(connection: AbstractConnection, commands: Sequence[Command]) 
 
 
 async def require_redis(url: str) -> None:
-    """Check once that a usable Redis answers at `url`: of a cluster, at least one master, and no unfit one.
+    """Check once that a usable Redis answers at `url`. Of a cluster, one master must answer, and none may be unfit.
 
     Raises StoreUnavailable with a message that says what to change.
     """
@@ -136,7 +136,7 @@ async def require_redis(url: str) -> None:
         met = await asyncio.gather(*map(_check, await _masters(url)), return_exceptions=True)
         failed = [error for error in met if isinstance(error, BaseException)]
         refused = [error for error in failed if isinstance(error, StoreRefused)]
-        # A master that does not answer may come back, and its shard blocks until then. An unfit one stays unfit.
+        # A silent master may come back, and the gate blocks its shard's calls until then. An unfit master stays unfit.
         if refused or len(failed) == len(met):
             raise [*refused, *failed][0]
     except StoreRefused as error:
@@ -156,7 +156,7 @@ async def _check(url: str) -> None:
 
 
 async def _masters(url: str) -> list[str]:
-    """Return the plain URL of each master behind `url`."""
+    """Return the plain URL of each master that `url` leads to."""
     cluster = read_redis_url(url)
     if not isinstance(cluster, Cluster):
         return [(await locate(url, REACH_S)).url]

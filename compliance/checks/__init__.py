@@ -1,1 +1,4 @@
-"""The checks of the rule, one module each. `compliance/rule.py` puts them in order; docs/adding-a-check.md adds one."""
+"""The checks of the rule, one module each.
+
+`compliance/rule.py` defines their order. docs/adding-a-check.md shows how to add one.
+"""

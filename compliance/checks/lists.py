@@ -1,4 +1,4 @@
-"""Block a number that is on a Do-Not-Call list: the company's own, or a registry's that applies to the number."""
+"""Block a number that is on a Do-Not-Call list: the company's own list, or a registry that applies to the number."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from compliance.verdict import Ruling, block, listed_on
 
 
 def judge(facts: Facts, _: datetime) -> Ruling | None:
-    """Block with the first list that has the number as the reason."""
+    """Block a listed number. The reason names the first list that has the number."""
     return block(listed_on(facts.listed[0])) if facts.listed else None
 
 

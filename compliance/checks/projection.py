@@ -1,4 +1,4 @@
-"""Block every call while Redis is not known to hold the whole, current list."""
+"""Block every call unless it is certain that Redis holds the complete and current lists."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ STATE_UNVERIFIED = Reason("state-unverified")
 
 
 def judge(facts: Facts, _: datetime) -> Ruling | None:
-    """Block with the slug of the doubt as detail."""
+    """Block if the projection cannot be relied on. The detail is the slug that says why."""
     doubt = facts.doubt()
     return block(STATE_UNVERIFIED, doubt) if doubt else None
 

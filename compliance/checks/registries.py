@@ -1,6 +1,7 @@
-"""Rule on a number that is on no list by the terms of the registries that should cover it.
+"""Judge an unlisted number by the terms of the registries that should cover it.
 
-An override outweighs whatever a registry would have said of the number, so it opens these blocks too.
+An override would outweigh an entry in the registry. So it also outweighs a copy of the registry that is too old or
+does not cover the number.
 """
 
 from datetime import datetime
@@ -12,7 +13,10 @@ from compliance.verdict import FREE, Ruling
 
 
 def judge(facts: Facts, at: datetime) -> Ruling | None:
-    """Block where a copy is too old or does not cover the number, or remark that calls pass all the same."""
+    """Block if a registry's copy is too old or does not cover the number. If its terms let such calls pass, remark it.
+
+    Return None for a listed number, and for a number that the registries' copies settle.
+    """
     if facts.listed or facts.applying is None:
         return None
     ruling = facts.applying.unlisted(at)
