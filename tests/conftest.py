@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how long `.ci/run` took, above the last line, which counts the tests."""
-    if began := os.environ.get("DNC_CI_BEGAN"):
+    if began := os.environ.get("CI_BEGAN"):
         terminalreporter.write_line(f".ci/run took {time.time() - float(began):.0f} s.")
 
 
