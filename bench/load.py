@@ -31,11 +31,6 @@ class Outcome:
         """Answered calls per second."""
         return len(self.seconds) / self.wall_s
 
-    def percentile_ms(self, percent: float) -> float:
-        """Return the milliseconds within which `percent` percent of the calls were answered."""
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1000
-
 
 class _Call(asyncio.Protocol):
     """One AGI connection. When it closes, `done` gets the gate's line; it is empty if the gate sent none."""
@@ -115,9 +110,3 @@ def cpu_seconds(pid: int) -> float:
     """Return the CPU time, user and system, that a process has used, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
-
-
-def warm(port: int, ask: Callable[[], Question]) -> None:
-    """Run a short load before the measurement, to fill caches and train branch predictors."""
-    run(closed_loop(port, 4, 0.5, ask))
-    time.sleep(0.1)

@@ -9,12 +9,9 @@ from admin_web.documents.faults import (
     EmptyDocument,
     WrongKind,
 )
-from admin_web.documents.kinds import ENDINGS, MEDIA_TYPES
 from admin_web.documents.store import DocumentStore, Kept, documents_of, pieces_of, plain_name
 
 __all__ = [
-    "ENDINGS",
-    "MEDIA_TYPES",
     "DocumentDamaged",
     "DocumentMissing",
     "DocumentNotKept",

@@ -4,12 +4,11 @@ The names exported here are those that callers of services need (site, API, comm
 whether a change is in force. So callers need not import `record`.
 """
 
-from admin_web.record.changes import IN_FORCE, Actor, NotInForce, Records, Standing, utc_now
+from admin_web.record.changes import Actor, NotInForce, Records, Standing, utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.schema import SchemaMismatch
 
 __all__ = [
-    "IN_FORCE",
     "Actor",
     "Database",
     "DatabaseUnavailable",

@@ -40,7 +40,7 @@ FORGET_S = 600.0
 DOCUMENTS_S = 3600.0
 SHEETS_S = 3600.0
 VERSIONS_S = 60.0
-SIZES_S = 3600.0
+ANALYZE_S = 3600.0
 EXPIRIES_S = 10.0
 """Interval between searches for expired overrides, in seconds. It delays only the audit event, not the expiry itself.
 """
@@ -102,7 +102,7 @@ class Worker:
         """Run until stopped. Steps that then take too long are cancelled, and the next worker resumes their work."""
         loops: dict[str, Step] = {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
-        loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "sizes": self._analyze}
+        loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "statistics": self._analyze}
         loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
@@ -177,7 +177,7 @@ class Worker:
     async def _analyze(self) -> float:
         """Update the statistics of the database's query planner."""
         await self._database.analyze()
-        return SIZES_S
+        return ANALYZE_S
 
     async def _forget(self) -> float:
         """Delete expired short-lived data from SQL."""
