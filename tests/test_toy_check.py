@@ -32,7 +32,7 @@ from tests.support.site import Site
 SEVEN, LISTED_SEVEN, LISTED = E164("+14155550107"), E164("+14155550117"), E164("+14155550118")
 FREE, LISTED_FREE = E164("+14155550108"), E164("+14155550119")
 LEADS = {"L-7": SEVEN, "L-17": LISTED_SEVEN, "L-18": LISTED, "L-8": FREE}
-NOTHING_OPENS = f"{toy_check.SENTENCE} No override opens that."
+NOTHING_OPENS = f"{toy_check.SENTENCE} No override can open this block."
 CONSENT = {
     "basis": "signed-consent", "basis_note": "", "consented_on": "2026-01-15", "attestation": ATTESTATION,
     "number": SEVEN, "until": "", "replaces": "",
@@ -173,7 +173,7 @@ async def test_the_api_obeys_it_and_says_that_nothing_opens_it(site: Site):
 async def test_the_queue_passes_over_its_leads(site: Site):
     page = await (await site.person(Role.AGENT)).page("/queue")
     assert ["L-7" in page, "L-17" in page, "/leads/L-18" in page, "/leads/L-8" in page] == [False, False, True, True]
-    assert "2 blocked leads were passed over." in page
+    assert "2 blocked leads were skipped." in page
 
 
 @pytest.mark.usefixtures("toy", "leads")
@@ -231,11 +231,11 @@ async def test_the_pages_of_numbers_and_overrides_say_it(site: Site):
     assert NOTHING_OPENS in number
     assert ">blocked<" in number
     listed = html.unescape(await admin.page(f"/lists/numbers/{LISTED_SEVEN}"))
-    assert f"Lifting opens nothing yet:</strong> {toy_check.SENTENCE}</p>" in listed
+    assert f"The number stays blocked:</strong> {toy_check.SENTENCE}</p>" in listed
     override = html.unescape(await admin.page("/monitor/1"))
     assert NOTHING_OPENS in override
     lift = html.unescape(await admin.page("/leads/L-17/lift"))
-    assert f"Lifting opens nothing yet: {toy_check.SENTENCE}" in lift
+    assert f"The number stays blocked all the same: {toy_check.SENTENCE}" in lift
 
 
 @pytest.mark.usefixtures("leads")

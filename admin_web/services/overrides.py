@@ -154,11 +154,13 @@ def require_openable(facts: Facts, at: datetime) -> None:
     blocks = objections(facts, at)
     if not blocks:
         raise NotSuppressed(
-            f"{facts.number} stands on no list that blocks it: lead {facts.lead} can be called without an override."
+            f"{facts.number} is on no list that blocks it: lead {facts.lead} can be called without an override."
         )
     if not any(one.check.opens_by_override for one in blocks):
         why = sentence_of(blocks[0].ruling.reason)
-        raise NotOpenable(f"Lead {facts.lead} is blocked: {why} No override opens that, so none can be placed.")
+        raise NotOpenable(
+            f"Lead {facts.lead} is blocked: {why} No override can open this block, so none can be placed."
+        )
 
 
 def renewable(expires_at: datetime, at: datetime) -> bool:

@@ -231,7 +231,7 @@ def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_
         (["--lead", "L-1", "--number", "4155550100"], "--attest"),
         (["--lead", "bad lead", "--attest"], "is not a lead id"),
         (["--lead", "L-9", "--attest"], "no lead L-9"),
-        (["--lead", "L-1", "--number", "4155550100", "--attest"], "stands on no list"),
+        (["--lead", "L-1", "--number", "4155550100", "--attest"], "is on no list that blocks it"),
         (["--lead", "L-1", "--attest", "--expires-at", "2026-12-31T00:00:00"], "zone"),
         (["--lead", "L-1", "--attest", "--expires-at", "soon"], "write it like"),
         (["--lead", "L-1", "--attest", "--document", "missing.pdf"], "missing.pdf"),

@@ -133,7 +133,7 @@ async def test_why_an_override_was_revoked_is_for_those_who_may_see_overrides(si
     (override,) = await rows(site.records, Override)
     await revoke_override(site.records, ADMIN, override.id, reason="The signature was forged.")
     pages = {role: await (await site.person(role)).page("/leads/L-1") for role in (Role.AGENT, Role.SUPERVISOR)}
-    assert all("Override ended early" in page for page in pages.values())
+    assert all("Override revoked" in page for page in pages.values())
     assert [role for role, page in pages.items() if "The signature was forged." in page] == [Role.SUPERVISOR]
 
 

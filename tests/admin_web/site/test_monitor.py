@@ -162,7 +162,7 @@ async def test_what_has_expired_cannot_be_revoked(placed: Placed):
     admin = await placed.site.person(Role.ADMIN)
     assert 'action="/monitor/1/revoke"' not in await admin.page(placed.path)
     late = {"reason": "Late."}
-    for sent, said in (({"state": "active", **late}, "Override 1 expired on"), (late, "ended by itself on")):
+    for sent, said in (({"state": "active", **late}, "Override 1 expired on"), (late, "expired on")):
         answer = await admin.post(f"{placed.path}/revoke", sent)
         assert answer.status == 409
         assert said in answer.text

@@ -79,7 +79,7 @@ async def test_where_calls_pass_all_the_same_the_pages_say_so_and_there_is_nothi
     assert "This lead may be called." in page
     assert f"{why}. By the terms of that registry, calls pass." in page
     assert "without an override" in (await supervisor.get("/leads/L-1/override")).text
-    with pytest.raises(NotSuppressed, match="stands on no list that blocks it"):
+    with pytest.raises(NotSuppressed, match="is on no list that blocks it"):
         await grant(site, LEAD)
     number = await admin.page(f"/lists/numbers/{NUMBER}")
     assert ("not checked" in number, "on no list<" in number, why in number) == (True, False, True)

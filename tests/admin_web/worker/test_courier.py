@@ -284,7 +284,7 @@ async def test_deliveries_are_forgotten_after_thirty_days(records: Records, cloc
         ("ftp://example.com/", "https://HOST/PATH"),
         ("nonsense", "https://HOST/PATH"),
         ("https://", "https://HOST/PATH"),
-        ("https://example.com:99999/", "no URL"),
+        ("https://example.com:99999/", "not a URL"),
         ("https://user:secret@example.com/", "Leave user"),
         ("https://example.com/#part", "Leave user"),
         ("https://127.0.0.1/", "DNC_WEBHOOK_PRIVATE"),
