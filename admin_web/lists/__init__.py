@@ -1,4 +1,4 @@
 """Import and export of files: sheets and their columns, imports, scrubs, reports, exports.
 
-This room reads and writes files. Imports record their rows through `services`.
+This package reads and writes files. Imports record their rows through `services`.
 """

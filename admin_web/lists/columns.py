@@ -18,7 +18,10 @@ PERSON_NAMES = {"name", "fullname", "leadname"}
 
 
 class NoColumn(NotASheet):
-    """A column cannot be recognised. The message says how to name it with an option; `fact` leaves that out."""
+    """A column cannot be recognised.
+
+    The message says how to name it with an option; `fact` is the message without that advice.
+    """
 
     def __init__(self, message: str, fact: str = "") -> None:
         super().__init__(message)

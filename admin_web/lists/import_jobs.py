@@ -1,4 +1,4 @@
-"""Import of an uploaded sheet as a job: its particulars, and the clean-up of sheets that no job needs."""
+"""Import of an uploaded sheet as a job: the job's parameters, and the clean-up of sheets that no job needs."""
 
 import asyncio
 from collections.abc import Mapping

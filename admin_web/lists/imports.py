@@ -99,7 +99,7 @@ def read_number(cells: Sequence[str], place: int, width: int, region: str) -> E1
 
 
 class Chunk(NamedTuple, Generic[Item]):
-    """Some rows that were read: the items to record, and the positions in the sheet and the report after them."""
+    """Some rows that were read: the items to record, and the positions in sheet and report after these rows."""
 
     rows: int
     items: list[Item]
@@ -159,7 +159,10 @@ async def _read_ahead(
 
 
 async def in_thread(work: Callable[..., Result], *given: object, pool: Executor | None = None) -> Result:
-    """Run in a thread. Threads cannot be stopped, so a cancellation waits for the end, while the sheet stays open."""
+    """Run in a thread.
+
+    A thread cannot be stopped, so a cancellation waits for its end; the sheet stays open until then.
+    """
     running = asyncio.get_running_loop().run_in_executor(pool, partial(work, *given))
     try:
         return await asyncio.shield(running)

@@ -2,7 +2,7 @@
 
 SQL is the source that Redis copies, so a scrub needs no Redis and sees every change as soon as it is recorded. Long
 lists are judged window by window: each exchange of a registry is read once for many rows, and memory holds one window.
-The rows' other data is kept pickled meanwhile, which takes a quarter of the memory.
+Meanwhile the other columns of the rows are kept pickled, which takes a quarter of the memory.
 """
 
 import csv
@@ -80,7 +80,7 @@ class Scrubbed:
 
     @property
     def blocked(self) -> list[tuple[Reason, int]]:
-        """The reasons of the others, the most frequent first, with their rows."""
+        """The reasons of the blocked rows with the number of rows for each, the most frequent first."""
         return [(reason, rows) for (verdict, reason), rows in self.reasons.most_common() if verdict is Verdict.BLOCK]
 
     def count(self, rulings: Sequence[Ruling]) -> None:
@@ -146,7 +146,7 @@ def _unpacked(packed: bytes, rulings: Rulings, first: int) -> Judged:
 
 
 def spelled(piece: Judged) -> str:
-    """Format rows as CSV like `csv.writer`, but faster: of all cells, only a row's own text can need quoting."""
+    """Format rows as CSV like `csv.writer`, but faster: only the row's own text can need quotation marks."""
     said = {id(one): f"{one.verdict},{one.reason},{one.detail}\r\n" for one in distinct(piece.rulings)}
     return "".join(
         f"{_cell(text)},{'' if isinstance(number, InvalidNumber) else number},{lead or ''},{said[id(ruling)]}"

@@ -16,7 +16,7 @@ DELIMITERS = ",;\t|"
 LONGEST_LINE = 64 * 1024
 PIECE = 64 * 1024
 MOST_LINES = 100
-"""If a quoted cell continues over more lines than this, its quotation mark is a stray one."""
+"""Most lines of a quoted cell. If a cell continues over more, its quotation mark is considered a stray one."""
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -98,7 +98,10 @@ class Sheet:
                 yield other(row)
 
     def _row(self, number: int, text: str) -> SheetRow:
-        """Parse one row, which may continue over several lines. If it is malformed, put the later lines back."""
+        """Parse one row, which may continue over several lines.
+
+        If it is malformed, its later lines become rows of their own.
+        """
         if self.delimiter is None:
             return SheetRow(number, text.rstrip("\r\n"), [text.strip().strip('"').strip()])
         if '"' not in text:
@@ -155,7 +158,7 @@ class Sheet:
 
 
 def nothing(line: int, text: str) -> None:
-    """Return None, so that a line is parsed like any row."""
+    """Return None for every line, so that all lines are parsed in the usual way."""
     del line, text
 
 

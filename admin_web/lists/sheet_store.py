@@ -1,4 +1,4 @@
-"""Storage of uploaded sheets: each is complete on disk before a job uses it, and deleted when no job needs it."""
+"""Storage of uploaded sheets. A sheet is complete on disk before a job uses it, and is deleted when no job needs it."""
 
 import asyncio
 import json
@@ -184,7 +184,7 @@ def _is_report(path: Path) -> bool:
 def _age_s(path: Path, at: datetime) -> float:
     try:
         return at.timestamp() - path.stat().st_mtime
-    except FileNotFoundError:  # It has just been renamed or deleted.
+    except FileNotFoundError:  # The file has just been renamed or deleted.
         return 0.0
 
 

@@ -9,7 +9,7 @@ from admin_web.lists.sheet import SheetRow
 from compliance.numbers import E164, normalize
 
 JOINED = "+"
-"""Separates the columns of a number that is split over several."""
+"""The separator between the columns of a number that is split over several columns."""
 
 
 class Cells:

@@ -72,7 +72,7 @@ def sniff(start: bytes) -> Format:
 
 
 def _plain(lines: Sequence[str]) -> tuple[Format, ...]:
-    """Return the fallback format, in case no format of an authority fits better."""
+    """Return the fallback format, for texts that no authority's format fits better."""
     return (CSV,) if any(set(line) & set(",;\t|") for line in lines) else (LINES,)
 
 

@@ -17,7 +17,10 @@ from compliance.redis_schema import exchange_and_line
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 MOST_EXCHANGES = 640_000
-"""The most that the numbering plan of +1 can have. The memory of unused ones is never touched, so never allocated."""
+"""Most exchanges that the numbering plan of +1 can have.
+
+Unused slots take no memory, because they are never written.
+"""
 
 SIX_DIGITS = 1_000_000
 TABLED = (1, 44)
@@ -27,7 +30,7 @@ WRITTEN_AT_ONCE = 4_000
 
 
 class TooManyExchanges(Exception):
-    """The numbers of a file are spread over more exchanges than any registry has."""
+    """The numbers of a file are in more exchanges than any registry has."""
 
 
 class Gathered:
@@ -137,7 +140,7 @@ class Gathered:
 
 
 def _bytes_of(bits: Ints) -> tuple[Ints, Bytes]:
-    """Return the index of each byte that contains any of these bits, once, and the mask of those bits in it."""
+    """Return the index of each byte that contains any of these bits, without duplicates, and the mask of its bits."""
     if len(bits) > 1 and (bits[1:] < bits[:-1]).any():
         bits = np.sort(bits)
     places = bits >> 3

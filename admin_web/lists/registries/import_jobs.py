@@ -1,4 +1,7 @@
-"""Request of a registry import: only one at a time per registry, and only over the version that the person has seen."""
+"""Request of a registry import.
+
+A registry has one import at a time, and replaces only the version that the person saw.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass

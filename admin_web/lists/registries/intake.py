@@ -31,10 +31,10 @@ from admin_web.services.registries import VersionMoved, registry_for
 from compliance.refusal import Refused
 
 FULL, PART, CHANGES = "full", "part", "changes"
-"""A file is the whole registry, or all numbers of the area codes in it, or a list of added and deleted numbers."""
+"""What a file contains: the whole registry, all numbers of some area codes, or a list of added and deleted numbers."""
 
 FEW_EXCHANGES = 16_000
-"""Exchanges held in memory (20 MB) before those without further rows are written to SQL."""
+"""Number of exchanges in memory (20 MB) from which those without further rows are written to SQL."""
 
 MOST_REPORTED = 100_000
 """Rejected rows in the report; further ones are only counted."""
@@ -108,7 +108,7 @@ class RegistryIntake:
         try:
             return await self._take_in(source, reading)
         except (NotASheet, Refused, OSError):
-            with suppress(DatabaseUnavailable):  # If this fails, the worker's clean-up finds the leftovers.
+            with suppress(DatabaseUnavailable):  # If this fails, the worker's clean-up discards the version later.
                 await leftovers.discard(self._records.database, self.version)
             raise
 
@@ -213,7 +213,7 @@ class RegistryIntake:
         self._areas.update(str(area) for area in np.unique(exchanges // 1000 - 1000).tolist() if 200 <= area <= 999)
 
     async def _write_rest(self) -> None:
-        """Write the remaining exchanges, and copy what stays from the previous version."""
+        """Write the remaining exchanges, and copy the unchanged ones from the previous version."""
         if self._wanted.kind == CHANGES:
             await self._copy(leaving=())
             await self._change_copied()
@@ -275,7 +275,10 @@ class RegistryIntake:
         )
 
     def _obtained(self, before: RegistryVersion, kept: Sequence[str]) -> dict[str, str]:
-        """Return when each area code that is not in these files was obtained: it is no fresher than before."""
+        """Return when each area code that is missing in these files was obtained.
+
+        The import makes these area codes no fresher.
+        """
         then = before.obtained_at.isoformat()
         return {area: before.obtained.get(area, then) for area in kept if area not in self._areas}
 

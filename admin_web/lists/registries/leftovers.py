@@ -41,7 +41,7 @@ async def sweep_versions(database: Database, at: datetime) -> int:
 
 
 async def _left(session: AsyncSession, at: datetime) -> list[int]:
-    """Return incomplete versions of dead imports or ended jobs, or with leftover numbers; none of an open job."""
+    """Return incomplete versions, except those of an open job and, without a job, those with a recent heartbeat."""
     held = exists().where(RegistryExchange.version_id == RegistryVersion.id)
     unwhole = select(RegistryVersion.id, RegistryVersion.beat_at).where(
         RegistryVersion.whole_at.is_(None), or_(RegistryVersion.beat_at.is_not(None), held)

@@ -91,7 +91,7 @@ class Reading:
 def tags(block: bytes, area: bytes, line: int) -> tuple[list[Odd], bytes]:
     """Return the numbers in a block of XML, each with A or D, and the area code in effect at its end.
 
-    All of them get `line`, the line on which the block begins.
+    Each number gets `line`, the line on which the block begins.
     """
     odd = []
     for tag in _TAG.finditer(block):

@@ -115,7 +115,10 @@ def _decimal(rows: Bytes, places: Sequence[int], good: npt.NDArray[np.bool_]) ->
 
 
 def _in_plan(six: npt.NDArray[np.int32], code: int) -> npt.NDArray[np.bool_]:
-    """Return which exchanges can exist: for +1 as in `compliance.numbers`, for +44 those without a leading zero."""
+    """Return which exchanges can exist.
+
+    For +1 the rule is that of `compliance.numbers`; for +44 no exchange begins with 0.
+    """
     area, exchange = six // 1000, six % 1000
     there_is: npt.NDArray[np.bool_] = (area >= 200) & (area % 100 != 11) & (exchange >= 200)
     return there_is if code == 1 else area >= 100

@@ -16,7 +16,10 @@ BLOCK = 1 << 20
 """Bytes per block."""
 
 MOST_TIMES = 100
-"""A member that unpacks to more than so many times its size is a zip bomb: telephone numbers shrink only to a fifth."""
+"""A zip member that unpacks to more than this many times its size is a zip bomb.
+
+Telephone numbers shrink to a fifth.
+"""
 
 MOST_MEMBERS = 2_000
 
