@@ -118,7 +118,7 @@ def alarm_of(
 def _doubt_of(live: LiveProjection, turn: Turn) -> str:
     """Return the slug that says why Redis does not hold the recorded projection; empty when it does.
 
-    If the builder died just after its generation went live, SQL still has it as being built: see
+    If the builder died just after its generation went live, SQL still marks that generation as being built: see
     `drain.live_generation`.
     """
     if turn.building is not None and not live.doubt(turn.building):

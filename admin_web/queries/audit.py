@@ -89,7 +89,7 @@ async def _events(
 
 
 def _asked(sought: AuditFilter, *, bounded: bool) -> AuditSelect:
-    """Build the query. With a position (`bounded`) drop `until`: given both, SQLite may scan from the wrong bound."""
+    """Build the query. With a position (`bounded`), omit `until`: SQLite may otherwise scan from the wrong bound."""
     table = AuditEvent
     asked: AuditSelect = select(
         table.id, table.done_at, table.done_by, table.done_from, table.action, table.subject_kind,

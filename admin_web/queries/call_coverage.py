@@ -12,7 +12,7 @@ from admin_web.record.database import Database
 from admin_web.record.models import CallDetail, CdrFile, DecisionRecord
 
 MOST_COUNTED = 1_000
-"""Limit of counting calls one by one; beyond it, a page says "more than"."""
+"""Most calls that are counted one by one. If there are more, a page says "more than"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
 
 async def count_unscreened(session: AsyncSession, since: datetime | None, until: datetime | None) -> int:
     """Count the unscreened calls of a period. MOST_COUNTED + 1 means more than MOST_COUNTED."""
-    # Written exactly as in the partial index: SQLite uses that index only for an identical condition.
+    # This condition is written exactly as in the partial index, because SQLite uses that index only for an identical
+    # one.
     found = select(CallDetail.id).where(text("unscreened"))
     if since:
         found = found.where(CallDetail.started_at >= since)

@@ -50,8 +50,9 @@ def dialled_as(number: E164, prefix: str) -> tuple[str, ...]:
 def decisions_wanted(session: AsyncSession, wanted: CallFilter, verdict: str) -> list[ColumnElement[bool]]:
     """Return the conditions for decisions.
 
-    SQLite cannot tell which column is more selective, such as agent or reason. Appending an empty text to the less
-    selective columns keeps their indexes out of its choice. PostgreSQL knows the frequent values by its statistics.
+    SQLite cannot tell which column is more selective, such as agent or reason. An empty text is therefore appended to
+    the less selective columns, so that SQLite does not use their indexes. PostgreSQL knows the frequent values by its
+    statistics.
     """
     table = DecisionRecord
     exact = {

@@ -16,7 +16,7 @@ from compliance.rule import sentences
 from compliance.verdict import DIALPLAN_REASONS, listed_on
 
 MOST_COUNTED = 5_000
-"""Limit of counting decisions one by one; beyond it, a page says "more than"."""
+"""Most decisions that are counted one by one. If there are more, a page says "more than"."""
 
 LONGEST_COUNTED = timedelta(days=400)
 """The longest period whose hourly totals are summed for a page."""

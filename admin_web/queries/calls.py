@@ -1,8 +1,8 @@
 """The call log: the gate's decision on each call with the call's outcome, and calls without a decision.
 
-It merges two tables in the order of time. A decision includes the PBX's records of its call. A PBX record is listed by
-itself when it has no decision, because the dialplan ruled by itself, and when the call left unscreened: without a
-decision, or although a decision blocked it.
+It merges two tables in the order of time. A decision includes the PBX's records of its call. A PBX record is a row of
+its own in two cases. In the first case it has no decision, because the dialplan itself ruled on the call. In the second
+case the call left the PBX unscreened: without a decision, or although a decision blocked it.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
@@ -124,7 +124,7 @@ async def _decisions(
 
 
 def _bounded_once(wanted: CallFilter, behind: CallPosition | None) -> CallFilter:
-    """Drop `until` when the position is earlier anyway: given two bounds, SQLite might scan from the farther one."""
+    """Omit `until` when the position is earlier anyway. With two bounds, SQLite might scan from the farther one."""
     earlier = behind is not None and wanted.until is not None and behind.at < wanted.until
     return replace(wanted, until=None) if earlier else wanted
 

@@ -1,4 +1,4 @@
-"""The lead of a consent form: the few reads that the form and its POST need, not the whole page of the lead."""
+"""The lead of a consent form, with only the reads that the form and its POST need."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -70,14 +70,15 @@ def zone_of(name: str) -> tzinfo:
         return UTC
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # ZoneInfo raises these for paths and directories, too.
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # ZoneInfo raises them for paths and directories.
         return UTC
 
 
 async def history(database: Database, span: Span, at: datetime, zone: tzinfo = UTC) -> History:
     """Sum the dials of the span that ends with the hour of `at` (aware UTC). Raises DatabaseUnavailable.
 
-    Steps are hours, quarters of a day or days in the time zone `zone`. The first step is complete, too.
+    Steps are hours, quarters of a day or days in the time zone `zone`. The first step is a complete one, like the
+    others.
     """
     step_of = _steps(span, zone)
     hours = _hours(span, at, step_of)

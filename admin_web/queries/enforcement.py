@@ -58,7 +58,7 @@ class Overview:
 
     @property
     def in_force(self) -> bool:
-        """Whether calls are judged, and by every recorded change."""
+        """Whether calls are judged with every recorded change applied."""
         return self.health is not None and self.alarm is None
 
     @property
@@ -137,7 +137,10 @@ class Enforcement:
         )
 
     async def _judge(self, each: Sequence[ProjectionHealth], lag: Lag, at: datetime) -> tuple[Alarm | None, Turn]:
-        """Return the first shard's alarm with its turn; without an alarm, the turn of a running rebuild, if any."""
+        """Return the alarm of the first shard that has one, with the turn of that shard.
+
+        Without an alarm, return the turn of a running rebuild, if any.
+        """
         async with self._sides.database.read() as session:
             turns = [await last_turn(session, row_of(one.first_slot)) for one in each]
         for one, turn in zip(each, turns, strict=True):

@@ -26,8 +26,8 @@ MOST_OTHERS = 20
 class Listing:
     """A list that a number is on: since when, by whom and from which source.
 
-    For a registry these are when its file was obtained, who imported it and the file's name; `spared` are the campaigns
-    that the registry does not apply to.
+    For a registry these fields say when its file was obtained, who imported it and what the file is called. `spared`
+    are the campaigns to which the registry does not apply.
     """
 
     list_name: str

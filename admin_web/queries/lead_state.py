@@ -1,4 +1,4 @@
-"""Whether a lead may be called, by the system of record: the rule of the gate, applied to recorded facts."""
+"""Whether a lead may be called: the gate's rule, applied to the facts in SQL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from compliance.verdict import OVERRIDE, Ruling, Verdict
 
 
 class LeadState(StrEnum):
-    """What everybody may know of a lead. BLOCKED is a block for another cause than a Do-Not-Call list."""
+    """State of a lead, which every role may see. BLOCKED is a block for another reason than a Do-Not-Call list."""
 
     DIALABLE = "dialable"
     DO_NOT_CALL = "do-not-call"
@@ -52,22 +52,22 @@ class Stand:
 
     @property
     def override(self) -> LiveOverride | None:
-        """The override that opens it, or would."""
+        """The lead's live override, whether or not its number is blocked."""
         return self.facts.override
 
     @property
     def bare(self) -> Ruling:
-        """The ruling on this lead if it held no override."""
+        """The ruling on this lead without its override."""
         return rule.judge(self.facts._replace(override=None), self.at)
 
     @property
     def objections(self) -> list[rule.Objection]:
-        """Every block of this lead if it held no override."""
+        """Every block of this lead without its override."""
         return rule.objections(self.facts, self.at)
 
     @property
     def openable(self) -> bool:
-        """Whether an override has something to open: some block of this lead is one that an override opens."""
+        """Whether an override would have an effect: it opens some block of this lead."""
         return any(one.check.opens_by_override for one in self.objections)
 
     @property
@@ -95,7 +95,7 @@ def unchecked_by(facts: Facts, at: datetime) -> str:
 
 
 def state_of(ruling: Ruling) -> LeadState:
-    """Return the state of a lead that the gate would rule on like this."""
+    """Return the state of a lead with this ruling."""
     if ruling.reason == OVERRIDE:
         return LeadState.OVERRIDE
     if ruling.verdict is Verdict.ALLOW:
@@ -105,7 +105,7 @@ def state_of(ruling: Ruling) -> LeadState:
 
 
 def possible_states() -> list[LeadState]:
-    """Return the states that the present rule can lead to."""
+    """Return the states that the checks of the rule can lead to."""
     others = any(not check.is_do_not_call and Need.PROJECTION not in check.needs for check in rule.CHECKS)
     return [state for state in LeadState if others or state is not LeadState.BLOCKED]
 

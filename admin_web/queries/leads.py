@@ -18,7 +18,7 @@ from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
 
 SIFTED_AT_ONCE = 650
 MOST_SIFTED = 2_000
-"""Leads examined for one page of a state; the next page continues after them."""
+"""Most leads that are examined for one page of a state. The next page continues after them."""
 
 LONGEST_SEARCH = 200
 
@@ -102,8 +102,9 @@ async def _query(session: AsyncSession, sought: LeadFilter, at: datetime) -> _Le
     live = await session.scalars(
         select(Override.lead_id).where(Override.revoked_at.is_(None), Override.expires_at > at).distinct()
     )
-    # There are few of them, so looking each up by id and sorting them is fast. Using the index on names would scan all
-    # leads, and so would a subquery in PostgreSQL, which considers a scan cheaper than some thousand look-ups.
+    # Few leads hold a live override, so looking up each by id and then sorting them is fast. A query by the index on
+    # names would scan all leads. So would a subquery in PostgreSQL, which considers a scan cheaper than a few thousand
+    # look-ups.
     few = query.where(Lead.id.in_(select(each_of(session, live.all()))))
     return few.order_by(Lead.name_folded.concat(""), Lead.id)
 

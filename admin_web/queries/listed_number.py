@@ -19,7 +19,7 @@ from compliance.redis_schema import INTERNAL
 from compliance.verdict import Ruling, Verdict
 
 MOST_LEADS = 100
-"""Leads on the number that the page shows."""
+"""Most leads on the number that the page shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class ListedNumber:
 
     @property
     def blocked(self) -> bool:
-        """Whether a call to it for no lead is blocked."""
+        """Whether a call to the number without a lead is blocked."""
         return self.ruling.verdict is Verdict.BLOCK
 
     @property

@@ -22,7 +22,7 @@ from compliance.verdict import Ruling
 
 MOST_PEOPLE = 200
 MOST_TRAIL = 100
-"""The latest audit events that an override's page shows; the audit page has all of them."""
+"""How many audit events an override's page shows, latest first. The audit page shows all of them."""
 
 
 class OverrideState(StrEnum):
@@ -113,12 +113,12 @@ class WholeOverride:
 
     @property
     def needed(self) -> bool:
-        """Whether it opens anything now: some block of its lead is one that an override opens."""
+        """Whether the override has an effect now: it opens some block of its lead."""
         return any(one.check.opens_by_override for one in self.objections)
 
     @property
     def final(self) -> Sequence[Ruling]:
-        """The blocks of its lead that no override opens."""
+        """The blocks of the lead that no override opens."""
         return [one.ruling for one in self.objections if not one.check.opens_by_override]
 
 

@@ -10,7 +10,7 @@ from admin_web.record.models import Lead, Override
 from compliance.numbers import E164, LeadId
 
 MOST_COUNTED = 1000
-"""Other leads that are counted: a switchboard may be the number of very many."""
+"""Most other leads that are counted. A switchboard may be the number of very many leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Neighbours:
 
     @property
     def closed(self) -> int:
-        """How many of them hold no live override."""
+        """How many of the other leads hold no live override."""
         return max(0, self.leads - self.open)
 
 

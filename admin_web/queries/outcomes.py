@@ -13,7 +13,10 @@ from admin_web.record.models import CallDetail
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """How a call ended, according to the PBX. Of several records, as for a transfer, the answered ones count."""
+    """How a call ended, according to the PBX.
+
+    If a call has several records, for example after a transfer, the answered ones count.
+    """
 
     disposition: str
     started_at: datetime

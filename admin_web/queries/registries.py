@@ -79,7 +79,7 @@ class RegistryStanding:
 
     @property
     def warning(self) -> str:
-        """What is or will soon be stale, and what that means for calls; empty when it is fresh."""
+        """Which parts are stale or soon will be, and what that means for calls; empty when all parts are fresh."""
         blocks = self.registry.when_stale == BLOCK
         if self.stale:
             follows = "calls to the area codes that it covers are blocked" if blocks else "calls pass all the same"
@@ -94,7 +94,7 @@ class RegistryStanding:
 
     @property
     def gap(self) -> str:
-        """What it should cover but does not, and what that means for calls; empty when nothing is missing."""
+        """The area codes that are missing, and what that means for calls; empty when none is missing."""
         if not self.uncovered:
             return ""
         follows = "are blocked" if self.registry.when_uncovered == BLOCK else "pass, and their decisions say why"

@@ -13,7 +13,7 @@ from admin_web.record.models import AuditEvent, CallRequest, DecisionRecord, Dis
 from compliance.numbers import E164, LeadId
 
 MOST = 50
-"""Entries of a timeline; the call log, the list and the audit events have the rest."""
+"""Most entries of a timeline. Older ones are in the call log, on the list's page and among the audit events."""
 
 EntryKind = Literal["call", "not-called", "wrap-up", "listed", "lifted", "override", "revoked", "expired", "lead"]
 
