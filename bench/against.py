@@ -78,7 +78,10 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Results of one round: two runs of the working tree's gate, and two of the other. `first` began."""
+    """Results of one round: two runs of the working tree's gate, and two of the other.
+
+    `first` names the gate that ran first.
+    """
 
     first: str
     ours: Sequence[Outcome]

@@ -15,7 +15,7 @@ from lab.process import NotInstalled, Process, free_port
 
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = 0, 1
-"""The server has a core for itself. The callers and Redis share the other."""
+"""SERVER_CORE is for the server alone. The callers and Redis share LOAD_CORE."""
 
 
 def built(name: str, directory: Path) -> Path:
@@ -28,7 +28,7 @@ def built(name: str, directory: Path) -> Path:
 
 
 def real_time() -> list[str]:
-    """Return the command prefix for real-time priority; empty unless we are root and have `chrt`."""
+    """Return the command prefix for real-time priority; empty unless this process is root and `chrt` is installed."""
     return ["chrt", "-r", "5"] if os.geteuid() == 0 and shutil.which("chrt") else []
 
 
@@ -87,7 +87,10 @@ class Callers:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server under load. It must block the first `listed` of the dialled numbers; -1: verdicts are not checked."""
+    """A server under load.
+
+    It must block the first `listed` of the dialled numbers. If `listed` is -1, verdicts are not checked.
+    """
 
     name: str
     process: Process
@@ -117,7 +120,7 @@ def _listening(
     port = free_port()
     process = Process([*command, str(port), *more], directory / f"{name}.log")
     try:
-        process.wait_until(lambda: "ready" in process.log.read_text())  # A probe connection would freeze panoramisk's.
+        process.wait_until(lambda: "ready" in process.log.read_text())  # A probe would freeze panoramisk's server.
         pin(process.pid, SERVER_CORE)
         yield Server(name, process, port, listed)
     finally:

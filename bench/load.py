@@ -13,7 +13,7 @@ import uvloop
 from agi_gate.canary import header
 
 Question = tuple[str, str]
-"""The dialled digits, and the lead or an empty string."""
+"""One question: the dialled digits, and the lead or an empty string."""
 
 
 @dataclass(slots=True)

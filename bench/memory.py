@@ -25,7 +25,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def growth(client: redis.Redis, times: int, write: Callable[[redis.client.Pipeline, int], object]) -> int:
-    """Call `write` `times` times, and return by how many bytes Redis has grown."""
+    """Call `write` the given number of times, and return by how many bytes Redis has grown."""
     before = client.info("memory")["used_memory"]
     for start in range(0, times, AT_ONCE):
         with client.pipeline() as pipe:

@@ -42,7 +42,10 @@ finally:
     peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
     print("peak", peak, used.ru_utime + used.ru_stime)
 """
-"""VmHWM is the peak of this program alone (proc(5)). getrusage(2) would include the bench's memory at the fork."""
+"""Code that prints a command's peak memory.
+
+VmHWM is the peak of this program alone (proc(5)); getrusage(2) would include the memory of the bench at the fork.
+"""
 
 CALLERS = 32
 NOWHERE = "unix:///nowhere/redis.sock"

@@ -92,13 +92,13 @@ def main(
     """Measure, and print the table."""
     print(f"{'numbers':>8}{'RESTORE':>14}{'SADD':>14}{'times':>9}{'times':>9}{'times':>9}{'bytes a':>9}")
     print(f"{'in a set':>8}{'numbers/s':>14}{'numbers/s':>14}{'faster':>9}{'less CPU':>9}{'less AOF':>9}{'number':>9}")
-    options = {"auto-aof-rewrite-percentage": "0"}  # A rewrite during the run would shrink the file.
+    options = {"auto-aof-rewrite-percentage": "0"}  # A rewrite would shrink the measured file.
     with (
         tempfile.TemporaryDirectory(prefix="dnc-bench-") as path,
         RedisServer(Path(path) / "r", None, options) as server,
     ):
         for density in DENSITIES:
-            # One number per set makes as many sets as numbers: a tenth of them is enough.
+            # With one number per set there are as many sets as numbers, so a tenth of the numbers is enough.
             print(asyncio.run(measure(server, density, numbers if density > 1 else numbers // 10, rounds)), flush=True)
 
 

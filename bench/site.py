@@ -145,7 +145,7 @@ async def measure(kind: str, url: str, scale: Scale, home: Path, times: int, par
             "DNC_REDIS_URL": redis.url,
             "DNC_DATA_DIR": str(data),
             "DNC_WEB_BIND": f"127.0.0.1:{port}",
-            "DNC_LEASE_S": "0",  # No worker runs to renew the lease.
+            "DNC_LEASE_S": "0",  # The lease never ends: no worker runs to renew it.
         }
         program = Path(sys.executable).with_name("dnc-admin")
         with Process([program, "rebuild"], data / "rebuild.log", os.environ | environment) as rebuild:

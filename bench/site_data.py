@@ -89,7 +89,7 @@ def name(place: int) -> str:
 
 
 def listed(entry: int) -> int:
-    """Return the lead whose number an entry lists. The step of nine keeps a number from being listed twice."""
+    """Return the lead whose number an entry lists. Entries list every ninth lead, so no number is listed twice."""
     return entry * 9
 
 
