@@ -54,7 +54,7 @@ async def require_password(database: Database, actor: Actor, password: str, at: 
     """
     await throttle.take(database, throttle.buckets(actor.name, actor.address), at)
     if not await _is_password(password, await _user(database, actor.name)):
-        raise WrongPassword("This is not your present password. Nothing was changed.")
+        raise WrongPassword("This is not your current password. Nothing was changed.")
     async with database.write() as session:
         await throttle.refill(session, actor.name, actor.address, at)
 

@@ -78,8 +78,8 @@ def _actions(chosen: str) -> list[tuple[str, str]]:
 
 async def _cells(events: AsyncIterator[AuditSeen]) -> AsyncIterator[tuple[object, ...]]:
     async for event in events:
-        told = json.dumps(event.particulars, ensure_ascii=False, sort_keys=True)
-        yield event.at, event.by, event.address, event.action, event.kind, event.subject, told
+        particulars = json.dumps(event.particulars, ensure_ascii=False, sort_keys=True)
+        yield event.at, event.by, event.address, event.action, event.kind, event.subject, particulars
 
 
 ROUTES = (

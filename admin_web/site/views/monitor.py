@@ -113,8 +113,8 @@ async def revoke(request: web.Request) -> web.StreamResponse:
     if done.already:
         whole = await override_of(request)
         return await _page(request, whole, form, since_then(whole, request.app[NOW]()))
-    told = f"Override {done.override_id} is revoked. {what_follows(whole)}"
-    return see_other(request, "monitor-override", notice=in_force(told, done.standing), override=str(done.override_id))
+    said = f"Override {done.override_id} is revoked. {what_follows(whole)}"
+    return see_other(request, "monitor-override", notice=in_force(said, done.standing), override=str(done.override_id))
 
 
 async def override_of(request: web.Request) -> WholeOverride:

@@ -32,7 +32,7 @@ UNCOVERED = ((PASS, "Pass, and the decision says why"), (BLOCK, "Are blocked"))
 COVERS = (("codes", "The area codes found in its file"), ("whole", "Everything it should cover"))
 """The choices of the form: value and label."""
 
-HEARD = timedelta(minutes=2)
+SILENT_AFTER = timedelta(minutes=2)
 """An import without a heartbeat for this long is shown as cut short."""
 
 
@@ -125,7 +125,7 @@ async def _shown(request: web.Request, form: Form, status: int = 200) -> web.Str
     job = await import_of(request.app[DATABASE], name)
     return await render(
         request, "registries/page.html", status=status, one=one, versions=versions, form=form, choices=choices, job=job,
-        heard=request.app[NOW]() - HEARD,
+        alive_since=request.app[NOW]() - SILENT_AFTER,
     )  # fmt: skip
 
 

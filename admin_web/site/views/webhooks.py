@@ -43,7 +43,7 @@ async def add(request: web.Request) -> web.StreamResponse:
         try:
             given = actor(request), request.app[SETTINGS], form.text("url"), chosen
             webhook, secret = await add_webhook(request.app[RECORDS], *given)
-            return await render(request, "webhooks/added.html", webhook=webhook, secret=secret, told=form.text("url"))
+            return await render(request, "webhooks/added.html", webhook=webhook, secret=secret, to=form.text("url"))
         except Unwritable as error:
             form.errors["url"] = str(error)
     return await render(request, "webhooks/new.html", status=422, form=form, events=EVENTS)

@@ -165,7 +165,7 @@ async def test_changing_the_password_takes_the_present_one_and_ends_the_other_se
     here, there = await site.person(Role.AGENT), await site.person(Role.AGENT)
     new = {"new": OTHER_PASSWORD, "again": OTHER_PASSWORD}
     for fields, said in (
-        ({"present": "wrong", **new}, "not your present password"),
+        ({"present": "wrong", **new}, "not your current password"),
         ({"present": PASSWORD, "new": OTHER_PASSWORD, "again": "x"}, "differ"),
         ({"present": PASSWORD, "new": "short", "again": "short"}, "12 to 1024"),
     ):
@@ -185,7 +185,7 @@ async def test_a_browser_that_was_left_open_guesses_no_password(site: Site):
     browser = await site.person(Role.AGENT)
     sent = {"present": "wrong", "new": OTHER_PASSWORD, "again": OTHER_PASSWORD}
     said = [(await browser.post("/account/password", sent)).text for _ in range(7)]
-    assert "not your present password" in said[0]
+    assert "not your current password" in said[0]
     assert "Too many attempts" in said[-1]
 
 
