@@ -193,7 +193,11 @@ class CompiledStatements:
 
         def made(*words: Any, **options: Any) -> AsyncEngine:
             engine = make(*words, **options)
-            first = self._first.setdefault(engine.dialect.name, engine.sync_engine)
+            first = self._first.get(engine.dialect.name)
+            # SQLAlchemy initializes a dialect at the first connection of its own engine, which may never come.
+            if first is None or not hasattr(first.dialect, "default_isolation_level"):
+                self._first[engine.dialect.name] = engine.sync_engine
+                return engine
             # The key of the cache has the dialect, and a dialect is only equal to itself.
             engine.sync_engine.dialect = first.dialect
             engine.sync_engine._compiled_cache = first._compiled_cache
