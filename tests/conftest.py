@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from admin_web.people import accounts
+from admin_web.projection import sweep
 from admin_web.record import database as database_module
 from admin_web.record.changes import Records
 from admin_web.record.database import Database
@@ -34,7 +35,7 @@ TEMPLATE = "migrated"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the slow tests first, and with `--quick` none of them."""
+    """Run the slow tests first; with `--quick`, leave them out."""
     if config.getoption("--quick"):
         slow = [item for item in items if not is_quick(item)]
         items[:] = [item for item in items if is_quick(item)]
@@ -44,7 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--quick` and `--long`."""
-    parser.addoption("--quick", action="store_true", help="run what needs no engine but a Redis, and starts no program")
+    parser.addoption("--quick", action="store_true", help="run short tests that need no engine but Redis")
     parser.addoption("--long", action="store_true", help="run storms and random examples ten times as long, at random")
 
 
@@ -192,6 +193,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     """A migrated, empty system of record for this test alone."""
     async with Database(database_url) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a sweep in the test's own process begin soon: no call is under way. Other processes keep their grace."""
+    monkeypatch.setattr(sweep, "GRACE_S", 0.02)
 
 
 @pytest.fixture

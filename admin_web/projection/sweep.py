@@ -28,8 +28,8 @@ KEYS_AT_ONCE = 1_000
 """
 
 
-async def sweep(sides: Sides, *, grace_s: float = GRACE_S) -> int:
-    """Remove the keys of earlier generations after a grace period of `grace_s` seconds.
+async def sweep(sides: Sides, *, grace_s: float | None = None) -> int:
+    """Remove the keys of earlier generations after a grace period of `grace_s` seconds, by default `GRACE_S`.
 
     Returns how many keys there were.
 
@@ -42,7 +42,7 @@ async def sweep(sides: Sides, *, grace_s: float = GRACE_S) -> int:
         state = (await read_live(wire)).state
     building = turn.building if turn.is_built(sides.now(), silent_s=SILENT_S) else None
     keep = {turn.generation, building, state.generation if state else None}
-    await asyncio.sleep(grace_s)
+    await asyncio.sleep(GRACE_S if grace_s is None else grace_s)
     async with sides.store.wire() as wire:
         return await _unlink_generations(wire, generation_pattern(), max(turn.generation, turn.building or 0), keep)
 

@@ -50,8 +50,8 @@ def turn(path: Path) -> int:
     return SLOW_FIRST.index(top) if top in SLOW_FIRST else len(SLOW_FIRST)
 
 
-ENGINES = {"postgres", "browser", "pbx"}
-"""Marks of tests that need another engine than a Redis."""
+NOT_QUICK = {"postgres", "browser", "pbx", "exhaustive"}
+"""Marks of tests that need another engine than a Redis, or that try everything there is and take seconds."""
 
 PROGRAMS = {
     "lab.cluster.RedisCluster", "lab.process.Process", "lab.sentinel.Watched", "tests.support.programs.Program",
@@ -63,8 +63,8 @@ OURS = ("tests.", "lab.")
 
 
 def is_quick(item: pytest.Item) -> bool:
-    """Return whether a test needs no engine but one Redis, and starts no program of the product."""
-    if any(mark.name in ENGINES for mark in item.iter_markers()):
+    """Return whether a test needs no engine but one Redis, starts no program, and tries no more than a few cases."""
+    if any(mark.name in NOT_QUICK for mark in item.iter_markers()) or item.path.is_relative_to(TESTS / "bench"):
         return False
     fixtures = getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009 - of tests that are functions
     used = [getattr(item, "function", None), *(definition.func for found in fixtures for definition in found)]

@@ -128,6 +128,7 @@ async def test_without_a_length_the_lease_never_ends(world: World):
     assert world.redis.pttl(LEASE) == -1
 
 
+@pytest.mark.exhaustive
 async def test_what_changes_at_any_step_of_a_rebuild_is_there_after_it(world: World):
     await world.suppress_many([LISTED, OTHER])
     await world.projection.rebuild()
@@ -192,6 +193,7 @@ class Revoke(Block):
         await self.world.revoke(self.override)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", [Block, Lift, Grant, Revoke])
 async def test_a_single_change_at_any_step_of_a_rebuild_is_there_after_it(world: World, kind: type[Block]):
     change = kind(world)

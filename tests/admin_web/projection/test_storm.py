@@ -191,6 +191,7 @@ async def world(database: Database, redis_server: RedisServer, monkeypatch) -> A
         yield world
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("calamities", [False, True], ids=["kills", "kills-and-lost-redis"])
 async def test_what_was_reported_as_in_force_is_obeyed_whatever_happens(world: World, calamities: bool, long: bool):
     seed = time.time_ns() if long else SEED

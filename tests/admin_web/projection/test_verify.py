@@ -138,6 +138,7 @@ async def test_a_real_difference_is_found_among_changes_that_are_not_in_force_ye
     assert await found(world) == {drift.MISSING: 1}
 
 
+@pytest.mark.exhaustive
 async def test_changes_at_any_step_of_the_comparison_are_no_difference(world: World):
     async def change() -> None:
         await world.suppress(f"+1416555{step:04}")

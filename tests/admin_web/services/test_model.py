@@ -210,6 +210,7 @@ def check(make, examples: int) -> None:
     )
 
 
+@pytest.mark.exhaustive
 def test_the_record_on_sqlite_is_what_the_model_says(sqlite_template: Path, tmp_path: Path):
     numbered = count()
 

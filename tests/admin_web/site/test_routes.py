@@ -224,6 +224,7 @@ async def a_few_at_once(ask: Callable[[str], Awaitable[Answer]], paths: list[str
     return answers
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(900)  # A thousand pages.
 async def test_no_query_makes_a_page_fail(furnished: Site, read_names: set[str]):
     admin, wrong = await furnished.person(Role.ADMIN), []
@@ -237,6 +238,7 @@ async def test_no_query_makes_a_page_fail(furnished: Site, read_names: set[str])
     assert wrong == []
 
 
+@pytest.mark.exhaustive
 async def test_no_part_of_a_path_makes_a_page_fail(furnished: Site):
     admin, wrong = await furnished.person(Role.ADMIN), []
     for route in [route for route in ROUTES if "{" in route.path]:
@@ -278,6 +280,7 @@ def odd_sendings(fields: dict[str, str]) -> Iterator[dict[str, str]]:
             yield {**fields, name: unquote_to_bytes(value).decode("utf-8", "replace")}
 
 
+@pytest.mark.exhaustive
 async def test_no_form_makes_the_site_fail(furnished: Site):
     """Each form bears every odd value as browsers send it; those with a file bear them as such, the others once."""
     wrong, asked, uploads = [], set(), {filled(route.path, PARTS) for route in WRITES if route.upload}
