@@ -16,7 +16,7 @@ from compliance.numbers import E164, LeadId
 LISTED = (E164("+14155550100"), E164("+14155550101"))
 FREE = E164("+14155550199")
 OPEN_LEAD = LeadId("demo-2")
-"""The one of the two leads on the first listed number that has an override."""
+"""The lead with an override, of the two leads on the first listed number."""
 
 LEADS = (
     LeadGiven(LeadId("demo-1"), LISTED[0], "Demo lead 1"),
@@ -28,7 +28,7 @@ LEADS = (
 
 SHARED = E164("+12125550110")
 ENDING_LEAD = LeadId("demo-8")
-"""The one of the four leads on the shared number that has an override, which ends soon."""
+"""The lead with an override that ends soon, of the four leads on the shared number."""
 
 MORE = (
     ("demo-5", SHARED, "Northwind Traders, purchasing"),
@@ -61,7 +61,7 @@ WRAP_UPS = (
 
 
 async def seed(records: Records, actor: Actor, documents: DocumentStore) -> Standing:
-    """Add whatever is missing of the demo data, and bring it into force. Return its standing."""
+    """Add the demo data that is missing, and bring it into force. Return whether it is in force."""
     added, _, _ = await put_leads(records, actor, LEADS)
     done = await suppress_many(records, actor, LISTED, source="demo", note="seeded for the demo")
     standing = await _open(records, actor, documents, OPEN_LEAD, Basis.SIGNED_CONSENT) or done.standing

@@ -10,7 +10,7 @@ import typer
 from admin_web.cli.shell import give_up
 
 CHECKOUT = Path(__file__).parents[2] / "dialplan"
-"""Where the files stand in the repository; in a wheel they are part of the package `admin_web`."""
+"""Directory of the files in the repository. In a wheel they are part of the package `admin_web`."""
 
 NEXT = """\
 Next, in the configuration of Asterisk ({readme} has each step, for FreePBX and VICIdial too):

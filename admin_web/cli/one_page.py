@@ -26,7 +26,7 @@ def _escaped(line: str) -> str:
 
 
 def _numbered(objects: Sequence[bytes]) -> bytes:
-    """Return the file: the objects one after another, then the table of their byte offsets."""
+    """Return the PDF file: its objects in order, then the table of their byte offsets."""
     body, begins = HEAD, []
     for number, one in enumerate(objects, 1):
         begins.append(b"%010d 00000 n \n" % len(body))

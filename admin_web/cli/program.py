@@ -27,13 +27,13 @@ NOUNS = {
     "dialplan": ("dialplan",),
     "demo": ("seed-demo",),
 }
-"""Modules in this package, in the order of the help, with the commands that each adds."""
+"""Modules of this package with the commands that each adds, in the order in which the help lists them."""
 
 OPERATOR_ERRORS = (SettingsError, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet)
 
 
 def command_line(words: Sequence[str] = ()) -> typer.Typer:
-    """Build the command line with the noun of the first word, or with every noun if that is none."""
+    """Build the command line with the noun that the first word names, or with every noun if it names none."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback(help="Manages the Do-Not-Call lists, overrides and leads, and the copy in Redis that the gate reads.")(
         _no_common_options
@@ -50,7 +50,8 @@ def _no_common_options() -> None:
 
 def run(app: typer.Typer) -> None:
     """Run the command line. An error that an operator can fix is one line on standard error, with exit code 2."""
-    # Standard output is for results only. Each logger looks the stream up again, as tests replace it.
+    # Standard output is for results only, so the log goes to standard error. Each new logger looks `sys.stderr` up,
+    # because tests replace that stream.
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     try:
         app()

@@ -34,7 +34,7 @@ def actor() -> Actor:
     """Return the actor: the login name, which `sudo` does not change, and the name of this machine."""
     try:
         name = os.getlogin()
-    except OSError:  # There is no terminal, as in a container or a timer.
+    except OSError:  # There is no terminal, for example in a container or under a timer.
         name = _own_name()
     return Actor(f"shell:{name}"[:64], socket.gethostname())
 

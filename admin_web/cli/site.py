@@ -21,7 +21,8 @@ def serve() -> None:
     settings = AdminSettings.load()
     host, _, port = settings.web_bind.rpartition(":")
     app = make_app(settings)
-    # Exempt what stays for good from garbage collection: a full collection delayed pages by some 100 ms.
+    # Exempt the objects that live as long as the process from garbage collection. A full collection of them delayed
+    # pages by some 100 ms.
     gc.freeze()
     try:
         web.run_app(app, host=host.strip("[]"), port=int(port), print=None, access_log=None)
