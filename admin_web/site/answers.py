@@ -25,7 +25,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-"""`img-src data:` is for the images embedded in Tabler's style sheet."""
+"""Headers of every response. `img-src data:` allows the images embedded in Tabler's style sheet."""
 
 TITLES = {
     400: "This request cannot be read",
@@ -79,7 +79,7 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
         log.warning("record unavailable", path=request.path, trouble=str(error))
         said = "The database cannot be reached, so nothing was changed. Calls are judged as before. Try again."
         return await _failed(request, 503, said)
-    except Exception:  # Whatever fails, the person gets a page, and the server goes on serving.
+    except Exception:  # The person gets an error page whatever the fault is, and the server continues.
         log.exception("failed", path=request.path)
         text = "The site failed; its log says why. Nothing was changed, and calls are judged as before."
         return await _failed(request, 500, text)

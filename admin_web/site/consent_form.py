@@ -74,12 +74,12 @@ class ConsentFields:
 
 
 def carried(effect: Effect) -> dict[str, str]:
-    """Return the hidden fields of the form: with them, saving does what the person read, or nothing."""
+    """Return the hidden fields. They hold what the form showed, so that exactly this is saved or refused."""
     return {"until": effect.until.isoformat(), "replaces": str(effect.replaces or "")}
 
 
 def read_consent(sent: Form, lead: ConsentSubject, effect: Effect, at: datetime) -> ConsentFields | None:
-    """Read the fields, and note beside each what is wrong with it; None when anything is."""
+    """Read the fields. If any is invalid, record its error in the form and return None."""
     basis = Basis(sent.text("basis")) if sent.text("basis") in list(Basis) else None
     consented_on, note, attestation = _day(sent.text("consented_on")), sent.text("basis_note"), sent.text("attestation")
     for fault in faults_of(basis, note, consented_on, attestation, at):
@@ -112,7 +112,7 @@ def _day(text: str) -> date | None:
 
 
 def _moment(text: str, at: datetime) -> datetime:
-    """Read the moment until which the form promised to open the lead, so that exactly this is saved."""
+    """Read the end of the override that the form showed, so that exactly this end is saved."""
     try:
         until = datetime.fromisoformat(text)
     except ValueError:

@@ -80,7 +80,7 @@ class UploadForm:
             return
         while piece := await _in_time(self._part.read_chunk(PIECE)):
             yield piece
-        await _in_time(self._reader.next())  # Only the boundary after it proves that the file is complete.
+        await _in_time(self._reader.next())  # A file is complete only if the multipart boundary after it has arrived.
 
 
 async def read_upload(request: web.Request) -> UploadForm:

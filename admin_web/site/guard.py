@@ -1,4 +1,4 @@
-"""The check before every page: who sent the request, does it come from this site, and does their role allow it."""
+"""The check before every page: who sent the request, whether this site caused it, and whether the role allows it."""
 
 import asyncio
 from hmac import compare_digest
@@ -99,7 +99,7 @@ def _require_own_origin(request: web.Request) -> None:
 
 
 async def _require_token(request: web.Request, route: Route, found: Person | None) -> None:
-    """Check the form's CSRF token. For a multipart body the view does so, through `forms.read_upload`."""
+    """Check the form's CSRF token. For a multipart body, the view checks the token, through `forms.read_upload`."""
     if request.content_type == MULTIPART and route.upload:
         return
     if request.content_type != FORM:

@@ -95,7 +95,7 @@ OUTCOMES: Mapping[str, str] = {
     "wrong-number": "Wrong number",
     "do-not-call": "Do Not Call",
 }
-"""How a person says that a call ended."""
+"""Labels of the outcomes with which a person wraps up a call."""
 
 PARTICULARS: Mapping[str, str] = {
     "account": "account",
@@ -142,7 +142,7 @@ PARTICULARS: Mapping[str, str] = {
     "when_uncovered": "numbers not covered",
     "why": "why",
 }
-"""The names of an audit event's particulars, as they are read in a line of text."""
+"""Labels of an audit event's details, for use in a line of text."""
 
 GATE_DOUBTS: Mapping[str, str] = {
     "no-state": "Redis holds no copy of the lists.",
@@ -214,7 +214,10 @@ def who(name: str) -> str:
 
 
 def gate_doubt(text: str) -> str:
-    """Return why a gate blocks every call. The heartbeat has a slug, after the shard in a cluster, or a message."""
+    """Return why a gate blocks every call.
+
+    The heartbeat holds a slug (in a cluster, after the name of the shard) or a message.
+    """
     where, _, slug = text.rpartition(": ")
     if slug not in GATE_DOUBTS:
         return as_sentence(text)

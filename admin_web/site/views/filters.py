@@ -28,7 +28,10 @@ def number(form: Form, name: str, region: str) -> E164 | None:
 
 
 def moment(form: Form, name: str, *, end: bool = False) -> datetime | None:
-    """Read a moment in UTC: `2026-11-23T14:05`, or a day. A day means its start or, with `end`, its end."""
+    """Read a moment in UTC: `2026-11-23T14:05`, or a day.
+
+    For a day, return the start of the day or, with `end`, the end.
+    """
     if not (written := short(form, name)):
         return None
     try:

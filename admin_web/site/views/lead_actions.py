@@ -60,7 +60,7 @@ async def switched_on(request: web.Request) -> web.StreamResponse:
 
 
 async def lifting(request: web.Request) -> web.StreamResponse:
-    """Show which leads turning the switch off would open, and ask for the reason."""
+    """Show which leads could be called after the switch is turned off, and ask for the reason."""
     return await render(request, "leads/lift.html", lead=await the_lead(request), form=EMPTY)
 
 
@@ -77,7 +77,7 @@ async def switched_off(request: web.Request) -> web.StreamResponse:
 
 
 def _blocked(done: Blocked) -> Notice:
-    """Return the notice about a blocked number, with the leads that an override still opens."""
+    """Return the notice about a blocked number, with the leads that may still be called under an override."""
     said = f"{national(done.number)} is on the Do-Not-Call list: no lead on it may be called."
     if done.ended:
         said += " The lead's own override has ended."

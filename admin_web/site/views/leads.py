@@ -120,7 +120,7 @@ def _number(request: web.Request, form: Form) -> E164 | None:
 
 ROUTES = (
     Route("GET", "/leads", leads, Permission.SEE_LEADS, "leads"),
-    # No lead id contains a +, so this path cannot be the page of a lead.
+    # A lead id never contains a plus sign, so this path cannot be the path of a lead's page.
     Route("GET", "/leads/+new", new, Permission.EDIT_LEADS, "lead-new"),
     Route("POST", "/leads/+new", add, Permission.EDIT_LEADS, "lead-new"),
     Route("GET", "/leads/{lead}", page, Permission.SEE_LEADS, "lead"),

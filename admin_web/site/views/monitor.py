@@ -50,7 +50,7 @@ COLUMNS = (
 )  # fmt: skip
 LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 LONGEST_ID = 18
-"""Digits that fit into a 64-bit integer in any case."""
+"""Most digits of an override's id: a number of 18 digits always fits into a 64-bit integer."""
 
 FILTERS = ("shown", "q", "person", "basis", "since", "until")
 

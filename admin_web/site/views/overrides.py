@@ -1,4 +1,4 @@
-"""The consent form: it shows what it would open, takes the document, and opens one lead on one number."""
+"""The consent form. It shows which lead it would open, takes the document, and places the override."""
 
 from aiohttp import web
 
@@ -18,13 +18,13 @@ from compliance.consent import ATTESTATION, Basis
 
 
 async def form(request: web.Request) -> web.StreamResponse:
-    """Show the form, if there is anything to open. Raises what `effect_of` raises."""
+    """Show the form, if an override would open some block of the lead. Raises what `effect_of` raises."""
     lead, at = await _subject(request), request.app[NOW]()
     return await _page(request, lead, effect_of(lead.stand.facts, at), Form({}))
 
 
 async def place(request: web.Request) -> web.StreamResponse:
-    """Open the lead on the consent in the form, or show beside each field what is wrong with it."""
+    """Place the override for the consent in the form. If a field is invalid, show its error beside it."""
     upload, lead, at = await read_upload(request), await _subject(request), request.app[NOW]()
     sent, effect = upload.form, effect_of(lead.stand.facts, at)
     fields = read_consent(sent, lead, effect, at)
@@ -76,7 +76,7 @@ async def _drain(upload: UploadForm, most: int) -> None:
 async def _page(
     request: web.Request, lead: ConsentSubject, effect: Effect, sent: Form, *, status: int = 200
 ) -> web.Response:
-    """Show the form as it was sent, with the lead as it is now."""
+    """Show the form again, with the values that were sent and with the current state of the lead."""
     if STALE in sent.errors or status == 200:
         sent = Form({**sent.values, "number": lead.number, **carried(effect)}, sent.errors)
     at = request.app[NOW]()

@@ -95,7 +95,10 @@ def _terms(form: Form) -> EditedTerms:
 
 
 def _seen(form: Form) -> datetime:
-    """Read when the terms shown in the form had been set. An unreadable moment becomes 1970, which never matches."""
+    """Read when the terms that the form showed had been set.
+
+    Return 1970, which never matches, for an unreadable moment.
+    """
     try:
         return datetime.fromisoformat(form.text("seen")).astimezone(UTC)
     except (ValueError, OverflowError):

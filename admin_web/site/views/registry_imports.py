@@ -1,4 +1,4 @@
-"""Import of a registry's file: upload, preview of what was found and what will follow, and start of the job."""
+"""Import of a registry's file: upload, preview of the file and of what the import will change, and start of the job."""
 
 import asyncio
 from collections.abc import Mapping

@@ -42,7 +42,7 @@ async def enter(request: web.Request) -> web.StreamResponse:
 
 
 async def leave(request: web.Request) -> web.StreamResponse:
-    """Sign out: end the session on the server, whatever happens to the cookie."""
+    """Sign out. The session ends on the server, even if the browser keeps the cookie."""
     who = person(request)
     await sessions.end(request.app[DATABASE], who.session_id, who.name, request.app[NOW]())
     answer = see_other(request, "sign_in", notice=Notice("You are signed out."))

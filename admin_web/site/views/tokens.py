@@ -71,7 +71,7 @@ async def _made(request: web.Request, form: Form, scopes: list[Scope], end: date
 
 
 def _end(form: Form, at: datetime) -> datetime | None:
-    """Read the last day. The token is valid until the end of it (UTC); without a day it never expires."""
+    """Read the last day. The token is valid until that day ends (UTC). Without a day the token never expires."""
     if not form.text("last_day"):
         return None
     day = form.day("last_day", "Choose a day, or leave this empty.")
