@@ -40,5 +40,5 @@ async def openapi(request: web.Request) -> web.Response:
 
 @cache
 def _document() -> str:
-    """Build the document at the first request: it takes 50 ms of a core, and most sites are never asked for it."""
+    """Build the document at the first request. Building takes 50 ms of CPU, and most sites never serve the document."""
     return json.dumps(described(OPERATIONS, STREAMS))

@@ -29,7 +29,7 @@ class Failures:
     """How many more wrong tokens each address may send: at most `MOST`, and one more every `REFILL_S` seconds.
 
     A valid token is always accepted, so nobody can lock the CRM out by sending wrong ones from its address. A token has
-    256 random bits, so this limit is against floods, not guessing; each process of the site counts for itself.
+    256 random bits, so this limit is against floods, not guessing. Each process of the site keeps its own count.
     """
 
     MOST, REFILL_S = 30.0, 2.0
@@ -77,5 +77,5 @@ def _unknown(request: web.Request, at: datetime, *, shown: bool) -> Problem:
 
 
 async def _note_use(database: Database, token_id: int, last: datetime | None, at: datetime) -> None:
-    with suppress(DatabaseUnavailable):  # Not worth failing the request: the next minute it is written again.
+    with suppress(DatabaseUnavailable):  # The request need not fail: a use one minute later writes again.
         await record_use(database, token_id, last, at)

@@ -16,7 +16,7 @@ JSON = "application/json"
 MULTIPART = "multipart/form-data"
 
 MOST_BYTES = 2_000_000
-"""Large enough for a thousand leads with the longest names."""
+"""Largest body of a request, in bytes. It is enough for a thousand leads with the longest names."""
 
 MOST_FIELDS = 20
 ARRIVES_S = 30.0

@@ -38,7 +38,7 @@ class GetDecision(Arguments):
 
 
 class Ended(Result):
-    """How the PBX says the call ended."""
+    """How the call ended, according to the PBX."""
 
     disposition: str
     started_at: datetime

@@ -26,7 +26,7 @@ class OpenOverride(Result):
 
 
 class LeadShown(Result):
-    """A lead, and whether it may be dialled by the database; `reason` is the one that the gate would give.
+    """A lead, and whether it may be dialled, according to the database; `reason` is the one that the gate would give.
 
     `sentence` is the reason in words. `openable` says whether an override can open this block.
     """
@@ -131,12 +131,12 @@ async def post_lead(call: ApiCall, asked: AddLead) -> LeadKept:
 
 
 async def put_lead(call: ApiCall, asked: PutLead) -> LeadsKept:
-    """Add a lead, or change the one that is there."""
+    """Add a lead, or change it if it exists."""
     return await put_many(call, PutLeads(leads=[asked]))
 
 
 async def patch_lead(call: ApiCall, asked: ChangeLead) -> LeadKept:
-    """Change what is given of a lead."""
+    """Change the given fields of a lead."""
     number = call.number(asked.number) if asked.number is not None else None
     done = await change_lead(call.records, call.actor, LeadId(asked.lead), number=number, name=asked.name)
     return LeadKept(lead=done.lead, changed=done.changed, ended_overrides=list(done.ended_overrides))

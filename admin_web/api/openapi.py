@@ -64,7 +64,7 @@ class _Untitled(GenerateJsonSchema):
 
 
 class _Schemas:
-    """JSON Schemas of the operations' arguments and results; shared ones are among the components."""
+    """JSON Schemas of the operations' arguments and results; schemas that several operations share are components."""
 
     def __init__(self, operations: Iterable[AnyOperation]) -> None:
         models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
@@ -104,7 +104,10 @@ def _operation(operation: AnyOperation, schemas: _Schemas) -> Schema:
 
 
 def _as_text(schema: Schema) -> Schema:
-    """Return the schema of a parameter or form field. It may be missing but is never null, so drop the null variant."""
+    """Return the schema of a parameter or form field.
+
+    A parameter may be missing but is never null, so the schema has no null variant.
+    """
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     plain = {name: value for name, value in schema.items() if name != "anyOf" and value is not None}
     return plain | kinds[0] if kinds else schema

@@ -31,7 +31,10 @@ class Result(BaseModel):
 
 
 class WriteResult(Result):
-    """Whether the recorded change applies to calls from now on. If not yet, `why_not`; it is retried until it does."""
+    """Whether the recorded change applies to calls from now on.
+
+    If not, `why_not` says why; the change is then retried.
+    """
 
     in_force: bool = False
     why_not: str = ""

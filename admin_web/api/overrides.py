@@ -116,7 +116,7 @@ class PlaceOverride(Arguments):
 
 
 class OverridePlaced(WriteResult):
-    """A new override. It opens its lead, and no other, until it ends."""
+    """A new override. Until it ends, its lead may be called, and no other lead."""
 
     override: int
     lead: str

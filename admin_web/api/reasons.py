@@ -7,13 +7,13 @@ from compliance.rule import opens_by_override, sentence_of
 
 
 class GetReason(Arguments):
-    """Which reason, as a verdict has it."""
+    """The reason to explain, as a slug."""
 
     reason: words.ReasonSlug
 
 
 class ReasonShown(Result):
-    """A reason in words. `openable`: an override opens a block for this reason."""
+    """A reason in words. `openable` says whether an override can open a block for this reason."""
 
     reason: str
     sentence: str

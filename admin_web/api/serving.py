@@ -60,7 +60,8 @@ async def _write(operation: AnyOperation, request: web.Request) -> web.StreamRes
     kept: list[Kept] = []
     text = _key_text(request)
     async with AsyncExitStack() as held:
-        # Before reading the body: a second request has the same document, and would delete it while the first uses it.
+        # Claim the key before the body is read. A second request with the same key carries the same document, and would
+        # delete that document while the first request uses it.
         held.enter_context(alone(request.app[UNDER_WAY], bearer.token_id, text))
 
         async def keep(upload: Upload) -> None:

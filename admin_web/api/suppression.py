@@ -22,7 +22,8 @@ class GetNumber(Arguments):
 
 
 class NumberShown(Result):
-    """The verdict on a number by the database; `override` is the id of the override that opens the lead, or empty.
+    """The verdict on a number, according to the database; `override` is the id of the override that opens the lead, or
+    empty.
 
     `sentence` is the reason in words. `openable` says whether an override can open this block.
     """
@@ -37,7 +38,7 @@ class NumberShown(Result):
 
 
 class Suppress(Arguments):
-    """A number whose owner must not be called, and the lead from whom it is known."""
+    """A number whose owner must not be called, and the lead who asked for that, if known."""
 
     number: words.Number
     lead: words.Lead | None = None
