@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import delete, select
 
 from admin_web.projection import outbox
+from admin_web.projection import rebuild as rebuild_module
+from admin_web.projection.builder import Builder
 from admin_web.projection.drain import Sides
 from admin_web.projection.live import StoreUnfit
 from admin_web.projection.rebuild import RebuildOptions, rebuild
@@ -191,6 +193,24 @@ class Revoke(Block):
 
     async def make(self, step: int) -> None:
         await self.world.revoke(self.override)
+
+
+async def test_a_change_right_before_the_flip_is_part_of_the_new_generation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """Without rounds of catching up, only the flip itself sees a change that was made after the snapshot."""
+    await world.suppress(LISTED)
+    monkeypatch.setattr(rebuild_module, "MOST_ROUNDS", 0)
+    load = Builder.load
+
+    async def load_and_change(builder: Builder) -> None:
+        await load(builder)
+        await world.suppress(OTHER)
+
+    monkeypatch.setattr(Builder, "load", load_and_change)
+    await world.projection.rebuild()
+    compared = await world.projection.verify()
+    assert (compared.clean, compared.pending) == (True, 0), compared
 
 
 @pytest.mark.exhaustive
