@@ -45,7 +45,7 @@ def _add_shared_objects(app: web.Application, settings: AdminSettings, now: Call
     app[SETTINGS], app[NOW] = settings, now
     app[DATABASE] = Database(settings.database)
     app[PROJECTION] = Projection(app[DATABASE], settings, now=now)
-    app[RECORDS] = Records(app[DATABASE], app[PROJECTION], now)
+    app[RECORDS] = Records(app[DATABASE], app[PROJECTION], now, settings.consent_rules)
     app[DOCUMENTS] = documents_of(settings)
     app[PBX] = Pbx(settings)
     app[ENFORCEMENT] = Enforcement(app[PROJECTION].sides)

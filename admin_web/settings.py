@@ -3,12 +3,14 @@
 from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from admin_web.pbx.settings import PbxSettings
+from compliance.consent_rules import AS_DOCUMENTED, POLICIES, ConsentRules
 from compliance.settings import HostPort, host_port
 
 DATABASE_FILE = "dnc.sqlite3"
@@ -56,6 +58,21 @@ def _bucket_url(url: str) -> str:
     return url
 
 
+def _zone(name: str) -> str:
+    try:
+        if name:
+            ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("write the name of a time zone, such as America/New_York or Europe/Berlin") from None
+    return name
+
+
+def _policy(name: str) -> str:
+    if name not in POLICIES:
+        raise ValueError(f"write {' or '.join(POLICIES)}")
+    return name
+
+
 class AdminSettings(PbxSettings):
     """The settings of the site, the worker and the shell commands."""
 
@@ -99,6 +116,25 @@ class AdminSettings(PbxSettings):
         "",
         description="Bucket for consent documents, `s3://BUCKET/PREFIX` (extra `s3`); empty: the data directory.",
     )
+
+    time_zone: Annotated[str, AfterValidator(_zone)] = Field(
+        "",
+        description="Time zone in which days of requests and consents are compared, such as America/New_York; "
+        "empty: the machine's.",
+    )
+    consent_policy: Annotated[str, AfterValidator(_policy)] = Field(
+        AS_DOCUMENTED.name,
+        description="Which consent opens which list: `as-documented` or `us-strict`; see docs/operate.md.",
+    )
+    review_first: bool = Field(
+        default=False, description="Whether an override opens its lead only once an admin has reviewed it."
+    )
+
+    @property
+    def consent_rules(self) -> ConsentRules:
+        """The rules by which overrides are granted."""
+        zone = ZoneInfo(self.time_zone) if self.time_zone else None
+        return ConsentRules(POLICIES[self.consent_policy], zone, self.review_first)
 
     @property
     def gate_addresses(self) -> tuple[str, ...]:

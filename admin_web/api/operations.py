@@ -190,6 +190,9 @@ OVERRIDES: tuple[AnyOperation, ...] = (
         refuses=(
             "unknown-lead",
             "not-suppressed",
+            "consent-outdated",
+            "same-day-unexplained",
+            "basis-not-enough",
             "not-openable",
             "override-stands",
             "nothing-to-renew",

@@ -1,31 +1,22 @@
 """Consent overrides over the API: place with a document, list, read, revoke."""
 
-import re
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from admin_web.api import words
 from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
 from admin_web.api.problem import Problem
 from admin_web.queries.monitor import OverrideRow, OverrideState, WholeOverride, override_page, whole_override
 from admin_web.queries.monitor_filter import MonitorFilter, Shown
-from admin_web.services.overrides import Consent, grant_override, renew_override
+from admin_web.services.overrides import Consent, ConsentRecord, grant_override, renew_override
 from admin_web.services.revocation import UnknownOverride, revoke_override
 from compliance.consent import ATTESTATION, Basis
+from compliance.consent_rules import Origin, Tie
 from compliance.numbers import LeadId
 
-_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-
-
-def _written_out(value: object) -> object:
-    if isinstance(value, str) and not _DAY.fullmatch(value):
-        raise ValueError("write a date as 2026-11-23")
-    return value
-
-
-Day = Annotated[date, BeforeValidator(_written_out)]
+Detail = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=200)]
 
 
 class GetConsentTerms(Arguments):
@@ -35,12 +26,16 @@ class GetConsentTerms(Arguments):
 class ConsentTerms(Result):
     """What an override needs: the statement to confirm word for word, the possible bases, and a document.
 
-    `largest_document` is its maximum size in bytes.
+    `largest_document` is its maximum size in bytes. `lifts` says what each basis opens under the policy of the
+    installation, `months` how long an existing relationship lasts, if the policy limits it.
     """
 
     attestation: str
     bases: list[Basis]
     largest_document: int
+    policy: str
+    lifts: dict[Basis, list[Origin]]
+    months: dict[Tie, int]
 
 
 class ListOverrides(words.Paged):
@@ -62,7 +57,11 @@ class GetOverride(Arguments):
 
 
 class OverrideShown(Result):
-    """An override and its state."""
+    """An override and its state.
+
+    `asked_on` is the day of the newest request not to be called on its number; `contested` means that this request is
+    newer than the consent. `listed_at` is since when the number is on the company's own list.
+    """
 
     override: int
     state: OverrideState
@@ -79,6 +78,9 @@ class OverrideShown(Result):
     revoked_at: datetime | None
     revoked_by: str | None
     revoke_reason: str | None
+    contested: bool
+    asked_on: date | None
+    listed_at: datetime | None
 
 
 class OverrideWhole(OverrideShown):
@@ -87,10 +89,26 @@ class OverrideWhole(OverrideShown):
     basis_note: str
     attestation: str
     placed_from: str
+    same_day_reason: str
+    tie: str
+    seller: str
+    purpose: str
+    request_shown: str
+    signature: str
+    kept_at: datetime | None
+    kept_by: str | None
+    keep_reason: str | None
     document_sha256: str
     document_media_type: str
     document_size: int
     lists: list[str]
+
+
+STATED = (
+    "basis_note", "attestation", "placed_from", "same_day_reason", "tie", "seller", "purpose", "request_shown",
+    "signature", "kept_at", "kept_by", "keep_reason",
+)  # fmt: skip
+"""The fields of OverrideWhole that stand in `WholeOverride.stated` under the same name."""
 
 
 class OverridePage(Result):
@@ -103,25 +121,37 @@ class OverridePage(Result):
 class PlaceOverride(Arguments):
     """A consent. `attestation` is the statement from the consent terms, which the sender confirms word for word.
 
-    `renews` is the override that this one replaces, which must be in its last 30 days.
+    `renews` is the override that this one replaces, which must be in its last 30 days. `same_day_reason` is required if
+    the person asked not to be called on the day of the consent. `tie` is required for an existing relationship if the
+    consent terms list its months. The last four fields complete the record of the consent and are optional.
     """
 
     lead: words.Lead
     basis: Basis
-    consented_on: Day
+    consented_on: words.Day
     attestation: Annotated[str, Field(min_length=1, max_length=2000)]
     basis_note: words.Note = ""
     expires_at: words.Moment | None = None
+    same_day_reason: words.Note = ""
+    tie: Tie | None = None
+    seller: Detail = ""
+    purpose: Detail = ""
+    request_shown: words.Note = ""
+    signature: Detail = ""
     renews: words.OverrideId | None = None
 
 
 class OverridePlaced(WriteResult):
-    """A new override. Until it ends, its lead may be called, and no other lead."""
+    """A new override. Until it ends, its lead may be called, and no other lead.
+
+    An override that is `held` opens its lead only once an admin has reviewed it.
+    """
 
     override: int
     lead: str
     number: str
     expires_at: datetime
+    held: bool
 
 
 class RevokeOverride(Arguments):
@@ -142,7 +172,15 @@ class OverrideRevoked(WriteResult):
 
 async def get_terms(call: ApiCall, _: GetConsentTerms) -> ConsentTerms:
     """Return what an override needs."""
-    return ConsentTerms(attestation=ATTESTATION, bases=list(Basis), largest_document=call.settings.document_bytes)
+    policy = call.records.rules.policy
+    return ConsentTerms(
+        attestation=ATTESTATION,
+        bases=list(Basis),
+        largest_document=call.settings.document_bytes,
+        policy=policy.name,
+        lifts={basis: sorted(origins) for basis, origins in policy.lifts.items()},
+        months=dict(policy.months),
+    )
 
 
 async def list_overrides(call: ApiCall, asked: ListOverrides) -> OverridePage:
@@ -183,12 +221,17 @@ async def post_override(call: ApiCall, asked: PlaceOverride) -> OverridePlaced:
         attestation=asked.attestation,
         basis_note=asked.basis_note,
         expires_at=asked.expires_at,
+        same_day_reason=asked.same_day_reason,
+        tie=asked.tie,
+        record=ConsentRecord(asked.seller, asked.purpose, asked.request_shown, asked.signature),
     )
     if asked.renews is None:
         done = await grant_override(call.records, call.actor, consent)
     else:
         done = await renew_override(call.records, call.actor, consent, asked.renews)
-    return OverridePlaced(override=done.override_id, lead=done.lead, number=done.number, expires_at=done.expires_at)
+    return OverridePlaced(
+        override=done.override_id, lead=done.lead, number=done.number, expires_at=done.expires_at, held=done.held
+    )
 
 
 async def post_revoke(call: ApiCall, asked: RevokeOverride) -> OverrideRevoked:
@@ -204,9 +247,7 @@ def _shown(row: OverrideRow, at: datetime) -> OverrideShown:
 def _whole(found: WholeOverride, at: datetime) -> OverrideWhole:
     return OverrideWhole(
         **_of_row(found.row, at),
-        basis_note=found.basis_note,
-        attestation=found.attestation,
-        placed_from=found.placed_from,
+        **{name: getattr(found.stated, name) for name in STATED},
         document_sha256=found.document.sha256,
         document_media_type=found.document.media_type,
         document_size=found.document.size,

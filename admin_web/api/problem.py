@@ -13,7 +13,16 @@ from admin_web.lists.sheet import NotASheet
 from admin_web.services import DatabaseUnavailable
 from admin_web.services.idempotency import KeyReused
 from admin_web.services.leads import LeadExists, UnknownLead
-from admin_web.services.overrides import NothingToRenew, NotOpenable, NotSuppressed, NotYetRenewable, OverrideStands
+from admin_web.services.overrides import (
+    BasisNotEnough,
+    ConsentOutdated,
+    NothingToRenew,
+    NotOpenable,
+    NotSuppressed,
+    NotYetRenewable,
+    OverrideStands,
+    SameDayUnexplained,
+)
 from admin_web.services.revocation import OverrideExpired, UnknownOverride
 from admin_web.services.suppression import NotListed
 from compliance.numbers import InvalidNumber
@@ -37,6 +46,9 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "not-listed": (409, "The number is not on the list"),
     "not-suppressed": (409, "The number is not blocked, so there is nothing to open"),
     "not-openable": (409, "The lead is blocked for a reason that no override opens"),
+    "consent-outdated": (409, "The person asked not to be called after the consent"),
+    "same-day-unexplained": (409, "The person asked not to be called on the day of the consent"),
+    "basis-not-enough": (409, "A consent on this basis does not open this number"),
     "override-stands": (409, "The lead has a live override already"),
     "override-expired": (409, "The override has expired"),
     "nothing-to-renew": (409, "The override is not the lead's live one"),
@@ -65,6 +77,9 @@ SLUGS: Mapping[type[Exception], str] = {
     NotListed: "not-listed",
     NotSuppressed: "not-suppressed",
     NotOpenable: "not-openable",
+    ConsentOutdated: "consent-outdated",
+    SameDayUnexplained: "same-day-unexplained",
+    BasisNotEnough: "basis-not-enough",
     OverrideStands: "override-stands",
     OverrideExpired: "override-expired",
     NothingToRenew: "nothing-to-renew",

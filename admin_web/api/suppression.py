@@ -8,7 +8,8 @@ from admin_web.api import words
 from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
 from admin_web.judging.facts import facts_on_record
 from admin_web.services.do_not_call import block_lead
-from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many
+from admin_web.services.requests import record_request, record_requests
+from admin_web.services.suppression import CHUNK, lift
 from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.rule import decide, openable, sentence_of
 from compliance.verdict import Verdict
@@ -38,29 +39,40 @@ class NumberShown(Result):
 
 
 class Suppress(Arguments):
-    """A number whose owner must not be called, and the lead who asked for that, if known."""
+    """A number whose owner asked not to be called, and the lead who asked, if known.
+
+    `asked_on` is the day of the request, by default today in the time zone of the installation. Without a lead, every
+    override on the number ends whose consent is not newer.
+    """
 
     number: words.Number
     lead: words.Lead | None = None
     source: words.Source = "api"
     note: words.Note = ""
+    asked_on: words.Day | None = None
 
 
 class Suppressed(WriteResult):
-    """A listed number. `open_overrides` still open leads on it: revoke those whose consent was withdrawn."""
+    """A recorded request, and its number on the list. The request ended `ended_overrides`.
+
+    `open_overrides` still open other leads on the number. An admin keeps or revokes each in the Compliance Monitor.
+    """
 
     number: str
+    request: int
     entry: int
     added: bool
+    ended_overrides: list[int]
     open_overrides: list[int]
 
 
 class SuppressMany(Arguments):
-    """Numbers whose owners must not be called."""
+    """Numbers whose owners asked not to be called, each by number alone."""
 
     numbers: Annotated[list[words.Number], Field(min_length=1, max_length=CHUNK)]
     source: words.Source = "api"
     note: words.Note = ""
+    asked_on: words.Day | None = None
 
 
 class NotTaken(Result):
@@ -72,10 +84,11 @@ class NotTaken(Result):
 
 
 class SuppressedMany(WriteResult):
-    """How many numbers were added, how many were listed already, and which items are not numbers."""
+    """How many numbers were added, how many were listed already, which items are not numbers, and what ended."""
 
     added: int
     already: int
+    ended_overrides: list[int]
     rejected: list[NotTaken]
 
 
@@ -130,11 +143,22 @@ async def get_number(call: ApiCall, asked: GetNumber) -> NumberShown:
 async def post_suppress(call: ApiCall, asked: Suppress) -> Suppressed:
     """Put a number on the list."""
     lead = LeadId(asked.lead) if asked.lead else None
-    done = await suppress(
-        call.records, call.actor, call.number(asked.number), source=asked.source, note=asked.note, lead=lead
+    done = await record_request(
+        call.records,
+        call.actor,
+        call.number(asked.number),
+        source=asked.source,
+        note=asked.note,
+        lead=lead,
+        asked_on=asked.asked_on,
     )
     return Suppressed(
-        number=done.number, entry=done.entry_id, added=done.added, open_overrides=list(done.open_overrides)
+        number=done.number,
+        request=done.request_id,
+        entry=done.entry_id,
+        added=done.added,
+        ended_overrides=list(done.ended),
+        open_overrides=list(done.still_open),
     )
 
 
@@ -148,9 +172,11 @@ async def post_suppress_many(call: ApiCall, asked: SuppressMany) -> SuppressedMa
         except InvalidNumber as error:
             rejected.append(NotTaken(at=place, reason=error.reason, detail=str(error)))
     if not numbers:
-        return SuppressedMany(added=0, already=0, rejected=rejected)
-    done = await suppress_many(call.records, call.actor, numbers, source=asked.source, note=asked.note)
-    return SuppressedMany(added=done.added, already=done.already, rejected=rejected)
+        return SuppressedMany(added=0, already=0, ended_overrides=[], rejected=rejected)
+    done = await record_requests(
+        call.records, call.actor, numbers, source=asked.source, note=asked.note, asked_on=asked.asked_on
+    )
+    return SuppressedMany(added=done.added, already=done.already, ended_overrides=list(done.ended), rejected=rejected)
 
 
 async def post_block(call: ApiCall, asked: Block) -> Blocked:

@@ -1,5 +1,7 @@
 """Types of the arguments that operations share, each with its limits and description."""
 
+import re
+from datetime import date
 from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field
@@ -17,6 +19,18 @@ def _written_out(value: object) -> object:
         raise ValueError("write a moment as 2026-11-23T12:00:00Z")
     return value
 
+
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
+def _written_as_day(value: object) -> object:
+    """Accept a date only in this format: pydantic would read `1` as the second day of 1970."""
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise ValueError("write a date as 2026-11-23")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_as_day)]
 
 Lead = Annotated[
     str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$", description="The id of the lead in the CRM.", examples=["crm-4711"])

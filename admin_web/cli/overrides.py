@@ -1,4 +1,4 @@
-"""`dnc-admin override grant | revoke | review | list`."""
+"""`dnc-admin override grant | revoke | review | keep | list`."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,10 +11,12 @@ from admin_web.documents import documents_of, pieces_of
 from admin_web.services import utc_now
 from admin_web.services.documents import or_discarded
 from admin_web.services.opening import opened_database, opened_records
-from admin_web.services.overrides import Consent, Granted, grant_override, live_overrides
-from admin_web.services.revocation import Revoked, review_override, revoke_override
+from admin_web.services.overrides import Consent, ConsentRecord, Granted, grant_override, live_overrides
+from admin_web.services.revocation import Kept as KeptOverride
+from admin_web.services.revocation import Reviewed, Revoked, keep_override, review_override, revoke_override
 from admin_web.settings import AdminSettings
 from compliance.consent import ATTESTATION, Basis
+from compliance.consent_rules import Tie
 from compliance.refusal import Refused
 
 overrides = typer.Typer(help="Overrides: consent that opens one lead on one number until a date.", no_args_is_help=True)
@@ -26,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 @overrides.command()
-def grant(
+def grant(  # noqa: PLR0913, PLR0917 - each argument is an option of the command
     lead: Annotated[str, typer.Option(help="The lead that may be called.")],
     basis: Annotated[Basis, typer.Option(help="The basis of the consent.")],
     consented_on: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The date of the consent.")],
@@ -36,6 +38,14 @@ def grant(
     expires_at: Annotated[
         str, typer.Option(help="An end before the usual twelve months, in ISO 8601 with time zone.")
     ] = "",
+    same_day_reason: Annotated[
+        str, typer.Option(help="How you know that the consent is later than a request of the same day.")
+    ] = "",
+    tie: Annotated[Tie | None, typer.Option(help="What an existing relationship rests on, if the policy asks.")] = None,
+    seller: Annotated[str, typer.Option(help="Who may call.")] = "",
+    purpose: Annotated[str, typer.Option(help="What the calls are about.")] = "",
+    request_shown: Annotated[str, typer.Option(help="The request for consent as the person saw it.")] = "",
+    signature: Annotated[str, typer.Option(help="How the person signed.")] = "",
     attest: Annotated[bool, typer.Option("--attest", help=f"Confirm this statement: {ATTESTATION}")] = False,
 ) -> None:
     """Place an override: open a lead on its listed number. Exit code 3: recorded, not yet in force."""
@@ -49,13 +59,17 @@ def grant(
             until = _moment(expires_at)
             documents = documents_of(settings)
             kept = await documents.keep(pieces_of(document), document.name)
-            consent = Consent(who, basis, _day(consented_on), kept, ATTESTATION, basis_note, dialed, until)
+            consent = Consent(
+                who, basis, _day(consented_on), kept, ATTESTATION, basis_note, dialed, until, same_day_reason, tie,
+                ConsentRecord(seller, purpose, request_shown, signature),
+            )  # fmt: skip
             async with or_discarded(records.database, documents, kept):
                 return await grant_override(records, actor(), consent)
 
     done = run(work())
     end = f"{done.expires_at:%Y-%m-%d %H:%M} UTC"
-    tell(f"Override {done.override_id} opens lead {done.lead} on {done.number} until {end}", done.standing)
+    opens = "will open, once it is reviewed," if done.held else "opens"
+    tell(f"Override {done.override_id} {opens} lead {done.lead} on {done.number} until {end}", done.standing)
 
 
 @overrides.command()
@@ -80,11 +94,32 @@ def review(override_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
     """Record that an override and its document have been reviewed."""
     settings = AdminSettings.load()
 
-    async def work() -> bool:
+    async def work() -> Reviewed:
         async with opened_records(settings) as records:
             return await review_override(records, actor(), override_id)
 
-    typer.echo(f"Override {override_id} {'reviewed' if run(work()) else 'was already reviewed'}.")
+    done = run(work())
+    tell(f"Override {override_id} {'was already reviewed' if done.already else 'reviewed'}", done.standing)
+
+
+@overrides.command()
+def keep(
+    override_id: Annotated[int, typer.Argument(metavar="ID")],
+    reason: Annotated[str, typer.Option(help="How you know that another person asked. It stays on record.")],
+) -> None:
+    """Keep an override although somebody on its number asked not to be called since.
+
+    An override that the request ended opens its lead again. Exit code 3: recorded, not yet in force.
+    """
+    settings = AdminSettings.load()
+
+    async def work() -> KeptOverride:
+        async with opened_records(settings) as records:
+            return await keep_override(records, actor(), override_id, reason=reason)
+
+    done = run(work())
+    opens = ", and opens its lead again" if done.reopened else ""
+    tell(f"Override {done.override_id} of lead {done.lead} on {done.number} is kept{opens}", done.standing)
 
 
 @overrides.command("list")

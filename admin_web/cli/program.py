@@ -15,7 +15,7 @@ from compliance.settings import SettingsError
 
 NOUNS = {
     "schema": ("migrate",),
-    "suppression": ("suppress", "lift"),
+    "suppression": ("suppress", "lift", "withdraw-request"),
     "overrides": ("override",),
     "leads": ("lead",),
     "lists": ("import", "export", "scrub"),

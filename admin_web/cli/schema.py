@@ -2,7 +2,7 @@
 
 import typer
 
-from admin_web.cli.shell import run
+from admin_web.cli.shell import run, say_error
 from admin_web.services import opening
 from admin_web.settings import AdminSettings
 
@@ -14,5 +14,10 @@ def register(app: typer.Typer) -> None:
 
 def migrate_tables() -> None:
     """Create the tables, or upgrade them to this version. Safe to run at any time, even twice at once."""
-    revision = run(opening.migrate_tables(AdminSettings.load()))
+    revision, contested = run(opening.migrate_tables(AdminSettings.load()))
     typer.echo(f"The tables are at revision {revision}.")
+    if contested:
+        say_error(
+            f"{contested} live overrides are open although somebody on their number has asked not to be called since. "
+            "The Compliance Monitor lists them; an admin keeps or revokes each."
+        )

@@ -1,12 +1,14 @@
-"""`dnc-admin suppress` and `dnc-admin lift`."""
+"""`dnc-admin suppress`, `dnc-admin lift` and `dnc-admin withdraw-request`."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from admin_web.cli.shell import actor, lead_of, number_of, run, say_error, tell
 from admin_web.services.opening import opened_records
-from admin_web.services.suppression import Lifted, Suppressed, lift, suppress
+from admin_web.services.requests import Requested, record_request, withdraw_request
+from admin_web.services.suppression import Lifted, lift
 from admin_web.settings import AdminSettings
 
 
@@ -14,27 +16,53 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("suppress")(suppress_number)
     app.command("lift")(lift_number)
+    app.command("withdraw-request")(withdraw)
 
 
 def suppress_number(
     number: Annotated[str, typer.Argument(help="The number, in any usual spelling.")],
     note: Annotated[str, typer.Option(help="What the person said, or where the request is filed.")] = "",
     source: Annotated[str, typer.Option(help="How the request came in, as one word such as phone.")] = "shell",
-    lead: Annotated[str, typer.Option(help="The id of the lead who asked.")] = "",
+    lead: Annotated[str, typer.Option(help="The id of the lead who asked, if that is known.")] = "",
+    asked_on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day of the request, if not today.")
+    ] = None,
 ) -> None:
-    """Put a number on the company's own list, which blocks it. Exit code 3: recorded, not yet in force."""
+    """Record a request not to be called: put the number on the company's own list, and end older overrides.
+
+    Without --lead, every override on the number ends whose consent is not newer. Exit code 3: recorded, not yet in
+    force.
+    """
     settings = AdminSettings.load()
 
-    async def work() -> Suppressed:
+    async def work() -> Requested:
         async with opened_records(settings) as records:
             asked, who = number_of(number, settings.region), lead_of(lead) if lead else None
-            return await suppress(records, actor(), asked, source=source, note=note, lead=who)
+            day = asked_on.date() if asked_on else None
+            return await record_request(records, actor(), asked, source=source, note=note, lead=who, asked_on=day)
 
     done = run(work())
-    for override in done.open_overrides:
-        say_error(f"override {override} still opens a lead on this number; `dnc-admin override revoke` ends it")
+    for override in done.ended:
+        say_error(f"the request ended override {override}")
+    for override in done.still_open:
+        say_error(f"override {override} still opens another lead on this number; an admin keeps or revokes it")
     word = "put on" if done.added else "is already on"
-    tell(f"{done.number} {word} the company's own list (internal, entry {done.entry_id})", done.standing)
+    listed = f"{done.number} {word} the company's own list (internal, entry {done.entry_id})"
+    tell(f"{listed}, request {done.request_id}", done.standing)
+
+
+def withdraw(
+    request_id: Annotated[int, typer.Argument(metavar="ID")],
+    reason: Annotated[str, typer.Option(help="The reason. It stays on record.")],
+) -> None:
+    """Record that a request not to be called was recorded wrongly. The number stays on the list until it is lifted."""
+    settings = AdminSettings.load()
+
+    async def work() -> bool:
+        async with opened_records(settings) as records:
+            return await withdraw_request(records, actor(), request_id, reason=reason)
+
+    typer.echo(f"Request {request_id} {'withdrawn' if run(work()) else 'was already withdrawn'}.")
 
 
 def lift_number(

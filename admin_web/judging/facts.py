@@ -62,7 +62,7 @@ async def live_overrides(
     if not numbers:
         return {}
     live = select(Override.number, Override.lead_id, Override.id, Override.basis, Override.expires_at).where(
-        Override.number.in_(select(each_of(session, numbers))), Override.revoked_at.is_(None), Override.expires_at > at
+        Override.number.in_(select(each_of(session, numbers))), *Override.opening(at)
     )
     return {
         (E164(number), LeadId(lead)): LiveOverride(str(override_id), basis, expires_at)

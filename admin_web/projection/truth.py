@@ -113,7 +113,7 @@ def _live_overrides(at: datetime) -> Select[int, str, str, str, datetime]:
     """Select the overrides that are live at `at`. If a lead has several, the one that lasts longest comes last."""
     return (
         select(Override.id, Override.number, Override.lead_id, Override.basis, Override.expires_at)
-        .where(Override.revoked_at.is_(None), Override.expires_at > at)
+        .where(*Override.opening(at))
         .order_by(Override.expires_at, Override.id)
     )
 

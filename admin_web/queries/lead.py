@@ -183,7 +183,7 @@ async def _listings(session: AsyncSession, number: E164, stand: Stand) -> list[L
 
 async def _consent(session: AsyncSession, lead: LeadId, at: datetime) -> LiveConsent | None:
     live = select(Override.id, Override.placed_at, Override.placed_by, Override.expires_at).where(
-        Override.lead_id == lead, Override.revoked_at.is_(None), Override.expires_at > at
+        Override.lead_id == lead, *Override.opening(at)
     )
     found = (await session.execute(live.order_by(Override.expires_at.desc()).limit(1))).one_or_none()
     return LiveConsent(*found) if found else None

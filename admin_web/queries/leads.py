@@ -99,9 +99,7 @@ async def _query(session: AsyncSession, sought: LeadFilter, at: datetime) -> _Le
         query = query.where(Lead.name_folded.between(name, name + _LAST))
     if sought.state is not LeadState.OVERRIDE:
         return query.order_by(*_BY_NAME)
-    live = await session.scalars(
-        select(Override.lead_id).where(Override.revoked_at.is_(None), Override.expires_at > at).distinct()
-    )
+    live = await session.scalars(select(Override.lead_id).where(*Override.opening(at)).distinct())
     # Few leads hold a live override, so looking up each by id and then sorting them is fast. A query by the index on
     # names would scan all leads. So would a subquery in PostgreSQL, which considers a scan cheaper than a few thousand
     # look-ups.

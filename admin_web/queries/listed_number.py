@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.judging.facts import facts_on_record
 from admin_web.queries.lead_state import unchecked_by
 from admin_web.queries.lists import ListEntry, entries_of
+from admin_web.queries.requests import RequestRow, requests_on
 from admin_web.record.database import Database
 from admin_web.record.models import Lead
 from compliance import rule
@@ -46,6 +47,7 @@ class ListedNumber:
     ruling: Ruling
     if_lifted: Ruling
     entries: Sequence[ListEntry]
+    requests: Sequence[RequestRow]
     leads: Sequence[LeadThere]
     more_leads: bool
     unchecked: str
@@ -77,7 +79,7 @@ async def listed_number(database: Database, number: E164, at: datetime) -> Liste
     async with database.read() as session:
         names = await _leads_on(session, number)
         bare, *facts = await facts_on_record(session, [(number, None), *((number, lead) for lead, _ in names)], at)
-        entries = await entries_of(session, number)
+        entries, requests = await entries_of(session, number), await requests_on(session, number)
     leads = [_lead_there(lead, name, known, at) for (lead, name), known in zip(names, facts, strict=True)]
     return ListedNumber(
         number=number,
@@ -85,6 +87,7 @@ async def listed_number(database: Database, number: E164, at: datetime) -> Liste
         ruling=rule.judge(bare, at),
         if_lifted=rule.judge(_lifted(bare), at),
         entries=entries,
+        requests=requests,
         leads=leads[:MOST_LEADS],
         more_leads=len(leads) > MOST_LEADS,
         unchecked=unchecked_by(bare, at),

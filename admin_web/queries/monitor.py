@@ -14,6 +14,7 @@ from admin_web.judging.listing import lists_of
 from admin_web.queries.monitor_filter import SOON, MonitorFilter, conditions, live, order
 from admin_web.queries.neighbours import Neighbours, neighbours_of
 from admin_web.queries.paging import PAGE_ROWS, Key, Page, page_of
+from admin_web.queries.requests import RequestRow, listed_since, newest_request_of, requests_on
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, Document, Lead, Override
 from compliance.numbers import E164, LeadId
@@ -25,17 +26,28 @@ MOST_TRAIL = 100
 """How many audit events an override's page shows, latest first. The audit page shows all of them."""
 
 
+MOST_SAME_FILE = 20
+"""Maximum number of other overrides with the same document that an override's page shows."""
+
+
 class OverrideState(StrEnum):
     """State of an override at a moment."""
 
     ACTIVE = "active"
+    HELD = "held"
+    """Waits for its review, and opens nothing before."""
+
     REVOKED = "revoked"
     EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
 class OverrideRow:
-    """One override of the table."""
+    """One override of the table.
+
+    `asked_on` is the day of the newest request not to be called on its number, `listed_at` (aware UTC) since when the
+    number is on the company's own list. `contested` means that a request is newer than the consent.
+    """
 
     id: int
     lead: str
@@ -52,23 +64,30 @@ class OverrideRow:
     revoked_at: datetime | None
     revoked_by: str | None
     revoke_reason: str | None
+    held: bool
+    contested: bool
+    asked_on: date | None
+    listed_at: datetime | None
 
     def state(self, at: datetime) -> OverrideState:
         """Return the state at `at` (aware UTC)."""
         if self.revoked_at is not None:
             return OverrideState.REVOKED
-        return OverrideState.ACTIVE if self.expires_at > at else OverrideState.EXPIRED
+        if self.expires_at <= at:
+            return OverrideState.EXPIRED
+        return OverrideState.HELD if self.held else OverrideState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Counts of active overrides: all, those not reviewed, and those that end within 30, 7 and 1 days."""
+    """Counts of active overrides: all, not reviewed, ending within 30, 7 and 1 days, and contested."""
 
     active: int
     unreviewed: int
     ends_30: int
     ends_7: int
     ends_1: int
+    contested: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,26 +114,54 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeOverride:
-    """Everything about one override. `lists` are the lists that its number is on now.
+class Stated:
+    """What was stated when an override was placed, and the decision of an admin to keep it, if there is one.
 
-    `objections` are the blocks that its lead would have now without an override.
+    `ended_by_request` is the id of the request not to be called that ended the override.
     """
 
-    row: OverrideRow
     basis_note: str
     attestation: str
     placed_from: str
+    same_day_reason: str
+    tie: str
+    seller: str
+    purpose: str
+    request_shown: str
+    signature: str
+    kept_at: datetime | None
+    kept_by: str | None
+    keep_reason: str | None
+    ended_by_request: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeOverride:
+    """Everything about one override. `lists` are the lists that its number is on now.
+
+    `objections` are the blocks that its lead would have now without an override. `requests` are the requests not to be
+    called on its number. `same_file` are the other overrides with a document of the same content: (id, lead).
+    """
+
+    row: OverrideRow
+    stated: Stated
     document: DocumentRow
     neighbours: Neighbours
     lists: tuple[str, ...]
     objections: Sequence[Objection]
     trail: Sequence[Done]
+    requests: Sequence[RequestRow]
+    same_file: Sequence[tuple[int, str]]
 
     @property
     def needed(self) -> bool:
         """Whether the override has an effect now: it opens some block of its lead."""
         return any(one.check.opens_by_override for one in self.objections)
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether an admin may keep the override: a request contests it, or has ended it."""
+        return self.row.contested if self.row.revoked_at is None else self.stated.ended_by_request is not None
 
     @property
     def final(self) -> Sequence[Ruling]:
@@ -149,8 +196,9 @@ async def counts(database: Database, at: datetime) -> Counts:
     """Count the active overrides at `at` (aware UTC), and those that need attention."""
     ends = [func.count(case((Override.expires_at <= at + SOON[part], 1))) for part in SOON]
     unreviewed = func.count(case((Override.reviewed_at.is_(None), 1)))
+    contested = func.count(case((Override.contested(), 1)))
     async with database.read() as session:
-        found = await session.execute(select(func.count(), unreviewed, *ends).where(*live(at)))
+        found = await session.execute(select(func.count(), unreviewed, *ends, contested).where(*live(at)))
         return Counts(*(int(number) for number in found.one()))
 
 
@@ -163,30 +211,37 @@ async def people(database: Database) -> Sequence[str]:
 
 async def whole_override(database: Database, override_id: int, at: datetime) -> WholeOverride | None:
     """Return everything about one override at `at` (aware UTC); None when it does not exist."""
-    more = Override.basis_note, Override.attestation, Override.placed_from
-    query = _rows().add_columns(*more, *_DOCUMENT).where(Override.id == override_id)
+    query = _rows().add_columns(*_STATED, *_DOCUMENT).where(Override.id == override_id)
     async with database.read() as session:
         found = (await session.execute(query)).one_or_none()
         if found is None:
             return None
-        row, (note, attestation, address) = OverrideRow(*found[: len(_ROW)]), found[len(_ROW) : -len(_DOCUMENT)]
+        row, document = OverrideRow(*found[: len(_ROW)]), DocumentRow(*found[-len(_DOCUMENT) :])
+        number = E164(row.number)
         return WholeOverride(
             row,
-            note,
-            attestation,
-            address,
-            DocumentRow(*found[-len(_DOCUMENT) :]),
-            await neighbours_of(session, LeadId(row.lead), E164(row.number), at),
-            await lists_of(session, E164(row.number)),
-            await objections_to(session, E164(row.number), LeadId(row.lead), at),
+            Stated(*found[len(_ROW) : -len(_DOCUMENT)]),
+            document,
+            await neighbours_of(session, LeadId(row.lead), number, at),
+            await lists_of(session, number),
+            await objections_to(session, number, LeadId(row.lead), at),
             await _trail(session, override_id),
+            await requests_on(session, number),
+            await _same_file(session, override_id, document.sha256),
         )
 
 
 _ROW = (
     Override.id, Override.lead_id, Lead.name, Override.number, Override.basis, Override.consented_on, Document.name,
     Override.placed_at, Override.placed_by, Override.expires_at, Override.reviewed_at, Override.reviewed_by,
-    Override.revoked_at, Override.revoked_by, Override.revoke_reason,
+    Override.revoked_at, Override.revoked_by, Override.revoke_reason, Override.held, Override.contested(),
+    newest_request_of(Override.number), listed_since(Override.number),
+)  # fmt: skip
+
+_STATED = (
+    Override.basis_note, Override.attestation, Override.placed_from, Override.same_day_reason, Override.tie,
+    Override.seller, Override.purpose, Override.request_shown, Override.signature, Override.kept_at, Override.kept_by,
+    Override.keep_reason, Override.ended_by_request,
 )  # fmt: skip
 
 _DOCUMENT = (
@@ -207,3 +262,14 @@ async def _trail(session: AsyncSession, override_id: int) -> list[Done]:
         .limit(MOST_TRAIL)
     )
     return [Done(*row) for row in await session.execute(events)]
+
+
+async def _same_file(session: AsyncSession, override_id: int, sha256: str) -> list[tuple[int, str]]:
+    others = (
+        select(Override.id, Override.lead_id)
+        .join(Document, Document.id == Override.document_id)
+        .where(Document.sha256 == sha256, Override.id != override_id)
+        .order_by(Override.id.desc())
+        .limit(MOST_SAME_FILE)
+    )
+    return [(other, lead) for other, lead in await session.execute(others)]

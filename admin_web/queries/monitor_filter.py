@@ -21,6 +21,7 @@ class Shown(StrEnum):
     ALL = "all"
     ACTIVE = "active"
     UNREVIEWED = "unreviewed"
+    CONTESTED = "contested"
     ENDS_30 = "ends-30"
     ENDS_7 = "ends-7"
     ENDS_1 = "ends-1"
@@ -72,9 +73,9 @@ def key_of(sought: MonitorFilter, text: str) -> Key | None:
     return read_key(text, datetime, int) if sought.by_end else read_key(text, int)
 
 
-def live(at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def live(at: datetime) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions for overrides that are live at `at` (aware UTC)."""
-    return Override.revoked_at.is_(None), Override.expires_at > at
+    return Override.live(at)
 
 
 def conditions(sought: MonitorFilter, at: datetime, behind: Key | None) -> list[ColumnElement[bool]]:
@@ -110,6 +111,8 @@ def _part(shown: Shown, at: datetime) -> list[ColumnElement[bool]]:
     found = list(live(at))
     if shown is Shown.UNREVIEWED:
         found.append(Override.reviewed_at.is_(None))
+    if shown is Shown.CONTESTED:
+        found.append(Override.contested())
     if shown in SOON:
         found.append(Override.expires_at <= at + SOON[shown])
     return found

@@ -30,7 +30,7 @@ async def neighbours_of(session: AsyncSession, lead: LeadId, number: E164, at: d
     """Count the other leads on a number, and those that hold an override that is live at `at` (aware UTC)."""
     some = select(Lead.id).where(Lead.number == number, Lead.id != lead).limit(MOST_COUNTED).subquery()
     live = select(func.count(Override.lead_id.distinct())).where(
-        Override.number == number, Override.lead_id != lead, Override.revoked_at.is_(None), Override.expires_at > at
+        Override.number == number, Override.lead_id != lead, *Override.opening(at)
     )
     others = await session.scalar(select(func.count()).select_from(some))
     return Neighbours(others or 0, await session.scalar(live) or 0)

@@ -10,6 +10,7 @@ from admin_web.people.sessions import is_open
 from admin_web.queries.paging import PAGE_ROWS, Key, Page, page_of
 from admin_web.record.database import Database
 from admin_web.record.models import SignInSession, User
+from compliance.consent import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,13 @@ async def user_of(database: Database, name: str, at: datetime) -> UserRow | None
     async with database.read() as session:
         found = (await session.execute(_users(at).where(User.name == name))).one_or_none()
     return UserRow(*found) if found else None
+
+
+async def another_admin(database: Database, name: str) -> str:
+    """Return the name of an admin who can sign in, other than `name`; empty if there is none."""
+    others = select(User.name).where(User.role == Role.ADMIN, User.disabled_at.is_(None), User.name != name)
+    async with database.read() as session:
+        return await session.scalar(others.order_by(User.name).limit(1)) or ""
 
 
 def _users(at: datetime) -> Select[*tuple[Any, ...]]:

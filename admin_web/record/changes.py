@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +13,7 @@ from admin_web.record.events import WebhookEvent, write_deliveries
 from admin_web.record.models import AuditEvent, OutboxRow
 from admin_web.webhooks.events import Event
 from compliance.consent import Role
+from compliance.consent_rules import ConsentRules
 from compliance.numbers import E164, LeadId
 
 
@@ -112,11 +113,16 @@ async def change_within(session: AsyncSession, actor: Actor, at: datetime) -> As
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The system of record, the projector that applies its changes to Redis, and the clock."""
+    """The system of record, the projector that applies its changes to Redis, the clock, and the rules of consent."""
 
     database: Database
     projector: Projector
     now: Callable[[], datetime] = utc_now
+    rules: ConsentRules = field(default_factory=ConsentRules)
+
+    def today(self) -> date:
+        """Return the present day in the installation's time zone."""
+        return self.rules.today(self.now())
 
     @asynccontextmanager
     async def change(self, actor: Actor) -> AsyncIterator[Change]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.documents import Kept
@@ -12,15 +12,19 @@ from admin_web.judging.facts import facts_on_record
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.models import Document, Lead, Override
 from admin_web.services.leads import existing_lead, put_new
+from admin_web.services.requests import newest_request
 from admin_web.services.revocation import end
 from admin_web.webhooks.events import Event
 from compliance.consent import ATTESTATION, Basis, ends_at, may_override
+from compliance.consent_rules import ConsentRules, Origin, Tie
 from compliance.facts import Facts
 from compliance.numbers import E164, LeadId
+from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, Unwritable, cleaned, require
 from compliance.rule import objections, sentence_of
 
 LONGEST_NOTE = 2000
+LONGEST_DETAIL = 200
 
 RENEWABLE = timedelta(days=30)
 """An override can be renewed when at most this much time is left."""
@@ -43,6 +47,30 @@ class NotDated(Refused):
 
 class ConsentInFuture(Refused):
     """The consent is dated later than today."""
+
+
+class ConsentTooOld(Refused):
+    """The consent is older than its basis allows."""
+
+
+class ConsentOutdated(Refused):
+    """The person asked not to be called after the consent."""
+
+
+class SameDayUnexplained(Refused):
+    """The person asked not to be called on the day of the consent, and nobody said why the consent is the later one."""
+
+
+class BasisNotEnough(Refused):
+    """A consent on this basis does not open what blocks the number."""
+
+
+class TieMissing(Refused):
+    """Nobody said whether the relationship rests on a purchase or on an inquiry."""
+
+
+class RelationshipEnded(Refused):
+    """The existing relationship has ended."""
 
 
 class ExpiryNotAllowed(Refused):
@@ -74,12 +102,27 @@ class OtherNumber(Refused):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentRecord:
+    """What a complete record of consent names besides. Each is optional, and at most LONGEST_DETAIL characters.
+
+    `seller` is who may call, `purpose` what for, `request_shown` the request for consent as the person saw it (at most
+    LONGEST_NOTE characters), and `signature` how the person signed.
+    """
+
+    seller: str = ""
+    purpose: str = ""
+    request_shown: str = ""
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """What a person who places an override submits.
 
     `attestation` is the text that the person ticked. For a lead that is not on record yet, `number` is required. For
     any other lead it must be the lead's own number, if given. `expires_at` (aware UTC) may be earlier than twelve
-    months from now, never later.
+    months from now, never later. `same_day_reason` is required if the person asked not to be called on the day of the
+    consent: it says why the consent is the later one. `tie` is required if the policy asks for it.
     """
 
     lead: LeadId
@@ -90,16 +133,39 @@ class Consent:
     basis_note: str = ""
     number: E164 | None = None
     expires_at: datetime | None = None
+    same_day_reason: str = ""
+    tie: Tie | None = None
+    record: ConsentRecord = ConsentRecord()
+
+    @property
+    def stated(self) -> "Stated":
+        """The part of the consent that can be checked without its lead and its document."""
+        return Stated(self.basis, self.basis_note, self.consented_on, self.attestation, self.tie)
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a person states about a consent, as the form or the API received it."""
+
+    basis: Basis | None
+    basis_note: str
+    consented_on: date | None
+    attestation: str
+    tie: Tie | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A new override, which allows calls to a lead on a number until `expires_at` (aware UTC)."""
+    """A new override, which allows calls to a lead on a number until `expires_at` (aware UTC).
+
+    An override that is `held` allows them only once it has been reviewed.
+    """
 
     override_id: int
     lead: LeadId
     number: E164
     expires_at: datetime
+    held: bool
     standing: Standing
 
 
@@ -114,14 +180,13 @@ class Effect:
     replaces: int | None = None
 
 
-def faults_of(
-    basis: Basis | None, basis_note: str, consented_on: date | None, attestation: str, at: datetime
-) -> Iterator[Refused]:
+def faults_of(stated: Stated, rules: ConsentRules, at: datetime) -> Iterator[Refused]:
     """Yield each fault of a consent at `at` (aware UTC) that does not depend on the lead."""
+    basis, consented_on = stated.basis, stated.consented_on
     if basis is None:
         yield NoBasis("Choose what the consent rests on.")
     try:
-        if not cleaned(basis_note, LONGEST_NOTE, "What the consent rests on") and basis is Basis.OTHER:
+        if not cleaned(stated.basis_note, LONGEST_NOTE, "What the consent rests on") and basis is Basis.OTHER:
             yield Unwritable("Say what the consent rests on.")
     except Unwritable as error:
         yield error
@@ -131,8 +196,27 @@ def faults_of(
         yield ConsentInFuture(
             f"The consent is dated in the future: {consented_on}. Give the date that stands in the document."
         )
-    if attestation != ATTESTATION:
+    elif basis is not None:
+        yield from _age_faults(basis, consented_on, stated.tie, rules, at)
+    if stated.attestation != ATTESTATION:
         yield NotAttested("Read the statement and confirm it, word for word. Without it nothing is opened.")
+
+
+def _age_faults(
+    basis: Basis, consented_on: date, tie: Tie | None, rules: ConsentRules, at: datetime
+) -> Iterator[Refused]:
+    """Yield what is wrong with the age of a consent."""
+    oldest = rules.policy.oldest(basis, rules.today(at))
+    if consented_on < oldest:
+        yield ConsentTooOld(
+            f"The consent of {consented_on} is too old. On this basis it may be dated {oldest} or later."
+        )
+    elif rules.policy.asks_for_tie(basis) and tie is None:
+        yield TieMissing(
+            "Say whether the relationship rests on a purchase or on an inquiry. It decides how long it lasts."
+        )
+    elif (end := rules.end_of(at, basis, tie, consented_on)) <= at:
+        yield RelationshipEnded(f"The existing relationship ended on {end:%Y-%m-%d}. Nothing was opened.")
 
 
 def effect_of(facts: Facts, at: datetime) -> Effect:
@@ -175,10 +259,10 @@ async def grant_override(records: Records, actor: Actor, consent: Consent) -> Gr
     """
     require(may_override, actor.role, "place an override")
     async with records.change(actor) as change:
-        lead, live = await _checked(change, consent)
+        lead, live = await _checked(change, consent, records.rules)
         if live is not None:
             raise _stands(consent.lead, live.id, live.expires_at)
-        granted = await _open(change, lead, consent)
+        granted = await _open(change, lead, consent, records.rules)
     return replace(granted, standing=await records.standing())
 
 
@@ -189,7 +273,7 @@ async def renew_override(records: Records, actor: Actor, consent: Consent, overr
     """
     require(may_override, actor.role, "place an override")
     async with records.change(actor) as change:
-        lead, old = await _checked(change, consent)
+        lead, old = await _checked(change, consent, records.rules)
         if old is None or old.id != override_id:
             raise NothingToRenew(f"Override {override_id} is not the live override of lead {lead.id} any more.")
         if not renewable(old.expires_at, change.at):
@@ -197,27 +281,68 @@ async def renew_override(records: Records, actor: Actor, consent: Consent, overr
                 f"Override {override_id} lasts until {old.expires_at:%Y-%m-%d}; "
                 f"it can be renewed in its last {RENEWABLE.days} days."
             )
-        granted = await _open(change, lead, consent)
+        granted = await _open(change, lead, consent, records.rules)
         end(change, old, f"Renewed: override {granted.override_id} took its place.")
     return replace(granted, standing=await records.standing())
 
 
 async def live_overrides(session: AsyncSession, at: datetime) -> list[Override]:
     """Return the overrides that are live at `at` (aware UTC), in the order in which they were placed."""
-    return list(await session.scalars(select(Override).where(*_live_at(at)).order_by(Override.id)))
+    return list(await session.scalars(select(Override).where(*Override.live(at)).order_by(Override.id)))
 
 
-async def _checked(change: Change, consent: Consent) -> tuple[Lead, Override | None]:
+async def _checked(change: Change, consent: Consent, rules: ConsentRules) -> tuple[Lead, Override | None]:
     """Lock the lead and return it with its live override. Raises the first Refused that forbids this consent."""
-    for fault in faults_of(consent.basis, consent.basis_note, consent.consented_on, consent.attestation, change.at):
+    for fault in faults_of(consent.stated, rules, change.at):
         raise fault
-    latest = ends_at(change.at)
+    latest = rules.end_of(change.at, consent.basis, consent.tie, consent.consented_on)
     if not change.at < (consent.expires_at or latest) <= latest:
         raise ExpiryNotAllowed(f"An override ends after now and not later than {latest:%Y-%m-%d %H:%M} UTC.")
     lead = await _lead(change, consent)
     (facts,) = await facts_on_record(change.session, [(E164(lead.number), consent.lead)], change.at)
     require_openable(facts, change.at)
+    asked_on = await newest_request(change.session, E164(lead.number))
+    require_newer(consent, facts, asked_on, rules)
     return lead, await _live_override(change, lead)
+
+
+def require_newer(consent: Consent, facts: Facts, asked_on: date | None, rules: ConsentRules) -> None:
+    """Raise the Refused that forbids this consent because of what blocks the number in these facts.
+
+    `asked_on` is the day of the newest request not to be called; None without one. No policy turns the comparison off.
+    """
+    if asked_on is not None and consent.consented_on < asked_on:
+        raise ConsentOutdated(
+            f"The owner of {facts.number} asked on {asked_on} not to be called. The consent of {consent.consented_on} "
+            "is older, so it opens nothing. Only a consent that is dated after the request does. If the request was "
+            "recorded wrongly, an admin can withdraw it on the page of the number."
+        )
+    if asked_on == consent.consented_on and not consent.same_day_reason.strip():
+        raise SameDayUnexplained(
+            f"The owner of {facts.number} asked on {asked_on}, the day of this consent, not to be called. "
+            "Say how you know that the consent is the later one. The reviewer reads this reason."
+        )
+    closed = rules.policy.closed_to(consent.basis, origins_of(facts, asked_on))
+    if closed:
+        raise BasisNotEnough(
+            f"A consent on this basis does not open {' or '.join(_ORIGINS[one] for one in closed)}. "
+            f"The policy of this installation ({rules.policy.name}): {rules.policy.summary}"
+        )
+
+
+_ORIGINS = {
+    Origin.REQUEST: "a number whose owner asked not to be called",
+    Origin.OWN_LIST: "the company's own list",
+    Origin.REGISTRY: "a registry",
+}
+
+
+def origins_of(facts: Facts, asked_on: date | None) -> set[Origin]:
+    """Return what blocks the number in these facts. A list that could not be checked counts as a registry."""
+    found = {Origin.REQUEST} if asked_on is not None else set()
+    if INTERNAL in facts.listed and asked_on is None:
+        found.add(Origin.OWN_LIST)
+    return found | ({Origin.REGISTRY} if set(facts.listed) != {INTERNAL} else set())
 
 
 async def _lead(change: Change, consent: Consent) -> Lead:
@@ -245,25 +370,34 @@ async def _live_override(change: Change, lead: Lead) -> Override | None:
 
     If two people place overrides at once, the lock lets the second see the first.
     """
-    live = select(Override).where(Override.lead_id == lead.id, *_live_at(change.at))
+    live = select(Override).where(Override.lead_id == lead.id, *Override.live(change.at))
     return await change.session.scalar(live.order_by(Override.expires_at.desc()).limit(1).with_for_update())
 
 
-async def _open(change: Change, lead: Lead, consent: Consent) -> Granted:
+async def _open(change: Change, lead: Lead, consent: Consent, rules: ConsentRules) -> Granted:
     """Write the override, its document and the event within a change, and queue it for the projection."""
-    expires_at = consent.expires_at or ends_at(change.at)
+    latest = rules.end_of(change.at, consent.basis, consent.tie, consent.consented_on)
+    expires_at, record = consent.expires_at or latest, consent.record
     override = Override(
         lead_id=lead.id,
         number=lead.number,
         basis=consent.basis,
         basis_note=cleaned(consent.basis_note, LONGEST_NOTE, "What the consent rests on"),
         consented_on=consent.consented_on,
+        counts_from=min(consent.consented_on, rules.today(change.at)),
+        same_day_reason=cleaned(consent.same_day_reason, LONGEST_NOTE, "The reason"),
+        tie=consent.tie or "",
+        seller=cleaned(record.seller, LONGEST_DETAIL, "The seller"),
+        purpose=cleaned(record.purpose, LONGEST_DETAIL, "The purpose"),
+        request_shown=cleaned(record.request_shown, LONGEST_NOTE, "The request as it was shown"),
+        signature=cleaned(record.signature, LONGEST_DETAIL, "How it was signed"),
         document_id=await _document(change, consent.document),
         attestation=consent.attestation,
         placed_at=change.at,
         placed_by=change.actor.name,
         placed_from=change.actor.address[:64],
         expires_at=expires_at,
+        held=rules.reviewed_first,
     )
     change.session.add(override)
     await change.session.flush()
@@ -278,11 +412,7 @@ async def _open(change: Change, lead: Lead, consent: Consent) -> Granted:
         expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
     )
     change.project_override(number, consent.lead)
-    return Granted(override.id, consent.lead, number, expires_at, PENDING)
-
-
-def _live_at(at: datetime) -> tuple[ColumnElement[bool], ...]:
-    return Override.revoked_at.is_(None), Override.expires_at > at
+    return Granted(override.id, consent.lead, number, expires_at, override.held, PENDING)
 
 
 async def _document(change: Change, kept: Kept) -> int:

@@ -211,7 +211,5 @@ async def _locked_entry(session: AsyncSession, list_name: str, number: E164) -> 
 
 
 async def _open_overrides(change: Change, number: E164) -> tuple[int, ...]:
-    live = select(Override.id).where(
-        Override.number == number, Override.revoked_at.is_(None), Override.expires_at > change.at
-    )
+    live = select(Override.id).where(Override.number == number, *Override.live(change.at))
     return tuple(await change.session.scalars(live.order_by(Override.id)))

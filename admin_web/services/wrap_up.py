@@ -9,6 +9,7 @@ from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.models import DecisionRecord, Disposition
 from admin_web.services.do_not_call import WRAP_UP, Blocked, block_within
 from admin_web.services.leads import existing_lead
+from admin_web.services.requests import Request
 from compliance.consent import Role
 from compliance.numbers import LeadId
 from compliance.refusal import cleaned, require
@@ -60,9 +61,8 @@ async def wrap_up(
         row = await existing_lead(change.session, lead)
         blocked = None
         if outcome is Outcome.DO_NOT_CALL:
-            blocked = await block_within(
-                change, row, WRAP_UP, "Requested on a call that was wrapped up as Do Not Call."
-            )
+            said = "Requested on a call that was wrapped up as Do Not Call."
+            blocked = await block_within(change, row, Request(WRAP_UP, records.today(), said))
         row.last_called_at, row.queued = change.at, row.queued and outcome not in FINAL
         disposition = Disposition(
             lead_id=lead,

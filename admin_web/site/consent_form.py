@@ -7,8 +7,12 @@ from datetime import date, datetime
 from admin_web.documents import DocumentNotKept, Kept
 from admin_web.queries.consent import ConsentSubject
 from admin_web.services.overrides import (
+    BasisNotEnough,
     Consent,
     ConsentInFuture,
+    ConsentOutdated,
+    ConsentRecord,
+    ConsentTooOld,
     Effect,
     ExpiryNotAllowed,
     NoBasis,
@@ -20,11 +24,16 @@ from admin_web.services.overrides import (
     NotYetRenewable,
     OtherNumber,
     OverrideStands,
+    RelationshipEnded,
+    SameDayUnexplained,
+    Stated,
+    TieMissing,
     faults_of,
 )
 from admin_web.site.forms import Form
 from admin_web.site.pages import national
 from compliance.consent import Basis, ends_at
+from compliance.consent_rules import ConsentRules, Tie
 from compliance.refusal import Refused, Unwritable
 
 STALE = "stale"
@@ -35,6 +44,12 @@ FIELDS: Mapping[type[Refused], str] = {
     Unwritable: "basis_note",
     NotDated: "consented_on",
     ConsentInFuture: "consented_on",
+    ConsentTooOld: "consented_on",
+    ConsentOutdated: "consented_on",
+    RelationshipEnded: "consented_on",
+    SameDayUnexplained: "same_day_reason",
+    TieMissing: "tie",
+    BasisNotEnough: "basis",
     NotAttested: "attestation",
     DocumentNotKept: "document",
     ExpiryNotAllowed: STALE,
@@ -48,6 +63,10 @@ FIELDS: Mapping[type[Refused], str] = {
 """The field beside which the form shows each refusal of the service."""
 
 
+RECORD = ("seller", "purpose", "request_shown", "signature")
+"""The optional fields of a complete record of consent."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentFields:
     """The fields of the form, without its document, which arrives after them."""
@@ -58,6 +77,9 @@ class ConsentFields:
     consented_on: date
     attestation: str
     until: datetime
+    tie: Tie | None
+    same_day_reason: str
+    record: ConsentRecord
 
     def consent(self, document: Kept) -> Consent:
         """Return the consent that these fields and a document make."""
@@ -70,6 +92,9 @@ class ConsentFields:
             basis_note=self.basis_note,
             number=self.lead.number,
             expires_at=self.until,
+            same_day_reason=self.same_day_reason,
+            tie=self.tie,
+            record=self.record,
         )
 
 
@@ -78,11 +103,14 @@ def carried(effect: Effect) -> dict[str, str]:
     return {"until": effect.until.isoformat(), "replaces": str(effect.replaces or "")}
 
 
-def read_consent(sent: Form, lead: ConsentSubject, effect: Effect, at: datetime) -> ConsentFields | None:
+def read_consent(
+    sent: Form, lead: ConsentSubject, effect: Effect, rules: ConsentRules, at: datetime
+) -> ConsentFields | None:
     """Read the fields. If any is invalid, record its error in the form and return None."""
     basis = Basis(sent.text("basis")) if sent.text("basis") in list(Basis) else None
     consented_on, note, attestation = _day(sent.text("consented_on")), sent.text("basis_note"), sent.text("attestation")
-    for fault in faults_of(basis, note, consented_on, attestation, at):
+    tie = Tie(sent.text("tie")) if sent.text("tie") in list(Tie) else None
+    for fault in faults_of(Stated(basis, note, consented_on, attestation, tie), rules, at):
         sent.errors[field_of(fault)] = str(fault)
     if sent.text("number") != lead.number:
         sent.errors[STALE] = (
@@ -96,7 +124,11 @@ def read_consent(sent: Form, lead: ConsentSubject, effect: Effect, at: datetime)
         )
     if sent.errors or basis is None or consented_on is None:
         return None
-    return ConsentFields(lead, basis, note, consented_on, attestation, _moment(sent.text("until"), at))
+    until = _moment(sent.text("until"), at)
+    if rules.policy.asks_for_tie(basis):  # The form shows the usual twelve months, and a relationship may end sooner.
+        until = min(until, rules.end_of(at, basis, tie, consented_on))
+    record = ConsentRecord(**{name: sent.text(name) for name in RECORD})
+    return ConsentFields(lead, basis, note, consented_on, attestation, until, tie, sent.text("same_day_reason"), record)
 
 
 def field_of(refused: Refused) -> str:

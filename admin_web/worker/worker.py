@@ -85,7 +85,8 @@ class Worker:
 
     def __init__(self, database: Database, projection: Projection, settings: AdminSettings) -> None:
         self._projection, self._settings = projection, settings
-        self._records, self._documents = Records(database, projection), documents_of(settings)
+        self._records = Records(database, projection, rules=settings.consent_rules)
+        self._documents = documents_of(settings)
         tools, name = Tools(self._records, projection, settings), worker_name()
         self._runners = {f"jobs: {kind.name}": Runner(kind, work, tools, name) for kind, work in WORK.items()}
         self._courier = Courier(database, settings, utc_now)

@@ -14,6 +14,9 @@ from compliance.consent import ATTESTATION
 from tests.support.site import Site
 
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+ASKED = {"asked_on": "2020-01-01"}
+"""The day of a request not to be called that is older than CONSENT."""
+
 CONSENT = {
     "lead": "L-1",
     "basis": "signed-consent",

@@ -9,7 +9,14 @@ from admin_web.record.models.calls import CallDetail, CallRequest, CdrFile, Deci
 from admin_web.record.models.consent import Document, Override
 from admin_web.record.models.people import ApiToken, AuditEvent, SignInBucket, SignInSession, User
 from admin_web.record.models.projection import OutboxRow, ProjectionRow
-from admin_web.record.models.suppression import Lead, Registry, RegistryExchange, RegistryVersion, SuppressionEntry
+from admin_web.record.models.suppression import (
+    DoNotCallRequest,
+    Lead,
+    Registry,
+    RegistryExchange,
+    RegistryVersion,
+    SuppressionEntry,
+)
 from admin_web.record.models.work import IdempotencyKey, Job, Webhook, WebhookDelivery
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "DecisionRecord",
     "DecisionTotal",
     "Disposition",
+    "DoNotCallRequest",
     "Document",
     "IdempotencyKey",
     "Job",

@@ -2,10 +2,11 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, Text, and_, exists, false, or_, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from admin_web.record.models.base import Base, one_of
+from admin_web.record.models.suppression import DoNotCallRequest
 from compliance.consent import Basis
 
 
@@ -27,6 +28,11 @@ class Override(Base):
     """Documented consent to call one lead on one number until `expires_at`.
 
     An override expires without any action. `expiry_recorded_at` is when the audit event of the expiry was written.
+
+    `counts_from` is the day of the consent, or the day of the placing if that is earlier: a request not to be called
+    that is dated on that day or later contests the override. `same_day_reason` says why a consent of the very day of
+    such a request is the later one. An admin may keep a contested override (`kept_at`). `ended_by_request` is the id of
+    the request that ended it. While `held`, the override opens nothing, because nobody has reviewed it yet.
     """
 
     __tablename__ = "overrides"
@@ -59,3 +65,40 @@ class Override(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(index=True)
     revoked_by: Mapped[str | None] = mapped_column(String(64))
     revoke_reason: Mapped[str | None] = mapped_column(Text)
+    counts_from: Mapped[date] = mapped_column(server_default=text("'1970-01-01'"))
+    same_day_reason: Mapped[str] = mapped_column(Text, default="", server_default=text("''"))
+    tie: Mapped[str] = mapped_column(String(16), default="", server_default=text("''"))
+    seller: Mapped[str] = mapped_column(String(200), default="", server_default=text("''"))
+    purpose: Mapped[str] = mapped_column(String(200), default="", server_default=text("''"))
+    request_shown: Mapped[str] = mapped_column(Text, default="", server_default=text("''"))
+    signature: Mapped[str] = mapped_column(String(200), default="", server_default=text("''"))
+    held: Mapped[bool] = mapped_column(default=False, server_default=false())
+    kept_at: Mapped[datetime | None]
+    kept_by: Mapped[str | None] = mapped_column(String(64))
+    keep_reason: Mapped[str | None] = mapped_column(Text)
+    # No foreign key: SQLite cannot add one to a table that exists (lang_altertable.html, section 2).
+    ended_by_request: Mapped[int | None]
+
+    @classmethod
+    def live(cls, at: datetime) -> tuple[ColumnElement[bool], ...]:
+        """Return the conditions for overrides that are neither revoked nor expired at `at` (aware UTC)."""
+        return cls.revoked_at.is_(None), cls.expires_at > at
+
+    @classmethod
+    def opening(cls, at: datetime) -> tuple[ColumnElement[bool], ...]:
+        """Return the conditions for overrides that open their lead at `at` (aware UTC)."""
+        return *cls.live(at), cls.held.is_(False)
+
+    @classmethod
+    def contested(cls) -> ColumnElement[bool]:
+        """Return the condition for overrides whose person has asked not to be called since the consent.
+
+        A request of the day of the consent contests it if it was recorded after the placing. Of a kept override, only
+        later requests count.
+        """
+        asked = DoNotCallRequest
+        since = or_(
+            asked.asked_on > cls.counts_from, and_(asked.asked_on == cls.counts_from, asked.recorded_at > cls.placed_at)
+        )
+        unanswered = or_(cls.kept_at.is_(None), asked.recorded_at > cls.kept_at)
+        return exists().where(asked.number == cls.number, asked.withdrawn_at.is_(None), since, unanswered)

@@ -1,6 +1,6 @@
 """Leads, suppression entries, and the registries that authorities publish."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -81,6 +81,29 @@ class SuppressionEntry(Base):
     lifted_at: Mapped[datetime | None]
     lifted_by: Mapped[str | None] = mapped_column(String(64))
     lift_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class DoNotCallRequest(Base):
+    """A person's own request not to be called. Each request is a row, also when the number was listed already.
+
+    `asked_on` is the day of the request in the installation's time zone. `lead_id` is the lead who asked; None if
+    nobody knows which of the people on the number asked. A request that was recorded wrongly is withdrawn, not deleted.
+    """
+
+    __tablename__ = "do_not_call_requests"
+    __table_args__ = (Index("ix_do_not_call_requests_number_asked_on", "number", "asked_on"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(16))
+    asked_on: Mapped[date]
+    source: Mapped[str] = mapped_column(String(32))
+    lead_id: Mapped[str | None] = mapped_column(ForeignKey("leads.id"), index=True)
+    note: Mapped[str] = mapped_column(Text, default="")
+    recorded_at: Mapped[datetime]
+    recorded_by: Mapped[str] = mapped_column(String(64))
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[str | None] = mapped_column(String(64))
+    withdraw_reason: Mapped[str | None] = mapped_column(Text)
 
 
 class Registry(Base):

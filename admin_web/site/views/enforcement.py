@@ -7,7 +7,8 @@ from admin_web.queries.enforcement import last_jobs
 from admin_web.services.jobs import JobUnderWay, ask
 from admin_web.site.forms import EMPTY, read_form
 from admin_web.site.guard import actor
-from admin_web.site.keys import DATABASE, ENFORCEMENT, NOW, SETTINGS
+from admin_web.site.keys import DATABASE, ENFORCEMENT, NOW, RECORDS, SETTINGS
+from admin_web.site.labels import BASES
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
 
@@ -57,7 +58,16 @@ async def _shown(request: web.Request, template: str) -> web.StreamResponse:
     app = request.app
     jobs = await last_jobs(app[DATABASE], tuple(JOBS))
     found = await app[ENFORCEMENT].overview()
-    return await render(request, template, overview=found, jobs=jobs, lease_s=app[SETTINGS].lease_s)
+    return await render(
+        request,
+        template,
+        overview=found,
+        jobs=jobs,
+        lease_s=app[SETTINGS].lease_s,
+        rules=app[RECORDS].rules,
+        zone=app[SETTINGS].time_zone,
+        bases=BASES,
+    )
 
 
 async def _asked(request: web.Request, kind: str, **particulars: bool) -> web.StreamResponse:

@@ -1,6 +1,6 @@
-"""The Do-Not-Call list: search, add, lift, export, and the page of one number."""
+"""The Do-Not-Call list: search, add, lift, export, and the page of one number with its requests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
@@ -16,7 +16,13 @@ from admin_web.queries.lists import (
     every_entry,
 )
 from admin_web.queries.paging import read_key
-from admin_web.services.suppression import NotListed, Suppressed, lift, suppress
+from admin_web.services.requests import (
+    Requested,
+    RequestNotDated,
+    record_request,
+    withdraw_request,
+)
+from admin_web.services.suppression import NotListed, lift
 from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
@@ -70,13 +76,20 @@ async def adding(request: web.Request) -> web.StreamResponse:
 async def add(request: web.Request) -> web.StreamResponse:
     """Put one number on the list."""
     form, settings = await read_form(request), request.app[SETTINGS]
+    asked_on = form.day("asked_on", "Write the date as 2026-11-23.") if form.text("asked_on") else None
+    if form.errors:
+        return await render(request, "lists/add.html", status=422, form=form)
     try:
         number = normalize(form.text("number"), settings.region, settings.prefix)
-        done = await suppress(request.app[RECORDS], actor(request), number, source=SOURCE, note=form.text("note"))
+        done = await record_request(
+            request.app[RECORDS], actor(request), number, source=SOURCE, note=form.text("note"), asked_on=asked_on
+        )
     except InvalidNumber as error:
         form.errors["number"] = f"This is not one telephone number. {error}"
     except Unwritable as error:
         form.errors["note"] = str(error)
+    except RequestNotDated as error:
+        form.errors["asked_on"] = str(error)
     else:
         return see_other(request, "lists-number", number=number, notice=_added(done))
     return await render(request, "lists/add.html", status=422, form=form)
@@ -106,16 +119,36 @@ async def lifted(request: web.Request) -> web.StreamResponse:
     return see_other(request, "lists-number", number=seen.number, notice=notice)
 
 
-def _added(done: Suppressed) -> Notice:
-    """Return the notice about an added number, with the overrides that still open a lead on it."""
+def _added(done: Requested) -> Notice:
+    """Return the notice about a recorded request, with the overrides that it ended and those that stay open."""
     shown = national(done.number)
-    notice = in_force(f"{shown} is on the list." if done.added else f"{shown} was already on the list.", done.standing)
-    if not done.open_overrides:
+    said = f"{shown} is on the list." if done.added else f"{shown} was already on the list; the request is recorded."
+    if done.ended:
+        said += f" The request ended {_overrides(done.ended)}."
+    notice = in_force(said, done.standing)
+    if not done.still_open:
         return notice
-    which = ", ".join(map(str, done.open_overrides))
-    many = len(done.open_overrides) > 1
-    still = f"Consent still opens a lead on it: override{'s' if many else ''} {which}."
-    return Notice(f"{notice.text} {still} An admin can revoke {'them' if many else 'it'}.", "warn")
+    return Notice(f"{notice.text} A newer consent still opens a lead on it: {_overrides(done.still_open)}.", "warn")
+
+
+def _overrides(ids: Sequence[int]) -> str:
+    return f"override{'' if len(ids) == 1 else 's'} {', '.join(map(str, ids))}"
+
+
+async def withdrawn(request: web.Request) -> web.StreamResponse:
+    """Record that a request was recorded wrongly."""
+    form, seen = await read_form(request), await _number(request)
+    found = next((one.id for one in seen.requests if str(one.id) == form.text("request")), None)
+    if found is None:
+        form.errors["withdraw_reason"] = "Choose one of the requests on this number."
+        return await _shown(request, seen, form, status=422)
+    try:
+        await withdraw_request(request.app[RECORDS], actor(request), found, reason=form.text("withdraw_reason"))
+    except Unwritable as error:
+        form.errors["withdraw_reason"] = str(error)
+        return await _shown(request, seen, form, status=422)
+    notice = Notice(f"Request {found} is withdrawn. The number stays on the list until an admin lifts it.")
+    return see_other(request, "lists-number", number=seen.number, notice=notice)
 
 
 def _sought(request: web.Request) -> ListFilter:
@@ -167,4 +200,5 @@ ROUTES = (
     Route("POST", "/lists/add", add, Permission.SUPPRESS, "lists-add"),
     Route("GET", "/lists/numbers/{number}", number, Permission.SEE_LISTS, "lists-number"),
     Route("POST", "/lists/numbers/{number}/lift", lifted, Permission.LIFT, "lists-lift"),
+    Route("POST", "/lists/numbers/{number}/withdraw", withdrawn, Permission.LIFT, "lists-withdraw"),
 )

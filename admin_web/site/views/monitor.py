@@ -20,15 +20,24 @@ from admin_web.queries.monitor import (
 )
 from admin_web.queries.monitor_filter import MonitorFilter, Shown, key_of, searching
 from admin_web.queries.paging import Page, read_key
+from admin_web.queries.users import another_admin
 from admin_web.services.overrides import RENEWABLE
-from admin_web.services.revocation import OverrideExpired, UnknownOverride, review_override, revoke_override
+from admin_web.services.revocation import (
+    NothingToKeep,
+    OverrideExpired,
+    OwnOverride,
+    UnknownOverride,
+    keep_override,
+    review_override,
+    revoke_override,
+)
 from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW, RECORDS, SETTINGS
 from admin_web.site.labels import BASES
 from admin_web.site.labels import actor as actor_label
-from admin_web.site.pages import Notice, in_force, render, see_other
+from admin_web.site.pages import in_force, render, see_other
 from admin_web.site.routing import Route
 from admin_web.site.views.monitor_sentences import reviewed_already, since_then, what_follows
 from compliance.consent import Basis
@@ -37,6 +46,7 @@ from compliance.refusal import Unwritable
 PARTS = {
     Shown.ACTIVE: "Active",
     Shown.UNREVIEWED: "To review",
+    Shown.CONTESTED: "Open although asked not to be called since",
     Shown.ENDS_30: "End within 30 days",
     Shown.ENDS_7: "Within 7 days",
     Shown.ENDS_1: "Within 1 day",
@@ -46,7 +56,7 @@ PARTS = {
 }
 COLUMNS = (
     "override", "state", "lead", "lead_name", "number", "basis", "consented_on", "document", "placed_at", "placed_by",
-    "expires_at", "reviewed_at", "reviewed_by", "revoked_at", "revoked_by", "revoke_reason",
+    "expires_at", "reviewed_at", "reviewed_by", "revoked_at", "revoked_by", "revoke_reason", "asked_on", "listed_at",
 )  # fmt: skip
 LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 LONGEST_ID = 18
@@ -91,11 +101,29 @@ async def review(request: web.Request) -> web.StreamResponse:
     form, whole = await read_form(request), await override_of(request)
     if stale := _stale(form, whole, request.app[NOW]()):
         return await _page(request, whole, form, stale)
-    if not await review_override(request.app[RECORDS], actor(request), whole.row.id):
+    try:
+        done = await review_override(request.app[RECORDS], actor(request), whole.row.id)
+    except OwnOverride as error:
+        return await _page(request, whole, form, str(error))
+    if done.already:
         whole = await override_of(request)
         return await _page(request, whole, form, reviewed_already(whole))
-    notice = Notice(f"Override {whole.row.id} is marked as reviewed.")
+    notice = in_force(f"Override {whole.row.id} is marked as reviewed.", done.standing)
     return see_other(request, "monitor-override", notice=notice, override=str(whole.row.id))
+
+
+async def keep(request: web.Request) -> web.StreamResponse:
+    """Keep an override although somebody on its number has asked not to be called since."""
+    form, whole = await read_form(request), await override_of(request)
+    try:
+        done = await keep_override(request.app[RECORDS], actor(request), whole.row.id, reason=form.text("keep_reason"))
+    except Unwritable as error:
+        form.errors["keep_reason"] = str(error)
+        return await _page(request, whole, form, status=422)
+    except NothingToKeep as error:
+        return await _page(request, await override_of(request), form, str(error))
+    said = f"Override {done.override_id} is kept{' and opens its lead again' if done.reopened else ''}."
+    return see_other(request, "monitor-override", notice=in_force(said, done.standing), override=str(done.override_id))
 
 
 async def revoke(request: web.Request) -> web.StreamResponse:
@@ -139,6 +167,7 @@ async def _page(
         status=status or (409 if trouble else 200),
         whole=whole,
         row=whole.row,
+        second_admin=await another_admin(request.app[DATABASE], actor(request).name),
         state=state,
         calls=await _calls(request, whole.row.id, after),
         at_start=not after,
@@ -188,7 +217,7 @@ async def _cells(rows: AsyncIterator[OverrideRow], at: datetime) -> AsyncIterato
         yield [
             row.id, row.state(at), row.lead, row.lead_name, row.number, row.basis, row.consented_on, row.document,
             row.placed_at, row.placed_by, row.expires_at, row.reviewed_at, row.reviewed_by, row.revoked_at,
-            row.revoked_by, row.revoke_reason,
+            row.revoked_by, row.revoke_reason, row.asked_on, row.listed_at,
         ]  # fmt: skip
 
 
@@ -199,5 +228,6 @@ ROUTES = (
     Route("GET", "/monitor/export", export, Permission.EXPORT, "monitor-export"),
     Route("GET", ONE, page, Permission.SEE_OVERRIDES, "monitor-override"),
     Route("POST", f"{ONE}/review", review, Permission.REVIEW, "monitor-review"),
+    Route("POST", f"{ONE}/keep", keep, Permission.REVIEW, "monitor-keep"),
     Route("POST", f"{ONE}/revoke", revoke, Permission.REVIEW, "monitor-revoke"),
 )

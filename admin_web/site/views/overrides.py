@@ -27,7 +27,7 @@ async def place(request: web.Request) -> web.StreamResponse:
     """Place the override for the consent in the form. If a field is invalid, show its error beside it."""
     upload, lead, at = await read_upload(request), await _subject(request), request.app[NOW]()
     sent, effect = upload.form, effect_of(lead.stand.facts, at)
-    fields = read_consent(sent, lead, effect, at)
+    fields = read_consent(sent, lead, effect, request.app[RECORDS].rules, at)
     if not upload.file_name:
         sent.errors["document"] = "Choose the consent document. Without a document nothing is opened."
     if not sent.errors and fields is not None:
@@ -61,6 +61,8 @@ async def _granted(request: web.Request, effect: Effect, fields: ConsentFields, 
 
 def _opened(request: web.Request, granted: Granted) -> web.Response:
     said = f"Override {granted.override_id} opens this lead alone until {day(granted.expires_at)}."
+    if granted.held:
+        said = f"Override {granted.override_id} is recorded. It opens this lead once an admin has reviewed it."
     return see_other(request, "lead", lead=granted.lead, notice=in_force(said, granted.standing))
 
 
@@ -91,7 +93,8 @@ async def _page(
         bases=list(Basis),
         attestation=ATTESTATION,
         most_mb=request.app[SETTINGS].document_mb,
-        today=at.date(),
+        today=request.app[RECORDS].today(),
+        policy=request.app[RECORDS].rules.policy,
     )
 
 

@@ -19,7 +19,7 @@ from admin_web.record.models import AuditEvent, Document, IdempotencyKey, Overri
 from admin_web.worker.retention import KEYS_KEPT, forget
 from lab.redis import RedisServer
 from tests.browser.running import Running
-from tests.support.api import PDF, Answered, Program
+from tests.support.api import ASKED, PDF, Answered, Program
 from tests.support.records import rows
 from tests.support.site import Site
 
@@ -85,7 +85,7 @@ async def test_a_key_that_is_none_is_refused(crm: Program, site: Site, key: str)
 
 async def test_an_override_that_is_sent_again_is_placed_once_on_one_document(crm: Program, site: Site):
     await crm.post("/leads", LEAD)
-    await crm.post("/suppress", {"number": NUMBER})
+    await crm.post("/suppress", {"number": NUMBER, **ASKED})
     first, again = await crm.place(key="k-1"), await crm.place(key="k-1")
     assert (first.status, again.status) == (201, 201), again.text
     assert first.json == again.json
@@ -145,7 +145,7 @@ def is_replay(answer: Answered) -> bool:
 
 async def test_of_many_overrides_with_one_key_at_once_one_is_placed_and_no_file_is_left_over(crm: Program, site: Site):
     await crm.post("/leads", LEAD)
-    await crm.post("/suppress", {"number": NUMBER})
+    await crm.post("/suppress", {"number": NUMBER, **ASKED})
     answers = await asyncio.gather(*(crm.place(key="k-1") for _ in range(AT_ONCE)))
     assert {answer.status for answer in answers} <= {201, 409}
     assert {answer.problem for answer in answers if answer.status == 409} <= {"still-at-it"}

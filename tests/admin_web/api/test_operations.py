@@ -20,7 +20,7 @@ from admin_web.worker.decision_rows import put, row_of
 from compliance import verdict
 from compliance.redis_records import decision_fields
 from compliance.verdict import Decision, allow, block, listed_on
-from tests.support.api import PDF, Answered, Program
+from tests.support.api import ASKED, PDF, Answered, Program
 from tests.support.records import rows
 from tests.support.site import Site
 
@@ -54,7 +54,7 @@ async def test_a_lead_lives_through_suppression_override_and_revocation(crm: Pro
     assert (await crm.get("/leads/L-1")).json["state"] == "dialable"
     assert [lead["lead"] for lead in (await crm.get("/queue")).json["items"]] == ["L-1"]
 
-    listed = await crm.post("/suppress", {"number": NUMBER, "lead": "L-1"})
+    listed = await crm.post("/suppress", {"number": NUMBER, **ASKED, "lead": "L-1"})
     assert (listed.status, listed.json["added"], listed.json["in_force"]) == (200, True, True)
     assert (await crm.get("/leads/L-1")).json["state"] == "do-not-call"
     assert (await crm.get("/queue")).json == {"items": [], "blocked": 1, "next": ""}
@@ -120,7 +120,7 @@ async def test_a_list_is_read_page_by_page_and_searched(crm: Program):
 
 async def test_a_lead_is_changed_and_its_override_ends_with_its_number(crm: Program):
     await crm.ask("PUT", "/leads/L-1", {"number": NUMBER, "name": "Lead 1"})
-    await crm.post("/suppress", {"number": NUMBER})
+    await crm.post("/suppress", {"number": NUMBER, **ASKED})
     override = (await crm.place()).json["override"]
     changed = await crm.ask("PATCH", "/leads/L-1", {"number": OTHER})
     assert (changed.json["changed"], changed.json["ended_overrides"]) == (True, [override])
@@ -130,7 +130,7 @@ async def test_a_lead_is_changed_and_its_override_ends_with_its_number(crm: Prog
 async def test_who_asks_not_to_be_called_takes_their_own_consent_back(crm: Program):
     for lead in ("L-1", "L-2"):
         await crm.post("/leads", {"lead": lead, "number": NUMBER})
-    await crm.post("/suppress", {"number": NUMBER})
+    await crm.post("/suppress", {"number": NUMBER, **ASKED})
     own, others = (await crm.place()).json["override"], (await crm.place(lead="L-2")).json["override"]
     blocked = await crm.post("/leads/L-1/block", {})
     assert blocked.json["ended_overrides"] == [own]
@@ -172,7 +172,7 @@ async def test_numbers_are_suppressed_in_bulk_and_what_is_none_is_told(crm: Prog
 async def test_an_override_that_is_not_in_order_leaves_nothing_behind(crm: Program, site: Site, fields, status, slug):
     await crm.post("/leads", {"lead": "L-1", "number": NUMBER})
     await crm.post("/leads", {"lead": "L-2", "number": OTHER})
-    await crm.post("/suppress", {"number": NUMBER})
+    await crm.post("/suppress", {"number": NUMBER, **ASKED})
     refused = await crm.place(**fields)
     assert (refused.status, refused.problem) == (status, slug), refused.text
     assert await rows(site.records, Override) == await rows(site.records, Document) == []
@@ -181,7 +181,7 @@ async def test_an_override_that_is_not_in_order_leaves_nothing_behind(crm: Progr
 
 async def test_a_second_override_on_a_lead_is_refused_and_the_first_ones_document_stays(crm: Program, site: Site):
     await crm.post("/leads", {"lead": "L-1", "number": NUMBER})
-    await crm.post("/suppress", {"number": NUMBER})
+    await crm.post("/suppress", {"number": NUMBER, **ASKED})
     assert (await crm.place()).status == 201
     assert (await crm.place()).problem == "override-stands"
     assert (await crm.place(content=PDF + b"another")).problem == "override-stands"

@@ -26,7 +26,7 @@ from compliance.area_codes import prefixes_of
 from compliance.numbers import E164
 from lab.redis import RedisServer
 from tests.browser.running import Running
-from tests.support.api import Answered, Program
+from tests.support.api import ASKED, Answered, Program
 from tests.support.site import Site
 
 NUMBER, OTHER = "+14155550100", "+14155550101"
@@ -55,7 +55,7 @@ async def judged(program: Program, content: bytes, content_type: str = "text/pla
 async def test_each_kind_of_list_is_judged_by_the_rule_of_a_call(crm: Program):
     for lead in ("L-1", "L-2"):
         await crm.post("/leads", {"lead": lead, "number": NUMBER})
-    await crm.post("/suppress", {"number": NUMBER})
+    await crm.post("/suppress", {"number": NUMBER, **ASKED})
     override = (await crm.place()).json["override"]
     lines = b'{"number": "4155550100", "lead": "L-1"}\n{"number": "4155550100", "lead": "L-2"}\n\nnonsense\n'
     sheet = b"phone,lead\r\n4155550100,L-1\r\n4155550100,L-2\r\n,\r\noops,L-1\r\n"

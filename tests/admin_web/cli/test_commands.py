@@ -170,10 +170,10 @@ def test_tables_of_a_newer_version_are_refused(migrated: Admin, database_url: st
 
 def test_a_number_goes_on_the_list_and_off_it_again(in_force: Admin, database_url: str):
     assert in_force("suppress", "(415) 555-0100", "--note", "asked by phone") == Said(
-        0, "+14155550100 put on the company's own list (internal, entry 1): in force\n", ""
+        0, "+14155550100 put on the company's own list (internal, entry 1), request 1: in force\n", ""
     )
     assert in_force("suppress", "415-555-0100").out == (
-        "+14155550100 is already on the company's own list (internal, entry 1): in force\n"
+        "+14155550100 is already on the company's own list (internal, entry 1), request 2: in force\n"
     )
     assert in_force("lift", "+1 415 555 0100", "--reason", "wrong number").out == (
         "+14155550100 taken off the company's own list (internal, entry 1): in force\n"
@@ -192,7 +192,7 @@ def test_without_redis_a_change_is_recorded_and_called_not_yet_in_force(migrated
     said = migrated("suppress", "+14155550100")
     assert said.code == 3
     assert said.out.startswith(
-        "+14155550100 put on the company's own list (internal, entry 1): recorded, not yet in force: "
+        "+14155550100 put on the company's own list (internal, entry 1), request 1: recorded, not yet in force: "
     )
     assert sql(database_url, "SELECT number FROM suppression_entries") == [("+14155550100",)]
 
@@ -202,7 +202,7 @@ GRANT = ["override", "grant", "--basis", "signed-consent", "--consented-on", "20
 
 def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_url: str, tmp_path: Path):
     (tmp_path / "c.pdf").write_bytes(PDF)
-    in_force("suppress", "+14155550100")
+    in_force("suppress", "+14155550100", "--asked-on", "2020-01-01")
     granted = in_force(*GRANT, "--lead", "L-1", "--number", "4155550100", "--attest")
     assert granted.code == 0
     assert granted.out.startswith("Override 1 opens lead L-1 on +14155550100 until ")
@@ -215,9 +215,10 @@ def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_
     kept = tmp_path / "data" / "documents" / str(sha256)[:2] / str(sha256)[2:]
     assert kept.read_bytes() == PDF
     assert "L-1\t+14155550100" in in_force("override", "list").out
-    assert "override 1 still opens a lead" in in_force("suppress", "+14155550100").err
     assert "holds override 1" in one_line(in_force(*GRANT, "--lead", "L-1", "--attest"))
-    assert in_force("override", "review", "1").out == "Override 1 reviewed.\n"
+    in_force("lead", "add", "L-9", "+14155550100")
+    assert "override 1 still opens another lead" in in_force("suppress", "+14155550100", "--lead", "L-9").err
+    assert "You placed this override" in one_line(in_force("override", "review", "1"))
     revoked = in_force("override", "revoke", "1", "--reason", "asked to stop")
     assert revoked.out == "Override 1 of lead L-1 on +14155550100 revoked: in force\n"
     again = in_force("override", "revoke", "1", "--reason", "asked to stop")
@@ -250,7 +251,7 @@ def test_an_override_that_is_refused_says_why_in_one_line(migrated: Admin, tmp_p
 
 def test_a_lead_is_added_and_changed(in_force: Admin, tmp_path: Path):
     (tmp_path / "c.pdf").write_bytes(PDF)
-    in_force("suppress", "+14155550100")
+    in_force("suppress", "+14155550100", "--asked-on", "2020-01-01")
     assert in_force("lead", "add", "L-1", "4155550100", "--name", "Lead 1").out == "Lead L-1 added with +14155550100.\n"
     assert in_force(*GRANT, "--lead", "L-1", "--attest").code == 0
     changed = in_force("lead", "change", "L-1", "--number", "4155550101")

@@ -1,6 +1,7 @@
 """The list of leads: ordered by name, each once, filtered by the state that the gate's rule gives."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -112,8 +113,9 @@ async def test_the_page_of_a_lead_tells_its_state_its_others_and_what_happened_l
     clock.move(minutes=1)
     await wrap_up(records, SUPERVISOR, LeadId("a"), Outcome.DO_NOT_CALL, note="Asked us.")
     clock.move(minutes=1)
-    await grant_override(records, SUPERVISOR, consent("a", days=1))
-    await grant_override(records, SUPERVISOR, consent("b", days=1))
+    since = {"consented_on": AT.date(), "same_day_reason": "It was signed at noon, after the call."}
+    await grant_override(records, SUPERVISOR, replace(consent("a", days=1), **since))
+    await grant_override(records, SUPERVISOR, replace(consent("b", days=1), **since))
     page = await lead_page(records.database, LeadId("a"), clock.at)
     assert (page.stand.state, page.on_number, page.others_blocked) == (LeadState.OVERRIDE, 3, 1)
     assert [(other.id, other.stand.state) for other in page.others] == [("b", "override"), ("c", "do-not-call")]

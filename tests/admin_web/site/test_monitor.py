@@ -390,7 +390,7 @@ async def test_the_table_counts_what_wants_a_look(placed: Placed):
     await many(placed.site, 1, revoked_at=at, revoked_by="boss", revoke_reason="x")
     page = await (await placed.site.person(Role.AUDITOR)).page("/monitor")
     tabs = dict(re.findall(r'shown=([\w-]+)"[^>]*>[^<]*<span class="badge [\w-]+">(\d+)</span>', page))
-    assert tabs == {"active": "6", "unreviewed": "4", "ends-30": "5", "ends-7": "5", "ends-1": "2"}
+    assert tabs == {"active": "6", "unreviewed": "4", "ends-30": "5", "ends-7": "5", "ends-1": "2", "contested": "0"}
 
 
 async def test_the_export_holds_what_is_shown_whole_and_no_formula(placed: Placed):

@@ -336,14 +336,14 @@ NEEDS = {
     Permission.CALL: "lead-call! lead-wrap-up! queue",
     Permission.SUPPRESS: "lead-block! lists-add lists-add!",
     Permission.SEE_LISTS: "lists lists-number",
-    Permission.LIFT: "lead-lift lead-lift! lists-lift!",
+    Permission.LIFT: "lead-lift lead-lift! lists-lift! lists-withdraw!",
     Permission.IMPORT: (
         "imports imports! imports-preview imports-preview! job job-cancel! job-live job-report jobs "
         "registry-file registry-file! registry-files registry-files!"
     ),
     Permission.OVERRIDE: "lead-override lead-override!",
     Permission.SEE_OVERRIDES: "monitor monitor-document monitor-override",
-    Permission.REVIEW: "monitor-review! monitor-revoke!",
+    Permission.REVIEW: "monitor-review! monitor-keep! monitor-revoke!",
     Permission.SEE_CALLS: "calls calls-call calls-record",
     Permission.SEE_AUDIT: "audit",
     Permission.SEE_ENFORCEMENT: "enforcement enforcement-live registries registry",

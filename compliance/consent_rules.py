@@ -1,0 +1,124 @@
+"""What a consent can open: by the day of the person's own request, by its basis, and by its age.
+
+`POLICIES` are those that an installation can choose (`DNC_CONSENT_POLICY`). They are data, so that the site shows the
+very values by which overrides are granted.
+"""
+
+from calendar import monthrange
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, tzinfo
+from enum import StrEnum
+from types import MappingProxyType
+
+from compliance.consent import Basis, ends_at
+
+
+class Origin(StrEnum):
+    """What blocks a number."""
+
+    REQUEST = "request"
+    """The person's own request not to be called."""
+
+    OWN_LIST = "own-list"
+    """An entry of the company's own list that is not a request, such as an imported one."""
+
+    REGISTRY = "registry"
+
+
+class Tie(StrEnum):
+    """What an existing relationship rests on. The date of the consent is then the date of the last one."""
+
+    PURCHASE = "purchase"
+    INQUIRY = "inquiry"
+
+
+WRITTEN = frozenset({Basis.SIGNED_CONSENT, Basis.WRITTEN_CONSENT})
+EVERYTHING = frozenset(Origin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentPolicy:
+    """Which basis lifts which block, and how long each lasts.
+
+    `lifts` maps each basis to what it can open. `months` are the calendar months that an existing relationship lasts
+    after its last purchase or inquiry; without any, nobody is asked for that. `oldest_years` is how many years before
+    today a consent may be dated.
+    """
+
+    name: str
+    summary: str
+    lifts: Mapping[Basis, frozenset[Origin]]
+    months: Mapping[Tie, int] = field(default_factory=lambda: MappingProxyType({}))
+    oldest_years: Mapping[Basis, int]
+
+    def closed_to(self, basis: Basis, origins: Collection[Origin]) -> list[Origin]:
+        """Return which of these origins a consent on this basis does not lift, in the order of `Origin`."""
+        return [origin for origin in Origin if origin in origins and origin not in self.lifts[basis]]
+
+    def asks_for_tie(self, basis: Basis) -> bool:
+        """Return whether a consent on this basis must say what the relationship rests on."""
+        return basis is Basis.EXISTING_RELATIONSHIP and bool(self.months)
+
+    def oldest(self, basis: Basis, today: date) -> date:
+        """Return the earliest day on which a consent on this basis may be dated."""
+        return _months_later(today, -12 * self.oldest_years[basis])
+
+
+_YEARS = MappingProxyType(
+    {Basis.SIGNED_CONSENT: 10, Basis.WRITTEN_CONSENT: 10, Basis.EXISTING_RELATIONSHIP: 3, Basis.OTHER: 5}
+)
+
+AS_DOCUMENTED = ConsentPolicy(
+    name="as-documented",
+    summary="Any documented consent opens any list, but never a request that is newer than the consent.",
+    lifts=MappingProxyType(dict.fromkeys(Basis, EVERYTHING)),
+    oldest_years=_YEARS,
+)
+
+US_STRICT = ConsentPolicy(
+    name="us-strict",
+    summary="Only signed or written consent opens a number after the person's own request. An existing relationship "
+    "opens the other lists for 18 months after the last purchase, or 3 months after the last inquiry "
+    "(47 CFR 64.1200(f)(5)).",
+    lifts=MappingProxyType({one: EVERYTHING if one in WRITTEN else EVERYTHING - {Origin.REQUEST} for one in Basis}),
+    months=MappingProxyType({Tie.PURCHASE: 18, Tie.INQUIRY: 3}),
+    oldest_years=_YEARS,
+)
+
+POLICIES: Mapping[str, ConsentPolicy] = MappingProxyType({one.name: one for one in (AS_DOCUMENTED, US_STRICT)})
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRules:
+    """The rules of one installation: its policy, its time zone, and whether a review must come first.
+
+    A zone of None is the zone of the machine.
+    """
+
+    policy: ConsentPolicy = AS_DOCUMENTED
+    zone: tzinfo | None = UTC
+    reviewed_first: bool = False
+
+    def today(self, at: datetime) -> date:
+        """Return the day at `at` (aware) in the installation's time zone."""
+        return at.astimezone(self.zone).date()
+
+    def end_of(self, placed_at: datetime, basis: Basis, tie: Tie | None, consented_on: date) -> datetime:
+        """Return the latest end (aware UTC) of an override that is placed at `placed_at` (aware UTC).
+
+        The end is never later than twelve months from the placing. An existing relationship ends at the beginning of
+        its last day in the installation's zone, if the policy limits it.
+        """
+        latest = ends_at(placed_at)
+        if tie is None or not self.policy.asks_for_tie(basis):
+            return latest
+        last = datetime.combine(_months_later(consented_on, self.policy.months[tie]), time())
+        aware = last.replace(tzinfo=self.zone) if self.zone else last.astimezone()
+        return min(latest, aware.astimezone(UTC))
+
+
+def _months_later(day: date, months: int) -> date:
+    """Return the day some calendar months later, or the last day of that month if it has no such day."""
+    years, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(years, month + 1, min(day.day, monthrange(years, month + 1)[1]))

@@ -1,0 +1,371 @@
+"""A person's own request not to be called: what it ends, what it leaves open, and what it forbids later."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from admin_web.judging.facts import facts_on_record
+from admin_web.record.changes import Actor, Records
+from admin_web.record.models import AuditEvent, DoNotCallRequest, Override, SuppressionEntry
+from admin_web.services.do_not_call import block_lead
+from admin_web.services.leads import add_lead
+from admin_web.services.overrides import (
+    BasisNotEnough,
+    Consent,
+    ConsentOutdated,
+    ConsentTooOld,
+    RelationshipEnded,
+    SameDayUnexplained,
+    TieMissing,
+    grant_override,
+    renew_override,
+)
+from admin_web.services.requests import (
+    RequestNotDated,
+    UnknownRequest,
+    record_request,
+    record_requests,
+    withdraw_request,
+)
+from admin_web.services.revocation import (
+    NothingToKeep,
+    OwnOverride,
+    keep_override,
+    review_override,
+    revoke_override,
+)
+from admin_web.services.suppression import lift, suppress, suppress_many
+from admin_web.services.wrap_up import Outcome, wrap_up
+from compliance.consent import Basis, Role
+from compliance.consent_rules import US_STRICT, ConsentRules, Tie
+from compliance.numbers import LeadId
+from compliance.refusal import NotPermitted, Unwritable
+from tests.support.records import ADMIN, AT, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR, Clock, rows
+
+DAY = AT.date()
+SECOND_ADMIN = Actor("second", "192.0.2.9", Role.ADMIN)
+
+
+def dated(days: int, **fields: object) -> Consent:
+    """Return a consent that is dated so many days after AT."""
+    return replace(CONSENT, consented_on=DAY + timedelta(days=days), **fields)
+
+
+@pytest.fixture
+async def opened(records: Records, clock: Clock) -> int:
+    """Both leads are on NUMBER, which is listed by an import, and LEAD holds an override of a week ago."""
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await add_lead(records, ADMIN, SECOND, NUMBER)
+    await suppress_many(records, ADMIN, [NUMBER], source="import")
+    granted = await grant_override(records, SUPERVISOR, dated(-7))
+    clock.move(hours=1)
+    return granted.override_id
+
+
+async def opens(records: Records, lead: LeadId = LEAD) -> bool:
+    """Return whether an override of the lead is live in the facts that the gate decides by."""
+    async with records.database.read() as session:
+        (facts,) = await facts_on_record(session, [(NUMBER, lead)], records.now())
+    return facts.override is not None
+
+
+async def contested(records: Records) -> list[int]:
+    async with records.database.read() as session:
+        found = await session.scalars(
+            Override.__table__.select()
+            .with_only_columns(Override.id)
+            .where(Override.contested(), *Override.live(records.now()))
+        )
+        return list(found)
+
+
+@pytest.mark.parametrize("door", ["number", "many", "switch", "wrap-up", "named"])
+async def test_a_request_by_any_door_ends_the_override_of_who_asked(records: Records, opened: int, door: str):
+    if door == "number":
+        await record_request(records, ADMIN, NUMBER, source="ivr")
+    elif door == "many":
+        await record_requests(records, ADMIN, [OTHER, NUMBER], source="sms")
+    elif door == "switch":
+        await block_lead(records, SUPERVISOR, LEAD)
+    elif door == "wrap-up":
+        await wrap_up(records, SUPERVISOR, LEAD, Outcome.DO_NOT_CALL)
+    else:
+        await record_request(records, ADMIN, NUMBER, source="api", lead=LEAD)
+    assert not await opens(records)
+    request = next(one for one in await rows(records, DoNotCallRequest) if one.number == NUMBER)
+    (override,) = await rows(records, Override)
+    assert (override.id, override.ended_by_request, override.revoked_at) == (opened, request.id, records.now())
+    assert request.asked_on == DAY
+    ends = [event for event in await rows(records, AuditEvent) if event.action == "revoke-override"]
+    assert len(ends) == 1
+
+
+async def test_each_request_is_a_dated_row_also_when_the_number_is_listed_already(records: Records, clock: Clock):
+    first = await record_request(records, ADMIN, NUMBER, source="ivr")
+    clock.move(days=3)
+    second = await record_request(records, ADMIN, NUMBER, source="sms", note="STOP")
+    assert (first.added, second.added, second.entry_id) == (True, False, first.entry_id)
+    assert [(one.asked_on, one.source) for one in await rows(records, DoNotCallRequest)] == [
+        (DAY, "ivr"), (DAY + timedelta(days=3), "sms"),
+    ]  # fmt: skip
+
+
+async def test_another_lead_on_the_number_stays_open_and_waits_for_an_admin(records: Records, opened: int):
+    done = await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
+    assert (done.ended, done.still_open) == ((), (opened,))
+    assert await opens(records)
+    assert await contested(records) == [opened]
+    await keep_override(records, ADMIN, opened, reason="Two people share this telephone; the other one asked.")
+    assert await opens(records)
+    assert await contested(records) == []
+    await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
+    assert await contested(records) == []  # The keeping answered every request up to its moment.
+
+
+async def test_a_request_after_the_keeping_contests_again(records: Records, opened: int, clock: Clock):
+    await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
+    await keep_override(records, ADMIN, opened, reason="another person")
+    clock.move(minutes=1)
+    await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
+    assert await contested(records) == [opened]
+
+
+async def test_a_request_of_a_lead_with_another_number_counts_as_one_by_number_alone(records: Records, opened: int):
+    await add_lead(records, ADMIN, LeadId("L-3"), OTHER)
+    done = await record_request(records, ADMIN, NUMBER, source="api", lead=LeadId("L-3"))
+    assert done.ended == (opened,)
+
+
+async def test_an_admin_may_keep_what_a_request_by_number_ended(records: Records, opened: int):
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    with pytest.raises(NotPermitted):
+        await keep_override(records, SUPERVISOR, opened, reason="x")
+    with pytest.raises(Unwritable):
+        await keep_override(records, ADMIN, opened, reason=" ")
+    assert not await opens(records)
+    kept = await keep_override(records, ADMIN, opened, reason="The caller gave another name.")
+    assert kept.reopened
+    assert await opens(records)
+    (override,) = await rows(records, Override)
+    assert (override.revoked_at, override.kept_by, override.keep_reason) == (
+        None,
+        "admin",
+        "The caller gave another name.",
+    )
+    with pytest.raises(NothingToKeep):
+        await keep_override(records, ADMIN, opened, reason="again")
+
+
+async def test_what_an_admin_revoked_is_never_kept(records: Records, opened: int):
+    await revoke_override(records, ADMIN, opened, reason="false document")
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    with pytest.raises(NothingToKeep):
+        await keep_override(records, ADMIN, opened, reason="x")
+
+
+async def test_what_a_request_ended_is_not_reopened_beside_a_newer_override(
+    records: Records, opened: int, clock: Clock
+):
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    clock.move(days=1)
+    await grant_override(records, SUPERVISOR, dated(1))
+    with pytest.raises(NothingToKeep, match="another override"):
+        await keep_override(records, ADMIN, opened, reason="x")
+
+
+@pytest.mark.parametrize("days", [-1, -400, -3000])
+async def test_a_consent_older_than_the_newest_request_opens_nothing(records: Records, days: int):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await record_request(records, ADMIN, NUMBER, source="ivr", asked_on=DAY - timedelta(days=4000))
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    with pytest.raises(ConsentOutdated, match=str(DAY)):
+        await grant_override(records, SUPERVISOR, dated(days))
+    assert await rows(records, Override) == []
+
+
+async def test_a_consent_of_the_same_day_needs_a_reason_which_the_reviewer_sees(records: Records):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    for reason in ("", "  \n"):
+        with pytest.raises(SameDayUnexplained):
+            await grant_override(records, SUPERVISOR, dated(0, same_day_reason=reason))
+    await grant_override(records, SUPERVISOR, dated(0, same_day_reason="Signed in the shop at five."))
+    (override,) = await rows(records, Override)
+    assert override.same_day_reason == "Signed in the shop at five."
+    assert await contested(records) == []
+
+
+async def test_a_consent_after_the_request_opens_the_lead_and_a_backdated_request_does_not_end_it(
+    records: Records, clock: Clock
+):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    clock.move(days=2)
+    await grant_override(records, SUPERVISOR, dated(1))
+    done = await record_request(records, ADMIN, NUMBER, source="letter", asked_on=DAY)
+    assert done.ended == ()
+    assert await opens(records)
+
+
+async def test_an_imported_entry_is_opened_by_an_older_consent(records: Records):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await suppress_many(records, ADMIN, [NUMBER], source="import")
+    await grant_override(records, SUPERVISOR, dated(-700))
+    assert await opens(records)
+
+
+async def test_a_request_still_counts_after_its_entry_was_lifted_and_imported_again(records: Records):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    await lift(records, ADMIN, NUMBER, reason="by mistake")
+    await suppress_many(records, ADMIN, [NUMBER], source="import")
+    with pytest.raises(ConsentOutdated):
+        await grant_override(records, SUPERVISOR, dated(-1))
+
+
+async def test_an_admin_withdraws_a_request_that_was_recorded_wrongly(records: Records):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    asked = await record_request(records, ADMIN, NUMBER, source="ivr")
+    with pytest.raises(NotPermitted):
+        await withdraw_request(records, SUPERVISOR, asked.request_id, reason="x")
+    with pytest.raises(Unwritable):
+        await withdraw_request(records, ADMIN, asked.request_id, reason="")
+    with pytest.raises(UnknownRequest):
+        await withdraw_request(records, ADMIN, asked.request_id + 1, reason="x")
+    assert await withdraw_request(records, ADMIN, asked.request_id, reason="The file was a purchased list.")
+    assert not await withdraw_request(records, ADMIN, asked.request_id, reason="again")
+    (request,) = await rows(records, DoNotCallRequest)
+    assert (request.withdrawn_by, request.withdraw_reason) == ("admin", "The file was a purchased list.")
+    (entry,) = await rows(records, SuppressionEntry)
+    assert entry.lifted_at is None
+    await grant_override(records, SUPERVISOR, dated(-1))
+    assert await opens(records)
+
+
+async def test_a_renewal_obeys_the_newest_request_too(records: Records, clock: Clock):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await suppress(records, ADMIN, NUMBER, source="import")
+    soon = AT + timedelta(days=20)
+    granted = await grant_override(records, SUPERVISOR, dated(-7, expires_at=soon))
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    await keep_override(records, ADMIN, granted.override_id, reason="another person")
+    clock.move(days=1)
+    with pytest.raises(ConsentOutdated):
+        await renew_override(records, SUPERVISOR, dated(-1), granted.override_id)
+
+
+@pytest.mark.parametrize("asked_on", [DAY + timedelta(days=1), date(1989, 12, 31)])
+async def test_a_request_is_dated_neither_in_the_future_nor_long_ago(records: Records, asked_on: date):
+    with pytest.raises(RequestNotDated):
+        await record_request(records, ADMIN, NUMBER, source="ivr", asked_on=asked_on)
+    with pytest.raises(RequestNotDated):
+        await record_requests(records, ADMIN, [NUMBER], source="ivr", asked_on=asked_on)
+    assert await rows(records, SuppressionEntry) == []
+
+
+@pytest.mark.parametrize(("zone", "day"), [("America/New_York", 1), ("Pacific/Auckland", 2), ("UTC", 2)])
+async def test_days_are_compared_in_the_zone_of_the_installation(records: Records, clock: Clock, zone: str, day: int):
+    """At 02:00 UTC on 2 March it is still 1 March in New York."""
+    clock.at = datetime(2026, 3, 2, 2, tzinfo=UTC)
+    there = replace(records, rules=ConsentRules(zone=ZoneInfo(zone)))
+    await add_lead(there, ADMIN, LEAD, NUMBER)
+    await record_request(there, ADMIN, NUMBER, source="ivr")
+    (request,) = await rows(there, DoNotCallRequest)
+    assert request.asked_on == date(2026, 3, day)
+    refusal = SameDayUnexplained if day == 1 else ConsentOutdated
+    with pytest.raises(refusal):
+        await grant_override(there, SUPERVISOR, replace(CONSENT, consented_on=date(2026, 3, 1)))
+
+
+async def test_a_consent_dated_tomorrow_is_no_shield_against_a_request_of_today(records: Records):
+    """East of here it is tomorrow already, so such a date is accepted; it counts from the day of the placing."""
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await suppress(records, ADMIN, NUMBER, source="import")
+    await grant_override(records, SUPERVISOR, dated(1))
+    done = await record_request(records, ADMIN, NUMBER, source="ivr")
+    assert len(done.ended) == 1
+
+
+@pytest.mark.parametrize(
+    ("basis", "days"),
+    [(Basis.SIGNED_CONSENT, -3653), (Basis.WRITTEN_CONSENT, -46_000), (Basis.EXISTING_RELATIONSHIP, -1097),
+     (Basis.OTHER, -1828)],
+)  # fmt: skip
+async def test_a_consent_has_an_oldest_day_by_its_basis(records: Records, basis: Basis, days: int):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await suppress(records, ADMIN, NUMBER, source="import")
+    with pytest.raises(ConsentTooOld):
+        await grant_override(records, SUPERVISOR, dated(days, basis=basis, basis_note="x"))
+    if days > -4000:
+        await grant_override(records, SUPERVISOR, dated(days + 2, basis=basis, basis_note="x"))
+
+
+@pytest.fixture
+def strict(records: Records) -> Records:
+    """The record of an installation with the policy us-strict."""
+    return replace(records, rules=ConsentRules(US_STRICT))
+
+
+async def test_us_strict_lets_no_relationship_lift_a_request(strict: Records):
+    await add_lead(strict, ADMIN, LEAD, NUMBER)
+    await record_request(strict, ADMIN, NUMBER, source="ivr", asked_on=DAY - timedelta(days=30))
+    tied = dated(-1, basis=Basis.EXISTING_RELATIONSHIP, tie=Tie.PURCHASE)
+    with pytest.raises(BasisNotEnough, match="asked not to be called"):
+        await grant_override(strict, SUPERVISOR, tied)
+    with pytest.raises(BasisNotEnough):
+        await grant_override(strict, SUPERVISOR, dated(-1, basis=Basis.OTHER, basis_note="x"))
+    await grant_override(strict, SUPERVISOR, dated(-1, basis=Basis.WRITTEN_CONSENT))
+
+
+@pytest.mark.parametrize(
+    ("tie", "on", "end"),
+    [
+        (Tie.PURCHASE, date(2025, 1, 31), datetime(2026, 7, 31, tzinfo=UTC)),
+        (Tie.INQUIRY, date(2025, 12, 31), datetime(2026, 3, 31, tzinfo=UTC)),
+        (Tie.INQUIRY, date(2026, 2, 28), datetime(2026, 5, 28, tzinfo=UTC)),
+        (Tie.PURCHASE, date(2026, 2, 28), datetime(2027, 3, 1, 12, tzinfo=UTC)),
+    ],
+)
+async def test_us_strict_ends_a_relationship_by_its_last_purchase_or_inquiry(
+    strict: Records, tie: Tie, on: date, end: datetime
+):
+    await add_lead(strict, ADMIN, LEAD, NUMBER)
+    await suppress(strict, ADMIN, NUMBER, source="import")
+    tied = replace(CONSENT, basis=Basis.EXISTING_RELATIONSHIP, consented_on=on)
+    with pytest.raises(TieMissing):
+        await grant_override(strict, SUPERVISOR, tied)
+    granted = await grant_override(strict, SUPERVISOR, replace(tied, tie=tie))
+    assert granted.expires_at == end
+
+
+@pytest.mark.parametrize(("tie", "on"), [(Tie.PURCHASE, date(2024, 9, 1)), (Tie.INQUIRY, date(2025, 12, 1))])
+async def test_us_strict_opens_nothing_by_a_relationship_that_has_ended(strict: Records, tie: Tie, on: date):
+    await add_lead(strict, ADMIN, LEAD, NUMBER)
+    await suppress(strict, ADMIN, NUMBER, source="import")
+    ended = replace(CONSENT, basis=Basis.EXISTING_RELATIONSHIP, consented_on=on, tie=tie)
+    with pytest.raises(RelationshipEnded):
+        await grant_override(strict, SUPERVISOR, ended)
+
+
+async def test_who_placed_an_override_does_not_review_it(records: Records):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await suppress(records, ADMIN, NUMBER, source="import")
+    granted = await grant_override(records, ADMIN, CONSENT)
+    with pytest.raises(OwnOverride, match="add a second one"):
+        await review_override(records, ADMIN, granted.override_id)
+    (override,) = await rows(records, Override)
+    assert override.reviewed_at is None
+    assert not (await review_override(records, SECOND_ADMIN, granted.override_id)).already
+
+
+async def test_where_a_review_comes_first_an_override_opens_only_after_it(records: Records):
+    held = replace(records, rules=ConsentRules(reviewed_first=True))
+    await add_lead(held, ADMIN, LEAD, NUMBER)
+    await suppress(held, ADMIN, NUMBER, source="import")
+    granted = await grant_override(held, SUPERVISOR, CONSENT)
+    assert granted.held
+    assert not await opens(held)
+    await review_override(held, ADMIN, granted.override_id)
+    assert await opens(held)
