@@ -18,7 +18,7 @@ HEAD = 64 * 1024
 """
 
 PADDING = 4096
-"""Most zero bytes between the ID3 tag of an MP3 file and its first frame."""
+"""Maximum number of zero bytes between the ID3 tag of an MP3 file and its first frame."""
 
 FIELD = re.compile(rb"[!-9;-~]+(?=[ \t]*:)")
 """The name of a header field (RFC 5322, section 2.2): printable ASCII up to the colon."""

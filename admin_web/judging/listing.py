@@ -22,10 +22,10 @@ reads its indexes in one direction.
 """
 
 MOST_NUMBERS = 10_000
-"""Most numbers in one statement."""
+"""Maximum number of telephone numbers in one statement."""
 
 MOST_EXCHANGES = 1_000
-"""Most exchanges in one statement. From each registry they are about 1.3 MB at most."""
+"""Maximum number of exchanges in one statement. For one registry this is at most about 1.3 MB."""
 
 
 @dataclass(frozen=True, slots=True)

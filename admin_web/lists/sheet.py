@@ -16,7 +16,7 @@ DELIMITERS = ",;\t|"
 LONGEST_LINE = 64 * 1024
 PIECE = 64 * 1024
 MOST_LINES = 100
-"""Most lines of a quoted cell. If a cell continues over more, its quotation mark is considered a stray one."""
+"""Maximum number of lines of a quoted cell. If a cell has more, its quotation mark is considered a stray one."""
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")

@@ -24,7 +24,7 @@ EVENTS = "call"
 """The class of events that report how an Originate ended."""
 
 LARGEST = 4_000_000
-"""Most bytes of one message. A longer message cannot be AMI, so the connection is closed."""
+"""Maximum bytes of one message. A longer message cannot be AMI, so the connection is closed."""
 
 END = b"\r\n\r\n"
 

@@ -37,7 +37,10 @@ from compliance.redis_schema import slot_key
 
 COMMANDS_AT_ONCE = 1_000
 LINES_AT_ONCE = 10_000
-"""Most commands, and most line numbers, in one write to Redis. Between two writes Redis serves other clients."""
+"""Maximum numbers of commands and of line numbers in one write to Redis.
+
+Between two writes Redis serves other clients.
+"""
 
 WRITE_WITHIN_S = 20.0
 """Time limit of one such write, in seconds. It is long because a disk may be slow, and because no call or change waits

@@ -33,7 +33,7 @@ from compliance.cluster import Shard
 from compliance.redis_terms import terms_value
 
 MOST_TRIES = 3
-"""Most turns that are tried when another process, which does not have the turn, keeps writing to Redis."""
+"""Maximum number of attempts at a turn. An attempt fails if another process, without the turn, writes to Redis."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 EXAMPLES = 10
-"""Most subjects of each kind that are kept as examples. All are counted."""
+"""Maximum number of subjects that are kept as examples, for each kind of difference. All differences are counted."""
 
 MISSING = "listed in SQL, not in Redis"
 EXTRA = "listed in Redis, not in SQL"

@@ -14,14 +14,15 @@ from admin_web.record.models import OutboxRow
 
 ROWS_AT_ONCE = 100
 NUMBERS_AT_ONCE = 2_000
-"""Most rows and, roughly, most numbers in one transaction of Redis. Such a transaction takes about 2 ms, during which
-Redis serves no other client.
+"""Maximum number of outbox rows, and approximate maximum of telephone numbers, in one transaction of Redis.
+
+Such a transaction takes about 2 ms, during which Redis serves no other client.
 """
 
 MOST_COUNTED = 10_000
 
 IDS_AT_ONCE = 5_000
-"""Most ids in one statement. SQLite allows 32,766 parameters (limits.html)."""
+"""Maximum number of ids in one statement. SQLite allows 32,766 parameters (limits.html)."""
 
 
 class OutboxChange(NamedTuple):

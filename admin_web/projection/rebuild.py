@@ -70,7 +70,7 @@ FEW_ROWS = 20
 """Outbox rows that may be left for the flip. The flip blocks other writers, so few rows should be left."""
 
 MOST_ROUNDS = 50
-"""Most rounds of catching up. The flip then applies the rest, even if many rows are left."""
+"""Maximum number of rounds of catching up. The flip then applies the rest, even if many rows are left."""
 
 SILENT_S = 10.0
 """Seconds without a heartbeat after which a builder is considered dead."""

@@ -21,10 +21,10 @@ LeadOnNumber: TypeAlias = tuple[E164, LeadId]
 """One lead on one number. An override may allow calls to this pair."""
 
 ROWS_AT_ONCE = 10_000
-"""Most rows in memory at a time while everything is read."""
+"""Maximum number of rows in memory at a time while everything is read."""
 
 EXCHANGES_AT_ONCE = 1_000
-"""Most exchanges of a registry in memory at a time. Each has at most 1,250 bytes."""
+"""Maximum number of exchanges of a registry in memory at a time. Each has at most 1,250 bytes."""
 
 
 @dataclass(slots=True)

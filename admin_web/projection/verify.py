@@ -43,13 +43,13 @@ from compliance.redis_schema import generation_pattern, listed_of, number_of, ov
 from compliance.redis_terms import terms_digest, terms_value
 
 SUBJECTS_AT_ONCE = 5_000
-"""Most subjects in one batch."""
+"""Maximum number of subjects in one batch."""
 
 KEYS_AT_ONCE = 50
 """Sets whose members are fetched in one request. A set has at most ten thousand members."""
 
 MOST_TRIES = 5
-"""Most attempts at a comparison. A rebuild that ends during an attempt interrupts it."""
+"""Maximum number of attempts at a comparison. A rebuild that ends during an attempt interrupts the attempt."""
 
 
 class ProjectionMoved(RedisUnavailable):

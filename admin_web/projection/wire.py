@@ -39,7 +39,7 @@ In a cluster MULTI takes commands for one slot only. A script without declared k
 """
 
 WORDS_AT_ONCE = 4_000
-"""Most words of one command in a script. Lua's stack holds 8,000 values (LUAI_MAXCSTACK in luaconf.h)."""
+"""Maximum number of words of one command in a script. Lua's stack holds 8,000 values (LUAI_MAXCSTACK, luaconf.h)."""
 
 
 class RedisUnavailable(NotInForce):

@@ -12,7 +12,7 @@ from admin_web.record.database import Database
 from admin_web.record.models import CallDetail, CdrFile, DecisionRecord
 
 MOST_COUNTED = 1_000
-"""Most calls that are counted one by one. If there are more, a page says "more than"."""
+"""Maximum number of calls that are counted one by one. If there are more, a page says "more than"."""
 
 
 @dataclass(frozen=True, slots=True)

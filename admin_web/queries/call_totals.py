@@ -16,10 +16,10 @@ from compliance.rule import sentences
 from compliance.verdict import DIALPLAN_REASONS, listed_on
 
 MOST_COUNTED = 5_000
-"""Most decisions that are counted one by one. If there are more, a page says "more than"."""
+"""Maximum number of decisions that are counted one by one. If there are more, a page says "more than"."""
 
 LONGEST_COUNTED = timedelta(days=400)
-"""The longest period whose hourly totals are summed for a page."""
+"""Maximum length of a period whose hourly totals are summed for a page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
 
 SIFTED_AT_ONCE = 650
 MOST_SIFTED = 2_000
-"""Most leads that are examined for one page of a state. The next page continues after them."""
+"""Maximum number of leads that are examined for one page of a state. The next page continues after them."""
 
 LONGEST_SEARCH = 200
 

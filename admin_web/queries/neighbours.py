@@ -10,7 +10,7 @@ from admin_web.record.models import Lead, Override
 from compliance.numbers import E164, LeadId
 
 MOST_COUNTED = 1000
-"""Most other leads that are counted. A switchboard may be the number of very many leads."""
+"""Maximum number of other leads that are counted. Very many leads may have the number of the same switchboard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ LOOKED_AT_ONCE = 250
 """Leads judged in one exchange with Redis."""
 
 MOST_LOOKED_AT = 2_000
-"""Most leads that are judged for one page, so that many blocked leads in a row do not delay the page."""
+"""Maximum number of leads that are judged for one page, so that many blocked leads in a row do not delay it."""
 
 
 class QueuePosition(NamedTuple):

@@ -13,7 +13,10 @@ from admin_web.record.models import AuditEvent, CallRequest, DecisionRecord, Dis
 from compliance.numbers import E164, LeadId
 
 MOST = 50
-"""Most entries of a timeline. Older ones are in the call log, on the list's page and among the audit events."""
+"""Maximum number of entries of a timeline.
+
+Older ones are in the call log, on the list's page and among the audit events.
+"""
 
 EntryKind = Literal["call", "not-called", "wrap-up", "listed", "lifted", "override", "revoked", "expired", "lead"]
 

@@ -18,7 +18,7 @@ from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, cleaned, require
 
 CHUNK = 1000
-"""Most numbers in one transaction, and so in one outbox row."""
+"""Maximum number of telephone numbers in one transaction, and so in one outbox row."""
 
 LONGEST_NOTE = 2000
 LONGEST_SOURCE = 32

@@ -19,7 +19,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 LONGEST_URL = 2000
 TIMEOUT_S = 10
 MOST_OF_AN_ANSWER = 4096
-"""Most bytes of a response that are read, so that the connection can be reused. The content is ignored."""
+"""Maximum bytes of a response that are read, so that the connection can be reused. The content is ignored."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 

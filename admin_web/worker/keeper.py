@@ -19,7 +19,7 @@ POLL_S = 0.1
 """Polling interval, in seconds, for changes that the service could not apply when it recorded them."""
 
 LEASE_S = 1.0
-"""Longest interval between renewals of the lease, in seconds. A short lease is renewed four times within its length."""
+"""Maximum interval between renewals of the lease, in seconds. A short lease is renewed four times within its length."""
 
 REFUSED_S = 60.0
 FAILED_S = 5.0

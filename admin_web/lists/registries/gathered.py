@@ -17,7 +17,7 @@ from compliance.redis_schema import exchange_and_line
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 MOST_EXCHANGES = 640_000
-"""Most exchanges that the numbering plan of +1 can have.
+"""Maximum number of exchanges that the numbering plan of +1 can have.
 
 Unused slots take no memory, because they are never written.
 """

@@ -60,7 +60,7 @@ COLUMNS = (
 )  # fmt: skip
 LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 LONGEST_ID = 18
-"""Most digits of an override's id: a number of 18 digits always fits into a 64-bit integer."""
+"""Maximum number of digits of an override's id. A number of 18 digits always fits into a 64-bit integer."""
 
 FILTERS = ("shown", "q", "person", "basis", "since", "until")
 

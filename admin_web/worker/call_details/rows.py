@@ -31,7 +31,7 @@ TEXTS = {
 """Columns that hold a field's text, cut to the column's length."""
 
 LONGEST_EMERGENCY_NUMBER = 6
-"""Most digits of a number for which the reason `emergency` is accepted."""
+"""Maximum number of digits of a dialled number for which the reason `emergency` is accepted."""
 
 DetailColumns: TypeAlias = dict[str, Any]
 Record: TypeAlias = Mapping[str, str]
