@@ -23,8 +23,8 @@ class Unwritable(Refused):
 def cleaned(text: str, most: int, what: str, *, required: bool = False) -> str:
     """Return a text without surrounding spaces, and with a space for each control character except line feed.
 
-    Raises Unwritable, with `what` as the name of the text, if it has more than `most` characters, or if it is required
-    and empty. PostgreSQL refuses NUL in text, and a carriage return in a name could forge a line of a report.
+    Raises Unwritable if the text has more than `most` characters, or if it is required and empty. The message calls the
+    text `what`. PostgreSQL refuses NUL in text, and a carriage return in a name could forge a line of a report.
     """
     kept = "".join(character if character.isprintable() or character == "\n" else " " for character in text).strip()
     if required and not kept:

@@ -1,4 +1,4 @@
-"""Place calls through a real Asterisk, and print for each the dialer's outcome, the CDR and the decision record.
+"""Place calls through a real Asterisk, and print the dialer's outcome, the CDR and the decision record of each call.
 
 `python -m lab.demo_calls [NUMBER[:LEAD] ...]` places the calls through the gate at `DNC_AGI_BIND`. Without arguments it
 places the demo's calls: one to a blocked number, one to an allowed number, and two more to the blocked number, for a

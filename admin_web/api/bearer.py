@@ -29,7 +29,8 @@ class Failures:
     """How many more wrong tokens each address may send: at most `MOST`, and one more every `REFILL_S` seconds.
 
     A valid token is always accepted, so nobody can lock the CRM out by sending wrong ones from its address. A token has
-    256 random bits, so this limit is against floods, not guessing. Each process of the site keeps its own count.
+    256 random bits and cannot be guessed; this limit protects against floods. Each process of the site keeps its
+    own count.
     """
 
     MOST, REFILL_S = 30.0, 2.0

@@ -20,7 +20,7 @@ _LOST = {
     "other-incarnation": "Redis was restarted since the projection was verified",
     "other-generation": "Redis holds another generation than the one on record",
 }
-_CURE = "; the worker rebuilds it, or run `dnc-admin rebuild`"
+_CURE = "; the worker rebuilds it, and you can also run `dnc-admin rebuild`"
 
 
 class ProjectionLost(RedisUnavailable):

@@ -33,8 +33,9 @@ async def sweep(sides: Sides, *, grace_s: float | None = None) -> int:
 
     Returns how many keys there were.
 
-    A generation that becomes live during the grace period is kept. A generation that is begun during it has a higher
-    number than those that are removed, so it is kept too. Raises RedisUnavailable, DatabaseUnavailable.
+    A generation that becomes live during the grace period is kept. A generation that a rebuild begins during the grace
+    period is kept too, because its number is higher than those of the removed generations. Raises RedisUnavailable,
+    DatabaseUnavailable.
     """
     async with sides.database.read() as session:
         turn = await last_turn(session, sides.row)

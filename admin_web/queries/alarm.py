@@ -27,7 +27,7 @@ NO_RECORD, AS_BEFORE = "The database cannot be reached.", "Calls are judged by t
 NO_CALLS = "Calls are stopped."
 TERMS_LOST = (
     "Redis has lost the terms of the registries, so gates that have not loaded them yet block every call. "
-    "The worker rebuilds the copy in Redis; or run `dnc-admin rebuild`."
+    "The worker rebuilds the copy in Redis. You can also run `dnc-admin rebuild`."
 )
 NO_CALLS_OF_A_SHARD = "Calls to the numbers on one shard are stopped."
 NOT_IN_FORCE = "Recorded, not yet in force."

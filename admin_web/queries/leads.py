@@ -101,8 +101,8 @@ async def _query(session: AsyncSession, sought: LeadFilter, at: datetime) -> _Le
         return query.order_by(*_BY_NAME)
     live = await session.scalars(select(Override.lead_id).where(*Override.opening(at)).distinct())
     # Few leads hold a live override, so looking up each by id and then sorting them is fast. A query by the index on
-    # names would scan all leads. So would a subquery in PostgreSQL, which considers a scan cheaper than a few thousand
-    # look-ups.
+    # names would scan all leads. A subquery would do the same in PostgreSQL, because the planner considers a scan
+    # cheaper than a few thousand look-ups.
     few = query.where(Lead.id.in_(select(each_of(session, live.all()))))
     return few.order_by(Lead.name_folded.concat(""), Lead.id)
 

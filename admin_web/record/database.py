@@ -1,4 +1,4 @@
-"""Transactions on the system of record, on SQLite and PostgreSQL."""
+"""Transactions on the system of record, which is SQLite or PostgreSQL."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

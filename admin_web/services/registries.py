@@ -136,7 +136,8 @@ async def set_terms(
             raise UnknownRegistry(f"There is no registry {name}.")
         if seen not in {None, terms_set_at(registry)}:
             raise TermsMoved(
-                f"{registry.changed_by} has set the terms meanwhile, so yours were not set. Check them, then try again."
+                f"{registry.changed_by} changed the terms in the meantime, so yours were not saved. "
+                "Check them, then try again."
             )
         _change(change, registry, terms)
     return await records.standing()

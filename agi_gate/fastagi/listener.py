@@ -19,8 +19,8 @@ READ_SIZE = 4096
 
 MOST_EVENTS = 1024
 
-# MSG_MORE holds the line back until shutdown() sends the FIN, so the kernel sends both in one packet (send(2); tcp(7),
-# TCP_CORK). Asterisk then ends AGI() after this one command, without another round trip.
+# With MSG_MORE the kernel delays the command until shutdown() adds the FIN, and sends both in one packet (send(2);
+# TCP_CORK in tcp(7)). Asterisk then ends AGI() after this one command, without another round trip.
 LAST = socket.MSG_DONTWAIT | socket.MSG_MORE
 
 RETRY_S = 0.5
@@ -107,8 +107,9 @@ class Listener:
 
     def stop_accepting(self) -> None:
         """Stop accepting connections, and keep the open ones."""
-        # close() removes a socket from an epoll only if no other process has the same socket open (epoll(7), questions
-        # and answers). The other gate processes share this one, so remove it from the loop's epoll before closing it.
+        # close() removes a socket from an epoll only if no other process has the same socket open (see "Questions and
+        # answers" in epoll(7)). The other gate processes share this socket, so remove it from the loop's epoll before
+        # closing it.
         self._loop.remove_reader(self._listening)
         self._listening.close()
 

@@ -51,7 +51,8 @@ class FactStore:
                 if before is None or applying is not None:
                     return self._facts(number, lead, answers, applying)._replace(campaign=campaign)
                 known = self._learn(before, answers.replies[0])
-                # The gate must not report itself as ready while Redis lacks the terms, because it blocks every call.
+                # Without the terms the gate blocks every call, so it must not report itself as ready while Redis lacks
+                # them.
                 self._link.health.state_without_terms = None if known else before
                 if not known:
                     return Facts(number, lead, answers.server, before, answers.leased)

@@ -33,7 +33,7 @@ async def locate(url: str, within_s: float) -> Master:
     """Return the master for `url`. For a Sentinel URL, query the sentinels. Raises StoreUnavailable."""
     sentinels = read_redis_url(url)
     if isinstance(sentinels, Cluster):
-        raise StoreUnavailable("a cluster has many masters")
+        raise StoreUnavailable("the Redis URL names a cluster, which has no single master")
     if sentinels is None:
         return Master(url)
 

@@ -92,7 +92,7 @@ async def test_a_redis_that_does_not_answer_holds_no_page_up_for_long(world: Wor
 async def test_an_emptied_redis_stops_calls(world: World):
     world.redis.flushall()
     assert await said(world) == Alarm(
-        NO_CALLS, "Redis holds no projection; the worker rebuilds it, or run `dnc-admin rebuild`."
+        NO_CALLS, "Redis holds no projection; the worker rebuilds it, and you can also run `dnc-admin rebuild`."
     )
 
 

@@ -77,7 +77,7 @@ async def test_terms_that_somebody_else_has_set_meanwhile_are_not_overwritten(si
     before = await seen(admin)
     await set_terms(site.records, ADMIN, "us-ftc", EditedTerms(fresh_days=7))
     refused = await admin.post("/registries/us-ftc", {**TERMS, **before})
-    assert (refused.status, "admin has set the terms meanwhile" in refused.text) == (422, True)
+    assert (refused.status, "admin changed the terms in the meantime" in refused.text) == (422, True)
     assert (await on_record(site)).fresh_days == 7
     assert (await admin.post("/registries/us-ftc", {**TERMS, **await seen(admin)})).status == 303
     assert (await on_record(site)).fresh_days == 28
