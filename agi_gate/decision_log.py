@@ -76,7 +76,7 @@ class DecisionLog:
         answers = yield append_if(facts, facts.state, decision, self._link.keys)
         reply = answers.replies[0]
         # If Redis does not have the script, load it, and let the caller judge this call on facts that it reads. So only
-        # one call per restart is slow, and no call needs a retry.
+        # one call is slow after a restart of Redis, and no call needs a retry.
         if is_unknown(reply):
             yield question(LOAD)
         if not isinstance(reply, bytes):
@@ -86,8 +86,8 @@ class DecisionLog:
 
     def note(self, decision: Decision) -> None:
         """Put a decision into the backlog; drop and log the oldest if the backlog is full."""
-        # The backlog is bounded, because a gate without Redis blocks every call. An unbounded backlog would grow until
-        # the system kills the process.
+        # The backlog is bounded, because a gate without Redis adds a decision to it for every call. An unbounded
+        # backlog would grow until the system kills the process.
         if len(self._backlog) >= LONGEST_BACKLOG:
             lost = self._backlog.popleft()
             self.dropped += 1

@@ -64,7 +64,7 @@ async def drain(sides: Sides) -> None:
     if newest is None:
         return
     async with sides.store.wire() as wire:
-        # This fails before the turn is taken if Redis is unreachable, because other writers must wait during a turn.
+        # During a turn other writers must wait. So read from Redis first: if Redis is unreachable, no turn is taken.
         live = await read_live(wire)
         if await _has_all_pending(sides, live.shard):
             return

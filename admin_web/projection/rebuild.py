@@ -164,7 +164,7 @@ async def _build(sides: Sides, options: RebuildOptions, wire: Wire, builder: Bui
     await discard(sides.store, builder.generation)
     await builder.begin()
     await builder.load()
-    # Wait for the replicas now. During the flip, which holds the turn, they then need to acknowledge only the rest.
+    # The flip holds the turn. So wait for the replicas before it; during it they need to acknowledge only the rest.
     await wire.acknowledged(within_s=WRITE_WITHIN_S)
     for _ in range(MOST_ROUNDS):
         async with sides.database.read() as session:

@@ -137,8 +137,8 @@ def _sifted(sought: ListFilter) -> Select[*tuple[Any, ...]]:
         last = sought.beginning.ljust(LONGEST_NUMBER, "9")
         conditions.append(SuppressionEntry.number.between(sought.beginning, last))
     if sought.state is EntryState.STANDING:
-        # This condition replaces IS NULL, so that PostgreSQL scans from the newest entry. In a long import its
-        # statistics are outdated. For IS NULL it then expects one row in 200, and sorts all current entries
+        # With this condition instead of IS NULL, PostgreSQL scans from the newest entry. During a long import the
+        # statistics are outdated. For IS NULL, PostgreSQL then expects one row in 200 and sorts all current entries
         # (selfuncs.h, DEFAULT_UNK_SEL).
         conditions.append(func.coalesce(SuppressionEntry.lifted_at, _NEVER) <= _NEVER)
     if sought.state is EntryState.LIFTED:

@@ -117,7 +117,7 @@ class Archivist:
 
         At the start, after a failure and every LEFT_S seconds, also archive unacknowledged ones.
         """
-        # If this step fails, the next one claims unacknowledged entries at once.
+        # The idle time stays 0 if this step fails, so the next step claims unacknowledged entries at once.
         idle_ms, self._idle_ms = self._idle_ms, 0
         if not idle_ms or monotonic() >= self._left_due:
             await self._archive.archive_left(idle_ms)

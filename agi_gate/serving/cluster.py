@@ -98,8 +98,8 @@ class ClusterBackend:
         try:
             found = await discover(self._cluster, self._topology.addresses, self._process.timeout_s)
         except StoreUnavailable as error:
-            # The last known topology stays in use, because the living shards still answer. It can allow no listed
-            # number even if it is old: see `store/shard.py`.
+            # The last known topology stays in use, because the living shards still answer. Even if it is outdated, no
+            # listed number is allowed: see `store/shard.py`.
             self._trouble = str(error)
             return
         if found != self._topology:

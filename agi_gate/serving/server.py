@@ -24,7 +24,7 @@ from compliance.redis_records import GateHeartbeat
 from compliance.redis_url import Cluster, read_redis_url
 
 # The kernel caps this value at net.core.somaxconn (listen(2)). It does not refuse connections beyond the limit, so
-# Asterisk would wait for the connection, up to 2 s (res_agi.c, MAX_AGI_CONNECT).
+# Asterisk waits for such a connection, up to 2 s (res_agi.c, MAX_AGI_CONNECT).
 BACKLOG = 1024
 """Maximum number of connections that the kernel queues until the gate accepts them."""
 
@@ -58,8 +58,8 @@ class Server:
         """Answer calls on `listening` until the context ends, then drain sessions and records."""
         allow_many_connections()
         tune_garbage_collector()
-        # The task group ends the process if a fault ends the backend. The process is then restarted. Without the group
-        # it would live on and block every call.
+        # If a fault ends the backend, the task group ends the process, which is then restarted. Without the group the
+        # process would keep running and block every call.
         async with asyncio.TaskGroup() as tasks:
             working = tasks.create_task(self._backend.run())
             listener = Listener(listening, self._session_for)
@@ -87,8 +87,9 @@ class Server:
 
     def _session_for(self, connection: Connection) -> Session | None:
         """Return a session for a new connection, or None, which closes it, if the limit of the settings is reached."""
-        # If the gate closes the connection at once, the PBX continues with its preset BLOCK, or with the next gate. In
-        # a queue the call would wait for its time limit, and memory would grow.
+        # The gate closes the connection at once, so that the PBX continues with its preset BLOCK, or with the next
+        # gate. If the gate queued the connection instead, the call would wait until its time limit, and memory would
+        # grow.
         if len(self._open.sessions) >= self._settings.most_conversations:
             self._metrics.refused_peers["too-many"] += 1
             return None

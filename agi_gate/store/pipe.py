@@ -39,7 +39,7 @@ class Pipe(asyncio.Protocol):
 
     def __init__(self, connection: AbstractConnection) -> None:
         # redis-py reads each reply in a separate coroutine (AbstractConnection.read_response), which costs more than
-        # the rest of a decision. So it only opens the connection, with TLS, AUTH and SELECT.
+        # the rest of a decision. So redis-py only opens the connection, with TLS, AUTH and SELECT.
         writer = cast("Any", connection)._writer  # noqa: SLF001
         self._transport = cast("asyncio.Transport", writer.transport)
         self._parser = hiredis.Reader(notEnoughData=_MORE, replyError=ResponseError)

@@ -58,7 +58,7 @@ class ShardLink(Link):
     async def _handshake(self, connection: AbstractConnection, master: Master) -> str:
         """Open the connection and return the incarnation, with the reign that the server itself reports."""
         run_id = await handshake(connection)
-        # Other nodes' views may be out of date. This connection leads to the server that will answer the calls.
+        # Query this server itself, because it will answer the calls. The views of other nodes may be out of date.
         myself = await own_view(connection)
         if myself is None or myself.first != self._first_slot:
             raise StoreRefused("its slots have moved")

@@ -136,7 +136,8 @@ async def require_redis(url: str) -> None:
         met = await asyncio.gather(*map(_check, await _masters(url)), return_exceptions=True)
         failed = [error for error in met if isinstance(error, BaseException)]
         refused = [error for error in failed if isinstance(error, StoreRefused)]
-        # A silent master may come back, and the gate blocks its shard's calls until then. An unfit master stays unfit.
+        # A silent master is tolerated: it may come back, and until then the gate blocks its shard's calls. An unfit
+        # master is not, because it stays unfit.
         if refused or len(failed) == len(met):
             raise [*refused, *failed][0]
     except StoreRefused as error:

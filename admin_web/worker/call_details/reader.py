@@ -152,7 +152,7 @@ def clearing(session: AsyncSession, linked: set[str]) -> Update:
     proof = exists().where(
         allowing.linked_channel == CallDetail.linked_channel,
         allowing.trunk == CallDetail.trunk,
-        # The partial index has this literal. With a parameter, the query would not match the index.
+        # The partial index has this literal in its condition. With a parameter, the query would not use the index.
         allowing.trunk != literal_column("''"),
         allowing.unscreened.is_(False),
     )
