@@ -1,0 +1,289 @@
+"""Random histories of requests, entries, grants, revocations and imports by every door, against the rule of consent."""
+
+import asyncio
+import shutil
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select
+
+from admin_web.record.changes import Records
+from admin_web.record.database import Database
+from admin_web.record.models import Override
+from admin_web.services.do_not_call import block_lead
+from admin_web.services.leads import add_lead
+from admin_web.services.overrides import (
+    ConsentOutdated,
+    NotSuppressed,
+    OverrideStands,
+    SameDayUnexplained,
+    grant_override,
+)
+from admin_web.services.requests import record_request, record_requests, withdraw_request
+from admin_web.services.revocation import NothingToKeep, OverrideExpired, keep_override, revoke_override
+from admin_web.services.suppression import NotListed, lift, suppress_many
+from admin_web.services.wrap_up import Outcome, wrap_up
+from compliance.numbers import E164, LeadId
+from lab.postgres import PostgresServer
+from tests.support.records import ADMIN, CONSENT, SUPERVISOR, Clock, FakeProjector
+
+NUMBERS = [E164(f"+1415555010{digit}") for digit in range(2)]
+LEADS = {LeadId(f"L-{place}"): NUMBERS[place % 2] for place in range(4)}
+EXAMPLES = settings().max_examples
+
+numbers, leads, days_ago = st.sampled_from(NUMBERS), st.sampled_from(list(LEADS)), st.integers(0, 4)
+
+
+@dataclass
+class Request:
+    """A request in the model: its day, when it was recorded (a step of the history), and who asked."""
+
+    number: E164
+    asked_on: date
+    step: int
+    lead: LeadId | None
+    withdrawn: bool = False
+
+
+@dataclass
+class Consent:
+    """An override in the model. `kept` is the step at which an admin kept it last, -1 if never."""
+
+    lead: LeadId
+    counts_from: date
+    step: int
+    live: bool = True
+    kept: int = -1
+    ended_by_request: bool = False
+
+
+class ConsentMachine(RuleBasedStateMachine):
+    """Applies each step to the services and to the model. `make` returns the URL of a new database."""
+
+    def __init__(self, make) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = Clock()
+        self.records = Records(Database(make()), FakeProjector(), self.clock)
+        self.listed: set[E164] = set()
+        self.requests: dict[int, Request] = {}
+        self.overrides: dict[int, Consent] = {}
+        self.step = 0
+
+    def teardown(self) -> None:
+        self.runner.run(self.records.database.close())
+        self.runner.close()
+
+    @initialize()
+    def add_leads(self) -> None:
+        for lead, number in LEADS.items():
+            self.runner.run(add_lead(self.records, ADMIN, lead, number))
+
+    def begin(self) -> None:
+        """Let a minute pass before a step, so that the moments of two steps differ as their days may."""
+        self.step += 1
+        self.clock.move(minutes=1)
+
+    @property
+    def today(self) -> date:
+        return self.records.today()
+
+    def asked(self, number: E164, lead: LeadId | None, asked_on: date, ended: tuple[int, ...]) -> None:
+        """Apply a request to the model, and compare what the service has ended."""
+        self.listed.add(number)
+        self.requests[len(self.requests) + 1] = Request(number, asked_on, self.step, lead)
+        older = {
+            override_id
+            for override_id, one in self.overrides.items()
+            if one.live and LEADS[one.lead] == number and one.counts_from <= asked_on and lead in {None, one.lead}
+        }
+        assert set(ended) >= older
+        for override_id in older:
+            self.overrides[override_id].live, self.overrides[override_id].ended_by_request = False, True
+
+    @rule(number=numbers, ago=days_ago)
+    def ask_by_number(self, number: E164, ago: int) -> None:
+        self.begin()
+        asked_on = self.today - timedelta(days=ago)
+        done = self.runner.run(record_request(self.records, ADMIN, number, source="ivr", asked_on=asked_on))
+        assert done.added == (number not in self.listed)
+        self.asked(number, None, asked_on, done.ended)
+
+    @rule(lead=leads, ago=days_ago)
+    def ask_by_lead(self, lead: LeadId, ago: int) -> None:
+        self.begin()
+        number, asked_on = LEADS[lead], self.today - timedelta(days=ago)
+        work = record_request(self.records, ADMIN, number, source="api", lead=lead, asked_on=asked_on)
+        self.asked(number, lead, asked_on, self.runner.run(work).ended)
+
+    @rule(lead=leads, wrapped_up=st.booleans())
+    def ask_an_agent(self, lead: LeadId, wrapped_up: bool) -> None:
+        self.begin()
+        if wrapped_up:
+            blocked = self.runner.run(wrap_up(self.records, SUPERVISOR, lead, Outcome.DO_NOT_CALL)).blocked
+        else:
+            blocked = self.runner.run(block_lead(self.records, SUPERVISOR, lead))
+        assert blocked is not None
+        self.asked(LEADS[lead], lead, self.today, blocked.ended)
+
+    @rule()
+    def ask_by_file(self) -> None:
+        self.begin()
+        done = self.runner.run(record_requests(self.records, ADMIN, NUMBERS, source="import"))
+        for number in NUMBERS:
+            self.asked(number, None, self.today, done.ended)
+
+    @rule(number=numbers)
+    def import_one(self, number: E164) -> None:
+        self.begin()
+        self.runner.run(suppress_many(self.records, ADMIN, [number], source="import"))
+        self.listed.add(number)
+
+    @rule(number=numbers)
+    def lift_one(self, number: E164) -> None:
+        self.begin()
+        if number in self.listed:
+            self.runner.run(lift(self.records, ADMIN, number, reason="test"))
+            self.listed.remove(number)
+        else:
+            with pytest.raises(NotListed):
+                self.runner.run(lift(self.records, ADMIN, number, reason="test"))
+
+    @rule(lead=leads, ago=days_ago, explained=st.booleans())
+    def grant(self, lead: LeadId, ago: int, explained: bool) -> None:
+        self.begin()
+        consented_on, number = self.today - timedelta(days=ago), LEADS[lead]
+        newest = max(
+            (one.asked_on for one in self.requests.values() if one.number == number and not one.withdrawn), default=None
+        )
+        reason = "It was signed after the call." if explained else ""
+        consent = replace(CONSENT, lead=lead, consented_on=consented_on, same_day_reason=reason)
+        refusal = self.refusal(lead, newest, consented_on, explained)
+        if refusal is not None:
+            with pytest.raises(refusal):
+                self.runner.run(grant_override(self.records, SUPERVISOR, consent))
+            return
+        done = self.runner.run(grant_override(self.records, SUPERVISOR, consent))
+        self.overrides[done.override_id] = Consent(lead, consented_on, self.step)
+
+    def refusal(self, lead: LeadId, newest: date | None, consented_on: date, explained: bool) -> type[Exception] | None:
+        """Return what the rule says to a consent; None if it opens the lead."""
+        if LEADS[lead] not in self.listed:
+            return NotSuppressed
+        if newest is not None and consented_on < newest:
+            return ConsentOutdated
+        if consented_on == newest and not explained:
+            return SameDayUnexplained
+        return OverrideStands if any(one.live and one.lead == lead for one in self.overrides.values()) else None
+
+    @rule(data=st.data())
+    def revoke(self, data) -> None:
+        self.begin()
+        if not self.overrides:
+            return
+        override_id = data.draw(st.sampled_from(sorted(self.overrides)))
+        try:
+            self.runner.run(revoke_override(self.records, ADMIN, override_id, reason="test"))
+        except OverrideExpired:
+            return
+        if self.overrides[override_id].live:
+            self.overrides[override_id].live = False
+
+    @rule(data=st.data())
+    def keep(self, data) -> None:
+        self.begin()
+        if not self.overrides:
+            return
+        override_id = data.draw(st.sampled_from(sorted(self.overrides)))
+        one = self.overrides[override_id]
+        others = any(other.live and other.lead == one.lead for other in self.overrides.values())
+        may = self.contested(one) if one.live else one.ended_by_request and not others
+        work = keep_override(self.records, ADMIN, override_id, reason="test")
+        if not may:
+            with pytest.raises(NothingToKeep):
+                self.runner.run(work)
+            return
+        self.runner.run(work)
+        one.live, one.kept, one.ended_by_request = True, self.step, False
+
+    @rule(data=st.data())
+    def withdraw(self, data) -> None:
+        self.begin()
+        if not self.requests:
+            return
+        request_id = data.draw(st.sampled_from(sorted(self.requests)))
+        self.runner.run(withdraw_request(self.records, ADMIN, request_id, reason="test"))
+        self.requests[request_id].withdrawn = True
+
+    @rule()
+    def sleep(self) -> None:
+        self.clock.move(days=1)
+
+    def contested(self, one: Consent) -> bool:
+        """Return whether a request is newer than a consent, by the model."""
+        return any(
+            request.number == LEADS[one.lead]
+            and not request.withdrawn
+            and request.step > one.kept
+            and (
+                request.asked_on > one.counts_from or (request.asked_on == one.counts_from and request.step > one.step)
+            )
+            for request in self.requests.values()
+        )
+
+    @invariant()
+    def no_override_is_live_that_the_rule_forbids(self) -> None:
+        live = {override_id for override_id, one in self.overrides.items() if one.live}
+        contested = {override_id for override_id in live if self.contested(self.overrides[override_id])}
+        found = self.runner.run(self.read())
+        assert found == (live, contested)
+        for override_id in contested:  # Only another lead's request leaves an override open.
+            one = self.overrides[override_id]
+            since = max(one.kept, one.step)
+            newer = [
+                request
+                for request in self.requests.values()
+                if request.number == LEADS[one.lead] and request.step > since and request.asked_on >= one.counts_from
+            ]
+            newer = [request for request in newer if not request.withdrawn]
+            assert all(request.lead not in {None, one.lead} for request in newer)
+
+    async def read(self) -> tuple[set[int], set[int]]:
+        """Return the live overrides in SQL, and the contested ones among them."""
+        async with self.records.database.read() as session:
+            live = select(Override.id).where(*Override.live(self.clock()))
+            contested = live.where(Override.contested())
+            return set(await session.scalars(live)), set(await session.scalars(contested))
+
+
+def check(make, examples: int) -> None:
+    run_state_machine_as_test(
+        lambda: ConsentMachine(make),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )
+
+
+@pytest.mark.exhaustive
+def test_on_sqlite_no_override_is_live_that_the_rule_forbids(sqlite_template: Path, tmp_path: Path):
+    numbered = count()
+
+    def make() -> str:
+        return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / f'{next(numbered)}.sqlite3')}"
+
+    check(make, EXAMPLES // 2)
+
+
+@pytest.mark.postgres
+def test_on_postgres_no_override_is_live_that_the_rule_forbids(postgres_server: PostgresServer):
+    numbered = count()
+    check(lambda: postgres_server.create_database(f"consent_{next(numbered)}", "migrated"), EXAMPLES // 8)
