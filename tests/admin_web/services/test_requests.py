@@ -132,6 +132,20 @@ async def test_a_request_after_the_keeping_contests_again(records: Records, open
     assert await contested(records) == [opened]
 
 
+async def test_a_request_that_is_withdrawn_contests_nothing_any_more(records: Records, opened: int):
+    done = await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
+    await withdraw_request(records, ADMIN, done.request_id, reason="wrong button")
+    assert await contested(records) == []
+
+
+async def test_a_consent_of_the_day_of_a_later_request_ends(records: Records, clock: Clock):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await suppress(records, ADMIN, NUMBER, source="import")
+    granted = await grant_override(records, SUPERVISOR, dated(0))
+    clock.move(hours=1)
+    assert (await record_request(records, ADMIN, NUMBER, source="ivr")).ended == (granted.override_id,)
+
+
 async def test_a_request_of_a_lead_with_another_number_counts_as_one_by_number_alone(records: Records, opened: int):
     await add_lead(records, ADMIN, LeadId("L-3"), OTHER)
     done = await record_request(records, ADMIN, NUMBER, source="api", lead=LeadId("L-3"))
