@@ -1,4 +1,4 @@
-"""The exceptions with which a service refuses a request. The class says why, and the message is for the person."""
+"""The exceptions that a service raises to refuse a request. The class says why, and the message is for the person."""
 
 from collections.abc import Callable
 

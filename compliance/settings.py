@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         if found and not replicas:
             who = "a cluster" if isinstance(found, Cluster) else "Sentinel"
             raise ValueError(
-                f"{who} may replace a master by a replica: write how many must have each record, such as 1"
+                f"{who} may promote a replica to master, so set how many replicas must have each record: at least 1"
             )
         return replicas
 

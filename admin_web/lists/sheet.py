@@ -169,7 +169,9 @@ def _decoded(stream: io.BufferedReader, name: str) -> io.TextIOWrapper:
     if start.startswith(_UTF16):
         return io.TextIOWrapper(stream, "utf-16", errors="replace", newline="")
     if b"\0" in start:
-        raise NotASheet(f"{name}: this is not text, or UTF-16 without a byte order mark; save it as CSV in UTF-8.")
+        raise NotASheet(
+            f"{name}: this is either not text, or text in UTF-16 without a byte order mark; save it as CSV in UTF-8."
+        )
     return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
 
 

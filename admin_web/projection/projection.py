@@ -154,7 +154,7 @@ class Projection:
         await renew_lease(self.sides, self.drain, self._settings.lease_s)
 
     async def facts(self, openings: Sequence[LeadOnNumber]) -> list[Facts]:
-        """Return the facts that the gate would read now about each lead on its number, in the same order."""
+        """Return what the gate would read now for each lead and its number, in the order of `openings`."""
         return await facts_of(self.sides.store, openings)
 
     async def require_fit(self) -> None:

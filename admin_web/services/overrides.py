@@ -199,7 +199,7 @@ def faults_of(stated: Stated, rules: ConsentRules, at: datetime) -> Iterator[Ref
     elif basis is not None:
         yield from _age_faults(basis, consented_on, stated.tie, rules, at)
     if stated.attestation != ATTESTATION:
-        yield NotAttested("Read the statement and confirm it, word for word. Without it nothing is opened.")
+        yield NotAttested("Read the statement and confirm it, word for word. An override cannot be placed without it.")
 
 
 def _age_faults(

@@ -31,7 +31,7 @@ def cell(value: object) -> str:
 async def stream_csv(
     request: web.Request, file_name: str, columns: Sequence[str], rows: AsyncIterable[Sequence[object]]
 ) -> web.StreamResponse:
-    """Send a CSV file (RFC 4180, UTF-8), row by row as they arrive."""
+    """Send a CSV file (RFC 4180, UTF-8), each row as it arrives."""
     head = _csv_lines([columns])
 
     def lines(some: Iterable[Sequence[object]]) -> str:
@@ -43,7 +43,7 @@ async def stream_csv(
 async def stream_json_lines(
     request: web.Request, file_name: str, rows: AsyncIterable[Mapping[str, Any]]
 ) -> web.StreamResponse:
-    """Send one JSON object per line, row by row as they arrive."""
+    """Send one JSON object per line, each row as it arrives."""
 
     def lines(some: Iterable[Mapping[str, Any]]) -> str:
         return "".join(json.dumps(row, ensure_ascii=False, default=cell) + "\n" for row in some)

@@ -1,6 +1,7 @@
 """Actions of people in the site, by visible labels, headings and buttons. None of them needs JavaScript."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
@@ -38,9 +39,18 @@ def in_queue(page: Page, lead: LeadGiven) -> bool:
 
 
 def fill_consent(
-    page: Page, document: Path | None, *, basis: str = "Signed consent", on: str = "2026-01-02", attest: bool = True
+    page: Page,
+    document: Path | None,
+    *,
+    basis: str = "Signed consent",
+    on: str = "2026-01-02",
+    same_day: str = "",
+    attest: bool = True,
 ) -> None:
-    """Fill in the consent form."""
+    """Fill in the consent form. `same_day` is why a consent of today is later than a request of today."""
+    if same_day:
+        on = f"{datetime.now(UTC):%Y-%m-%d}"
+        page.get_by_label("If both are of the same day").fill(same_day)
     if basis:
         page.get_by_role("radio", name=re.compile(f"^{basis}")).check()
     page.get_by_label("Date of the consent").fill(on)

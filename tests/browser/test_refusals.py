@@ -35,7 +35,7 @@ class Attempt:
 
 
 ATTEMPTS = {
-    "no file": Attempt("Without a document nothing is opened.", content=None),
+    "no file": Attempt("An override cannot be placed without it.", content=None),
     "an empty file": Attempt("The document is empty.", content=lambda: b""),
     "a program named like a document": Attempt("its content is a Windows program", content=lambda: EXE),
     "a program": Attempt("has no accepted file type", content=lambda: EXE, name="consent.exe"),

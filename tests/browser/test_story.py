@@ -82,7 +82,7 @@ def test_from_lead_to_list_to_override_to_revocation(
     expect(says).to_contain_text("this lead only")
     expect(says).to_contain_text("2 other leads on this number stay blocked")
     expect(says).to_contain_text(f"until {day(ends_at(datetime.now(UTC)))}")
-    fill_consent(supervisor, consent)
+    fill_consent(supervisor, consent, same_day="Signed in the shop, after the call.")
     supervisor.get_by_role("button", name="Open this lead").click()
     expect(notice(supervisor)).to_contain_text(NOW)
     assert state(supervisor) == "Override active"
@@ -95,7 +95,7 @@ def test_from_lead_to_list_to_override_to_revocation(
     call = product.gate.screen(number, lead.id, "pbx-7.1")
     product.until_archived({call.decision})
     find_override(admin, lead, "unreviewed")
-    for told in ("Signed consent", "2 Jan 2026", "by supervisor", ATTESTATION, "from 127.0.0.1"):
+    for told in ("Signed consent", day(datetime.now(UTC)), "by supervisor", ATTESTATION, "from 127.0.0.1"):
         expect(admin.locator("main")).to_contain_text(told)
     expect(admin.get_by_text(hashlib.sha256(consent.read_bytes()).hexdigest()).first).to_be_visible()
     under_it = admin.get_by_role("region", name="Calls under this override").get_by_role("row")
@@ -194,7 +194,7 @@ def test_what_ends_soon_is_listed_and_renewing_means_a_new_document(
     fill_consent(supervisor, None)
     supervisor.get_by_label("Consent document").evaluate("input => { input.required = false }")
     supervisor.get_by_role("button", name="Renew the override").click()
-    expect(supervisor.get_by_text("Without a document nothing is opened.")).to_be_visible()
+    expect(supervisor.get_by_text("An override cannot be placed without it.")).to_be_visible()
     fresh = tmp_path / "renewed.pdf"
     fresh.write_bytes(PDF + b"%renewed")
     fill_consent(supervisor, fresh)

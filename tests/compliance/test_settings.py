@@ -51,7 +51,7 @@ def test_a_wrong_setting_is_refused_in_one_line_that_names_it(monkeypatch, name,
 
 def test_behind_sentinel_a_record_must_be_on_a_replica_too(monkeypatch):
     monkeypatch.setenv("DNC_REDIS_URL", "redis+sentinel://127.0.0.1:26379/dnc")
-    with pytest.raises(SettingsError, match=r"^DNC_REPLICAS: Sentinel may replace a master"):
+    with pytest.raises(SettingsError, match=r"^DNC_REPLICAS: Sentinel may promote a replica"):
         GateSettings.load()
     monkeypatch.setenv("DNC_REPLICAS", "1")
     assert GateSettings.load().replicas == 1
@@ -59,7 +59,7 @@ def test_behind_sentinel_a_record_must_be_on_a_replica_too(monkeypatch):
 
 def test_on_a_cluster_a_record_must_be_on_a_replica_too(monkeypatch):
     monkeypatch.setenv("DNC_REDIS_URL", "redis+cluster://127.0.0.1:7000")
-    with pytest.raises(SettingsError, match=r"^DNC_REPLICAS: a cluster may replace a master"):
+    with pytest.raises(SettingsError, match=r"^DNC_REPLICAS: a cluster may promote a replica"):
         GateSettings.load()
 
 

@@ -121,7 +121,9 @@ class _Text:
         self._first = first if utf16 else first.removeprefix(codecs.BOM_UTF8)
         plain = self._plain(self._first)
         if b"\0" in plain:
-            raise NotASheet(f"{part.name}: this is not text, or UTF-16 without a byte order mark; save it as UTF-8.")
+            raise NotASheet(
+                f"{part.name}: this is either not text, or text in UTF-16 without a byte order mark; save it as UTF-8."
+            )
         self._old_mac = b"\r" in plain and b"\n" not in plain
         self._ready = plain
         self.consumed = len(first)

@@ -29,7 +29,7 @@ async def place(request: web.Request) -> web.StreamResponse:
     sent, effect = upload.form, effect_of(lead.stand.facts, at)
     fields = read_consent(sent, lead, effect, request.app[RECORDS].rules, at)
     if not upload.file_name:
-        sent.errors["document"] = "Choose the consent document. Without a document nothing is opened."
+        sent.errors["document"] = "Choose the consent document. An override cannot be placed without it."
     if not sent.errors and fields is not None:
         try:
             granted = await _granted(request, effect, fields, await _kept(request, upload))

@@ -1,6 +1,7 @@
 """The migrations create the tables of the models, on both databases."""
 
 import asyncio
+from datetime import date
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -9,7 +10,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, inspect, literal_col
 
 from admin_web.record.database import Database
 from admin_web.record.database_faults import DatabaseUnavailable
-from admin_web.record.models import Base, DecisionRecord, ProjectionRow
+from admin_web.record.models import Base, DecisionRecord, DoNotCallRequest, Override, ProjectionRow
 from admin_web.record.schema import SchemaMismatch, go_back, migrate, newest, require_current
 from lab.postgres import PostgresServer
 
@@ -54,6 +55,51 @@ async def test_decisions_of_before_campaigns_have_none(database: Database):
     await migrate(database)
     async with database.read() as session:
         assert [(row.id, row.campaign) for row in await session.scalars(select(DecisionRecord))] == [("1", "")]
+
+
+SUPPRESSED = """
+    INSERT INTO suppression_entries (list_name, number, source, note, added_at, added_by, lifted_at)
+    VALUES ('internal', '+14155550100', 'ivr', 'asked', '2026-03-01 23:30:00', 'token:crm', NULL),
+           ('internal', '+14155550101', 'import', '', '2026-03-01 12:00:00', 'admin', NULL),
+           ('internal', '+14155550102', 'switch', '', '2026-02-01 12:00:00', 'agent', '2026-02-02 12:00:00')
+"""
+OPENED = """
+    INSERT INTO overrides (lead_id, number, basis, basis_note, consented_on, document_id, attestation, placed_at,
+                           placed_by, placed_from, expires_at)
+    VALUES ('L-1', '+14155550100', 'other', '', '2026-02-27', 1, '', '2026-02-28 12:00:00', 'x', '', '2999-01-01'),
+           ('L-1', '+14155550101', 'other', '', '2026-02-27', 1, '', '2026-02-28 12:00:00', 'x', '', '2999-01-01'),
+           ('L-1', '+14155550102', 'other', '', '2026-02-27', 1, '', '2026-02-20 12:00:00', 'x', '', '2999-01-01')
+"""
+
+
+async def test_entries_that_people_asked_for_become_requests_at_the_upgrade(database: Database):
+    """The first override breaks the order: its owner asked later. The third was placed before its consent."""
+    await go_back(database, "0005")
+    async with database.alter() as connection:
+        for statement in (
+            SUPPRESSED,
+            (
+                "INSERT INTO leads (id, name, name_folded, number, queued, last_called_at, created_at, created_by) "
+                "VALUES ('L-1', '', '', '+14155550100', true, '1970-01-01', '2026-01-01', 'x')"
+            ),
+            (
+                "INSERT INTO documents (sha256, name, media_type, size, stored_at, stored_by) "
+                "VALUES ('ab', 'a', 'x/y', 1, '2026-01-01', 'x')"
+            ),
+            OPENED,
+        ):
+            await connection.execute(text(statement))
+    await migrate(database)
+    async with database.read() as session:
+        requests = await session.scalars(select(DoNotCallRequest).order_by(DoNotCallRequest.id))
+        assert [(one.number, one.asked_on, one.source, one.note, one.recorded_by) for one in requests] == [
+            ("+14155550100", date(2026, 3, 1), "ivr", "asked", "token:crm"),
+            ("+14155550102", date(2026, 2, 1), "switch", "", "agent"),
+        ]
+        overrides = list(await session.scalars(select(Override).order_by(Override.id)))
+        assert [one.counts_from for one in overrides] == [date(2026, 2, 27), date(2026, 2, 27), date(2026, 2, 20)]
+        contested = list(await session.scalars(select(Override.number).where(Override.contested())))
+        assert contested == ["+14155550100"]
 
 
 async def test_the_projection_has_its_one_row_at_turn_nought(database: Database):

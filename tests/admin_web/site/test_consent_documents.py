@@ -66,8 +66,11 @@ async def test_a_document_of_each_kind_opens_the_lead(
 @pytest.mark.parametrize(
     ("file", "sentence"),
     [
-        (None, "Choose the consent document. Without a document nothing is opened."),
-        (("", b"", "application/octet-stream"), "Choose the consent document. Without a document nothing is opened."),
+        (None, "Choose the consent document. An override cannot be placed without it."),
+        (
+            ("", b"", "application/octet-stream"),
+            "Choose the consent document. An override cannot be placed without it.",
+        ),
         (("consent.pdf", b"", "application/pdf"), "The document is empty."),
         (("consent.pdf", EXE, "application/pdf"), "is not a PDF document: its content is a Windows program."),
         (("consent.exe", EXE, "application/pdf"), "has no accepted file type"),

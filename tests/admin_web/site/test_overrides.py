@@ -73,7 +73,7 @@ async def test_the_form_says_what_it_opens_and_opens_just_that(site: Site, super
 @pytest.mark.parametrize(
     ("changed", "file", "sentence"),
     [
-        ({}, None, "Without a document nothing is opened."),
+        ({}, None, "An override cannot be placed without it."),
         ({}, ("consent.pdf", b"", "application/pdf"), "The document is empty."),
         ({}, ("consent.pdf", b"MZ" + bytes(500), "application/pdf"), "is not a PDF"),
         ({}, ("consent.exe", PDF, "application/pdf"), "Choose a file whose name ends in"),
