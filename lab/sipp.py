@@ -25,13 +25,14 @@ SLACK_S = 30.0
 class Call:
     """A call to place. The dialer sends `dialed` unchanged, as the endpoint `caller`.
 
-    `lead` and `campaign` go into headers; an empty one is not sent.
+    `lead`, `campaign` and `agent` go into headers; an empty one is not sent.
     """
 
     dialed: str
     lead: str = ""
     caller: str = "dialer"
     campaign: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,8 @@ def _sipp(scenario: str, port: int, log: Path) -> list[str | Path]:
 def _line(call: Call) -> str:
     header = f"X-Lead-Id: {call.lead}" if call.lead else "X-No-Lead: 1"
     campaign = f"X-Campaign-Id: {call.campaign}" if call.campaign else "X-No-Campaign: 1"
-    return f"{quote(call.dialed, safe=UNESCAPED)};{call.caller};{header};{campaign}\n"
+    agent = f"X-Agent-Id: {call.agent}" if call.agent else "X-No-Agent: 1"
+    return f"{quote(call.dialed, safe=UNESCAPED)};{call.caller};{header};{campaign};{agent}\n"
 
 
 def _outcomes(calls: Sequence[Call], log: Path) -> list[Outcome]:

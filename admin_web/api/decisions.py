@@ -22,7 +22,8 @@ class ListDecisions(words.Paged):
     number: words.Number | None = None
     lead: words.Lead | None = None
     agent: Annotated[
-        str, Field(pattern="^[a-z0-9_.-]{0,64}$", description="The name of the user who requested the call.")
+        str,
+        Field(pattern=r"^[^\x00]*$", max_length=64, description="The person who called, exactly as it is returned."),
     ] = ""
     verdict: Verdict | None = None
     reason: words.Slug = ""
@@ -50,7 +51,9 @@ class Ended(Result):
 class Decision(Result):
     """The gate's decision on one call. `number` is empty when `dialed` was not a telephone number.
 
-    `campaign` is the campaign that the PBX named, or empty. A registry may not apply to some campaigns.
+    `agent` is the person who called, or empty if nobody is on record; `telephone` is the endpoint of the PBX from which
+    the call came, or empty. Both may be unknown until the PBX has written its record of the call. `campaign` is the
+    campaign that the PBX named, or empty. A registry may not apply to some campaigns.
     """
 
     decision: str
@@ -62,6 +65,7 @@ class Decision(Result):
     dialed: str
     lead: str
     agent: str
+    telephone: str
     campaign: str
     override: str
     channel: str
@@ -118,6 +122,7 @@ def _shown(decided: CallSeen) -> Decision:
         dialed=decided.dialed,
         lead=decided.lead,
         agent=decided.agent,
+        telephone=decided.telephone,
         campaign=decided.campaign,
         override=decided.override,
         channel=decided.channel,

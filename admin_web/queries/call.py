@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.queries.callers import Owners, owners_of
 from admin_web.record.database import Database
 from admin_web.record.models import CallDetail, CallRequest, DecisionRecord, Disposition, Lead, Override
 from compliance.refusal import Refused
@@ -23,7 +24,8 @@ class UnknownCall(Refused):
 class CallFile:
     """Everything recorded about one call. `decision` is None for a PBX record without a decision.
 
-    `others` are other decisions on the same channel, `later` are later decisions about the same number.
+    `others` are other decisions on the same channel, `later` are later decisions about the same number. `owners` says
+    whose telephones the calls came from.
     """
 
     decision: DecisionRecord | None
@@ -34,6 +36,24 @@ class CallFile:
     wrap_ups: Sequence[Disposition]
     others: Sequence[DecisionRecord]
     later: Sequence[DecisionRecord]
+    owners: Owners
+
+    @property
+    def caller(self) -> str:
+        """The person who called; "" if nobody is on record."""
+        if self.request:
+            return self.request.asked_by
+        return self.caller_of(self.decision or self.records[0])
+
+    @property
+    def telephone(self) -> str:
+        """The endpoint of the PBX that called; "" if it is unknown."""
+        return (self.decision or self.records[0]).telephone
+
+    def caller_of(self, call: DecisionRecord | CallDetail) -> str:
+        """Return the person who made one of these calls; "" if nobody is on record."""
+        at = call.at if isinstance(call, DecisionRecord) else call.started_at
+        return self.owners.caller(call.agent, call.telephone, at)
 
     @property
     def disagreeing(self) -> list[CallDetail]:
@@ -58,6 +78,7 @@ async def decided_call(database: Database, decision_id: str) -> CallFile:
         if decision.channel:
             belongs.append(CallDetail.channel == decision.channel)
         records = await _records(session, *belongs)
+        others, later = await _others(session, decision), await _later(session, decision)
         return CallFile(
             decision,
             records,
@@ -65,8 +86,9 @@ async def decided_call(database: Database, decision_id: str) -> CallFile:
             await session.get(Lead, decision.lead),
             await _override(session, decision.override),
             await _wrap_ups(session, decision),
-            await _others(session, decision),
-            await _later(session, decision),
+            others,
+            later,
+            await _owners(session, [decision, *records, *others, *later]),
         )
 
 
@@ -81,7 +103,12 @@ async def lone_record(database: Database, record_id: int) -> CallFile:
         )
         others = (await session.scalars(same.order_by(DecisionRecord.at).limit(SHOWN))).all()
         lead = await session.get(Lead, record.lead)
-        return CallFile(None, [record], await _request(session, record.channel), lead, None, [], others, [])
+        request, owners = await _request(session, record.channel), await _owners(session, [record, *others])
+        return CallFile(None, [record], request, lead, None, [], others, [], owners)
+
+
+async def _owners(session: AsyncSession, calls: Sequence[DecisionRecord | CallDetail]) -> Owners:
+    return await owners_of(session, [call.telephone for call in calls])
 
 
 async def _records(session: AsyncSession, *belongs: object) -> Sequence[CallDetail]:

@@ -1,5 +1,6 @@
 """The filter of the call log, and its conditions for both tables of the log."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from sqlalchemy import ColumnElement, TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from admin_web.queries.callers import Period, decided_from, recorded_by
 from admin_web.record.dialect import each_of, on_sqlite
 from admin_web.record.models import CallDetail, DecisionRecord
 from admin_web.record.models.calls import ALONE
@@ -19,7 +21,7 @@ UNSCREENED = "unscreened"
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """A filter of calls; empty fields match all. `verdict` is a Verdict or UNSCREENED.
+    """A filter of calls; empty fields match all. `agent` is a person; `verdict` is a Verdict or UNSCREENED.
 
     `since` is inclusive, `until` is exclusive. `dialled` are the spellings of `number` that a PBX record may contain.
     """
@@ -47,8 +49,10 @@ def dialled_as(number: E164, prefix: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*plain, *(f"{prefix}{digits}" for digits in plain)]))
 
 
-def decisions_wanted(session: AsyncSession, wanted: CallFilter, verdict: str) -> list[ColumnElement[bool]]:
-    """Return the conditions for decisions.
+def decisions_wanted(
+    session: AsyncSession, wanted: CallFilter, verdict: str, period: Period | None = None
+) -> list[ColumnElement[bool] | TextClause]:
+    """Return the conditions for decisions: those of `wanted.agent`, or with a `period` those from its telephone.
 
     SQLite cannot tell which column is more selective, such as agent or reason. An empty text is therefore appended to
     the less selective columns, so that SQLite does not use their indexes. PostgreSQL knows the frequent values by its
@@ -59,23 +63,29 @@ def decisions_wanted(session: AsyncSession, wanted: CallFilter, verdict: str) ->
         table.number: wanted.number,
         table.override: wanted.override,
         table.lead: wanted.lead,
-        table.agent: wanted.agent,
+        table.agent: "" if period else wanted.agent,
         table.verdict: verdict,
         table.reason: wanted.reason,
     }
     asked = [(column, value) for column, value in exact.items() if value]
-    plain = 1 if wanted.subject and on_sqlite(session) else len(asked)
+    by_telephone = period is not None and not (wanted.number or wanted.override or wanted.lead)
+    selective = 0 if by_telephone else 1
+    plain = selective if wanted.subject and on_sqlite(session) else len(asked)
     found = [column == value for column, value in asked[:plain]]
     found += [column.concat("") == value for column, value in asked[plain:]]
-    return [*found, *_within(table.at, wanted)]
+    return [*found, *(decided_from(period) if period else ()), *_within(table.at, wanted)]
 
 
-def records_wanted(session: AsyncSession, wanted: CallFilter) -> list[ColumnElement[bool] | TextClause]:
-    """Return the conditions for PBX records without a decision."""
+def records_wanted(
+    session: AsyncSession, wanted: CallFilter, periods: Sequence[Period] = ()
+) -> list[ColumnElement[bool] | TextClause]:
+    """Return the conditions for PBX records without a decision. `periods` are those of `wanted.agent`."""
     table = CallDetail
-    exact = {table.lead: wanted.lead, table.agent: wanted.agent, table.reason: wanted.reason}
+    exact = {table.lead: wanted.lead, table.reason: wanted.reason}
     found: list[ColumnElement[bool] | TextClause] = [text(f"({ALONE})")]
     found += [column == value for column, value in exact.items() if value]
+    if wanted.agent:
+        found.append(recorded_by(wanted.agent, periods))
     if wanted.dialled:
         found.append(table.destination.in_(select(each_of(session, wanted.dialled))))
     if wanted.verdict == UNSCREENED:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.queries.call_coverage import count_unscreened
 from admin_web.queries.call_filter import UNSCREENED, CallFilter, decisions_wanted
+from admin_web.queries.callers import periods_of
 from admin_web.record.database import Database
 from admin_web.record.models import DecisionRecord, DecisionTotal, Registry
 from compliance.rule import sentences
@@ -74,9 +75,11 @@ async def _added_up(session: AsyncSession, wanted: CallFilter) -> Counter[str]:
 
 
 async def _counted(session: AsyncSession, wanted: CallFilter) -> Counter[str]:
-    found = (
-        select(DecisionRecord.verdict).where(*decisions_wanted(session, wanted, wanted.verdict)).limit(MOST_COUNTED + 1)
-    )
-    verdict = found.subquery().c.verdict
+    parts = []
+    for period in (None, *await periods_of(session, wanted.agent)):
+        conditions = decisions_wanted(session, wanted, wanted.verdict, period)
+        part = select(DecisionRecord.verdict).where(*conditions).limit(MOST_COUNTED + 1).subquery()
+        parts.append(select(part.c.verdict))
+    verdict = union_all(*parts).limit(MOST_COUNTED + 1).subquery().c.verdict
     counted = await session.execute(select(verdict, func.count()).group_by(verdict))
     return Counter({row[0]: row[1] for row in counted})

@@ -8,6 +8,7 @@ case the call left the PBX unscreened: without a decision, or although a decisio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import product
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, true
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from admin_web.queries.call_filter import UNSCREENED, CallFilter, decisions_wanted, records_wanted
+from admin_web.queries.callers import Period, owners_of, periods_of
 from admin_web.queries.outcomes import OUTCOME, CallOutcome, outcomes_of
 from admin_web.queries.paging import PAGE_ROWS, Page, page_of
 from admin_web.record.database import Database
@@ -40,7 +42,8 @@ class CallPosition(NamedTuple):
 class CallSeen:
     """One call. Without a `decision` it is a PBX `record` by itself, `unscreened` if the call left the PBX.
 
-    `number` is E.164; when it is empty, `dialed` holds the digits that the PBX sent.
+    `number` is E.164; when it is empty, `dialed` holds the digits that the PBX sent. `agent` is the person who called,
+    "" if nobody is on record; `telephone` is the endpoint of the PBX that called.
     """
 
     at: datetime
@@ -53,6 +56,7 @@ class CallSeen:
     dialed: str
     lead: str
     agent: str
+    telephone: str
     campaign: str
     channel: str
     generation: int
@@ -95,7 +99,8 @@ async def decision_page(
 ) -> Page[CallSeen]:
     """Return a page of only the gate's decisions, latest first, starting after a position."""
     async with database.read() as session:
-        found = await _decisions(session, wanted, behind, rows + 1)
+        periods = await periods_of(session, wanted.agent)
+        found = await _decisions(session, wanted, behind, rows + 1, periods)
         return page_of(await _completed(session, _latest(found, rows + 1)), lambda call: call.place, rows)
 
 
@@ -107,18 +112,19 @@ async def decision_of(database: Database, decision: str) -> CallSeen | None:
 
 
 async def _calls(session: AsyncSession, wanted: CallFilter, behind: CallPosition | None, most: int) -> list[CallSeen]:
-    found = await _decisions(session, wanted, behind, most)
+    periods = await periods_of(session, wanted.agent)
+    found = await _decisions(session, wanted, behind, most, periods)
     if not wanted.override:
-        asked = _alone(session, _bounded_once(wanted, behind), behind)
+        asked = _alone(session, _bounded_once(wanted, behind), behind, periods)
         found += [_from_record(row) for row in await session.execute(asked.limit(most))]
     return await _completed(session, _latest(found, most))
 
 
 async def _decisions(
-    session: AsyncSession, wanted: CallFilter, behind: CallPosition | None, most: int
+    session: AsyncSession, wanted: CallFilter, behind: CallPosition | None, most: int, periods: Sequence[Period]
 ) -> list[CallSeen]:
     found: list[CallSeen] = []
-    for asked in _decided(session, _bounded_once(wanted, behind), behind):
+    for asked in _decided(session, _bounded_once(wanted, behind), behind, periods):
         found += [_from_decision(row) for row in await session.execute(asked.limit(most))]
     return found
 
@@ -136,13 +142,13 @@ def _latest(calls: list[CallSeen], most: int) -> list[CallSeen]:
 _DECISION = (
     DecisionRecord.at, DecisionRecord.id, DecisionRecord.verdict, DecisionRecord.reason, DecisionRecord.detail,
     DecisionRecord.override, DecisionRecord.number, DecisionRecord.dialed, DecisionRecord.lead, DecisionRecord.agent,
-    DecisionRecord.campaign, DecisionRecord.channel, DecisionRecord.generation, DecisionRecord.gate,
-    DecisionRecord.archived_at,
+    DecisionRecord.telephone, DecisionRecord.campaign, DecisionRecord.channel, DecisionRecord.generation,
+    DecisionRecord.gate, DecisionRecord.archived_at,
 )  # fmt: skip
 
 _RECORD = (
     *OUTCOME, CallDetail.id, CallDetail.verdict, CallDetail.reason, CallDetail.destination, CallDetail.lead,
-    CallDetail.agent, CallDetail.channel, CallDetail.unscreened,
+    CallDetail.agent, CallDetail.telephone, CallDetail.channel, CallDetail.unscreened,
 )  # fmt: skip
 
 
@@ -153,32 +159,37 @@ def _from_decision(row: Row[*tuple[Any, ...]]) -> CallSeen:
 def _from_record(row: Row[*tuple[Any, ...]]) -> CallSeen:
     """Build a call from a PBX record without a decision. The gate's fields are empty."""
     outcome = CallOutcome(*row[: len(OUTCOME)])
-    record, verdict, reason, destination, lead, agent, channel, unscreened = row[len(OUTCOME) :]
+    record, verdict, reason, destination, lead, agent, telephone, channel, unscreened = row[len(OUTCOME) :]
     return CallSeen(
-        outcome.started_at, "", verdict, reason, "", "", "", destination, lead, agent, "", channel, 0, "", None,
-        record, unscreened, outcome=outcome,
+        outcome.started_at, "", verdict, reason, "", "", "", destination, lead, agent, telephone, "", channel, 0,
+        "", None, record, unscreened, outcome=outcome,
     )  # fmt: skip
 
 
-def _decided(session: AsyncSession, wanted: CallFilter, behind: CallPosition | None) -> Iterator[CallSelect]:
+def _decided(
+    session: AsyncSession, wanted: CallFilter, behind: CallPosition | None, periods: Sequence[Period]
+) -> Iterator[CallSelect]:
     """Yield the queries for decisions, each in the order of an index.
 
+    A person's calls take one query, and one more for each of the `periods` in which they had a telephone.
     For a reason without a verdict there is one query per verdict: they use the index on both columns, which is fast
     even for a reason that never occurs with that verdict.
     """
     if wanted.verdict == UNSCREENED:
         return
     apart = wanted.reason and not wanted.verdict and not wanted.subject
-    for verdict in tuple(Verdict) if apart else (wanted.verdict,):
-        asked = select(*_DECISION).where(*decisions_wanted(session, wanted, verdict))
+    for verdict, period in product(tuple(Verdict) if apart else (wanted.verdict,), (None, *periods)):
+        asked = select(*_DECISION).where(*decisions_wanted(session, wanted, verdict, period))
         if behind is not None:
             tie = true() if behind.record else DecisionRecord.id < behind.decision
             asked = asked.where(_behind(DecisionRecord.at, behind.at, tie))
         yield asked.order_by(DecisionRecord.at.desc(), DecisionRecord.id.desc())
 
 
-def _alone(session: AsyncSession, wanted: CallFilter, behind: CallPosition | None) -> CallSelect:
-    asked = select(*_RECORD).where(*records_wanted(session, wanted))
+def _alone(
+    session: AsyncSession, wanted: CallFilter, behind: CallPosition | None, periods: Sequence[Period]
+) -> CallSelect:
+    asked = select(*_RECORD).where(*records_wanted(session, wanted, periods))
     if behind is not None:
         asked = asked.where(_behind(CallDetail.started_at, behind.at, CallDetail.id < behind.record))
     return asked.order_by(CallDetail.started_at.desc(), CallDetail.id.desc())
@@ -193,11 +204,17 @@ def _behind(column: InstrumentedAttribute[datetime], at: datetime, tie: ColumnEl
 
 
 async def _completed(session: AsyncSession, calls: Sequence[CallSeen]) -> list[CallSeen]:
-    """Add the outcome of each call, and the name of its lead."""
+    """Add the outcome of each call, the person who called, and the name of its lead."""
+    owners = await owners_of(session, [call.telephone for call in calls])
     outcomes = await outcomes_of(session, [call.decision for call in calls if call.decision])
     names = await _names(session, {call.lead for call in calls if call.lead})
     return [
-        replace(call, outcome=call.outcome or outcomes.get(call.decision), lead_name=names.get(call.lead, ""))
+        replace(
+            call,
+            agent=owners.caller(call.agent, call.telephone, call.at),
+            outcome=call.outcome or outcomes.get(call.decision),
+            lead_name=names.get(call.lead, ""),
+        )
         for call in calls
     ]
 

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import ColumnElement, and_, case, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from admin_web.queries.call_filter import CallFilter, decisions_wanted
+from admin_web.queries.callers import periods_of
 from admin_web.record.database import Database
 from admin_web.record.models import DecisionRecord, DecisionTotal
 from compliance import verdict
@@ -95,11 +97,14 @@ async def history(database: Database, span: Span, at: datetime, zone: tzinfo = U
 
 
 async def dials_of(database: Database, agent: str, since: datetime) -> Dials:
-    """Count the calls that an agent requested since a moment (aware UTC). Raises DatabaseUnavailable."""
-    clicked = select(*_dials(DecisionRecord, literal(1)))
+    """Count the calls that a person made since a moment (aware UTC). Raises DatabaseUnavailable."""
+    wanted, counted = CallFilter(agent=agent, since=since), select(*_dials(DecisionRecord, literal(1)))
+    dials = Dials()
     async with database.read() as session:
-        found = await session.execute(clicked.where(DecisionRecord.agent == agent, DecisionRecord.at >= since))
-        return _read(found.one())
+        for period in (None, *await periods_of(session, agent)):
+            found = await session.execute(counted.where(*decisions_wanted(session, wanted, "", period)))
+            dials = _sum([dials, _read(found.one())])
+    return dials
 
 
 def _dials(

@@ -8,6 +8,7 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.queries.callers import owners_of
 from admin_web.queries.outcomes import CallOutcome, outcomes_of
 from admin_web.record.models import AuditEvent, CallRequest, DecisionRecord, Disposition, Override, SuppressionEntry
 from compliance.numbers import E164, LeadId
@@ -25,7 +26,8 @@ EntryKind = Literal["call", "not-called", "wrap-up", "listed", "lifted", "overri
 class TimelineEntry:
     """One event. `what` is a slug (a verdict, an outcome, a source), `text` is what a person wrote.
 
-    `decision` and `override` are the ids of the related records; `outcome` is what the PBX recorded about a call.
+    `decision` and `override` are the ids of the related records. `telephone` is the endpoint from which a call came,
+    and `outcome` is what the PBX recorded about the call.
     """
 
     at: datetime
@@ -36,6 +38,7 @@ class TimelineEntry:
     reason: str = ""
     decision: str = ""
     override: str = ""
+    telephone: str = ""
     outcome: CallOutcome | None = None
 
 
@@ -54,11 +57,12 @@ async def timeline_of(session: AsyncSession, lead: LeadId, number: E164, at: dat
 
 
 async def _calls(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
-    """Return the gate's decisions, each with the outcome of its call."""
+    """Return the gate's decisions, each with the person who called and the outcome of the call."""
     columns = (
         DecisionRecord.at,
         DecisionRecord.verdict,
         DecisionRecord.agent,
+        DecisionRecord.telephone,
         DecisionRecord.reason,
         DecisionRecord.id,
         DecisionRecord.override,
@@ -66,11 +70,20 @@ async def _calls(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
     latest = select(*columns).where(DecisionRecord.lead == lead).order_by(DecisionRecord.at.desc()).limit(MOST)
     rows = (await session.execute(latest)).all()
     outcomes = await outcomes_of(session, [row.id for row in rows])
+    owners = await owners_of(session, [row.telephone for row in rows])
     return [
         TimelineEntry(
-            at, "call", verdict, agent, reason=reason, decision=id_, override=override, outcome=outcomes.get(id_)
+            at,
+            "call",
+            verdict,
+            owners.caller(agent, telephone, at),
+            telephone=telephone,
+            reason=reason,
+            decision=id_,
+            override=override,
+            outcome=outcomes.get(id_),
         )
-        for at, verdict, agent, reason, id_, override in rows
+        for at, verdict, agent, telephone, reason, id_, override in rows
     ]
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection
 
-from sqlalchemy import JSON, ColumnElement, String, cast, func, literal, text
+from sqlalchemy import JSON, ColumnElement, String, cast, func, literal, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,6 +34,16 @@ async def hold_against_writers(session: AsyncSession, table: type[Base]) -> None
     """
     if not on_sqlite(session):
         await session.execute(text(f"LOCK TABLE {table.__tablename__} IN SHARE MODE"))
+
+
+async def hold(session: AsyncSession, lock: int, *, shared: bool = False) -> None:
+    """Hold a lock until the transaction ends: alone, or together with others that hold it as `shared`.
+
+    SQLite needs no such lock: it allows one writer at a time.
+    """
+    if not on_sqlite(session):
+        function = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+        await session.execute(select(function(lock)))
 
 
 def on_sqlite(session: AsyncSession) -> bool:

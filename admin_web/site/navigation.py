@@ -31,6 +31,7 @@ _PLACES = (
     ("Background jobs", "jobs", "jobs", Permission.IMPORT),
     ("Audit events", "audit", "audit", Permission.SEE_AUDIT),
     ("Users", "users", "users", Permission.MANAGE),
+    ("Telephones", "phone", "telephones", Permission.MANAGE),
     ("API tokens", "tokens", "tokens", Permission.MANAGE),
     ("Webhooks", "webhooks", "webhooks", Permission.MANAGE),
 )

@@ -15,8 +15,9 @@ from typing import Any, TypeAlias
 from sqlalchemy import String, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.record.dialect import each_of, insert_into
+from admin_web.record.dialect import each_of, hold, insert_into
 from admin_web.record.models import CallRequest, DecisionRecord, DecisionTotal
+from admin_web.worker.call_agents import LOCK, NOBODY, CallAgent, call_agents
 from compliance import verdict
 from compliance.redis_records import read_decision
 from compliance.verdict import Verdict
@@ -91,14 +92,21 @@ def _rank(row: DecisionColumns) -> int:
 
 
 async def _with_agents(session: AsyncSession, rows: Sequence[DecisionColumns]) -> list[DecisionColumns]:
-    """Add the agent who clicked Call.
+    """Add who called: the agent who clicked Call, or else the agent and telephone that the PBX's records name.
 
-    The call request is always in SQL by now, because it is recorded before the PBX starts the call.
+    The call request is always in SQL by now, because it is recorded before the PBX starts the call. The records may
+    come later; their reader then adds the agent.
     """
+    await hold(session, LOCK, shared=True)
     channels = select(each_of(session, [row["channel"] for row in rows]))
     asked = select(CallRequest.channel, CallRequest.asked_by).where(CallRequest.channel.in_(channels))
     agents = {row.channel: row.asked_by for row in await session.execute(asked)}
-    return [{**row, "agent": agents.get(row["channel"], "")} for row in rows]
+    recorded = await call_agents(session, [row["id"] for row in rows])
+    return [_with_agent(row, agents.get(row["channel"], ""), recorded.get(row["id"], NOBODY)) for row in rows]
+
+
+def _with_agent(row: DecisionColumns, clicked_by: str, recorded: CallAgent) -> DecisionColumns:
+    return {**row, "agent": clicked_by or recorded.agent, "telephone": recorded.telephone}
 
 
 async def _insert(session: AsyncSession, rows: Sequence[DecisionColumns]) -> set[str]:

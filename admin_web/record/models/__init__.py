@@ -5,7 +5,15 @@ columns. Columns that end in `_by` contain a user name, which never changes, or 
 """
 
 from admin_web.record.models.base import Base, UtcDateTime
-from admin_web.record.models.calls import CallDetail, CallRequest, CdrFile, DecisionRecord, DecisionTotal, Disposition
+from admin_web.record.models.calls import (
+    CallDetail,
+    CallRequest,
+    CdrFile,
+    DecisionRecord,
+    DecisionTotal,
+    Disposition,
+    Telephone,
+)
 from admin_web.record.models.consent import Document, Override
 from admin_web.record.models.people import ApiToken, AuditEvent, SignInBucket, SignInSession, User
 from admin_web.record.models.projection import OutboxRow, ProjectionRow
@@ -43,6 +51,7 @@ __all__ = [
     "SignInBucket",
     "SignInSession",
     "SuppressionEntry",
+    "Telephone",
     "User",
     "UtcDateTime",
     "Webhook",

@@ -19,7 +19,8 @@ class DecisionRecord(Base):
 
     Lead and override are not foreign keys, so a decision can be recorded even when SQL has no such lead or override.
 
-    `agent` is the user who clicked on Call, found by the call request of the same channel; the gate does not know it.
+    `agent` is the user who clicked on Call, found by the call request of the same channel, or else the person whom the
+    PBX's call-detail record names. `telephone` is the telephone that this record names. The gate knows neither.
     `campaign` is the campaign that the PBX named, "" if none: a registry may exempt campaigns.
     """
 
@@ -31,6 +32,13 @@ class DecisionRecord(Base):
         Index("ix_decisions_override_at", "override", "at"),
         # An agent has tens of thousands of calls: with verdict and reason in the index, filters need not read the rows.
         Index("ix_decisions_agent_at", "agent", "at", "verdict", "reason"),
+        Index(
+            "ix_decisions_telephone_at",
+            "telephone",
+            "at",
+            sqlite_where=text("telephone <> ''"),
+            postgresql_where=text("telephone <> ''"),
+        ),
         Index("ix_decisions_verdict_at", "verdict", "at"),
         Index("ix_decisions_verdict_reason_at", "verdict", "reason", "at"),
     )
@@ -52,6 +60,7 @@ class DecisionRecord(Base):
     # section Notes); so does SQLite.
     agent: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     campaign: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
+    telephone: Mapped[str] = mapped_column(String(80), default="", server_default=text("''"))
 
 
 class DecisionTotal(Base):
@@ -71,7 +80,8 @@ class DecisionTotal(Base):
 class CallDetail(Base):
     """One call-detail record of the PBX. `decision_id` is empty for a call without a decision.
 
-    `channel` and `linked_channel` are unique ids; `linked_channel` is the id of the call's first channel. `trunk` is
+    `channel` and `linked_channel` are unique ids; `linked_channel` is the id of the call's first channel. `telephone`
+    is the endpoint that called, such as `PJSIP/alice`; "" if the call came from a trunk or a Local channel. `trunk` is
     the name of the channel through which the call left the PBX, "" if it did not leave. `unscreened` means that the
     call left without a verdict that allowed it.
     """
@@ -112,6 +122,7 @@ class CallDetail(Base):
     disposition: Mapped[str] = mapped_column(String(32))
     lead: Mapped[str] = mapped_column(String(64), default="")
     agent: Mapped[str] = mapped_column(String(64), default="")
+    telephone: Mapped[str] = mapped_column(String(80), default="", server_default=text("''"))
     unscreened: Mapped[bool] = mapped_column(default=False)
     started_at: Mapped[datetime] = mapped_column(index=True)
     answered_at: Mapped[datetime | None]
@@ -131,6 +142,35 @@ class CallRequest(Base):
     asked_at: Mapped[datetime] = mapped_column(index=True)
     asked_by: Mapped[str] = mapped_column(String(64), index=True)
     failure: Mapped[str] = mapped_column(Text, default="")
+
+
+class Telephone(Base):
+    """Whose telephone an endpoint of the PBX is, from `since` (inclusive) until `until` (exclusive, None while it is).
+
+    `channel` is the endpoint, such as `PJSIP/alice`. At most one row of a channel has no `until`. A row ends and is
+    never changed otherwise, so that calls of before keep their caller.
+    """
+
+    __tablename__ = "telephones"
+    __table_args__ = (
+        Index("ix_telephones_channel_id", "channel", "id"),
+        Index(
+            "uq_telephones_standing",
+            "channel",
+            unique=True,
+            sqlite_where=text("until IS NULL"),
+            postgresql_where=text("until IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(80))
+    person: Mapped[str] = mapped_column(String(64), index=True)
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+    assigned_at: Mapped[datetime]
+    assigned_by: Mapped[str] = mapped_column(String(64))
+    ended_by: Mapped[str | None] = mapped_column(String(64))
 
 
 class CdrFile(Base):

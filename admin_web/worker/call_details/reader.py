@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from admin_web.record.database import Database
-from admin_web.record.dialect import each_of, insert_into
+from admin_web.record.dialect import each_of, hold, insert_into
 from admin_web.record.models import CallDetail, CdrFile
+from admin_web.worker.call_agents import LOCK, name_agents
 from admin_web.worker.call_details.cutting import lines_of, whole_records
 from admin_web.worker.call_details.places import FilePart, OpenCdrFile, ReadPosition
 from admin_web.worker.call_details.rows import DetailColumns, Trunks, UnreadableDetail, row_of
@@ -132,13 +133,15 @@ async def _held_reading(session: AsyncSession, path: str, at: datetime) -> CdrFi
 
 
 async def put(session: AsyncSession, rows: Sequence[DetailColumns]) -> None:
-    """Insert rows, each record once, and clear `unscreened` on records whose call was screened according to another
-    record.
+    """Insert rows, each record once, name the agents of their decisions, and clear `unscreened` on records whose call
+    was screened according to another record.
     """
     if not rows:
         return
+    await hold(session, LOCK)
     insert = insert_into(session, CallDetail).on_conflict_do_nothing()
     await (await session.connection()).execute(insert, sorted(rows, key=lambda row: row["channel"]))
+    await name_agents(session, {row["channel"] for row in rows})
     await session.execute(clearing(session, {row["linked_channel"] for row in rows if row["trunk"]}))
 
 

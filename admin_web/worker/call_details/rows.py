@@ -39,6 +39,7 @@ Record: TypeAlias = Mapping[str, str]
 _LONGEST = {
     column.name: column.type.length or 0 for column in CallDetail.__table__.columns if isinstance(column.type, String)
 }
+_TELEPHONE = re.compile(r"((?!Local/)[A-Za-z0-9]{1,20}/.+)-[0-9a-f]{1,8}", re.ASCII)
 _UNIQUE_ID = re.compile(r"[!-~]{1,150}", re.ASCII)
 _COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
 _MOMENT = re.compile(r"[0-9]{1,10}\.[0-9]{6}", re.ASCII)
@@ -66,6 +67,16 @@ class Trunks:
             return record["channel"]
         return ""
 
+    def telephone_of(self, record: Record) -> str:
+        """Return the endpoint of the call's own channel: `PJSIP/alice` for `PJSIP/alice-0000001f`.
+
+        Asterisk appends a hyphen and a serial number in hexadecimal. A trunk is nobody's telephone, and a Local channel
+        is only a link between channels: for both the result is "".
+        """
+        channel = record["channel"]
+        found = _TELEPHONE.fullmatch(channel)
+        return found[1] if found and not self._pattern.match(channel) else ""
+
 
 def row_of(fields: Sequence[str], trunks: Trunks) -> DetailColumns:
     """Convert the fields of one record into a row. Raises UnreadableDetail."""
@@ -78,6 +89,7 @@ def row_of(fields: Sequence[str], trunks: Trunks) -> DetailColumns:
         "linked_channel": _unique_id(record["linkedid"]),
         "sequence": _count(record["sequence"]),
         "trunk": _fitting("trunk", trunk),
+        "telephone": _fitting("telephone", trunks.telephone_of(record)),
         "unscreened": bool(trunk) and not allowed(record),
         "started_at": _moment(record["start"]),
         "answered_at": _moment_if_any(record["answer"]),

@@ -17,6 +17,7 @@ from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import grant_override
 from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import lift, suppress
+from admin_web.services.telephones import assign_telephone
 from admin_web.site.views.monitor import BASES
 from compliance.consent import ATTESTATION, Basis, Role
 from compliance.numbers import LeadId
@@ -278,6 +279,7 @@ async def test_the_calls_under_an_override_are_told_with_who_whom_and_how_they_e
                     gate="gate-1",
                     archived_at=at,
                     agent="agent" if number == 1 else "",
+                    telephone="PJSIP/desk" if number == 2 else "",
                 )
             )
         session.add(
@@ -296,8 +298,12 @@ async def test_the_calls_under_an_override_are_told_with_who_whom_and_how_they_e
     page = await (await placed.site.person(Role.ADMIN)).page(placed.path)
     calls = page[page.index('id="calls"') : page.index('id="trail"')]
     assert calls.count("<tr>") == 3  # a header row and two calls
-    for shown in ("agent", "Answered", "1:15", "no PBX record yet", "Allowed", "Northwind Traders L-1"):
-        assert shown in calls, shown
+    shown = "agent", "telephone PJSIP/desk", "Answered", "1:15", "no PBX record yet", "Allowed", "Northwind Traders L-1"
+    for text in shown:
+        assert text in calls, text
+    await assign_telephone(placed.site.records, ADMIN, "PJSIP/desk", "erin", earlier=True)
+    page = await (await placed.site.person(Role.ADMIN)).page(placed.path)
+    assert page[page.index('id="calls"') : page.index('id="trail"')].count("<td>erin</td>") == 1
 
 
 async def many(site: Site, number: int, **columns) -> None:

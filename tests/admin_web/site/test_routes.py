@@ -351,6 +351,7 @@ NEEDS = {
     Permission.SET_TERMS: "registry! registry-new registry-new!",
     Permission.EXPORT: "audit-export calls-csv calls-jsonl lists-export monitor-export",
     Permission.MANAGE: (
+        "telephones telephones! telephones-end! "
         "token-new token-new! token-revoke! tokens user user! user-codes! user-disable! user-enable! user-new "
         "user-new! user-password! user-sign-out! users webhook webhook-disable! webhook-new webhook-new! "
         "webhook-test! webhooks"

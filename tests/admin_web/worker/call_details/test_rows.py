@@ -24,7 +24,7 @@ def test_a_record_is_a_row():
     assert row == {
         "channel": "1795495769.1", "linked_channel": "1795495769.1", "sequence": 0, "decision_id": DECISION,
         "source": "dialer", "destination": "+14155550100", "trunk": TRUNK, "verdict": "ALLOW", "reason": "not-listed",
-        "disposition": "ANSWERED", "lead": "L-1", "agent": "agent", "unscreened": False,
+        "disposition": "ANSWERED", "lead": "L-1", "agent": "agent", "unscreened": False, "telephone": "PJSIP/dialer",
         "started_at": datetime(2026, 11, 24, 4, 49, 29, 220612, UTC), "seconds_billed": 11,
         "answered_at": datetime(2026, 11, 24, 4, 49, 29, 223426, UTC),
         "ended_at": datetime(2026, 11, 24, 4, 49, 40, 726174, UTC),
@@ -34,6 +34,27 @@ def test_a_record_is_a_row():
 def test_what_did_not_happen_has_no_moment():
     row = row_of(fields(answer="0.000000", end=""), TRUNKS)
     assert (row["answered_at"], row["ended_at"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("channel", "telephone"),
+    [
+        ("PJSIP/alice-0000001f", "PJSIP/alice"),
+        ("PJSIP/desk-12-00000001", "PJSIP/desk-12"),
+        ("PJSIP/alice-0000012", "PJSIP/alice"),
+        ("SIP/200-0000beef", "SIP/200"),
+        ("SCCP/i1/200-5", "SCCP/i1/200"),
+        ("DAHDI/i1/200-5", ""),
+        (TRUNK, ""),
+        ("Local/4155550100@dnc-screened-0000001f;2", ""),
+        ("", ""),
+        ("PJSIP/", ""),
+        ("PJSIP/\u202ealice-0000001f", "PJSIP/\ufffdalice"),
+        ("PJSIP/" + "x" * 200 + "-0000001f", "PJSIP/" + "x" * 74),
+    ],
+)
+def test_the_telephone_is_the_endpoint_of_the_calling_channel(channel: str, telephone: str):
+    assert row_of(fields(channel=channel), TRUNKS)["telephone"] == telephone
 
 
 @pytest.mark.parametrize(
