@@ -57,10 +57,9 @@ OverrideId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
-class Paged(Arguments):
-    """One page of a list: `after` is the `next` of the previous page."""
+class After(Arguments):
+    """A position in a list: `after` is the `next` of the previous answer."""
 
-    limit: Annotated[int, Field(ge=1, le=200, description="The maximum number of items on the page.")] = 50
     after: Annotated[
         str, Field(pattern="^[A-Za-z0-9_-]*$", max_length=500, description="The `next` of the previous page.")
     ] = ""
@@ -71,3 +70,9 @@ class Paged(Arguments):
         if self.after and key is None:
             raise Problem("unknown-page", "Send the `next` of the previous page as `after`, unchanged.")
         return key
+
+
+class Paged(After):
+    """One page of a list: `after` is the `next` of the previous page."""
+
+    limit: Annotated[int, Field(ge=1, le=200, description="The maximum number of items on the page.")] = 50

@@ -25,11 +25,15 @@ LONGEST_NAME = 58
 
 
 class Scope(StrEnum):
-    """What a token may do. `read` gives access to people and calls, `scrub` only to whether numbers may be dialled."""
+    """What a token may do. `read` gives access to people and calls, `scrub` only to whether numbers may be dialled.
+
+    `dial` is what a dialer needs for the queue: claim leads, report outcomes, put leads back or take them off.
+    """
 
     READ = "read"
     SCRUB = "scrub"
     LEADS = "leads"
+    DIAL = "dial"
     SUPPRESS = "suppress"
     LIFT = "lift"
     OVERRIDE = "override"

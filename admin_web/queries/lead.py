@@ -64,7 +64,7 @@ class LeadPage:
 
     `on_number` counts the leads on its number, including this one, up to MOST_COUNTED. `others_open` counts the other
     leads with a live override. `consent` is the lead's own override, which has no effect while the number is not
-    blocked.
+    blocked. While a dialer has claimed the lead, `claimed_by` names it, and the claim ends at `claimed_until`.
     """
 
     id: LeadId
@@ -76,6 +76,8 @@ class LeadPage:
     created_by: str
     changed_at: datetime | None
     changed_by: str | None
+    claimed_by: str
+    claimed_until: datetime | None
     stand: Stand
     listings: Sequence[Listing]
     consent: LiveConsent | None
@@ -118,7 +120,8 @@ async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
         row = (await session.execute(select(*_COLUMNS).where(Lead.id == lead))).one_or_none()
         if row is None:
             raise UnknownLead(f"There is no lead {lead}.")
-        _, name, number, queued, called, created_at, created_by, changed_at, changed_by = row
+        _, name, number, queued, called, created_at, created_by, changed_at, changed_by, claimed_until, claimed_by = row
+        claimed = claimed_until is not None and claimed_until > at
         number = E164(number)
         others = await _others(session, number, lead)
         stand, *stands = await stands_of(session, [(number, lead), *((number, other) for other, _ in others)], at)
@@ -133,6 +136,8 @@ async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
             created_by=created_by,
             changed_at=changed_at,
             changed_by=changed_by,
+            claimed_by=claimed_by if claimed else "",
+            claimed_until=claimed_until if claimed else None,
             stand=stand,
             listings=await _listings(session, number, stand),
             consent=await _consent(session, lead, at),
@@ -145,7 +150,7 @@ async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
 
 _COLUMNS = (
     Lead.id, Lead.name, Lead.number, Lead.queued, Lead.last_called_at, Lead.created_at, Lead.created_by,
-    Lead.changed_at, Lead.changed_by,
+    Lead.changed_at, Lead.changed_by, Lead.claimed_until, Lead.claimed_by,
 )  # fmt: skip
 
 

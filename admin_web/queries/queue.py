@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import literal, select, tuple_
+from sqlalchemy import literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection.projection import Projection
@@ -38,7 +38,8 @@ class QueuePosition(NamedTuple):
 class Offer:
     """A lead that may be dialled now, and the reason; `last_called_at` is None when it never was called.
 
-    `unchecked` is why it is unknown whether its number is listed, empty when that is known.
+    `unchecked` is why it is unknown whether its number is listed, empty when that is known. `behind_blocked` is how
+    many blocked leads were skipped before it on its page.
     """
 
     lead: LeadId
@@ -48,6 +49,12 @@ class Offer:
     reason: Reason
     override: str
     unchecked: str = ""
+    behind_blocked: int = 0
+
+    @property
+    def position(self) -> QueuePosition:
+        """The position just behind the lead."""
+        return QueuePosition(self.last_called_at or NEVER, self.lead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +74,37 @@ class QueuePage:
 async def dial_queue(
     database: Database, projection: Projection, at: datetime, *, behind: QueuePosition | None = None, most: int = PAGE
 ) -> QueuePage:
-    """Return up to `most` leads that the gate would let pass at `at` (aware UTC). Raises DatabaseUnavailable."""
+    """Return up to `most` leads that the gate would let pass at `at` (aware UTC). Raises DatabaseUnavailable.
+
+    Leads that a dialer has claimed are left out.
+    """
+    async with database.read() as session:
+        return await queue_within(session, projection, at, behind=behind, most=most)
+
+
+async def queue_within(
+    session: AsyncSession,
+    projection: Projection,
+    at: datetime,
+    *,
+    behind: QueuePosition | None = None,
+    most: int = PAGE,
+) -> QueuePage:
+    """Return the same as `dial_queue`, read within a transaction."""
     offers: list[Offer] = []
     looked_at = 0
-    async with database.read() as session:
-        while looked_at < MOST_LOOKED_AT:
-            leads = await _waiting(session, behind, LOOKED_AT_ONCE)
-            for lead, ruling in zip(leads, await _rulings(projection, leads, at), strict=True):
-                if ruling.verdict is Verdict.BLOCK and stops_every_call(ruling.reason):
-                    return QueuePage((), 0, None, ruling)
-                looked_at, behind = looked_at + 1, lead.position
-                if ruling.verdict is Verdict.ALLOW:
-                    offers.append(lead.offered(ruling))
-                if len(offers) == most:
-                    return QueuePage(tuple(offers), looked_at - most, behind)
-            if len(leads) < LOOKED_AT_ONCE:
-                return QueuePage(tuple(offers), looked_at - len(offers), None)
+    while looked_at < MOST_LOOKED_AT:
+        leads = await _waiting(session, behind, at, LOOKED_AT_ONCE)
+        for lead, ruling in zip(leads, await _rulings(projection, leads, at), strict=True):
+            if ruling.verdict is Verdict.BLOCK and stops_every_call(ruling.reason):
+                return QueuePage((), 0, None, ruling)
+            looked_at, behind = looked_at + 1, lead.position
+            if ruling.verdict is Verdict.ALLOW:
+                offers.append(lead.offered(ruling, looked_at - 1 - len(offers)))
+            if len(offers) == most:
+                return QueuePage(tuple(offers), looked_at - most, behind)
+        if len(leads) < LOOKED_AT_ONCE:
+            return QueuePage(tuple(offers), looked_at - len(offers), None)
     return QueuePage(tuple(offers), looked_at - len(offers), behind)
 
 
@@ -96,15 +118,18 @@ class _Waiting(NamedTuple):
     def position(self) -> QueuePosition:
         return QueuePosition(self.last_called_at, self.id)
 
-    def offered(self, ruling: Ruling) -> Offer:
+    def offered(self, ruling: Ruling, behind_blocked: int) -> Offer:
         called = None if self.last_called_at == NEVER else self.last_called_at
-        return Offer(self.id, self.name, self.number, called, ruling.reason, ruling.override, unchecked(ruling))
+        return Offer(
+            self.id, self.name, self.number, called, ruling.reason, ruling.override, unchecked(ruling), behind_blocked
+        )
 
 
-async def _waiting(session: AsyncSession, behind: QueuePosition | None, most: int) -> list[_Waiting]:
-    """Read the next leads in the order of the queue, which is the order of its index."""
+async def _waiting(session: AsyncSession, behind: QueuePosition | None, at: datetime, most: int) -> list[_Waiting]:
+    """Read the next leads in the order of the queue, which is the order of its index, without those claimed at `at`."""
     position = tuple_(Lead.last_called_at, Lead.id)
     waiting = select(Lead.last_called_at, Lead.id, Lead.name, Lead.number).where(Lead.queued.is_(True))
+    waiting = waiting.where(or_(Lead.claimed_until.is_(None), Lead.claimed_until <= at))
     if behind is not None:
         waiting = waiting.where(position > tuple_(literal(behind.last_called_at, UtcDateTime), literal(behind.lead)))
     rows = await session.execute(waiting.order_by(Lead.last_called_at, Lead.id).limit(most))

@@ -12,6 +12,7 @@ from admin_web.record.changes import Actor, Change, Records, Standing
 from admin_web.record.dialect import each_of, insert_into
 from admin_web.record.folding import folded
 from admin_web.record.models import Lead
+from admin_web.services.claims import release
 from admin_web.services.revocation import end_overrides
 from compliance.numbers import E164, LeadId
 from compliance.refusal import Refused, cleaned
@@ -67,7 +68,7 @@ async def change_lead(
     queued: bool | None = None,
     was: E164 | None = None,
 ) -> LeadChanged:
-    """Change a lead's number or name, or add the lead to the dial queue or remove it.
+    """Change a lead's number or name, or add the lead to the dial queue or remove it, which ends the actor's claim.
 
     `was` is the number that the person saw. Raises UnknownLead, NumberMoved, Unwritable.
 
@@ -85,6 +86,8 @@ async def change_lead(
         if queued is not None and queued != row.queued:
             row.queued, changed = queued, True
             change.audit("queue-lead" if queued else "unqueue-lead", "lead", lead)
+        if queued is not None:
+            release(row, actor)
     return LeadChanged(lead, changed, ended, await records.standing())
 
 

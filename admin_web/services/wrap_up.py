@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.models import DecisionRecord, Disposition
+from admin_web.services.claims import release
 from admin_web.services.do_not_call import WRAP_UP, Blocked, block_within
 from admin_web.services.leads import existing_lead
 from admin_web.services.requests import Request
@@ -52,8 +53,8 @@ async def wrap_up(
 ) -> WrappedUp:
     """Record how a call to a lead ended, update the lead's place in the queue, and block its number on Do Not Call.
 
-    `decision_id` identifies the call; an id that is not on record for this lead is ignored.
-    Raises UnknownLead, Unwritable, NotPermitted.
+    If the actor has claimed the lead, the claim ends. `decision_id` identifies the call; an id that is not on record
+    for this lead is ignored. Raises UnknownLead, Unwritable, NotPermitted.
     """
     require(lambda role: role is not Role.AUDITOR, actor.role, "wrap up calls")
     note = cleaned(note, LONGEST_NOTE, "The note")
@@ -64,6 +65,7 @@ async def wrap_up(
             said = "Requested on a call that was wrapped up as Do Not Call."
             blocked = await block_within(change, row, Request(WRAP_UP, records.today(), said))
         row.last_called_at, row.queued = change.at, row.queued and outcome not in FINAL
+        release(row, actor)
         disposition = Disposition(
             lead_id=lead,
             decision_id=await _known_decision(change, lead, decision_id),

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import String, select, update
+from sqlalchemy import String, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.dialect import each_of, hold, insert_into
-from admin_web.record.models import CallRequest, DecisionRecord, DecisionTotal
+from admin_web.record.models import CallRequest, DecisionRecord, DecisionTotal, Lead
 from admin_web.worker.call_agents import LOCK, NOBODY, CallAgent, call_agents
 from compliance import verdict
 from compliance.redis_records import read_decision
@@ -75,14 +75,15 @@ def last_words(rows: Iterable[DecisionColumns]) -> list[DecisionColumns]:
 async def put(session: AsyncSession, rows: Sequence[DecisionColumns]) -> None:
     """Write rows, one per decision. An existing row changes only for a record that outranks it.
 
-    `decision_totals` is updated in the same transaction. Rows are locked in the order of their ids and totals in the
-    order of their keys, so that two writers cannot deadlock.
+    `decision_totals` and the leads' `last_called_at` are updated in the same transaction. Rows are locked in the order
+    of their ids and totals in the order of their keys, so that two writers cannot deadlock.
     """
     rows = await _with_agents(session, rows)
     written = await _insert(session, rows)
     news = [row for row in rows if row["id"] in written]
     corrected, replaced = await _correct(session, [row for row in rows if row["id"] not in written])
     await _count(session, [*news, *corrected], replaced)
+    await _move_leads(session, [*news, *corrected])
 
 
 def _rank(row: DecisionColumns) -> int:
@@ -149,6 +150,26 @@ async def _count(session: AsyncSession, added: Iterable[DecisionColumns], taken:
     for key, change in sorted(changes.items()):
         values = dict(zip(("hour", "verdict", "reason"), key, strict=True))
         await session.execute(insert.values(**values, decisions=change))
+
+
+async def _move_leads(session: AsyncSession, rows: Iterable[DecisionColumns]) -> None:
+    """Move each lead that was called to its new place in the dial queue: an allowed call is a call, whoever placed it.
+
+    If a lead is called on and its decision is corrected to a BLOCK later, the lead keeps its place.
+    """
+    called: dict[str, datetime] = {}
+    for row in rows:
+        if row["lead"] and row["verdict"] == Verdict.ALLOW:
+            called[row["lead"]] = max(row["at"], called.get(row["lead"], row["at"]))
+    if not called:
+        return
+    locked = select(Lead.id).where(Lead.id.in_(select(each_of(session, sorted(called))))).order_by(Lead.id)
+    leads = (await session.scalars(locked.with_for_update(key_share=True))).all()
+    if leads:
+        earlier = update(Lead).where(Lead.id == bindparam("called"), Lead.last_called_at < bindparam("moment"))
+        moved = earlier.values(last_called_at=bindparam("moment"))
+        moments = [{"called": lead, "moment": called[lead]} for lead in leads]
+        await (await session.connection()).execute(moved, moments)
 
 
 def _total_of(row: DecisionColumns) -> tuple[datetime, str, str]:

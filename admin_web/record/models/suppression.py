@@ -22,7 +22,8 @@ index.
 class Lead(Base):
     """One person record of the CRM, under the CRM's id, with one number. Several leads may share a number.
 
-    Leads with `queued` are in the dial queue; the lead called longest ago comes first. Searches compare `name_folded`.
+    Leads with `queued` are in the dial queue; the lead called longest ago comes first. Until `claimed_until`, a lead is
+    offered to nobody but `claimed_by`, who claimed it. Searches compare `name_folded`.
     """
 
     __tablename__ = "leads"
@@ -37,6 +38,8 @@ class Lead(Base):
     number: Mapped[str] = mapped_column(String(16), index=True)
     queued: Mapped[bool] = mapped_column(default=True)
     last_called_at: Mapped[datetime] = mapped_column(default=NEVER)
+    claimed_until: Mapped[datetime | None]
+    claimed_by: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     created_at: Mapped[datetime]
     created_by: Mapped[str] = mapped_column(String(64))
     changed_at: Mapped[datetime | None]

@@ -18,6 +18,7 @@ SCOPES = {
     Scope.READ: "Read leads, the queue, overrides and decisions",
     Scope.SCRUB: "Check whether numbers may be dialled, and nothing else",
     Scope.LEADS: "Add and change leads",
+    Scope.DIAL: "Claim leads of the dial queue, report how calls ended, put leads back or take them off",
     Scope.SUPPRESS: "Put numbers on the Do-Not-Call list",
     Scope.LIFT: "Take numbers off the Do-Not-Call list",
     Scope.OVERRIDE: "Place consent overrides with their document",

@@ -26,8 +26,8 @@ EXAMPLES = re.findall(
     r"^### ([a-z-]+)\n(.*?)^```sh\n(.*?)^```\n```json\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL
 )
 CHANGES = {
-    "asked_on", "at", "channel", "consented_on", "listed_at",
-    "document_sha256", "document_size", "entry", "expires_at", "next", "placed_at", "placed_from",
+    "asked_on", "at", "channel", "claimed_until", "consented_on", "listed_at",
+    "document_sha256", "document_size", "entry", "expires_at", "next", "placed_at", "placed_from", "wrap_up",
 }  # fmt: skip
 """Values that differ from run to run, or from database to database."""
 

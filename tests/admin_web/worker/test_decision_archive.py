@@ -15,6 +15,7 @@ from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.models import CallRequest, DecisionRecord, DecisionTotal, Lead
+from admin_web.record.models.suppression import NEVER
 from admin_web.record.schema import go_back, migrate
 from admin_web.worker.decision_archive import ARCHIVE_GROUP, BATCH, DecisionArchive
 from admin_web.worker.decision_rows import put, row_of
@@ -136,6 +137,37 @@ async def test_a_decision_bears_the_agent_who_clicked_the_call_and_no_other(stre
     async with stream.database.read() as session:
         rows = await session.execute(select(DecisionRecord.channel, DecisionRecord.agent))
         assert {row[0]: row[1] for row in rows} == {"pbx-1.1": "agent1", "pbx-1.2": ""}
+
+
+async def test_every_allowed_call_with_a_lead_moves_the_lead_in_the_queue(stream: Stream):
+    before, after = AT - HOUR, AT + HOUR
+    async with stream.database.write() as session:
+        for number, called in enumerate([NEVER, NEVER, before, after, NEVER]):
+            session.add(
+                Lead(id=f"L-{number}", number="+14155550100", created_at=AT, created_by="test", last_called_at=called)
+            )
+    allowed = [decision(number)._replace(lead=f"L-{lead}") for number, lead in enumerate([0, 2, 3])]
+    again = decision(3)._replace(lead="L-0", at=AT + timedelta(minutes=1))
+    stream.append(*allowed, again, blocked(4)._replace(lead="L-1"), decision(5)._replace(lead="unknown"), decision(6))
+    await stream.archive_all()
+    async with stream.database.read() as session:
+        called = {row[0]: row[1] for row in await session.execute(select(Lead.id, Lead.last_called_at))}
+    assert called == {"L-0": again.at, "L-1": NEVER, "L-2": AT, "L-3": after, "L-4": NEVER}
+
+
+async def test_archives_at_once_move_the_same_leads_without_a_deadlock(stream: Stream):
+    async with stream.database.write() as session:
+        for lead in range(30):
+            session.add(Lead(id=f"L-{lead}", number="+14155550100", created_at=AT, created_by="test"))
+
+    async def one(first: int) -> None:
+        made = [decision(first + place)._replace(lead=f"L-{(first * 7 + place) % 30}") for place in range(30)]
+        async with stream.database.write() as session:
+            await put(session, [row_of(fields(one), AT) for one in sorted(made, key=lambda one: one.id)])
+
+    await asyncio.gather(*(one(batch * 100) for batch in range(8)))
+    async with stream.database.read() as session:
+        assert set(await session.scalars(select(Lead.last_called_at))) == {AT}
 
 
 async def test_the_archive_waits_a_moment_for_the_next_decision(stream: Stream, monkeypatch: pytest.MonkeyPatch):

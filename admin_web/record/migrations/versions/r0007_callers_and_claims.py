@@ -1,9 +1,9 @@
-"""Name the caller of every call: the agent and the telephone of its CDR."""
+"""Name the caller of every call: the agent and the telephone of its CDR. Let a dialer claim a lead of the queue."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from admin_web.record.migrations.spelling import done, id_column, moment, text_column
+from admin_web.record.migrations.spelling import MOMENT, done, id_column, moment, text_column
 
 revision = "0007"
 down_revision = "0006"
@@ -38,10 +38,15 @@ def upgrade() -> None:
         "uq_telephones_standing", "telephones", ["channel"], unique=True,
         sqlite_where=STANDING, postgresql_where=STANDING,
     )  # fmt: skip
+    op.add_column("leads", sa.Column("claimed_until", MOMENT, nullable=True))
+    op.add_column("leads", sa.Column("claimed_by", sa.String(64), nullable=False, server_default=sa.text("''")))
 
 
 def downgrade() -> None:
     """Drop the table and the columns. Decisions keep the agents that they have."""
+    with op.batch_alter_table("leads") as table:
+        table.drop_column("claimed_by")
+        table.drop_column("claimed_until")
     op.drop_table("telephones")
     op.drop_index("ix_decisions_telephone_at", "decisions")
     for table_name in ("decisions", "call_details"):
