@@ -15,6 +15,7 @@ from admin_web.settings import AdminSettings
 from agi_gate.__main__ import app as agi_gate
 from agi_gate.settings import GateSettings
 from compliance import channel_vars
+from compliance.numbers import REFUSALS
 from compliance.rule import sentences
 from compliance.settings import Settings
 from compliance.terms import REGISTRY_UNCOVERED
@@ -45,6 +46,12 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
+def refusals_table() -> str:
+    """Return the table of all reasons for refusing a number that docs/reference.md must have."""
+    rows = ["| detail | message |", "|---|---|"]
+    return "\n".join([*rows, *(f"| `{reason}` | {sentence} |" for reason, sentence in REFUSALS.items())])
+
+
 def commands(name: str, command: Any) -> Iterator[str]:
     """Yield every visible command in full, such as `dnc-admin lead add`."""
     below = getattr(command, "commands", None)
@@ -60,6 +67,10 @@ COMMANDS = [*commands("agi-gate", get_command(agi_gate)), *commands("dnc-admin",
 
 def test_every_setting_stands_in_the_reference_with_its_default():
     assert settings_table() in REFERENCE, f"docs/reference.md must have this table:\n{settings_table()}"
+
+
+def test_every_reason_for_refusing_a_number_stands_in_the_reference():
+    assert refusals_table() in REFERENCE, f"docs/reference.md must have this table:\n{refusals_table()}"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

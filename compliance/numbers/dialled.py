@@ -1,0 +1,59 @@
+"""Return the number that dialled digits mean."""
+
+import re
+
+from compliance.numbers.kinds import E164
+from compliance.numbers.plan import NANP, NANP_REGIONS, key_of
+from compliance.numbers.refusal import InvalidNumber
+from compliance.numbers.writing import digits_of
+
+_COMMON = re.compile(rf"(?:\+?1)?{NANP}")
+# Digits with one of these faults name a telephone or a service, only not its number. They are no remainder of a number.
+_STILL_A_NUMBER = frozenset({"ambiguous", "carrier-code", "mailbox", "old-form"})
+
+
+def normalize(dialed: str, region: str, prefix: str = "") -> E164:
+    """Return the E.164 number that `dialed` means in `region` (ISO 3166, such as `US`). Raises InvalidNumber.
+
+    `prefix` is the digits that the PBX puts before outside numbers. It is removed once, from digits without `+`. If
+    what is left is not a number and the whole is one, the whole was dialled.
+    """
+    # This short cut takes less than 1 µs. The library takes 16 to 47 µs to parse, validate and format the number. A
+    # hypothesis test checks that both return the same number.
+    # python -m timeit -s "from compliance.numbers import normalize" "normalize('4155550100', 'US')"
+    if prefix and region in NANP_REGIONS and dialed.startswith(prefix):
+        rest = dialed.removeprefix(prefix)
+        if _COMMON.fullmatch(rest) and rest[0] != "+":
+            return E164(f"+1{rest[-10:]}")
+    if _COMMON.fullmatch(dialed):
+        if dialed[0] == "+":
+            return E164(dialed)
+        if region in NANP_REGIONS:
+            return E164(f"+1{dialed[-10:]}")
+    return read(dialed, region, prefix)
+
+
+def read(dialed: str, region: str, prefix: str) -> E164:
+    """Return the same as `normalize`, for numbers of every form, by the library. Raises InvalidNumber."""
+    digits = digits_of(dialed, region)
+    if not (prefix and digits.startswith(prefix)):
+        return key_of(digits, region)
+    rest = digits.removeprefix(prefix)
+    try:
+        return key_of(rest, region)
+    except InvalidNumber as refused:
+        if refused.reason in _STILL_A_NUMBER:
+            raise
+        try:
+            return key_of(digits, region)
+        except InvalidNumber:
+            raise refused from None
+
+
+def common_form(region: str) -> str:
+    """Return a pattern for numbers of +1 that need no parsing in `region`. Its group `national` is the part after +1.
+
+    A scrub applies the pattern to whole columns of a list.
+    """
+    written = r"(?:\+?1)?" if region in NANP_REGIONS else r"\+1"
+    return f"{written}(?P<national>{NANP})"
