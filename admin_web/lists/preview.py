@@ -12,6 +12,7 @@ from admin_web.lists.number_import import NumberCells
 from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.services.job_kinds import IMPORT_LEADS
 from admin_web.services.leads import LeadGiven
+from compliance.numbers import visible
 
 SHOWN = 10
 MOST_COLUMNS = 50
@@ -100,5 +101,5 @@ def _seen(place: int, row: SheetRow, cells: LeadCells | NumberCells) -> PreviewR
 
 
 def _shown(row: SheetRow) -> list[str]:
-    cells = [row.text] if row.cells is None else row.cells[:MOST_COLUMNS]
+    cells = map(visible, [row.text] if row.cells is None else row.cells[:MOST_COLUMNS])
     return [cell if len(cell) <= LONGEST_CELL else f"{cell[:LONGEST_CELL]}…" for cell in cells]

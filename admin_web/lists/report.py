@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self, TextIO
 
 from admin_web.lists.spreadsheet import defused
+from compliance.numbers import visible
 
 
 class RejectedRows:
@@ -27,7 +28,7 @@ class RejectedRows:
     def add(self, line: int, reason: str, explanation: str, row: str) -> None:
         """Add one row. Raises OSError."""
         file = self._file = self._file or self._opened()
-        csv.writer(file).writerow((line, reason, explanation, defused(row)))
+        csv.writer(file).writerow((line, reason, explanation, visible(defused(row))))
         self.count += 1
         self._unwritten = True
 

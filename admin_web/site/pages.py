@@ -20,7 +20,7 @@ from admin_web.site import labels
 from admin_web.site.guard import PERSON
 from admin_web.site.keys import ENFORCEMENT, NOW
 from admin_web.site.navigation import places
-from compliance.numbers import E164
+from compliance.numbers import E164, visible
 from compliance.refusal import as_sentence
 from compliance.rule import opens_by_override, sentence_of
 
@@ -73,6 +73,7 @@ def set_up(app: web.Application) -> None:
         list_label=labels.list_label,
         on_lists=labels.on_lists,
         particulars=labels.particulars,
+        visible=visible,
     )
     environment.globals["asset"] = _asset
     app.router.add_static("/static", STATIC, name="static")

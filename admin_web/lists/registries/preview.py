@@ -12,6 +12,7 @@ from admin_web.lists.registries.reader import Reading, read_each, tags
 from admin_web.lists.registries.rows import Odd, Piece
 from admin_web.lists.registries.source import Source
 from admin_web.lists.sheet import LONGEST_LINE, Sheet
+from compliance.numbers import visible
 
 SHOWN = 10
 MOST_COLUMNS = 50
@@ -129,4 +130,5 @@ def _seen(odd: Odd, cells: Sequence[str], read: Callable[[Piece, Odd], None]) ->
 
 
 def _short(cells: Sequence[str]) -> list[str]:
-    return [cell if len(cell) <= LONGEST_CELL else f"{cell[:LONGEST_CELL]}…" for cell in cells[:MOST_COLUMNS]]
+    shown = map(visible, cells[:MOST_COLUMNS])
+    return [cell if len(cell) <= LONGEST_CELL else f"{cell[:LONGEST_CELL]}…" for cell in shown]

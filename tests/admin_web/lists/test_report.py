@@ -25,6 +25,13 @@ def test_rows_are_reported_with_line_reason_and_text(tmp_path: Path):
     ]
 
 
+def test_a_character_that_turns_digits_around_is_shown_by_its_code(tmp_path: Path):
+    with RejectedRows(tmp_path / "r.csv") as report:
+        report.add(1, "direction-mark", "they may be in another order", "A,\u202e0015550514")
+        report.flush()
+    assert read(tmp_path / "r.csv")[1][3] == "A,<U+202E>0015550514"
+
+
 def test_a_run_that_rejects_nothing_leaves_no_report_not_even_an_old_one(tmp_path: Path):
     (tmp_path / "r.csv").write_text("old")
     with RejectedRows(tmp_path / "r.csv"):

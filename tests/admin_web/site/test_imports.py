@@ -57,6 +57,15 @@ async def test_a_list_goes_from_upload_by_preview_to_a_job_and_its_report(site: 
     assert "list.csv" in await browser.page("/jobs")
 
 
+async def test_digits_in_another_order_are_rejected_and_never_shown_so(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, "name,phone\nOne,\u202e0015550514\nTwo,4155550101\n".encode())
+    preview = await browser.follow(uploaded)
+    assert "&lt;U+202E&gt;0015550514" in preview
+    assert "\u202e" not in preview
+    assert "appear in another order" in preview
+
+
 async def test_the_columns_can_be_chosen_and_looked_at_again_before_the_start(site: Site):
     browser = await site.person("admin")
     uploaded = await upload(browser, b"home,work\n4155550100,4155550101\n")

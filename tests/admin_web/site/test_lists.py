@@ -119,6 +119,14 @@ async def test_what_cannot_be_added_is_said_beside_its_field_and_the_input_is_ke
     assert await rows(site.records, SuppressionEntry) == []
 
 
+async def test_a_form_never_shows_digits_in_another_order(site: Site):
+    browser = await site.person("agent")
+    answer = await browser.post("/lists/add", {"number": "\u202e0015550514", "note": "\u200fShalom"})
+    assert answer.status == 422
+    assert 'value="&lt;U+202E&gt;0015550514"' in answer.text
+    assert "\u200fShalom" in answer.text
+
+
 async def test_before_lifting_the_page_says_which_leads_it_opens(listed: Site):
     await add_lead(listed.records, ADMIN, LeadId("L-12"), NUMBER, "Northwind Traders")
     browser = await listed.person("admin")
