@@ -98,7 +98,7 @@ async def test_leads_are_imported_the_same_way(site: Site):
     [
         (b"", "empty.csv", "The file is empty."),
         (b"PK\x03\x04rest", "list.xlsx", "save it as CSV"),
-        (b"\x00\x01\x02", "list.csv", "this is not text"),
+        (b"\x00\x01\x02", "list.csv", "this is either not text"),
         (b"4" * 70_000, "list.csv", "this is not a list"),
         (b"4155550100\n" * 10_000, "long.csv", "larger than 0.1 MB"),
     ],

@@ -121,7 +121,7 @@ async def test_changes_are_taken_as_changes_and_need_a_version(site: Site, admin
     ("content", "name", "said"),
     [
         (b"", "empty.txt", "The file is empty."),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), "x.png", "this is not text"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "x.png", "this is either not text"),
         (b"PK\x03\x04rest", "cut.zip", "damaged or incomplete"),
         (b"\x1f\x8b" + bytes(100), "list.gz", "an archive of an unsupported kind"),
         (flat([A]).encode() * 20_000, "long.txt", "larger than 0.1 MB; import it on the server, with dnc-admin import"),
