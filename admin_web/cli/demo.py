@@ -3,7 +3,7 @@
 import typer
 
 from admin_web.cli.demo_data import FREE, LISTED, OPEN_LEAD, seed
-from admin_web.cli.shell import actor, run
+from admin_web.cli.shell import actor, run, tell
 from admin_web.documents import documents_of
 from admin_web.services import Standing
 from admin_web.services.opening import opened_records
@@ -16,7 +16,10 @@ def register(app: typer.Typer) -> None:
 
 
 def seed_demo() -> None:
-    """Add a few demo leads, listed numbers and overrides to try the product with. Safe to run at any time."""
+    """Add a few demo leads, listed numbers and overrides to try the product with. Safe to run at any time.
+
+    Exit code 3: recorded, not yet in force.
+    """
     settings = AdminSettings.load()
 
     async def work() -> Standing:
@@ -24,4 +27,4 @@ def seed_demo() -> None:
             return await seed(records, actor(), documents_of(settings))
 
     standing = run(work())
-    typer.echo(f"{' and '.join(LISTED)} are listed, {FREE} is not; lead {OPEN_LEAD} is open on {LISTED[0]}: {standing}")
+    tell(f"{' and '.join(LISTED)} are listed, {FREE} is not; lead {OPEN_LEAD} is open on {LISTED[0]}", standing)

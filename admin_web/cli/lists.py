@@ -14,7 +14,7 @@ import typer
 
 from admin_web.cli.progress import ImportBar
 from admin_web.cli.registries import ANY, Lists, import_registry
-from admin_web.cli.shell import ROWS_REJECTED, actor, run, say_error
+from admin_web.cli.shell import NOT_IN_FORCE, ROWS_REJECTED, actor, run, say_error
 from admin_web.lists.export import export_numbers
 from admin_web.lists.imports import Intake, Progress
 from admin_web.lists.lead_import import import_leads
@@ -50,9 +50,11 @@ def import_internal(
     report: Report = None,
     note: Annotated[str, typer.Option(help="A note on every entry. Default: the file's name")] = "",
 ) -> None:
-    """Put the numbers in a file on the company's own list. Exit code 1: some rows were rejected.
+    """Put the numbers in a file on the company's own list.
 
     After an interruption, run it again: numbers that are listed already are left unchanged.
+
+    Exit code 1: some rows were rejected; 3: recorded, not yet in force.
     """
     settings = AdminSettings.load()
 
@@ -69,7 +71,7 @@ def import_internal(
 def import_lead_file(file: Source, report: Report = None) -> None:
     """Add and change leads from a CSV file with the headings lead, number and, optionally, name.
 
-    Exit code 1: some rows were rejected.
+    Exit code 1: some rows were rejected; 3: recorded, not yet in force.
     """
     settings = AdminSettings.load()
 
@@ -126,9 +128,12 @@ def scrub_file(
 
 
 def _tell_import(done: Progress, report: Path, new: str, old: str) -> None:
-    typer.echo(f"{done.rows} rows: {done.added} {new}, {done.already} {old}, {done.rejected} rejected; {done.standing}")
     if done.rejected:
         say_error(f"the rejected rows and their reasons are in {report}")
+    typer.echo(f"{done.rows} rows: {done.added} {new}, {done.already} {old}, {done.rejected} rejected; {done.standing}")
+    if not done.standing.in_force:
+        raise typer.Exit(NOT_IN_FORCE)
+    if done.rejected:
         raise typer.Exit(ROWS_REJECTED)
 
 

@@ -3,16 +3,17 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
 import typer
 
 from admin_web.cli.phases import PhaseBars
-from admin_web.cli.shell import give_up, run
+from admin_web.cli.shell import NOT_IN_FORCE, give_up, run
 from admin_web.projection.drift import Drift
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import Built, NotRebuilt
+from admin_web.services import DatabaseUnavailable, NotInForce
 from admin_web.services.opening import opened_database
 from admin_web.settings import AdminSettings
 from admin_web.worker.worker import Worker
@@ -39,7 +40,8 @@ def rebuild(
         async with _opened(AdminSettings.load()) as projection:
             with PhaseBars() as bars:
                 built = await projection.rebuild(allow_drop=allow_drop, progress=bars.update)
-            await projection.sweep()
+            with suppress(NotInForce, DatabaseUnavailable):  # It is live already; the worker sweeps again later.
+                await projection.sweep()
             return built
 
     try:
@@ -51,7 +53,10 @@ def rebuild(
 
 
 def verify() -> None:
-    """Compare Redis with SQL, number by number. Exit code 1: they differ, or the gate does not trust Redis."""
+    """Compare Redis with SQL, number by number.
+
+    Exit code 1: they differ, or the gate does not trust Redis; 3: some changes are recorded, not yet in force.
+    """
 
     async def work() -> Drift:
         async with _opened(AdminSettings.load()) as projection:
@@ -63,6 +68,8 @@ def verify() -> None:
         typer.echo(line)
     if not drift.clean:
         raise typer.Exit(DRIFTED)
+    if drift.pending or drift.behind:
+        raise typer.Exit(NOT_IN_FORCE)
 
 
 def worker() -> None:

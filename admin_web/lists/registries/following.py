@@ -1,5 +1,7 @@
 """Enforcement of a registry's new version after its import."""
 
+from contextlib import suppress
+
 from admin_web.projection.progress import Progress
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import NotRebuilt
@@ -13,5 +15,6 @@ async def standing(projection: Projection, progress: Progress) -> Standing:
         await projection.follow(progress=progress)
     except (NotInForce, NotRebuilt, DatabaseUnavailable) as error:
         return Standing(in_force=False, why_not=str(error))
-    await projection.sweep()
+    with suppress(NotInForce, DatabaseUnavailable):  # The versions are in force; the worker sweeps again later.
+        await projection.sweep()
     return IN_FORCE

@@ -3,11 +3,14 @@
 import asyncio
 import os
 import sys
+from contextlib import suppress
 
 from sqlalchemy import select
 
 from admin_web.judging.listing import lists_of_many
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
+from admin_web.record.changes import NotInForce
+from admin_web.record.database import DatabaseUnavailable
 from admin_web.record.models import SuppressionEntry
 from admin_web.worker.jobs.run import JobFailed, Run
 from compliance.numbers import E164
@@ -26,7 +29,8 @@ async def rebuild(run: Run) -> str:
         built = await projection.rebuild(allow_drop=bool(run.particulars.get("allow_drop")), progress=run.show)
     except SuspiciousDrop as refused:
         raise JobFailed(f"The rebuild was refused and nothing was changed: {refused.fact}.") from None
-    await projection.sweep()
+    with suppress(NotInForce, DatabaseUnavailable):  # It is live already; the keeper sweeps again later.
+        await projection.sweep()
     lists = ", ".join(f"{numbers:,} on {name}" for name, numbers in built.counts.items())
     return f"Generation {built.generation} is live after {built.seconds:.1f} s: {lists}."
 

@@ -197,6 +197,26 @@ def test_without_redis_a_change_is_recorded_and_called_not_yet_in_force(migrated
     assert sql(database_url, "SELECT number FROM suppression_entries") == [("+14155550100",)]
 
 
+@pytest.mark.parametrize(
+    ("words", "content", "recorded"),
+    [
+        (["import", "internal", "list.csv"], "+14155550100\n", "1 rows: 1 added to the list"),
+        (["import", "internal", "list.csv"], "+14155550100\noops\n", "2 rows: 1 added to the list"),
+        (["import", "us-ftc", "list.csv"], "415,5550100\n", "us-ftc version 1: 1 number"),
+        (["registry", "add", "us-ftc"], "", "us-ftc added"),
+        (["seed-demo"], "", "are listed"),
+    ],
+)
+def test_whatever_is_recorded_and_not_yet_in_force_ends_with_code_3(
+    migrated: Admin, tmp_path: Path, words: list[str], content: str, recorded: str
+):
+    (tmp_path / "list.csv").write_text(content)
+    said = migrated(*words)
+    assert said.code == 3
+    assert recorded in said.out
+    assert "recorded, not yet in force" in said.out
+
+
 GRANT = ["override", "grant", "--basis", "signed-consent", "--consented-on", "2026-01-02", "--document", "c.pdf"]
 
 
@@ -406,7 +426,7 @@ def test_a_list_comes_by_standard_input_and_a_reader_may_leave_before_the_end(da
     numbers = "".join(f"+1415{line + 5_550_000}\n" for line in range(20_000))
     with program(database_url, tmp_path, "import", "internal", "-") as importing:
         said, complained = importing.communicate(numbers + "oops\n")
-    assert importing.returncode == 1
+    assert importing.returncode == 3
     assert said.startswith("20001 rows: 20000 added to the list, 0 already listed, 1 rejected; ")
     assert "Traceback" not in complained
     assert (tmp_path / "standard-input.rejected.csv").read_text().count("\n") == 2

@@ -1,11 +1,17 @@
 """`dnc-admin rebuild` and `dnc-admin verify`, as an operator runs them: their output and exit codes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
 
+from admin_web.cli.projection import rebuild
+from admin_web.lists.registries.following import standing
+from admin_web.projection.projection import Projection
+from admin_web.projection.wire import RedisUnavailable
+from admin_web.record.changes import IN_FORCE
 from admin_web.record.database import Database
 from admin_web.record.models import SuppressionEntry
 from compliance.redis_schema import STATE, listed_key
@@ -83,8 +89,22 @@ async def test_verify_tells_of_changes_that_are_not_in_force_yet(shell: Shell):
     await shell.projection.rebuild()
     await shell.suppress(OTHER)
     code, out, _ = shell.run("verify")
-    assert code == 0
+    assert code == 3
     assert "1 changes are recorded and not yet in force" in out
+
+
+async def test_a_rebuild_that_is_live_is_no_failure_though_redis_goes_away_before_the_sweep(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    async def away(_: Projection) -> int:
+        raise RedisUnavailable("no Redis")
+
+    for name, value in shell.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Projection, "sweep", away)
+    await asyncio.to_thread(rebuild)
+    assert "Generation 1 is live" in capsys.readouterr().out
+    assert await standing(shell.projection, lambda *_: None) == IN_FORCE
 
 
 async def test_a_rebuild_that_is_refused_is_one_line_and_code_2_until_it_is_allowed(shell: Shell):
