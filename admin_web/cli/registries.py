@@ -23,6 +23,7 @@ from admin_web.services.registry_names import checked_name, country_for
 from admin_web.settings import AdminSettings
 from compliance.log import log_to_stderr
 from compliance.refusal import Refused
+from compliance.today import is_to_come
 
 ANY = "LIST"
 """The name in the help of the command that imports any registry."""
@@ -104,6 +105,6 @@ def _obtained(said: datetime | None, files: Sequence[Path]) -> datetime:
     """Return when the files were obtained: midnight UTC of the given day, else the date of the oldest file."""
     if said is None:
         return datetime.fromtimestamp(min(file.stat().st_mtime for file in files), UTC)
-    if said.replace(tzinfo=UTC) > utc_now():
+    if is_to_come(said.date(), utc_now()):
         raise Refused(f"{said:%Y-%m-%d} is in the future; give the day on which the files were obtained.")
     return said.replace(tzinfo=UTC)

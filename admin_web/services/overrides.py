@@ -22,15 +22,13 @@ from compliance.numbers import E164, LeadId
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, Unwritable, cleaned, require
 from compliance.rule import objections, sentence_of
+from compliance.today import is_to_come
 
 LONGEST_NOTE = 2000
 LONGEST_DETAIL = 200
 
 RENEWABLE = timedelta(days=30)
 """An override can be renewed when at most this much time is left."""
-
-EASTERNMOST = timedelta(hours=14)
-"""The offset of Kiribati from UTC. A new date begins there before it begins anywhere else."""
 
 
 class NoBasis(Refused):
@@ -192,7 +190,7 @@ def faults_of(stated: Stated, rules: ConsentRules, at: datetime) -> Iterator[Ref
         yield error
     if consented_on is None:
         yield NotDated("Give the date of the consent, as it stands in the document.")
-    elif consented_on > (at + EASTERNMOST).date():
+    elif is_to_come(consented_on, at):
         yield ConsentInFuture(
             f"The consent is dated in the future: {consented_on}. Give the date that stands in the document."
         )

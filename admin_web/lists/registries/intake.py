@@ -44,6 +44,8 @@ MOST_REPORTED = 100_000
 class VersionRequest:
     """The version to import: of the registry `name`, obtained at `obtained_at` (aware UTC).
 
+    A moment that is still to come, such as the start of a day that has begun only in the east, counts as now.
+
     `country` and `account` are as in `registry_for`. With `allow_drop` the list may become much smaller. `pause_s` is
     the pause, in seconds, after each transaction, for other writers. `over` is the version in force that the person has
     seen and wants to replace, 0 for none; None replaces whichever is in force.
@@ -135,8 +137,9 @@ class RegistryIntake:
             if self._base is None and wanted.kind == CHANGES:
                 raise Refused(f"There is no version of {wanted.name} yet to apply changes to. Import all of it first.")
             version = RegistryVersion(
-                registry_name=wanted.name, kind=wanted.kind, base_id=self._base, obtained_at=wanted.obtained_at,
-                format=reading.form.name, file_name=source.name[:255], file_sha256="", file_bytes=source.file_bytes,
+                registry_name=wanted.name, kind=wanted.kind, base_id=self._base,
+                obtained_at=min(wanted.obtained_at, change.at), format=reading.form.name, file_name=source.name[:255],
+                file_sha256="", file_bytes=source.file_bytes,
                 may_shrink=wanted.allow_drop, imported_at=change.at, imported_by=change.actor.name, beat_at=change.at,
             )  # fmt: skip
             change.session.add(version)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from aiohttp import web
 
@@ -28,6 +28,7 @@ from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
 from admin_web.site.views.registries import ONE
 from compliance.refusal import Unwritable, cleaned
+from compliance.today import is_to_come
 
 TAKEN_AS = (
     (FULL, "The whole registry", "Numbers that are listed now but not in the file are no longer listed."),
@@ -112,11 +113,9 @@ async def _form(request: web.Request, one: RegistryStanding, sent: Form, status:
 
 
 async def _preview(request: web.Request, seen: Seen, sent: Form, status: int = 200) -> web.StreamResponse:
-    today = request.app[NOW]().date()
     return await render(
-        request, "registries/preview.html", status=status, form=sent, seen=seen, today=today,
-        taken_as=TAKEN_AS, forms=FORMS,
-    )  # fmt: skip
+        request, "registries/preview.html", status=status, form=sent, seen=seen, taken_as=TAKEN_AS, forms=FORMS
+    )
 
 
 async def _one(request: web.Request) -> RegistryStanding:
@@ -161,7 +160,7 @@ def _column(values: Mapping[str, str]) -> str | None:
 def _asked(request: web.Request, seen: Seen, sent: Form) -> RegistryImport | None:
     """Read the requested import; None when the form has errors or the file cannot be read that way."""
     taken_as, day = sent.text("taken_as"), sent.day("obtained", NO_DAY)
-    _judge(seen, sent, taken_as, day, request.app[NOW]().date())
+    _judge(seen, sent, taken_as, day, request.app[NOW]())
     over, account = sent.text("over"), sent.text("account")
     if sent.errors or seen.found.problem or day is None:
         return None
@@ -177,9 +176,9 @@ def _asked(request: web.Request, seen: Seen, sent: Form) -> RegistryImport | Non
     )
 
 
-def _judge(seen: Seen, sent: Form, taken_as: str, day: date | None, today: date) -> None:
+def _judge(seen: Seen, sent: Form, taken_as: str, day: date | None, at: datetime) -> None:
     """Record what is wrong in the form, by field."""
-    if day is not None and day > today:
+    if day is not None and is_to_come(day, at):
         sent.errors["obtained"] = TO_COME
     if taken_as not in {FULL, PART, CHANGES}:
         sent.errors["taken_as"] = "Choose what the file is."

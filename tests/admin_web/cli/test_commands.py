@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -310,6 +311,16 @@ def test_a_file_that_cannot_be_imported_is_one_line(migrated: Admin, tmp_path: P
     if content is not None:
         (tmp_path / "list.csv").write_bytes(content)
     assert hint in one_line(migrated("import", "internal", "list.csv"))
+
+
+def test_a_registry_may_be_obtained_on_any_day_that_has_begun_in_the_east(in_force: Admin, tmp_path, database_url):
+    (tmp_path / "list.txt").write_text("415,5550100\n")
+    east = (datetime.now(UTC) + timedelta(hours=14)).date()
+    refused = in_force("import", "us-ftc", "list.txt", "--obtained", str(east + timedelta(days=1)))
+    assert "is in the future" in one_line(refused)
+    assert in_force("import", "us-ftc", "list.txt", "--obtained", str(east)).code == 0
+    ((obtained, imported),) = sql(database_url, "SELECT obtained_at, imported_at FROM registry_versions")
+    assert str(obtained) <= str(imported)  # A copy is never fresh for longer than if it had been obtained just now.
 
 
 def test_a_list_is_exported_and_scrubbed(in_force: Admin, tmp_path: Path):

@@ -181,6 +181,16 @@ async def test_what_cannot_be_is_refused_beside_its_field_with_the_input_kept(
     assert [one.owner_account for one in await registries(site)] == [None]
 
 
+async def test_a_file_may_be_obtained_on_any_day_that_has_begun_in_the_east(site: Site, admin: Browser):
+    uploaded, east = await upload(admin, flat([A])), (site.now() + timedelta(hours=14)).date()
+    refused = await admin.post(uploaded.location, {**WHOLE, "obtained": str(east + timedelta(days=1))})
+    assert (refused.status, "This day is in the future" in refused.text) == (422, True)
+    assert (await admin.post(uploaded.location, {**WHOLE, "obtained": str(east)})).status == 303
+    await work(site)
+    (version,) = await rows(site.records, RegistryVersion)
+    assert version.obtained_at <= version.imported_at
+
+
 async def test_a_form_that_saw_another_version_is_stale_and_begins_nothing(site: Site, admin: Browser, tmp_path: Path):
     uploaded = await upload(admin, flat([B]))
     taken = await take(site.records, "us-ftc", file(tmp_path, flat([A])))
