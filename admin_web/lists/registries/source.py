@@ -23,6 +23,10 @@ Telephone numbers shrink to a fifth.
 
 MOST_MEMBERS = 2_000
 
+_SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"}
+_SYSTEM_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information"}
+"""What macOS, Windows and network drives add to folders, and so to archives of them, besides names with a dot first."""
+
 _ZIP = b"PK\x03\x04"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _OTHERS = (b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"%PDF", b"Rar!")
@@ -165,10 +169,24 @@ def _parts(path: Path, name: str) -> list[SourceText]:
 
 
 def _texts(archive: zipfile.ZipFile, shown: str) -> list[zipfile.ZipInfo]:
-    texts = [info for info in archive.infolist() if not info.is_dir() and info.file_size]
+    texts = [
+        info
+        for info in archive.infolist()
+        if not info.is_dir() and info.file_size and not _is_of_the_system(info.filename)
+    ]
     if not texts or len(texts) > MOST_MEMBERS:
         raise NotASheet(f"{shown}: this archive contains {len(texts)} files; it must contain 1 to {MOST_MEMBERS:,}.")
     return texts
+
+
+def _is_of_the_system(member: str) -> bool:
+    """Return whether an archive's member was added by an operating system, not by a person.
+
+    `._list.txt` holds the attributes of `list.txt` on a Mac, and `~$list.csv` marks it as open in an office program.
+    """
+    *folders, name = member.replace("\\", "/").casefold().split("/")
+    hidden = any(part.startswith(".") and part not in {".", ".."} for part in (*folders, name))
+    return hidden or name.startswith("~$") or name in _SYSTEM_FILES or not _SYSTEM_FOLDERS.isdisjoint(folders)
 
 
 def _member(path: Path, shown: str, info: zipfile.ZipInfo) -> SourceText:

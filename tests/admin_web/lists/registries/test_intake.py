@@ -74,6 +74,26 @@ async def test_a_zip_may_hold_a_file_for_each_area_code_and_several_files_make_o
     assert version.area_codes == ["202", "415", "917"]
 
 
+@pytest.mark.parametrize(
+    "member",
+    [
+        "__MACOSX/._202.txt", "list/__MACOSX/202.txt", "._202.txt", "list/._202.txt", ".DS_Store", "list/.DS_Store",
+        "Thumbs.db", "list\\Thumbs.db", "desktop.ini", "DESKTOP.INI", "~$202.csv", "@eaDir/202.txt", ".Trashes/202.txt",
+    ],
+)  # fmt: skip
+async def test_what_an_operating_system_adds_to_an_archive_is_no_text_of_the_list(
+    records: Records, tmp_path: Path, member: str
+):
+    archive = zipped(
+        tmp_path / "a.zip", (member, "\0\5\x16\7 Mac OS X"), ("list/202.txt", flat([A])), (f"{member}x/", "")
+    )
+    await take(records, "us-ftc", archive)
+    assert await in_force(records, "us-ftc") == [A]
+    alone = zipped(tmp_path / "b.zip", (member, flat([B])))
+    with pytest.raises(NotASheet, match="contains 0 files"):
+        await take(records, "us-ftc", alone)
+
+
 async def test_a_version_is_on_record_with_its_file_its_counts_and_who_imported_it(records: Records, tmp_path: Path):
     seen = []
     await take(records, "us-ftc", file(tmp_path, flat([A, A, B]) + "111,5550000\n"), seen=seen)
