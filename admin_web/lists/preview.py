@@ -18,8 +18,6 @@ SHOWN = 10
 MOST_COLUMNS = 50
 LONGEST_CELL = 80
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-
 
 @dataclass(frozen=True, slots=True)
 class PreviewRow:
@@ -56,7 +54,7 @@ def preview(sheet: Sheet, asked: SheetImport, region: str) -> SheetPreview:
     """Read the first rows as the import would. Raises NotASheet."""
     sample = list(islice(iter(sheet), SAMPLE))
     headings = next((row.cells for row in sample if row.cells), [])[:MOST_COLUMNS]
-    said = f"{_format(sheet)}, about {asked.sheet.lines:,} lines"
+    said = f"{sheet.shape.capitalize()}, about {asked.sheet.lines:,} lines"
     if not headings:
         return SheetPreview(said, (), (), {}, "The file contains no readable rows.")
     try:
@@ -66,12 +64,6 @@ def preview(sheet: Sheet, asked: SheetImport, region: str) -> SheetPreview:
         return SheetPreview(said, headings, rows, asked.columns, error.fact)
     rows = [_seen(place, row, cells) for place, row in enumerate(sample[:SHOWN])]
     return SheetPreview(said, headings, rows, _chosen(cells))
-
-
-def _format(sheet: Sheet) -> str:
-    if sheet.delimiter is None:
-        return "One number per line"
-    return f"Columns separated by {DELIMITERS[sheet.delimiter]}"
 
 
 def _cells(sample: Sequence[SheetRow], asked: SheetImport, region: str) -> LeadCells | NumberCells:

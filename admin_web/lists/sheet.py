@@ -1,23 +1,38 @@
 """Sheets: files of rows as CSV with any delimiter, or one number per line, in the encodings that spreadsheets write.
 
-No row is skipped silently: text that cannot be parsed becomes a row without cells, which the import reports.
+No row is skipped silently: text that cannot be parsed becomes a row without cells, which the import reports. The only
+line that is no row is the line `sep=;` in which spreadsheets declare the delimiter.
 """
 
 import codecs
 import csv
 import io
+import re
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar, cast
 
-DELIMITERS = ",;\t|"
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+"""The usual delimiters and their names."""
+
+JUDGED = 50
+"""Lines by which the delimiter is judged."""
+
 LONGEST_LINE = 64 * 1024
 PIECE = 64 * 1024
 MOST_LINES = 100
 """Maximum number of lines of a quoted cell. If a cell has more, its quotation mark is considered a stray one."""
 
+_DECLARED = re.compile(r"""["']?sep=([^\w\s"']|\t)["']?[,;\t|]*""", re.IGNORECASE)
+_TEXT_MARK = re.compile(r"['\u2019](?=[0-9(=+@-])")
+"""The apostrophe by which a spreadsheet takes the rest of a cell for text. A name such as 't Hooft keeps its own."""
+
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
+_LIKE_A_NUMBER = re.compile(r"[+0-9() ./'=-]{7,}")
+_SEVEN_DIGITS = re.compile(r"(?:[0-9][^0-9]*){7}")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
@@ -76,6 +91,13 @@ class Sheet:
         self.close()
 
     @property
+    def shape(self) -> str:
+        """How the rows are written, in words."""
+        if self.delimiter is None:
+            return "one number per line"
+        return f"columns separated by {DELIMITERS.get(self.delimiter, repr(self.delimiter))}"
+
+    @property
     def bytes_read(self) -> int:
         """Bytes read so far, for a progress bar; 0 for a stream of unknown size."""
         return self._binary.tell() if self.size is not None and not self._text.closed else 0
@@ -103,10 +125,10 @@ class Sheet:
         If it is malformed, its later lines become rows of their own.
         """
         if self.delimiter is None:
-            return SheetRow(number, text.rstrip("\r\n"), [text.strip().strip('"').strip()])
+            return SheetRow(number, text.rstrip("\r\n"), [only_cell(text)])
         if '"' not in text:
             line = text.rstrip("\r\n")
-            return SheetRow(number, line, [cell.strip() for cell in line.split(self.delimiter)])
+            return SheetRow(number, line, [cell_text(cell) for cell in line.split(self.delimiter)])
         lines = [text]
         reader = csv.reader(self._more(lines), delimiter=self.delimiter, skipinitialspace=True, strict=True)
         try:
@@ -114,7 +136,7 @@ class Sheet:
         except csv.Error:
             self._hand_back(lines[1:])
             return SheetRow(number, text.rstrip("\r\n"), None)
-        return SheetRow(number, "".join(lines).rstrip("\r\n"), [cell.strip() for cell in cells])
+        return SheetRow(number, "".join(lines).rstrip("\r\n"), [cell_text(cell) for cell in cells])
 
     def _more(self, lines: list[str]) -> Iterator[str]:
         """Yield the first line, then the lines over which a quoted cell continues, and append them to `lines`."""
@@ -140,21 +162,32 @@ class Sheet:
         return bool(lines)
 
     def _require_short(self, lines: Sequence[str]) -> None:
-        for number, line in enumerate(lines, start=self._line + 1):
+        for number, line in enumerate(lines, start=self._line + len(self._coming) + 1):
             if len(line.rstrip("\r\n")) >= LONGEST_LINE:
                 said = f"line {number} is longer than {LONGEST_LINE} characters; this is not a list."
                 raise NotASheet(f"{self.name}: {said}")
 
     def _find_delimiter(self) -> str | None:
-        """Return the most frequent delimiter in the first row; None when there is none: one number per line."""
+        """Return the declared delimiter, or the one that most of the first lines have; None for one number per line."""
+        lines = self._first_lines()
+        if lines and (declared := _DECLARED.fullmatch(lines[0].strip(" \r\n"))):
+            self._drop_first_line()
+            return declared[1]
+        return _delimiter_of([line.strip("\r\n") for line in lines])
+
+    def _first_lines(self) -> list[str]:
+        """Return the first lines that are not blank, and drop the blank ones above them."""
         while self._coming or self._read_on():
-            if text := self._coming[0].strip():
-                counts = {delimiter: _outside_quotes(text).count(delimiter) for delimiter in DELIMITERS}
-                most = max(DELIMITERS, key=lambda delimiter: counts[delimiter])
-                return most if counts[most] else None
-            self._coming.popleft()
-            self._line += 1
-        return None
+            if self._coming[0].strip():
+                break
+            self._drop_first_line()
+        while len(self._coming) < JUDGED and self._read_on():
+            pass
+        return [line for line in islice(self._coming, JUDGED) if line.strip()]
+
+    def _drop_first_line(self) -> None:
+        self._coming.popleft()
+        self._line += 1
 
 
 def nothing(line: int, text: str) -> None:
@@ -175,5 +208,49 @@ def _decoded(stream: io.BufferedReader, name: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _outside_quotes(text: str) -> str:
-    return "".join(text.split('"')[::2])
+def _delimiter_of(lines: Sequence[str]) -> str | None:
+    """Return the delimiter that cuts most of these lines into the same number of cells.
+
+    Between equals, the one with more cells like telephone numbers, and then the one with more cells. None if at least
+    as many lines have the digits of a number and no delimiter at all.
+    """
+    best, rank, alone = None, (0, 0, 0), sum(map(_is_alone, lines))
+    for delimiter in DELIMITERS:
+        cut = [_cells(line, delimiter) for line in lines]
+        width, rows = max(Counter(map(len, cut)).items(), key=lambda one: (one[0] > 1, one[1], one[0]), default=(1, 0))
+        numbers = sum(_LIKE_A_NUMBER.fullmatch(cell) is not None for cells in cut for cell in cells)
+        if width > 1 and rows > alone and (rows, numbers, width) > rank:
+            best, rank = delimiter, (rows, numbers, width)
+    return best
+
+
+def _is_alone(line: str) -> bool:
+    """Return whether a line may be a number by itself."""
+    plain = "".join(line.split('"')[::2]) or line
+    return _SEVEN_DIGITS.search(line) is not None and not any(delimiter in plain for delimiter in DELIMITERS)
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a line, as far as they can be known without the lines after it."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
+    except csv.Error:
+        return [line]
+
+
+def only_cell(text: str) -> str:
+    """Return the content of a line that is one cell, in quotation marks or not."""
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1].replace('""', '"')
+    return cell_text(text).strip('"').strip()
+
+
+def cell_text(text: str) -> str:
+    """Return the content of a cell without the marks by which a spreadsheet keeps digits as text: `'0…` and `="0…"`."""
+    text = text.strip()
+    if text[:1] in {"'", "\u2019"}:
+        return _TEXT_MARK.sub("", text, count=1).strip() if _TEXT_MARK.match(text) else text
+    if text[:2] == '="' and (formula := _TEXT_FORMULA.fullmatch(text)):
+        return formula[1].strip()
+    return text

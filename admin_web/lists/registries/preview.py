@@ -18,8 +18,6 @@ SHOWN = 10
 MOST_COLUMNS = 50
 LONGEST_CELL = 80
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-
 
 @dataclass(frozen=True, slots=True)
 class RegistryRow:
@@ -98,7 +96,7 @@ def _columns(source: Source, reading: Reading, text: bytes) -> RegistryPreview:
     name = source.parts[0].name
     with Sheet(io.BufferedReader(io.BytesIO(text)), name) as sheet:
         sample = list(islice(iter(sheet), SAMPLE))
-        said = f"columns separated by {DELIMITERS[sheet.delimiter]}" if sheet.delimiter else "one column"
+        said = sheet.shape
     headings = next((row.cells for row in sample if row.cells), [])[:MOST_COLUMNS]
     parts, size = len(source.parts), source.size or 0
     if not headings:

@@ -12,7 +12,7 @@ from admin_web.lists.registries.cells import Cells
 from admin_web.lists.registries.formats import CSV, FORMATS, XML, Format, sniff
 from admin_web.lists.registries.rows import Odd, Piece, Rejected, read_block
 from admin_web.lists.registries.source import Source, SourceText
-from admin_web.lists.sheet import NotASheet, Sheet, SheetRow
+from admin_web.lists.sheet import NotASheet, Sheet, SheetRow, only_cell
 from compliance.numbers import InvalidNumber, normalize
 
 ROWS_AT_ONCE = 20_000
@@ -47,10 +47,11 @@ class Reading:
 
     def read_line(self, piece: Piece, odd: Odd) -> None:
         """Add the number of a line to a piece. Raises RowRejected, InvalidNumber."""
-        cells = [cell.strip().strip('"').strip() for cell in odd.text.split(",")]
         if self.form.name == "lines":
-            piece.numbers.append(normalize(odd.text.strip().strip('"'), self.region))
-        elif self.form.is_changes:
+            piece.numbers.append(normalize(only_cell(odd.text), self.region))
+            return
+        cells = [only_cell(cell) for cell in odd.text.split(",")]
+        if self.form.is_changes:
             self._read_change(piece, cells)
         else:
             piece.numbers.append(normalize("".join(cells), self.region))
