@@ -4,8 +4,9 @@ import gc
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -16,7 +17,7 @@ from admin_web.cli.progress import ImportBar
 from admin_web.cli.registries import ANY, Lists, import_registry
 from admin_web.cli.shell import NOT_IN_FORCE, ROWS_REJECTED, actor, run, say_error
 from admin_web.lists.export import export_numbers
-from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.imports import Intake, NothingTaken, Progress
 from admin_web.lists.lead_import import import_leads
 from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
@@ -32,7 +33,20 @@ imports.command(ANY)(import_registry)
 exports = typer.Typer(help="Export a list.", no_args_is_help=True)
 
 Source = Annotated[str, typer.Argument(metavar="FILE", help="CSV, or one number per line; - for standard input.")]
-Column = Annotated[str | None, typer.Option(help="The column of the numbers: its heading, or its position from 1.")]
+Column = Annotated[
+    str | None,
+    typer.Option(
+        help="The column of the numbers: its heading, or its position from 1. Columns to join have a + between."
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        help="A column of numbers: its heading, or its position from 1. Repeat it, or use commas, for several columns; "
+        "an area code in a column of its own is joined with a +.",
+    ),
+]
 Report = Annotated[Path | None, typer.Option(help="Where to write rejected rows. Default: FILE.rejected.csv")]
 
 
@@ -46,7 +60,7 @@ def register(app: typer.Typer) -> None:
 @imports.command("internal")
 def import_internal(
     file: Source,
-    column: Column = None,
+    column: Columns = None,
     report: Report = None,
     note: Annotated[str, typer.Option(help="A note on every entry. Default: the file's name")] = "",
 ) -> None:
@@ -58,13 +72,11 @@ def import_internal(
     """
     settings = AdminSettings.load()
 
-    async def work() -> Progress:
-        with Sheet.open(file) as sheet, RejectedRows(report or _report_for(file)) as rejected, ImportBar(sheet) as bar:
-            async with opened_records(settings) as records:
-                into = Intake(records, actor(), bar.update)
-                return await import_numbers(into, sheet, rejected, region=settings.region, column=column, note=note)
+    async def take(into: Intake, sheet: Sheet, rejected: RejectedRows) -> Progress:
+        into = replace(into, warn=_say_with_option)
+        return await import_numbers(into, sheet, rejected, region=settings.region, columns=column or (), note=note)
 
-    _tell_import(run(work()), report or _report_for(file), "added to the list", "already listed")
+    _import(settings, file, report or _report_for(file), take, ("added to the list", "already listed"))
 
 
 @imports.command("leads")
@@ -75,12 +87,10 @@ def import_lead_file(file: Source, report: Report = None) -> None:
     """
     settings = AdminSettings.load()
 
-    async def work() -> Progress:
-        with Sheet.open(file) as sheet, RejectedRows(report or _report_for(file)) as rejected, ImportBar(sheet) as bar:
-            async with opened_records(settings) as records:
-                return await import_leads(Intake(records, actor(), bar.update), sheet, rejected, region=settings.region)
+    async def take(into: Intake, sheet: Sheet, rejected: RejectedRows) -> Progress:
+        return await import_leads(into, sheet, rejected, region=settings.region)
 
-    _tell_import(run(work()), report or _report_for(file), "added or changed", "unchanged")
+    _import(settings, file, report or _report_for(file), take, ("added or changed", "unchanged"))
 
 
 @exports.command("internal")
@@ -121,20 +131,48 @@ def scrub_file(
                     return await scrub(database, sheet, out, region=settings.region, column=column, at=utc_now())
 
     done = run(work())
+    if done.not_read:
+        say_error(done.not_read)
     print(f"{done.rows} rows: {done.allowed} ALLOW, {done.rows - done.allowed} BLOCK", file=sys.stderr)
     for reason, rows in done.blocked:
         opened = "An override can open it for a lead." if opens_by_override(reason) else "No override opens it."
         print(f"  {rows} {reason}: {sentence_of(reason)} {opened}", file=sys.stderr)
 
 
-def _tell_import(done: Progress, report: Path, new: str, old: str) -> None:
+def _import(
+    settings: AdminSettings,
+    file: str,
+    report: Path,
+    take: Callable[[Intake, Sheet, RejectedRows], Awaitable[Progress]],
+    words: tuple[str, str],
+) -> None:
+    """Import a file and print the result. What is not read of it is said before and after."""
+
+    async def work() -> Progress:
+        with Sheet.open(file) as sheet, RejectedRows(report) as rejected, ImportBar(sheet) as bar:
+            async with opened_records(settings) as records:
+                return await take(Intake(records, actor(), bar.update, warn=say_error), sheet, rejected)
+
+    try:
+        done = run(work())
+    except NothingTaken as error:
+        where = f" The rejected rows and their reasons are in {report}." if report.exists() else ""
+        raise NothingTaken(f"{error}{where}") from None
+    new, old = words
     if done.rejected:
         say_error(f"the rejected rows and their reasons are in {report}")
+    if done.not_read:
+        say_error(done.not_read)
     typer.echo(f"{done.rows} rows: {done.added} {new}, {done.already} {old}, {done.rejected} rejected; {done.standing}")
     if not done.standing.in_force:
         raise typer.Exit(NOT_IN_FORCE)
     if done.rejected:
         raise typer.Exit(ROWS_REJECTED)
+
+
+def _say_with_option(said: str) -> None:
+    """Say what is joined or not read, and how to read it."""
+    say_error(f"{said} Add --column to read them too." if said.endswith("not read.") else said)
 
 
 def _report_for(file: str) -> Path:

@@ -58,7 +58,10 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
     ] = None,
     form: Annotated[str | None, typer.Option("--format", help="flat, changes, lines, fixed, csv or xml.")] = None,
     column: Annotated[
-        str | None, typer.Option(help="For CSV: the column of the numbers, or several joined by +.")
+        list[str] | None,
+        typer.Option(
+            help="For CSV: a column of numbers. Repeat it, or use commas, for several; join columns with a +."
+        ),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Where to write rejected rows. Default: FILE.rejected.csv")
@@ -80,15 +83,17 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
     async def work() -> tuple[ImportedVersion, Standing]:
         async with opened_database(settings) as database, Projection(database, settings) as projection:
             source, read = Source(files), found_format(Source(files), form)
-            kind = CHANGES if changes or read.is_changes else PART if part else FULL
+            reading = Reading(await country_for(database, name, country), read, ",".join(column) if column else None)
+            kind = CHANGES if changes or reading.says_deeds(source) else PART if part else FULL
             wanted = VersionRequest(
                 name, kind, _obtained(obtained, files), country, account, allow_drop,
                 database.pause_s,
             )  # fmt: skip
             typer.echo(f"{source.name}: {read.title}.")
+            for said in reading.warnings(source):
+                say_error(said)
             with RejectedRows(rejected) as reported, ImportBar(source) as bar:
                 intake = RegistryIntake(Records(database, projection), actor(), wanted, reported, bar.update)
-                reading = Reading(await country_for(database, name, country), read, column)
                 taken = await intake.take_in(source, reading)
             with PhaseBars() as bars:
                 return taken, await standing(projection, bars.update)
@@ -96,6 +101,8 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
     taken, stands = run(work())
     if taken.rejected:
         say_error(f"{taken.rejected:,} rejected rows and their reasons are in {rejected}")
+    if taken.not_read:
+        say_error(taken.not_read)
     tell(f"{name} version {taken.version}: {taken}", stands)
     if taken.rejected:
         raise typer.Exit(ROWS_REJECTED)

@@ -1,20 +1,33 @@
-"""Recognition of the columns of a sheet."""
+"""Recognition of the columns of a sheet, by their headings, their positions and their content."""
 
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 
-from admin_web.lists.sheet import NotASheet, SheetRow
+from admin_web.lists.sheet import NotASheet
 
 SAMPLE = 50
 """Rows examined to recognise the columns."""
 
 LONGEST_PLACE = 6
+MOST_JOINED = 3
+"""Most columns over which a number is split: area code, exchange and line."""
 
 NUMBER_NAMES = {
     "number", "numbers", "phone", "phonenumber", "phonenumbers", "telephone", "telephonenumber", "tel", "mobile",
     "mobilenumber", "cell", "cellphone", "msisdn", "e164", "dialed", "dialled",
 }  # fmt: skip
+AREA_NAMES = {"area", "areacode", "ac", "npa", "citycode", "dialingcode", "prefix", "ndc", "vorwahl", "indicatif"}
+COUNTRY_NAMES = {"countrycode", "cc", "callingcode", "countrycallingcode", "phonecountrycode", "phonecode"}
 LEAD_NAMES = {"lead", "leadid", "crmid"}
 PERSON_NAMES = {"name", "fullname", "leadname"}
+
+_AREA = re.compile(r"\(?[0-9]{2,5}\)?")
+_COUNTRY = re.compile(r"(?:\+|00)?[1-9][0-9]{0,2}")
+_REST = re.compile(r"[0-9][0-9 ./-]{1,11}")
+
+Reads = Callable[[str], bool]
+"""Returns whether a cell contains a telephone number."""
 
 
 class NoColumn(NotASheet):
@@ -28,22 +41,81 @@ class NoColumn(NotASheet):
         self.fact = fact or message
 
 
-def number_column(sample: Sequence[SheetRow], wanted: str | None, reads: Callable[[str], bool]) -> int:
-    """Return the index of the number column: the `wanted` one, the one named so, or the only one that contains numbers.
+@dataclass(frozen=True, slots=True)
+class NumberColumn:
+    """Where a row has one number: in one cell, or in several whose digits are joined. `places` count from 0.
 
-    `wanted` is a heading or a position counted from 1; `reads` returns whether a cell is a number. Raises NoColumn.
+    With `international` the first of them is the country code.
     """
-    rows = [row.cells for row in sample if row.cells]
-    if not rows:
-        return 0
-    if wanted is not None:
-        return _wanted(rows[0], wanted)
-    named = named_column(rows[0], NUMBER_NAMES)
-    if named is not None:
-        return named
-    if len(rows[0]) == 1:
-        return 0
-    return _only([index for index in range(len(rows[0])) if _holds_numbers(rows, index, reads)], rows[0])
+
+    places: tuple[int, ...]
+    international: bool = False
+
+    def text(self, cells: Sequence[str]) -> str:
+        """Return the number's text in a row; empty if the row has none."""
+        if len(self.places) == 1:
+            return cells[self.places[0]] if len(cells) > self.places[0] else ""
+        parts = [cells[place] if len(cells) > place else "" for place in self.places]
+        if not self.international:
+            return "".join(parts)
+        return f"+{parts[0].removeprefix('+').removeprefix('00')}{''.join(parts[1:])}" if any(parts[1:]) else ""
+
+    def __str__(self) -> str:
+        """Return the positions, counted from 1, as `--column` takes them."""
+        return "+".join(str(place + 1) for place in self.places)
+
+
+def number_columns(
+    rows: Sequence[Sequence[str]], headings: Sequence[str], wanted: Sequence[str], reads: Reads
+) -> tuple[NumberColumn, ...]:
+    """Return the number columns: the `wanted` ones, the one named so, or the only one that contains numbers.
+
+    `rows` are some rows without the headings. Each of `wanted` is a heading or a position counted from 1, several with
+    commas between them, or columns to join with a plus between them. Raises NoColumn.
+    """
+    if wanted:
+        found = [one for given in wanted for one in _wanted_columns(headings, given)]
+        return tuple(dict.fromkeys(found))
+    named = [index for index, heading in enumerate(headings) if plain(heading) in NUMBER_NAMES]
+    joined = joined_column(rows, headings, named, reads)
+    if joined is not None:
+        return (joined,)
+    if not named and len(headings) <= 1:
+        return (NumberColumn((0,)),)
+    return (NumberColumn((_only(named or holding(rows, len(headings), reads), headings),)),)
+
+
+def holding(rows: Sequence[Sequence[str]], width: int, reads: Reads) -> list[int]:
+    """Return the columns that contain numbers: at least half of their cells that are filled."""
+    return [index for index in range(width) if _mostly([row[index] for row in rows if _filled(row, index)], reads)]
+
+
+def joined_column(
+    rows: Sequence[Sequence[str]], headings: Sequence[str], named: Sequence[int], reads: Reads
+) -> NumberColumn | None:
+    """Return the column that makes numbers only together with the columns before it; None if there is none.
+
+    Raises NoColumn for several.
+    """
+    width = len(headings)
+    country = next((index for index in range(width) if _is_country(rows, headings, index)), None)
+    if country is not None and len(rest := [*named] or holding(rows, width, reads)) == 1 and rest[0] != country:
+        return _with_country(rows, country, rest[0], reads)
+    if holding(rows, width, reads):
+        return None
+    found = list(_joinable(rows, headings, reads))
+    for named_so in (named, [index for index in range(width) if plain(headings[index]) in AREA_NAMES]):
+        found = [one for one in found if not named_so or set(one.places) & set(named_so)] or found
+    if len(found) > 1:
+        raise _doubt("Several pairs of columns make numbers together", headings)
+    return found[0] if found else None
+
+
+def has_number(cells: Sequence[str], reads: Reads) -> bool:
+    """Return whether a row contains a number, in one cell or in neighbours that are joined."""
+    many = range(2, MOST_JOINED + 1)
+    runs = [range(first, first + size) for size in many for first in range(len(cells) - size + 1)]
+    return any(map(reads, cells)) or any(_make_numbers([cells], run, reads) for run in runs)
 
 
 def chosen_column(headings: Sequence[str], wanted: str | None, names: Collection[str]) -> int | None:
@@ -56,40 +128,106 @@ def chosen_column(headings: Sequence[str], wanted: str | None, names: Collection
 
 def named_column(headings: Sequence[str], names: Collection[str]) -> int | None:
     """Return the index of the column with one of these names; None when there is none. Raises NoColumn for several."""
-    found = [index for index, heading in enumerate(headings) if _plain(heading) in names]
+    found = [index for index, heading in enumerate(headings) if plain(heading) in names]
     return _only(found, headings) if found else None
 
 
 def is_heading(cell: str) -> bool:
     """Return whether the first cell of a number column is its heading: it has letters and no digits."""
-    return _plain(cell) in NUMBER_NAMES or (any(map(str.isalpha, cell)) and not any(map(str.isdigit, cell)))
+    return plain(cell) in NUMBER_NAMES or (any(map(str.isalpha, cell)) and not any(map(str.isdigit, cell)))
+
+
+def shown(headings: Sequence[str]) -> str:
+    """Return the positions, counted from 1, and the cells of a row of headings, for a message."""
+    return ", ".join(f"{place} {heading[:40]!r}" for place, heading in enumerate(headings[:20], start=1))
+
+
+def plain(heading: str) -> str:
+    """Return a heading without case, spaces and dashes, as the names are compared."""
+    return "".join(character for character in heading.casefold() if character.isalnum())
+
+
+def _wanted_columns(headings: Sequence[str], wanted: str) -> Iterator[NumberColumn]:
+    """Yield the columns of one `--column`. A heading that contains a comma or a plus is taken as it is."""
+    place = _place(headings, wanted)
+    if place is not None:
+        yield NumberColumn((place,))
+    elif "," in wanted:
+        for part in wanted.split(","):
+            yield from _wanted_columns(headings, part.strip())
+    else:
+        places = tuple(_wanted(headings, part.strip()) for part in wanted.split("+"))
+        yield NumberColumn(places, len(places) > 1 and plain(headings[places[0]]) in COUNTRY_NAMES)
 
 
 def _wanted(headings: Sequence[str], wanted: str) -> int:
+    place = _place(headings, wanted)
+    if place is None:
+        raise NoColumn(f"There is no column {wanted!r}. The columns of the first row are {shown(headings)}.")
+    return place
+
+
+def _place(headings: Sequence[str], wanted: str) -> int | None:
     if wanted.isdecimal() and len(wanted) < LONGEST_PLACE and 1 <= int(wanted) <= len(headings):
         return int(wanted) - 1
-    for index, heading in enumerate(headings):
-        if heading.casefold() == wanted.casefold():
-            return index
-    raise NoColumn(f"There is no column {wanted!r}. The columns of the first row are {_shown(headings)}.")
+    return next((index for index, heading in enumerate(headings) if heading.casefold() == wanted.casefold()), None)
 
 
-def _holds_numbers(rows: Sequence[Sequence[str]], index: int, reads: Callable[[str], bool]) -> bool:
-    cells = [row[index] for row in rows if len(row) > index and row[index]]
+def _joinable(rows: Sequence[Sequence[str]], headings: Sequence[str], reads: Reads) -> Iterator[NumberColumn]:
+    """Yield the neighbouring columns that make numbers together, the fewest columns first."""
+    for many in range(2, MOST_JOINED + 1):
+        found = [
+            NumberColumn(tuple(range(first, first + many)))
+            for first in range(len(headings) - many + 1)
+            if _make_numbers(rows, range(first, first + many), reads)
+        ]
+        yield from found
+        if found:
+            return
+
+
+def _make_numbers(rows: Sequence[Sequence[str]], places: Sequence[int], reads: Reads) -> bool:
+    """Return whether these columns make a number in nine of ten rows: an area code, as long in each row, and the rest.
+
+    Telephone numbers are dense: two columns that are something else often make one in some rows.
+    """
+    whole = [[row[place] for place in places] for row in rows if all(_filled(row, place) for place in places)]
+    areas = [parts[0] for parts in whole]
+    if not whole or not all(map(_AREA.fullmatch, areas)):
+        return False
+    if not all(_REST.fullmatch(part) for parts in whole for part in parts[1:]):
+        return False
+    return 10 * sum(reads("".join(parts)) for parts in whole) >= 9 * len(whole)
+
+
+def _is_country(rows: Sequence[Sequence[str]], headings: Sequence[str], index: int) -> bool:
+    cells = [row[index] for row in rows if _filled(row, index)]
+    return plain(headings[index]) in COUNTRY_NAMES and bool(cells) and all(map(_COUNTRY.fullmatch, cells))
+
+
+def _with_country(rows: Sequence[Sequence[str]], country: int, rest: int, reads: Reads) -> NumberColumn | None:
+    """Return the column of numbers behind their country code; None if they have it already."""
+    column = NumberColumn((country, rest), international=True)
+    cells = [row for row in rows if _filled(row, country) and _filled(row, rest)]
+    if all(row[rest].startswith(("+", "00")) for row in cells):
+        return None
+    return column if _mostly([column.text(row) for row in cells], reads) else None
+
+
+def _filled(row: Sequence[str], index: int) -> bool:
+    return len(row) > index and bool(row[index])
+
+
+def _mostly(cells: Sequence[str], reads: Reads) -> bool:
     return bool(cells) and 2 * sum(map(reads, cells)) >= len(cells)
 
 
 def _only(found: Sequence[int], headings: Sequence[str]) -> int:
     if len(found) == 1:
         return found[0]
-    what = "Several columns contain numbers" if found else "No column contains numbers"
-    shown = f"The columns of the first row are {_shown(headings)}."
-    raise NoColumn(f"{what}; choose one with --column. {shown}", f"{what}. {shown}")
+    raise _doubt("Several columns contain numbers" if found else "No column contains numbers", headings)
 
 
-def _shown(headings: Sequence[str]) -> str:
-    return ", ".join(f"{place} {heading[:40]!r}" for place, heading in enumerate(headings[:20], start=1))
-
-
-def _plain(heading: str) -> str:
-    return "".join(character for character in heading.casefold() if character.isalnum())
+def _doubt(what: str, headings: Sequence[str]) -> NoColumn:
+    said = f"The columns of the first row are {shown(headings)}."
+    return NoColumn(f"{what}; choose with --column, one or several. {said}", f"{what}. {said}")

@@ -16,7 +16,10 @@ from admin_web.record.models import Job
 
 @dataclass(frozen=True, slots=True)
 class SheetImport:
-    """Particulars of an import. `columns` are the positions, counted from 1, of `number`, `lead` and `name`."""
+    """Particulars of an import. `columns` are the positions, counted from 1, of `number`, `lead` and `name`.
+
+    For a list of numbers, `number` may be several columns, as `--column` takes them.
+    """
 
     sheet: KeptSheet
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -31,6 +34,11 @@ class SheetImport:
     def particulars(self) -> dict[str, Any]:
         """The JSON for the job's row."""
         return {"sheet": asdict(self.sheet), "columns": dict(self.columns), "note": self.note}
+
+    @property
+    def number_columns(self) -> tuple[str, ...]:
+        """The columns of a sheet of numbers, as `number_columns` takes them."""
+        return (self.columns["number"],) if self.columns.get("number") else ()
 
     @property
     def lead_columns(self) -> LeadColumns:

@@ -15,21 +15,25 @@ from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.lists.columns import shown
+from admin_web.lists.layout import Layout, RowRejected
 from admin_web.lists.report import RejectedRows
-from admin_web.lists.sheet import SheetRow
+from admin_web.lists.sheet import NotASheet, Sheet, SheetRow
 from admin_web.record.changes import IN_FORCE, Actor, Change, NotInForce, Projector, Records, Standing
 from admin_web.services.suppression import CHUNK
-from compliance.numbers import E164, InvalidNumber, normalize
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+MALFORMED = RowRejected("malformed", "the quotation marks do not match")
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Progress of an import: rows read so far, by result.
 
-    `line` is the line on which the last row began, `report_bytes` the size of the report of rejected rows.
+    `line` is the line on which the last row began, `report_bytes` the size of the report of rejected rows. At the end,
+    `not_read` says in sentences what was not read of the sheet.
     """
 
     rows: int = 0
@@ -39,6 +43,7 @@ class Progress:
     line: int = 0
     report_bytes: int = 0
     standing: Standing = IN_FORCE
+    not_read: str = ""
 
 
 async def keep_nothing(session: AsyncSession, done: Progress) -> None:
@@ -46,12 +51,18 @@ async def keep_nothing(session: AsyncSession, done: Progress) -> None:
     del session, done
 
 
+def say_nothing(said: str) -> None:
+    """Ignore what is said."""
+    del said
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """Destination of an import: records, actor and progress callback.
 
     `keep` saves a checkpoint in the transaction of each chunk, and may abort the import by raising. `begun` is the last
-    checkpoint of an interrupted run. `pause_s` is the pause, in seconds, after each chunk, for other writers.
+    checkpoint of an interrupted run. `pause_s` is the pause, in seconds, after each chunk, for other writers. `warn` is
+    called before the first chunk with each sentence about columns that are joined or not read.
     """
 
     records: Records
@@ -60,42 +71,24 @@ class Intake:
     keep: Callable[[AsyncSession, Progress], Awaitable[None]] = keep_nothing
     begun: Progress = Progress()
     pause_s: float = 0.0
+    warn: Callable[[str], None] = say_nothing
 
 
-class RowRejected(Exception):
-    """A row is rejected; `reason` is a slug, the message explains it."""
-
-    def __init__(self, reason: str, explanation: str) -> None:
-        super().__init__(explanation)
-        self.reason = reason
+class NothingTaken(NotASheet):
+    """No row of a sheet was taken; the message says what the sheet looks like."""
 
 
 @dataclass(frozen=True, slots=True)
 class Import(Generic[Item]):
-    """The kind of an import: `read` converts a row's cells into an item, `put` records a chunk of items in a change.
+    """The kind of an import: `read` converts a row's cells into items, `put` records a chunk of items in a change.
 
+    `read` also returns why the row is rejected, if anything in it cannot be taken. A row has at most `most` items.
     `put` returns how many items were new or changed.
     """
 
-    read: Callable[[Sequence[str]], Item]
+    read: Callable[[Sequence[str]], tuple[Sequence[Item], RowRejected | None]]
     put: Callable[[Change, Sequence[Item]], Awaitable[int]]
-
-
-def read_number(cells: Sequence[str], place: int, width: int, region: str) -> E164:
-    """Read the number of a row. Raises RowRejected.
-
-    A row with more cells than the first row has an unquoted delimiter in some cell, so the cell at `place` may belong
-    to another column.
-    """
-    if any(cells[width:]):
-        raise RowRejected("too-many-cells", f"this row has {len(cells)} cells, but the first row has {width}")
-    cell = cells[place] if len(cells) > place else ""
-    if not cell:
-        raise RowRejected("no-number", "the number's cell is empty")
-    try:
-        return normalize(cell, region)
-    except InvalidNumber as error:
-        raise RowRejected(error.reason, str(error)) from None
+    most: int = 1
 
 
 class Chunk(NamedTuple, Generic[Item]):
@@ -173,11 +166,11 @@ async def in_thread(work: Callable[..., Result], *given: object, pool: Executor 
 def _read_chunk(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows) -> Chunk[Item]:
     items: list[Item] = []
     count = line = 0
-    for row in islice(rows, CHUNK):
+    for row in islice(rows, max(1, CHUNK // work.most)):
         count, line = count + 1, row.line
-        try:
-            items.append(_read(row, work))
-        except RowRejected as rejected:
+        taken, rejected = work.read(row.cells) if row.cells is not None else ((), MALFORMED)
+        items.extend(taken)
+        if rejected is not None:
             report.add(row.line, rejected.reason, str(rejected), row.text)
     return Chunk(count, items, line, report.count, report.flush())
 
@@ -198,26 +191,19 @@ async def _record(chunk: Chunk[Item], work: Import[Item], records: Records, into
     return done
 
 
-def _read(row: SheetRow, work: Import[Item]) -> Item:
-    if row.cells is None:
-        raise RowRejected("malformed", "the quotation marks do not match")
-    return work.read(row.cells)
-
-
-def without_heading(rows: Iterator[SheetRow], is_heading_row: Callable[[Sequence[str]], bool]) -> Iterator[SheetRow]:
-    """Skip the first row if it is the heading."""
-    for place, row in enumerate(rows):
-        if place or row.cells is None or not is_heading_row(row.cells):
-            yield row
-
-
-def is_number(cell: str, region: str) -> bool:
-    """Return whether a cell contains a telephone number."""
-    try:
-        normalize(cell, region)
-    except InvalidNumber:
-        return False
-    return True
+def require_some(done: Progress, sheet: Sheet, layout: Layout, report: RejectedRows) -> None:
+    """Raise NothingTaken unless something was taken."""
+    if done.added or done.already:
+        return
+    if not done.rows:
+        raise NothingTaken(f"{sheet.name}: nothing was taken, because the file contains no rows with content.")
+    columns = f"columns {shown(layout.headings)}" if len(layout.headings) > 1 else "one column"
+    looked = " and ".join(map(layout.named, layout.columns))
+    rows = "its only row was not taken" if done.rows == 1 else f"none of its {done.rows:,} rows was taken"
+    raise NothingTaken(
+        f"{sheet.name}: {rows}. The file looks like {sheet.shape}: {columns}. The numbers were looked for in {looked}."
+        + (f" {report.first}" if report.first else "")
+    )
 
 
 class UntilRefused:

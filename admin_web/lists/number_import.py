@@ -1,51 +1,67 @@
 """Import of a sheet of numbers to the company's own list."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import chain, islice
 
-from admin_web.lists.columns import SAMPLE, is_heading, number_column
-from admin_web.lists.imports import Import, Intake, Progress, is_number, read_number, take_in, without_heading
+from admin_web.lists.columns import SAMPLE, NoColumn
+from admin_web.lists.deeds import is_added
+from admin_web.lists.imports import Import, Intake, Progress, require_some, take_in
+from admin_web.lists.layout import Layout, RowRejected
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet, SheetRow
+from admin_web.lists.unread import Unread
 from admin_web.record.changes import Change
 from admin_web.services.suppression import suppress_many_within
 from compliance.numbers import E164
 
 
-@dataclass(frozen=True, slots=True)
-class NumberCells:
-    """Index of the number's cell in a row; `width` is the number of cells in the first row."""
-
-    number: int
-    width: int
-    region: str
-
-    @classmethod
-    def found(cls, sample: Sequence[SheetRow], column: str | None, region: str) -> "NumberCells":
-        """Recognise the column from the first rows, or by `column`: its heading or position from 1. Raises NoColumn."""
-        number = number_column(sample, column, lambda cell: is_number(cell, region))
-        return cls(number, next((len(row.cells) for row in sample if row.cells), 1), region)
-
-    def is_heading_row(self, cells: Sequence[str]) -> bool:
-        """Return whether the first row of a sheet is a heading."""
-        return len(cells) > self.number and is_heading(cells[self.number])
-
-    def read(self, cells: Sequence[str]) -> E164:
-        """Return the number of a row. Raises RowRejected."""
-        return read_number(cells, self.number, self.width, self.region)
-
-
 async def import_numbers(
-    into: Intake, sheet: Sheet, report: RejectedRows, *, region: str, column: str | None = None, note: str = ""
+    into: Intake, sheet: Sheet, report: RejectedRows, *, region: str, columns: Sequence[str] = (), note: str = ""
 ) -> Progress:
-    """Put the numbers of a sheet on the internal list. Raises NotASheet, DatabaseUnavailable, OSError."""
+    """Put the numbers of a sheet on the internal list. `columns` are as in `number_columns`.
+
+    Raises NotASheet, NothingTaken, DatabaseUnavailable, OSError.
+    """
     rows = iter(sheet)
     sample = list(islice(rows, SAMPLE))
-    cells = NumberCells.found(sample, column, region)
+    layout = layout_of_numbers(sample, columns, region)
+    for said in filter(None, (layout.joined(), layout.not_read(layout.others))):
+        into.warn(said)
 
     async def put(change: Change, numbers: Sequence[E164]) -> int:
         return await suppress_many_within(change, numbers, source="import", note=note or f"from {sheet.name}")
 
-    chosen = without_heading(chain(sample, rows), cells.is_heading_row)
-    return await take_in(chosen, Import(cells.read, put), report, into)
+    def read(cells: Sequence[str]) -> tuple[Sequence[E164], RowRejected | None]:
+        return read_row(layout, cells)
+
+    unread = Unread(layout)
+    coming = unread.watched(chain(sample[layout.skipped :], rows))
+    done = await take_in(coming, Import(read, put, len(layout.columns)), report, into)
+    require_some(done, sheet, layout, report)
+    return replace(done, not_read=unread.said())
+
+
+def layout_of_numbers(sample: Sequence[SheetRow], columns: Sequence[str], region: str) -> Layout:
+    """Recognise the layout of a sheet for the own list. Raises NoColumn, also for a file of changes with deletions."""
+    layout = Layout.found(sample, columns, region)
+    data = [row.cells for row in sample[layout.skipped :] if row.cells]
+    place = layout.deed
+    if place is not None and any(len(cells) > place and is_added(cells[place]) is False for cells in data):
+        name = layout.name(place)
+        raise NoColumn(
+            f"{name[0].upper()}{name[1:]} says A or D, for added and deleted numbers. The company's own list is only "
+            "added to: remove the rows with D and this column from the file, and lift those numbers one by one."
+        )
+    return layout
+
+
+def read_row(layout: Layout, cells: Sequence[str]) -> tuple[Sequence[E164], RowRejected | None]:
+    """Return the numbers of a row that are to be listed, and why it is rejected, if it is."""
+    try:
+        added = layout.added(cells)
+    except RowRejected as rejected:
+        return (), rejected
+    if added:
+        return layout.read(cells)
+    return (), RowRejected("deleted", "the row says D, for deleted; an import never takes a number off the list")

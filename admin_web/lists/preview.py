@@ -6,9 +6,10 @@ from itertools import islice
 
 from admin_web.lists.columns import SAMPLE, NoColumn
 from admin_web.lists.import_jobs import SheetImport
-from admin_web.lists.imports import RowRejected
+from admin_web.lists.imports import MALFORMED
+from admin_web.lists.layout import Layout, number_places, rows_above
 from admin_web.lists.lead_import import LeadCells
-from admin_web.lists.number_import import NumberCells
+from admin_web.lists.number_import import layout_of_numbers, read_row
 from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.services.job_kinds import IMPORT_LEADS
 from admin_web.services.leads import LeadGiven
@@ -21,21 +22,25 @@ LONGEST_CELL = 80
 
 @dataclass(frozen=True, slots=True)
 class PreviewRow:
-    """One of the first rows: its cells and the result, which is a number or the reason for a rejection."""
+    """One of the first rows: its cells and the result: numbers, the reason for a rejection, or both.
+
+    `skipped` says what a row is that the import skips.
+    """
 
     line: int
     cells: Sequence[str]
-    number: str = ""
+    numbers: Sequence[str] = ()
     why_not: str = ""
-    heading: bool = False
+    skipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SheetPreview:
     """The recognised format, the headings of the columns, and the first rows.
 
-    `chosen` has the positions, counted from 1, of the columns `number`, `lead` and `name`. `problem` says why the
-    import cannot start; empty when it can.
+    `chosen` has the positions, counted from 1, of the columns `number`, `lead` and `name`; `number` may be several
+    columns, as `--column` takes them. `numbers` are the columns that contain numbers. `not_read` says which columns are
+    joined or not read. `problem` says why the import cannot start; empty when it can.
     """
 
     format: str
@@ -43,53 +48,77 @@ class SheetPreview:
     rows: Sequence[PreviewRow]
     chosen: Mapping[str, str]
     problem: str = ""
+    not_read: str = ""
+    numbers: Sequence[int] = ()
 
     @property
     def choices(self) -> Sequence[tuple[str, str]]:
         """The columns as choices of a form: position and label."""
         return [(str(place), f"{place}: {heading}") for place, heading in enumerate(self.headings, start=1)]
 
+    @property
+    def number_choices(self) -> Sequence[tuple[str, str]]:
+        """The choices for the column of the numbers: each column, and those that contain numbers together."""
+        return number_choices(self.headings, self.numbers, self.chosen.get("number", ""))
+
+
+def number_choices(headings: Sequence[str], numbers: Sequence[int], now: str) -> Sequence[tuple[str, str]]:
+    """Return the choices for the column of the numbers: each column, those that contain numbers together, and `now`."""
+    each = [(str(place), f"{place}: {heading}") for place, heading in enumerate(headings, start=1)]
+    places = [str(place + 1) for place in numbers]
+    several = [(",".join(places), f"{' and '.join(places)}: all that contain numbers")] if len(places) > 1 else []
+    other = [(now, _label(now))] if now not in {*dict(each), *dict(several), ""} else []
+    return [*each, *several, *other]
+
 
 def preview(sheet: Sheet, asked: SheetImport, region: str) -> SheetPreview:
     """Read the first rows as the import would. Raises NotASheet."""
     sample = list(islice(iter(sheet), SAMPLE))
-    headings = next((row.cells for row in sample if row.cells), [])[:MOST_COLUMNS]
     said = f"{sheet.shape.capitalize()}, about {asked.sheet.lines:,} lines"
+    above = rows_above(sample, region)
+    headings = next((row.cells for row in sample[above:] if row.cells), [])[:MOST_COLUMNS]
     if not headings:
         return SheetPreview(said, (), (), {}, "The file contains no readable rows.")
+    numbers = number_places(sample, region)
     try:
         cells = _cells(sample, asked, region)
     except NoColumn as error:
         rows = [PreviewRow(row.line, _shown(row)) for row in sample[:SHOWN]]
-        return SheetPreview(said, headings, rows, asked.columns, error.fact)
-    rows = [_seen(place, row, cells) for place, row in enumerate(sample[:SHOWN])]
-    return SheetPreview(said, headings, rows, _chosen(cells))
+        return SheetPreview(said, headings, rows, asked.columns, error.fact, numbers=numbers)
+    layout = cells.layout if isinstance(cells, LeadCells) else cells
+    rows = [_seen(place, row, cells, layout) for place, row in enumerate(sample[:SHOWN])]
+    not_read = " ".join(filter(None, (layout.joined(), layout.not_read(layout.others))))
+    several = () if isinstance(cells, LeadCells) else numbers
+    return SheetPreview(
+        said, layout.headings[:MOST_COLUMNS], rows, _chosen(cells, layout), not_read=not_read, numbers=several
+    )
 
 
-def _cells(sample: Sequence[SheetRow], asked: SheetImport, region: str) -> LeadCells | NumberCells:
+def _label(spec: str) -> str:
+    return f"{spec.replace('+', ' with ').replace(',', ' and ')}: joined" if "+" in spec else spec.replace(",", " and ")
+
+
+def _cells(sample: Sequence[SheetRow], asked: SheetImport, region: str) -> LeadCells | Layout:
     if asked.sheet.kind == IMPORT_LEADS.name:
         return LeadCells.found(sample, asked.lead_columns, region)
-    return NumberCells.found(sample, asked.columns.get("number"), region)
+    return layout_of_numbers(sample, asked.number_columns, region)
 
 
-def _chosen(cells: LeadCells | NumberCells) -> dict[str, str]:
-    places: dict[str, int | None] = {"number": cells.number}
-    if isinstance(cells, LeadCells):
-        places |= {"lead": cells.lead, "name": cells.name}
-    return {what: str(place + 1) for what, place in places.items() if place is not None}
+def _chosen(cells: LeadCells | Layout, layout: Layout) -> dict[str, str]:
+    places = {"lead": cells.lead, "name": cells.name} if isinstance(cells, LeadCells) else {}
+    chosen = {what: str(place + 1) for what, place in places.items() if place is not None}
+    return {"number": layout.spec, **chosen}
 
 
-def _seen(place: int, row: SheetRow, cells: LeadCells | NumberCells) -> PreviewRow:
+def _seen(place: int, row: SheetRow, cells: LeadCells | Layout, layout: Layout) -> PreviewRow:
     shown = _shown(row)
+    if place < layout.skipped:
+        return PreviewRow(row.line, shown, skipped="not read" if place < len(layout.above) else "headings")
     if row.cells is None:
-        return PreviewRow(row.line, shown, why_not="the quotation marks do not match")
-    if not place and cells.is_heading_row(row.cells):
-        return PreviewRow(row.line, shown, heading=True)
-    try:
-        read = cells.read(row.cells)
-    except RowRejected as rejected:
-        return PreviewRow(row.line, shown, why_not=str(rejected))
-    return PreviewRow(row.line, shown, number=read.number if isinstance(read, LeadGiven) else read)
+        return PreviewRow(row.line, shown, why_not=str(MALFORMED))
+    read, rejected = cells.read(row.cells) if isinstance(cells, LeadCells) else read_row(layout, row.cells)
+    numbers = [one.number if isinstance(one, LeadGiven) else one for one in read]
+    return PreviewRow(row.line, shown, numbers, str(rejected or ""))
 
 
 def _shown(row: SheetRow) -> list[str]:

@@ -13,7 +13,8 @@ class RejectedRows:
     """The report of rejected rows. The file at `path` is created with the first of them.
 
     The report of an earlier run is replaced, or deleted if this run rejects no rows, since those rows were corrected.
-    To continue an interrupted run, pass the `count` of rows reported so far and their `size` in bytes.
+    To continue an interrupted run, pass the `count` of rows reported so far and their `size` in bytes. `first` is a
+    sentence about the first rejected row of this run.
     """
 
     HEADINGS = ("line", "reason", "explanation", "row")
@@ -24,11 +25,13 @@ class RejectedRows:
         self._size = size
         self._file: TextIO | None = None
         self._unwritten = False
+        self.first = ""
 
     def add(self, line: int, reason: str, explanation: str, row: str) -> None:
         """Add one row. Raises OSError."""
         file = self._file = self._file or self._opened()
         csv.writer(file).writerow((line, reason, explanation, visible(defused(row))))
+        self.first = self.first or f"The first one, on line {line}: {row.strip()[:80]!r} ({explanation})."
         self.count += 1
         self._unwritten = True
 

@@ -64,9 +64,10 @@ class Judged(NamedTuple):
 
 @dataclass(slots=True)
 class Scrubbed:
-    """The number of rows that were judged, by verdict and reason."""
+    """The number of rows that were judged, by verdict and reason. `not_read` says what was not read of the sheet."""
 
     reasons: Counter[tuple[Verdict, Reason]] = field(default_factory=Counter)
+    not_read: str = ""
 
     @property
     def rows(self) -> int:
@@ -98,11 +99,13 @@ async def scrub(
     If there is a column named lead, overrides of that lead apply. Raises NotASheet, DatabaseUnavailable.
     """
     csv.writer(out).writerow(COLUMNS)
-    done = Scrubbed()
-    async with aclosing(judged(database, asked_of_sheet(sheet, region, column), at, WHOLE)) as pieces:
+    done, not_read = Scrubbed(), list[str]()
+    asked = asked_of_sheet(sheet, region, column, not_read.append)
+    async with aclosing(judged(database, asked, at, WHOLE)) as pieces:
         async for piece in pieces:
             out.write(spelled(piece))
             done.count(piece.rulings)
+    done.not_read = " ".join(not_read)
     return done
 
 

@@ -7,9 +7,10 @@ from typing import NamedTuple, TypeAlias, cast
 
 from pydantic_core import from_json
 
-from admin_web.lists.columns import LEAD_NAMES, SAMPLE, is_heading, named_column, number_column
-from admin_web.lists.imports import RowRejected, is_number, read_number, without_heading
+from admin_web.lists.columns import LEAD_NAMES, SAMPLE, NoColumn, named_column
+from admin_web.lists.layout import Layout
 from admin_web.lists.sheet import Sheet, SheetRow, nothing
+from admin_web.lists.unread import Unread
 from compliance.numbers import E164, LEAD_ID, InvalidNumber, LeadId, common_form, lead_id, normalize
 
 ScrubRow: TypeAlias = tuple[int, str, E164 | InvalidNumber, LeadId | None]
@@ -17,11 +18,10 @@ ScrubRow: TypeAlias = tuple[int, str, E164 | InvalidNumber, LeadId | None]
 
 
 class ScrubLayout(NamedTuple):
-    """Layout of the rows of a sheet: delimiter, number of cells, and the indexes of number and lead."""
+    """Layout of the rows of a sheet: delimiter, layout of the numbers, and the index of the lead."""
 
     delimiter: str | None
-    width: int
-    number: int
+    numbers: Layout
     lead: int | None
 
 
@@ -48,37 +48,46 @@ def asked_of_json(lines: Iterable[bytes], region: str) -> Iterator[ScrubRow]:
                 yield place, "", InvalidNumber("malformed"), None
 
 
-def asked_of_sheet(sheet: Sheet, region: str, column: str | None = None) -> Iterator[ScrubRow]:
-    """Read the number column of a sheet, and its lead column if there is one. Raises NotASheet."""
+def asked_of_sheet(
+    sheet: Sheet, region: str, column: str | None = None, tell: Callable[[str], None] | None = None
+) -> Iterator[ScrubRow]:
+    """Read the number column of a sheet, and its lead column if there is one. Raises NotASheet.
+
+    At the end, `tell` is called with what was not read of the sheet, if anything.
+    """
     sample = list(islice(sheet, SAMPLE))
-    first = next((row.cells for row in sample if row.cells), [])
-    place = number_column(sample, column, lambda cell: is_number(cell, region))
-    layout = ScrubLayout(sheet.delimiter, len(first), place, named_column(first, LEAD_NAMES))
-    of_row = _row_reader(layout, region)
-    yield from map(of_row, without_heading(iter(sample), lambda cells: len(cells) > place and is_heading(cells[place])))
-    yield from sheet.read(_plain_reader(layout, region), of_row)
+    numbers = Layout.found(sample, (column,) if column else (), region)
+    if len(numbers.columns) > 1:
+        raise NoColumn("A scrub judges one number of each row: choose one column.")
+    layout = ScrubLayout(sheet.delimiter, numbers, named_column(numbers.headings, LEAD_NAMES))
+    unread, of_row = Unread(numbers), _row_reader(layout)
+    yield from map(of_row, unread.watched(iter(sample[numbers.skipped :])))
+    yield from sheet.read(_plain_reader(layout), of_row)
+    if tell is not None and (said := unread.said()):
+        tell(said)
 
 
-def _row_reader(layout: ScrubLayout, region: str) -> Callable[[SheetRow], ScrubRow]:
+def _row_reader(layout: ScrubLayout) -> Callable[[SheetRow], ScrubRow]:
     """Return a function that parses any row."""
 
     def read(row: SheetRow) -> ScrubRow:
         cells, place = row.cells or [], layout.lead
         lead = lead_id(cells[place]) if place is not None and len(cells) > place else None
-        return row.line, row.text, _number_in(row, layout, region), lead
+        return row.line, row.text, _number_in(row, layout.numbers), lead
 
     return read
 
 
-def _plain_reader(layout: ScrubLayout, region: str) -> Callable[[int, str], ScrubRow | None]:
+def _plain_reader(layout: ScrubLayout) -> Callable[[int, str], ScrubRow | None]:
     """Return a fast parser of the most common lines; it returns None for other lines.
 
     A common line has as many cells as the first row, no quotation mark, and a number that needs no real normalisation.
     The general parser gives the same result, but takes several times as long.
     """
-    if layout.number == layout.lead or not layout.width:
+    (column,) = layout.numbers.columns
+    if column.places == (layout.lead,) or len(column.places) > 1 or not layout.numbers.width:
         return nothing
-    whole = re.compile(_plain_line(layout, region)).fullmatch
+    whole = re.compile(_plain_line(layout, column.places[0])).fullmatch
 
     def read(line: int, text: str) -> ScrubRow | None:
         if (found := whole(text)) is None:
@@ -89,23 +98,21 @@ def _plain_reader(layout: ScrubLayout, region: str) -> Callable[[int, str], Scru
     return read
 
 
-def _plain_line(layout: ScrubLayout, region: str) -> str:
+def _plain_line(layout: ScrubLayout, number: int) -> str:
     delimiter = re.escape(layout.delimiter or "")
-    cells = [rf'[^{delimiter}"\r\n]*+'] * layout.width
-    cells[layout.number] = f" *+{common_form(region)} *+"
+    cells = [rf'[^{delimiter}"\r\n]*+'] * layout.numbers.width
+    cells[number] = f" *+{common_form(layout.numbers.region)} *+"
     if layout.lead is not None:
         cells[layout.lead] = f" *+(?P<lead>(?:{LEAD_ID.pattern})?) *+"
     no_lead = "(?P<lead>)" if layout.lead is None else ""
     return rf"(?P<row>{delimiter.join(cells)}){no_lead}(?:\r\n?|\n)?"
 
 
-def _number_in(row: SheetRow, layout: ScrubLayout, region: str) -> E164 | InvalidNumber:
+def _number_in(row: SheetRow, layout: Layout) -> E164 | InvalidNumber:
     if row.cells is None:
         return InvalidNumber("malformed")
-    try:
-        return read_number(row.cells, layout.number, layout.width, region)
-    except RowRejected as rejected:
-        return InvalidNumber(rejected.reason)
+    numbers, rejected = layout.read(row.cells)
+    return InvalidNumber(rejected.reason) if rejected is not None else numbers[0]
 
 
 def _number_of(text: str, region: str) -> E164 | InvalidNumber:

@@ -9,14 +9,13 @@ import csv
 import io
 import re
 import sys
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar, cast
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-"""The usual delimiters and their names."""
+from admin_web.lists.delimiters import DELIMITERS, declared_delimiter, delimiter_of
 
 JUDGED = 50
 """Lines by which the delimiter is judged."""
@@ -26,13 +25,10 @@ PIECE = 64 * 1024
 MOST_LINES = 100
 """Maximum number of lines of a quoted cell. If a cell has more, its quotation mark is considered a stray one."""
 
-_DECLARED = re.compile(r"""["']?sep=([^\w\s"']|\t)["']?[,;\t|]*""", re.IGNORECASE)
 _TEXT_MARK = re.compile(r"['\u2019](?=[0-9(=+@-])")
 """The apostrophe by which a spreadsheet takes the rest of a cell for text. A name such as 't Hooft keeps its own."""
 
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
-_LIKE_A_NUMBER = re.compile(r"[+0-9() ./'=-]{7,}")
-_SEVEN_DIGITS = re.compile(r"(?:[0-9][^0-9]*){7}")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
@@ -89,6 +85,11 @@ class Sheet:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def line(self) -> int:
+        """The last line that was read, counted from 1."""
+        return self._line
 
     @property
     def shape(self) -> str:
@@ -170,10 +171,10 @@ class Sheet:
     def _find_delimiter(self) -> str | None:
         """Return the declared delimiter, or the one that most of the first lines have; None for one number per line."""
         lines = self._first_lines()
-        if lines and (declared := _DECLARED.fullmatch(lines[0].strip(" \r\n"))):
+        if lines and (declared := declared_delimiter(lines[0])):
             self._drop_first_line()
-            return declared[1]
-        return _delimiter_of([line.strip("\r\n") for line in lines])
+            return declared
+        return delimiter_of([line.strip("\r\n") for line in lines])
 
     def _first_lines(self) -> list[str]:
         """Return the first lines that are not blank, and drop the blank ones above them."""
@@ -206,36 +207,6 @@ def _decoded(stream: io.BufferedReader, name: str) -> io.TextIOWrapper:
             f"{name}: this is either not text, or text in UTF-16 without a byte order mark; save it as CSV in UTF-8."
         )
     return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _delimiter_of(lines: Sequence[str]) -> str | None:
-    """Return the delimiter that cuts most of these lines into the same number of cells.
-
-    Between equals, the one with more cells like telephone numbers, and then the one with more cells. None if at least
-    as many lines have the digits of a number and no delimiter at all.
-    """
-    best, rank, alone = None, (0, 0, 0), sum(map(_is_alone, lines))
-    for delimiter in DELIMITERS:
-        cut = [_cells(line, delimiter) for line in lines]
-        width, rows = max(Counter(map(len, cut)).items(), key=lambda one: (one[0] > 1, one[1], one[0]), default=(1, 0))
-        numbers = sum(_LIKE_A_NUMBER.fullmatch(cell) is not None for cells in cut for cell in cells)
-        if width > 1 and rows > alone and (rows, numbers, width) > rank:
-            best, rank = delimiter, (rows, numbers, width)
-    return best
-
-
-def _is_alone(line: str) -> bool:
-    """Return whether a line may be a number by itself."""
-    plain = "".join(line.split('"')[::2]) or line
-    return _SEVEN_DIGITS.search(line) is not None and not any(delimiter in plain for delimiter in DELIMITERS)
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    """Return the cells of a line, as far as they can be known without the lines after it."""
-    try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
-    except csv.Error:
-        return [line]
 
 
 def only_cell(text: str) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from admin_web.lists.sheet import only_cell
+
 SNIFFED = 200
 """Lines examined to recognise the format."""
 
@@ -40,18 +42,22 @@ _TEN = Layout(1, 10, (0, 1, 2, 3, 4, 5), 6)
 _ELEVEN = Layout(1, 11, (1, 2, 3, 4, 5, 6), 7, ((0, "1"),))
 _PLUS = Layout(1, 12, (2, 3, 4, 5, 6, 7), 8, ((0, "+"), (1, "1")))
 _FLAT = Layout(1, 11, (0, 1, 2, 4, 5, 6), 7, ((3, ","),))
+_QUOTED_FLAT = Layout(
+    1, 15, (1, 2, 3, 7, 8, 9), 10, ((0, '"'), (4, '"'), (5, ","), (6, '"'), (14, '"'))
+)  # fmt: skip
+_QUOTED_TEN = Layout(1, 12, (1, 2, 3, 4, 5, 6), 7, ((0, '"'), (11, '"')))
 _BRITISH = Layout(44, 12, (1, 2, 3, 4, 5, 6), 7, ((0, "0"), (11, " ")))
 
 XML = Format("xml", "XML with <ac> and <ph>")
 CSV = Format("csv", "columns")
-LINES = Format("lines", "one number per line", None, (_TEN, _ELEVEN, _PLUS))
+LINES = Format("lines", "one number per line", None, (_TEN, _ELEVEN, _PLUS, _QUOTED_TEN))
 
 _BY_LINE = (
-    Format("flat", "lines of area code, comma and seven digits", re.compile(r"\d{3}, ?\d{7}"), (_FLAT,)),
+    Format("flat", "lines of area code, comma and seven digits", re.compile(r"\d{3}, ?\d{7}"), (_FLAT, _QUOTED_FLAT)),
     Format(
         "changes",
-        "changes: area code, number, and A or D for added or deleted",
-        re.compile(r"\d{3}, ?\d{7},(?:.*,)?\s*\"?(?:[AaDd]|add|delete)\w*\"?\s*(?:,.*)?", re.IGNORECASE),
+        "changes: number, with the area code in front or in a column of its own, and A or D for added or deleted",
+        re.compile(r"(?:\d{3}, ?\d{7}|\+?\d{10,15}),(?:.*,)?\s*(?:a|d|add\w*|del\w*)\s*(?:,.*)?", re.IGNORECASE),
         is_changes=True,
     ),
     Format("fixed", "lines of twelve characters", re.compile(r"0\d{9,10} {1,2}"), (_BRITISH,)),
@@ -77,8 +83,15 @@ def _plain(lines: Sequence[str]) -> tuple[Format, ...]:
 
 
 def _share(form: Format, lines: Sequence[str]) -> float:
-    """Return how many of the lines match a format. A format without a pattern counts as matching half of them."""
+    """Return how many of the lines match a format. A format without a pattern counts as matching half of them.
+
+    Quotation marks and a spreadsheet's apostrophe change no format.
+    """
     pattern = form.pattern
     if pattern is None:
         return len(lines) / 2
-    return sum(pattern.fullmatch(line if form.name == "fixed" else line.strip()) is not None for line in lines)
+    return sum(pattern.fullmatch(line if form.name == "fixed" else _bare(line)) is not None for line in lines)
+
+
+def _bare(line: str) -> str:
+    return ",".join(only_cell(cell) for cell in line.split(","))

@@ -33,6 +33,11 @@ from compliance.refusal import Refused
 FULL, PART, CHANGES = "full", "part", "changes"
 """What a file contains: the whole registry, all numbers of some area codes, or a list of added and deleted numbers."""
 
+NO_DEEDS = (
+    "The file does not say which numbers were added and which deleted: a file of changes has A or D beside each number."
+)
+ARE_CHANGES = "The file lists added and deleted numbers: import it as changes."
+
 FEW_EXCHANGES = 16_000
 """Number of exchanges in memory (20 MB) from which those without further rows are written to SQL."""
 
@@ -63,7 +68,7 @@ class VersionRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportedVersion:
-    """A complete version, which is in force in SQL."""
+    """A complete version, which is in force in SQL. `not_read` says in sentences what was not read of the files."""
 
     version: int
     numbers: int
@@ -71,12 +76,21 @@ class ImportedVersion:
     removed: int
     rows: int
     rejected: int
+    not_read: str = ""
 
     def __str__(self) -> str:
         changed = f"{self.added:,} added and {self.removed:,} removed since the previous version"
         numbers = "1 number" if self.numbers == 1 else f"{self.numbers:,} numbers"
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
         return f"{numbers}, {changed}; {rows}, {self.rejected:,} rejected"
+
+
+def require_deeds(kind: str, *, says_deeds: bool) -> None:
+    """Raise NotASheet unless the files say what was added and deleted if, and only if, they are imported as changes."""
+    if kind == CHANGES and not says_deeds:
+        raise NotASheet(NO_DEEDS)
+    if kind != CHANGES and says_deeds:
+        raise NotASheet(ARE_CHANGES)
 
 
 async def nothing_to_keep(session: AsyncSession, done: Progress) -> None:
@@ -102,6 +116,7 @@ class RegistryIntake:
         self._listed, self._deleted = Gathered(), Gathered()
         self._written: set[int] = set()
         self._areas: set[str] = set()
+        self._not_read: list[str] = []
         self.version = 0
         self._base: int | None = None
 
@@ -115,6 +130,7 @@ class RegistryIntake:
             raise
 
     async def _take_in(self, source: Source, reading: Reading) -> ImportedVersion:
+        require_deeds(self._wanted.kind, says_deeds=await in_thread(reading.says_deeds, source))
         await self._begin(source, reading)
         hashing = asyncio.ensure_future(in_thread(source.sha256))
         try:
@@ -163,12 +179,14 @@ class RegistryIntake:
             self._report.flush()
             return False
         if piece.deleted and self._wanted.kind != CHANGES:
-            raise NotASheet("The file contains deleted numbers: import it as changes.")
+            raise NotASheet(ARE_CHANGES)
         try:
             self._put(piece)
         except TooManyExchanges:
             raise NotASheet("The numbers are spread over more exchanges than exist; this is not a registry.") from None
         self._reject(piece)
+        if piece.not_read:
+            self._not_read.append(piece.not_read)
         return True
 
     def _put(self, piece: Piece) -> None:
@@ -274,8 +292,9 @@ class RegistryIntake:
             registry.version_in_force_id = version.id
             self._tell(change, version)
         return ImportedVersion(
-            self.version, sizes.numbers, version.added, version.removed, self._done.rows, self._done.rejected
-        )
+            self.version, sizes.numbers, version.added, version.removed, self._done.rows, self._done.rejected,
+            " ".join(dict.fromkeys(self._not_read)),
+        )  # fmt: skip
 
     def _obtained(self, before: RegistryVersion, kept: Sequence[str]) -> dict[str, str]:
         """Return when each area code that is missing in these files was obtained.

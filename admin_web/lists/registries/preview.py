@@ -1,17 +1,18 @@
 """Preview of a registry's file: its format, and what an import would do with its first rows."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from admin_web.lists.columns import SAMPLE, NoColumn
-from admin_web.lists.registries.cells import JOINED, Cells
+from admin_web.lists.layout import number_places, rows_above
+from admin_web.lists.preview import number_choices
 from admin_web.lists.registries.formats import CSV, XML, Format
-from admin_web.lists.registries.reader import Reading, read_each, tags
+from admin_web.lists.registries.reader import Reading, read_each, read_row, tags, whole_lines
 from admin_web.lists.registries.rows import Odd, Piece
 from admin_web.lists.registries.source import Source
-from admin_web.lists.sheet import LONGEST_LINE, Sheet
+from admin_web.lists.sheet import Sheet, SheetRow
 from compliance.numbers import visible
 
 SHOWN = 10
@@ -21,25 +22,28 @@ LONGEST_CELL = 80
 
 @dataclass(frozen=True, slots=True)
 class RegistryRow:
-    """One of the first rows: its cells and the result, which is a listed or deleted number, or a reason for rejection.
+    """One of the first rows: its cells and the result: listed or deleted numbers, the reason for a rejection, or both.
 
-    `line` is the line on which it begins; for XML, the position of the number in the text.
+    `line` is the line on which it begins; for XML, the position of the number in the text. `skipped` says what a row is
+    that the import skips.
     """
 
     line: int
     cells: Sequence[str]
-    number: str = ""
+    numbers: Sequence[str] = ()
     deleted: bool = False
     why_not: str = ""
+    skipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryPreview:
     """The recognised format, and the first rows of the first text.
 
-    `texts` is the number of texts, `size` their size in bytes. For CSV there are `headings`, and `chosen` has the
-    positions, counted from 1, of the column `number` and, if it is a column of its own, `area`. `problem` says why the
-    import cannot start; empty when it can.
+    `texts` is the number of texts, `size` their size in bytes. For CSV there are `headings`; `column` has the number
+    columns as `Reading` takes them, and `numbers` the columns that contain numbers. `not_read` says which columns are
+    joined or not read. `says_deeds` is whether the files say what was added and deleted. `problem` says why the import
+    cannot start; empty when it can.
     """
 
     form: Format
@@ -48,37 +52,28 @@ class RegistryPreview:
     size: int
     rows: Sequence[RegistryRow]
     headings: Sequence[str] = ()
-    chosen: Mapping[str, str] | None = None
+    column: str | None = None
     problem: str = ""
-
-    @property
-    def column(self) -> str | None:
-        """The columns as `Reading` takes them; None when there are no columns to choose."""
-        if not self.chosen:
-            return None
-        return JOINED.join(self.chosen[what] for what in ("area", "number") if self.chosen.get(what))
+    not_read: str = ""
+    numbers: Sequence[int] = ()
+    says_deeds: bool = False
 
     @property
     def choices(self) -> Sequence[tuple[str, str]]:
         """The columns as choices of a form: position and label."""
-        return [(str(place), f"{place}: {heading}") for place, heading in enumerate(self.headings, start=1)]
+        return number_choices(self.headings, self.numbers, self.column or "")
 
 
 def preview(source: Source, reading: Reading) -> RegistryPreview:
     """Read the first rows as the import would. Raises NotASheet, OSError."""
     part = source.parts[0]
-    text = _whole_lines(source.start(part))
+    text = whole_lines(source.start(part))
     form, size = reading.form, source.size or 0
     if form is CSV:
         return _columns(source, reading, text)
     rows = _tags(text, reading) if form is XML else _lines(text, reading)
-    return RegistryPreview(form, form.title, len(source.parts), size, list(islice(rows, SHOWN)))
-
-
-def _whole_lines(text: bytes) -> bytes:
-    """Drop the last line if the start of the text ends in the middle of it."""
-    end = text.rfind(b"\n") + 1
-    return text[:end] if end and len(text) >= LONGEST_LINE // 2 else text
+    deeds = reading.says_deeds(source)
+    return RegistryPreview(form, form.title, len(source.parts), size, list(islice(rows, SHOWN)), says_deeds=deeds)
 
 
 def _lines(text: bytes, reading: Reading) -> Iterator[RegistryRow]:
@@ -97,34 +92,43 @@ def _columns(source: Source, reading: Reading, text: bytes) -> RegistryPreview:
     with Sheet(io.BufferedReader(io.BytesIO(text)), name) as sheet:
         sample = list(islice(iter(sheet), SAMPLE))
         said = sheet.shape
-    headings = next((row.cells for row in sample if row.cells), [])[:MOST_COLUMNS]
     parts, size = len(source.parts), source.size or 0
+    headings = next((row.cells for row in sample[rows_above(sample, reading.region) :] if row.cells), [])
     if not headings:
         return RegistryPreview(CSV, said, parts, size, [], problem="The file contains no readable rows.")
-    shown = [[row.text] if row.cells is None else row.cells for row in sample[:SHOWN]]
+    numbers = number_places(sample, reading.region)
     try:
-        cells = Cells.found(sample, reading.column, reading.region)
+        layout, deeds = reading.layout(sample), reading.says_deeds(source)
     except NoColumn as error:
-        rows = [RegistryRow(row.line, _short(given)) for row, given in zip(sample, shown, strict=False)]
-        return RegistryPreview(CSV, said, parts, size, rows, headings, {}, error.fact)
+        rows = [RegistryRow(row.line, _short(_cells(row))) for row in sample[:SHOWN]]
+        found = RegistryPreview(CSV, said, parts, size, rows, headings[:MOST_COLUMNS], problem=error.fact)
+        return replace(found, numbers=numbers)
 
-    def read_of(place: int) -> Callable[[Piece, Odd], None]:
-        return lambda piece, _: piece.numbers.append(cells.read(sample[place]))
+    def read_of(row: SheetRow) -> Callable[[Piece, Odd], None]:
+        return lambda piece, _: read_row(piece, row, layout)
 
-    rows = [
-        _seen(Odd(sample[place].line, sample[place].text), given, read_of(place)) for place, given in enumerate(shown)
+    skipped = [
+        RegistryRow(row.line, _short(_cells(row)), skipped="not read" if place < len(layout.above) else "headings")
+        for place, row in enumerate(sample[: layout.skipped])
     ]
-    *area, number = (str(place + 1) for place in cells.places)
-    return RegistryPreview(CSV, said, parts, size, rows, headings, {"number": number, "area": "".join(area[:1])})
+    rows = [_seen(Odd(row.line, row.text), _cells(row), read_of(row)) for row in sample[layout.skipped :]]
+    not_read = " ".join(filter(None, (layout.joined(), layout.not_read(layout.others))))
+    return RegistryPreview(
+        CSV, said, parts, size, [*skipped, *rows][:SHOWN], layout.headings[:MOST_COLUMNS], layout.spec,
+        not_read=not_read, numbers=numbers, says_deeds=deeds,
+    )  # fmt: skip
 
 
 def _seen(odd: Odd, cells: Sequence[str], read: Callable[[Piece, Odd], None]) -> RegistryRow:
     piece = Piece()
     read_each(piece, [odd], read)
-    if piece.rejected:
-        return RegistryRow(odd.line, _short(cells), why_not=piece.rejected[0].explanation)
-    number = next(iter(piece.listed + piece.deleted), "")
-    return RegistryRow(odd.line, _short(cells), number, deleted=bool(piece.deleted))
+    numbers, why_not = piece.listed + piece.deleted, piece.rejected[0].explanation if piece.rejected else ""
+    skipped = "" if numbers or why_not else "headings"
+    return RegistryRow(odd.line, _short(cells), numbers, bool(piece.deleted), why_not, skipped)
+
+
+def _cells(row: SheetRow) -> Sequence[str]:
+    return [row.text] if row.cells is None else row.cells
 
 
 def _short(cells: Sequence[str]) -> list[str]:

@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from admin_web.lists.columns import SAMPLE, is_heading
-from admin_web.lists.imports import RowRejected
-from admin_web.lists.registries.cells import Cells
+from admin_web.lists.deeds import is_added
+from admin_web.lists.imports import MALFORMED
+from admin_web.lists.layout import Layout, RowRejected
 from admin_web.lists.registries.formats import CSV, FORMATS, XML, Format, sniff
 from admin_web.lists.registries.rows import Odd, Piece, Rejected, read_block
 from admin_web.lists.registries.source import Source, SourceText
-from admin_web.lists.sheet import NotASheet, Sheet, SheetRow, only_cell
+from admin_web.lists.sheet import LONGEST_LINE, NotASheet, Sheet, SheetRow, only_cell
+from admin_web.lists.unread import Unread
 from compliance.numbers import InvalidNumber, normalize
 
 ROWS_AT_ONCE = 20_000
+FEWEST_DIGITS = 7
+"""Digits from which the first cell of a change is a whole number and not an area code."""
 
 _TAG = re.compile(rb"<\s*(ac|ph)\b([^<>]*)>", re.IGNORECASE)
 _VALUE = re.compile(rb"\bval\s*=[^0-9]{0,6}([0-9-]+)", re.IGNORECASE)
 _DELETED = re.compile(rb"\b(?:type|ch|change|op|action|status)\s*=[^a-z]{0,6}d", re.IGNORECASE)
-_DEED = re.compile(r"a|d|add\w*|delete\w*", re.IGNORECASE)
+_DEED_OF_TAG = re.compile(rb"<\s*ph\b[^<>]*\b(?:type|ch|change|op|action|status)\s*=[^a-z<>]{0,6}[ad]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +61,43 @@ class Reading:
             piece.numbers.append(normalize("".join(cells), self.region))
 
     def _read_change(self, piece: Piece, cells: Sequence[str]) -> None:
-        deeds = [cell[0].upper() for cell in cells[2:] if _DEED.fullmatch(cell)]
+        """Read a number, in one cell or two, and A or D in one of the cells after it."""
+        parts = 1 if sum(map(str.isdigit, cells[0])) >= FEWEST_DIGITS else 2
+        deeds = [added for added in map(is_added, cells[parts:]) if added is not None]
         if len(deeds) != 1:
             raise RowRejected("no-change", "the row has no A or D, for added or deleted")
-        number = normalize("".join(cells[:2]), self.region)
-        piece.changed[number] = deeds[0] == "A"
+        piece.changed[normalize("".join(cells[:parts]), self.region)] = deeds[0]
 
     def _columns(self, source: Source, part: SourceText) -> Iterator[Piece]:
         with Sheet(_stream(source, part), part.name) as sheet:
             rows = iter(sheet)
             sample = list(islice(rows, SAMPLE))
-            cells = Cells.found(sample, self.column, self.region)
-            rows = chain(sample, rows)
+            layout = self.layout(sample)
+            unread = Unread(layout)
+            rows = unread.watched(chain(sample[layout.skipped :], rows))
             while some := list(islice(rows, ROWS_AT_ONCE)):
                 piece = Piece(line=some[-1].line)
-                read_each(piece, [Odd(row.line, row.text) for row in some], _in_turn(some, cells))
+                read_each(piece, [Odd(row.line, row.text) for row in some], _in_turn(some, layout))
                 yield piece
+            yield Piece(line=sheet.line, not_read=unread.said())
+
+    def layout(self, sample: Sequence[SheetRow]) -> Layout:
+        """Recognise the layout of a text in columns by its first rows. Raises NoColumn."""
+        return Layout.found(sample, (self.column,) if self.column else (), self.region)
+
+    def warnings(self, source: Source) -> list[str]:
+        """Return what is joined or not read of the texts in columns, as sentences. Raises NotASheet, OSError."""
+        layouts = [self.layout(_sample(source, part)) for part in source.parts] if self.form is CSV else []
+        said = [each for one in layouts for each in (one.joined(), one.not_read(one.others)) if each]
+        return list(dict.fromkeys(said))
+
+    def says_deeds(self, source: Source) -> bool:
+        """Return whether the files say which numbers were added and which deleted. Raises NotASheet, OSError."""
+        if self.form is CSV:
+            return any(self.layout(_sample(source, part)).deed is not None for part in source.parts)
+        if self.form is XML:
+            return any(_DEED_OF_TAG.search(source.start(part)) for part in source.parts)
+        return self.form.is_changes
 
     def _xml(self, source: Source, part: SourceText) -> Iterator[Piece]:
         area, line = b"", 1
@@ -134,14 +159,40 @@ def read_each(piece: Piece, odd: Sequence[Odd], read: Callable[[Piece, Odd], Non
         piece.rows += 1
 
 
-def _in_turn(rows: Sequence[SheetRow], cells: Cells) -> Callable[[Piece, Odd], None]:
+def read_row(piece: Piece, row: SheetRow, layout: Layout) -> None:
+    """Add the numbers of a row of columns to a piece. Raises RowRejected."""
+    if row.cells is None:
+        raise RowRejected(MALFORMED.reason, str(MALFORMED))
+    numbers, rejected = layout.read(row.cells)
+    added = layout.added(row.cells)
+    if layout.deed is None:
+        piece.numbers.extend(numbers)
+    else:
+        piece.changed.update(dict.fromkeys(numbers, added))
+    if rejected is not None:
+        raise rejected
+
+
+def _in_turn(rows: Sequence[SheetRow], layout: Layout) -> Callable[[Piece, Odd], None]:
     turn = iter(rows)
 
     def read(piece: Piece, odd: Odd) -> None:
         del odd
-        piece.numbers.append(cells.read(next(turn)))
+        read_row(piece, next(turn), layout)
 
     return read
+
+
+def _sample(source: Source, part: SourceText) -> list[SheetRow]:
+    start = whole_lines(source.start(part))
+    with Sheet(io.BufferedReader(io.BytesIO(start)), part.name) as sheet:
+        return list(islice(iter(sheet), SAMPLE))
+
+
+def whole_lines(text: bytes) -> bytes:
+    """Drop the last line if the start of a text ends in the middle of it."""
+    end = text.rfind(b"\n") + 1
+    return text[:end] if end and len(text) >= LONGEST_LINE // 2 else text
 
 
 def _stream(source: Source, part: SourceText) -> io.BufferedReader:

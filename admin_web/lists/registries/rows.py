@@ -30,7 +30,7 @@ class Piece:
     """Some rows: numbers as arrays of exchanges and lines, single numbers, and rejected rows.
 
     `changed` is for files of changes: whether the last row of each number lists it. `rows` is the number of rows,
-    `line` the line of the last one.
+    `line` the line of the last one. The last piece of a text says in `not_read` what was not read of the text.
     """
 
     rows: int = 0
@@ -39,6 +39,7 @@ class Piece:
     numbers: list[E164] = field(default_factory=list)
     changed: dict[E164, bool] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    not_read: str = ""
 
     @property
     def listed(self) -> list[E164]:

@@ -1,6 +1,7 @@
 """Import of a file: upload, preview with a choice of columns, and start of the job."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -24,6 +25,8 @@ KINDS = {"numbers": IMPORT_NUMBERS.name, "leads": IMPORT_LEADS.name}
 """The name of each kind of import in URLs."""
 
 COLUMNS = ("number", "lead", "name")
+_SPEC = re.compile(r"[0-9]{1,5}(?:[,+][0-9]{1,5}){0,49}")
+
 NO_FILE = "Choose the file to import."
 
 
@@ -111,8 +114,13 @@ def _sheet(request: web.Request) -> KeptSheet:
 
 
 def _columns(values: Mapping[str, str]) -> dict[str, str]:
-    """Return the chosen columns by their position, counted from 1. Values that are no position are ignored."""
-    return {what: values[what] for what in COLUMNS if values.get(what, "").isdecimal()}
+    """Return the chosen columns by their position, counted from 1. Values that are no positions are ignored."""
+    return {what: spec for what in COLUMNS if (spec := column_spec(values.get(what, "")))}
+
+
+def column_spec(chosen: str) -> str:
+    """Return columns as `number_columns` takes them: positions with a comma or a plus between; otherwise nothing."""
+    return chosen if _SPEC.fullmatch(chosen) else ""
 
 
 ROUTES = (

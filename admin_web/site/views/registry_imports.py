@@ -7,10 +7,9 @@ from datetime import date, datetime
 
 from aiohttp import web
 
-from admin_web.lists.registries.cells import JOINED
 from admin_web.lists.registries.formats import CSV, FORMATS
 from admin_web.lists.registries.import_jobs import RegistryImport, ask_import
-from admin_web.lists.registries.intake import CHANGES, FULL, PART
+from admin_web.lists.registries.intake import ARE_CHANGES, CHANGES, FULL, NO_DEEDS, PART
 from admin_web.lists.registries.preview import RegistryPreview, preview
 from admin_web.lists.registries.reader import Reading, found_format
 from admin_web.lists.registries.source import Source
@@ -26,6 +25,7 @@ from admin_web.site.guard import actor, person
 from admin_web.site.keys import DATABASE, NOW, SETTINGS
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
+from admin_web.site.views.imports import column_spec
 from admin_web.site.views.registries import ONE
 from compliance.refusal import Unwritable, cleaned
 from compliance.today import is_to_come
@@ -41,7 +41,6 @@ FORMS = tuple((form.name, form.title) for form in FORMATS.values())
 NO_FILE = "Choose the file to import."
 NO_DAY = "Enter the day on which the file was obtained."
 TO_COME = "This day is in the future. Enter the day on which the file was obtained."
-ARE_CHANGES = "This file lists added and deleted numbers: import it as changes."
 NO_CHANGES = "There is no version yet to apply changes to. Import the whole registry first."
 
 
@@ -152,9 +151,11 @@ async def _looked_at(request: web.Request, sheet: KeptSheet, one: RegistryStandi
 
 
 def _column(values: Mapping[str, str]) -> str | None:
-    """Return the positions of the chosen columns as `Reading` takes them. Values that are no position are ignored."""
-    chosen = [values[what] for what in ("area", "number") if values.get(what, "").isdecimal()]
-    return JOINED.join(chosen) if values.get("number", "").isdecimal() else None
+    """Return the chosen columns as `Reading` takes them. Values that are no positions are ignored."""
+    number, area = (column_spec(values.get(what, "")) for what in ("number", "area"))
+    if not number:
+        return None
+    return f"{area}+{number}" if area and number.isdecimal() and area != number else number
 
 
 def _asked(request: web.Request, seen: Seen, sent: Form) -> RegistryImport | None:
@@ -182,8 +183,10 @@ def _judge(seen: Seen, sent: Form, taken_as: str, day: date | None, at: datetime
         sent.errors["obtained"] = TO_COME
     if taken_as not in {FULL, PART, CHANGES}:
         sent.errors["taken_as"] = "Choose what the file is."
-    elif seen.found.form.is_changes and taken_as != CHANGES:
+    elif seen.found.says_deeds and taken_as != CHANGES:
         sent.errors["taken_as"] = ARE_CHANGES
+    elif taken_as == CHANGES and not seen.found.says_deeds:
+        sent.errors["taken_as"] = NO_DEEDS
     elif taken_as == CHANGES and seen.one.version is None:
         sent.errors["taken_as"] = NO_CHANGES
     try:

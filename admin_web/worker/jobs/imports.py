@@ -20,10 +20,9 @@ from compliance.refusal import as_sentence
 async def numbers(run: Run) -> str:
     """Add the numbers in a sheet to the company's own list."""
     asked, region = SheetImport.read(run.particulars), run.tools.settings.region
-    column = asked.columns.get("number")
 
     async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
-        return await import_numbers(into, sheet, report, region=region, column=column, note=asked.note)
+        return await import_numbers(into, sheet, report, region=region, columns=asked.number_columns, note=asked.note)
 
     return await _import(run, asked, take, "added to the list", "already listed")
 
@@ -46,7 +45,7 @@ async def _import(
 
     async def keep(session: AsyncSession, done: Progress) -> None:
         place = asdict(done)
-        del place["standing"]
+        del place["standing"], place["not_read"]
         await run.keep(session, **place)
 
     records = run.tools.records
@@ -59,7 +58,7 @@ async def _import(
         done = await take(into, sheet, report)
     run.show("lines", asked.sheet.lines, asked.sheet.lines, **_counts(done))
     counted = f"{done.rows:,} rows: {done.added:,} {new}, {done.already:,} {old}, {done.rejected:,} rejected"
-    return as_sentence(f"{counted}; {done.standing}")
+    return f"{as_sentence(f'{counted}; {done.standing}')} {done.not_read}".strip()
 
 
 def _show(run: Run, asked: SheetImport, done: Progress) -> None:

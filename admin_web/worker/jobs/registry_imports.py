@@ -32,7 +32,8 @@ async def take_in(run: Run) -> str:
 
     stands = await standing(run.tools.projection, show)
     store.discard(asked.sheet)
-    return as_sentence(f"Version {taken.version} of {asked.sheet.registry}: {taken}; {stands}")
+    said = as_sentence(f"Version {taken.version} of {asked.sheet.registry}: {taken}; {stands}")
+    return f"{said} {taken.not_read}".strip()
 
 
 async def _taken(run: Run) -> ImportedVersion | None:

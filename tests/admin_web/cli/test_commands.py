@@ -313,6 +313,51 @@ def test_a_file_that_cannot_be_imported_is_one_line(migrated: Admin, tmp_path: P
     assert hint in one_line(migrated("import", "internal", "list.csv"))
 
 
+def test_an_import_says_before_and_after_which_columns_it_does_not_read(in_force: Admin, tmp_path: Path):
+    (tmp_path / "list.csv").write_text("phone,home,work\n4155550100,4155550101,4155550102\n")
+    said = in_force("import", "internal", "list.csv")
+    unread = "dnc-admin: Column 2 'home' and column 3 'work' contain numbers and are not read."
+    assert (said.code, said.err.splitlines()) == (0, [f"{unread} Add --column to read them too.", unread])
+    several = in_force("import", "internal", "list.csv", "--column", "phone", "--column", "home,work")
+    assert several == Said(0, "1 rows: 2 added to the list, 1 already listed, 0 rejected; in force\n", "")
+
+
+def test_an_import_of_which_nothing_is_taken_ends_with_code_2_and_says_what_the_file_looks_like(
+    in_force: Admin, tmp_path: Path
+):
+    (tmp_path / "list.csv").write_text("name,phone\nA,oops\nB,1234\n")
+    for words in (["internal"], ["us-ftc"]):
+        said = in_force("import", *words, "list.csv")
+        assert said.code == 2
+        assert "none of its 2 rows was taken" in said.err or "2 of the first 2 rows are not numbers" in said.err
+    message = one_line(in_force("import", "internal", "list.csv"))
+    assert "columns separated by commas: columns 1 'name', 2 'phone'" in message
+    assert message.endswith("The rejected rows and their reasons are in list.csv.rejected.csv.")
+    (tmp_path / "empty.csv").write_text("")
+    assert "contains no rows" in one_line(in_force("import", "internal", "empty.csv"))
+
+
+def test_a_scrub_says_which_columns_it_does_not_judge(in_force: Admin, tmp_path: Path):
+    (tmp_path / "list.csv").write_text("phone,home\n4155550100,4155550101\n")
+    said = in_force("scrub", "list.csv")
+    assert said.err.startswith("dnc-admin: Column 2 'home' contains numbers and is not read.\n")
+    (tmp_path / "flat.txt").write_text("415,5550100\n415,5550101\n")
+    assert in_force("scrub", "flat.txt").out.count("ALLOW,not-listed") == 2
+
+
+def test_a_file_of_changes_with_whole_numbers_is_never_a_whole_registry(in_force: Admin, tmp_path: Path, database_url):
+    (tmp_path / "list.txt").write_text("415,5550158\n415,5550159\n")
+    assert in_force("import", "us-ftc", "list.txt").code == 0
+    (tmp_path / "changes.txt").write_text("4155550178,A\n4155550158,D\n")
+    for words in ([], ["--changes"]):
+        said = in_force("import", "us-ftc", "changes.txt", *words)
+        assert (said.code, "2 numbers, " in said.out) == (0, True)
+    assert sql(database_url, "SELECT kind, numbers FROM registry_versions ORDER BY id") == [
+        ("full", 2), ("changes", 2), ("changes", 2),
+    ]  # fmt: skip
+    assert "does not say which numbers were added" in in_force("import", "us-ftc", "list.txt", "--changes").err
+
+
 def test_a_registry_may_be_obtained_on_any_day_that_has_begun_in_the_east(in_force: Admin, tmp_path, database_url):
     (tmp_path / "list.txt").write_text("415,5550100\n")
     east = (datetime.now(UTC) + timedelta(hours=14)).date()

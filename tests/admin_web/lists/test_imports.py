@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.imports import Intake, NothingTaken, Progress
 from admin_web.lists.lead_import import import_leads
 from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
@@ -38,17 +38,18 @@ class Importer:
     def __init__(self, records: Records, directory: Path) -> None:
         self.records, self.path = records, directory / "rejected.csv"
         self.progress: list[Progress] = []
+        self.warned: list[str] = []
 
-    async def numbers(self, content: str | bytes, column: str | None = None) -> Progress:
+    async def numbers(self, content: str | bytes, *columns: str, region: str = "US") -> Progress:
         with RejectedRows(self.path) as report:
-            return await import_numbers(self.into(), sheet(content), report, region="US", column=column)
+            return await import_numbers(self.into(), sheet(content), report, region=region, columns=columns)
 
     async def leads(self, content: str) -> Progress:
         with RejectedRows(self.path) as report:
             return await import_leads(self.into(), sheet(content), report, region="US")
 
     def into(self) -> Intake:
-        return Intake(self.records, ADMIN, self.progress.append)
+        return Intake(self.records, ADMIN, self.progress.append, warn=self.warned.append)
 
     def rejected(self) -> list[tuple[str, str]]:
         if not self.path.exists():
@@ -112,7 +113,7 @@ async def test_lists_with_and_without_headings_in_many_spellings_are_the_same(im
 
 
 async def test_a_column_may_be_named(importer: Importer):
-    await importer.numbers("home,work\n4155550100,4155550101\n", column="work")
+    await importer.numbers("home,work\n4155550100,4155550101\n", "work")
     assert await listed(importer.records) == [OTHER]
     with pytest.raises(NotASheet, match="Several columns"):
         await importer.numbers("home,work\n4155550100,4155550101\n")
@@ -171,10 +172,149 @@ async def test_leads_too_are_in_force_when_redis_comes_back_meanwhile(importer: 
     assert done.standing.in_force
 
 
-async def test_an_empty_file_changes_nothing(importer: Importer):
-    done = await importer.numbers("")
-    assert (done.rows, done.added) == (0, 0)
+TWO_PHONES = (
+    "name,phone,home phone,work phone\n"
+    "A. Sample,+14155550116,+14155550117,+14155550118\n"
+    "B. Sample,,+14155550119,\n"
+    "C. Sample,,,\n"
+    "D. Sample,+14155550120,oops,\n"
+)
+NOT_READ = "Column 3 'home phone' and column 4 'work phone' contain numbers and are not read."
+
+
+async def test_columns_with_numbers_that_are_not_read_are_said_before_and_after(importer: Importer):
+    done = await importer.numbers(TWO_PHONES)
+    assert importer.warned == [NOT_READ]
+    assert done.not_read == NOT_READ
+    assert await listed(importer.records) == ["+14155550116", "+14155550120"]
+    assert importer.rejected() == [("3", "number-elsewhere"), ("4", "no-number")]
+    assert "column 3 'home phone', which is not read, contains a number" in importer.path.read_text()
+
+
+@pytest.mark.parametrize(
+    "columns", [("phone", "home phone", "work phone"), ("2,3,4",), ("phone, home phone", "4"), ("4", "HOME PHONE", "2")]
+)
+async def test_several_columns_are_taken_in_one_go_and_a_row_needs_a_number_in_one_of_them(
+    importer: Importer, columns: tuple[str, ...]
+):
+    done = await importer.numbers(TWO_PHONES, *columns)
+    assert sorted(await listed(importer.records)) == [f"+1415555{line:04}" for line in (116, 117, 118, 119, 120)]
+    assert (done.rows, done.added, done.rejected, done.not_read) == (4, 5, 2, "")
+    assert importer.rejected() == [("4", "no-number"), ("5", "letters")]
+    assert "column 3 'home phone': " in importer.path.read_text()
+    assert importer.warned == []
+
+
+async def test_a_column_whose_first_number_stands_far_down_is_said_afterwards(importer: Importer):
+    rows = [f"415555{line:04},,x" for line in range(100)] + ["4155550199,4155550198,x"]
+    done = await importer.numbers("phone,mobile 2,note\n" + "\n".join(rows))
+    assert (importer.warned, done.not_read) == ([], "Column 2 'mobile 2' contains numbers and is not read.")
+
+
+async def test_a_chunk_of_several_columns_has_no_more_numbers_than_one_of_one(importer: Importer):
+    lines = [f"415555{line:04},415556{line:04},415557{line:04}" for line in range(CHUNK)]
+    done = await importer.numbers("\n".join(lines), "1,2,3")
+    assert (done.rows, done.added) == (CHUNK, 3 * CHUNK)
+    assert max(len(row.numbers) for row in await rows(importer.records, OutboxRow)) <= CHUNK
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("List as of 29 November 2026\nname,phone,added\nA,+14155550100,2026-01-02\nB,4155550101,\n", "Line 1"),
+        ("Acme\n\nList, of us\nname;phone\nA;+14155550100\nB;4155550101\n", "Lines 1 to 3"),
+        ("Numbers of our company\n4155550100\n4155550101\n", "Line 1"),
+    ],
+)  # fmt: skip
+async def test_titles_above_the_headings_are_skipped_and_said(importer: Importer, content: str, line: str):
+    done = await importer.numbers(content)
+    assert (await listed(importer.records), done.rejected) == ([NUMBER, OTHER], 0)
+    assert done.not_read.startswith(line)
+    assert importer.warned == [done.not_read]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sep=;\nname;phone;city\nA;+14155550100;Springfield\nB;4155550101;\n",
+        "name,phone\nA,'+14155550100\nB,'4155550101\n",
+        'name,phone\nA,"=""4155550100"""\nB,="4155550101"\n',
+        "415,5550100\n415,5550101\n",
+        '"415","5550100"\n"415","5550101"\n',
+        "name;area code;phone\nA;415;555-0100\nB;415;555-0101\n",
+        "415\t555\t0100\n415\t555\t0101\n",
+        "number,change\n4155550100,A\n4155550101,A\n",
+    ],
+)
+async def test_what_spreadsheets_and_authorities_write_is_read_whole(importer: Importer, content: str):
+    done = await importer.numbers(content)
+    assert (sorted(await listed(importer.records)), done.rejected) == ([NUMBER, OTHER], 0)
+
+
+async def test_joined_columns_are_said(importer: Importer):
+    await importer.numbers("415,5550100\n")
+    assert importer.warned == ["The numbers are joined from column 1 with column 2."]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "4155550178,A\n4155550158,D\n",
+        "415,5550178,A\n415,5550158,D\n",
+        "name;phone;status\nA;4155550178;added\nB;4155550158;deleted\n",
+    ],
+)
+async def test_a_file_of_deletions_is_refused_for_a_list_that_is_only_added_to(importer: Importer, content: str):
+    with pytest.raises(NotASheet, match="says A or D, for added and deleted numbers"):
+        await importer.numbers(content)
+    assert await listed(importer.records) == []
+
+
+async def test_a_deletion_far_down_is_rejected_and_lists_nothing(importer: Importer):
+    content = "".join(f"415555{line:04},A\n" for line in range(100)) + "4155559999,D\n4155559998,?\n"
+    done = await importer.numbers(content)
+    assert (done.added, importer.rejected()) == (100, [("101", "deleted"), ("102", "no-change")])
+
+
+async def test_a_column_of_changes_that_is_not_understood_is_a_question(importer: Importer):
+    with pytest.raises(NotASheet, match="Column 2 'action' says what happened to each number, but 'X' is not"):
+        await importer.numbers("phone,action\n4155550100,A\n4155550101,X\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "contains no rows"),
+        ("\n \n", "contains no rows"),
+        ("phone,name\n", "contains no rows"),
+        ("phone\noops\n", r"its only row was not taken.* one number per line: one column.* line 2: 'oops'"),
+        (
+            "name;phone\nA;1234\nB;x\n",
+            r"none of its 2 rows was taken.* separated by semicolons: columns 1 'name', 2 'phone'.* column 2 'phone'",
+        ),
+        ("name,phone\nA,4155550100,x\n", "this row has 3 cells, but the first row has 2"),
+    ],
+)
+async def test_an_import_of_which_nothing_was_taken_fails_and_says_what_the_file_looks_like(
+    importer: Importer, content: str, said: str
+):
+    with pytest.raises(NothingTaken, match=said):
+        await importer.numbers(content)
     assert await rows(importer.records, OutboxRow) == []
+
+
+async def test_leads_of_which_none_was_taken_fail_too(importer: Importer):
+    with pytest.raises(NothingTaken, match="none of its 2 rows was taken"):
+        await importer.leads("lead,number\nL-1,oops\nL 2,4155550100\n")
+    with pytest.raises(NothingTaken, match="contains no rows"):
+        await importer.leads("lead,number\n")
+
+
+async def test_the_other_numbers_of_leads_are_said_to_be_not_read(importer: Importer):
+    done = await importer.leads("CRM export of November\nlead,number,home\nL-1,4155550100,4155550101\n")
+    assert importer.warned == [done.not_read]
+    assert done.not_read.endswith("Column 3 'home' contains numbers and is not read.")
+    assert done.not_read.startswith("Line 1 is above the list and not read")
 
 
 async def test_leads_are_added_and_changed(importer: Importer):

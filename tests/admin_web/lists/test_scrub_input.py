@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admin_web.lists.columns import NumberColumn
+from admin_web.lists.layout import Layout
 from admin_web.lists.scrub_input import ScrubLayout, ScrubRow, _plain_reader, _row_reader, asked_of_sheet
 from admin_web.lists.sheet import NotASheet, Sheet, nothing
 from compliance.numbers import InvalidNumber
@@ -23,6 +25,14 @@ LEADS = st.one_of(
 OTHERS = st.text(st.sampled_from('ab ,;|\t"\u00e9\u2028\x1c\udce9'), max_size=6)
 SPACED = st.tuples(st.sampled_from(["", " ", "  ", '"']), NUMBERS | LEADS | OTHERS, st.sampled_from(["", " ", '"']))
 CELLS = NUMBERS | LEADS | OTHERS | SPACED.map("".join)
+
+
+def laid_out(delimiter: str | None, width: int, number: int, lead: int | None, region: str = "US") -> ScrubLayout:
+    columns = (NumberColumn((number,)),)
+    numbers = Layout(
+        (), ("",) * width, has_headings=False, width=width, columns=columns, deed=None, others=(), region=region
+    )
+    return ScrubLayout(delimiter, numbers, lead)
 
 
 def sheet(text: str) -> Sheet:
@@ -46,42 +56,43 @@ def lists(draw: st.DrawFn) -> tuple[ScrubLayout, str]:
     rows = st.tuples(*columns) | st.lists(CELLS, min_size=1, max_size=width + 1)
     ends = st.sampled_from(["\n", "\r\n", "\r", "\n\n", ""])
     lines = st.lists(st.tuples(rows.map((delimiter or "").join), ends).map("".join), max_size=12)
-    return ScrubLayout(delimiter, width, number, lead), "".join(draw(lines))
+    region = draw(st.sampled_from(["US", "GB", "CA"]))
+    return laid_out(delimiter, width, number, lead, region), "".join(draw(lines))
 
 
-@given(lists(), st.sampled_from(["US", "GB", "CA"]))
-def test_a_plain_line_says_what_its_row_says(drawn: tuple[ScrubLayout, str], region: str):
+@given(lists())
+def test_a_plain_line_says_what_its_row_says(drawn: tuple[ScrubLayout, str]):
     layout, text = drawn
-    of_row = _row_reader(layout, region)
+    of_row = _row_reader(layout)
     text = " " * 5000 + "\n" + text  # The first 4,096 bytes decide the encoding.
     quick, slow = sheet(text), sheet(text)
     quick.delimiter = slow.delimiter = layout.delimiter
-    assert told(quick.read(_plain_reader(layout, region), of_row)) == told(slow.read(nothing, of_row))
+    assert told(quick.read(_plain_reader(layout), of_row)) == told(slow.read(nothing, of_row))
 
 
 @pytest.mark.parametrize(
     ("layout", "line", "number", "lead"),
     [
-        (ScrubLayout(None, 1, 0, None), "4155550100\n", "+14155550100", None),
-        (ScrubLayout(",", 2, 1, 0), "L-1,+14155550100\r\n", "+14155550100", "L-1"),
-        (ScrubLayout(",", 3, 0, 2), "1 4155550100,x,L-1", None, None),
-        (ScrubLayout(";", 3, 0, 2), "14155550100; Jos\u00e9 \u2013 caf\u00e9 ; L-1 \n", "+14155550100", "L-1"),
-        (ScrubLayout("|", 2, 0, 1), "4155550100|\r", "+14155550100", None),
-        (ScrubLayout(",", 2, 0, None), '4155550100,"x"\n', None, None),
-        (ScrubLayout(",", 2, 0, None), "4155550100\n", None, None),
-        (ScrubLayout(",", 2, 0, 1), "4155550100," + "x" * 65, None, None),
+        (laid_out(None, 1, 0, None), "4155550100\n", "+14155550100", None),
+        (laid_out(",", 2, 1, 0), "L-1,+14155550100\r\n", "+14155550100", "L-1"),
+        (laid_out(",", 3, 0, 2), "1 4155550100,x,L-1", None, None),
+        (laid_out(";", 3, 0, 2), "14155550100; Jos\u00e9 \u2013 caf\u00e9 ; L-1 \n", "+14155550100", "L-1"),
+        (laid_out("|", 2, 0, 1), "4155550100|\r", "+14155550100", None),
+        (laid_out(",", 2, 0, None), '4155550100,"x"\n', None, None),
+        (laid_out(",", 2, 0, None), "4155550100\n", None, None),
+        (laid_out(",", 2, 0, 1), "4155550100," + "x" * 65, None, None),
     ],
 )
 def test_the_lines_that_most_lists_are_made_of_are_read_quickly(
     layout: ScrubLayout, line: str, number: str | None, lead: str | None
 ):
-    read = _plain_reader(layout, "US")(7, line)
+    read = _plain_reader(layout)(7, line)
     assert read == (None if number is None else (7, line.rstrip("\r\n"), number, lead))
 
 
 def test_without_a_plus_nothing_is_a_number_of_the_north_american_plan_elsewhere():
-    assert _plain_reader(ScrubLayout(None, 1, 0, None), "GB")(1, "4155550100") is None
-    assert _plain_reader(ScrubLayout(None, 1, 0, None), "GB")(1, "+14155550100") is not None
+    assert _plain_reader(laid_out(None, 1, 0, None, "GB"))(1, "4155550100") is None
+    assert _plain_reader(laid_out(None, 1, 0, None, "GB"))(1, "+14155550100") is not None
 
 
 def test_a_line_that_is_too_long_is_named_however_far_down_it_stands():

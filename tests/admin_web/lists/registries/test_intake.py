@@ -43,6 +43,13 @@ FORMATS = [
     ("us-in", "﻿name;phone\r\nAda;2025550101\r\n", [A]),
     ("us-ftc", flat([A, B]).encode("utf-16"), [A, B]),
     ("us-ftc", flat([A, B]).replace("\n", "\r"), [A, B]),
+    ("us-ftc", '"202","5550101"\n"202","5550102"\n"415","5550103"\r\n', [A, B, C]),
+    ("us-ftc", "202;5550101\n202;5550102\n", [A, B]),
+    ("us-ftc", "name,area code,number\nAda,202,5550101\nBob,415,5550103\n", [A, C]),
+    ("us-tx", '"2025550101"\n"4155550103"\n"+12025550102"\n', [A, B, C]),
+    ("us-tx", "'2025550101\n'4155550103\n", [A, C]),
+    ("us-in", "sep=;\nname;phone;city\nAda;2025550101;X\n", [A]),
+    ("us-in", "List as of 29 November 2026\nname,phone,added\nAda,+12025550101,2026-01-02\nB,4155550103,\n", [A, C]),
 ]  # fmt: skip
 
 
@@ -120,6 +127,45 @@ async def test_changes_are_applied_to_the_version_in_force_and_the_last_row_of_a
     assert (taken.added, taken.removed) == (1, 1)
     first, second = await rows(records, RegistryVersion)
     assert (second.base_id, second.kind, second.area_codes) == (first.id, "changes", ["202", "415", "917"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "2025550102,D\n9175550104,A\n4155550103,D\n4155550103,A\n",
+        "+12025550102,2026-01-01,D\n+19175550104,2026-01-01,A\n",
+        '"202","5550102","D"\n"917","5550104","A"\n',
+        "Area,Number,Change\n202,5550102,Delete\n917,5550104,Add\n",
+        "number;change;since\n2025550102;deleted;2026\n9175550104;added;2026\n",
+        "202\t5550102\tD\n917\t5550104\tA\n",
+        "<list><ac val='202'><ph val='5550102' type='D'/></ac><ac val='917'><ph val='5550104' type='A'/></ac></list>",
+    ],
+)
+async def test_changes_are_known_in_many_spellings(records: Records, tmp_path: Path, content: str):
+    await take(records, "us-ftc", file(tmp_path, flat([A, B, C])))
+    taken = await take(records, "us-ftc", file(tmp_path, content), kind=CHANGES)
+    assert (await in_force(records, "us-ftc"), taken.rejected) == ([A, C, D], 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        flat([D]), "9175550104\n", "name,phone\nAda,9175550104\n", "name,phone,grade\nAda,9175550104,B\n",
+        "<list><ac val='917'><ph val='5550104'/></ac></list>",
+    ],
+)  # fmt: skip
+async def test_changes_that_do_not_say_what_was_added_are_refused(records: Records, tmp_path: Path, content: str):
+    await take(records, "us-ftc", file(tmp_path, flat([A, B])))
+    with pytest.raises(NotASheet, match="does not say which numbers were added and which deleted"):
+        await take(records, "us-ftc", file(tmp_path, content), kind=CHANGES)
+    assert await in_force(records, "us-ftc") == [A, B]
+
+
+async def test_several_columns_of_a_registry_are_taken_and_the_others_said(records: Records, tmp_path: Path):
+    sheet = file(tmp_path, f"phone,home,work\n{A},{B},\n,{C},oops\n,,\nx,,{D}\n")
+    taken = await take(records, "us-in", sheet, column="phone,home")
+    assert await in_force(records, "us-in") == [A, B, C]
+    assert (taken.rows, taken.rejected, taken.not_read) == (3, 1, "Column 3 'work' contains numbers and is not read.")
 
 
 async def test_a_part_replaces_its_area_codes_and_leaves_the_others(records: Records, tmp_path: Path):
@@ -200,7 +246,14 @@ BAD = [
     (lambda d: file(d, flat([A]) + "9" * 70_000 + "\n" + flat([B])), "a line is longer than 65536 characters"),
     (lambda d: file(d, "".join(f"111,555{n:04}\n" for n in range(50))), "50 of the first 50 rows are not numbers"),
     (lambda d: file(d, "name,mail\nAda,a@b.c\n"), "No column contains numbers"),
-    (lambda d: file(d, "202,5550101,D\n"), "contains deleted numbers"),
+    (lambda d: file(d, "202,5550101,D\n"), "lists added and deleted numbers: import it as changes"),
+    (lambda d: file(d, "4155550178,A\n4155550158,D\n"), "import it as changes"),
+    (lambda d: file(d, "4155550178,A\n4155550158,A\n"), "import it as changes"),
+    (lambda d: file(d, '"415","5550178","A"\n"415","5550158","A"\n'), "import it as changes"),
+    (lambda d: file(d, "number;since;change\n4155550178;2026;add\n"), "import it as changes"),
+    (lambda d: file(d, "phone\tstatus\n4155550178\tdeleted\n"), "import it as changes"),
+    (lambda d: file(d, "phone,action\n4155550178,A\n4155550158,X\n"), "'X' is not understood"),
+    (lambda d: file(d, "phone;one;two\n4155550178;A;D\n"), "Several columns say A or D"),
     (lambda d: file(d, flat([D])), "would shrink from 500 to 1 numbers"),
 ]
 

@@ -43,7 +43,8 @@ async def test_leads_are_imported_by_the_columns_that_were_chosen(workers: Worke
     workers.start()
     lines = ["who,id,home,work", "One,L-1,4155550100,4155550101", "Two,L-2,4155550102,4155550103"]
     job = await workers.until_over(await workers.ask(IMPORT_LEADS.name, lines, lead="2", number="4", name="1"))
-    assert job.message == "2 rows: 2 added or changed, 0 unchanged, 0 rejected; in force."
+    counted = "2 rows: 2 added or changed, 0 unchanged, 0 rejected; in force."
+    assert job.message == f"{counted} Column 3 'home' contains numbers and is not read."
     with workers.sql.connect() as connection:
         found = connection.execute(text("SELECT id, number, name FROM leads ORDER BY id")).all()
     assert found == [("L-1", "+14155550101", "One"), ("L-2", "+14155550103", "Two")]
