@@ -54,7 +54,7 @@ class SheetPreview:
     @property
     def choices(self) -> Sequence[tuple[str, str]]:
         """The columns as choices of a form: position and label."""
-        return [(str(place), f"{place}: {heading}") for place, heading in enumerate(self.headings, start=1)]
+        return number_choices(self.headings)
 
     @property
     def number_choices(self) -> Sequence[tuple[str, str]]:
@@ -62,7 +62,7 @@ class SheetPreview:
         return number_choices(self.headings, self.numbers, self.chosen.get("number", ""))
 
 
-def number_choices(headings: Sequence[str], numbers: Sequence[int], now: str) -> Sequence[tuple[str, str]]:
+def number_choices(headings: Sequence[str], numbers: Sequence[int] = (), now: str = "") -> Sequence[tuple[str, str]]:
     """Return the choices for the column of the numbers: each column, those that contain numbers together, and `now`."""
     each = [(str(place), f"{place}: {heading}") for place, heading in enumerate(headings, start=1)]
     places = [str(place + 1) for place in numbers]

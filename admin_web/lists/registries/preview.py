@@ -61,6 +61,11 @@ class RegistryPreview:
     @property
     def choices(self) -> Sequence[tuple[str, str]]:
         """The columns as choices of a form: position and label."""
+        return number_choices(self.headings)
+
+    @property
+    def number_choices(self) -> Sequence[tuple[str, str]]:
+        """The choices for the column of the numbers; see `number_choices`."""
         return number_choices(self.headings, self.numbers, self.column or "")
 
 

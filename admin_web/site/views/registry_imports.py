@@ -155,7 +155,7 @@ def _column(values: Mapping[str, str]) -> str | None:
     number, area = (column_spec(values.get(what, "")) for what in ("number", "area"))
     if not number:
         return None
-    return f"{area}+{number}" if area and number.isdecimal() and area != number else number
+    return f"{area}+{number}" if area.isdecimal() and number.isdecimal() and area != number else number
 
 
 def _asked(request: web.Request, seen: Seen, sent: Form) -> RegistryImport | None:

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from html import unescape
 
 import pytest
 
@@ -79,6 +80,57 @@ async def test_the_columns_can_be_chosen_and_looked_at_again_before_the_start(si
     await browser.post(uploaded.location, {"number": "2"})
     await work(site)
     assert [entry.number for entry in await rows(site.records, SuppressionEntry)] == ["+14155550101"]
+
+
+async def test_a_preview_says_which_columns_are_not_read_and_offers_to_read_them_too(site: Site):
+    browser = await site.person("admin")
+    content = b"List of May\nname,phone,home,work\nA,4155550100,4155550101,4155550102\nB,,4155550103,\n"
+    uploaded = await upload(browser, content)
+    page = unescape(await browser.follow(uploaded))
+    assert "Line 1 is above the list and not read: 'List of May'." in page
+    assert "Column 3 'home' and column 4 'work' contain numbers and are not read." in page
+    assert "column 3 'home', which is not read, contains a number" in page
+    assert '<option value="2,3,4">2 and 3 and 4: all that contain numbers</option>' in page
+    again = unescape(await browser.page(f"{uploaded.location}?number=2,3,4"))
+    assert "contain numbers and are not read" not in again
+    assert all(f"+1415555010{line}" in again for line in range(4))
+    started = await browser.post(uploaded.location, {"number": "2,3,4"})
+    await work(site)
+    page = unescape(await browser.page(started.location))
+    assert "2 rows: 4 added to the list, 0 already listed, 0 rejected; in force." in page
+    assert "Line 1 is above the list and not read" in page
+    assert len(await rows(site.records, SuppressionEntry)) == 4
+
+
+async def test_area_codes_in_a_column_of_their_own_are_joined_and_the_preview_says_so(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, b'"415","5550100"\n"415","5550101"\n')
+    page = unescape(await browser.follow(uploaded))
+    assert "The numbers are joined from column 1 with column 2." in page
+    assert '<option value="1+2" selected>1 with 2: joined</option>' in page
+    await browser.post(uploaded.location, {"number": "1+2"})
+    await work(site)
+    assert [entry.number for entry in await rows(site.records, SuppressionEntry)] == ["+14155550100", "+14155550101"]
+
+
+async def test_an_import_of_which_nothing_is_taken_is_a_job_that_failed(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, b"name,phone\nA,oops\nB,1234\n")
+    started = await browser.post(uploaded.location, {"number": "2"})
+    await work(site)
+    page = unescape(await browser.page(started.location))
+    assert ">failed<" in page
+    assert "none of its 2 rows was taken. The file looks like columns separated by commas" in page
+    assert (await browser.get(f"{started.location}/report")).text.splitlines()[1].startswith("2,letters,")
+
+
+async def test_a_file_of_changes_is_not_begun_with_for_the_own_list(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, b"4155550178,A\n4155550158,D\n")
+    page = await browser.follow(uploaded)
+    assert "says A or D, for added and deleted numbers" in page
+    assert "Start the import" not in page
+    assert (await browser.post(uploaded.location, {"number": "1"})).status == 422
 
 
 async def test_leads_are_imported_the_same_way(site: Site):

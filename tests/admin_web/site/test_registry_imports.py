@@ -1,6 +1,7 @@
 """A registry's file imported in the browser: upload, findings, consequences, job; and refused files."""
 
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,37 @@ async def test_a_file_without_a_number_s_column_is_not_begun_with(site: Site, ad
     assert "Start the import" not in page
     assert (await admin.post(uploaded.location, WHOLE)).status == 422
     assert await rows(site.records, Job) == []
+
+
+async def test_several_columns_are_read_and_what_is_not_read_is_said(site: Site, admin: Browser):
+    uploaded = await upload(admin, "As of May\nphone,home,work\n2025550101,2025550102,4155550103\n")
+    page = unescape(await admin.follow(uploaded))
+    assert "Line 1 is above the list and not read: 'As of May'." in page
+    assert "Column 2 'home' and column 3 'work' contain numbers and are not read." in page
+    again = unescape(await admin.page(f"{uploaded.location}?read_as=csv&number=1,2"))
+    assert "Column 3 'work' contains numbers and is not read." in again
+    assert '<option value="1,2" selected>1 and 2</option>' in again
+    started = await admin.post(uploaded.location, {**WHOLE, "read_as": "csv", "number": "1,2"})
+    await work(site)
+    assert "Column 3 'work' contains numbers and is not read." in unescape(await admin.page(started.location))
+    assert await in_force(site.records, "us-ftc") == [A, B]
+
+
+@pytest.mark.parametrize("content", ["2025550102,D\n4155550103,A\n", "phone;change\n2025550102;D\n4155550103;A\n"])
+async def test_changes_with_whole_numbers_are_changes_and_a_list_is_never_taken_for_them(
+    site: Site, admin: Browser, tmp_path: Path, content: str
+):
+    over = str((await take(site.records, "us-ftc", file(tmp_path, flat([A, B])))).version)
+    plain, changes = await upload(admin, flat([C])), await upload(admin, content)
+    refused = await admin.post(plain.location, {**WHOLE, "taken_as": "changes", "over": over})
+    assert "does not say which numbers were added" in refused.text.split('id="taken_as-error"')[1]
+    refused = await admin.post(changes.location, {**WHOLE, "taken_as": "part", "over": over})
+    assert "import it as changes" in refused.text.split('id="taken_as-error"')[1]
+    page = await admin.page(changes.location)
+    assert 'value="changes" required checked' in page
+    await admin.post(changes.location, {**WHOLE, "taken_as": "changes", "over": over})
+    await work(site)
+    assert await in_force(site.records, "us-ftc") == [A, C]
 
 
 async def test_changes_are_taken_as_changes_and_need_a_version(site: Site, admin: Browser, tmp_path: Path):
