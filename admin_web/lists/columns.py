@@ -9,6 +9,9 @@ from admin_web.lists.sheet import NotASheet
 SAMPLE = 50
 """Rows examined to recognise the columns."""
 
+FEW = 0.1
+"""Share of a column's filled cells that are numbers, from which a column that is not read is named."""
+
 LONGEST_PLACE = 6
 MOST_JOINED = 3
 """Most columns over which a number is split: area code, exchange and line."""
@@ -85,9 +88,10 @@ def number_columns(
     return (NumberColumn((_only(named or holding(rows, len(headings), reads), headings),)),)
 
 
-def holding(rows: Sequence[Sequence[str]], width: int, reads: Reads) -> list[int]:
-    """Return the columns that contain numbers: at least half of their cells that are filled."""
-    return [index for index in range(width) if _mostly([row[index] for row in rows if _filled(row, index)], reads)]
+def holding(rows: Sequence[Sequence[str]], width: int, reads: Reads, least: float = 0.5) -> list[int]:
+    """Return the columns that contain numbers: in at least this share of their cells that are filled."""
+    cells = [[row[index] for row in rows if _filled(row, index)] for index in range(width)]
+    return [index for index, some in enumerate(cells) if some and sum(map(reads, some)) >= least * len(some)]
 
 
 def joined_column(

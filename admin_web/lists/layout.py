@@ -7,6 +7,7 @@ from functools import partial
 from itertools import takewhile
 
 from admin_web.lists.columns import (
+    FEW,
     LEAD_NAMES,
     NUMBER_NAMES,
     NumberColumn,
@@ -64,7 +65,7 @@ class Layout:
         names = [*first, *[""] * (usual - len(first))]
         columns = number_columns(_without_headings(rows, reads), names, wanted, reads)
         texts = [column.text(first) for column in columns]
-        has_headings = any(map(is_heading, texts)) and not any(map(reads, texts))
+        has_headings = any(map(is_heading, texts)) and not has_number(first, reads)
         data = rows[has_headings:]
         read = {place for column in columns for place in column.places}
         return cls(
@@ -74,7 +75,7 @@ class Layout:
             len(first) if has_headings else usual,
             columns,
             deed_column(data, names if has_headings else (), read),
-            tuple(index for index in holding(data, len(names), reads) if index not in read),
+            tuple(index for index in holding(data, len(names), reads, FEW) if index not in read),
             region,
         )
 
@@ -94,10 +95,11 @@ class Layout:
         A row with more cells than the headings has an unquoted delimiter in some cell, so its cells may belong to
         other columns.
         """
-        if any(cells[self.width :]):
+        if len(cells) > self.width and any(cells[self.width :]):
             said = f"this row has {len(cells)} cells, but the {'first row has' if self.has_headings else 'others have'}"
             return [], RowRejected("too-many-cells", f"{said} {self.width}")
-        numbers, faults = [], list[RowRejected]()
+        numbers: list[E164] = []
+        faults: list[RowRejected] = []
         for column in self.columns:
             if text := column.text(cells):
                 try:
@@ -106,7 +108,7 @@ class Layout:
                     faults.append(RowRejected(error.reason, self._explained(column, str(error))))
         if not numbers and not faults:
             return [], self._no_number(cells)
-        return numbers, _together(faults)
+        return numbers, _together(faults) if faults else None
 
     def added(self, cells: Sequence[str]) -> bool:
         """Return whether a row adds its number, or deletes it. Raises RowRejected if it says neither."""
@@ -182,9 +184,7 @@ def is_number(cell: str, region: str) -> bool:
     return True
 
 
-def _together(faults: Sequence[RowRejected]) -> RowRejected | None:
-    if len(faults) <= 1:
-        return faults[0] if faults else None
+def _together(faults: Sequence[RowRejected]) -> RowRejected:
     return RowRejected(faults[0].reason, "; ".join(map(str, faults)))
 
 

@@ -58,6 +58,8 @@ def layout_of_numbers(sample: Sequence[SheetRow], columns: Sequence[str], region
 
 def read_row(layout: Layout, cells: Sequence[str]) -> tuple[Sequence[E164], RowRejected | None]:
     """Return the numbers of a row that are to be listed, and why it is rejected, if it is."""
+    if layout.deed is None:
+        return layout.read(cells)
     try:
         added = layout.added(cells)
     except RowRejected as rejected:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from admin_web.lists.columns import FEW
 from admin_web.lists.layout import Layout, is_number
 from admin_web.lists.sheet import SheetRow
 
@@ -9,7 +10,7 @@ from admin_web.lists.sheet import SheetRow
 class Unread:
     """Watches the columns that are not read, for numbers in rows beyond the first ones.
 
-    A column contains numbers if at least half of its first filled cells do; after `TRIED` cells it is clear.
+    A column contains numbers if at least the share `FEW` of its first filled cells do; after `TRIED` cells it is clear.
     """
 
     TRIED = 200
@@ -22,15 +23,16 @@ class Unread:
 
     def watched(self, rows: Iterator[SheetRow]) -> Iterator[SheetRow]:
         """Yield the rows unchanged."""
-        for row in rows:
-            if self._open and row.cells:
+        while self._open and (row := next(rows, None)) is not None:
+            if row.cells:
                 self._look(row.cells)
             yield row
+        yield from rows
 
     @property
     def others(self) -> list[int]:
         """The columns that contain numbers."""
-        return [place for place, (tried, good) in self._tried.items() if tried and 2 * good >= tried]
+        return [place for place, (tried, good) in self._tried.items() if tried and good >= FEW * tried]
 
     def said(self) -> str:
         """Return what was not read, as sentences; empty if all was."""
