@@ -13,6 +13,9 @@ FEW = 0.1
 """Share of a column's filled cells that are numbers, from which a column that is not read is named."""
 
 LONGEST_PLACE = 6
+NANP_AREA = 3
+"""Digits of an area code in the North American plan."""
+
 MOST_JOINED = 3
 """Most columns over which a number is split: area code, exchange and line."""
 
@@ -105,14 +108,35 @@ def joined_column(
     country = next((index for index in range(width) if _is_country(rows, headings, index)), None)
     if country is not None and len(rest := [*named] or holding(rows, width, reads)) == 1 and rest[0] != country:
         return _with_country(rows, country, rest[0], reads)
-    if holding(rows, width, reads):
+    whole = holding(rows, width, reads)
+    found = [one for one in split_columns(rows, headings, reads) if not named or set(one.places) & set(named)]
+    if not found or set(named) & set(whole):
         return None
-    found = list(_joinable(rows, headings, reads))
-    for named_so in (named, [index for index in range(width) if plain(headings[index]) in AREA_NAMES]):
-        found = [one for one in found if not named_so or set(one.places) & set(named_so)] or found
-    if len(found) > 1:
-        raise _doubt("Several pairs of columns make numbers together", headings)
-    return found[0] if found else None
+    if len(found) > 1 or (whole and not named):
+        raise _doubt("Several columns contain numbers, some of them only together", headings)
+    return found[0]
+
+
+def split_columns(rows: Sequence[Sequence[str]], headings: Sequence[str], reads: Reads) -> list[NumberColumn]:
+    """Return the neighbouring columns, none of which contains numbers by itself, that make numbers together.
+
+    The first of them is called an area code or, without headings, looks like one. Runs of fewer columns go first.
+    """
+    width, whole = len(headings), set(holding(rows, len(headings), reads, FEW))
+    for many in range(2, MOST_JOINED + 1):
+        runs = [
+            range(first, first + many)
+            for first in range(width - many + 1)
+            if whole.isdisjoint(range(first, first + many))
+        ]
+        found = [
+            NumberColumn(tuple(run))
+            for run in runs
+            if _is_area(rows, headings, run[0]) and _make_numbers(rows, run, reads)
+        ]
+        if found:
+            return found
+    return []
 
 
 def has_number(cells: Sequence[str], reads: Reads) -> bool:
@@ -177,17 +201,12 @@ def _place(headings: Sequence[str], wanted: str) -> int | None:
     return next((index for index, heading in enumerate(headings) if heading.casefold() == wanted.casefold()), None)
 
 
-def _joinable(rows: Sequence[Sequence[str]], headings: Sequence[str], reads: Reads) -> Iterator[NumberColumn]:
-    """Yield the neighbouring columns that make numbers together, the fewest columns first."""
-    for many in range(2, MOST_JOINED + 1):
-        found = [
-            NumberColumn(tuple(range(first, first + many)))
-            for first in range(len(headings) - many + 1)
-            if _make_numbers(rows, range(first, first + many), reads)
-        ]
-        yield from found
-        if found:
-            return
+def _is_area(rows: Sequence[Sequence[str]], headings: Sequence[str], index: int) -> bool:
+    """Return whether a column may be one of area codes. Postal codes make telephone numbers with many a column."""
+    if any(map(str.isalpha, headings[index])):
+        return plain(headings[index]) in AREA_NAMES or "area" in plain(headings[index])
+    cells = [row[index].strip("()") for row in rows if _filled(row, index)]
+    return all(cell.startswith("0") for cell in cells) or {len(cell) for cell in cells} == {NANP_AREA}
 
 
 def _make_numbers(rows: Sequence[Sequence[str]], places: Sequence[int], reads: Reads) -> bool:

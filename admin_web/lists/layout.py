@@ -17,6 +17,7 @@ from admin_web.lists.columns import (
     is_heading,
     number_columns,
     plain,
+    split_columns,
 )
 from admin_web.lists.deeds import deed_column, is_added
 from admin_web.lists.sheet import SheetRow
@@ -43,7 +44,8 @@ class Layout:
 
     `above` are the rows above the headings, which are skipped; `headings` are the cells of the headings, or of the
     first row if `has_headings` is false. `columns` are those of the numbers. `deed` is the index of the column that
-    says whether a number was added or deleted. `others` are the columns that contain numbers and are not read.
+    says whether a number was added or deleted. `others` are the columns that contain numbers and are not read, and
+    `split` those that make numbers together and are not read.
     """
 
     above: tuple[SheetRow, ...]
@@ -53,6 +55,7 @@ class Layout:
     columns: tuple[NumberColumn, ...]
     deed: int | None
     others: tuple[int, ...]
+    split: tuple[NumberColumn, ...]
     region: str
 
     @classmethod
@@ -76,6 +79,7 @@ class Layout:
             columns,
             deed_column(data, names if has_headings else (), read),
             tuple(index for index in holding(data, len(names), reads, FEW) if index not in read),
+            tuple(one for one in split_columns(data, names, reads) if read.isdisjoint(one.places)),
             region,
         )
 
@@ -145,10 +149,11 @@ class Layout:
         return f"{span} above the list and not read: {first!r}."
 
     def _other_columns(self, others: Sequence[int]) -> str:
-        if not others:
+        if not others and not self.split:
             return ""
-        said = " and ".join(map(self.name, others))
-        verb = "contains numbers and is" if len(others) == 1 else "contain numbers and are"
+        names = [*map(self.name, others), *map(self.named, self.split)]
+        said = " and ".join(names)
+        verb = "contains numbers and is" if len(names) == 1 else "contain numbers and are"
         return f"{said[0].upper()}{said[1:]} {verb} not read."
 
     def _explained(self, column: NumberColumn, why: str) -> str:

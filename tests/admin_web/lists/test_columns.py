@@ -34,6 +34,7 @@ def layout(rows: list[str], *wanted: str, region: str = "US") -> Layout:
         (["name,area code,phone", "A,(415),555-0158", "B,(212),555-0159"], [], "2+3"),
         (["415,555,0158", "212,555,0159"], [], "1+2+3"),
         (["area,number", "415,4155550158"], [], "2"),
+        (["area,phone,fax", "415,5550158,4155550159"], [], "1+2"),
     ],
 )
 def test_a_column_is_chosen_by_wish_by_name_or_by_what_it_holds(rows, wanted, spec):
@@ -47,7 +48,9 @@ def test_a_column_is_chosen_by_wish_by_name_or_by_what_it_holds(rows, wanted, sp
         (["phone,mobile", "4155550109,4155550100"], [], "Several columns"),
         (["name,zip", "A,94105"], [], "No column contains numbers"),
         (["zip,id", "94105,12345"], [], "No column contains numbers"),
-        (["94105,12345", "9410,123456"], [], "No column contains numbers"),
+        (["zip,id", "94125,22345", "94126,22345"], [], "No column contains numbers"),
+        (["94125,22345", "94126,22345"], [], "No column contains numbers"),
+        (["415,5550158,4155550159"], [], "Several columns contain numbers, some of them only together"),
         (
             ["name,phone", "A,4155550100"],
             ["fone"],
@@ -95,6 +98,11 @@ def test_a_country_code_in_a_column_of_its_own_belongs_to_the_number(rows, spec,
             ["name,phone,home phone,work phone", "A,4155550100,4155550101,4155550102"],
             (2, 3),
             "Column 3 'home phone' and column 4 'work phone' contain numbers and are not read.",
+        ),
+        (
+            ["phone,area,local", "4155550100,415,5550101"],
+            (),
+            "Column 2 'area' with column 3 'local' contains numbers and is not read.",
         ),
         (["phone,zip,added", "4155550100,94105,2026-01-02"], (), ""),
     ],

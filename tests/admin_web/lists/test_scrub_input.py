@@ -30,7 +30,15 @@ CELLS = NUMBERS | LEADS | OTHERS | SPACED.map("".join)
 def laid_out(delimiter: str | None, width: int, number: int, lead: int | None, region: str = "US") -> ScrubLayout:
     columns = (NumberColumn((number,)),)
     numbers = Layout(
-        (), ("",) * width, has_headings=False, width=width, columns=columns, deed=None, others=(), region=region
+        (),
+        ("",) * width,
+        has_headings=False,
+        width=width,
+        columns=columns,
+        deed=None,
+        others=(),
+        split=(),
+        region=region,
     )
     return ScrubLayout(delimiter, numbers, lead)
 
