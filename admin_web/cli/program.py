@@ -19,6 +19,7 @@ NOUNS = {
     "overrides": ("override",),
     "leads": ("lead",),
     "lists": ("import", "export", "scrub"),
+    "undoing": ("undo",),
     "registry_terms": ("registry",),
     "projection": ("rebuild", "verify", "worker"),
     "site": ("serve",),

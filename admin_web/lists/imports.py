@@ -32,8 +32,8 @@ MALFORMED = RowRejected("malformed", "the quotation marks do not match")
 class Progress:
     """Progress of an import: rows read so far, by result.
 
-    `line` is the line on which the last row began, `report_bytes` the size of the report of rejected rows. At the end,
-    `not_read` says in sentences what was not read of the sheet.
+    `line` is the line on which the last row began, `report_bytes` the size of the report of rejected rows.
+    `import_id` is the import on record, 0 for none. At the end, `not_read` says in sentences what was not read.
     """
 
     rows: int = 0
@@ -42,6 +42,7 @@ class Progress:
     rejected: int = 0
     line: int = 0
     report_bytes: int = 0
+    import_id: int = 0
     standing: Standing = IN_FORCE
     not_read: str = ""
 
@@ -83,12 +84,14 @@ class Import(Generic[Item]):
     """The kind of an import: `read` converts a row's cells into items, `put` records a chunk of items in a change.
 
     `read` also returns why the row is rejected, if anything in it cannot be taken. A row has at most `most` items.
-    `put` returns how many items were new or changed.
+    `put` also gets the id of the import, and returns how many items were new or changed. `begin` records the import in
+    the transaction of its first items, and returns its id.
     """
 
     read: Callable[[Sequence[str]], tuple[Sequence[Item], RowRejected | None]]
-    put: Callable[[Change, Sequence[Item]], Awaitable[int]]
+    put: Callable[[Change, Sequence[Item], int], Awaitable[int]]
     most: int = 1
+    begin: Callable[[Change], Awaitable[int]] | None = None
 
 
 class Chunk(NamedTuple, Generic[Item]):
@@ -178,7 +181,10 @@ def _read_chunk(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRo
 async def _record(chunk: Chunk[Item], work: Import[Item], records: Records, into: Intake, done: Progress) -> Progress:
     """Record a chunk and the import's checkpoint in one transaction."""
     async with records.change(into.actor) as change:
-        added = await work.put(change, chunk.items) if chunk.items else 0
+        import_id = done.import_id
+        if chunk.items and work.begin is not None:
+            import_id = import_id or await work.begin(change)
+        added = await work.put(change, chunk.items, import_id) if chunk.items else 0
         done = Progress(
             rows=done.rows + chunk.rows,
             added=done.added + added,
@@ -186,6 +192,7 @@ async def _record(chunk: Chunk[Item], work: Import[Item], records: Records, into
             rejected=chunk.rejected,
             line=chunk.line,
             report_bytes=chunk.report_bytes,
+            import_id=import_id,
         )
         await into.keep(change.session, done)
     return done

@@ -35,7 +35,8 @@ async def import_leads(
     for said in filter(None, (cells.layout.joined(), cells.layout.not_read(cells.layout.others))):
         into.warn(said)
 
-    async def put(change: Change, leads: Sequence[LeadGiven]) -> int:
+    async def put(change: Change, leads: Sequence[LeadGiven], import_id: int) -> int:
+        del import_id  # Imports of leads are not undone.
         return sum(await put_leads_within(change, leads))
 
     unread = Unread(cells.layout)

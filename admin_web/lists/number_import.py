@@ -13,6 +13,7 @@ from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.lists.unread import Unread
 from admin_web.record.changes import Change
 from admin_web.services.suppression import suppress_many_within
+from admin_web.services.undoing import begin_import
 from compliance.numbers import E164
 
 
@@ -29,15 +30,19 @@ async def import_numbers(
     for said in filter(None, (layout.joined(), layout.not_read(layout.others))):
         into.warn(said)
 
-    async def put(change: Change, numbers: Sequence[E164]) -> int:
-        return await suppress_many_within(change, numbers, source="import", note=note or f"from {sheet.name}")
+    async def begin(change: Change) -> int:
+        return await begin_import(change, sheet.name, note)
+
+    async def put(change: Change, numbers: Sequence[E164], import_id: int) -> int:
+        said = note or f"from {sheet.name}"
+        return await suppress_many_within(change, numbers, source="import", note=said, import_id=import_id)
 
     def read(cells: Sequence[str]) -> tuple[Sequence[E164], RowRejected | None]:
         return read_row(layout, cells)
 
     unread = Unread(layout)
     coming = unread.watched(chain(sample[layout.skipped :], rows))
-    done = await take_in(coming, Import(read, put, len(layout.columns)), report, into)
+    done = await take_in(coming, Import(read, put, len(layout.columns), begin), report, into)
     require_some(done, sheet, layout, report)
     return replace(done, not_read=unread.said())
 

@@ -136,7 +136,7 @@ async def requests_within(change: Change, numbers: Sequence[E164], request: Requ
     wanted = sorted(set(numbers))
     if len(wanted) > CHUNK:
         raise ValueError(f"at most {CHUNK} numbers at a time")
-    added = await suppress_many_within(change, wanted, source=request.source, note=request.note)
+    added = await suppress_many_within(change, wanted, source=request.source, note=request.note, hold=True)
     ids = await _record(change, wanted, request, None)
     return added, await _end_older(change, dict(zip(wanted, ids, strict=True)), request, None)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, Text, literal, select, true
+from sqlalchemy import BigInteger, ColumnElement, String, Text, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
@@ -121,14 +121,26 @@ async def suppress_many(
 
 
 async def suppress_many_within(
-    change: Change, numbers: Sequence[E164], *, source: str, note: str = "", list_name: str = INTERNAL
+    change: Change,
+    numbers: Sequence[E164],
+    *,
+    source: str,
+    note: str = "",
+    list_name: str = INTERNAL,
+    import_id: int | None = None,
+    hold: bool = False,
 ) -> int:
-    """Add up to CHUNK numbers to a list within a change. Returns how many were new. Raises Unwritable."""
+    """Add up to CHUNK numbers to a list within a change. Returns how many were new. Raises Unwritable.
+
+    `import_id` is the import that adds them. With `hold`, the entries that exist already are locked until the
+    transaction ends, so that nobody lifts them meanwhile.
+    """
     wanted = list(dict.fromkeys(numbers))
     if len(wanted) > CHUNK:
         raise ValueError(f"at most {CHUNK} numbers at a time")
     note = cleaned(note, LONGEST_NOTE, "The note")
-    added = await _add(change, _Provenance(list_name, source, note), wanted)
+    add = _add_and_hold if hold else _add
+    added = await add(change, _Provenance(list_name, source, note, import_id=import_id), wanted)
     already = len(wanted) - len(added)
     change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
     if added:
@@ -158,6 +170,7 @@ class _Provenance:
     source: str
     note: str
     lead: LeadId | None = None
+    import_id: int | None = None
 
 
 async def _add_or_find(change: Change, provenance: _Provenance, number: E164) -> tuple[int, bool]:
@@ -187,6 +200,7 @@ async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164
         "note": literal(provenance.note, Text),
         "added_at": literal(change.at, UtcDateTime),
         "added_by": literal(change.actor.name, String),
+        "import_id": literal(provenance.import_id, BigInteger),
     }
     insert = (
         insert_into(change.session, SuppressionEntry)
@@ -198,6 +212,24 @@ async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164
         .returning(SuppressionEntry.number, SuppressionEntry.id)
     )
     return {E164(number): entry_id for number, entry_id in await change.session.execute(insert)}
+
+
+async def _add_and_hold(change: Change, provenance: _Provenance, numbers: Collection[E164]) -> dict[E164, int]:
+    """Insert the numbers that are not on the list, and lock the entries of the others. Returns the ids of the new ones.
+
+    Another transaction may lift an entry before this one locks it. In that case the loop adds a new entry.
+    """
+    added, missing = dict[E164, int](), set(numbers)
+    while missing:
+        added |= await _add(change, provenance, missing)
+        standing = select(SuppressionEntry.number).where(
+            SuppressionEntry.list_name == provenance.list_name,
+            SuppressionEntry.number.in_(select(each_of(change.session, sorted(missing)))),
+            SuppressionEntry.lifted_at.is_(None),
+        )
+        held = await change.session.scalars(standing.order_by(SuppressionEntry.number).with_for_update())
+        missing.difference_update(E164(number) for number in held)
+    return added
 
 
 async def _locked_entry(session: AsyncSession, list_name: str, number: E164) -> SuppressionEntry | None:

@@ -54,6 +54,7 @@ ACTIONS: Mapping[str, str] = {
     "try-webhook": "Test event sent to a webhook",
     "turn-off-totp": "Own one-time codes turned off",
     "turn-on-totp": "Own one-time codes turned on",
+    "undo-import": "Import to the Do-Not-Call list undone",
     "unqueue-lead": "Lead taken out of the dial queue",
     "wrap-up": "Call wrapped up",
 }
@@ -63,6 +64,7 @@ SUBJECTS: Mapping[str, str] = {
     "lead": "Lead",
     "number": "Number",
     "list": "List",
+    "import": "Import",
     "override": "Override",
     "user": "User",
     "token": "API token",

@@ -21,6 +21,7 @@ from admin_web.site.views import (
     sign_in,
     telephones,
     tokens,
+    undoing,
     users,
     webhooks,
 )
@@ -36,6 +37,7 @@ ROUTES: tuple[Route, ...] = (
     *jobs.ROUTES,
     *lead_actions.ROUTES,
     *leads.ROUTES,
+    *undoing.ROUTES,
     *lists.ROUTES,
     *monitor.ROUTES,
     *overrides.ROUTES,

@@ -20,6 +20,7 @@ from admin_web.record.models.projection import OutboxRow, ProjectionRow
 from admin_web.record.models.suppression import (
     DoNotCallRequest,
     Lead,
+    ListImport,
     Registry,
     RegistryExchange,
     RegistryVersion,
@@ -42,6 +43,7 @@ __all__ = [
     "IdempotencyKey",
     "Job",
     "Lead",
+    "ListImport",
     "OutboxRow",
     "Override",
     "ProjectionRow",

@@ -49,7 +49,8 @@ class Lead(Base):
 class SuppressionEntry(Base):
     """One number on one of the company's own lists.
 
-    Entries are lifted, not deleted. At most one entry of a number on a list is not lifted.
+    Entries are lifted, not deleted. At most one entry of a number on a list is not lifted. `import_id` is the import
+    that made the entry.
     """
 
     __tablename__ = "suppression_entries"
@@ -84,6 +85,24 @@ class SuppressionEntry(Base):
     lifted_at: Mapped[datetime | None]
     lifted_by: Mapped[str | None] = mapped_column(String(64))
     lift_reason: Mapped[str | None] = mapped_column(Text)
+    # No foreign key: SQLite cannot add one to a table that exists (lang_altertable.html, section 2).
+    import_id: Mapped[int | None]
+
+
+class ListImport(Base):
+    """One import of a file to one of the company's own lists. `undone_at` is when its undoing began."""
+
+    __tablename__ = "list_imports"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    list_name: Mapped[str] = mapped_column(String(32))
+    file_name: Mapped[str] = mapped_column(String(255))
+    note: Mapped[str] = mapped_column(Text, default="")
+    imported_at: Mapped[datetime]
+    imported_by: Mapped[str] = mapped_column(String(64))
+    undone_at: Mapped[datetime | None]
+    undone_by: Mapped[str | None] = mapped_column(String(64))
+    undo_reason: Mapped[str | None] = mapped_column(Text)
 
 
 class DoNotCallRequest(Base):

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from admin_web.services import job_kinds
 from admin_web.services.job_kinds import JobKind
-from admin_web.worker.jobs import imports, registry_imports, upkeep
+from admin_web.worker.jobs import imports, registry_imports, undoing, upkeep
 from admin_web.worker.jobs.run import Run
 
 Work: TypeAlias = Callable[[Run], Awaitable[str]]
@@ -19,6 +19,7 @@ WORK: Mapping[JobKind, Work] = {
     job_kinds.IMPORT_NUMBERS: imports.numbers,
     job_kinds.IMPORT_LEADS: imports.leads,
     job_kinds.IMPORT_REGISTRY: registry_imports.take_in,
+    job_kinds.UNDO_IMPORT: undoing.take_back,
     job_kinds.REBUILD: upkeep.rebuild,
     job_kinds.VERIFY: upkeep.verify,
     job_kinds.CANARY: upkeep.canary,

@@ -103,6 +103,8 @@ EVERY_NEEDING_TABLES = [
     ["lead", "add", "L-1", "+14155550100"],
     ["lead", "change", "L-1", "--name", "x"],
     ["import", "internal", "list.txt"],
+    ["undo", "list"],
+    ["undo", "import", "1", "--reason", "x"],
     ["import", "leads", "list.txt"],
     ["export", "internal"],
     ["scrub", "list.txt"],
@@ -335,6 +337,21 @@ def test_an_import_of_which_nothing_is_taken_ends_with_code_2_and_says_what_the_
     assert message.endswith("The rejected rows and their reasons are in list.csv.rejected.csv.")
     (tmp_path / "empty.csv").write_text("")
     assert "contains no rows" in one_line(in_force("import", "internal", "empty.csv"))
+
+
+def test_an_import_is_undone_only_with_yes_after_a_preview(in_force: Admin, tmp_path: Path):
+    (tmp_path / "list.txt").write_text("4155550100\n4155550101\n")
+    in_force("import", "internal", "list.txt")
+    in_force("suppress", "4155550101")
+    assert in_force("undo", "list").out.split("\t")[0::3] == ["1", "list.txt"]
+    preview = in_force("undo", "import", "1", "--reason", "x")
+    assert preview.code == 0
+    assert "Import 1 of list.txt: 1 entries would be lifted, 1 would stay" in preview.out
+    assert in_force("undo", "import", "1", "--reason", "x", "--yes") == Said(
+        0, "Import 1 is undone: 1 entries lifted, 1 stay because the person asked not to be called: in force\n", ""
+    )
+    assert in_force("export", "internal").err == "1 entries\n"
+    assert "no import 2" in one_line(in_force("undo", "import", "2", "--reason", "x"))
 
 
 def test_a_scrub_says_which_columns_it_does_not_judge(in_force: Admin, tmp_path: Path):

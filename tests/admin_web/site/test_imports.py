@@ -12,10 +12,12 @@ from admin_web.lists.import_jobs import sweep_sheets
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.record.models import Job, Lead, SuppressionEntry
 from admin_web.services.job_kinds import IMPORT_NUMBERS
+from admin_web.services.requests import record_request
 from admin_web.worker.jobs.run import Tools
 from admin_web.worker.jobs.runner import POLL_S, Runner
 from admin_web.worker.jobs.work import WORK
-from tests.support.records import rows
+from compliance.numbers import E164
+from tests.support.records import ADMIN, rows
 from tests.support.site import Answer, Browser, Site, settings_of
 
 LIST = b"name,phone\nOne,(415) 555-0100\nTwo,oops\nThree,415 555 0101\n"
@@ -131,6 +133,44 @@ async def test_a_file_of_changes_is_not_begun_with_for_the_own_list(site: Site):
     assert "says A or D, for added and deleted numbers" in page
     assert "Start the import" not in page
     assert (await browser.post(uploaded.location, {"number": "1"})).status == 422
+
+
+async def test_an_import_is_undone_after_a_preview_and_numbers_whose_person_asked_stay(site: Site):
+    browser = await site.person("admin")
+    assert "No imports yet" in await browser.page("/lists/imports")
+    uploaded = await upload(browser, LIST)
+    await browser.post(uploaded.location, {"number": "2"})
+    await work(site)
+    await record_request(site.records, ADMIN, E164("+14155550101"), source="phone")
+    page = await browser.page("/lists/imports")
+    assert "/lists/imports/1" in page
+    assert "list.csv" in page
+    preview = await browser.page("/lists/imports/1")
+    assert "<dt>Entries to be lifted</dt><dd>1</dd>" in preview
+    assert "<dt>Entries that stay</dt><dd>1, because the person asked not to be called</dd>" in preview
+    refused = await browser.post("/lists/imports/1/undo", {"reason": " "})
+    assert (refused.status, 'id="reason-error"' in refused.text) == (422, True)
+    job = await browser.post("/lists/imports/1/undo", {"reason": "The wrong file."})
+    await work(site)
+    page = await browser.page(job.location)
+    assert "Import 1 is undone: 1 entries lifted, 1 stay because the person asked not to be called; in force." in page
+    assert [entry.lift_reason for entry in await rows(site.records, SuppressionEntry)] == ["The wrong file.", None]
+    assert "The wrong file." in await browser.page("/lists/imports/1")
+
+
+@pytest.mark.parametrize("role", ["agent", "supervisor", "auditor"])
+async def test_only_an_admin_undoes_imports(site: Site, role: str):
+    browser = await site.person(role)
+    assert (await browser.get("/lists/imports")).status == 403
+    assert (await browser.post("/lists/imports/1/undo", {"reason": "x"})).status == 403
+    assert "/lists/imports" not in await browser.page("/lists")
+
+
+@pytest.mark.parametrize("asked", ["0", "9" * 40, "x"])
+async def test_an_import_that_is_not_there_is_no_page(site: Site, asked: str):
+    browser = await site.person("admin")
+    assert (await browser.get(f"/lists/imports/{asked}")).status == 404
+    assert (await browser.post(f"/lists/imports/{asked}/undo", {"reason": "x"})).status == 404
 
 
 async def test_leads_are_imported_the_same_way(site: Site):

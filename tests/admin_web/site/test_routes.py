@@ -336,7 +336,7 @@ NEEDS = {
     Permission.CALL: "lead-call! lead-wrap-up! queue",
     Permission.SUPPRESS: "lead-block! lists-add lists-add!",
     Permission.SEE_LISTS: "lists lists-number",
-    Permission.LIFT: "lead-lift lead-lift! lists-lift! lists-withdraw!",
+    Permission.LIFT: "lead-lift lead-lift! lists-imported lists-imports lists-lift! lists-undo! lists-withdraw!",
     Permission.IMPORT: (
         "imports imports! imports-preview imports-preview! job job-cancel! job-live job-report jobs "
         "registry-file registry-file! registry-files registry-files!"

@@ -1,0 +1,152 @@
+"""Undoing an import lifts the entries that it made, and no number whose person has asked not to be called."""
+
+import asyncio
+
+import pytest
+
+from admin_web.lists.imports import Intake
+from admin_web.lists.number_import import import_numbers
+from admin_web.lists.report import RejectedRows
+from admin_web.lists.sheet import Sheet
+from admin_web.record.changes import Records
+from admin_web.record.models import AuditEvent, Job, ListImport, SuppressionEntry
+from admin_web.services.requests import record_request, record_requests, withdraw_request
+from admin_web.services.suppression import CHUNK, suppress, suppress_many
+from admin_web.services.undoing import ImportUnderWay, UnknownImport, imports_on_record, one_import, undo_import
+from compliance.numbers import E164
+from compliance.refusal import NotPermitted, Unwritable
+from tests.support.records import ADMIN, AT, SUPERVISOR, rows
+
+A, B, C, D = (E164(f"+1415555010{line}") for line in range(4))
+
+
+class Importer:
+    """Imports numbers from files in a directory."""
+
+    def __init__(self, records: Records, directory) -> None:
+        self.records, self.directory = records, directory
+
+    async def take(self, *numbers: str, name: str = "list.txt") -> int:
+        """Import numbers and return the id of the import."""
+        path = self.directory / name
+        path.write_text("".join(f"{number}\n" for number in numbers))
+        with Sheet.open(str(path)) as sheet, RejectedRows(self.directory / "rejected.csv") as report:
+            into = Intake(self.records, ADMIN, lambda _: None)
+            return (await import_numbers(into, sheet, report, region="US")).import_id
+
+
+@pytest.fixture
+def importer(records: Records, tmp_path) -> Importer:
+    return Importer(records, tmp_path)
+
+
+async def listed(records: Records) -> list[str]:
+    return [entry.number for entry in await rows(records, SuppressionEntry) if entry.lifted_at is None]
+
+
+async def test_only_the_entries_that_the_import_made_are_lifted(records: Records, importer: Importer):
+    await suppress(records, ADMIN, A, source="phone")
+    first = await importer.take(A, B)
+    second = await importer.take(B, C, name="other.txt")
+    done = await undo_import(records, ADMIN, first, reason="The wrong file.")
+    assert (done.lifted, done.kept, done.standing.in_force) == (1, 0, True)
+    assert await listed(records) == [A, C]
+    (lifted,) = [entry for entry in await rows(records, SuppressionEntry) if entry.lifted_at]
+    assert (lifted.number, lifted.lifted_by, lifted.lift_reason) == (B, "admin", "The wrong file.")
+    assert [one.id for one in await imports_on_record(records.database)] == [second, first]
+
+
+async def test_a_number_whose_person_asked_stays_until_the_request_is_withdrawn(records: Records, importer: Importer):
+    made = await importer.take(A, B, C, D)
+    asked = await record_request(records, ADMIN, B, source="phone")
+    await record_requests(records, ADMIN, [C], source="api")
+    found = await one_import(records.database, made)
+    assert (found.standing, found.requested) == (4, 2)
+    done = await undo_import(records, ADMIN, made, reason="x")
+    assert (done.lifted, done.kept) == (2, 2)
+    assert await listed(records) == [B, C]
+    await withdraw_request(records, ADMIN, asked.request_id, reason="A slip.")
+    again = await undo_import(records, ADMIN, made, reason="y")
+    assert (again.lifted, again.kept) == (1, 1)
+    assert await listed(records) == [C]
+    undone = [event.particulars["reason"] for event in await rows(records, AuditEvent) if event.action == "undo-import"]
+    assert undone == ["x", "y"]
+
+
+async def test_one_audit_event_names_the_import_its_file_and_the_reason(records: Records, importer: Importer):
+    made = await importer.take(*(f"+1415{line + 5_550_000}" for line in range(2 * CHUNK + 5)))
+    seen: list[int] = []
+    done = await undo_import(records, ADMIN, made, reason="The wrong file.", on_progress=seen.append)
+    assert (done.lifted, seen) == (2 * CHUNK + 5, [CHUNK, 2 * CHUNK, 2 * CHUNK + 5])
+    (event,) = [event for event in await rows(records, AuditEvent) if event.action != "suppress"]
+    assert (event.action, event.subject_id, event.done_by) == ("undo-import", str(made), "admin")
+    assert event.particulars == {"list": "internal", "file": "list.txt", "reason": "The wrong file."}
+    (row,) = await rows(records, ListImport)
+    assert (row.imported_by, row.undone_at, row.undone_by, row.undo_reason) == ("admin", AT, "admin", "The wrong file.")
+
+
+async def test_an_undoing_that_was_cut_short_is_completed_by_another_one(records: Records, importer: Importer):
+    made = await importer.take(*(f"+1415{line + 5_550_000}" for line in range(CHUNK + 5)))
+
+    def killed(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await undo_import(records, ADMIN, made, reason="x", on_progress=killed)
+    assert len(await listed(records)) == 5
+    assert (await undo_import(records, ADMIN, made, reason="x")).lifted == 5
+    assert await listed(records) == []
+    assert [event.action for event in await rows(records, AuditEvent)].count("undo-import") == 1
+
+
+async def test_a_number_that_was_listed_again_since_stays_listed(records: Records, importer: Importer):
+    made = await importer.take(A)
+    await undo_import(records, ADMIN, made, reason="x")
+    await suppress(records, ADMIN, A, source="phone")
+    assert (await undo_import(records, ADMIN, made, reason="x")).lifted == 0
+    assert await listed(records) == [A]
+
+
+async def test_an_import_that_listed_nothing_new_can_be_undone_too(records: Records, importer: Importer):
+    await suppress_many(records, ADMIN, [A, B], source="phone")
+    done = await undo_import(records, ADMIN, await importer.take(A, B), reason="x")
+    assert (done.lifted, await listed(records)) == (0, [A, B])
+
+
+async def test_undoing_needs_an_admin_a_reason_and_an_import_that_is_over(records: Records, importer: Importer):
+    made = await importer.take(A)
+    with pytest.raises(NotPermitted):
+        await undo_import(records, SUPERVISOR, made, reason="x")
+    with pytest.raises(Unwritable):
+        await undo_import(records, ADMIN, made, reason=" ")
+    with pytest.raises(UnknownImport):
+        await undo_import(records, ADMIN, made + 1, reason="x")
+    async with records.database.write() as session:
+        session.add(
+            Job(
+                kind="import-numbers",
+                particulars={},
+                progress={},
+                place={"import_id": made},
+                asked_at=AT,
+                asked_by="admin",
+                asked_from="",
+            )
+        )
+    with pytest.raises(ImportUnderWay):
+        await undo_import(records, ADMIN, made, reason="x")
+    assert await listed(records) == [A]
+    assert (await rows(records, ListImport))[0].undone_at is None
+
+
+async def test_a_request_at_the_same_time_always_leaves_its_number_listed(records: Records, importer: Importer):
+    numbers = [E164(f"+1415{line + 5_550_000}") for line in range(300)]
+    made = await importer.take(*numbers)
+    asked = numbers[::7]
+    single = [record_request(records, ADMIN, number, source="phone") for number in asked[:20]]
+    await asyncio.gather(
+        *single,
+        undo_import(records, ADMIN, made, reason="x"),
+        record_requests(records, ADMIN, asked[20:], source="api"),
+    )
+    assert set(asked) <= set(await listed(records))
