@@ -1,20 +1,74 @@
-"""`dnc-admin undo list | import`: take back imports to the company's own list."""
+"""`dnc-admin undo list | import | entries`: take back imports, or many entries, of the company's own list."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from admin_web.cli.shell import actor, run, tell
+from admin_web.cli.progress import ImportBar
+from admin_web.cli.shell import ROWS_REJECTED, actor, run, say_error, tell
+from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.lift_import import LiftCounts, lift_numbers, preview_lift
+from admin_web.lists.report import RejectedRows
+from admin_web.lists.sheet import Sheet
 from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.undoing import ImportOnRecord, Undone, imports_on_record, one_import, undo_import
 from admin_web.settings import AdminSettings
 
-undoing = typer.Typer(help="Take back imports to the company's own list.", no_args_is_help=True)
+undoing = typer.Typer(help="Take back imports to the company's own list, or many entries.", no_args_is_help=True)
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do it. Without this option the command only says what it would do.")]
+
+STAY = "stay because the person asked not to be called"
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(undoing, name="undo")
+
+
+@undoing.command("entries")
+def lift_file(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV, or one number per line.")],
+    reason: Annotated[str, typer.Option(help="The reason. It stays on record.")],
+    column: Annotated[
+        list[str] | None, typer.Option(help="The columns of the numbers, as for `import internal`.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Lift the numbers in a file from the company's own list, except where the person has asked not to be called.
+
+    Exit code 1: some rows were rejected; 3: recorded, not yet in force.
+    """
+    settings, report = AdminSettings.load(), Path(f"{file}.rejected.csv")
+
+    async def preview() -> LiftCounts:
+        with Sheet.open(file) as sheet:
+            async with opened_database(settings) as database:
+                return await preview_lift(database, sheet, region=settings.region, columns=column or ())
+
+    async def work() -> tuple[Progress, LiftCounts]:
+        counts = LiftCounts()
+        with Sheet.open(file) as sheet, RejectedRows(report) as rejected, ImportBar(sheet) as bar:
+            async with opened_records(settings) as records:
+                into = Intake(records, actor(), bar.update, warn=say_error)
+                done = await lift_numbers(
+                    into, sheet, rejected, counts, region=settings.region, reason=reason, columns=column or ()
+                )
+                return done, counts
+
+    if not yes:
+        would = run(preview())
+        typer.echo(f"{would.lifted} numbers would be lifted, {would.kept} {STAY}. Nothing was changed; add --yes.")
+        return
+    done, counts = run(work())
+    if counts.kept:
+        say_error(f"{counts.kept} {STAY}, such as {', '.join(counts.examples)}")
+    if done.rejected:
+        say_error(f"the rejected rows and their reasons are in {report}")
+    tell(f"{done.rows} rows: {counts.lifted} numbers lifted, {done.rejected} rejected", done.standing)
+    if done.rejected:
+        raise typer.Exit(ROWS_REJECTED)
 
 
 @undoing.command("list")
@@ -35,9 +89,7 @@ def list_imports() -> None:
 def take_back(
     import_id: Annotated[int, typer.Argument(metavar="ID", help="The import, as `undo list` shows it.")],
     reason: Annotated[str, typer.Option(help="The reason. It stays on record.")],
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Do it. Without this option the command only says what it would do.")
-    ] = False,
+    yes: Yes = False,
 ) -> None:
     """Lift every entry that an import made, except where the person has asked not to be called.
 

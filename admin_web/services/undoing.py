@@ -1,6 +1,6 @@
 """Imports to the company's own lists on record, and their undoing: the entries that an import made are lifted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,13 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import Actor, Change, Records, Standing
 from admin_web.record.database import Database
-from admin_web.record.dialect import each_of
 from admin_web.record.models import DoNotCallRequest, Job, ListImport, SuppressionEntry
 from admin_web.services.job_kinds import IMPORT_NUMBERS
+from admin_web.services.lifting import lift_entries
 from admin_web.services.suppression import CHUNK, LONGEST_NOTE
-from admin_web.webhooks.events import Event
 from compliance.consent import may_revoke
-from compliance.numbers import E164
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, cleaned, require
 
@@ -145,24 +143,8 @@ async def _lift_some(change: Change, import_id: int, after: int, reason: str) ->
     """
     query = select(SuppressionEntry).where(*_made_by(import_id), SuppressionEntry.id > after)
     entries = (await change.session.scalars(query.order_by(SuppressionEntry.id).limit(CHUNK).with_for_update())).all()
-    asked = await _asked(change.session, [entry.number for entry in entries])
-    lifted = [entry for entry in entries if entry.number not in asked]
-    for entry in lifted:
-        entry.lifted_at, entry.lifted_by, entry.lift_reason = change.at, change.actor.name, reason
-    if lifted:
-        numbers = [E164(entry.number) for entry in lifted]
-        change.notify(Event.LIFT, list=lifted[0].list_name, numbers=list(numbers), reason=reason)
-        change.project_list(lifted[0].list_name, numbers)
+    lifted = (await lift_entries(change, entries, reason)).lifted
     return len(lifted), entries[-1].id if len(entries) == CHUNK else None
-
-
-async def _asked(session: AsyncSession, numbers: Sequence[str]) -> set[str]:
-    """Return the numbers whose person has asked not to be called."""
-    request = DoNotCallRequest
-    found = select(request.number).where(
-        request.withdrawn_at.is_(None), request.number.in_(select(each_of(session, numbers)))
-    )
-    return set(await session.scalars(found)) if numbers else set()
 
 
 async def _count(session: AsyncSession, import_id: int, *conditions: ColumnElement[bool]) -> int:

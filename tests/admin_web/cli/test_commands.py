@@ -104,6 +104,7 @@ EVERY_NEEDING_TABLES = [
     ["lead", "change", "L-1", "--name", "x"],
     ["import", "internal", "list.txt"],
     ["undo", "list"],
+    ["undo", "entries", "list.txt", "--reason", "x", "--yes"],
     ["undo", "import", "1", "--reason", "x"],
     ["import", "leads", "list.txt"],
     ["export", "internal"],
@@ -352,6 +353,25 @@ def test_an_import_is_undone_only_with_yes_after_a_preview(in_force: Admin, tmp_
     )
     assert in_force("export", "internal").err == "1 entries\n"
     assert "no import 2" in one_line(in_force("undo", "import", "2", "--reason", "x"))
+
+
+def test_many_entries_are_lifted_by_file_only_with_yes_and_never_against_a_request(in_force: Admin, tmp_path: Path):
+    (tmp_path / "list.csv").write_text("phone,home\n4155550100,4155550101\n4155550102,\noops,\n4155550103,\n")
+    in_force("import", "internal", "list.csv", "--column", "phone,home")
+    in_force("lift", "4155550103", "--reason", "x")
+    in_force("suppress", "4155550102")
+    words = ["undo", "entries", "list.csv", "--reason", "Sold the business.", "--column", "1,2"]
+    preview = in_force(*words)
+    assert preview.code == 0
+    assert preview.out.startswith("2 numbers would be lifted, 1 stay because the person asked not to be called.")
+    assert in_force("export", "internal").err == "3 entries\n"
+    done = in_force(*words, "--yes")
+    assert (done.code, done.out) == (1, "4 rows: 2 numbers lifted, 1 rejected: in force\n")
+    assert "1 stay because the person asked not to be called, such as +14155550102" in done.err
+    assert in_force("export", "internal").out.count("+1415555010") == 1
+    assert "The reason" in one_line(
+        in_force("undo", "entries", "list.csv", "--reason", " ", "--column", "1,2", "--yes")
+    )
 
 
 def test_a_scrub_says_which_columns_it_does_not_judge(in_force: Admin, tmp_path: Path):
