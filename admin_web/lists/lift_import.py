@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
 from admin_web.lists.columns import SAMPLE, NoColumn
-from admin_web.lists.imports import Import, Intake, Progress, require_some, take_in
+from admin_web.lists.imports import Import, Intake, Progress, in_thread, require_some, take_in
 from admin_web.lists.layout import Layout
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet, SheetRow
@@ -33,10 +33,15 @@ class LiftCounts:
         self.examples = [*self.examples, *kept][:EXAMPLES]
 
 
-async def preview_lift(database: Database, sheet: Sheet, *, region: str, columns: Sequence[str] = ()) -> LiftCounts:
-    """Return what `lift_numbers` would do. Raises NotASheet, DatabaseUnavailable."""
-    counts, numbers = LiftCounts(), _numbers(sheet, region, columns)
-    while some := list(islice(numbers, CHUNK)):
+async def preview_lift(
+    database: Database, sheet: Sheet, *, region: str, columns: Sequence[str] = (), most: int | None = None
+) -> LiftCounts:
+    """Return what `lift_numbers` would do with all numbers of a sheet, or with the first `most` ones.
+
+    Raises NotASheet, DatabaseUnavailable.
+    """
+    counts, numbers = LiftCounts(), islice(_numbers(sheet, region, columns), most)
+    while some := await in_thread(_some, numbers):
         done = await would_lift(database, some)
         counts.add(done.lifted, done.kept)
     return counts
@@ -85,6 +90,10 @@ def layout_of_lifts(sample: Sequence[SheetRow], columns: Sequence[str], region: 
             "lifted: keep only the rows with D, and remove this column."
         )
     return layout
+
+
+def _some(numbers: Iterator[E164]) -> list[E164]:
+    return list(islice(numbers, CHUNK))
 
 
 def _numbers(sheet: Sheet, region: str, columns: Sequence[str]) -> Iterator[E164]:

@@ -9,9 +9,10 @@ from admin_web.lists.import_jobs import SheetImport
 from admin_web.lists.imports import MALFORMED
 from admin_web.lists.layout import Layout, number_places, rows_above
 from admin_web.lists.lead_import import LeadCells
+from admin_web.lists.lift_import import layout_of_lifts
 from admin_web.lists.number_import import layout_of_numbers, read_row
 from admin_web.lists.sheet import Sheet, SheetRow
-from admin_web.services.job_kinds import IMPORT_LEADS
+from admin_web.services.job_kinds import IMPORT_LEADS, LIFT_NUMBERS
 from admin_web.services.leads import LeadGiven
 from compliance.numbers import visible
 
@@ -101,6 +102,8 @@ def _label(spec: str) -> str:
 def _cells(sample: Sequence[SheetRow], asked: SheetImport, region: str) -> LeadCells | Layout:
     if asked.sheet.kind == IMPORT_LEADS.name:
         return LeadCells.found(sample, asked.lead_columns, region)
+    if asked.sheet.kind == LIFT_NUMBERS.name:
+        return layout_of_lifts(sample, asked.number_columns, region)
     return layout_of_numbers(sample, asked.number_columns, region)
 
 

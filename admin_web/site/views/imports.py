@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from admin_web.lists.import_jobs import SheetImport
+from admin_web.lists.lift_import import LiftCounts, preview_lift
 from admin_web.lists.preview import SheetPreview, preview
 from admin_web.lists.sheet import NotASheet
 from admin_web.lists.sheet_store import KeptSheet, SheetNotKept, SheetStore, UnknownSheet
 from admin_web.people.permissions import Permission
-from admin_web.services.job_kinds import IMPORT_LEADS, IMPORT_NUMBERS
+from admin_web.services.job_kinds import IMPORT_LEADS, IMPORT_NUMBERS, LIFT_NUMBERS
 from admin_web.services.jobs import ask
 from admin_web.services.suppression import LONGEST_NOTE
 from admin_web.site.forms import EMPTY, Form, read_form, read_upload
@@ -21,8 +22,11 @@ from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
 from compliance.refusal import Unwritable, cleaned
 
-KINDS = {"numbers": IMPORT_NUMBERS.name, "leads": IMPORT_LEADS.name}
+KINDS = {"numbers": IMPORT_NUMBERS.name, "leads": IMPORT_LEADS.name, "lifts": LIFT_NUMBERS.name}
 """The name of each kind of import in URLs."""
+
+MOST_COUNTED = 10_000
+"""Numbers of a file to lift that the preview looks up."""
 
 COLUMNS = ("number", "lead", "name")
 _SPEC = re.compile(r"[0-9]{1,5}(?:[,+][0-9]{1,5}){0,49}")
@@ -62,7 +66,8 @@ async def start(request: web.Request) -> web.StreamResponse:
     asked = SheetImport(_sheet(request), _columns(sent.values), sent.text("note"))
     seen = await _previewed(request, asked)
     try:
-        cleaned(asked.note, LONGEST_NOTE, "The note")
+        lifts = asked.sheet.kind == LIFT_NUMBERS.name
+        cleaned(asked.note, LONGEST_NOTE, "The reason" if lifts else "The note", required=lifts)
     except Unwritable as error:
         sent.errors["note"] = str(error)
     if seen.problem or sent.errors:
@@ -82,9 +87,22 @@ async def _preview(request: web.Request, sent: Form, status: int = 200) -> web.S
     asked = SheetImport(_sheet(request), _columns(sent.values))
     seen = await _previewed(request, asked)
     columns = ("lead", "number", "name") if asked.sheet.kind == IMPORT_LEADS.name else ("number",)
+    lifts = await _lifts(request, asked.sheet, seen)
     return await render(
-        request, "imports/preview.html", status=status, form=sent, sheet=asked.sheet, seen=seen, columns=columns
-    )
+        request, "imports/preview.html", status=status, form=sent, sheet=asked.sheet, seen=seen, columns=columns,
+        lifts=lifts, most_counted=MOST_COUNTED,
+    )  # fmt: skip
+
+
+async def _lifts(request: web.Request, sheet: KeptSheet, seen: SheetPreview) -> LiftCounts | None:
+    """Return what lifting the numbers of a file would do; None for another kind, or if it cannot start."""
+    if sheet.kind != LIFT_NUMBERS.name or seen.problem:
+        return None
+    settings, columns = request.app[SETTINGS], SheetImport(sheet, seen.chosen).number_columns
+    with SheetStore.of(settings).open(sheet) as opened:
+        return await preview_lift(
+            request.app[DATABASE], opened, region=settings.region, columns=columns, most=MOST_COUNTED
+        )
 
 
 async def _previewed(request: web.Request, asked: SheetImport) -> SheetPreview:

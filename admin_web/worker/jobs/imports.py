@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.lists.import_jobs import SheetImport
 from admin_web.lists.imports import Intake, Progress
 from admin_web.lists.lead_import import import_leads
+from admin_web.lists.lift_import import LiftCounts, lift_numbers
 from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
@@ -35,6 +36,18 @@ async def leads(run: Run) -> str:
         return await import_leads(into, sheet, report, region=region, columns=asked.lead_columns)
 
     return await _import(run, asked, take, "added or changed", "unchanged")
+
+
+async def lifts(run: Run) -> str:
+    """Lift the numbers in a sheet from the company's own list. The note is the reason."""
+    asked, region = SheetImport.read(run.particulars), run.tools.settings.region
+
+    async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
+        return await lift_numbers(
+            into, sheet, report, LiftCounts(), region=region, reason=asked.note, columns=asked.number_columns
+        )
+
+    return await _import(run, asked, take, "lifted", "not on the list, or kept because the person asked")
 
 
 async def _import(

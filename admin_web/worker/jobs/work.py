@@ -19,6 +19,7 @@ WORK: Mapping[JobKind, Work] = {
     job_kinds.IMPORT_NUMBERS: imports.numbers,
     job_kinds.IMPORT_LEADS: imports.leads,
     job_kinds.IMPORT_REGISTRY: registry_imports.take_in,
+    job_kinds.LIFT_NUMBERS: imports.lifts,
     job_kinds.UNDO_IMPORT: undoing.take_back,
     job_kinds.REBUILD: upkeep.rebuild,
     job_kinds.VERIFY: upkeep.verify,

@@ -158,6 +158,28 @@ async def test_an_import_is_undone_after_a_preview_and_numbers_whose_person_aske
     assert "The wrong file." in await browser.page("/lists/imports/1")
 
 
+async def test_the_numbers_of_a_file_are_lifted_after_a_preview_with_a_reason(site: Site):
+    browser = await site.person("admin")
+    await browser.post((await upload(browser, LIST)).location, {"number": "2"})
+    await work(site)
+    await record_request(site.records, ADMIN, E164("+14155550101"), source="phone")
+    assert "/imports/lifts" in await browser.page("/lists/imports")
+    assert "except those of people who have asked" in await browser.page("/imports/lifts")
+    uploaded = await upload(browser, LIST, kind="lifts")
+    preview = await browser.follow(uploaded)
+    assert "1 will be lifted, and 1 stay because the person asked not to be called (+14155550101)" in preview
+    refused = await browser.post(uploaded.location, {"number": "2", "note": ""})
+    assert (refused.status, 'id="note-error"' in refused.text) == (422, True)
+    started = await browser.post(uploaded.location, {"number": "2", "note": "Sold the business."})
+    await work(site)
+    counted = "3 rows: 1 lifted, 1 not on the list, or kept because the person asked, 1 rejected; in force."
+    assert counted in await browser.page(started.location)
+    assert [entry.lift_reason for entry in await rows(site.records, SuppressionEntry)] == ["Sold the business.", None]
+    refused = await browser.follow(await upload(browser, b"4155550100,A\n4155550101,D\n", kind="lifts"))
+    assert "says A or D" in refused
+    assert "Lift these numbers" not in refused
+
+
 @pytest.mark.parametrize("role", ["agent", "supervisor", "auditor"])
 async def test_only_an_admin_undoes_imports(site: Site, role: str):
     browser = await site.person(role)
