@@ -9,7 +9,7 @@ from alembic import op
 from admin_web.record.migrations.spelling import INTEGER, done, id_column, prose, text_column
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
