@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -25,6 +26,7 @@ from admin_web.lists.scrub import Scrubbed, scrub
 from admin_web.lists.sheet import Sheet
 from admin_web.services import utc_now
 from admin_web.services.opening import opened_database, opened_records
+from admin_web.services.requests import checked_day
 from admin_web.settings import AdminSettings
 from compliance.rule import opens_by_override, sentence_of
 
@@ -63,6 +65,12 @@ def import_internal(
     column: Columns = None,
     report: Report = None,
     note: Annotated[str, typer.Option(help="A note on every entry. Default: the file's name")] = "",
+    requests: Annotated[
+        bool, typer.Option("--requests", help="Each number is its owner's own request, which ends older overrides.")
+    ] = False,
+    asked_on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="With --requests: their day, if not today.")
+    ] = None,
 ) -> None:
     """Put the numbers in a file on the company's own list.
 
@@ -74,7 +82,10 @@ def import_internal(
 
     async def take(into: Intake, sheet: Sheet, rejected: RejectedRows) -> Progress:
         into = replace(into, warn=_say_with_option)
-        return await import_numbers(into, sheet, rejected, region=settings.region, columns=column or (), note=note)
+        day = checked_day(asked_on.date() if asked_on else None, into.records.today()) if requests else None
+        return await import_numbers(
+            into, sheet, rejected, region=settings.region, columns=column or (), note=note, asked_on=day
+        )
 
     _import(settings, file, report or _report_for(file), take, ("added to the list", "already listed"))
 

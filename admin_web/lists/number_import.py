@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from itertools import chain, islice
 
 from admin_web.lists.columns import SAMPLE, NoColumn
@@ -12,15 +13,25 @@ from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.lists.unread import Unread
 from admin_web.record.changes import Change
+from admin_web.services.requests import Request, requests_within
 from admin_web.services.suppression import suppress_many_within
 from admin_web.services.undoing import begin_import
 from compliance.numbers import E164
 
 
 async def import_numbers(
-    into: Intake, sheet: Sheet, report: RejectedRows, *, region: str, columns: Sequence[str] = (), note: str = ""
+    into: Intake,
+    sheet: Sheet,
+    report: RejectedRows,
+    *,
+    region: str,
+    columns: Sequence[str] = (),
+    note: str = "",
+    asked_on: date | None = None,
 ) -> Progress:
     """Put the numbers of a sheet on the internal list. `columns` are as in `number_columns`.
+
+    With `asked_on`, each number is recorded as its owner's own request of that day, which ends older overrides.
 
     Raises NotASheet, NothingTaken, DatabaseUnavailable, OSError.
     """
@@ -35,6 +46,8 @@ async def import_numbers(
 
     async def put(change: Change, numbers: Sequence[E164], import_id: int) -> int:
         said = note or f"from {sheet.name}"
+        if asked_on is not None:
+            return (await requests_within(change, numbers, Request("import", asked_on, said)))[0]
         return await suppress_many_within(change, numbers, source="import", note=said, import_id=import_id)
 
     def read(cells: Sequence[str]) -> tuple[Sequence[E164], RowRejected | None]:

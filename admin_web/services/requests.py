@@ -85,7 +85,7 @@ async def record_request(
 
     `asked_on` is today if it is not given. Raises UnknownLead, Unwritable, RequestNotDated.
     """
-    request = Request(source, _checked_day(asked_on, records.today()), note)
+    request = Request(source, checked_day(asked_on, records.today()), note)
     async with records.change(actor) as change:
         row = await existing_lead(change.session, lead) if lead is not None else None
         done = await request_within(change, number, request, row)
@@ -106,7 +106,7 @@ async def record_requests(
     Raises Unwritable, RequestNotDated.
     """
     wanted = list(dict.fromkeys(numbers))
-    request = Request(source, _checked_day(asked_on, records.today()), note)
+    request = Request(source, checked_day(asked_on, records.today()), note)
     async with records.change(actor) as change:
         added, ended = await requests_within(change, wanted, request)
     return RequestedMany(added, len(wanted) - added, ended, await records.standing())
@@ -167,7 +167,8 @@ async def newest_request(session: AsyncSession, number: E164) -> date | None:
     return await session.scalar(newest.order_by(asked.asked_on.desc()).limit(1))
 
 
-def _checked_day(asked_on: date | None, today: date) -> date:
+def checked_day(asked_on: date | None, today: date) -> date:
+    """Return the day of a request, by default today. Raises RequestNotDated."""
     if asked_on is None:
         return today
     if not FIRST_DAY <= asked_on <= today:

@@ -172,6 +172,20 @@ def test_tables_of_a_newer_version_are_refused(migrated: Admin, database_url: st
     assert "newer dnc-gate" in one_line(migrated("user", "list"))
 
 
+def test_a_file_of_requests_ends_older_overrides(in_force: Admin, database_url: str, tmp_path: Path):
+    (tmp_path / "c.pdf").write_bytes(PDF)
+    (tmp_path / "list.csv").write_text("+14155550100\n")
+    in_force("import", "internal", "list.csv")
+    assert in_force(*GRANT, "--lead", "L-1", "--number", "4155550100", "--attest").code == 0
+    assert in_force("import", "internal", "list.csv").code == 0
+    assert "L-1" in in_force("override", "list").out
+    assert in_force("import", "internal", "list.csv", "--requests", "--asked-on", "2999-01-01").code == 2
+    said = in_force("import", "internal", "list.csv", "--requests", "--asked-on", "2026-11-01")
+    assert (said.code, said.out) == (0, "1 rows: 0 added to the list, 1 already listed, 0 rejected; in force\n")
+    assert in_force("override", "list").out == ""
+    assert len(sql(database_url, "SELECT 1 FROM do_not_call_requests WHERE asked_on = '2026-11-01'")) == 1
+
+
 def test_a_number_goes_on_the_list_and_off_it_again(in_force: Admin, database_url: str):
     assert in_force("suppress", "(415) 555-0100", "--note", "asked by phone") == Said(
         0, "+14155550100 put on the company's own list (internal, entry 1), request 1: in force\n", ""
