@@ -1,9 +1,15 @@
-"""The wheel: it has all of the product and nothing else, and both programs run from it in an empty directory."""
+"""The wheel: it has all of the product and nothing else, and both programs run from it in an empty directory.
 
+It is built as the container image builds it, from a copy of the files that the Dockerfile names, without the checkout.
+"""
+
+import json
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import urllib.request
 import venv
 import zipfile
@@ -18,6 +24,7 @@ from lab.redis import RedisServer
 from tests.support.asterisk import screen
 
 ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LISTED, FREE = "+14155550100", "+14155550199"
 PACKAGES = ("admin_web", "agi_gate", "compliance")
 DIALPLAN = {f"admin_web/dialplan/{file.name}": file.read_bytes() for file in (ROOT / "dialplan").iterdir()}
@@ -34,7 +41,8 @@ class Installed(NamedTuple):
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Build the wheel and install it into an environment of its own, which borrows the dependencies of this one."""
     directory = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory), cwd=ROOT)
+    tree = build_tree(directory / "build")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory), cwd=tree)
     (wheel,) = directory.glob("*.whl")
     environment = directory / "environment"
     venv.create(environment)
@@ -46,6 +54,27 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     (packages,) = environment.glob("lib/python*/site-packages")
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
     return Installed(python.parent, wheel)
+
+
+def stages() -> dict[str, str]:
+    """Return the text of each stage of the Dockerfile, by name."""
+    parts = re.split(r"^FROM \S+ AS (\w+)$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def build_tree(tree: Path) -> Path:
+    """Copy the files that the Dockerfile's stage `build` copies, if .dockerignore lets them through."""
+    context = (ROOT / ".dockerignore").read_text().splitlines()
+    for words in re.findall(r"^COPY (?!--)(.+)$", stages()["build"], flags=re.MULTILINE):
+        *sources, target = words.split()
+        for name in sources:
+            assert f"!{name}" in context
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, tree / target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                (tree / target).mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, tree / target)
+    return tree
 
 
 def run(*words: str, cwd: Path | None = None) -> None:
@@ -156,7 +185,16 @@ def test_with_a_redis_both_programs_work(shell: Shell, record: Path, redis_serve
         linked = re.findall(r'(?:src|href)="(/static/[^"]+)"', text(f"{site}/sign-in"))
         assert linked
         assert {status(site + path) for path in linked} == {200}
-        assert '"dnc-gate"' in text(f"{site}/api/v1/openapi.json")
+        about = json.loads(text(f"{site}/api/v1/openapi.json"))["info"]
+        assert (about["title"], about["version"]) == (PROJECT["name"], PROJECT["version"])
+
+
+@pytest.mark.parametrize("stage", ["gate", "pbx"])
+def test_each_image_installs_the_wheel_and_no_copy_of_the_packages(stage: str):
+    assert "COPY --from=build /wheels" in stages()[stage]
+    assert re.search(r"pip install .*wheels/\*\.whl", stages()[stage])
+    copied = re.findall(r"^COPY (?!--)(.+)$", stages()[stage], flags=re.MULTILINE)
+    assert not {*PACKAGES} & {name for words in copied for name in words.split()}
 
 
 def test_the_dialplan_is_written_from_the_wheel(shell: Shell):
