@@ -21,6 +21,7 @@ from admin_web.site import answers, pages, routing
 from admin_web.site.guard import guard
 from admin_web.site.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS
 from admin_web.site.routes import ROUTES
+from compliance.listening import INSTANCE_HEADER
 
 LARGEST_FORM = 64 * 1024
 """Size limit of a form without a file, in bytes."""
@@ -76,8 +77,10 @@ async def healthz(_: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """Answer 200 if the database can be reached and has this version's tables, otherwise 503 with the reason."""
+    instance = request.app[SETTINGS].instance
+    headers = {INSTANCE_HEADER: instance} if instance else {}
     try:
         await require_current(request.app[DATABASE])
     except (DatabaseUnavailable, SchemaMismatch) as error:
-        return web.Response(text=f"{error}\n", status=503)
-    return web.Response(text="ready\n")
+        return web.Response(text=f"{error}\n", status=503, headers=headers)
+    return web.Response(text="ready\n", headers=headers)

@@ -9,9 +9,9 @@ import typer
 
 from agi_gate.canary import NoAnswer, ask
 from agi_gate.serving.processes import Parent, serve_alone, serve_as_child
-from agi_gate.serving.server import CannotListen
 from agi_gate.settings import GateSettings
 from agi_gate.store.wire import StoreUnavailable, require_redis
+from compliance.listening import CannotListen
 from compliance.log import log_to_stderr
 from compliance.rule import sentence_of
 from compliance.settings import SettingsError

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
         description="Lowest level that is logged to standard error.",
     )
     agi_bind: HostPort = Field("127.0.0.1:4573", description="Address on which the gate answers FastAGI.")
+    instance: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_-]{0,64}$",
+        description="Text that `/readyz` returns in the header `DNC-Instance`, so that a starter knows its program.",
+    )
 
     @field_validator("replicas")
     @classmethod

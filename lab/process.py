@@ -66,7 +66,7 @@ class NotInstalled(Exception):
 
 
 class NotStarted(Exception):
-    """A started program did not become ready. The message says what was missing, or contains the end of the log."""
+    """A started program did not become ready. The message says why in one line."""
 
 
 def _bound_to_this_process() -> list[str]:
@@ -115,8 +115,21 @@ class Process:
         deadline = time.monotonic() + within_s
         while not ready():
             if self.exit_code is not None or time.monotonic() > deadline:
-                raise NotStarted(f"{self._popen.args!r}: not ready; its log ends:\n{self.log_end()}")
+                raise self._not_started(within_s)
             time.sleep(every_s)
+
+    def _not_started(self, within_s: float) -> NotStarted:
+        """Return the exception: one line as its message, the end of the log as a note, which test reports show."""
+        code = self.exit_code
+        what = f"ended with code {code}" if code is not None else f"is not ready after {within_s:.0f} s"
+        error = NotStarted(f"{self.log.stem} {what}: {self.last_line()}")
+        error.add_note(self.log_end())
+        return error
+
+    def last_line(self) -> str:
+        """Return the last line of the log that has text, and the path of the log."""
+        lines = [line for line in self.log_end().splitlines() if line.strip()]
+        return f"{lines[-1] if lines else 'it logged nothing'} (log: {self.log})"
 
     def log_end(self, characters: int = 2000) -> str:
         """Return the last `characters` characters of the log."""

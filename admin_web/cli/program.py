@@ -10,6 +10,7 @@ import typer
 from admin_web.cli.shell import give_up
 from admin_web.lists.sheet import NotASheet
 from admin_web.services import DatabaseUnavailable, NotInForce, SchemaMismatch
+from compliance.listening import CannotListen
 from compliance.refusal import Refused
 from compliance.settings import SettingsError
 
@@ -30,7 +31,7 @@ NOUNS = {
 }
 """Modules of this package with the commands that each adds, in the order in which the help lists them."""
 
-OPERATOR_ERRORS = (SettingsError, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet)
+OPERATOR_ERRORS = (SettingsError, CannotListen, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet)
 
 
 def command_line(words: Sequence[str] = ()) -> typer.Typer:

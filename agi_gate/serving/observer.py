@@ -7,7 +7,9 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from agi_gate.metrics import Snapshot, exposition
-from agi_gate.serving.server import listen
+from agi_gate.serving.server import listening
+from agi_gate.settings import GateSettings
+from compliance.listening import INSTANCE_HEADER
 
 SENTENCES = {
     "no-terms": "no-terms: Redis does not hold the terms of the registries that it names, so every call is blocked. "
@@ -18,8 +20,9 @@ SENTENCES = {
 Snapshots = Callable[[], list[Snapshot]]
 
 
-def observer_app(snapshots: Snapshots, processes: int) -> web.Application:
+def observer_app(snapshots: Snapshots, processes: int, instance: str = "") -> web.Application:
     """Build the app over the snapshots of all processes. Ready means that `processes` are live and all are ready."""
+    headers = {INSTANCE_HEADER: instance} if instance else {}
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="alive\n")
@@ -29,7 +32,8 @@ def observer_app(snapshots: Snapshots, processes: int) -> web.Application:
         doubts = {SENTENCES.get(str(snapshot["doubt"]), str(snapshot["doubt"])) for snapshot in live} - {""}
         if len(live) < processes:
             doubts.add(f"{len(live)} of {processes} processes serve")
-        return web.Response(text="\n".join(sorted(doubts) or ["ready"]) + "\n", status=503 if doubts else 200)
+        text = "\n".join(sorted(doubts) or ["ready"]) + "\n"
+        return web.Response(text=text, status=503 if doubts else 200, headers=headers)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=exposition(snapshots()), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -42,12 +46,12 @@ def observer_app(snapshots: Snapshots, processes: int) -> web.Application:
 
 
 @asynccontextmanager
-async def observing(bind: str, snapshots: Snapshots, processes: int) -> AsyncIterator[None]:
-    """Serve on `HOST:PORT` until the context ends. Raises CannotListen."""
-    runner = web.AppRunner(observer_app(snapshots, processes), access_log=None)
+async def observing(settings: GateSettings, snapshots: Snapshots, processes: int) -> AsyncIterator[None]:
+    """Serve on `metrics_bind` until the context ends. Raises CannotListen."""
+    runner = web.AppRunner(observer_app(snapshots, processes, settings.instance), access_log=None)
     await runner.setup()
     try:
-        await web.SockSite(runner, listen(bind)).start()
+        await web.SockSite(runner, listening("DNC_METRICS_BIND", settings.metrics_bind)).start()
         yield
     finally:
         await runner.cleanup()

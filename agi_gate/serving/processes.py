@@ -16,7 +16,7 @@ import structlog
 
 from agi_gate.metrics import Snapshot, counters_only
 from agi_gate.serving.observer import observing
-from agi_gate.serving.server import Server, gate_name, listen, stop_signal
+from agi_gate.serving.server import Server, gate_name, listening, stop_signal
 from agi_gate.settings import GateSettings
 
 REPORT_EVERY_S = 0.25
@@ -34,8 +34,8 @@ log = structlog.get_logger()
 async def serve_alone(settings: GateSettings) -> None:
     """Serve in this process until SIGTERM or SIGINT. Raises CannotListen."""
     server, stop = Server(settings, gate_name()), stop_signal()
-    listener = listen(settings.agi_bind)
-    async with observing(settings.metrics_bind, lambda: [server.snapshot()], 1), server.serving(listener):
+    listener = listening("DNC_AGI_BIND", settings.agi_bind)
+    async with observing(settings, lambda: [server.snapshot()], 1), server.serving(listener):
         log.info("gate serves", agi=settings.agi_bind, metrics=settings.metrics_bind)
         await stop.wait()
 
@@ -85,8 +85,8 @@ class Parent:
         """Serve until SIGTERM or SIGINT, then wait until the children have drained. Raises CannotListen."""
         # All children share one socket. With SO_REUSEPORT each child would have its own accept queue, and when a child
         # dies the kernel aborts the connections in its queue (Linux, networking/ip-sysctl, tcp_migrate_req).
-        listener, stop = listen(self._settings.agi_bind), stop_signal()
-        async with observing(self._settings.metrics_bind, self.snapshots, self._count):
+        listener, stop = listening("DNC_AGI_BIND", self._settings.agi_bind), stop_signal()
+        async with observing(self._settings, self.snapshots, self._count):
             keepers = [asyncio.create_task(self._keep(listener, stop)) for _ in range(self._count)]
             log.info("gate serves", agi=self._settings.agi_bind, processes=self._count)
             await stop.wait()

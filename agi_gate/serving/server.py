@@ -20,6 +20,7 @@ from agi_gate.metrics import Metrics, Snapshot
 from agi_gate.serving.backend import Backend, ProcessContext, RedisBackend, utc_now
 from agi_gate.serving.cluster import ClusterBackend
 from agi_gate.settings import GateSettings
+from compliance.listening import listen
 from compliance.redis_records import GateHeartbeat
 from compliance.redis_url import Cluster, read_redis_url
 
@@ -135,18 +136,9 @@ def tune_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-class CannotListen(Exception):
-    """The gate cannot listen on an address. The message names the address and the reason."""
-
-
-def listen(bind: str) -> socket.socket:
-    """Open a listening socket on `HOST:PORT`. Raises CannotListen."""
-    host, _, port = bind.rpartition(":")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host.strip("[]"), int(port)), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {bind}: {os.strerror(error.errno or 0)}") from None
+def listening(setting: str, bind: str) -> socket.socket:
+    """Open a non-blocking listening socket on `bind`, the value of `setting`. Raises CannotListen."""
+    listener = listen(setting, bind, BACKLOG)
     listener.setblocking(False)
     return listener
 

@@ -24,3 +24,11 @@ async def test_a_site_without_its_tables_lives_and_says_what_to_run(tmp_path):
     status, said = await asked(settings, "/readyz")
     assert status == 503
     assert said.count("\n") == 1
+
+
+async def test_readyz_says_which_instance_answers_if_one_is_set(database_url: str):
+    for settings, instance in [(AdminSettings(instance="abc-1"), "abc-1"), (AdminSettings(), None)]:
+        async with TestClient(
+            TestServer(make_app(settings.model_copy(update={"database_url": database_url})))
+        ) as client:
+            assert (await client.get("/readyz")).headers.get("DNC-Instance") == instance

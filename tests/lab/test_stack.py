@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ from aiohttp import ClientSession, CookieJar
 
 from lab.process import NotInstalled, Process, free_port
 from lab.redis import redis_binary
-from lab.stack import NEXT
+from lab.stack import _answers
+from lab.up import NEXT
 from tests.conftest import unavailable
 
 LAST_LINE = NEXT.splitlines()[-1].partition(".")[2].strip()
@@ -34,7 +36,7 @@ def environment_in(directory: Path) -> dict[str, str]:
 @contextmanager
 def started(environment: dict[str, str]) -> Iterator[Process]:
     log = Path(environment["DNC_DATA_DIR"]).with_name("up.log")
-    with Process([sys.executable, "-m", "lab.stack"], log, environment) as process:
+    with Process([sys.executable, "-m", "lab.up"], log, environment) as process:
         process.wait_until(lambda: LAST_LINE in process.log_end(), within_s=120)
         yield process
 
@@ -67,7 +69,7 @@ def standing() -> Iterator[Standing]:
 
 def again(environment: dict[str, str], *words: str) -> tuple[int, str]:
     """Run `scripts/up` once more to its end; return its exit code and output."""
-    command = [sys.executable, "-m", "lab.stack", *words]
+    command = [sys.executable, "-m", "lab.up", *words]
     ended = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False
     )
@@ -127,6 +129,64 @@ def test_a_second_start_in_the_same_directory_says_that_it_already_runs(standing
     assert "dnc-gate already runs in" in said
     assert "DNC_DATA_DIR" in said
     assert standing.up.exit_code is None
+
+
+def test_a_second_start_with_the_same_ports_proves_nothing_and_names_the_setting(standing, short_path):
+    code, said = again({**standing.environment, "DNC_DATA_DIR": str(short_path / "other")})
+    taken = standing.environment["DNC_AGI_BIND"]
+    assert code == 2
+    assert said.startswith(f"scripts/up: DNC_AGI_BIND: cannot listen on {taken}: Address already in use; DNC_AGI_BIND=")
+    assert "right" not in said
+    assert "Password" not in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["METRICS", "WEB"])
+def test_each_port_in_use_is_found_before_anything_starts(standing, environment, name):
+    setting = f"DNC_{name}_BIND"
+    code, said = again({**environment, setting: standing.environment[setting]})
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith(f"scripts/up: {setting}: ")
+
+
+def test_two_settings_with_the_same_port_are_found(environment):
+    code, said = again({**environment, "DNC_WEB_BIND": environment["DNC_AGI_BIND"]})
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith("scripts/up: DNC_WEB_BIND: ")
+
+
+def test_an_answer_of_another_start_is_not_ready(standing):
+    url = f"{site(standing.environment)}readyz"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        own = answer.headers["DNC-Instance"]
+    assert _answers(url, own)
+    assert not _answers(url, own[::-1])
+    gate = f"http://{standing.environment['DNC_METRICS_BIND']}/readyz"
+    assert _answers(gate, own)
+    assert not _answers(gate, "")
+
+
+def test_a_worker_that_cannot_start_ends_the_start_at_once(environment):
+    code, said = again({**environment, "DNC_AMI_ADDRESS": "127.0.0.1:1", "DNC_LEASE_S": "-1"})
+    assert (code, said) == (2, "scripts/up: DNC_LEASE_S: Input should be greater than or equal to 0\n")
+
+
+def test_a_data_directory_that_cannot_be_used_is_one_line(environment):
+    file = Path(environment["DNC_DATA_DIR"])
+    file.write_text("not a directory")
+    for directory in (file, file / "below"):
+        code, said = again({**environment, "DNC_DATA_DIR": str(directory)})
+        assert (code, said.count("\n")) == (2, 1)
+        assert said.startswith(f"scripts/up: DNC_DATA_DIR: cannot use {directory}: {file} is a file; choose another")
+
+
+def test_a_redis_that_cannot_be_used_is_one_line_without_a_command_line(environment, short_path):
+    missing = short_path / "none.sock"
+    code, said = again({**environment, "DNC_REDIS_URL": f"unix://{missing}"})
+    assert code == 2
+    assert "setpriv" not in said
+    (line,) = [line for line in said.splitlines() if line.startswith("scripts/up: ")]
+    assert str(missing) in line
 
 
 def test_a_program_that_ends_by_itself_is_named_and_the_rest_is_stopped(up):

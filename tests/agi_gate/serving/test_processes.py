@@ -1,6 +1,7 @@
 """The gate as a program: start, refusal to start, several processes, and end."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -81,10 +82,15 @@ class TestRefusalToStart:
 
     def test_a_port_that_is_taken_is_named(self, two, redis_server):
         code, said = agi_gate("serve", DNC_REDIS_URL=redis_server.url, DNC_AGI_BIND=f"127.0.0.1:{two.port}")
-        assert (code, said.splitlines()[-1]) == (
-            2,
-            f"agi-gate: cannot listen on 127.0.0.1:{two.port}: Address already in use",
-        )
+        last = said.splitlines()[-1]
+        assert code == 2
+        assert last.startswith(f"agi-gate: DNC_AGI_BIND: cannot listen on 127.0.0.1:{two.port}: Address already in use")
+        assert re.search(r"; DNC_AGI_BIND=127\.0\.0\.1:\d+ is free$", last)
+
+    def test_a_metrics_port_that_is_taken_is_named_too(self, two, redis_server):
+        code, said = agi_gate("serve", DNC_REDIS_URL=redis_server.url, DNC_METRICS_BIND=f"127.0.0.1:{two.port}")
+        assert code == 2
+        assert said.splitlines()[-1].startswith(f"agi-gate: DNC_METRICS_BIND: cannot listen on 127.0.0.1:{two.port}: ")
 
 
 class TestCanary:
