@@ -41,6 +41,7 @@ class Asterisk:
     of the From header selects the endpoint. `dialplan` is the text of further contexts. Calls from `lab` enter the
     context `lab`, which this text must define. The PBX sends calls for the trunk to `trunk_port`, and calls for the
     telephones of `agent`, `supervisor` and `admin` to `agent_port`. `variables` are global variables of the dialplan.
+    `sip` is the text of further SIP objects.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Asterisk:
         variables: Mapping[str, str] | None = None,
         dialplan: str = "",
         verbose: int = 0,
+        sip: str = "",
     ) -> None:
         self.directory = directory.resolve()
         self.variables = dict(variables or {})
         self.dialplan = dialplan
         self.verbose = verbose
+        self.sip = sip
         self.sip_port, self.trunk_port, self.agent_port = (free_port(SOCK_DGRAM) for _ in range(3))
         self.ami_port, self.ami_user, self.ami_secret = free_port(), "dnc-gate", secrets.token_hex(16)
         self.process: Process | None = None
@@ -91,6 +94,9 @@ class Asterisk:
         for part in DIALPLAN.glob("*.conf"):
             shutil.copy(part, etc)
         (etc / "extensions_lab.conf").write_text(self.dialplan)
+        sip = etc / "pjsip_lab.conf"
+        sip.touch(mode=0o600)  # It may contain passwords.
+        sip.write_text(self.sip)
 
     def _booted(self) -> bool:
         try:
@@ -113,13 +119,18 @@ class Asterisk:
         found = re.search(r"(\d+) active channel", self.rx("core show channels count"))
         return int(found[1]) if found else 0
 
+    @property
+    def cdr_file(self) -> Path:
+        """The file of call-detail records."""
+        return self.directory / "log" / "cdr-custom" / CDR_FILE
+
     def cdr(self) -> list[dict[str, str]]:
         """Return the call-detail records written so far, each with the fields of `dialplan/cdr_custom.conf`.
 
         If the last line has no newline yet, Asterisk is still writing it, and it is left out.
         """
         fields = re.findall(r"CDR\((\w+)(?:,u)?\)", (DIALPLAN / "cdr_custom.conf").read_text())
-        file = self.directory / "log" / "cdr-custom" / CDR_FILE
+        file = self.cdr_file
         if not file.exists():
             return []
         with file.open(newline="") as rows:

@@ -10,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -32,17 +31,14 @@ COLUMNS = ("dialled", "lead", "SIP", "CDR: verdict", "reason", "number", "record
 ARCHIVED_WITHIN_S = 10.0
 
 
-def place_calls(say: Callable[[str], None], directory: Path, calls: Sequence[Call] = DEMO) -> list[str]:
-    """Start Asterisk and SIPp, place the calls, and print the outcome of each.
+def place_calls(say: Callable[[str], None], line: Line, calls: Sequence[Call] = DEMO) -> list[str]:
+    """Place the calls through a running PBX, and print the outcome of each.
 
-    Return the numbers of the INVITEs that the trunk received, in order. Raises NotInstalled, NotStarted.
+    Return the numbers of the INVITEs that the trunk received meanwhile, in order.
     """
-    host, _, port = GateSettings.load().agi_bind.rpartition(":")
-    say("Asterisk   starting (the first start downloads it, which takes half a minute) ...")
-    pbx = Asterisk(directory / "pbx", {"DNC_GATE": f"{socket.gethostbyname(host)}:{port}"})
-    with pbx, Line(pbx, directory) as line:
-        placed = line.place(*calls, per_second=2)
-        numbers = line.trunk.numbers()
+    before = len(line.trunk.numbers())
+    placed = line.place(*calls, per_second=2)
+    numbers = line.trunk.numbers()[before:]
     ids = {call.record.get("dnc_decision", "") for call in placed}
     _show(placed, asyncio.run(_archived(AdminSettings.load().database, ids)))
     received = f"INVITEs for {', '.join(numbers)}, and for nothing else" if numbers else "no INVITE"
@@ -79,7 +75,11 @@ def main() -> None:
     """Place the calls of the command line. If that is impossible, exit with code 1 and a message."""
     calls = [Call(*word.partition(":")[::2]) for word in sys.argv[1:]]
     try:
-        place_calls(print, GateSettings.load().data_dir, calls or DEMO)
+        settings = GateSettings.load()
+        host, _, port = settings.agi_bind.rpartition(":")
+        pbx = Asterisk(settings.data_dir / "pbx", {"DNC_GATE": f"{socket.gethostbyname(host)}:{port}"})
+        with pbx, Line(pbx, settings.data_dir) as line:
+            place_calls(print, line, calls or DEMO)
     except (SettingsError, NotInstalled, NotStarted, OSError) as error:
         sys.exit(f"demo calls: {error}")
 

@@ -13,6 +13,7 @@ from redis import Redis
 
 from lab import demo_history
 from lab.chromium import launched
+from lab.data_dir import claimed
 from lab.process import NotStarted, free_port
 from lab.stack import Stack
 
@@ -48,12 +49,16 @@ PICTURES = (
 def main() -> None:
     """Start the product with the demo's data in a new directory, and take every screenshot."""
     said: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="dnc-") as directory, launched() as browser:
+    with (
+        tempfile.TemporaryDirectory(prefix="dnc-") as directory,
+        launched() as browser,
+        claimed(Path(directory)) as data_dir,
+    ):
         binds = {f"DNC_{name}_BIND": f"127.0.0.1:{free_port()}" for name in ("AGI", "METRICS", "WEB")}
         cdr_file = Path(directory) / "cdr.csv"
         paths = {"DNC_DATA_DIR": directory, "DNC_REDIS_URL": "", "DNC_DATABASE_URL": "", "DNC_CDR_FILE": str(cdr_file)}
         os.environ |= {**paths, **binds}
-        stack = Stack(said.append)
+        stack = Stack(said.append, data_dir)
         try:
             stack.start()
             stack.command("dnc-admin", "seed-demo")

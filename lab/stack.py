@@ -12,7 +12,7 @@ from pathlib import Path
 from admin_web.settings import AdminSettings
 from agi_gate.settings import GateSettings
 from compliance.listening import INSTANCE_HEADER, CannotListen, listen
-from lab.data_dir import AlreadyRunning, claimed
+from lab.data_dir import AlreadyRunning
 from lab.process import NotStarted, Process, accepts
 from lab.redis import RedisServer
 
@@ -21,14 +21,16 @@ CANARY_TRIES = 5
 
 
 class Stack:
-    """The worker, the gate, the site, and a Redis if none is configured. All use the data directory of the settings.
+    """The worker, the gate, the site, and a Redis if none is configured. All use the data directory `data_dir`.
 
     `environment` is added to the environment of the programs.
     """
 
-    def __init__(self, say: Callable[[str], None], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, say: Callable[[str], None], data_dir: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.gate_settings, self.settings = GateSettings.load(), AdminSettings.load()
-        self.data_dir = self.settings.data_dir
+        self.data_dir = data_dir
         self.say = say
         self.processes: dict[str, Process] = {}
         # A program answers `/readyz` with this text. So whoever answers is a child of this start, and no program of
@@ -38,8 +40,7 @@ class Stack:
         self._ending = ExitStack()
 
     def _prepare(self) -> None:
-        """Claim the data directory and check the ports. Raises Unusable, AlreadyRunning, CannotListen."""
-        self.data_dir = self._ending.enter_context(claimed(self.data_dir))
+        """Check the socket and the ports. Raises AlreadyRunning, CannotListen."""
         if not self.settings.redis_url and accepts(str(self._socket)):
             raise AlreadyRunning(
                 f"{self._socket}: another Redis listens here: stop it, or choose another DNC_DATA_DIR."
@@ -60,7 +61,7 @@ class Stack:
     def start(self) -> None:
         """Start everything and wait until gate and site are ready.
 
-        Raises Unusable, AlreadyRunning, CannotListen, NotInstalled, NotStarted.
+        Raises AlreadyRunning, CannotListen, NotInstalled, NotStarted.
         """
         self._prepare()
         if not self.settings.redis_url:
@@ -138,6 +139,10 @@ class Stack:
             if process.exit_code is not None:
                 return f"{name} ended with code {process.exit_code}: {process.last_line()}"
         return None
+
+    def join(self, processes: Mapping[str, Process]) -> None:
+        """Watch further programs, which their starter stops."""
+        self.processes |= processes
 
     def stop(self) -> None:
         """Stop all programs in the reverse order of their start, Redis last."""

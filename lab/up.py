@@ -5,18 +5,27 @@ import signal
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
+from admin_web.settings import AdminSettings
 from agi_gate.__main__ import DEMO_ALLOWED, DEMO_BLOCKED
 from compliance.listening import CannotListen
 from compliance.settings import SettingsError
-from lab.data_dir import AlreadyRunning, Unusable
+from lab.data_dir import AlreadyRunning, Unusable, claimed
+from lab.demo_calls import place_calls
+from lab.demo_pbx import SIP_BIND, DemoPbx
 from lab.process import NotInstalled, NotStarted
 from lab.stack import Stack, indented
 
-TROUBLES = (SettingsError, Unusable, AlreadyRunning, CannotListen, NotInstalled, NotStarted)
+
+class NotAsExpected(Exception):
+    """The trunk received other calls than it should. The message says which it should."""
+
+
+TROUBLES = (SettingsError, Unusable, AlreadyRunning, CannotListen, NotInstalled, NotStarted, NotAsExpected)
 
 
 def wait(stack: Stack, stop: threading.Event) -> int:
@@ -29,7 +38,8 @@ def wait(stack: Stack, stop: threading.Event) -> int:
 
 
 def main(
-    pbx: Annotated[bool, typer.Option("--pbx", help="Also start a real Asterisk with SIPp, and place calls.")] = False,
+    pbx: Annotated[bool, typer.Option("--pbx", help="Also run a real Asterisk, and place calls over SIP.")] = False,
+    sip: Annotated[str, typer.Option(help="With --pbx: address at which a SIP telephone can register.")] = SIP_BIND,
     once: Annotated[bool, typer.Option("--once", help="Stop after the checks, instead of serving.")] = False,
     demo: Annotated[bool, typer.Option(help="Add a few leads, two listed numbers and an override.")] = True,
 ) -> None:
@@ -37,35 +47,55 @@ def main(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        stack = Stack(typer.echo)
-    except SettingsError as error:
-        raise SystemExit(_fail(str(error))) from None
-    began, code = time.monotonic(), 0
-    try:
-        stack.start()
-        if demo:
-            stack.command("dnc-admin", "seed-demo")
-            typer.echo("Canary     sends requests to the gate as a PBX would:\n" + indented(stack.canary()))
-        typer.echo(f"Ready after {time.monotonic() - began:.1f} s.\n")
-        if pbx:
-            from lab.demo_calls import place_calls  # noqa: PLC0415 - only --pbx needs SIPp and Asterisk
+    raise SystemExit(_run(stop, sip if pbx else None, once=once, demo=demo))
 
-            numbers, expected = place_calls(typer.echo, stack.data_dir), [DEMO_ALLOWED, DEMO_BLOCKED]
-            code = 0 if numbers == expected else _fail(f"the trunk should only receive {' and '.join(expected)}")
-        if once or code:
-            raise SystemExit(code)
-        typer.echo(NEXT.format(data=os.path.relpath(stack.data_dir), agi=stack.gate_settings.agi_bind, site=stack.site))
-        code = wait(stack, stop)
-    except TROUBLES as error:
-        code = _fail(str(error))
-    except OSError as error:
-        code = _fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
-    finally:
-        stack.stop()
-        if stack.processes:
-            typer.echo("Stopped.")
-    raise SystemExit(code)
+
+def _run(stop: threading.Event, sip: str | None, *, once: bool, demo: bool) -> int:
+    """Run the product until `stop`, with a PBX if `sip` is not None. Return the exit code."""
+    stack: Stack | None = None
+    began = time.monotonic()
+    with ExitStack() as ending:
+        try:
+            data_dir = ending.enter_context(claimed(AdminSettings.load().data_dir))
+            pbx = DemoPbx(data_dir, sip) if sip is not None else None
+            stack = Stack(typer.echo, data_dir, pbx.environment if pbx else None)
+            ending.callback(_stop, stack)
+            _start(stack, demo=demo)
+            typer.echo(f"Ready after {time.monotonic() - began:.1f} s.\n")
+            if pbx:
+                _connect(stack, ending, pbx, demo=demo)
+            if once:
+                return 0
+            typer.echo(_next(stack, pbx))
+            return wait(stack, stop)
+        except TROUBLES as error:
+            return _fail(str(error))
+        except OSError as error:
+            return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
+
+
+def _start(stack: Stack, *, demo: bool) -> None:
+    stack.start()
+    if demo:
+        stack.command("dnc-admin", "seed-demo")
+        typer.echo("Canary     sends requests to the gate as a PBX would:\n" + indented(stack.canary()))
+
+
+def _connect(stack: Stack, ending: ExitStack, pbx: DemoPbx, *, demo: bool) -> None:
+    """Start the PBX and place the demo's calls. Raises NotInstalled, NotStarted, NotAsExpected."""
+    typer.echo("Asterisk   starting (the first start downloads it, which takes half a minute) ...")
+    ending.enter_context(pbx)
+    stack.join(pbx.processes)
+    if demo:
+        numbers, expected = place_calls(typer.echo, pbx.line), [DEMO_ALLOWED, DEMO_BLOCKED]
+        if numbers != expected:
+            raise NotAsExpected(f"the trunk should only receive {' and '.join(expected)}")
+
+
+def _stop(stack: Stack) -> None:
+    stack.stop()
+    if stack.processes:
+        typer.echo("Stopped.")
 
 
 def _fail(message: str) -> int:
@@ -73,14 +103,29 @@ def _fail(message: str) -> int:
     return 2
 
 
+def _next(stack: Stack, pbx: DemoPbx | None) -> str:
+    """Return what the person at the terminal can do next, in this very state."""
+    said = NEXT.format(
+        data=os.path.relpath(stack.data_dir),
+        agi=stack.gate_settings.agi_bind,
+        site=stack.site,
+        pbx=CALL if pbx else WITH_PBX,
+        settings=SAME_SETTINGS if any(name.startswith("DNC_") for name in os.environ) else "",
+    )
+    return f"{pbx.said()}\n\n{said}" if pbx else said
+
+
+WITH_PBX = "scripts/up --pbx                     after Ctrl-C: the same with a real Asterisk and real SIP calls"
+CALL = "{:<35}  click on Call; the call log shows how the call ended".format("in the site, at a lead")
+SAME_SETTINGS = "Set the same DNC_ settings for these commands as for this start.\n"
 NEXT = """What next
   {site:<35}  sign in: leads, lists, overrides, calls; the first start shows the password
-  scripts/up --pbx                     the same with a real Asterisk and real SIP calls
+  {pbx}
   .venv/bin/dnc-admin suppress NUMBER  put a number on the list; the next call to it is blocked
   .venv/bin/dnc-admin --help           overrides, imports, rebuild, verify
   .venv/bin/agi-gate canary            test the gate again
   dialplan/README.md                   put the gate in front of your own PBX (agi://{agi})
-Logs and data are in {data}/. Ctrl-C stops everything."""
+{settings}Logs and data are in {data}/. Ctrl-C stops everything."""
 
 
 if __name__ == "__main__":
