@@ -10,6 +10,7 @@ from admin_web.judging.facts import facts_on_record
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.requests import record_request, record_requests
 from admin_web.services.suppression import CHUNK, lift
+from compliance.json_numbers import dialed_in
 from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.rule import decide, openable, sentence_of
 from compliance.verdict import Verdict
@@ -69,7 +70,7 @@ class Suppressed(WriteResult):
 class SuppressMany(Arguments):
     """Numbers whose owners asked not to be called, each by number alone."""
 
-    numbers: Annotated[list[words.Number], Field(min_length=1, max_length=CHUNK)]
+    numbers: Annotated[list[words.Item], Field(min_length=1, max_length=CHUNK)]
     source: words.Source = "api"
     note: words.Note = ""
     asked_on: words.Day | None = None
@@ -166,9 +167,9 @@ async def post_suppress_many(call: ApiCall, asked: SuppressMany) -> SuppressedMa
     """Put the valid numbers on the list, and report the others."""
     numbers: list[E164] = []
     rejected = []
-    for place, dialed in enumerate(asked.numbers):
+    for place, item in enumerate(asked.numbers):
         try:
-            numbers.append(call.number(dialed))
+            numbers.append(call.number(dialed_in(item)))
         except InvalidNumber as error:
             rejected.append(NotTaken(at=place, reason=error.reason, detail=str(error)))
     if not numbers:

@@ -4,11 +4,12 @@ import re
 from datetime import date
 from typing import Annotated
 
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
 from admin_web.api.operation import Arguments
 from admin_web.api.problem import Problem
 from admin_web.queries.paging import Key, read_key
+from compliance.json_numbers import LARGEST, as_text
 
 LARGEST_ID = 2**63 - 1
 
@@ -37,6 +38,11 @@ Lead = Annotated[
 ]
 Number = Annotated[
     str,
+    BeforeValidator(
+        as_text,
+        json_schema_input_type=Annotated[str, Field(min_length=1, max_length=128)]
+        | Annotated[int, Field(ge=1, le=LARGEST)],
+    ),
     Field(
         min_length=1,
         max_length=128,
@@ -44,6 +50,11 @@ Number = Annotated[
         examples=["+14155550100"],
     ),
 ]
+Item = Annotated[
+    object,
+    WithJsonSchema({"description": "A telephone number, as text or as digits.", "examples": ["+14155550100"]}),
+]
+"""An item of a list in which an item that is no number does not refuse the others."""
 Name = Annotated[str, Field(max_length=200, examples=["Northwind Traders"])]
 Note = Annotated[str, Field(max_length=2000)]
 Reason = Annotated[str, Field(pattern=r"[!-~]", max_length=2000, description="Why; it stays on record.")]

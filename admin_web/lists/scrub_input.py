@@ -11,6 +11,7 @@ from admin_web.lists.columns import LEAD_NAMES, SAMPLE, NoColumn, named_column
 from admin_web.lists.layout import Layout
 from admin_web.lists.sheet import Sheet, SheetRow, nothing
 from admin_web.lists.unread import Unread
+from compliance.json_numbers import dialed_in
 from compliance.numbers import E164, LEAD_ID, InvalidNumber, LeadId, common_form, lead_id, normalize
 
 ScrubRow: TypeAlias = tuple[int, str, E164 | InvalidNumber, LeadId | None]
@@ -38,10 +39,10 @@ def asked_of_json(lines: Iterable[bytes], region: str) -> Iterator[ScrubRow]:
         if line := line.strip():
             try:
                 match from_json(line):
-                    case {"number": str() as number, "lead": str() as lead}:
-                        yield place, "", _number_of(number, region), lead_id(lead)
-                    case {"number": str() as number}:
-                        yield place, "", _number_of(number, region), None
+                    case {"number": number, "lead": str() as lead}:
+                        yield place, "", _number_in_json(number, region), lead_id(lead)
+                    case {"number": number}:
+                        yield place, "", _number_in_json(number, region), None
                     case _:
                         yield place, "", InvalidNumber("malformed"), None
             except ValueError:
@@ -113,6 +114,13 @@ def _number_in(row: SheetRow, layout: Layout) -> E164 | InvalidNumber:
         return InvalidNumber("malformed")
     numbers, rejected = layout.read(row.cells)
     return InvalidNumber(rejected.reason) if rejected is not None else numbers[0]
+
+
+def _number_in_json(value: object, region: str) -> E164 | InvalidNumber:
+    try:
+        return normalize(dialed_in(value), region)
+    except InvalidNumber as error:
+        return error
 
 
 def _number_of(text: str, region: str) -> E164 | InvalidNumber:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from admin_web.lists.columns import NumberColumn
 from admin_web.lists.layout import Layout
-from admin_web.lists.scrub_input import ScrubLayout, ScrubRow, _plain_reader, _row_reader, asked_of_sheet
+from admin_web.lists.scrub_input import ScrubLayout, ScrubRow, _plain_reader, _row_reader, asked_of_json, asked_of_sheet
 from admin_web.lists.sheet import NotASheet, Sheet, nothing
 from compliance.numbers import InvalidNumber
 
@@ -115,3 +115,15 @@ def test_lines_are_counted_across_rows_of_several_lines_and_blank_ones():
     found = [(line, number) for line, _, number, _ in asked_of_sheet(sheet(text), "US")][:5]
     assert [line for line, _ in found] == [2, 4, 6, 7, 8]
     assert isinstance(found[2][1], InvalidNumber)
+
+
+def test_a_json_line_may_have_its_number_as_digits():
+    lines = [
+        b'{"number": 4155550100}',
+        b'{"number": 4155550101.0, "lead": "a"}',
+        b'{"number": null}',
+        b'{"number": true}',
+    ]
+    read = [(number, lead) for _, _, number, lead in asked_of_json(lines, "US")]
+    assert read[:2] == [("+14155550100", None), ("+14155550101", "a")]
+    assert [error.reason for error, _ in read[2:]] == ["empty", "malformed"]
