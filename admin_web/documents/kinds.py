@@ -12,6 +12,7 @@ from typing import BinaryIO
 import puremagic
 
 from admin_web.documents.faults import WrongKind
+from admin_web.documents.word import has_macros, is_word
 
 HEAD = 64 * 1024
 """Number of bytes at the start of a file from which its kind is recognised. The header of a signed mail fits into them.
@@ -23,6 +24,28 @@ PADDING = 4096
 FIELD = re.compile(rb"[!-9;-~]+(?=[ \t]*:)")
 """The name of a header field (RFC 5322, section 2.2): printable ASCII up to the colon."""
 
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
+PDF_HEADER_WITHIN = 1024
+PDF_HEADER = re.compile(rb"%PDF-\d\.\d")
+MARKUP = re.compile(rb"<[a-z!?/]", re.IGNORECASE)
+OTHER_KINDS = (
+    b"GIF8",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"RIFF",
+    b"II*\0",
+    b"MM\0*",
+    b"PK",
+    b"MZ",
+    b"\x7fELF",
+    b"Rar!",
+    b"#!",
+)
+"""First bytes of files that stay what they are, whatever follows."""
+
+LARGEST_BRANDS = 256
+HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
 
 OFTEN_SENT = {
     b"MZ": "a Windows program",
@@ -57,7 +80,7 @@ def require_content(name: str, named: DocumentKind, file: BinaryIO, declared: st
     If `declared`, the media type that the sender gave, belongs to an accepted kind, the content must match that kind
     too.
     """
-    found = next((kind for kind in KINDS if kind.matches(file)), None)
+    found = next((kind for kind in BY_CERTAINTY if kind.matches(file)), None)
     if found is None:
         raise WrongKind(
             f"“{name}” is not {named.label}: its content is {_description(file)}. "
@@ -75,6 +98,8 @@ def require_content(name: str, named: DocumentKind, file: BinaryIO, declared: st
 def _description(file: BinaryIO) -> str:
     """Return a guess of the kind of a file that is not accepted. It completes "its content is …"."""
     head = _head(file)
+    if has_macros(file):
+        return "an Office document with macros or controls"
     for begin, what in OFTEN_SENT.items():
         if head.startswith(begin):
             return what
@@ -100,6 +125,30 @@ def _begins(*patterns: bytes) -> Callable[[BinaryIO], bool]:
     """Return a function that checks first bytes against patterns. In a pattern `.` stands for any byte."""
     expressions = [re.compile(pattern, re.DOTALL) for pattern in patterns]
     return lambda file: any(expression.match(_head(file, 64)) for expression in expressions)
+
+
+def _is_pdf(file: BinaryIO) -> bool:
+    """Return whether a PDF header is in the first 1,024 bytes, after nothing that makes the file another kind.
+
+    ISO 32000-1, annex H, note 13: viewers accept a header there. Byte order marks, blank lines and printer commands
+    stand before it in practice.
+    """
+    head = _head(file, PDF_HEADER_WITHIN)
+    header = PDF_HEADER.search(head)
+    if header is None:
+        return False
+    before = head[: header.start()]
+    return not MARKUP.search(before) and not before.startswith(OTHER_KINDS)
+
+
+def _is_heic(file: BinaryIO) -> bool:
+    """Return whether a file begins with a file type box of HEIC (ISO/IEC 23008-12, annex B)."""
+    head = _head(file, LARGEST_BRANDS)
+    size = int.from_bytes(head[:4], "big")
+    if head[4:8] != b"ftyp" or not 16 <= size <= LARGEST_BRANDS:
+        return False
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, min(size, len(head)), 4))}
+    return bool(brands & HEIC_BRANDS)
 
 
 def _is_mp3(file: BinaryIO) -> bool:
@@ -143,14 +192,18 @@ def _is_mail(file: BinaryIO) -> bool:
 
 
 KINDS = (
-    DocumentKind("a PDF document", "application/pdf", (".pdf",), _begins(rb"%PDF-\d\.\d")),
+    DocumentKind("a PDF document", "application/pdf", (".pdf",), _is_pdf),
     DocumentKind("a PNG image", "image/png", (".png",), _begins(rb"\x89PNG\r\n\x1a\n.{4}IHDR")),
     DocumentKind("a JPEG image", "image/jpeg", (".jpg", ".jpeg"), _begins(rb"\xff\xd8\xff[\xc0-\xfe]")),
+    DocumentKind("a HEIC image", "image/heic", (".heic", ".heif"), _is_heic),
     DocumentKind("a TIFF image", "image/tiff", (".tif", ".tiff"), _begins(rb"II[*+]\0", rb"MM\0[*+]")),
     DocumentKind("a WAV recording", "audio/wav", (".wav",), _begins(rb"(RIFF|RF64|BW64).{4}WAVE")),
     DocumentKind("an MP3 recording", "audio/mpeg", (".mp3",), _is_mp3),
     DocumentKind("a mail (EML)", "message/rfc822", (".eml",), _is_mail),
+    DocumentKind("a Word document", WORD, (".docx",), is_word),
 )
+BY_CERTAINTY = (*KINDS[1:], KINDS[0])
+"""The kinds in the order in which they are tried. A PDF is the last, because its header need not be at the start."""
 
 MEDIA_TYPES = frozenset(kind.media_type for kind in KINDS)
 ENDINGS = tuple(ending for kind in KINDS for ending in kind.endings)

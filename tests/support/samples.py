@@ -1,6 +1,8 @@
 """The smallest valid file of each type that a consent document may have, and some files of other types."""
 
+import io
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -37,6 +39,30 @@ EML = (
     b"From: lead@example.com\r\nTo: office@example.com\r\nSubject: You may call me\r\n"
     b"Date: Mon, 2 Feb 2026 10:00:00 +0000\r\n\r\nYou may call me.\r\n"
 )
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+HEIC_OF_MIF1 = b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic"
+
+
+def archive(entries: dict[str, bytes]) -> bytes:
+    """Return a ZIP archive."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as written:
+        for name, content in entries.items():
+            written.writestr(name, content)
+    return file.getvalue()
+
+
+MAIN = "vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+WITH_MACROS = "vnd.ms-word.document.macroEnabled.main+xml"
+
+
+def word(main: str = MAIN, **more: bytes) -> bytes:
+    """Return a Word document whose main part has the content type `application/<main>`, and further entries."""
+    types = f'<Types><Override PartName="/word/document.xml" ContentType="application/{main}"/></Types>'
+    return archive({"[Content_Types].xml": types.encode(), "word/document.xml": b"<w:document/>", **more})
+
+
+DOCX = word()
 HTML = b"<!DOCTYPE html><html><script>alert(document.cookie)</script></html>"
 EXE = b"MZ\x90\x00\x03\x00\x00\x00\x04\x00\x00\x00\xff\xff\x00\x00" + b"\0" * 200
 
@@ -51,6 +77,10 @@ ACCEPTED = [
     ("call.mp3", MP3, "audio/mpeg"),
     ("call.mp3", TAGGED_MP3, "audio/mpeg"),
     ("letter.eml", EML, "message/rfc822"),
+    ("bom.pdf", b"\xef\xbb\xbf" + PDF, "application/pdf"),
+    ("IMG_0042.HEIC", HEIC, "image/heic"),
+    ("photo.heif", HEIC_OF_MIF1, "image/heic"),
+    ("consent.docx", DOCX, "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
 ]
 
 

@@ -1,5 +1,6 @@
 """The content of a document decides its type, and its name must agree with it."""
 
+import zipfile
 from io import BytesIO
 
 import puremagic
@@ -7,7 +8,26 @@ import pytest
 
 from admin_web.documents import WrongKind
 from admin_web.documents.kinds import require_content, require_name
-from tests.support.samples import ACCEPTED, EML, EXE, FRAME, HTML, JPEG, MP3, PDF, PNG, TIFF, WAV
+from admin_web.documents.word import is_word
+from tests.support.samples import (
+    ACCEPTED,
+    DOCX,
+    EML,
+    EXE,
+    FRAME,
+    HEIC,
+    HTML,
+    JPEG,
+    MAIN,
+    MP3,
+    PDF,
+    PNG,
+    TIFF,
+    WAV,
+    WITH_MACROS,
+    archive,
+    word,
+)
 
 
 def require(name: str, content: bytes, declared: str = "") -> str:
@@ -38,7 +58,20 @@ def test_a_file_of_a_kind_under_the_name_of_another_is_refused_with_both(name, c
         ("consent.pdf", HTML, "HTML"),
         ("consent.pdf", HTML + PDF, "HTML"),
         ("consent.pdf", b"GIF89a\x01\x00\x01\x00" + PDF, "GIF89a"),
-        ("consent.pdf", b"\n" + PDF, "plain text"),
+        ("consent.pdf", b" " * 1024 + PDF, "plain text"),
+        ("consent.pdf", b"<svg>" + PDF, "kind|text"),
+        ("photo.heic", HEIC[:8] + b"avif" + b"\0\0\0\0mif1avif", "kind"),
+        ("photo.heic", b"\0\0\x10\0ftypheic", "kind"),
+        ("photo.heic", HEIC[4:], "kind"),
+        ("consent.docx", word(WITH_MACROS), "macros"),
+        ("consent.docx", word(**{"word/vbaProject.bin": b"x"}), "macros"),
+        ("consent.docx", word(**{"word/activeX/activeX1.xml": b"x"}), "controls"),
+        ("consent.docx", archive({"word/document.xml": b"x"}), "ZIP archive"),
+        ("consent.docx", archive({"[Content_Types].xml": MAIN.encode()}), "ZIP archive"),
+        ("consent.docx", word("vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"), "ZIP archive"),
+        ("consent.docx", DOCX[:-30], "ZIP archive"),
+        ("consent.docx", b"PK\x03\x04" + b"\0" * 60, "ZIP archive"),
+        ("consent.docx", archive({"[Content_Types].xml": b" " * 2_000_000 + MAIN.encode()}), "ZIP archive"),
         ("consent.pdf", b"%PDF", "kind"),
         ("consent.pdf", b"I agree to be called.", "plain text"),
         ("scan.png", PNG[:8] + b"<html>", "kind"),
@@ -62,11 +95,46 @@ def test_what_is_none_of_them_is_refused_in_a_sentence_that_says_what_it_is(name
     with pytest.raises(WrongKind, match=what) as caught:
         require(name, content)
     assert f"“{name}”" in str(caught.value)
-    assert ".pdf, .png, .jpg, .jpeg, .tif, .tiff, .wav, .mp3, .eml" in str(caught.value)
+    assert ".pdf, .png, .jpg, .jpeg, .heic, .heif, .tif, .tiff, .wav, .mp3, .eml, .docx" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "name", ["consent.exe", "consent.pdf.exe", "consent", "consent.txt", "page.html", ".pdf", "a.pdf.", "scan.svg"]
+    "before",
+    [b"", b"\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\x1b%-12345X@PJL ENTER LANGUAGE=PDF\r\n", b" " * (1024 - 8)],
+)
+def test_the_header_of_a_pdf_may_stand_anywhere_in_its_first_1024_bytes(before):
+    assert require("consent.pdf", before + PDF) == "application/pdf"
+
+
+def test_a_mail_that_quotes_the_header_of_a_pdf_is_a_mail():
+    assert require("letter.eml", EML.replace(b"You may", b"%PDF-1.4 may")) == "message/rfc822"
+    with pytest.raises(WrongKind, match="is a mail"):
+        require("letter.pdf", EML.replace(b"You may", b"%PDF-1.4 may"))
+
+
+def test_an_archive_with_a_large_directory_is_not_opened(monkeypatch):
+    large = word(**{f"word/{line}.xml": b"" for line in range(20_000)})
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    assert not is_word(BytesIO(large))
+    assert not is_word(BytesIO(b"PK\x03\x04" + b"\0" * 100_000))
+    end = len(DOCX) - 22
+    assert not is_word(BytesIO(DOCX[:end] + b"PK\x06\x07" + b"\0" * 16 + DOCX[end:]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "consent.exe",
+        "consent.docm",
+        "consent.doc",
+        "consent.pdf.exe",
+        "consent",
+        "consent.txt",
+        "page.html",
+        ".pdf",
+        "a.pdf.",
+        "scan.svg",
+    ],
 )
 def test_a_name_with_another_ending_is_refused_whatever_the_content(name):
     with pytest.raises(WrongKind, match=r"Choose a file whose name ends in \.pdf, "):
