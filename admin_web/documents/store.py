@@ -12,7 +12,15 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from admin_web.documents.directory import Directory, translated_errors
-from admin_web.documents.faults import DocumentDamaged, DocumentNotKept, DocumentTooLarge, EmptyDocument
+from admin_web.documents.extent import Extent, extent_of
+from admin_web.documents.faults import (
+    DocumentDamaged,
+    DocumentMissing,
+    DocumentNotKept,
+    DocumentsUnavailable,
+    DocumentTooLarge,
+    EmptyDocument,
+)
 from admin_web.documents.kinds import require_content, require_name
 from admin_web.documents.shelf import Shelf
 from admin_web.settings import AdminSettings
@@ -21,6 +29,11 @@ from compliance.settings import SettingsError
 PIECE = 256 * 1024
 LONGEST_NAME = 255
 ARRIVING = "arriving-"
+
+EXTENT_S = 3.0
+"""Seconds that reading the extent of a document may take, while a page waits for it."""
+
+MOST_EXTENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,8 @@ class DocumentStore:
         self.directory = directory
         self.most = most
         self.shelf: Shelf = shelf or Directory(directory)
+        # The content of a SHA-256 never changes, so each document is read once per process.
+        self._extents: dict[str, Extent | None] = {}
 
     async def keep(self, pieces: AsyncIterable[bytes], name: str, media_type: str = "") -> Kept:
         """Store a document while it arrives. Raises DocumentNotKept, and whatever `pieces` raises.
@@ -82,6 +97,20 @@ class DocumentStore:
             yield _pieces(file)
         finally:
             file.close()
+
+    async def extent(self, sha256: str, media_type: str) -> Extent | None:
+        """Return a document's pages or pixels; None if they are unknown, or if it cannot be read within `EXTENT_S`."""
+        if sha256 not in self._extents:
+            try:
+                async with asyncio.timeout(EXTENT_S):
+                    with await self.shelf.fetch(sha256) as file:
+                        found = await asyncio.to_thread(extent_of, file, media_type)
+            except (DocumentMissing, DocumentsUnavailable, TimeoutError):
+                return None
+            if len(self._extents) >= MOST_EXTENTS:
+                self._extents.clear()
+            self._extents[sha256] = found
+        return self._extents[sha256]
 
     async def forget_arrivals(self, before: datetime) -> None:
         """Remove partial files that a crash left, if they are older than `before` (aware UTC)."""

@@ -34,7 +34,7 @@ from admin_web.services.revocation import (
 from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
-from admin_web.site.keys import DATABASE, NOW, RECORDS, SETTINGS
+from admin_web.site.keys import DATABASE, DOCUMENTS, NOW, RECORDS, SETTINGS
 from admin_web.site.labels import BASES
 from admin_web.site.labels import actor as actor_label
 from admin_web.site.pages import in_force, render, see_other
@@ -166,6 +166,7 @@ async def _page(
         "monitor/override.html",
         status=status or (409 if trouble else 200),
         whole=whole,
+        extent=await request.app[DOCUMENTS].extent(whole.document.sha256, whole.document.media_type),
         row=whole.row,
         second_admin=await another_admin(request.app[DATABASE], actor(request).name),
         state=state,

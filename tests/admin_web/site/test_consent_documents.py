@@ -61,6 +61,9 @@ async def test_a_document_of_each_kind_opens_the_lead(
     assert GateView(redis_server).allows(NUMBER, LEAD)
     given = await supervisor.get("/monitor/1/document")
     assert (given.body, given.headers["Content-Type"]) == (content, media_type)
+    assert given.headers["X-Content-Type-Options"] == "nosniff"
+    assert given.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert given.headers["Content-Disposition"].startswith("attachment; ")
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,7 @@ async def test_a_document_is_a_file_to_keep_and_never_a_page_of_the_site(placed:
     (event,) = await events(placed.site, "read-document")
     assert (event.done_by, event.subject_id, event.particulars) == ("auditor", str(override), {"document": evil.sha256})
     page = await auditor.page(f"/monitor/{override}")
+    assert re.search(r"<dd>application/pdf, [0-9.]+ \w+, 1 page</dd>", page)
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
     assert "<img src=x" not in await auditor.page("/monitor")
