@@ -82,6 +82,7 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
 
     async def work() -> tuple[ImportedVersion, Standing]:
         async with opened_database(settings) as database, Projection(database, settings) as projection:
+            await projection.require_fit_for_a_registry()
             source, read = Source(files), found_format(Source(files), form)
             reading = Reading(await country_for(database, name, country), read, ",".join(column) if column else None)
             kind = CHANGES if changes or reading.says_deeds(source) else PART if part else FULL

@@ -20,6 +20,7 @@ _LOST = {
     "other-incarnation": "Redis was restarted since the projection was verified",
     "other-generation": "Redis holds another generation than the one on record",
 }
+_INTSETS = {"setting": "set-max-intset-entries", "needed": MAX_INTSET_ENTRIES}
 _CURE = "; the worker rebuilds it, and you can also run `dnc-admin rebuild`"
 
 
@@ -112,9 +113,11 @@ def _shard(nodes: Reply, first_slot: int | None) -> Shard:
     return myself
 
 
-async def require_fit(wire: Wire) -> None:
-    """Raise StoreUnfit for a Redis that may evict listed numbers, or that would need thirty times the memory to store
-    them.
+async def require_fit(wire: Wire, *, registries: bool) -> None:
+    """Raise StoreUnfit for a Redis that may evict listed numbers.
+
+    With `registries` also raise it for one that would need thirty times the memory, and whose setting may not be
+    changed from here. Without them that memory does not matter, so it is only logged.
     """
     (memory,) = await wire.ask(("INFO", "memory"))
     policy = _field(memory, "maxmemory_policy")
@@ -126,10 +129,19 @@ async def require_fit(wire: Wire) -> None:
         log.warning("redis does not report set-max-intset-entries", needed=MAX_INTSET_ENTRIES, error=str(error))
         return
     entries = int(words(answer)[1])
-    if entries < MAX_INTSET_ENTRIES:
-        raise StoreUnfit(
-            f"Redis would waste memory: set its set-max-intset-entries to {MAX_INTSET_ENTRIES}, not {entries}"
-        )
+    if entries >= MAX_INTSET_ENTRIES:
+        return
+    try:
+        await wire.ask(("CONFIG", "SET", "set-max-intset-entries", MAX_INTSET_ENTRIES))
+    except RedisRefused as error:
+        if registries:
+            raise StoreUnfit(
+                f"Redis would waste memory on a registry: set its set-max-intset-entries to {MAX_INTSET_ENTRIES}, "
+                f"not {entries}"
+            ) from None
+        log.warning("redis needs more memory than it must", **_INTSETS, found=entries, error=str(error))
+    else:
+        log.warning("redis was set to need less memory, until it restarts", **_INTSETS, found=entries)
 
 
 def _field(info: Reply, name: str) -> str:

@@ -9,6 +9,8 @@ from datetime import datetime
 from functools import partial
 from typing import Self, TypeVar
 
+import structlog
+
 from admin_web.projection import outbox
 from admin_web.projection.drain import Sides, drain
 from admin_web.projection.drift import Drift, together
@@ -24,7 +26,7 @@ from admin_web.projection.rebuild_outcome import Built, NotNeeded, all_built
 from admin_web.projection.shared import Shared
 from admin_web.projection.store import ClusterStore, Store, store_at
 from admin_web.projection.sweep import sweep
-from admin_web.projection.truth import LeadOnNumber
+from admin_web.projection.truth import LeadOnNumber, registry_versions
 from admin_web.projection.turn import first_slots
 from admin_web.projection.verify import verify
 from admin_web.projection.wire import RedisUnavailable
@@ -32,6 +34,8 @@ from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.settings import AdminSettings
 from compliance.facts import Facts
+
+log = structlog.get_logger()
 
 Given = TypeVar("Given")
 
@@ -158,16 +162,32 @@ class Projection:
         return await facts_of(self.sides.store, openings)
 
     async def require_fit(self) -> None:
-        """Raise StoreUnfit for a Redis that may lose numbers.
+        """Raise StoreUnfit for a Redis that may lose numbers, or is too small for the registries in force.
 
         In a cluster, unreachable shards are skipped unless all are unreachable.
         """
+        async with self.sides.database.read() as session:
+            registries = bool(await registry_versions(session))
+        await self._require_fit(registries=registries)
+
+    async def require_fit_for_a_registry(self) -> None:
+        """Raise StoreUnfit before a registry is imported that Redis could not hold. An unreachable Redis is no fault:
+        the version is then recorded, and comes into force later.
+        """
+        try:
+            await self._require_fit(registries=True)
+        except StoreUnfit:
+            raise
+        except RedisUnavailable as error:
+            log.warning("redis was not checked before the import", error=str(error))
+
+    async def _require_fit(self, *, registries: bool) -> None:
         away: list[RedisUnavailable] = []
         stores = await self.sides.store.shards()
         for store in stores:
             try:
                 async with store.wire() as wire:
-                    await require_fit(wire)
+                    await require_fit(wire, registries=registries)
             except StoreUnfit:
                 raise
             except RedisUnavailable as error:

@@ -98,7 +98,9 @@ async def rebuild(sides: Sides, options: RebuildOptions, progress: Progress = qu
     """
     began = time.monotonic()
     async with sides.store.wire() as wire:
-        await require_fit(wire)
+        async with sides.database.read() as session:
+            registries = bool(await registry_versions(session))
+        await require_fit(wire, registries=registries)
         generation = await _claim(sides, wire, options)
         builder = Builder(sides, wire, generation, progress)
         try:

@@ -15,17 +15,21 @@ from admin_web.lists.registries.reader import Reading, found_format
 from admin_web.lists.registries.source import Source
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet_store import SheetStore
+from admin_web.projection.live import StoreUnfit
 from admin_web.record.models import RegistryVersion
 from admin_web.record.registry_versions import Overtaken
 from admin_web.services.registry_names import country_for
 from admin_web.worker.jobs.run import Run
-from compliance.refusal import as_sentence
+from compliance.refusal import Refused, as_sentence
 
 
 async def take_in(run: Run) -> str:
     """Import a file as a registry's new version, and bring it into force. Return the sentence for the job's page."""
     asked, store = RegistryImport.read(run.particulars), SheetStore.of_registries(run.tools.settings)
-    taken = await _taken(run) or await _import(run, asked, store)
+    taken = await _taken(run)
+    if taken is None:
+        await _require_fit(run)
+        taken = await _import(run, asked, store)
 
     def show(phase: str, done: int, total: int) -> None:
         run.show(phase, done, total, rows=taken.rows, rejected=taken.rejected)
@@ -34,6 +38,14 @@ async def take_in(run: Run) -> str:
     store.discard(asked.sheet)
     said = as_sentence(f"Version {taken.version} of {asked.sheet.registry}: {taken}; {stands}")
     return f"{said} {taken.not_read}".strip()
+
+
+async def _require_fit(run: Run) -> None:
+    """Raise Refused if Redis could not hold a registry."""
+    try:
+        await run.tools.projection.require_fit_for_a_registry()
+    except StoreUnfit as error:
+        raise Refused(str(error)) from None
 
 
 async def _taken(run: Run) -> ImportedVersion | None:

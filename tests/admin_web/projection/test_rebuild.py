@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select
@@ -30,6 +31,7 @@ from compliance.redis_schema import LEASE, STATE, listed_key
 from lab.redis import RedisServer
 from tests.support.faults import Fuse, Killed, Meanwhile
 from tests.support.projection import World
+from tests.support.registries import file, flat, take
 
 LISTED, OTHER = "+14155550100", "+14155550199"
 MANY = [f"+1415{line:07}" for line in range(2_000_000, 2_001_000)]
@@ -395,10 +397,30 @@ async def test_a_redis_that_may_evict_numbers_is_refused(world: World):
         await world.projection.rebuild()
 
 
-async def test_a_redis_that_would_waste_memory_is_refused(world: World):
+async def test_a_redis_with_its_default_setting_is_set_to_waste_no_memory(world: World):
     world.redis.config_set("set-max-intset-entries", "512")
-    with pytest.raises(StoreUnfit, match="set-max-intset-entries to 10000"):
-        await world.projection.rebuild()
+    await world.projection.rebuild()
+    assert world.redis.config_get("set-max-intset-entries") == {"set-max-intset-entries": "10000"}
+
+
+async def test_a_setting_that_may_not_be_changed_is_no_reason_to_refuse_the_companys_own_list(world: World):
+    world.redis.config_set("set-max-intset-entries", "512")
+    world.redis.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-config|set"])
+    await world.suppress_many(MANY)
+    await world.projection.require_fit()
+    assert (await world.projection.rebuild()).counts == {"internal": len(MANY)}
+
+
+async def test_a_setting_that_may_not_be_changed_is_a_reason_to_refuse_a_registry(world: World, tmp_path: Path):
+    await world.projection.require_fit_for_a_registry()
+    world.redis.config_set("set-max-intset-entries", "512")
+    world.redis.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-config|set"])
+    with pytest.raises(StoreUnfit, match="set-max-intset-entries to 10000, not 512"):
+        await world.projection.require_fit_for_a_registry()
+    await take(world.records, "us-ftc", file(tmp_path, flat(["+12025550101"])))
+    for refused in (world.projection.rebuild, world.projection.require_fit):
+        with pytest.raises(StoreUnfit, match="set-max-intset-entries to 10000, not 512"):
+            await refused()
 
 
 async def test_a_redis_that_does_not_tell_its_settings_is_taken_as_it_is(world: World):
