@@ -130,3 +130,22 @@ async def test_an_import_at_the_shell_is_killed_and_run_again(workers: WorkerSta
     assert (wholes(workers), written(workers)) == (2, EXCHANGES + 1)
     assert not workers.gate.allows("+13002000101")
     assert (await workers.projection.verify()).clean
+
+
+async def test_a_redis_that_could_not_hold_a_registry_refuses_its_import_before_it_begins(
+    workers: WorkerStack, tmp_path: Path
+):
+    await add_registry(workers.records, ADMIN, "us-ftc", "", EditedTerms())
+    small = tmp_path / "small.txt"
+    small.write_text("202,5550101\n")
+    workers.redis.config_set("set-max-intset-entries", "512")
+    workers.redis.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-config|set"])
+    job_id = await asked(workers, small)
+    workers.start()
+    job = await workers.until_over(job_id)
+    assert job.outcome == "failed"
+    assert "set-max-intset-entries to 10000, not 512" in job.message
+    shell = Program("admin_web", ["import", "us-ftc", str(small)], tmp_path / "import.log", workers.environment)
+    assert shell.wait(60) == 2
+    assert "set-max-intset-entries to 10000, not 512" in shell.log_end()
+    assert written(workers) == 0
