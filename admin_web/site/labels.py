@@ -124,6 +124,8 @@ PARTICULARS: Mapping[str, str] = {
     "fresh_days": "fresh for days",
     "job": "job",
     "lead": "lead",
+    "kept": "kept",
+    "lifted": "lifted",
     "list": "list",
     "message": "message",
     "note": "note",

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from agi_gate.fastagi import listener as room
 from agi_gate.fastagi.listener import Connection, Listener
-from agi_gate.serving.server import listen
+from agi_gate.serving.server import listening
 
 
 class Guest:
@@ -33,7 +33,7 @@ class House:
     """A listener, and the owners of all its connections."""
 
     def __init__(self, listener: socket.socket | None = None) -> None:
-        self.listener = listener or listen("127.0.0.1:0")
+        self.listener = listener or listening("DNC_AGI_BIND", "127.0.0.1:0")
         self.address = self.listener.getsockname()
         self.guests: list[Guest] = []
         self.callers: list[asyncio.StreamWriter] = []
