@@ -104,11 +104,11 @@ class OverrideWhole(OverrideShown):
     lists: list[str]
 
 
-STATED = (
+DETAILS = (
     "basis_note", "attestation", "placed_from", "same_day_reason", "tie", "seller", "purpose", "request_shown",
     "signature", "kept_at", "kept_by", "keep_reason",
 )  # fmt: skip
-"""The fields of OverrideWhole that stand in `WholeOverride.stated` under the same name."""
+"""The fields of OverrideWhole that stand in `WholeOverride.details` under the same name."""
 
 
 class OverridePage(Result):
@@ -247,7 +247,7 @@ def _shown(row: OverrideRow, at: datetime) -> OverrideShown:
 def _whole(found: WholeOverride, at: datetime) -> OverrideWhole:
     return OverrideWhole(
         **_of_row(found.row, at),
-        **{name: getattr(found.stated, name) for name in STATED},
+        **{name: getattr(found.details, name) for name in DETAILS},
         document_sha256=found.document.sha256,
         document_media_type=found.document.media_type,
         document_size=found.document.size,

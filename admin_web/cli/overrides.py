@@ -12,8 +12,14 @@ from admin_web.services import utc_now
 from admin_web.services.documents import or_discarded
 from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.overrides import Consent, ConsentRecord, Granted, grant_override, live_overrides
-from admin_web.services.revocation import Kept as KeptOverride
-from admin_web.services.revocation import Reviewed, Revoked, keep_override, review_override, revoke_override
+from admin_web.services.revocation import (
+    KeptOverride,
+    Reviewed,
+    Revoked,
+    keep_override,
+    review_override,
+    revoke_override,
+)
 from admin_web.settings import AdminSettings
 from compliance.consent import ATTESTATION, Basis
 from compliance.consent_rules import Tie

@@ -114,7 +114,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class OverrideDetails:
     """What was stated when an override was placed, and the decision of an admin to keep it, if there is one.
 
     `ended_by_request` is the id of the request not to be called that ended the override.
@@ -144,7 +144,7 @@ class WholeOverride:
     """
 
     row: OverrideRow
-    stated: Stated
+    details: OverrideDetails
     document: DocumentRow
     neighbours: Neighbours
     lists: tuple[str, ...]
@@ -161,7 +161,7 @@ class WholeOverride:
     @property
     def can_be_kept(self) -> bool:
         """Whether an admin may keep the override: a request contests it, or has ended it."""
-        return self.row.contested if self.row.revoked_at is None else self.stated.ended_by_request is not None
+        return self.row.contested if self.row.revoked_at is None else self.details.ended_by_request is not None
 
     @property
     def final(self) -> Sequence[Ruling]:
@@ -211,7 +211,7 @@ async def people(database: Database) -> Sequence[str]:
 
 async def whole_override(database: Database, override_id: int, at: datetime) -> WholeOverride | None:
     """Return everything about one override at `at` (aware UTC); None when it does not exist."""
-    query = _rows().add_columns(*_STATED, *_DOCUMENT).where(Override.id == override_id)
+    query = _rows().add_columns(*_DETAILS, *_DOCUMENT).where(Override.id == override_id)
     async with database.read() as session:
         found = (await session.execute(query)).one_or_none()
         if found is None:
@@ -220,7 +220,7 @@ async def whole_override(database: Database, override_id: int, at: datetime) -> 
         number = E164(row.number)
         return WholeOverride(
             row,
-            Stated(*found[len(_ROW) : -len(_DOCUMENT)]),
+            OverrideDetails(*found[len(_ROW) : -len(_DOCUMENT)]),
             document,
             await neighbours_of(session, LeadId(row.lead), number, at),
             await lists_of(session, number),
@@ -238,7 +238,7 @@ _ROW = (
     newest_request_of(Override.number), listed_since(Override.number),
 )  # fmt: skip
 
-_STATED = (
+_DETAILS = (
     Override.basis_note, Override.attestation, Override.placed_from, Override.same_day_reason, Override.tie,
     Override.seller, Override.purpose, Override.request_shown, Override.signature, Override.kept_at, Override.kept_by,
     Override.keep_reason, Override.ended_by_request,

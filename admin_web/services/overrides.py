@@ -136,13 +136,13 @@ class Consent:
     record: ConsentRecord = ConsentRecord()
 
     @property
-    def stated(self) -> "Stated":
+    def statement(self) -> "ConsentStatement":
         """The part of the consent that can be checked without its lead and its document."""
-        return Stated(self.basis, self.basis_note, self.consented_on, self.attestation, self.tie)
+        return ConsentStatement(self.basis, self.basis_note, self.consented_on, self.attestation, self.tie)
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class ConsentStatement:
     """What a person states about a consent, as the form or the API received it."""
 
     basis: Basis | None
@@ -178,13 +178,13 @@ class Effect:
     replaces: int | None = None
 
 
-def faults_of(stated: Stated, rules: ConsentRules, at: datetime) -> Iterator[Refused]:
+def faults_of(statement: ConsentStatement, rules: ConsentRules, at: datetime) -> Iterator[Refused]:
     """Yield each fault of a consent at `at` (aware UTC) that does not depend on the lead."""
-    basis, consented_on = stated.basis, stated.consented_on
+    basis, consented_on = statement.basis, statement.consented_on
     if basis is None:
         yield NoBasis("Choose what the consent rests on.")
     try:
-        if not cleaned(stated.basis_note, LONGEST_NOTE, "What the consent rests on") and basis is Basis.OTHER:
+        if not cleaned(statement.basis_note, LONGEST_NOTE, "What the consent rests on") and basis is Basis.OTHER:
             yield Unwritable("Say what the consent rests on.")
     except Unwritable as error:
         yield error
@@ -195,8 +195,8 @@ def faults_of(stated: Stated, rules: ConsentRules, at: datetime) -> Iterator[Ref
             f"The consent is dated in the future: {consented_on}. Give the date that stands in the document."
         )
     elif basis is not None:
-        yield from _age_faults(basis, consented_on, stated.tie, rules, at)
-    if stated.attestation != ATTESTATION:
+        yield from _age_faults(basis, consented_on, statement.tie, rules, at)
+    if statement.attestation != ATTESTATION:
         yield NotAttested("Read the statement and confirm it, word for word. An override cannot be placed without it.")
 
 
@@ -291,7 +291,7 @@ async def live_overrides(session: AsyncSession, at: datetime) -> list[Override]:
 
 async def _checked(change: Change, consent: Consent, rules: ConsentRules) -> tuple[Lead, Override | None]:
     """Lock the lead and return it with its live override. Raises the first Refused that forbids this consent."""
-    for fault in faults_of(consent.stated, rules, change.at):
+    for fault in faults_of(consent.statement, rules, change.at):
         raise fault
     latest = rules.end_of(change.at, consent.basis, consent.tie, consent.consented_on)
     if not change.at < (consent.expires_at or latest) <= latest:

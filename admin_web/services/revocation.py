@@ -42,7 +42,7 @@ class Reviewed:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptOverride:
     """An override that an admin keeps. `reopened` means that a request had ended it, and it opens its lead again."""
 
     override_id: int
@@ -104,7 +104,7 @@ async def review_override(records: Records, actor: Actor, override_id: int) -> R
     return Reviewed(already=False, standing=await records.standing())
 
 
-async def keep_override(records: Records, actor: Actor, override_id: int, *, reason: str) -> Kept:
+async def keep_override(records: Records, actor: Actor, override_id: int, *, reason: str) -> KeptOverride:
     """Keep an override although somebody asked not to be called since: it was another person on the same number.
 
     An override that the request has ended opens its lead again. Raises UnknownOverride, NothingToKeep, NotPermitted,
@@ -122,7 +122,7 @@ async def keep_override(records: Records, actor: Actor, override_id: int, *, rea
             change.project_override(number, lead)
         override.kept_at, override.kept_by, override.keep_reason = change.at, actor.name, reason
         change.audit("keep-override", "override", override.id, lead=lead, number=number, reason=reason)
-    return Kept(override_id, lead, number, request is not None, await records.standing())
+    return KeptOverride(override_id, lead, number, request is not None, await records.standing())
 
 
 async def _require_contested(change: Change, override: Override) -> None:

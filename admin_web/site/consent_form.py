@@ -12,6 +12,7 @@ from admin_web.services.overrides import (
     ConsentInFuture,
     ConsentOutdated,
     ConsentRecord,
+    ConsentStatement,
     ConsentTooOld,
     Effect,
     ExpiryNotAllowed,
@@ -26,7 +27,6 @@ from admin_web.services.overrides import (
     OverrideStands,
     RelationshipEnded,
     SameDayUnexplained,
-    Stated,
     TieMissing,
     faults_of,
 )
@@ -110,7 +110,7 @@ def read_consent(
     basis = Basis(sent.text("basis")) if sent.text("basis") in list(Basis) else None
     consented_on, note, attestation = _day(sent.text("consented_on")), sent.text("basis_note"), sent.text("attestation")
     tie = Tie(sent.text("tie")) if sent.text("tie") in list(Tie) else None
-    for fault in faults_of(Stated(basis, note, consented_on, attestation, tie), rules, at):
+    for fault in faults_of(ConsentStatement(basis, note, consented_on, attestation, tie), rules, at):
         sent.errors[field_of(fault)] = str(fault)
     if sent.text("number") != lead.number:
         sent.errors[STALE] = (
