@@ -81,7 +81,7 @@ def canary(
 
 
 def expectations(blocked: list[str], allowed: list[str], override: list[str]) -> list[tuple[str, str, bool]]:
-    """Return number, lead, and whether the call must be allowed, for each query. Raises BadParameter."""
+    """Return one tuple per query: number, lead, and whether the call must be allowed. Raises BadParameter."""
     questions = [(number, "", False) for number in blocked] + [(number, "", True) for number in allowed]
     for pair in override:
         number, colon, lead = pair.rpartition(":")

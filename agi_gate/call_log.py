@@ -9,7 +9,7 @@ from compliance.verdict import Decision
 
 
 class CallLog:
-    """Writes the lines to `out`, or nowhere if `out` is None."""
+    """Writes the lines to `out`; if `out` is None, writes nothing."""
 
     def __init__(self, out: TextIO | None) -> None:
         self._out = out
@@ -34,7 +34,7 @@ def log_line(decision: Decision, seconds: float) -> str:
     """Return the line of a call as JSON, with a newline."""
     ruling = decision.ruling
     # json.dumps is not needed: slugs, ids and masked numbers contain no character that JSON escapes. Patterns have
-    # checked the channel and the lead before, and `mask` leaves only digits, `+`, `*` and `?` in the number.
+    # already checked the channel and the lead, and `mask` leaves only digits, `+`, `*` and `?` in the number.
     return (
         f'{{"event":"screened","decision":"{decision.id}","verdict":"{ruling.verdict}","reason":"{ruling.reason}",'
         f'"detail":"{ruling.detail}","number":"{mask(decision.number or decision.dialed)}","lead":"{decision.lead}",'

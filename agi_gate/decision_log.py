@@ -66,7 +66,7 @@ class DecisionLog:
         return answers.after
 
     def record_foreseen(self, decision: Decision, facts: Facts) -> RedisSteps[bool]:
-        """Append a decision if Redis confirms the assumed `facts` behind it; return whether Redis appended it.
+        """Append a decision if Redis confirms its assumed `facts`; return whether Redis appended the decision.
 
         Raises StoreUnavailable, or RecordUnavailable if too few replicas have the record. Even then the stream can
         contain the decision.
@@ -75,8 +75,8 @@ class DecisionLog:
             return False
         answers = yield append_if(facts, facts.state, decision, self._link.keys)
         reply = answers.replies[0]
-        # If Redis does not have the script, load it, and let the caller judge this call on facts that it reads. So only
-        # one call is slow after a restart of Redis, and no call needs a retry.
+        # If Redis does not have the script, load it. Our caller then reads the facts and judges this call on them. So
+        # only one call is slow after a restart of Redis, and no call needs a retry.
         if is_unknown(reply):
             yield question(LOAD)
         if not isinstance(reply, bytes):
@@ -135,7 +135,7 @@ def append(decision: Decision, stream: str = DECISIONS) -> Command:
 
 def _appended(reply: Answer) -> None:
     """Raise RecordUnavailable unless `reply` is the id of a new entry."""
-    # At maxmemory Redis replies OOM, and if it cannot write its files it replies MISCONF (redis.conf,
+    # Redis replies OOM at maxmemory, and MISCONF if it cannot write its files (redis.conf,
     # stop-writes-on-bgsave-error). It still serves reads in both states, so only the append shows the fault.
     if not isinstance(reply, bytes):
         raise RecordUnavailable(str(reply))

@@ -34,14 +34,14 @@ class Numbering:
     prefix: str = ""
 
     def read(self, dialed: str) -> E164 | InvalidNumber:
-        """Return the number that `dialed` means, or the InvalidNumber that says why it means none."""
+        """Return the number that `dialed` means, or an InvalidNumber that says why it is not a number."""
         try:
             return normalize(dialed, self.region, self.prefix)
         except InvalidNumber as error:
             return error
 
     def emergency(self, dialed: str) -> str | None:
-        """Return the emergency number if `dialed` is exactly one, else None."""
+        """Return the emergency number that was dialled; None if `dialed` is not exactly an emergency number."""
         return emergency_number(dialed, self.region, self.prefix)
 
 
@@ -78,8 +78,8 @@ class Gate:
     def screen(self, request: Request) -> RedisSteps[Decision]:
         """Judge the call of `request`. An ALLOW is on record before it is returned.
 
-        The caller of this generator sends its questions to Redis, and throws DeadlinePassed into it if no decision is
-        reached in time.
+        The caller of this generator sends the yielded questions to Redis, and throws DeadlinePassed into the generator
+        if it reaches no decision in time.
         """
         dialed, lead_text, campaign_text, *_ = (*request.arguments, "", "", "")
         campaign = campaign_id(campaign_text) if campaign_text else None
@@ -105,12 +105,12 @@ class Gate:
         """Allow a call on foreseen facts, in the same round trip that records it; return None if that is not possible.
 
         Most calls take this path, because most numbers are on no list. If the foreseen facts are in doubt or would
-        block the call, the gate judges it on facts that it reads from Redis.
+        block the call, the gate reads the facts from Redis and judges the call on them.
         """
         lead, campaign = attempt.lead, attempt.campaign
         facts = None if isinstance(number, InvalidNumber) else self._store.foreseen(number, lead, campaign)
-        # Redis compares the foreseen facts with the real ones. As soon as one check of the rule needs a fact that Redis
-        # does not compare, no call may take this path.
+        # Redis compares the foreseen facts with the real ones. If a check of the rule needs a fact that Redis does not
+        # compare, no call may take this path.
         if facts is None or facts.state is None or not foreseeable():
             return None
         ruling = decide(number, facts, attempt.at)

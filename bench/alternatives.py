@@ -1,4 +1,4 @@
-"""Measure what two parts of the call path gain, beside the same gate with the usual implementation of the part.
+"""Measure how much the gate gains by two parts of the call path, compared with their usual implementations.
 
 `python -m bench.alternatives [--seconds 1] [--rounds 5]` puts three variants under the same load in turn, as
 `bench.gate --everysec` does:

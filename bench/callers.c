@@ -5,8 +5,8 @@
  *
  * The callers dial ten thousand numbers, +1415555xxxx. The gate must block the first LISTED of them and allow all others,
  * each on the channel of its request. LISTED -1 checks nothing. A number that should be allowed counts as given_up, not as
- * wrong, if the gate blocked it because it had no facts in time. Latency runs to the close, from the connect or, in the
- * open loop, from the due time. Prints one JSON object: calls, wall_s, unanswered, wrong, given_up, allowed, and latencies
+ * wrong, if the gate blocked it because it had no facts in time. Latency runs from the connect, or in the open loop from
+ * the due time, to the close. Prints one JSON object: calls, wall_s, unanswered, wrong, given_up, allowed, and latencies
  * in microseconds. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

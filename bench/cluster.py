@@ -5,9 +5,9 @@ and four callers. A record must be on disk and on one replica before the gate al
 dead after one second of silence. Half of the calls go to listed numbers, on all shards. The masters are killed in turn.
 
 For each kill, it prints the seconds until another master is named, until that master has a replica, and until the shard
-has been rebuilt and allows a call. `elsewhere` counts the calls to other shards that were answered meanwhile, and
-`stopped` those of them that were blocked although no list has the number. At the end, it prints how many calls were
-answered, and how many of the allowed ones are on record.
+has been rebuilt and allows a call. `elsewhere` counts the calls to other shards that were answered meanwhile. `stopped`
+counts the calls among these that were blocked although no list has the number. At the end, it prints how many calls
+were answered, and how many of the allowed ones are on record.
 """
 
 import random

@@ -33,7 +33,7 @@ def listed(numbers: int) -> str:
 
 
 def kill(watched: Watched, callers: Callers) -> tuple[float, float, float]:
-    """Kill the master under load; return the seconds until another is named, has a replica, and allows a call."""
+    """Kill the master under load; return the seconds until another is named, a replica follows, and a call passes."""
     callers.until_allowed(50)
     killed, began = watched.kill_master(), time.monotonic()
     watched.until_replaced(killed)

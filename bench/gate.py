@@ -1,4 +1,4 @@
-"""Measure what a decision costs: our gate beside the cheapest possible server, and beside a plain one.
+"""Measure what a decision costs in our gate, in the cheapest possible server, and in a plain server.
 
 `python -m bench.gate [--seconds 2] [--rounds 5] [--everysec]` puts three servers under the same load in turn:
 

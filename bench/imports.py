@@ -1,8 +1,8 @@
 """Measure a large import in the background: its speed, its memory, and the site's response times meanwhile.
 
 `python -m bench.imports [--rows 1000000]` runs on SQLite and on PostgreSQL, with every commit on disk. An admin uploads
-a CSV of random numbers in sixteen area codes. A worker imports it and keeps the projection current. Until it is done, a
-browser requests pages and blocks single numbers. The milliseconds are measured in the browser.
+a CSV of random numbers in sixteen area codes. A worker imports it and keeps the projection current. Until the import is
+done, a browser requests pages and blocks single numbers. The milliseconds are measured in the browser.
 """
 
 import asyncio

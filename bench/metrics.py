@@ -1,8 +1,9 @@
-"""Measure what counting one call costs: the gate's own metrics beside those of prometheus-client.
+"""Measure what counting one call costs with the gate's own metrics, and with those of prometheus-client.
 
 `python -m bench.metrics [--calls 200000] [--rounds 5]` prints the CPU time per call, in microseconds, for
 `agi_gate/metrics.py`; for prometheus-client's Counter with two labels and Histogram with the same buckets; and for the
-same in its multiprocess mode, which keeps the values in files shared by mmap. Medians over the rounds.
+same two in its multiprocess mode, which keeps the values in files shared by mmap. The figures are medians over the
+rounds.
 """
 
 import os

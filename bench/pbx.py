@@ -1,9 +1,11 @@
 """Measure what the gate costs a real Asterisk: the time of one AGI(), and SIP calls a second with and without the gate.
 
-`python -m bench.pbx [--asks 500] [--rounds 5] [--calls 2000] [--everysec]`: Asterisk runs AGI() in a dialplan loop and
-measures it by its own clock, in turn against the C server that answers at once (bench/floor.c) and against the gate,
-with every decision on disk, or with --everysec on the stream only. Then SIPp places calls through Asterisk to a trunk,
-directly and through the gate, at rising rates as long as 99 % of them succeed.
+Usage: `python -m bench.pbx [--asks 500] [--rounds 5] [--calls 2000] [--everysec]`.
+
+Asterisk runs AGI() in a dialplan loop and measures it by its own clock. Two servers take turns: the C server that
+answers at once (bench/floor.c), and the gate. The gate has every decision on disk, or with --everysec only on the
+stream. Then SIPp places calls through Asterisk to a trunk, directly and through the gate. The rate rises as long as
+99 % of the calls succeed.
 """
 
 import argparse

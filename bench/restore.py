@@ -2,8 +2,8 @@
 
 `python -m bench.restore [--numbers 500000] [--rounds 5]` measures them in turn, for exchanges of 2,500, 100, 10 and 1
 numbers, on a private Redis that fsyncs its append-only file on every write. Both go through the writer that a rebuild
-uses, and end with the same sets. Prints medians over the rounds. A ratio divides figures of the same round. CPU is that
-of writer and Redis together, which is more reliable than the elapsed time on a machine with other work.
+uses, and end with the same sets. Prints medians over the rounds. A ratio divides figures of the same round. CPU is the
+CPU time of writer and Redis together. On a machine with other work, it is more reliable than the elapsed time.
 """
 
 import asyncio

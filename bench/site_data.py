@@ -192,7 +192,7 @@ class Call(NamedTuple):
 
 
 def calls(scale: Scale) -> Iterator[Call]:
-    """Yield every attempt in order of time. Agents placed two of three by a click, the dialer placed the others."""
+    """Yield every attempt in order of time. Agents placed two thirds by a click, and the dialer the others."""
     chance = random.Random(3)
     names, shares = zip(*REASONS, strict=True)
     cumulated = [sum(shares[: place + 1]) for place in range(len(shares))]

@@ -31,7 +31,7 @@ def _moment(chance: Random, scale: Scale) -> datetime:
 
 
 def _first_days(scale: Scale) -> datetime:
-    """Return the moment two days after the first row. Rows before that moment make the last page of the log."""
+    """Return the moment two days after the first row. Rows before that moment fill the last page of the log."""
     return (scale.began + timedelta(days=2)).replace(tzinfo=UTC)
 
 

@@ -21,8 +21,8 @@ def prefixes_of(country: str, area_codes: Iterable[str] = ()) -> frozenset[str]:
     """Return the digits after `+` with which the numbers of a country (ISO 3166, `US`) begin.
 
     If `area_codes` are passed, return only the prefixes of these area codes. The countries of +1 share their country
-    code, so their prefixes include the area code. If the library does not know an area code yet, it counts for both the
-    United States and Canada. The registries of both then apply to its numbers; otherwise no registry would.
+    code, so their prefixes include the area code. An area code that the library does not know yet counts for both the
+    United States and Canada. The registries of both then apply to its numbers; otherwise no registry would apply.
     """
     code = str(phonenumbers.country_code_for_region(country))
     chosen = frozenset(f"{code}{area}" for area in area_codes)

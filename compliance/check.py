@@ -35,7 +35,7 @@ class CallPart(Enum):
 
 
 class OpenedBy(Enum):
-    """What can allow a call again that a check blocks."""
+    """What can allow a call that a check blocks."""
 
     NOTHING = "nothing"
     OVERRIDE = "override"
@@ -56,7 +56,7 @@ class Check:
     `reasons` maps each reason of its blocks and remarks to a sentence for people. `per_list` is the sentence for
     reasons that name a list (`us-ftc-dnc`), with {} in place of the list. It is empty if the check has no such reasons.
 
-    `can_block` returns whether the check could block a call with these facts at any moment, for any lead. Where it
+    `can_block` returns whether the check could block a call with these facts at any moment, for any lead. If it
     returns True, the site looks for overrides.
     """
 
@@ -86,7 +86,7 @@ class Check:
 
     @property
     def differs_by_call(self) -> bool:
-        """Whether two calls can get different rulings at one moment if the facts that the check needs are equal."""
+        """Whether two calls at the same moment can get different rulings although the needed facts are equal."""
         return not self.depends_on <= {CallPart.MOMENT}
 
     @property

@@ -20,8 +20,8 @@ SLOTS = 16_384
 Ranges = tuple[tuple[int, int], ...]
 """First and last slot of each range, ascending."""
 
-# CLUSTER NODES writes a slot or a range of slots, and an address as ip:port@cport, which a comma and a host name may
-# follow (Redis documentation, CLUSTER NODES).
+# CLUSTER NODES writes single slots and ranges of slots. It writes an address as ip:port@cport; a comma and a host name
+# may follow (Redis documentation, CLUSTER NODES).
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _ADDRESS = re.compile(r"(.*):([0-9]{1,5})(?:@[0-9]*)?(?:,.*)?")
 

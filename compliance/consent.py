@@ -11,7 +11,7 @@ ATTESTATION = (
     "I confirm that documented consent to call this person exists, that the attached document shows it, "
     "and that I understand that a false statement is my responsibility."
 )
-"""The statement that the person ticks. It is stored with each override, so a new wording changes no earlier one."""
+"""The statement that the person ticks. It is stored with each override, so a new wording changes no older override."""
 
 
 class Basis(StrEnum):

@@ -1,7 +1,7 @@
-"""What a consent can open: by the day of the person's own request, by its basis, and by its age.
+"""What a consent can open. This depends on its basis, its age, and the day of the person's own request.
 
-`POLICIES` are those that an installation can choose (`DNC_CONSENT_POLICY`). They are data, so that the site shows the
-very values by which overrides are granted.
+`POLICIES` are the policies that an installation can choose (`DNC_CONSENT_POLICY`). They are data, so that the site
+shows exactly the values by which overrides are granted.
 """
 
 from calendar import monthrange
@@ -27,7 +27,7 @@ class Origin(StrEnum):
 
 
 class Tie(StrEnum):
-    """What an existing relationship rests on. The date of the consent is then the date of the last one."""
+    """What an existing relationship rests on. The consent is dated with the last purchase or inquiry."""
 
     PURCHASE = "purchase"
     INQUIRY = "inquiry"
@@ -39,11 +39,11 @@ EVERYTHING = frozenset(Origin)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentPolicy:
-    """Which basis lifts which block, and how long each lasts.
+    """Which basis lifts which block, how long a relationship lasts, and how old a consent may be.
 
-    `lifts` maps each basis to what it can open. `months` are the calendar months that an existing relationship lasts
-    after its last purchase or inquiry; without any, nobody is asked for that. `oldest_years` is how many years before
-    today a consent may be dated.
+    `lifts` maps each basis to what it can open. `months` has the calendar months for which an existing relationship
+    lasts after its last purchase or inquiry. If `months` is empty, a consent need not say which of the two it was.
+    `oldest_years` maps each basis to the maximum age of a consent in years.
     """
 
     name: str
@@ -53,7 +53,7 @@ class ConsentPolicy:
     oldest_years: Mapping[Basis, int]
 
     def closed_to(self, basis: Basis, origins: Collection[Origin]) -> list[Origin]:
-        """Return which of these origins a consent on this basis does not lift, in the order of `Origin`."""
+        """Return those of `origins` that a consent on this basis does not lift, in the order of `Origin`."""
         return [origin for origin in Origin if origin in origins and origin not in self.lifts[basis]]
 
     def asks_for_tie(self, basis: Basis) -> bool:
@@ -61,7 +61,7 @@ class ConsentPolicy:
         return basis is Basis.EXISTING_RELATIONSHIP and bool(self.months)
 
     def oldest(self, basis: Basis, today: date) -> date:
-        """Return the earliest day on which a consent on this basis may be dated."""
+        """Return the earliest date that a consent on this basis may have."""
         return _months_later(today, -12 * self.oldest_years[basis])
 
 
@@ -91,7 +91,7 @@ POLICIES: Mapping[str, ConsentPolicy] = MappingProxyType({one.name: one for one 
 
 @dataclass(frozen=True, slots=True)
 class ConsentRules:
-    """The rules of one installation: its policy, its time zone, and whether a review must come first.
+    """The rules of one installation: its policy, its time zone, and whether an override is held until its review.
 
     A zone of None is the zone of the machine.
     """
@@ -119,6 +119,6 @@ class ConsentRules:
 
 
 def _months_later(day: date, months: int) -> date:
-    """Return the day some calendar months later, or the last day of that month if it has no such day."""
+    """Return the day `months` calendar months later; if that month is too short, return its last day."""
     years, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(years, month + 1, min(day.day, monthrange(years, month + 1)[1]))

@@ -35,9 +35,9 @@ class Facts(NamedTuple):
     """The facts of a call to `number` for `lead` at this moment.
 
     `server` is the incarnation of the Redis process that answered. `leased` is whether the projection has a live lease,
-    which the worker renews while it keeps the projection current. `applying` holds what the registries' terms say of
-    the number; it is None if the terms are not known. `campaign` is empty if the PBX named none. The site always judges
-    without a campaign.
+    which the worker renews while it keeps the projection current. `applying` holds what the registries' terms say
+    about the number; it is None if the terms are not known. `campaign` is empty if the PBX named none. The site always
+    judges without a campaign.
     """
 
     number: E164

@@ -16,7 +16,7 @@ def as_text(value: object) -> object:
 
 
 def dialed_in(value: object) -> str:
-    """Return the text of a number from JSON. Raises InvalidNumber if the value is neither text nor whole."""
+    """Return the text of a number from JSON. Raises InvalidNumber if the value is neither a text nor a whole number."""
     text = as_text(value)
     if isinstance(text, str):
         return text

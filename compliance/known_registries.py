@@ -4,10 +4,11 @@ import re
 from typing import NamedTuple
 
 DAYS = 31
-"""Days for which a copy may be used, by 16 CFR 310.4(b)(3)(iv) in the United States and the CRTC's rules in Canada."""
+"""Days for which a copy may be used, under 16 CFR 310.4(b)(3)(iv) (United States) or the rules of the CRTC (Canada)."""
 
 UK_DAYS = 28
-"""Days for which a copy may be used, by regulation 21(3) of the Privacy and Electronic Communications Regulations 2003.
+"""Days for which a copy may be used, under regulation 21(3) of the Privacy and Electronic Communications Regulations
+2003.
 """
 
 

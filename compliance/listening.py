@@ -1,4 +1,4 @@
-"""Listening sockets of the programs: an address that cannot be used is one line that says what to set."""
+"""Listening sockets of the programs. If an address cannot be used, one line says what to set instead."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ INSTANCE_HEADER = "DNC-Instance"
 """Header in which `/readyz` returns the setting `DNC_INSTANCE`."""
 
 NEARBY = 100
-"""How many of the ports after a port in use are tried."""
+"""Number of ports after a port in use that are tried, to find a free one."""
 
 
 class CannotListen(Exception):

@@ -37,7 +37,7 @@ def decision_fields(decision: Decision) -> dict[str, str]:
     """Encode a decision as the fields of one entry of the decision stream."""
     fields = dict(zip(DECISION_FIELDS, decision_values(decision), strict=True))
     # Redis stores no field names for an entry that has the same fields as the first entry of its stream node
-    # (t_stream.c, STREAM_ITEM_FLAG_SAMEFIELDS). So a call without a campaign, as most are, gets no campaign field.
+    # (t_stream.c, STREAM_ITEM_FLAG_SAMEFIELDS). So a call without a campaign gets no campaign field.
     return fields | {"campaign": decision.campaign} if decision.campaign else fields
 
 

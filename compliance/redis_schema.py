@@ -40,7 +40,7 @@ _COUNT = "count:"
 _VERSION = "version:"
 
 # Redis stores a set of integers as an array (intset.c) if it has at most set-max-intset-entries members (512 by
-# default). A line number takes two bytes in this array; measured were 2.1 bytes a number (python -m bench.memory). A
+# default). A line number takes two bytes in this array; the measured size is 2.1 bytes (python -m bench.memory). A
 # larger set becomes a hash table, which takes about thirty times as much memory.
 MAX_INTSET_ENTRIES = 10_000
 """Lowest allowed value of `set-max-intset-entries`. An exchange has at most ten thousand lines."""

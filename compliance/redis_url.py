@@ -166,7 +166,7 @@ class Cluster:
 async def _ask_all(
     ask: Callable[[str], Awaitable[Reply]], urls: Sequence[str], within_s: float
 ) -> list[Reply | BaseException]:
-    """Query all URLs at once; return for each its reply, or the exception. CancelledError means no reply in time."""
+    """Query all URLs at once; return the reply or the exception of each. CancelledError means no reply in time."""
     asking = [asyncio.ensure_future(ask(url)) for url in urls]
     try:
         await asyncio.wait(asking, timeout=within_s)

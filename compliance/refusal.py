@@ -41,7 +41,7 @@ def require(may: Callable[[Role], bool], role: Role | None, what: str) -> None:
 
 
 def as_sentence(text: str) -> str:
-    """Return a message that ends with exactly one mark, so that another sentence can follow.
+    """Return a message that ends with exactly one punctuation mark, so that another sentence can follow.
 
     Messages come from many places, and only some of them end with a full stop. A missing full stop is added. An empty
     text stays empty.

@@ -43,7 +43,7 @@ def decide(number: E164 | InvalidNumber, facts: Facts | None, at: datetime) -> R
 def judge(facts: Facts, at: datetime, checks: Sequence[Check] | None = None) -> Ruling:
     """Judge a call by its facts at `at` (aware UTC), by the whole rule or only by `checks`.
 
-    A live override of this lead outweighs a block if an override can open it (`opens_by_override`), and no other block.
+    A live override of this lead outweighs only those blocks that an override can open (`opens_by_override`).
     """
     opened: LiveOverride | None = None
     remark: Ruling | None = None

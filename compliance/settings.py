@@ -91,8 +91,9 @@ class Settings(BaseSettings):
     @classmethod
     def _enough_replicas(cls, replicas: int, info: ValidationInfo) -> int:
         """Require at least one replica behind Sentinel and on a cluster."""
-        # A master that is cut off during a failover may answer for seconds as if nothing had happened. The records that
-        # it accepts then are lost when it comes back as a replica. Only a replica's missing acknowledgement shows this.
+        # A master that is cut off during a failover may answer for seconds as if nothing had happened. Records that
+        # it accepts in this time are lost when it comes back as a replica. Only a replica's missing acknowledgement
+        # shows this.
         url = info.data.get("redis_url")
         found = read_redis_url(url) if url else None
         if found and not replicas:
@@ -131,7 +132,7 @@ class Settings(BaseSettings):
 
 
 def _from_files(settings: type[BaseSettings]) -> dict[str, Any]:
-    """Return the settings whose `DNC_<NAME>_FILE` variable is set, from those files. Raises SettingsError."""
+    """Read each setting whose `DNC_<NAME>_FILE` variable is set from its file. Raises SettingsError."""
     values: dict[str, Any] = {}
     for name in settings.model_fields:
         variable = f"{PREFIX}{name.upper()}_FILE"

@@ -91,7 +91,7 @@ class Terms:
         self._tables[""] = self._table("")
 
     def applying(self, number: E164, campaign: str = "") -> Applying:
-        """Return what applies to a number. A campaign that no terms name is exempt from no list."""
+        """Return what applies to a number. A campaign that the terms do not name is not exempt from any list."""
         if campaign and campaign in self._known:
             if campaign not in self._tables:
                 self._tables[campaign] = self._table(campaign)
@@ -143,7 +143,7 @@ def _by_prefix(registries: Iterable[RegistryTerms]) -> dict[str, list[RegistryTe
 
 
 def _longest(prefix: str, naming: Mapping[str, Sequence[RegistryTerms]]) -> list[tuple[RegistryTerms, str]]:
-    """Return the registries that name `prefix` or a beginning of it, each with the longest that it names, by name."""
+    """Return the registries that name `prefix` or a beginning of it, sorted, each with its longest match."""
     found: dict[str, tuple[RegistryTerms, str]] = {}
     for length in range(len(prefix), 0, -1):
         for one in naming.get(prefix[:length], ()):
@@ -152,7 +152,7 @@ def _longest(prefix: str, naming: Mapping[str, Sequence[RegistryTerms]]) -> list
 
 
 def _applying(named: Sequence[tuple[RegistryTerms, str]], held: frozenset[str], always: tuple[str, ...]) -> Applying:
-    """Return what applies to numbers for which `named` has the registries, each with its longest matching prefix.
+    """Return what applies to the numbers of some registries. `named` has each registry with its longest match.
 
     The company's own lists come first, then the registries by name. If a number is on several lists, its reason must
     not depend on the order in which the lists were read.

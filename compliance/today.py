@@ -1,4 +1,4 @@
-"""The one rule of which days have begun, for every date that a person enters."""
+"""The one rule that decides whether a day has begun. It applies to every date that a person enters."""
 
 from datetime import date, datetime, timedelta
 

@@ -32,7 +32,7 @@ def chromium_binary() -> Path:
 def launched() -> Iterator[Browser]:
     """Run Chromium with a new profile, and yield it. Raises NotInstalled.
 
-    Until the `with` block ends, Playwright's event loop runs in the calling thread, so the thread cannot run another.
+    Until the `with` block ends, Playwright's event loop runs in the calling thread, which cannot run another.
     """
     binary = chromium_binary()
     with sync_playwright() as playwright:

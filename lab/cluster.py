@@ -106,7 +106,7 @@ class RedisCluster(Replicated):
         return self.master_of(slot)
 
     def owner_but(self, silent: RedisServer, slot: int) -> Shard | None:
-        """Return the shard that owns a slot, by the reports of the living servers except `silent`.
+        """Return the shard that owns a slot, as the living servers except `silent` report it.
 
         Return None if they still report `silent` as the owner, or report no owner.
         """

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NEEDED_MB = 100
-"""Free space in megabytes without which nothing is started: a full disk blocks every call."""
+"""Minimum free space in megabytes. With less, nothing is started, because a full disk blocks every call."""
 
 OTHERWISE = "choose another directory with DNC_DATA_DIR"
 

@@ -24,8 +24,8 @@ SIP_BIND = "127.0.0.1:5060"
 TELEPHONE = "admin"
 """SIP user of the telephone: the name of the site's first user."""
 
-# A registered telephone is rung first, otherwise SIPp: Asterisk takes the first of the AORs that has a contact. Unlike
-# the other endpoints, this one has a password, so it may be used from other machines.
+# Asterisk rings the first AOR that has a contact: a registered telephone if there is one, otherwise SIPp. Unlike the
+# other endpoints, this one has a password, so it may be used from other machines.
 SIP = """
 [telephones]
 type=transport

@@ -15,7 +15,7 @@ from lab.process import NotInstalled, NotStarted, Process, free_port
 
 SUPERUSER = "dnc"
 OTHER_USERS = ("postgres", "nobody")
-"""For root, the server runs as the first of these users that exists, because PostgreSQL refuses to run as root."""
+"""If root starts the server, it runs as the first of these users that exists: PostgreSQL refuses to run as root."""
 
 
 def postgres_binary(name: str) -> Path:

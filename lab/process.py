@@ -119,7 +119,7 @@ class Process:
             time.sleep(every_s)
 
     def _not_started(self, within_s: float) -> NotStarted:
-        """Return the exception: one line as its message, the end of the log as a note, which test reports show."""
+        """Return the exception. Its message is one line. Its note, which test reports show, is the end of the log."""
         code = self.exit_code
         what = f"ended with code {code}" if code is not None else f"is not ready after {within_s:.0f} s"
         error = NotStarted(f"{self.log.stem} {what}: {self.last_line()}")

@@ -33,8 +33,8 @@ class Stack:
         self.data_dir = data_dir
         self.say = say
         self.processes: dict[str, Process] = {}
-        # A program answers `/readyz` with this text. So whoever answers is a child of this start, and no program of
-        # another start that uses the same port.
+        # A program answers `/readyz` with this text. So an answer with this text comes from a child of this start,
+        # and not from a program of another start on the same port.
         self._instance = secrets.token_hex(8)
         self._environment = {**(environment or {}), "DNC_INSTANCE": self._instance}
         self._ending = ExitStack()

@@ -22,7 +22,7 @@ from lab.stack import Stack, indented
 
 
 class NotAsExpected(Exception):
-    """The trunk received other calls than it should. The message says which it should."""
+    """The trunk did not receive the expected calls. The message says which calls were expected."""
 
 
 TROUBLES = (SettingsError, Unusable, AlreadyRunning, CannotListen, NotInstalled, NotStarted, NotAsExpected)
@@ -104,7 +104,7 @@ def _fail(message: str) -> int:
 
 
 def _next(stack: Stack, pbx: DemoPbx | None) -> str:
-    """Return what the person at the terminal can do next, in this very state."""
+    """Return what the person at the terminal can do next, in the present state."""
     said = NEXT.format(
         data=os.path.relpath(stack.data_dir),
         agi=stack.gate_settings.agi_bind,

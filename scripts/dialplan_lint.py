@@ -213,7 +213,7 @@ def _targets(step: Step) -> list[str]:
 
 
 def loose_emergency(contexts: dict[str, Context]) -> Iterator[Fault]:
-    """Report emergency extensions that are not exact numbers, that dial another number, or that patterns precede."""
+    """Report emergency extensions that are not exact numbers, dial another number, or come after a pattern."""
     for name, context in contexts.items():
         if name.startswith(f"{EMERGENCY}-"):
             for step in context.steps:

@@ -204,7 +204,7 @@ def mutated(path: Path, text: str) -> Iterator[None]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a module and delete its byte code. Python could use the old one, as it compares only size and second."""
+    """Write a module and delete its byte code. Python might use the old code: it compares only size and second."""
     path.write_bytes(content)
     for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
         compiled.unlink()

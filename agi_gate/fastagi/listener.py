@@ -51,7 +51,7 @@ class Connection:
         self.owner: ConnectionOwner | None = None
 
     def send_last(self, line: bytes) -> bool:
-        """Send the only line and end the stream. Return whether the kernel accepted both; if not, close."""
+        """Send the only line and end the stream. If the kernel does not accept both, close and return False."""
         # The line must not be sent in parts. Asterisk busy-waits for the newline of an incomplete line, and meanwhile
         # its absolute timeout does not fire (seen on Asterisk 22; res_agi.c, run_agi). The send buffer of a fresh
         # socket is far larger than the line.

@@ -28,13 +28,13 @@ _SCRIPT, _CHANNEL = (rb"(?:\nagi_%s: ?(.*))?" % name for name in (b"network_scri
 _ARGUMENTS = rb"((?:\nagi_arg_[0-9]+:.*)*)"
 _OTHER = rb"\nagi_(?!network_script:|uniqueid:|arg_)[^:\n]*:"
 _OTHERS = rb"(?:%s.*)*(?!%s)" % (_OTHER, _OTHER)
-# The pattern matches each field that the gate uses at most once, in the order in which Asterisk writes the fields
-# (setup_env). Other fields may come in between. If a line break in a caller's name adds a field a second time, the
-# header does not match.
+# The gate uses only a few fields. The pattern allows each of them at most once, in the order in which Asterisk writes
+# them (setup_env). Other fields may come in between. If a line break in a caller's name adds one of these fields a
+# second time, the header does not match.
 #
-# The negative lookahead after each repetition forces the repetition to match every line that it can. Without it, the
-# regex engine would try a non-matching header of n lines in about n squared ways. Possessive quantifiers would be
-# simpler, but CPython before 3.11.5 matches them wrongly (gh-106052).
+# The negative lookahead after each repetition forces the repetition to match every line that it can. Without the
+# lookahead, the regex engine would try a non-matching header of n lines in about n squared ways. Possessive quantifiers
+# would be simpler, but CPython before 3.11.5 matches them wrongly (gh-106052).
 _HEADER = re.compile(_OTHERS + _SCRIPT + _OTHERS + _CHANNEL + _OTHERS + _ARGUMENTS)
 
 _NAME = re.compile(r"[A-Za-z0-9_()]{1,64}", re.ASCII)
@@ -77,9 +77,9 @@ class Reader:
         if not end:
             return []
         if not (HANGUP + b"\n").startswith(rest):
-            # Before Asterisk gets a command, it sends only HANGUP after the header. So `rest` must be the end of the
-            # real header: an empty line in a caller's name has ended the header early, and the caller may have made up
-            # the arguments before it.
+            # Before Asterisk gets a command, it sends only HANGUP after the header. So an empty line in a caller's name
+            # has split the header, and `rest` is the second part. The caller may have made up the arguments in the
+            # first part.
             raise PeerBroke("spoke-before-answer")
         self._has_header, self._buffer = True, rest
         request = read_request(header)
@@ -95,7 +95,7 @@ class Reader:
 def read_request(header: bytes) -> Request:
     """Parse the header of a request.
 
-    Raises PeerBroke unless each line is a field, and each field that the gate uses comes at most once. Otherwise a line
+    Raises PeerBroke unless each line is a field, and no field that the gate uses comes twice. Otherwise a line
     break in a caller's name could replace the judged number or the channel.
     """
     # The pattern matches bytes, because a caller's name may have any encoding, such as Latin-1. Only the fields that

@@ -1,4 +1,4 @@
-"""The backend of a gate process: for one Redis, or for each shard, a link, a decision log and a gate."""
+"""The backend of a gate process. It has a link, a decision log and a gate for one Redis, or for each shard."""
 
 import asyncio
 from collections.abc import Callable

@@ -50,7 +50,7 @@ class ClusterBackend:
 
     @property
     def health(self) -> Health:
-        """The health of the first shard that cannot allow calls, else of the first shard.
+        """The health of the first shard that cannot allow calls; if all shards can, that of the first shard.
 
         `connected` and `connects` are for all shards together.
         """

@@ -15,7 +15,7 @@ SENTENCES = {
     "no-terms": "no-terms: Redis does not hold the terms of the registries that it names, so every call is blocked. "
     "The worker rebuilds it; if none runs, run dnc-admin rebuild"
 }
-"""Explanations, by slug, of the doubts whose slug does not say what to do."""
+"""Explanations of doubts, by slug. Only a doubt whose slug does not say what to do has one."""
 
 Snapshots = Callable[[], list[Snapshot]]
 

@@ -76,7 +76,7 @@ class Parent:
         self._dead: list[Snapshot] = []
 
     def snapshots(self) -> list[Snapshot]:
-        """Return the counts of all children, also the last counts of dead ones: a counter must never decrease."""
+        """Return the counts of all children. Include the last counts of dead ones: a counter must never decrease."""
         live = [child.snapshot for child in self._children if child.snapshot and child.fresh]
         silent = [counters_only(child.snapshot) for child in self._children if child.snapshot and not child.fresh]
         return live + silent + self._dead

@@ -87,7 +87,7 @@ class Server:
         )
 
     def _session_for(self, connection: Connection) -> Session | None:
-        """Return a session for a new connection, or None, which closes it, if the limit of the settings is reached."""
+        """Return a session for a new connection. At the limit of the settings, return None to close the connection."""
         # The gate closes the connection at once, so that the PBX continues with its preset BLOCK, or with the next
         # gate. If the gate queued the connection instead, the call would wait until its time limit, and memory would
         # grow.

@@ -35,7 +35,7 @@ from compliance.redis_schema import STATE_FIELDS, WHOLE, Keys, read_state
 from compliance.redis_url import Master, read_redis_url
 
 REPLIES_BEFORE, REPLIES_AROUND = 2, 3
-"""Number of replies to the link's own commands: to those before the questions, and to those before and after them."""
+"""Numbers of replies to the link's own commands: the commands before the questions, and those before and after them."""
 
 MOST_COMMANDS = 2_000
 """Maximum number of commands in one pipeline. In a longer one the first replies would wait for the last ones."""
@@ -49,7 +49,10 @@ RECONNECT_S = (0.0, 0.02, 0.05, 0.1, 0.25)
 """Seconds to wait before each attempt to reconnect. The last value repeats."""
 
 POLL_S = 0.5
-"""Seconds between two reads of the state, also without calls, so that the link notices a lost server before a call."""
+"""Seconds between two reads of the state.
+
+The link reads it even when there are no calls, so that it notices a lost server before the next call.
+"""
 
 WAIT_SHARE = 0.125
 """Limit of the wait for replicas, as a share of `timeout_s`. `timeout_s` is four deadlines (`backend.PATIENCE`), so the
@@ -69,7 +72,8 @@ class Link:
     """The connection, and the queue of questions for it. `ask` may be called once `run` has started.
 
     A question that is sent `to_replicas` waits until `replicas` replicas have its writes, at most `WAIT_SHARE` of
-    `timeout_s`. The commands `opening` are sent on each new connection. If Redis refuses them, the link uses it anyway.
+    `timeout_s`. The commands `opening` are sent on each new connection. If Redis refuses them, the link uses the
+    connection anyway.
     """
 
     def __init__(
@@ -97,7 +101,7 @@ class Link:
         self.health = Health()
 
     def ask(self, receiver: AnswerReceiver, question: Question) -> None:
-        """Send a question, at once or with the others of this tick. `receiver` is called after this has returned.
+        """Send a question, at once or with the others of this tick. `receiver` is called after `ask` has returned.
 
         Raises StoreUnavailable while there is no connection: a call must not wait for one.
         """
@@ -212,7 +216,7 @@ class Link:
         room = MOST_COMMANDS
         while self._queue and room > 0:
             asked = self._queue.popleft()
-            if not asked[0].over:  # A deadline has blocked a call that is over, so nothing reads the answers.
+            if not asked[0].over:  # The deadline has already blocked this call, so nothing reads the answers.
                 room -= asked[1].replies
                 taken.append(asked)
         return taken
@@ -283,7 +287,7 @@ class Link:
 class Sent(NamedTuple):
     """The questions of one pipeline.
 
-    `watched` is whether the state is read before and after them. `waited` is whether WAIT for replicas follows them.
+    `watched` says whether the state is read before and after them, `waited` whether WAIT for replicas follows them.
     """
 
     link: Link

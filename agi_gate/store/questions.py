@@ -30,8 +30,8 @@ def question(*commands: Command, to_replicas: bool = False, self_checking: bool 
 class Answers(NamedTuple):
     """The replies to one question, the state before and after it, and the incarnation of the server that answered.
 
-    Both states are None if all questions of the pipeline were self-checking. `replicated` is whether enough replicas
-    have all writes so far.
+    Both states are None if all questions of the pipeline were self-checking. `replicated` says whether enough
+    replicas have all writes so far.
     """
 
     server: str

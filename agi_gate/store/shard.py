@@ -45,7 +45,7 @@ class ShardLink(Link):
         await self._stay_connected()
 
     def follow(self, master: Master) -> None:
-        """Set the shard's current master, and leave the old one if it is another."""
+        """Set the shard's current master, and leave the old master if it is a different one."""
         self._announced = master
         if self._pipe and master != self._master:
             self._pipe.end(StoreUnavailable("the shard has another master, or other slots, now"))

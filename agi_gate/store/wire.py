@@ -92,7 +92,7 @@ async def handshake(connection: AbstractConnection) -> str:
         raise StoreRefused("it is a replica of another Redis and takes no records")
     policy = _field(memory, "maxmemory_policy")
     # A missing set looks like "not listed", and the policies allkeys-* may evict any set. The policies volatile-* evict
-    # only keys with a TTL: overrides and the lease. Without these, calls are blocked (Redis docs, "Key eviction").
+    # only keys with a TTL: overrides and the lease. If one is evicted, calls are blocked (Redis docs, "Key eviction").
     if policy.startswith("allkeys"):
         raise StoreRefused(f"its maxmemory-policy {policy} may evict listed numbers; set it to noeviction")
     return _field(server, "run_id")
@@ -127,7 +127,7 @@ async def exchange(connection: AbstractConnection, commands: Sequence[Command]) 
 
 
 async def require_redis(url: str) -> None:
-    """Check once that a usable Redis answers at `url`. Of a cluster, one master must answer, and none may be unfit.
+    """Check once that a usable Redis answers at `url`. In a cluster, one master must answer, and none may be unfit.
 
     Raises StoreUnavailable with a message that says what to change.
     """
@@ -137,7 +137,7 @@ async def require_redis(url: str) -> None:
         failed = [error for error in met if isinstance(error, BaseException)]
         refused = [error for error in failed if isinstance(error, StoreRefused)]
         # A silent master is tolerated: it may come back, and until then the gate blocks its shard's calls. An unfit
-        # master is not, because it stays unfit.
+        # master is an error, because it stays unfit.
         if refused or len(failed) == len(met):
             raise [*refused, *failed][0]
     except StoreRefused as error:

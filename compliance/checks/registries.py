@@ -13,9 +13,10 @@ from compliance.verdict import FREE, Ruling
 
 
 def judge(facts: Facts, at: datetime) -> Ruling | None:
-    """Block if a registry's copy is too old or does not cover the number. If its terms let such calls pass, remark it.
+    """Block if a registry's copy is too old or does not cover the number.
 
-    Return None for a listed number, and for a number that the registries' copies settle.
+    If the registry's terms let such calls pass, return a remark instead. Return None for a listed number, and for an
+    unlisted number whose registries raise no objection.
     """
     if facts.listed or facts.applying is None:
         return None

@@ -1,4 +1,4 @@
-"""What is wrong with a text that is not one telephone number: patterns, each with the reason of the refusal."""
+"""Patterns for what is wrong with a text that is not one telephone number, each with the reason of the refusal."""
 
 import re
 from collections.abc import Iterable
@@ -39,15 +39,15 @@ IN_ANY_TEXT: tuple[Fault, ...] = (
     ("misplaced-plus", re.compile(r"\+")),
     ("unexpected-character", re.compile(r"")),
 )
-"""Faults of a text that holds more than the digits and separators of a number. One of them is found in any text."""
+"""Faults of a text that holds more than the digits and separators of a number. The last pattern matches any text."""
 
 OF_DIGITS: tuple[Fault, ...] = (
     *_DATES,
-    # People write no groups like these: one dot with one or two digits after it, or with six or more before it.
+    # People do not group digits like this: one dot with one or two digits after it, or with six or more before it.
     ("spreadsheet-number", re.compile(r"\A[^.]*[0-9] *(?:\.[0-9]{1,2}|(?<=[0-9]{6})\.[0-9]+)[ )]*\Z")),
     # A range: 123450..59
     ("two-numbers", re.compile(r"\. *\.")),
-    # Brackets behind six digits or more
+    # Brackets after six or more digits
     ("note", re.compile(r"\A(?:[^0-9]*[0-9]){6,}[^0-9(]*\([0-9 .-]*\)[ .-]*\Z")),
 )
 """Faults of a text that holds nothing but digits and separators."""

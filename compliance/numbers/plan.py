@@ -23,7 +23,7 @@ NANP_REGIONS = frozenset(phonenumbers.COUNTRY_CODE_TO_REGION_CODE[1])
 NANP = "[2-9](?!11)[0-9]{2}[2-9][0-9]{6}"
 _NANP_PLAN = re.compile(NANP)
 
-# Codes in front that select a carrier for one call, of which the library knows nothing.
+# Codes before a number that select a carrier for one call. The library does not know these codes.
 _CARRIER_CODES = {
     **dict.fromkeys(NANP_REGIONS, re.compile("101[0-9]{4}[0-9]{7}")),
     "DE": re.compile("010"),  # 010xx and 0100xx
@@ -45,9 +45,13 @@ _UNREADABLE = {
 }
 _LANDLINES = (PhoneNumberType.FIXED_LINE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
 LONGEST_LOCAL_NUMBER = 8
-"""Most digits of a number without its area code, where companies have no extensions that are dialled as part of it."""
+"""Maximum number of digits of a number without its area code, in countries where callers do not dial a company's
+extension as part of the number.
+"""
 LONGEST_CLOSED_LANDLINE = 11
-"""Most digits of a landline with its area code in such countries. In Germany and Austria landlines have up to 15."""
+"""Maximum number of digits of a landline with its area code in such countries. In Germany and Austria landlines have
+up to 15.
+"""
 
 
 def key_of(digits: str, region: str) -> E164:
@@ -100,7 +104,7 @@ def _read_bare(number: PhoneNumber, region: str) -> E164:
 def _is_whole(number: PhoneNumber, digits: str, region: str) -> bool:
     """Return whether digits without a national prefix cannot be a local number.
 
-    Otherwise the library takes the first digits of a local number for an area code (Germany, Austria, Sweden, Korea).
+    The library alone would take the first digits of a local number for an area code (Germany, Austria, Sweden, Korea).
     """
     is_known = phonenumbers.is_valid_number(number)
     longest = _longest_landline(region)
@@ -117,7 +121,7 @@ def _is_whole(number: PhoneNumber, digits: str, region: str) -> bool:
 
 @cache
 def _longest_landline(region: str) -> int:
-    """Return the most digits of a landline with its area code."""
+    """Return the maximum number of digits of a landline with its area code."""
     metadata = PhoneMetadata.metadata_for_region(region)
     kinds = (metadata.fixed_line, metadata.general_desc) if metadata else ()
     return max(next((kind.possible_length for kind in kinds if kind and kind.possible_length), ()), default=0)
@@ -189,9 +193,9 @@ def _plans(country_code: int) -> list[re.Pattern[str]]:
     """Return patterns for the national numbers of a country code, one for each region that shares it.
 
     Without this check a number with an extra prefix would be accepted as a second key of the same telephone. In a
-    country with the trunk prefix 0, no national number begins with a zero: it would be an extra prefix, or the start of
-    a carrier code (Japan, Korea). The pattern for +1 is that of the plan: area code and exchange begin with 2 to 9, and
-    no area code ends in 11.
+    country with the trunk prefix 0, no national number begins with a zero: such a zero is an extra prefix, or the
+    start of a carrier code (Japan, Korea). The pattern for +1 is that of the plan: area code and exchange begin with 2
+    to 9, and no area code ends in 11.
     """
     if country_code == 1:
         return [_NANP_PLAN]

@@ -1,6 +1,6 @@
-"""Keys that reach the same telephone: which of them is the key, and which digits are no telephone's.
+"""Numbers that reach the same telephone: which of them is its key, and which digits are not a telephone's number.
 
-A pattern matches a whole key. Its country code is the one under which it is looked up.
+A pattern matches a whole number, and is looked up by the country code of that number.
 """
 
 import re
@@ -10,8 +10,9 @@ from compliance.numbers.refusal import InvalidNumber
 FRENCH_OVERSEAS = frozenset({"BL", "GF", "GP", "MF", "MQ", "PM", "RE", "YT"})
 """Regions with country codes of their own, where France's numbers are dialled as in France."""
 
-# Landlines, mobiles and numbers of internet providers by the Autorité de régulation (ARCEP). Within France and these
-# regions people dial 0 and these digits; France's own country code reaches none of them.
+# Landlines, mobile numbers and numbers of internet providers, as the Autorité de régulation (ARCEP) assigns them.
+# Within France and these regions people dial 0 and then these digits. France's own country code reaches none of these
+# numbers.
 _FRENCH = {
     "262": "26[2389]|639|69[23]|7092|7093[5-7]|9(?:39|47)[89]",
     "590": "590|5987|69[01]|7090|9(?:39|47)5",
@@ -25,7 +26,7 @@ _OF_FRANCE = (
     (re.compile(r"\+(?:33|262|59[046])(?:508(?=\d{6}\Z)|(?=708\d{6}\Z))"), "+508"),
 )
 
-# Vietnam: in 2018 mobile numbers of ten digits got nine. The new first digits for each of the old ones.
+# Vietnam: in 2018 mobile numbers of ten digits got nine. The table maps the old first digits to the new ones.
 _VIETNAM = {
     **dict(zip(("120", "121", "122", "126", "128"), ("70", "79", "77", "76", "78"), strict=True)),
     **dict(zip(("123", "124", "125", "127", "129"), ("83", "84", "85", "81", "82"), strict=True)),
@@ -50,7 +51,7 @@ _ALIASES = {
     **dict.fromkeys(_FRENCH_CODES, _OF_FRANCE),
 }
 
-# A mailbox has the number of its telephone with more digits in it. Who dials it reaches the same person.
+# The number of a mailbox is the number of its telephone with additional digits. A call to it reaches the same person.
 _REFUSED = {
     # Germany: 13, 33, 50, 55 or 99 after the mobile prefix; mobile numbers have 11 digits at most. No number begins
     # with 10: 010xx and 0100xx select a carrier for one call.
@@ -68,7 +69,7 @@ _REFUSED = {
     972: ((re.compile(r"\+972151\d{8,9}"), "mailbox"),),  # Israel: 1 51 before the number
     # Brazil: eight digits that begin with 7 belonged to a network that was shut down.
     55: ((re.compile(r"\+55[1-9]{2}7\d{7}"), "old-form"),),
-    # France: only the digits that follow tell which of its regions these numbers belong to.
+    # France: only the digits after these show which of France's regions a number belongs to.
     33: ((re.compile(r"\+33(?:976\d{6}|939[67]\d{5}|598[0-6]\d{5})"), "local-form"),),
 }
 

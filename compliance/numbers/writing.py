@@ -1,4 +1,4 @@
-"""From a text, as people, programs and spreadsheets write numbers, to its digits."""
+"""Read the digits of a number from a text, as people, programs and spreadsheets write it."""
 
 import re
 import unicodedata
@@ -62,7 +62,7 @@ def _plain(char: str) -> str:
 
 
 def _without_marks(text: str) -> str:
-    """Return the text of a cell without the marks by which spreadsheets keep it from becoming a number."""
+    """Return the text of a cell without the marks that make a spreadsheet treat it as text."""
     formula = _FORMULA_OF_TEXT.fullmatch(text)
     return (formula[1] if formula else text).strip(_QUOTES).strip(" ")
 
@@ -70,7 +70,8 @@ def _without_marks(text: str) -> str:
 def _require_one_number(text: str) -> None:
     """Raise InvalidNumber if the text ends like a range of numbers, such as 123450 - 59.
 
-    The digits after the dash are greater than those that they would replace: 12345 - 0 is a number with an extension.
+    In a range, the digits after the dash are greater than those that they replace. So 12345 - 0 is a number with an
+    extension.
     """
     ends = _LAST_DIGITS.search(text)
     if ends and ends[2] > ends[1][-len(ends[2]) :]:
@@ -78,10 +79,10 @@ def _require_one_number(text: str) -> None:
 
 
 def _require_country_code(text: str, region: str) -> None:
-    """Raise InvalidNumber if the text is grouped as a number of +1 that lacks the 1, such as +473 440 1234 (Grenada).
+    """Raise InvalidNumber if the text has the groups of a +1 number but lacks the 1, such as +473 440 1234 (Grenada).
 
-    Without spaces, +4734401234 is a number of Norway. Country codes of three digits, and the region's own, may be
-    written so.
+    Without spaces, +4734401234 is a number of Norway. The groups are accepted if the first one is a
+    country code of three digits, or begins with the region's own country code.
     """
     grouped = _THREE_THREE_FOUR.fullmatch(text)
     if grouped is None or int(grouped[1]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
