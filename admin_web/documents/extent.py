@@ -1,6 +1,6 @@
 """How much a document holds: the pages of a PDF, or the size of an image, read from its headers and never rendered.
 
-It helps a reviewer to see that a document is the one that was meant. It is what the file says of itself.
+The extent helps a reviewer to notice a wrong document. It is what the file claims, and no proof.
 """
 
 import re
@@ -11,19 +11,19 @@ from itertools import islice
 from typing import BinaryIO
 
 LARGEST_PDF = 32_000_000
-"""Most bytes of a PDF that are searched, and most bytes of its unpacked object streams."""
+"""Maximum size of a PDF whose pages are counted, and of its unpacked object streams together, in bytes."""
 
 MOST_PAGES = 100_000
-"""A PDF that claims more pages is not believed."""
+"""Maximum number of pages. If a PDF claims more, its extent counts as unknown."""
 
 IMAGE_HEAD = 1_000_000
-"""Most bytes at the start of an image that are searched for its size."""
+"""Number of bytes at the start of an image that are searched for its size."""
 
 MOST_NODES, NODE = 300, 16_384
-"""Most nodes of a page tree that are looked at, and most bytes before and after the type of a node."""
+"""Maximum number of nodes of a page tree that are read, and of bytes that are read before and after a node's type."""
 
 MOST_STREAMS, STREAM_HEAD = 2_000, 400
-"""Most object streams that are unpacked, and most bytes from the type of a stream to its data."""
+"""Maximum number of object streams that are unpacked, and of bytes between the type of a stream and its data."""
 
 _PAGES = re.compile(rb"/Type\s*/Pages\b")
 _COUNT = re.compile(rb"/Count\s+([0-9]{1,7})\b")
@@ -46,7 +46,7 @@ class Extent:
 
 
 def extent_of(file: BinaryIO, media_type: str) -> Extent | None:
-    """Return the extent of a document; None if its kind has none, or if the file does not say it."""
+    """Return the extent of a document; None if its kind has no extent, or if the file does not state it."""
     file.seek(0)
     if media_type == "application/pdf":
         pages = _pages(file.read(LARGEST_PDF + 1))
@@ -69,7 +69,7 @@ def _pages(data: bytes) -> int | None:
 
 
 def _with_object_streams(data: bytes) -> Iterator[bytes]:
-    """Yield a PDF's text in parts: what stands outside of object streams, and each object stream, in order."""
+    """Yield a PDF's text in parts and in order: each object stream, and the text between the object streams."""
     at, left = 0, LARGEST_PDF
     for stream in islice(_OBJECT_STREAM.finditer(data), MOST_STREAMS):
         packed = _DATA.search(data, stream.end(), stream.end() + STREAM_HEAD)
@@ -89,7 +89,7 @@ def _with_object_streams(data: bytes) -> Iterator[bytes]:
 
 
 def _nodes(data: bytes) -> Iterator[bytes]:
-    """Yield the dictionaries of the nodes of a page tree; an empty one if a dictionary has no bounds."""
+    """Yield the dictionary of each node of a page tree; b"" if the bounds of a dictionary are not found."""
     for text in _with_object_streams(data):
         for found in _PAGES.finditer(text):
             begin = _open_bracket(text, found.start())
@@ -138,7 +138,7 @@ def _jpeg(head: bytes) -> tuple[int, int] | None:
 
 
 def _heic(head: bytes) -> tuple[int, int] | None:
-    """Return the largest of the image sizes (ISO/IEC 23008-12, 6.5.3): thumbnails and tiles have theirs too."""
+    """Return the largest of the image sizes (ISO/IEC 23008-12, 6.5.3): thumbnails and tiles have sizes too."""
     sizes = [size for at in _places(head, b"ispe") if (size := _size(head, at + 8, 4))]
     return max(sizes, key=lambda size: size[0] * size[1], default=None)
 
@@ -151,7 +151,7 @@ def _places(data: bytes, word: bytes) -> Iterator[int]:
 
 
 def _size(data: bytes, at: int, width: int) -> tuple[int, int] | None:
-    """Return two numbers of `width` bytes each; None if the data ends before."""
+    """Return two numbers of `width` bytes each; None if the data ends before them."""
     if len(data) < at + 2 * width:
         return None
     first, second = data[at : at + width], data[at + width : at + 2 * width]

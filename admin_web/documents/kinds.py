@@ -42,7 +42,7 @@ OTHER_KINDS = (
     b"Rar!",
     b"#!",
 )
-"""First bytes of files that stay what they are, whatever follows."""
+"""First bytes that determine the kind of a file, even if a PDF header follows them."""
 
 LARGEST_BRANDS = 256
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
@@ -96,7 +96,7 @@ def require_content(name: str, named: DocumentKind, file: BinaryIO, declared: st
 
 
 def _description(file: BinaryIO) -> str:
-    """Return a guess of the kind of a file that is not accepted. It completes "its content is …"."""
+    """Return a guess at the kind of a refused file, in words that complete "its content is …"."""
     head = _head(file)
     if has_macros(file):
         return "an Office document with macros or controls"
@@ -128,10 +128,10 @@ def _begins(*patterns: bytes) -> Callable[[BinaryIO], bool]:
 
 
 def _is_pdf(file: BinaryIO) -> bool:
-    """Return whether a PDF header is in the first 1,024 bytes, after nothing that makes the file another kind.
+    """Return whether a PDF header is in the first 1,024 bytes, and no other kind of file begins before it.
 
-    ISO 32000-1, annex H, note 13: viewers accept a header there. Byte order marks, blank lines and printer commands
-    stand before it in practice.
+    ISO 32000-1, annex H, note 13: viewers accept a header there. In practice, byte order marks, blank lines and
+    printer commands stand before it.
     """
     head = _head(file, PDF_HEADER_WITHIN)
     header = PDF_HEADER.search(head)

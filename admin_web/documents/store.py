@@ -62,7 +62,7 @@ class DocumentStore:
         self.directory = directory
         self.most = most
         self.shelf: Shelf = shelf or Directory(directory)
-        # The content of a SHA-256 never changes, so each document is read once per process.
+        # The content with a given SHA-256 never changes, so each document is read once per process.
         self._extents: dict[str, Extent | None] = {}
 
     async def keep(self, pieces: AsyncIterable[bytes], name: str, media_type: str = "") -> Kept:

@@ -5,16 +5,16 @@ import zlib
 from typing import BinaryIO
 
 LARGEST_DIRECTORY = 1_000_000
-"""Largest directory of an archive that is read, in bytes. A Word document has some 20 entries."""
+"""Maximum size of an archive's directory, in bytes. A Word document has some 20 entries."""
 
 LARGEST_PART = 1_000_000
-"""Largest list of content types that is read, in bytes, unpacked."""
+"""Maximum size of the unpacked list of content types, in bytes."""
 
 TYPES = "[Content_Types].xml"
 DOCUMENT = "word/document.xml"
 DOCUMENT_TYPE = b'"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"'
 ACTIVE = ("vbaproject", "vbadata", "activex")
-"""Parts of names of entries that hold programs: macros, and ActiveX controls."""
+"""An entry whose name contains one of these words holds a program: a macro or an ActiveX control."""
 
 _END = b"PK\x05\x06"
 _END64_LOCATOR = b"PK\x06\x07"

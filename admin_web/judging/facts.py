@@ -20,7 +20,7 @@ from compliance.redis_schema import INTERNAL
 from compliance.terms import Terms
 
 RECORD = State(generation=0, incarnation="sql", lists=(INTERNAL,), changes=0)
-"""A state that stands for SQL in the facts. It is always complete and current, because every projection is built from
+"""The state in facts that are read from SQL. It is always complete and current, because every projection is built from
 SQL.
 """
 

@@ -44,9 +44,9 @@ class Groups:
 class Rulings:
     """The rulings at `at` (aware UTC) on the rows of a list.
 
-    `groups` has the group of each row, and `shared` the ruling of each group. `apart` has the indexes of rows that need
-    a ruling each: rows without a number, and rows whose number has one of the `overrides`. With `by_row` every row is
-    judged separately.
+    `groups` has the group of each row, and `shared` the ruling of each group. `apart` has the indexes of rows that
+    need a separate ruling: rows without a number, and rows whose number has one of the `overrides`. With `by_row` every
+    row is judged separately.
     """
 
     at: datetime

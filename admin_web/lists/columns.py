@@ -10,14 +10,14 @@ SAMPLE = 50
 """Rows examined to recognise the columns."""
 
 FEW = 0.1
-"""Share of a column's filled cells that are numbers, from which a column that is not read is named."""
+"""Minimum share of numbers among a column's filled cells. A message names such a column if it is not read."""
 
 LONGEST_PLACE = 6
 NANP_AREA = 3
 """Digits of an area code in the North American plan."""
 
 MOST_JOINED = 3
-"""Most columns over which a number is split: area code, exchange and line."""
+"""Maximum number of columns over which a number is split: area code, exchange and line."""
 
 NUMBER_NAMES = {
     "number", "numbers", "phone", "phonenumber", "phonenumbers", "telephone", "telephonenumber", "tel", "mobile",
@@ -74,10 +74,10 @@ class NumberColumn:
 def number_columns(
     rows: Sequence[Sequence[str]], headings: Sequence[str], wanted: Sequence[str], reads: Reads
 ) -> tuple[NumberColumn, ...]:
-    """Return the number columns: the `wanted` ones, the one named so, or the only one that contains numbers.
+    """Return the number columns: the `wanted` ones, else the one with a usual name, else the only one with numbers.
 
-    `rows` are some rows without the headings. Each of `wanted` is a heading or a position counted from 1, several with
-    commas between them, or columns to join with a plus between them. Raises NoColumn.
+    `rows` are some rows without the headings. Each item of `wanted` is a heading or a position counted from 1.
+    Commas separate several columns. A plus joins columns that make a number together. Raises NoColumn.
     """
     if wanted:
         found = [one for given in wanted for one in _wanted_columns(headings, given)]
@@ -92,7 +92,7 @@ def number_columns(
 
 
 def holding(rows: Sequence[Sequence[str]], width: int, reads: Reads, least: float = 0.5) -> list[int]:
-    """Return the columns that contain numbers: in at least this share of their cells that are filled."""
+    """Return the columns that contain numbers: in at least the share `least` of their filled cells."""
     cells = [[row[index] for row in rows if _filled(row, index)] for index in range(width)]
     return [index for index, some in enumerate(cells) if some and sum(map(reads, some)) >= least * len(some)]
 
@@ -102,7 +102,7 @@ def joined_column(
 ) -> NumberColumn | None:
     """Return the column that makes numbers only together with the columns before it; None if there is none.
 
-    Raises NoColumn for several.
+    Raises NoColumn if there are several.
     """
     width = len(headings)
     country = next((index for index in range(width) if _is_country(rows, headings, index)), None)
@@ -120,7 +120,7 @@ def joined_column(
 def split_columns(rows: Sequence[Sequence[str]], headings: Sequence[str], reads: Reads) -> list[NumberColumn]:
     """Return the neighbouring columns, none of which contains numbers by itself, that make numbers together.
 
-    The first of them is called an area code or, without headings, looks like one. Runs of fewer columns go first.
+    The first of them has the heading of an area code or, without headings, looks like one. Pairs are tried first.
     """
     width, whole = len(headings), set(holding(rows, len(headings), reads, FEW))
     for many in range(2, MOST_JOINED + 1):
@@ -171,7 +171,7 @@ def shown(headings: Sequence[str]) -> str:
 
 
 def plain(heading: str) -> str:
-    """Return a heading without case, spaces and dashes, as the names are compared."""
+    """Return a heading without case, spaces and dashes, for comparison with the usual names."""
     return "".join(character for character in heading.casefold() if character.isalnum())
 
 
@@ -202,7 +202,7 @@ def _place(headings: Sequence[str], wanted: str) -> int | None:
 
 
 def _is_area(rows: Sequence[Sequence[str]], headings: Sequence[str], index: int) -> bool:
-    """Return whether a column may be one of area codes. Postal codes make telephone numbers with many a column."""
+    """Return whether a column may contain area codes. Postal codes would also make numbers with many other columns."""
     if any(map(str.isalpha, headings[index])):
         return plain(headings[index]) in AREA_NAMES or "area" in plain(headings[index])
     cells = [row[index].strip("()") for row in rows if _filled(row, index)]
@@ -210,9 +210,9 @@ def _is_area(rows: Sequence[Sequence[str]], headings: Sequence[str], index: int)
 
 
 def _make_numbers(rows: Sequence[Sequence[str]], places: Sequence[int], reads: Reads) -> bool:
-    """Return whether these columns make a number in nine of ten rows: an area code, as long in each row, and the rest.
+    """Return whether these columns make a number in nine of ten rows: an area code and the rest of the number.
 
-    Telephone numbers are dense: two columns that are something else often make one in some rows.
+    Nine of ten are required, because two columns with other content often happen to make a number in some rows.
     """
     whole = [[row[place] for place in places] for row in rows if all(_filled(row, place) for place in places)]
     areas = [parts[0] for parts in whole]
@@ -229,7 +229,7 @@ def _is_country(rows: Sequence[Sequence[str]], headings: Sequence[str], index: i
 
 
 def _with_country(rows: Sequence[Sequence[str]], country: int, rest: int, reads: Reads) -> NumberColumn | None:
-    """Return the column of numbers behind their country code; None if they have it already."""
+    """Return the column of numbers joined with their country codes; None if the numbers have them already."""
     column = NumberColumn((country, rest), international=True)
     cells = [row for row in rows if _filled(row, country) and _filled(row, rest)]
     if all(row[rest].startswith(("+", "00")) for row in cells):

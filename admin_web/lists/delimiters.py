@@ -22,8 +22,8 @@ def declared_delimiter(line: str) -> str | None:
 def delimiter_of(lines: Sequence[str]) -> str | None:
     """Return the delimiter that cuts most of these lines into the same number of cells.
 
-    Between equals, the one with more cells like telephone numbers, and then the one with more cells. None if at least
-    as many lines have the digits of a number and no delimiter at all.
+    If two delimiters are equal, the one with more cells that look like telephone numbers is returned, and then the one
+    with more cells. Return None if at least as many lines have the digits of a number and no delimiter at all.
     """
     best, rank, alone = None, (0, 0, 0), sum(map(_is_alone, lines))
     for delimiter in DELIMITERS:

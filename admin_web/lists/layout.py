@@ -24,10 +24,10 @@ from admin_web.lists.sheet import SheetRow
 from compliance.numbers import E164, InvalidNumber, normalize
 
 MOST_ABOVE = 20
-"""Most rows above the headings."""
+"""Maximum number of rows above the headings."""
 
 TITLE_WORDS = 3
-"""Words from which a line above one number per line is a title. A number may have a word or two beside it."""
+"""A line of at least this many words above one number per line is a title. Fewer words may stand beside a number."""
 
 
 class RowRejected(Exception):
@@ -44,8 +44,8 @@ class Layout:
 
     `above` are the rows above the headings, which are skipped; `headings` are the cells of the headings, or of the
     first row if `has_headings` is false. `columns` are those of the numbers. `deed` is the index of the column that
-    says whether a number was added or deleted. `others` are the columns that contain numbers and are not read, and
-    `split` those that make numbers together and are not read.
+    says whether a number was added or deleted. `others` are the columns that contain numbers and are not read.
+    `split` are the columns that make numbers only together and are not read.
     """
 
     above: tuple[SheetRow, ...]
@@ -133,7 +133,7 @@ class Layout:
         return " with ".join(map(self.name, column.places))
 
     def not_read(self, others: Sequence[int]) -> str:
-        """Return what is not read, as sentences; `others` are the columns that contain numbers. Empty for nothing."""
+        """Return what is not read, as sentences; empty if all is read. `others` are the columns with numbers."""
         return " ".join(filter(None, (self._above_headings(), self._other_columns(others))))
 
     def joined(self) -> str:
@@ -160,7 +160,7 @@ class Layout:
         return why if len(self.columns) == 1 else f"{self.named(column)}: {why}"
 
     def _no_number(self, cells: Sequence[str]) -> RowRejected:
-        """Return why a row has no number; if one stands in a column that is not read, say so."""
+        """Return why a row has no number; name each column with a number that is not read."""
         read = {place for column in self.columns for place in column.places}
         elsewhere = [
             place for place, cell in enumerate(cells) if place not in read and cell and is_number(cell, self.region)
@@ -222,12 +222,12 @@ def _is_title(row: SheetRow, usual: int) -> bool:
 
 
 def _without_headings(rows: Sequence[list[str]], reads: Reads) -> Sequence[list[str]]:
-    """Leave out the first row if it looks like headings, for recognising the columns by their content."""
+    """Return the rows whose content shows which columns have numbers: all but a first row that looks like headings."""
     head = bool(rows) and any(map(is_heading, rows[0])) and not has_number(rows[0], reads)
     return rows[1:] if head and len(rows) > 1 else rows
 
 
 def _usual_width(rows: Sequence[Sequence[str]]) -> int:
-    """Return how many cells most rows have; between equals the more."""
+    """Return how many cells most rows have; the larger number if two are equally frequent."""
     widths = Counter(map(len, rows))
     return max(widths, key=lambda width: (widths[width], width), default=1)

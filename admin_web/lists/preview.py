@@ -25,7 +25,7 @@ LONGEST_CELL = 80
 class PreviewRow:
     """One of the first rows: its cells and the result: numbers, the reason for a rejection, or both.
 
-    `skipped` says what a row is that the import skips.
+    If the import skips the row, `skipped` says what the row is.
     """
 
     line: int

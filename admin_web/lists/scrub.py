@@ -76,7 +76,7 @@ class Scrubbed:
 
     @property
     def allowed(self) -> int:
-        """How many of them may be dialled."""
+        """How many of the judged rows may be dialled."""
         return sum(rows for (verdict, _), rows in self.reasons.items() if verdict is Verdict.ALLOW)
 
     @property

@@ -26,7 +26,7 @@ MOST_LINES = 100
 """Maximum number of lines of a quoted cell. If a cell has more, its quotation mark is considered a stray one."""
 
 _TEXT_MARK = re.compile(r"['\u2019](?=[0-9(=+@-])")
-"""The apostrophe by which a spreadsheet takes the rest of a cell for text. A name such as 't Hooft keeps its own."""
+"""The apostrophe by which a spreadsheet marks a cell as text. A name such as 't Hooft keeps its apostrophe."""
 
 _TEXT_FORMULA = re.compile(r'="([^"]*)"')
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -51,8 +51,8 @@ class SheetRow(NamedTuple):
 class Sheet:
     """The rows of a binary stream, read lazily. Raises NotASheet.
 
-    Bytes that are not UTF-8 are preserved. Files in Latin-1 and similar encodings differ only in names; a number
-    contains only ASCII, and a row whose number does not is rejected like any other.
+    Bytes that are not UTF-8 are preserved. Files in Latin-1 and similar encodings differ only in names. A valid
+    number contains only ASCII characters, so a row with other characters in its number is rejected.
     """
 
     def __init__(self, stream: io.BufferedReader, name: str, size: int | None = None) -> None:
@@ -108,7 +108,7 @@ class Sheet:
         return self.read(nothing, lambda row: row)
 
     def read(self, plain: Callable[[int, str], Taken | None], other: Callable[[SheetRow], Taken]) -> Iterator[Taken]:
-        """Yield the result for each row that is not blank: of `plain` for a line, or of `other` for a parsed row.
+        """Yield what `plain` returns for the line, or `other` for the parsed row, for each row that is not blank.
 
         `plain` gets the line number and the line. It must return None unless the line is a complete row by itself.
         """

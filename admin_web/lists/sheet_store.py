@@ -34,7 +34,7 @@ class SheetNotKept(Refused):
 
 
 class UnknownSheet(Refused):
-    """The sheet does not exist, or no longer."""
+    """The sheet does not exist, or was deleted."""
 
 
 @dataclass(frozen=True, slots=True)

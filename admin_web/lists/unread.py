@@ -10,7 +10,7 @@ from admin_web.lists.sheet import SheetRow
 class Unread:
     """Watches the columns that are not read, for numbers in rows beyond the first ones.
 
-    A column contains numbers if at least the share `FEW` of its first filled cells do; after `TRIED` cells it is clear.
+    A column contains numbers if at least the share `FEW` of its first `TRIED` filled cells do.
     """
 
     TRIED = 200

@@ -103,7 +103,7 @@ class Builder:
         return await counts(session) if self._shard is None else await counts_of(session, self._shard) | self._loaded
 
     async def _mark_slots(self) -> None:
-        """Mark each slot of a shard with the server, and its reign, for which the slot's sets were built."""
+        """Mark each slot of a shard with the server, and that server's reign, for which the slot's sets were built."""
         slots = list(self._shard.slots()) if self._shard else []
         for some in batches(slots, COMMANDS_AT_ONCE):
             await self._write([("SET", slot_key(self.generation, slot), self._server) for slot in some])

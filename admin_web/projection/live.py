@@ -116,8 +116,8 @@ def _shard(nodes: Reply, first_slot: int | None) -> Shard:
 async def require_fit(wire: Wire, *, registries: bool) -> None:
     """Raise StoreUnfit for a Redis that may evict listed numbers.
 
-    With `registries` also raise it for one that would need thirty times the memory, and whose setting may not be
-    changed from here. Without them that memory does not matter, so it is only logged.
+    With `registries`, also raise StoreUnfit if Redis would need thirty times the memory for them, and refuses a change
+    of the setting that causes this. Without registries this waste does not matter, so it is only logged.
     """
     (memory,) = await wire.ask(("INFO", "memory"))
     policy = _field(memory, "maxmemory_policy")

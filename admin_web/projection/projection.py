@@ -171,8 +171,9 @@ class Projection:
         await self._require_fit(registries=registries)
 
     async def require_fit_for_a_registry(self) -> None:
-        """Raise StoreUnfit before a registry is imported that Redis could not hold. An unreachable Redis is no fault:
-        the version is then recorded, and comes into force later.
+        """Raise StoreUnfit if Redis could not hold a registry that is about to be imported.
+
+        An unreachable Redis is no fault: the version is then recorded, and comes into force later.
         """
         try:
             await self._require_fit(registries=True)

@@ -52,7 +52,7 @@ def dialled_as(number: E164, prefix: str) -> tuple[str, ...]:
 def decisions_wanted(
     session: AsyncSession, wanted: CallFilter, verdict: str, period: Period | None = None
 ) -> list[ColumnElement[bool] | TextClause]:
-    """Return the conditions for decisions: those of `wanted.agent`, or with a `period` those from its telephone.
+    """Return the conditions for decisions: those of `wanted.agent` or, with a `period`, of that period's telephone.
 
     SQLite cannot tell which column is more selective, such as agent or reason. An empty text is therefore appended to
     the less selective columns, so that SQLite does not use their indexes. PostgreSQL knows the frequent values by its

@@ -17,7 +17,7 @@ from admin_web.record.dialect import each_of
 from admin_web.record.models import CallDetail, DecisionRecord, Telephone
 
 MOST_PERIODS = 100
-"""Most periods of telephones that a search for one person's calls covers, the latest first."""
+"""Maximum number of telephone periods that a search for one person's calls covers. The latest periods come first."""
 
 
 @dataclass(frozen=True, slots=True)

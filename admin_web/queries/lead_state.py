@@ -67,7 +67,7 @@ class Stand:
 
     @property
     def openable(self) -> bool:
-        """Whether an override would have an effect: it opens some block of this lead."""
+        """Whether an override would have an effect, that is, open some block of this lead."""
         return any(one.check.opens_by_override for one in self.objections)
 
     @property

@@ -44,7 +44,7 @@ class LeadRow:
 
 @dataclass(frozen=True, slots=True)
 class LeadFilter:
-    """A search. `number` and `lead` are set when the text can be read as one; otherwise it is the start of a name."""
+    """A search. `number` and `lead` are set if the text can be read as such; otherwise it is the start of a name."""
 
     text: str = ""
     number: E164 | None = None
@@ -54,7 +54,7 @@ class LeadFilter:
 
 @dataclass(frozen=True, slots=True)
 class LeadList:
-    """One page of leads. `cut_short` means that it is short because many examined leads are in another state."""
+    """One page of leads. `cut_short` means that the page is short because many examined leads are in another state."""
 
     page: Page[LeadRow]
     cut_short: bool = False

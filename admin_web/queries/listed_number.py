@@ -20,7 +20,7 @@ from compliance.redis_schema import INTERNAL
 from compliance.verdict import Ruling, Verdict
 
 MOST_LEADS = 100
-"""Maximum number of leads with the number that the page shows."""
+"""Maximum number of leads that the page of a number shows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ class OverrideState(StrEnum):
 class OverrideRow:
     """One override of the table.
 
-    `asked_on` is the day of the newest request not to be called on its number, `listed_at` (aware UTC) since when the
-    number is on the company's own list. `contested` means that a request is newer than the consent.
+    `asked_on` is the day of the newest request not to be called on its number. `listed_at` (aware UTC) is the moment
+    since which the number is on the company's own list. `contested` means that a request is newer than the consent.
     """
 
     id: int
@@ -155,7 +155,7 @@ class WholeOverride:
 
     @property
     def needed(self) -> bool:
-        """Whether the override has an effect now: it opens some block of its lead."""
+        """Whether the override has an effect now, that is, opens some block of its lead."""
         return any(one.check.opens_by_override for one in self.objections)
 
     @property

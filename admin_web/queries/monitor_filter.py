@@ -30,14 +30,15 @@ class Shown(StrEnum):
 
 
 SOON = {Shown.ENDS_30: timedelta(days=30), Shown.ENDS_7: timedelta(days=7), Shown.ENDS_1: timedelta(days=1)}
-"""The tabs of overrides that end soon. These are sorted by their end, the others by latest first."""
+"""The tabs of overrides that end soon. They are sorted by the end of the overrides, the other tabs latest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorFilter:
-    """A filter of overrides; empty fields match all. `since` (inclusive) and `until` (exclusive) are about the placing.
+    """A filter of overrides; empty fields match all.
 
-    A search text that can be read as a number and as a lead's id finds both. `nothing` matches no override.
+    `since` (inclusive) and `until` (exclusive) limit when an override was placed. A search text that can be
+    read as a number and as a lead's id finds both. `nothing` matches no override.
     """
 
     shown: Shown = Shown.ACTIVE

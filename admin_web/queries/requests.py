@@ -48,7 +48,7 @@ async def requests_on(session: AsyncSession, number: E164) -> Sequence[RequestRo
 
 
 def newest_request_of(number: InstrumentedAttribute[str]) -> ScalarSelect[date]:
-    """Return the subquery for the day of the newest request on the number of a row that was not withdrawn."""
+    """Return the subquery for the day of the newest request on a row's number. Withdrawn requests do not count."""
     asked = DoNotCallRequest
     newest = select(asked.asked_on).where(asked.number == number, asked.withdrawn_at.is_(None))
     return newest.order_by(asked.asked_on.desc()).limit(1).scalar_subquery()

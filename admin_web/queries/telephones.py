@@ -1,4 +1,4 @@
-"""Telephones for their page: whose they are and were, and those that call but are assigned to nobody."""
+"""The page of telephones: who has and had each of them, and which ones call but are assigned to nobody."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from admin_web.record.models import DecisionRecord, Telephone, User
 from admin_web.record.models.suppression import NEVER
 
 RECENT = timedelta(days=7)
-"""The period in which telephones without a person are looked for."""
+"""The length of the period that is searched for telephones without a person."""
 
 MOST_CALLS = 5_000
-"""Most calls in which they are looked for, the latest first."""
+"""Maximum number of calls that are searched for such telephones, the latest first."""
 
 MOST_PEOPLE = 500
 
@@ -64,7 +64,7 @@ def _row(row: TelephoneRow) -> TelephoneRow:
 
 
 async def unassigned_telephones(database: Database, at: datetime) -> Sequence[UnassignedTelephone]:
-    """Return the endpoints that called lately without a person at `at` (aware UTC), those with most calls first."""
+    """Return the endpoints that called lately without a person at `at` (aware UTC), those with the most calls first."""
     table = DecisionRecord
     latest = (
         select(table.telephone, table.at)

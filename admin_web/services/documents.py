@@ -23,7 +23,7 @@ GRACE = timedelta(hours=24)
 LOOKED_UP_AT_ONCE = 500
 
 FEW, SHARE = 20, 0.1
-"""A sweep fails and removes nothing if more documents than this number and this share of all have no row."""
+"""A sweep fails and removes nothing if the documents without a row exceed both this number and this share of all."""
 
 log = structlog.get_logger()
 

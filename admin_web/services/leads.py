@@ -68,9 +68,10 @@ async def change_lead(
     queued: bool | None = None,
     was: E164 | None = None,
 ) -> LeadChanged:
-    """Change a lead's number or name, or add the lead to the dial queue or remove it, which ends the actor's claim.
+    """Change a lead's number or name, or put the lead into the dial queue or take it out of the queue.
 
-    `was` is the number that the person saw. Raises UnknownLead, NumberMoved, Unwritable.
+    `was` is the number that the person saw. If `queued` is given, the actor's claim of the lead ends. Raises
+    UnknownLead, NumberMoved, Unwritable.
 
     An override is for one lead on one number, so it ends when the lead's number changes. It stays ended if the number
     is changed back, because the telephone was not this person's in the meantime.

@@ -22,7 +22,7 @@ from compliance.refusal import cleaned, require
 class LiftedMany:
     """What becomes of some numbers: those that are lifted, and those that stay because the person asked.
 
-    The others are not on the list.
+    Numbers in neither group are not on the list.
     """
 
     lifted: tuple[E164, ...]

@@ -101,10 +101,10 @@ class OtherNumber(Refused):
 
 @dataclass(frozen=True, slots=True)
 class ConsentRecord:
-    """What a complete record of consent names besides. Each is optional, and at most LONGEST_DETAIL characters.
+    """The optional fields of a complete record of consent. Each has at most LONGEST_DETAIL characters.
 
-    `seller` is who may call, `purpose` what for, `request_shown` the request for consent as the person saw it (at most
-    LONGEST_NOTE characters), and `signature` how the person signed.
+    `seller` says who may call, `purpose` for what purpose, and `signature` how the person signed. `request_shown` is
+    the request for consent as the person saw it (at most LONGEST_NOTE characters).
     """
 
     seller: str = ""

@@ -1,4 +1,4 @@
-"""A person's own request not to be called: recorded with its day, listed, and obeyed by the overrides on the number."""
+"""A person's own request not to be called. It is recorded with its day, lists the number and ends older overrides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from compliance.numbers import E164, LeadId
 from compliance.refusal import Refused, cleaned, require
 
 FIRST_DAY = date(1990, 1, 1)
-"""The earliest day of a request. An earlier date is a slip of the pen."""
+"""The earliest day of a request. An earlier date is a typing error."""
 
 
 class RequestNotDated(Refused):
@@ -116,8 +116,8 @@ async def request_within(change: Change, number: E164, request: Request, row: Le
     """Record a request within a change: list the number, and end overrides that rest on an older consent.
 
     A request of a lead ends that lead's overrides on the number. The other leads may be other people, so their
-    overrides stay. A request by number alone ends all of them, because nobody knows who asked: so does the request of a
-    lead who is on record with another number. The row of the lead must be locked. Raises Unwritable.
+    overrides stay. A request by number alone ends all of them, because nobody knows who asked. The request of a lead
+    who is on record with another number ends all of them too. The row of the lead must be locked. Raises Unwritable.
     """
     lead = LeadId(row.id) if row is not None else None
     listed = await suppress_within(change, number, source=request.source, note=request.note, lead=lead)
@@ -202,8 +202,8 @@ async def _end_older(
 ) -> tuple[int, ...]:
     """End the live overrides on these numbers whose consent is not later than the request. Returns their ids.
 
-    `requests` are the ids of the requests by number. With `lead`, only the overrides of that lead end. A consent of the
-    day of the request ends too, because the request was recorded after it.
+    `requests` are the ids of the requests by number. With `lead`, only the overrides of that lead end. An override
+    whose consent has the same day as the request ends too, because the request was recorded after it.
     """
     older = select(Override).where(
         Override.number.in_(select(each_of(change.session, requests))),

@@ -18,7 +18,7 @@ from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, cleaned, require
 
 SHOWN = 100
-"""Most imports in a list of them."""
+"""Maximum number of imports in a list."""
 
 LONGEST_FILE_NAME = 255
 
@@ -33,9 +33,9 @@ class ImportUnderWay(Refused):
 
 @dataclass(frozen=True, slots=True)
 class ImportOnRecord:
-    """One import to an own list. `standing` of its entries are not lifted; `requested` of them stay if it is undone.
+    """One import to one of the company's own lists. `standing` is the number of its entries that are not lifted.
 
-    They stay because the person has asked not to be called.
+    `requested` of these stay when the import is undone, because the person has asked not to be called.
     """
 
     id: int
@@ -119,7 +119,7 @@ async def undo_import(
 
 
 async def _begin(records: Records, actor: Actor, import_id: int, reason: str) -> None:
-    """Mark an import as undone and write the audit event, unless this undoing was interrupted and did so before."""
+    """Mark an import as undone and write the audit event, unless an interrupted run of this undoing did so."""
     async with records.change(actor) as change:
         row = await change.session.scalar(select(ListImport).where(ListImport.id == import_id).with_for_update())
         if row is None:
@@ -138,8 +138,8 @@ async def _begin(records: Records, actor: Actor, import_id: int, reason: str) ->
 async def _lift_some(change: Change, import_id: int, after: int, reason: str) -> tuple[int, int | None]:
     """Lift the next entries of an import. Return how many, and the id of the last one that was seen; None at the end.
 
-    The entries are locked before the requests are read, so that a request that is recorded meanwhile counts: it locks
-    the entry of its number too.
+    The entries are locked before the requests are read, so that a request that is recorded meanwhile counts. Recording
+    a request locks the entry of its number too.
     """
     query = select(SuppressionEntry).where(*_made_by(import_id), SuppressionEntry.id > after)
     entries = (await change.session.scalars(query.order_by(SuppressionEntry.id).limit(CHUNK).with_for_update())).all()

@@ -1,4 +1,4 @@
-"""Who called, on decisions: the agent and the telephone of the PBX's call-detail records.
+"""Add to each decision who called: the agent and the telephone from the PBX's call-detail records.
 
 A decision and the records of its call reach SQL in either order, by two loops of the worker. Whichever comes second
 joins them. On PostgreSQL, two transactions that run at the same time would not see each other's rows, and neither would

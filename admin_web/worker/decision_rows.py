@@ -153,9 +153,9 @@ async def _count(session: AsyncSession, added: Iterable[DecisionColumns], taken:
 
 
 async def _move_leads(session: AsyncSession, rows: Iterable[DecisionColumns]) -> None:
-    """Move each lead that was called to its new place in the dial queue: an allowed call is a call, whoever placed it.
+    """Move each lead that was called to its new place in the dial queue. Every allowed call counts, whoever placed it.
 
-    If a lead is called on and its decision is corrected to a BLOCK later, the lead keeps its place.
+    If the ALLOW is corrected to a BLOCK later, the lead keeps its new place.
     """
     called: dict[str, datetime] = {}
     for row in rows:

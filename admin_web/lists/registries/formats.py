@@ -12,9 +12,10 @@ SNIFFED = 200
 
 
 class Layout(NamedTuple):
-    """Positions in a line of fixed width: `six` of the six digits of the exchange, `line` of the first line digit.
+    """Positions in a line of fixed width.
 
-    `code` is the country code; `fixed` are the other characters, each with its position.
+    `six` has the positions of the six digits of the exchange, and `line` is the position of the first digit of the line
+    number. `code` is the country code; `fixed` are the other characters, each with its position.
     """
 
     code: int

@@ -39,7 +39,7 @@ NO_DEEDS = (
 ARE_CHANGES = "The file lists added and deleted numbers: import it as changes."
 
 FEW_EXCHANGES = 16_000
-"""Number of exchanges in memory (20 MB) from which those without further rows are written to SQL."""
+"""From this many exchanges in memory (20 MB) on, those without further rows are written to SQL."""
 
 MOST_REPORTED = 100_000
 """Rejected rows in the report; further ones are only counted."""
@@ -299,7 +299,7 @@ class RegistryIntake:
     def _obtained(self, before: RegistryVersion, kept: Sequence[str]) -> dict[str, str]:
         """Return when each area code that is missing in these files was obtained.
 
-        The import makes these area codes no fresher.
+        This import does not contain these area codes, so their dates do not change.
         """
         then = before.obtained_at.isoformat()
         return {area: before.obtained.get(area, then) for area in kept if area not in self._areas}

@@ -41,7 +41,7 @@ async def sweep_versions(database: Database, at: datetime) -> int:
 
 
 async def _left(session: AsyncSession, at: datetime) -> list[int]:
-    """Return incomplete versions, except those of an open job and, without a job, those with a recent heartbeat."""
+    """Return incomplete versions, except those of an open job, and those without a job that have a recent heartbeat."""
     held = exists().where(RegistryExchange.version_id == RegistryVersion.id)
     unwhole = select(RegistryVersion.id, RegistryVersion.beat_at).where(
         RegistryVersion.whole_at.is_(None), or_(RegistryVersion.beat_at.is_not(None), held)

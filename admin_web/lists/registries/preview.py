@@ -24,8 +24,8 @@ LONGEST_CELL = 80
 class RegistryRow:
     """One of the first rows: its cells and the result: listed or deleted numbers, the reason for a rejection, or both.
 
-    `line` is the line on which it begins; for XML, the position of the number in the text. `skipped` says what a row is
-    that the import skips.
+    `line` is the line on which it begins; for XML, the position of the number in the text. If the import skips
+    the row, `skipped` says what the row is.
     """
 
     line: int
@@ -40,8 +40,8 @@ class RegistryRow:
 class RegistryPreview:
     """The recognised format, and the first rows of the first text.
 
-    `texts` is the number of texts, `size` their size in bytes. For CSV there are `headings`; `column` has the number
-    columns as `Reading` takes them, and `numbers` the columns that contain numbers. `not_read` says which columns are
+    `texts` is the number of texts, `size` their size in bytes. Only CSV has `headings`. `column` has the number
+    columns as `Reading` takes them. `numbers` are the columns that contain numbers. `not_read` says which columns are
     joined or not read. `says_deeds` is whether the files say what was added and deleted. `problem` says why the import
     cannot start; empty when it can.
     """

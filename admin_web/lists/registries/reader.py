@@ -19,7 +19,7 @@ from compliance.numbers import InvalidNumber, normalize
 
 ROWS_AT_ONCE = 20_000
 FEWEST_DIGITS = 7
-"""Digits from which the first cell of a change is a whole number and not an area code."""
+"""If the first cell of a change has at least this many digits, it is a whole number and not an area code."""
 
 _TAG = re.compile(rb"<\s*(ac|ph)\b([^<>]*)>", re.IGNORECASE)
 _VALUE = re.compile(rb"\bval\s*=[^0-9]{0,6}([0-9-]+)", re.IGNORECASE)
@@ -86,7 +86,7 @@ class Reading:
         return Layout.found(sample, (self.column,) if self.column else (), self.region)
 
     def warnings(self, source: Source) -> list[str]:
-        """Return what is joined or not read of the texts in columns, as sentences. Raises NotASheet, OSError."""
+        """Return which columns of the texts are joined or not read, as sentences. Raises NotASheet, OSError."""
         layouts = [self.layout(_sample(source, part)) for part in source.parts] if self.form is CSV else []
         said = [each for one in layouts for each in (one.joined(), one.not_read(one.others)) if each]
         return list(dict.fromkeys(said))
@@ -190,7 +190,7 @@ def _sample(source: Source, part: SourceText) -> list[SheetRow]:
 
 
 def whole_lines(text: bytes) -> bytes:
-    """Drop the last line if the start of a text ends in the middle of it."""
+    """Drop the last line of a text's start if the start may end in the middle of that line."""
     end = text.rfind(b"\n") + 1
     return text[:end] if end and len(text) >= LONGEST_LINE // 2 else text
 

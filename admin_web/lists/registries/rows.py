@@ -53,7 +53,7 @@ class Piece:
 
 
 class Odd(NamedTuple):
-    """A line of no known layout: its line number in the file, from 1, and its text."""
+    """A line without a known layout: its line number in the file, from 1, and its text."""
 
     line: int
     text: str

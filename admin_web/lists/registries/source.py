@@ -25,7 +25,9 @@ MOST_MEMBERS = 2_000
 
 _SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"}
 _SYSTEM_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information"}
-"""What macOS, Windows and network drives add to folders, and so to archives of them, besides names with a dot first."""
+"""Files and folders that macOS, Windows and network drives add to folders, and so to archives. Names that begin with a
+dot are added too, but are not listed here.
+"""
 
 _ZIP = b"PK\x03\x04"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -93,7 +95,7 @@ class Source:
         self._read = before + part.size
 
     def sha256(self) -> str:
-        """Return the SHA-256 (hex) of the files, one after another."""
+        """Return the SHA-256 (hex) of the content of all files, one file after the other."""
         digest = hashlib.sha256()
         for path in self.paths:
             with path.open("rb") as file:

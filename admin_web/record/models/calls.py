@@ -9,8 +9,8 @@ from admin_web.record.models.base import Base, one_of
 from compliance.verdict import Verdict
 
 ALONE = "unscreened OR (decision_id = '' AND verdict <> '')"
-"""Condition of a call-detail record that the call log shows as a separate line: the call left the PBX although no
-decision allowed it, or the record has a verdict but names no decision.
+"""The condition under which the call log shows a call-detail record as a separate line: the call left the PBX although
+no decision allowed it, or the record has a verdict but names no decision.
 """
 
 
@@ -145,10 +145,10 @@ class CallRequest(Base):
 
 
 class Telephone(Base):
-    """Whose telephone an endpoint of the PBX is, from `since` (inclusive) until `until` (exclusive, None while it is).
+    """Whose telephone an endpoint of the PBX is, from `since` (inclusive) until `until` (exclusive).
 
-    `channel` is the endpoint, such as `PJSIP/alice`. At most one row of a channel has no `until`. A row ends and is
-    never changed otherwise, so that calls of before keep their caller.
+    `until` is None for the present assignment. `channel` is the endpoint, such as `PJSIP/alice`. At most one row of a
+    channel has no `until`. Nothing else in a row is ever changed, so that earlier calls keep their caller.
     """
 
     __tablename__ = "telephones"

@@ -30,9 +30,10 @@ class Override(Base):
     An override expires without any action. `expiry_recorded_at` is when the audit event of the expiry was written.
 
     `counts_from` is the day of the consent, or the day of the placing if that is earlier: a request not to be called
-    that is dated on that day or later contests the override. `same_day_reason` says why a consent of the very day of
-    such a request is the later one. An admin may keep a contested override (`kept_at`). `ended_by_request` is the id of
-    the request that ended it. While `held`, the override opens nothing, because nobody has reviewed it yet.
+    that is dated on that day or later contests the override. If a request has the same day as the consent,
+    `same_day_reason` says why the consent is the later one. An admin may keep a contested override (`kept_at`).
+    `ended_by_request` is the id of the request that ended it. While `held`, the override opens nothing, because nobody
+    has reviewed it yet.
     """
 
     __tablename__ = "overrides"
@@ -93,8 +94,8 @@ class Override(Base):
     def contested(cls) -> ColumnElement[bool]:
         """Return the condition for overrides whose person has asked not to be called since the consent.
 
-        A request of the day of the consent contests it if it was recorded after the placing. Of a kept override, only
-        later requests count.
+        A request with the same day as the consent contests the override if it was recorded after the override was
+        placed. For a kept override, only requests that were recorded after the decision to keep it count.
         """
         asked = DoNotCallRequest
         since = or_(

@@ -103,7 +103,7 @@ def _wanted(request: web.Request, form: Form) -> CallFilter:
 
 
 def _wanted_alone(request: web.Request) -> CallFilter:
-    """Read the filters of an export. Raises HTTPBadRequest for an unreadable one: it must not export everything."""
+    """Read the filters of an export. Raises HTTPBadRequest for an unreadable one, instead of ignoring it."""
     form = Form(request.query)
     wanted = _wanted(request, form)
     for error in form.errors.values():

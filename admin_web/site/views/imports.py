@@ -26,7 +26,7 @@ KINDS = {"numbers": IMPORT_NUMBERS.name, "leads": IMPORT_LEADS.name, "lifts": LI
 """The name of each kind of import in URLs."""
 
 MOST_COUNTED = 10_000
-"""Numbers of a file to lift that the preview looks up."""
+"""Maximum number of numbers that the preview looks up in a file of numbers to lift."""
 
 COLUMNS = ("number", "lead", "name")
 _SPEC = re.compile(r"[0-9]{1,5}(?:[,+][0-9]{1,5}){0,49}")
@@ -137,7 +137,7 @@ def _columns(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def column_spec(chosen: str) -> str:
-    """Return columns as `number_columns` takes them: positions with a comma or a plus between; otherwise nothing."""
+    """Return `chosen` if it has the form that `number_columns` takes: positions with commas or pluses; otherwise ""."""
     return chosen if _SPEC.fullmatch(chosen) else ""
 
 

@@ -1,7 +1,7 @@
 """Record each person's own request not to be called, and what a consent is compared with.
 
-The entries that came from a request so far become requests too, dated with the day of the entry in UTC. Imports and the
-demo data do not: the date of such an entry is not that of a request.
+Existing entries that came from a request become requests too, dated with the day of the entry in UTC. Entries from
+imports and from the demo data do not become requests, because the date of such an entry is not the date of a request.
 """
 
 import sqlalchemy as sa
