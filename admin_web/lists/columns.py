@@ -147,7 +147,7 @@ def has_number(cells: Sequence[str], reads: Reads) -> bool:
 
 
 def chosen_column(headings: Sequence[str], wanted: str | None, names: Collection[str]) -> int | None:
-    """Return the index of the `wanted` column, or of the one with one of these names; None when there is none.
+    """Return the index of the `wanted` column, else of the column with one of these names; None if there is none.
 
     Raises NoColumn.
     """

@@ -59,12 +59,12 @@ class SheetPreview:
 
     @property
     def number_choices(self) -> Sequence[tuple[str, str]]:
-        """The choices for the column of the numbers: each column, and those that contain numbers together."""
+        """The choices for the column of the numbers: each column, and all columns with numbers together."""
         return number_choices(self.headings, self.numbers, self.chosen.get("number", ""))
 
 
 def number_choices(headings: Sequence[str], numbers: Sequence[int] = (), now: str = "") -> Sequence[tuple[str, str]]:
-    """Return the choices for the column of the numbers: each column, those that contain numbers together, and `now`."""
+    """Return the choices for the column of the numbers: each column, all columns with numbers together, and `now`."""
     each = [(str(place), f"{place}: {heading}") for place, heading in enumerate(headings, start=1)]
     places = [str(place + 1) for place in numbers]
     several = [(",".join(places), f"{' and '.join(places)}: all that contain numbers")] if len(places) > 1 else []

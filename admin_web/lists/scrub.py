@@ -85,7 +85,7 @@ class Scrubbed:
         return [(reason, rows) for (verdict, reason), rows in self.reasons.most_common() if verdict is Verdict.BLOCK]
 
     def count(self, rulings: Sequence[Ruling]) -> None:
-        """Count the rulings on some rows. Most rows share a ruling: they are counted by its identity."""
+        """Count the rulings on some rows. Most rows share a ruling object, so rulings are counted by identity."""
         rows = Counter(map(id, rulings))
         for ruling in distinct(rulings):
             self.reasons[ruling.verdict, ruling.reason] += rows[id(ruling)]

@@ -28,7 +28,7 @@ def uri(secret: str, name: str) -> str:
 def step_of(secret: str, code: str, at: datetime, last_step: int) -> int | None:
     """Return the time step of a code.
 
-    Returns None if the code is wrong, or was used already: then its step is not after `last_step`.
+    Returns None if the code is wrong, or its step is not after `last_step`, because it was used already.
     """
     code = code.replace(" ", "")
     if not _CODE.fullmatch(code):

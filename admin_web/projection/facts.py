@@ -15,7 +15,7 @@ from compliance.terms import Terms
 
 
 async def facts_of(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts]:
-    """Return the facts of each lead on its number, in the same order. Raises RedisUnavailable.
+    """Return the facts of each pair of a lead and its number, in the same order. Raises RedisUnavailable.
 
     In a cluster, each shard is queried for its own numbers.
     """

@@ -39,7 +39,7 @@ class Period:
 
 
 class Owners:
-    """Whose telephones some endpoints were, at any moment."""
+    """The owners of some endpoints at any moment: the persons whose telephones the endpoints were."""
 
     def __init__(self, periods: Iterable[Period]) -> None:
         self._periods = tuple(periods)

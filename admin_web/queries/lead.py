@@ -24,7 +24,7 @@ MOST_OTHERS = 20
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list that a number is on: since when, by whom and from which source.
+    """A list that a number is on, with the time, the person and the source of its entry.
 
     For a registry these fields say when its file was obtained, who imported it and what the file is called. `spared`
     are the campaigns to which the registry does not apply.

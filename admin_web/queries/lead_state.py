@@ -111,6 +111,6 @@ def possible_states() -> list[LeadState]:
 
 
 async def stands_of(session: AsyncSession, leads: Sequence[tuple[E164, LeadId]], at: datetime) -> list[Stand]:
-    """Return the stand of each lead on its number at `at` (aware UTC), in the order of `leads`."""
+    """Return the stand of each lead, with its number, at `at` (aware UTC), in the order of `leads`."""
     rulings = [(facts, rule.judge(facts, at)) for facts in await facts_on_record(session, leads, at)]
     return [Stand(state_of(ruling), ruling, facts, at) for facts, ruling in rulings]

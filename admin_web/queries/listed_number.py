@@ -25,7 +25,7 @@ MOST_LEADS = 100
 
 @dataclass(frozen=True, slots=True)
 class LeadThere:
-    """A lead on the number: whether it may be dialled now, and whether it could be if the number were lifted."""
+    """A lead on the number: whether it may be dialled now, and whether it may be after the number is lifted."""
 
     id: LeadId
     name: str

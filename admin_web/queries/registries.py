@@ -24,7 +24,7 @@ MOST_NAMED = 12
 class RegistryStanding:
     """A registry and its version in force, at `at` (aware UTC).
 
-    `stale_from` is when the first part of the version becomes stale; None without a version, or when it never does.
+    `stale_from` is when the first part of the version becomes stale; None without a version, or if no part ever does.
     `uncovered` are the area codes that it should cover but does not; without a version, all of them.
     """
 

@@ -1,4 +1,4 @@
-"""Claims: a lead of the dial queue that is promised to one dialer for a while, and offered to nobody else meanwhile."""
+"""A claim promises a lead of the dial queue to one dialer for a while. Meanwhile nobody else is offered the lead."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ from admin_web.record.dialect import each_of, hold_against_writers
 from admin_web.record.models import Document
 
 GRACE = timedelta(hours=24)
-"""A sweep ignores documents without a row that are younger than this."""
+"""A sweep removes no document that is younger than this, even if the document has no row."""
 
 LOOKED_UP_AT_ONCE = 500
 

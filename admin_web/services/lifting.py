@@ -20,7 +20,7 @@ from compliance.refusal import cleaned, require
 
 @dataclass(frozen=True, slots=True)
 class LiftedMany:
-    """What becomes of some numbers: those that are lifted, and those that stay because the person asked.
+    """What happens to some numbers: some are lifted, others stay because the person asked not to be called.
 
     Numbers in neither group are not on the list.
     """

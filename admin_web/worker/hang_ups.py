@@ -17,7 +17,7 @@ from admin_web.services.calling import hang_up_under
 POLL_S = 0.5
 
 REVOKED_FOR = timedelta(hours=1)
-"""Calls are searched for this long after a revocation, in case the worker or the PBX was down before."""
+"""How long after a revocation calls are still searched, in case the worker or the PBX was down before."""
 
 LOOKS_S = (0.0, 1.0, 3.0, 10.0, 30.0)
 """When to query the PBX, in seconds after the revocation was noticed."""

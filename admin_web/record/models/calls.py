@@ -145,7 +145,7 @@ class CallRequest(Base):
 
 
 class Telephone(Base):
-    """Whose telephone an endpoint of the PBX is, from `since` (inclusive) until `until` (exclusive).
+    """The person whose telephone an endpoint of the PBX is, from `since` (inclusive) until `until` (exclusive).
 
     `until` is None for the present assignment. `channel` is the endpoint, such as `PJSIP/alice`. At most one row of a
     channel has no `until`. Nothing else in a row is ever changed, so that earlier calls keep their caller.

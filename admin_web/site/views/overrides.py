@@ -51,7 +51,7 @@ async def _kept(request: web.Request, upload: UploadForm) -> Kept:
 
 
 async def _granted(request: web.Request, effect: Effect, fields: ConsentFields, kept: Kept) -> Granted:
-    """Place the override. Raises a Refused that FIELDS has."""
+    """Place the override. Raises a subclass of Refused that is in FIELDS."""
     records, consent = request.app[RECORDS], fields.consent(kept)
     async with or_discarded(records.database, request.app[DOCUMENTS], kept):
         if effect.replaces is None:

@@ -33,7 +33,7 @@ COVERS = (("codes", "The area codes found in its file"), ("whole", "Everything i
 """The choices of the form: value and label."""
 
 SILENT_AFTER = timedelta(minutes=2)
-"""An import without a heartbeat for this long is shown as cut short."""
+"""An import without a heartbeat for this long is shown as interrupted."""
 
 
 async def registries(request: web.Request) -> web.StreamResponse:
