@@ -59,11 +59,11 @@ def fill_consent(
         page.get_by_label("Consent document").set_input_files(document)
 
 
-def place_override(page: Page, lead: LeadGiven, document: Path) -> None:
-    """Place an override for a lead, starting on its page."""
+def place_override(page: Page, lead: LeadGiven, document: Path, same_day: str = "") -> None:
+    """Place an override for a lead, starting on its page. `same_day` is as in `fill_consent`."""
     open_lead(page, lead)
     page.get_by_role("link", name="Override").click()
-    fill_consent(page, document)
+    fill_consent(page, document, same_day=same_day)
     page.get_by_role("button", name="Open this lead").click()
     expect(notice(page)).to_contain_text(NOW)
 

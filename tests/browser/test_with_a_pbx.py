@@ -111,7 +111,7 @@ def test_click_to_call_wrap_up_override_and_revocation_reach_the_wire(
         assert [(call.status, call.record["dnc_reason"]) for call in blocked] == [(403, "internal-dnc")] * 2
 
         # The override opens this lead only: for a click, and for a dialer that names the lead.
-        place_override(supervisor, lead, consent)
+        place_override(supervisor, lead, consent, same_day="Signed in the shop, after the call.")
         calls = line.place(Call(lead.number, lead.id), Call(lead.number, "another-lead"), Call(lead.number))
         assert [call.status for call in calls] == [200, 403, 403]
         open_lead(agent, lead)

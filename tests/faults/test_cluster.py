@@ -75,7 +75,7 @@ def test_what_is_recorded_is_in_force_on_the_next_call_on_every_shard(
         number = next(number for number in FREE if shard.owns(slot(number)))
         lead = f"lead-{shard.first}"
         assert stack.gate.screen(number, lead).allowed
-        assert "in force" in stack.admin("suppress", number)
+        assert "in force" in stack.admin("suppress", number, "--asked-on", "2026-01-01")
         assert stack.gate.screen(number, lead).reason == "internal-dnc"
         said = stack.admin("override", "grant", "--lead", lead, "--number", number, *grant)
         assert stack.gate.screen(number, lead).reason == "override"
