@@ -109,8 +109,8 @@ class Gate:
         """
         lead, campaign = attempt.lead, attempt.campaign
         facts = None if isinstance(number, InvalidNumber) else self._store.foreseen(number, lead, campaign)
-        # Redis compares the foreseen facts with the real ones. If a check of the rule needs a fact that Redis does not
-        # compare, no call may take this path.
+        # Redis compares the foreseen facts with the real ones. If the rule contains a check on a fact that Redis does
+        # not compare, no call may take this path.
         if facts is None or facts.state is None or not foreseeable():
             return None
         ruling = decide(number, facts, attempt.at)

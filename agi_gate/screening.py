@@ -41,7 +41,7 @@ class Screening:
 
     def answered(self, answers: Answers) -> None:
         """Continue with the answers of Redis."""
-        # Answers may arrive after the deadline. By then the gate has already sent a block.
+        # Answers may arrive after the deadline. By then the gate has already sent the verdict BLOCK.
         if not self.over:
             self._step(self._steps.send, answers)
 

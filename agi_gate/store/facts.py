@@ -41,8 +41,8 @@ class FactStore:
         """
         expected = self._link.health.state
         # A replaced generation stays in Redis for longer than any decision takes, so commands for it still read
-        # complete sets (admin_web/projection/sweep.py). The second attempt succeeds, unless builds follow each other
-        # faster than round trips.
+        # complete sets (admin_web/projection/sweep.py). The second attempt succeeds, unless another build ends within
+        # one round trip.
         for _ in range(MOST_ATTEMPTS):
             applying = self._terms.applying(number, campaign) if expected and self._knows(expected) else None
             answers = yield question(*self._commands(expected, applying, number, lead))

@@ -97,7 +97,7 @@ def _terms(form: Form) -> EditedTerms:
 def _seen(form: Form) -> datetime:
     """Read when the terms that the form showed had been set.
 
-    Return 1970, which never matches, for an unreadable moment.
+    If the moment cannot be parsed, return a date in 1970, which never matches.
     """
     try:
         return datetime.fromisoformat(form.text("seen")).astimezone(UTC)
