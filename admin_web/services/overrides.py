@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.documents import Kept
 from admin_web.judging.facts import facts_on_record
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
+from admin_web.record.dialect import hold
 from admin_web.record.models import Document, Lead, Override
 from admin_web.services.leads import existing_lead, put_new
-from admin_web.services.requests import newest_request
+from admin_web.services.requests import REQUESTS, newest_request
 from admin_web.services.revocation import end
 from admin_web.webhooks.events import Event
 from compliance.consent import ATTESTATION, Basis, ends_at, may_override
@@ -299,6 +300,7 @@ async def _checked(change: Change, consent: Consent, rules: ConsentRules) -> tup
     lead = await _lead(change, consent)
     (facts,) = await facts_on_record(change.session, [(E164(lead.number), consent.lead)], change.at)
     require_openable(facts, change.at)
+    await hold(change.session, REQUESTS)
     asked_on = await newest_request(change.session, E164(lead.number))
     require_newer(consent, facts, asked_on, rules)
     return lead, await _live_override(change, lead)

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
-from admin_web.record.dialect import each_of
+from admin_web.record.dialect import each_of, hold
 from admin_web.record.models import DoNotCallRequest, Lead, Override
 from admin_web.services.leads import existing_lead
 from admin_web.services.revocation import end
@@ -22,6 +22,11 @@ from admin_web.services.suppression import (
 from compliance.consent import may_revoke
 from compliance.numbers import E164, LeadId
 from compliance.refusal import Refused, cleaned, require
+
+REQUESTS = 0x646E635F72657173
+"""The key of PostgreSQL's advisory lock of requests ("dnc_reqs" in ASCII). Requests share it; a grant holds it alone.
+Without it, a grant and a request at once would not see each other, and the override would outlive the request.
+"""
 
 FIRST_DAY = date(1990, 1, 1)
 """The earliest day of a request. An earlier date is a typing error."""
@@ -119,6 +124,7 @@ async def request_within(change: Change, number: E164, request: Request, row: Le
     overrides stay. A request by number alone ends all of them, because nobody knows who asked. The request of a lead
     who is on record with another number ends all of them too. The row of the lead must be locked. Raises Unwritable.
     """
+    await hold(change.session, REQUESTS, shared=True)
     lead = LeadId(row.id) if row is not None else None
     listed = await suppress_within(change, number, source=request.source, note=request.note, lead=lead)
     (request_id,) = await _record(change, [number], request, lead)
@@ -136,6 +142,7 @@ async def requests_within(change: Change, numbers: Sequence[E164], request: Requ
     wanted = sorted(set(numbers))
     if len(wanted) > CHUNK:
         raise ValueError(f"at most {CHUNK} numbers at a time")
+    await hold(change.session, REQUESTS, shared=True)
     added = await suppress_many_within(change, wanted, source=request.source, note=request.note, hold=True)
     ids = await _record(change, wanted, request, None)
     return added, await _end_older(change, dict(zip(wanted, ids, strict=True)), request, None)

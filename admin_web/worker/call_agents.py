@@ -59,7 +59,7 @@ async def call_agents(session: AsyncSession, decisions: Sequence[str]) -> dict[s
 
 
 async def name_agents(session: AsyncSession, channels: Iterable[str]) -> None:
-    """Give decisions the agents that new records name. `channels` are the unique ids of the records' channels."""
+    """Write the agents that new records name to their decisions. `channels` are the unique ids of their channels."""
     ids = sorted(set(channels))
     found = await call_agents(session, await _decisions_on(session, ids))
     if not found:

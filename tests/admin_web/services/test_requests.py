@@ -1,14 +1,17 @@
 """A person's own request not to be called: what it ends, what it leaves open, and what it forbids later."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.facts import facts_on_record
 from admin_web.record.changes import Actor, Records
 from admin_web.record.models import AuditEvent, DoNotCallRequest, Override, SuppressionEntry
+from admin_web.services import overrides
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import (
@@ -25,6 +28,7 @@ from admin_web.services.overrides import (
 from admin_web.services.requests import (
     RequestNotDated,
     UnknownRequest,
+    newest_request,
     record_request,
     record_requests,
     withdraw_request,
@@ -40,7 +44,7 @@ from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance.consent import Basis, Role
 from compliance.consent_rules import US_STRICT, ConsentRules, Tie
-from compliance.numbers import LeadId
+from compliance.numbers import E164, LeadId
 from compliance.refusal import NotPermitted, Unwritable
 from tests.support.records import ADMIN, AT, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR, Clock, rows
 
@@ -221,6 +225,32 @@ async def test_a_consent_after_the_request_opens_the_lead_and_a_backdated_reques
     done = await record_request(records, ADMIN, NUMBER, source="letter", asked_on=DAY)
     assert done.ended == ()
     assert await opens(records)
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+async def test_a_request_during_a_grant_ends_the_override(
+    records: Records, monkeypatch: pytest.MonkeyPatch, many: bool
+):
+    """The request arrives when the grant has just read that there is none."""
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await suppress_many(records, ADMIN, [OTHER, NUMBER], source="import")
+    asking: list[asyncio.Task[object]] = []
+
+    async def read_and_wait(session: AsyncSession, number: E164) -> date | None:
+        found = await newest_request(session, number)
+        work = (
+            record_requests(records, ADMIN, [NUMBER], source="ivr")
+            if many
+            else record_request(records, ADMIN, NUMBER, source="ivr")
+        )
+        asking.append(asyncio.create_task(work))
+        await asyncio.wait(asking, timeout=0.5)
+        return found
+
+    monkeypatch.setattr(overrides, "newest_request", read_and_wait)
+    await grant_override(records, SUPERVISOR, dated(-7))
+    await asking[0]
+    assert not await opens(records)
 
 
 async def test_an_imported_entry_is_opened_by_an_older_consent(records: Records):
