@@ -73,12 +73,14 @@ class Dialer:
     ) -> list[Outcome]:
         self.directory.mkdir(parents=True, exist_ok=True)
         log, injected = self.directory / "dialer.log", self.directory / "calls.csv"
-        log.unlink(missing_ok=True)
+        errors = self.directory / "dialer.errors"
+        for old in (log, errors):
+            old.unlink(missing_ok=True)
         injected.write_text("SEQUENTIAL\n" + "".join(map(_line, calls)))
         command = [
             *_sipp(scenario, free_port(SOCK_DGRAM), log),
             *("-inf", injected, "-m", str(len(calls)), "-r", str(per_second), "-l", str(at_once)),
-            *("-d", str(pause_ms)),
+            *("-d", str(pause_ms), "-trace_err", "-error_file", errors),
             f"127.0.0.1:{self.sip_port}",
         ]
         with (self.directory / "dialer.out").open("wb") as said, suppress(subprocess.TimeoutExpired):
@@ -91,7 +93,10 @@ class Dialer:
                 check=False,
                 timeout=len(calls) / per_second + SLACK_S,
             )
-        return _outcomes(calls, log)
+        outcomes = _outcomes(calls, log)
+        if errors.exists() and any(outcome.status == 0 for outcome in outcomes):
+            print(errors.read_text())  # Otherwise nobody could tell a lost call from an unexpected message.
+        return outcomes
 
 
 class Trunk:
