@@ -1,6 +1,7 @@
 """Run the screening of a call: pass the gate's questions to Redis, and the answers back to the gate, in time."""
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Protocol, TypeAlias
 
 import structlog
@@ -26,12 +27,16 @@ class Screener(Protocol):
 
 
 class Screening:
-    """The screening of one call. It ends with exactly one decision, whatever fails; `decided` sends it to the PBX."""
+    """The screening of one call. It ends with exactly one decision, whatever fails; `decided` sends it to the PBX.
 
-    __slots__ = ("_decided", "_gate", "_link", "_request", "_steps", "over")
+    `due` is the end of its time limit, in seconds of `time.monotonic`.
+    """
 
-    def __init__(self, gate: Gate, link: Link, request: Request, decided: OnDecision) -> None:
+    __slots__ = ("_decided", "_due", "_gate", "_link", "_request", "_steps", "over")
+
+    def __init__(self, gate: Gate, link: Link, request: Request, decided: OnDecision, *, due: float) -> None:
         self._gate, self._link, self._request, self._decided = gate, link, request, decided
+        self._due = due
         self._steps = gate.screen(request)
         self.over = False
 
@@ -41,8 +46,14 @@ class Screening:
 
     def answered(self, answers: Answers) -> None:
         """Continue with the answers of Redis."""
-        # Answers may arrive after the deadline. By then the gate has already sent the verdict BLOCK.
-        if not self.over:
+        # The timer has usually ended a late call already. But after a stop of the process (SIGSTOP, a starved machine)
+        # the loop can read the replies that wait in the socket before it runs the timer (asyncio,
+        # BaseEventLoop._run_once: the events of the selector come first). They say what was true before the stop.
+        if self.over:
+            return
+        if monotonic() >= self._due:
+            self.expire()
+        else:
             self._step(self._steps.send, answers)
 
     def failed(self, error: StoreUnavailable) -> None:
@@ -81,12 +92,12 @@ class Screenings:
     """Screens calls over one Redis, each within `deadline_s` seconds."""
 
     def __init__(self, gate: Gate, link: Link, *, deadline_s: float) -> None:
-        self._gate, self._link = gate, link
+        self._gate, self._link, self._deadline_s = gate, link, deadline_s
         self._expiries = Deadlines[Screening](deadline_s)
 
     def begin(self, request: Request, decided: OnDecision) -> None:
         """Begin to screen a call. `decided` is called once with the decision, possibly before `begin` returns."""
-        screening = Screening(self._gate, self._link, request, decided)
+        screening = Screening(self._gate, self._link, request, decided, due=monotonic() + self._deadline_s)
         screening.begin()
         if not screening.over:  # A call that never waits for Redis needs no deadline.
             self._expiries.watch(screening)

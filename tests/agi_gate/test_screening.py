@@ -1,6 +1,7 @@
 """The screening of one call: whatever Redis does, and whenever, the call gets one decision, and never a guess."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import pytest
@@ -54,9 +55,9 @@ def asks_twice():
     return seen
 
 
-def screening(steps=asks_twice, *, connected: bool = True):
+def screening(steps=asks_twice, *, connected: bool = True, due: float = math.inf):
     link, decided = FakeLink(connected=connected), []
-    return Screening(FakeGate(steps), link, ASKED, decided.append), link, decided
+    return Screening(FakeGate(steps), link, ASKED, decided.append, due=due), link, decided
 
 
 def test_each_answer_takes_one_step_and_the_last_one_decides():
@@ -80,6 +81,13 @@ def test_after_its_deadline_a_call_hears_no_answer():
     call.expire()
     call.answered(ANSWERS)
     call.failed(StoreUnavailable("late"))
+    assert decided == [["DeadlinePassed"]]
+
+
+def test_an_answer_that_is_read_after_the_deadline_counts_as_none_although_no_timer_has_run():
+    call, _, decided = screening(due=0.0)
+    call.begin()
+    call.answered(ANSWERS)
     assert decided == [["DeadlinePassed"]]
 
 
@@ -110,7 +118,7 @@ def test_an_answer_that_cannot_be_given_is_logged_and_goes_no_further():
         raise ValueError("a value contains characters that no AGI line may have")
 
     with capture_logs() as said:
-        call = Screening(FakeGate(asks_twice), FakeLink(connected=False), ASKED, unable)
+        call = Screening(FakeGate(asks_twice), FakeLink(connected=False), ASKED, unable, due=math.inf)
         call.begin()
     assert (call.over, [(line["event"], line["channel"]) for line in said]) == (
         True, [("answering failed", "pbx-1.1")]

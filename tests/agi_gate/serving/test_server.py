@@ -1,18 +1,20 @@
 """The real gate on its AGI port, with a real Redis: allowed and blocked calls, and their records."""
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from agi_gate.canary import header
-from compliance.redis_schema import LISTS, STATE, terms_key
-from compliance.verdict import Verdict
+from agi_gate.canary import Answer, header, read_line
+from compliance.redis_schema import DECISIONS, LISTS, STATE, terms_key
+from compliance.verdict import DEADLINE, Verdict, block
 from lab.redis import RedisServer
 from tests.support.asterisk import GateProcess, Pbx
 from tests.support.handmade import HandmadeProjection
+from tests.support.relay import Relay
 
 LISTED, FREE = "+14155550100", "+14155550199"
 
@@ -224,6 +226,29 @@ class TestRedisTrouble:
         handmade.redis.replicaof("NO", "ONE")
         handmade.verify()
         gate.until("not-listed", FREE)
+
+
+def test_a_gate_that_stood_still_allows_nothing_on_what_it_knew_before(handmade, redis_server, short_path):
+    with (
+        Relay(redis_server.socket) as relay,
+        GateProcess(short_path / "gate", f"redis://127.0.0.1:{relay.port}", DNC_DEADLINE_MS="500") as gate,
+        Pbx(gate.until_ready().port) as pbx,
+    ):
+        for _ in range(2):  # Then the gate knows the terms and Redis the script, so a call takes one round trip.
+            assert gate.screen(FREE).allowed
+        before = handmade.redis.xlen(DECISIONS)
+        relay.hold()
+        pbx.send(header(FREE, "", "pbx-1.1"))
+        gate.process.wait_until(lambda: handmade.redis.xlen(DECISIONS) > before)
+        gate.process.pause()
+        relay.release()  # Redis has allowed the call, and its reply waits in the socket of the stopped gate.
+        handmade.put_on(FREE)
+        time.sleep(0.6)  # longer than the deadline
+        gate.process.resume()
+        answer = Answer("pbx-1.1", read_line(pbx.line()))
+        assert (answer.allowed, answer.reason) == (False, "deadline")
+        gate.process.wait_until(lambda: handmade.redis.xlen(DECISIONS) == before + 2)
+        assert handmade.decision(answer.decision).ruling == block(DEADLINE)
 
 
 def test_metrics_count_calls_by_verdict_and_reason(gate):
