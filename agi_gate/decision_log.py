@@ -7,7 +7,7 @@ appended as soon as Redis accepts it. So a blocked call is recorded even if Redi
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice, takewhile
 
 import structlog
 
@@ -42,6 +42,9 @@ class DecisionLog:
     def __init__(self, link: Link) -> None:
         self._link, self._stream = link, link.keys.decisions
         self._backlog: deque[Decision] = deque()
+        self._appended: list[Decision] = []
+        """Decisions of the backlog that Redis has and its replicas may not have."""
+        self._appended_on = 0
         self._wake = asyncio.Event()
         self.dropped = 0
 
@@ -108,18 +111,30 @@ class DecisionLog:
                 await asyncio.sleep(FLUSH_EVERY_S)
 
     async def flush(self) -> bool:
-        """Append the oldest decisions of the backlog; return whether Redis accepted all of them."""
-        some = [self._backlog[i] for i in range(min(FLUSH_AT_ONCE, len(self._backlog)))]
+        """Append the oldest decisions of the backlog; return whether Redis and its replicas have all of them."""
         try:
-            answers = await self._link.answers_to(*(append(decision, self._stream) for decision in some))
-            for decision, reply in zip(some, answers.replies, strict=True):
-                _appended(reply)
-                self._forget(decision)
+            await self._append_some()
         except (StoreUnavailable, RecordUnavailable):
             return False
         if not self._backlog:
             self._wake.clear()
         return True
+
+    async def _append_some(self) -> None:
+        """Append decisions, or wait again for replicas that lack some. Raises StoreUnavailable, RecordUnavailable."""
+        # WAIT covers all writes of its connection. So as long as the connection lasts, nothing is appended twice.
+        if self._appended_on != self._link.health.connects:
+            self._appended_on, self._appended = self._link.health.connects, []
+        some = [] if self._appended else list(islice(self._backlog, FLUSH_AT_ONCE))
+        answers = await self._link.answers_to(*(append(one, self._stream) for one in some), to_replicas=True)
+        taken = takewhile(lambda pair: isinstance(pair[1], bytes), zip(some, answers.replies, strict=True))
+        self._appended += [decision for decision, _ in taken]
+        _replicated(answers)
+        for decision in self._appended:
+            self._forget(decision)
+        self._appended = []
+        for reply in answers.replies:
+            _appended(reply)
 
     def _forget(self, decision: Decision) -> None:
         """Remove a decision from the front of the backlog."""

@@ -59,6 +59,19 @@ class Master:
         return f"{run_id}.{self.epoch}" if self.epoch else run_id
 
 
+class Named(NamedTuple):
+    """The master that one sentinel names.
+
+    `is_up` says whether the sentinel considers it up, `is_replacing` whether the sentinel leads a failover that will
+    replace it.
+    """
+
+    epoch: int
+    is_up: bool
+    master: Master
+    is_replacing: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Sentinels:
     """A parsed Sentinel URL. `addresses` are HOST:PORT, and `name` is the sentinels' name for the master."""
@@ -83,11 +96,8 @@ class Sentinels:
         options = _query([option for option in self.options if option[0].startswith("ssl_")])
         return [f"{self.scheme}://{user}{address}{options}" for address in self.addresses]
 
-    def read(self, reply: Sequence[bytes | None]) -> tuple[int, bool, Master] | None:
-        """Parse a sentinel's reply; return the epoch, whether the sentinel considers the master up, and the master.
-
-        Return None if the reply names no master.
-        """
+    def read(self, reply: Sequence[bytes | None]) -> "Named | None":
+        """Parse a sentinel's reply. Return None if it names no master."""
         words = [word.decode("utf-8", "replace") for word in reply if word is not None]
         fields = dict(zip(words[::2], words[1::2], strict=False))
         host, port, epoch = fields.get("ip", ""), fields.get("port", ""), fields.get("config-epoch", "")
@@ -96,7 +106,8 @@ class Sentinels:
         where = f"[{host}]" if ":" in host else host
         options = _query([option for option in self.options if option[0] not in _SENTINEL_OPTIONS])
         url = f"{self.scheme}://{self.user}{where}:{port}/{self.db}{options}"
-        return int(epoch), "down" not in fields.get("flags", ""), Master(url, epoch)
+        flags = fields.get("flags", "")
+        return Named(int(epoch), "down" not in flags, Master(url, epoch), "failover_in_progress" in flags)
 
     async def find(self, ask: Callable[[str], Awaitable[Sequence[bytes | None]]], within_s: float) -> Master:
         """Query all sentinels at once for `within_s` seconds; return the master of the latest failover.
@@ -106,7 +117,7 @@ class Sentinels:
         # The first reply is not enough: a sentinel that was cut off still names the old master. The highest
         # config-epoch wins, as among the sentinels (Redis documentation, "High availability with Redis Sentinel").
         outcomes = await _ask_all(ask, self.urls(), within_s)
-        found, troubles = list[tuple[int, bool, Master]](), list[str]()
+        found, troubles = list[Named](), list[str]()
         for address, outcome in zip(self.addresses, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 troubles.append(f"{address}: {_trouble(outcome)}")
@@ -116,7 +127,13 @@ class Sentinels:
                 troubles.append(f"{address}: its reply names no master")
         if not found:
             raise NoMaster(f"no sentinel names the master {self.name} ({'; '.join(troubles)})")
-        return max(found, key=lambda answer: answer[:2])[2]
+        # The sentinel that leads a failover names the old master until the failover ends, from some moment on with the
+        # new epoch (Redis source, sentinel.c, sentinelFailoverPromoteSlave). So it only says who is being replaced.
+        leaving = {named.master.url for named in found if named.is_replacing}
+        best = max((named for named in found if not named.is_replacing), key=lambda named: named[:2], default=None)
+        if best is None or best.master.url in leaving:
+            raise NoMaster(f"the sentinels are replacing the master {self.name}")
+        return best.master
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,16 @@ class RedisCluster(Replicated):
         self.until(lambda: self.master_of(slot) is not old)
         return self.master_of(slot)
 
+    def take_over(self, slot: int) -> RedisServer:
+        """Promote a replica without the consent of the living master (CLUSTER FAILOVER FORCE), and return it."""
+        old, shard = self.master_of(slot), self.topology().owner(slot)
+        if shard is None:
+            raise NotStarted(f"no node serves slot {slot}")
+        replica = next(server for server in self.servers_of(shard) if server is not old)
+        _do(_client(replica), "CLUSTER", "FAILOVER", "FORCE")
+        self.until(lambda: self.owner_but(old, slot) is not None)
+        return replica
+
     def owner_but(self, silent: RedisServer, slot: int) -> Shard | None:
         """Return the shard that owns a slot, as the living servers except `silent` report it.
 

@@ -6,6 +6,7 @@ A call uses one shard only, so it takes as many round trips as on a single Redis
 import asyncio
 from contextlib import suppress
 from itertools import chain
+from time import monotonic
 
 import structlog
 
@@ -95,6 +96,7 @@ class ClusterBackend:
         await asyncio.gather(*(shard.leave() for shard in self._shards.values()))
 
     async def _discover(self, tasks: asyncio.TaskGroup) -> None:
+        began = monotonic()
         try:
             found = await discover(self._cluster, self._topology.addresses, self._process.timeout_s)
         except StoreUnavailable as error:
@@ -105,6 +107,8 @@ class ClusterBackend:
         if found != self._topology:
             self._topology = found
             self._apply(found, tasks)
+        for shard in self._shards.values():
+            shard.link.confirm(began)
         if (shard := self._any()) is not self._nowhere:
             _move_backlog(self._nowhere, shard)
 

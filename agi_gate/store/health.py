@@ -10,6 +10,7 @@ class Health:
     """The last known state of the link and its Redis, for readiness and metrics.
 
     `trouble` says why there is no connection. `state_without_terms` is a state whose terms were missing in Redis.
+    `confirmed` says whether the server was known to be the master after its replicas were counted.
     """
 
     connected: bool = False
@@ -19,11 +20,13 @@ class Health:
     leased: bool = False
     connects: int = 0
     state_without_terms: State | None = None
+    confirmed: bool = True
 
     @property
     def doubt(self) -> str:
         """The reason why the gate cannot allow calls now; empty if it can."""
-        return self.trouble or doubt(self.state, self.server, leased=self.leased) or self._without_terms()
+        unsure = "" if self.confirmed else "master-not-confirmed"
+        return self.trouble or doubt(self.state, self.server, leased=self.leased) or self._without_terms() or unsure
 
     def _without_terms(self) -> str:
         lacking, state = self.state_without_terms, self.state

@@ -6,8 +6,8 @@ per connection. A restart of the server breaks the connection, so all replies on
 incarnation.
 
 Behind Sentinel the link queries the sentinels for the master before it connects, and every second after that. A master
-that was cut off may not know that it was replaced. Until the link leaves this master, the required replicas do not
-acknowledge its records, so the gate allows no call.
+that was replaced may not know it yet. Until the link leaves this master, not all of its replicas acknowledge its
+records, so the gate allows no call (`followers.py`).
 
 The link calls an `AnswerReceiver` in the tick in which the replies arrive, so a call needs no task and no future. At
 most `MOST_IN_FLIGHT` pipelines are unanswered at a time: the gate works on one while Redis works on the other. Further
@@ -17,7 +17,7 @@ questions wait in a queue, so the next pipeline is larger.
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import NamedTuple
@@ -26,6 +26,7 @@ import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from agi_gate.store.followers import Followers
 from agi_gate.store.health import Health
 from agi_gate.store.pipe import BROKEN, Pipe
 from agi_gate.store.questions import AnswerReceiver, Answers, Question, question
@@ -62,6 +63,9 @@ limit is half a deadline.
 FOLLOW_S = 1.0
 """Seconds between two queries of the sentinels for the current master."""
 
+FOLLOW_LEAST_S = 0.1
+"""Minimum time in seconds between two such queries, however many records lack an acknowledgement."""
+
 CHECKS_PER_TIMEOUT = 8
 """Number of times within `timeout_s` that the link checks whether Redis is silent."""
 
@@ -71,8 +75,8 @@ log = structlog.get_logger()
 class Link:
     """The connection, and the queue of questions for it. `ask` may be called once `run` has started.
 
-    A question that is sent `to_replicas` waits until `replicas` replicas have its writes, at most `WAIT_SHARE` of
-    `timeout_s`. The commands `opening` are sent on each new connection. If Redis refuses them, the link uses the
+    A question that is sent `to_replicas` waits until at least `replicas` replicas have its writes, at most `WAIT_SHARE`
+    of `timeout_s`. The commands `opening` are sent on each new connection. If Redis refuses them, the link uses the
     connection anyway.
     """
 
@@ -86,9 +90,11 @@ class Link:
         self._before = packed(("HMGET", keys.state, *STATE_FIELDS), ("EXISTS", keys.lease))
         self._after = packed(("HMGET", keys.state, *STATE_FIELDS))
         self._timeout_s = timeout_s
-        self._replicas = replicas
-        # The timeout must not be 0, because WAIT then blocks for ever (Redis documentation, WAIT).
-        self._wait = packed(("WAIT", replicas, max(1, int(timeout_s * 1000 * WAIT_SHARE))))
+        self._followers = Followers(replicas)
+        self._missed = asyncio.Event()
+        self._poll = list[tuple[AnswerReceiver, Question]]()
+        if replicas:
+            self._poll.append((_Counter(self._count), question(("INFO", "replication"))))
         self._master = self._announced = Master(url)
         self._pipe: Pipe | None = None
         self._queue: deque[tuple[AnswerReceiver, Question]] = deque()
@@ -119,10 +125,10 @@ class Link:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush)
 
-    async def answers_to(self, *commands: Command) -> Answers:
+    async def answers_to(self, *commands: Command, to_replicas: bool = False) -> Answers:
         """Send commands that belong to no call, and wait for the answers. Raises StoreUnavailable."""
         waiter = _Waiter()
-        self.ask(waiter, question(*commands))
+        self.ask(waiter, question(*commands, to_replicas=to_replicas))
         return await waiter.future
 
     async def run(self) -> None:
@@ -130,17 +136,44 @@ class Link:
         self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stay_connected())
-            if read_redis_url(self._url):
+            if self._can_be_replaced():
                 tasks.create_task(self._follow())
 
+    def _can_be_replaced(self) -> bool:
+        """Return whether another server can become the master of this link."""
+        return read_redis_url(self._url) is not None
+
     async def _follow(self) -> None:
-        """Leave the master when the sentinels name another one."""
+        """Leave the master when the sentinels name another one, and confirm it when they still name it."""
         while True:
-            await asyncio.sleep(FOLLOW_S)
-            with suppress(StoreUnavailable):  # While no sentinel answers, the master remains the same.
+            self._missed.clear()
+            began = monotonic()
+            # While no sentinel answers, or a failover is in progress, the master remains the same, unconfirmed.
+            with suppress(StoreUnavailable):
                 self._announced = await locate(self._url, self._timeout_s)
+                self.confirm(began)
             if self._pipe and self._announced != self._master:
                 self._pipe.end(StoreUnavailable("the sentinels name another master now"))
+            await asyncio.sleep(FOLLOW_LEAST_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FOLLOW_S):
+                    await self._missed.wait()
+
+    def confirm(self, began: float) -> None:
+        """Confirm the master, by a question about it that began at `began` (`time.monotonic`)."""
+        if self._announced == self._master:
+            self._followers.confirm(began)
+        self.health.confirmed = self._followers.needed is not None
+
+    def _count(self, info: Answer) -> None:
+        """Count the replicas, from the reply to INFO replication."""
+        self._followers.counted(info)
+        if self._followers.needed is None:
+            self.miss()
+
+    def miss(self) -> None:
+        """Ask for the current master soon: a record lacks an acknowledgement, or the master is not confirmed yet."""
+        self._missed.set()
 
     async def _stay_connected(self) -> None:
         attempt = 0
@@ -166,7 +199,11 @@ class Link:
                 server = await self._handshake(connection, master)
                 await exchange(connection, self._opening)
             self._master = self._announced = master
+            self._followers.forget()
             self.health = Health(True, "", server, connects=self.health.connects + 1)
+            if not self._poll or not self._can_be_replaced():
+                self._followers.needed = self._followers.least
+            self.health.confirmed = self._followers.needed is not None
             self._fields = self._state = None
             log.info("redis connected", server=server)
             yield connection
@@ -187,7 +224,7 @@ class Link:
         poll_due = 0.0
         while not pipe.ended.done():
             if monotonic() >= poll_due:
-                self._send(pipe, [])
+                self._send(pipe, self._poll)
                 poll_due = monotonic() + POLL_S
             # The link has one timer, because a timer for each pipeline would be set and cancelled for every call.
             await asyncio.wait({pipe.ended}, timeout=self._timeout_s / CHECKS_PER_TIMEOUT)
@@ -230,12 +267,18 @@ class Link:
             replies += put.replies
             watched = watched or not put.self_checking
             to_replicas = to_replicas or put.to_replicas
-        waited = to_replicas and self._replicas > 0
+        waited = to_replicas and self._followers.least > 0
         if watched or waited:
             # WAIT comes before the second read of the state, so that this read also sees changes during the wait.
-            commands = [self._before] * watched + commands + [self._wait] * waited + [self._after] * watched
+            wait = [self._wait(self._followers.needed or 0)] * waited
+            commands = [self._before] * watched + commands + wait + [self._after] * watched
             replies += REPLIES_AROUND * watched + waited
         pipe.send(Sent(self, asked, watched, waited), commands, replies)
+
+    def _wait(self, replicas: int) -> bytes:
+        """Return the command that waits until `replicas` replicas have all writes of this connection."""
+        # The timeout must not be 0, because WAIT then blocks for ever (Redis documentation, WAIT).
+        return packed(("WAIT", replicas, max(1, int(self._timeout_s * 1000 * WAIT_SHARE))))
 
     def distribute(self, sent: "Sent", replies: list[Answer]) -> None:
         """Pass the replies of one pipeline to the receivers of its questions, then send the queue."""
@@ -250,13 +293,21 @@ class Link:
                 return
             self.health.state, self.health.leased = after, replies[1] == 1
         at, server, leased = REPLIES_BEFORE * sent.watched, self.health.server, self.health.leased
-        replicated = not sent.waited or _reached(replies[-1 - sent.watched], self._replicas)
+        replicated = not sent.waited or self._reached(replies[-1 - sent.watched])
         for receiver, put in sent.asked:
             end = at + put.replies
             receiver.answered(Answers(server, before, after, leased, replies[at:end], replicated))
             at = end
         if not self._flush_scheduled and self._queue:
             self._flush()
+
+    def _reached(self, reply: Answer) -> bool:
+        """Return whether enough replicas have acknowledged. WAIT replies with their number, even after its timeout."""
+        needed = self._followers.needed
+        if needed is not None and isinstance(reply, int) and reply >= needed:
+            return True
+        self.miss()
+        return False
 
     def _read(self, reply: Answer) -> State | None:
         """Parse the state from a reply to HMGET. Raises StoreUnavailable for an error reply.
@@ -304,14 +355,24 @@ class Sent(NamedTuple):
         _fail(self.asked, error)
 
 
-def _reached(reply: Answer, replicas: int) -> bool:
-    """Return whether enough replicas have acknowledged. WAIT replies with their number, even after its timeout."""
-    return isinstance(reply, int) and reply >= replicas
-
-
 def _fail(asked: Iterable[tuple[AnswerReceiver, Question]], error: StoreUnavailable) -> None:
     for receiver, _ in asked:
         receiver.failed(error)
+
+
+class _Counter:
+    """A receiver that passes on the reply to one command. Its failure means nothing: the next poll asks again."""
+
+    over = False
+
+    def __init__(self, take: Callable[[Answer], None]) -> None:
+        self._take = take
+
+    def answered(self, answers: Answers) -> None:
+        self._take(answers.replies[0])
+
+    def failed(self, _: StoreUnavailable) -> None:
+        """Do nothing."""
 
 
 class _Waiter:

@@ -50,6 +50,13 @@ class ShardLink(Link):
         if self._pipe and master != self._master:
             self._pipe.end(StoreUnavailable("the shard has another master, or other slots, now"))
 
+    def miss(self) -> None:
+        """Request a discovery of the cluster, which confirms the master."""
+        self._doubted.set()
+
+    def _can_be_replaced(self) -> bool:
+        return True
+
     async def _locate(self) -> Master:
         if not self._announced.url:
             raise StoreUnavailable("no shard of the cluster is known yet")

@@ -9,12 +9,14 @@ from structlog.testing import capture_logs
 from agi_gate import decision_log
 from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable, append
+from agi_gate.store.health import Health
 from agi_gate.store.link import Link
 from agi_gate.store.questions import Answers
-from agi_gate.store.wire import StoreUnavailable
+from agi_gate.store.wire import Command, StoreUnavailable
 from compliance import verdict
 from compliance.facts import Facts, State
 from compliance.numbers import E164
+from compliance.redis_schema import Keys
 from compliance.terms import Applying
 from compliance.verdict import Decision, allow, block
 
@@ -63,6 +65,39 @@ async def test_what_is_noted_waits_until_redis_takes_it():
     log.note(decision(1))
     assert await log.flush() is False
     assert log.backlog == 1
+
+
+class Replicated:
+    """A link whose Redis takes every record. `replicas` says whether its replicas have them."""
+
+    def __init__(self) -> None:
+        self.health, self.keys = Health(connected=True, connects=1), Keys()
+        self.replicas, self.appended = False, list[str]()
+
+    async def answers_to(self, *commands: Command, to_replicas: bool = False) -> Answers:
+        self.appended += [command[4] for command in commands]
+        replies = [b"1-1" for _ in commands]
+        return Answers("run-1", None, None, True, replies, replicated=self.replicas or not to_replicas)
+
+
+async def test_what_the_replicas_lack_waits_and_is_not_appended_twice():
+    link = Replicated()
+    log = DecisionLog(link)
+    log.note(decision(1))
+    assert [await log.flush(), await log.flush(), log.backlog] == [False, False, 1]
+    log.note(decision(2))
+    link.replicas = True
+    assert [await log.flush(), log.backlog, await log.flush(), log.backlog] == [True, 1, True, 0]
+    assert link.appended == ["id-1", "id-2"]
+
+
+async def test_what_the_replicas_may_lack_is_appended_again_on_another_connection():
+    link = Replicated()
+    log = DecisionLog(link)
+    log.note(decision(1))
+    await log.flush()
+    link.health.connects, link.replicas = 2, True
+    assert (await log.flush(), log.backlog, link.appended) == (True, 0, ["id-1", "id-1"])
 
 
 def test_when_there_is_no_more_room_the_oldest_goes_and_is_logged(monkeypatch):

@@ -8,6 +8,7 @@ from compliance.redis_url import (
     NO_SOCKET,
     Cluster,
     Master,
+    Named,
     NoMaster,
     Sentinels,
     read_redis_url,
@@ -51,7 +52,7 @@ def test_a_sentinel_url_says_whom_to_ask_and_how_to_reach_the_master(url, asked,
     read = sentinels(url)
     assert read.urls() == asked
     told = ["ip", "10.0.0.1", "port", "6379", "config-epoch", "4"]
-    assert read.read([word.encode() for word in told]) == (4, True, Master(master, "4"))
+    assert read.read([word.encode() for word in told]) == Named(4, True, Master(master, "4"), False)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,29 @@ def test_no_secret_of_a_url_is_shown():
     assert without_secrets("redis+sentinel://u:hunter2@a:1,b:2/dnc?sentinel_password=hunter2") == (
         "redis+sentinel://a:1,b:2/dnc"
     )
+
+
+LEADS = "master,failover_in_progress"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [answer(7000, 1, LEADS), answer(7000, 1), answer(7000, 1)],
+        [answer(7000, 2, LEADS), answer(7000, 1), answer(7000, 1)],
+        [answer(7000, 2, LEADS), OSError("refused"), asyncio.Event()],
+        [ConnectionRefusedError("refused"), answer(7000, 1), answer(7000, 2, LEADS + ",s_down,o_down")],
+    ],
+    ids=["before the new epoch", "with the new epoch", "alone", "of a dead master"],
+)
+async def test_a_master_that_is_being_replaced_is_none(told):
+    with pytest.raises(NoMaster, match="are replacing the master dnc"):
+        await sentinels().find(asking(told), 0.05)
+
+
+async def test_the_sentinel_that_leads_a_failover_does_not_outvote_one_that_knows_the_new_master():
+    found = await sentinels().find(asking([answer(7000, 2, LEADS), answer(7001, 2), answer(7000, 1)]), 0.05)
+    assert found == Master("redis://127.0.0.1:7001/0", "2")
 
 
 @pytest.mark.parametrize(

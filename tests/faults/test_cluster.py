@@ -19,6 +19,8 @@ SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "1000", "DNC_LEASE_S": str(L
 FAILOVER_S = 20.0
 """Maximum seconds for a failover: one until a master is considered dead, an election, and a busy machine."""
 
+TAKEOVERS = 3
+
 LISTED = [f"+1415{exchange}0100" for exchange in range(200, 260)]
 """Numbers in sixty exchanges, so that every shard has some of them."""
 FREE = [f"+1415{exchange}0{line}" for exchange in range(200, 260) for line in (101, 102)]
@@ -118,6 +120,21 @@ def test_a_master_that_is_killed_under_load_is_replaced_and_nothing_is_lost(clus
     assert {records[decision][0] for decision in allowed} == {"ALLOW"}
     assert len(allowed) == len(set(allowed))
     assert "No difference." in stack.admin("verify")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_replica_that_takes_over_by_force_under_load_leads_to_no_lost_record(cluster: RedisCluster, stack: Stack):
+    own = [number for number in FREE + LISTED if cluster.topology().shards[0].owns(slot(number))]
+    with Callers(stack, lambda: (random.choice(own), LEAD)) as callers:
+        for _ in range(TAKEOVERS):
+            callers.until_allowed(100)
+            cluster.take_over(0)
+            stack.gate.until("not-listed", next(iter(set(own) - set(LISTED))), within_s=FAILOVER_S + LEASE_S)
+            cluster.until_at_rest()
+    answered = {answer.decision: answer.allowed for _, _, answer in callers.answers if answer.decision}
+    records = stack.until_archived(set(answered))
+    assert {one: records[one][0] == "ALLOW" for one in answered} == answered
+    assert not allowed_wrongly(callers)
 
 
 def test_a_block_in_force_on_the_new_master_is_obeyed_by_a_gate_that_still_hears_the_old_one(

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from lab.process import NotInstalled
-from lab.sentinel import Watched
+from lab.sentinel import NAME, Watched
 from tests.conftest import unavailable
 from tests.support.stack import Callers, Stack
 
@@ -19,6 +20,9 @@ SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "1000", "DNC_LEASE_S": str(L
 FAILOVER_S = 20.0
 """Maximum seconds for a failover: half a second until the master is considered dead, an election, and up to 13 seconds
 until Sentinel makes the other replica follow the new master (measured by `python -m bench.failover`)."""
+
+SILENCES_S = (0.8, 1.1)
+"""Silences of a master. The sentinels promote a replica about 0.6 to 1.3 seconds after its last sign of life."""
 
 
 @pytest.fixture
@@ -63,6 +67,37 @@ def test_a_master_that_is_killed_under_load_is_replaced_and_nothing_is_lost(watc
     listed = [answer.reason for dialed, _, answer in callers.answers if dialed == LISTED and not answer.allowed]
     assert "internal-dnc" in listed
     assert not any(answer.allowed for dialed, _, answer in callers.answers if dialed == LISTED)
+
+
+def silent_for(watched: Watched, seconds: float) -> None:
+    """Stop the master for some seconds, about as long as the sentinels take to replace it."""
+    old = watched.master.running
+    old.pause()
+    time.sleep(seconds)
+    old.resume()
+
+
+def replaced_on_command(watched: Watched, _: float) -> None:
+    """Replace the living master."""
+    with Redis(port=watched.sentinels[0].port) as sentinel:
+        sentinel.execute_command("SENTINEL", "FAILOVER", NAME)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("fault", [silent_for, replaced_on_command])
+def test_a_master_that_lives_on_after_it_was_replaced_loses_no_record(watched: Watched, stack: Stack, fault):
+    with Callers(stack, someone) as callers:
+        for seconds in SILENCES_S:
+            callers.until_allowed(100)
+            old = watched.master
+            fault(watched, seconds)
+            if fault is replaced_on_command:
+                watched.until_replaced(old)
+            callers.until_allowed(50)
+            watched.until_at_rest()
+    answered = {answer.decision: answer.allowed for _, _, answer in callers.answers if answer.decision}
+    records = stack.until_archived(set(answered))
+    assert {one: records[one][0] == "ALLOW" for one in answered} == answered
 
 
 def test_a_block_in_force_on_the_new_master_is_obeyed_by_a_gate_that_still_hears_the_old_one(
