@@ -77,6 +77,11 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
     Exit code 1: some rows were rejected; 3: recorded, not yet in force.
     """
     settings, name = AdminSettings.load(), checked_name(context.info_name or "")
+    if part and changes:
+        raise Refused(
+            "--part and --changes exclude each other: the files have either every number of some area codes, or only "
+            "the numbers that were added and deleted."
+        )
     log_to_stderr("ERROR")  # The command prints its result and errors itself.
     rejected = report or Path(f"{files[0]}.rejected.csv")
 
@@ -85,7 +90,7 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
             await projection.require_fit_for_a_registry()
             source, read = Source(files), found_format(Source(files), form)
             reading = Reading(await country_for(database, name, country), read, ",".join(column) if column else None)
-            kind = CHANGES if changes or reading.says_deeds(source) else PART if part else FULL
+            kind = _kind(part=part, changes=changes, says_deeds=reading.says_deeds(source))
             wanted = VersionRequest(
                 name, kind, _obtained(obtained, files), country, account, allow_drop,
                 database.pause_s,
@@ -107,6 +112,13 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
     tell(f"{name} version {taken.version}: {taken}", stands)
     if taken.rejected:
         raise typer.Exit(ROWS_REJECTED)
+
+
+def _kind(*, part: bool, changes: bool, says_deeds: bool) -> str:
+    """Return as what the files are imported. `--part` is never overruled: the intake refuses changes for it."""
+    if part:
+        return PART
+    return CHANGES if changes or says_deeds else FULL
 
 
 def _obtained(said: datetime | None, files: Sequence[Path]) -> datetime:

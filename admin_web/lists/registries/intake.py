@@ -36,7 +36,10 @@ FULL, PART, CHANGES = "full", "part", "changes"
 NO_DEEDS = (
     "The file does not say which numbers were added and which deleted: a file of changes has A or D beside each number."
 )
-ARE_CHANGES = "The file lists added and deleted numbers: import it as changes."
+ARE_CHANGES = (
+    "The file lists added and deleted numbers: import it as changes. As a whole registry, or as some area codes, it "
+    "would take the unchanged numbers off the list."
+)
 
 FEW_EXCHANGES = 16_000
 """From this many exchanges in memory (20 MB) on, those without further rows are written to SQL."""

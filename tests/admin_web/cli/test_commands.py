@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -407,6 +408,30 @@ def test_a_file_of_changes_with_whole_numbers_is_never_a_whole_registry(in_force
         ("full", 2), ("changes", 2), ("changes", 2),
     ]  # fmt: skip
     assert "does not say which numbers were added" in in_force("import", "us-ftc", "list.txt", "--changes").err
+
+
+CHANGES = [
+    "4155550178,A\n4155550158,D\n",
+    "4155550178,A\n4155550179,A\n",
+    "415,5550178,D\n415,5550158,D\n",
+    "number;since;change\n4155550178;2026;add\n4155550158;2026;delete\n",
+]
+
+
+@pytest.mark.parametrize("content", CHANGES)
+def test_a_file_of_changes_is_refused_as_some_area_codes(migrated: Admin, monkeypatch, tmp_path, database_url, content):
+    monkeypatch.setattr(Projection, "require_fit_for_a_registry", AsyncMock())
+    (tmp_path / "changes.txt").write_text(content)
+    said = migrated("import", "us-ftc", "changes.txt", "--part")
+    assert (said.code, "added and deleted numbers: import it as changes" in said.err) == (2, True)
+    assert sql(database_url, "SELECT count(*) FROM registry_versions") == [(0,)]
+
+
+def test_some_area_codes_and_changes_exclude_each_other(migrated: Admin, tmp_path: Path, database_url: str):
+    (tmp_path / "changes.txt").write_text(CHANGES[0])
+    said = migrated("import", "us-ftc", "changes.txt", "--part", "--changes")
+    assert "--part and --changes exclude each other" in one_line(said)
+    assert sql(database_url, "SELECT count(*) FROM registry_versions") == [(0,)]
 
 
 def test_a_registry_may_be_obtained_on_any_day_that_has_begun_in_the_east(in_force: Admin, tmp_path, database_url):
