@@ -10,13 +10,12 @@ from admin_web.cli.shell import actor, lead_of, number_of, run, tell
 from admin_web.documents import documents_of, pieces_of
 from admin_web.services import utc_now
 from admin_web.services.documents import or_discarded
+from admin_web.services.keeping import KeptOverride, RequestNotSeen, keep_override
 from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.overrides import Consent, ConsentRecord, Granted, grant_override, live_overrides
 from admin_web.services.revocation import (
-    KeptOverride,
     Reviewed,
     Revoked,
-    keep_override,
     review_override,
     revoke_override,
 )
@@ -112,6 +111,10 @@ def review(override_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
 def keep(
     override_id: Annotated[int, typer.Argument(metavar="ID")],
     reason: Annotated[str, typer.Option(help="How you know that another person asked. It stays on record.")],
+    request: Annotated[
+        int | None,
+        typer.Option(help="The last request on the number, whose caller you know. Without it, the command names it."),
+    ] = None,
 ) -> None:
     """Keep an override although somebody on its number asked not to be called since.
 
@@ -121,7 +124,10 @@ def keep(
 
     async def work() -> KeptOverride:
         async with opened_records(settings) as records:
-            return await keep_override(records, actor(), override_id, reason=reason)
+            try:
+                return await keep_override(records, actor(), override_id, reason=reason, seen=request)
+            except RequestNotSeen as error:
+                raise Refused(f"{error} Then add --request {error.request_id}.") from None
 
     done = run(work())
     opens = ", and opens its lead again" if done.reopened else ""

@@ -14,7 +14,7 @@ from admin_web.judging.listing import lists_of
 from admin_web.queries.monitor_filter import SOON, MonitorFilter, conditions, live, order
 from admin_web.queries.neighbours import Neighbours, neighbours_of
 from admin_web.queries.paging import PAGE_ROWS, Key, Page, page_of
-from admin_web.queries.requests import RequestRow, listed_since, newest_request_of, requests_on
+from admin_web.queries.requests import RequestRow, last_request_on, listed_since, newest_request_of
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, Document, Lead, Override
 from compliance.numbers import E164, LeadId
@@ -139,8 +139,9 @@ class OverrideDetails:
 class WholeOverride:
     """Everything about one override. `lists` are the lists that its number is on now.
 
-    `objections` are the blocks that its lead would have now without an override. `requests` are the requests not to be
-    called on its number. `same_file` are the other overrides with a document of the same content: (id, lead).
+    `objections` are the blocks that its lead would have now without an override. `last_request` is the request not to
+    be called that was recorded last on its number. `same_file` are the other overrides with a document of the same
+    content: (id, lead).
     """
 
     row: OverrideRow
@@ -150,7 +151,7 @@ class WholeOverride:
     lists: tuple[str, ...]
     objections: Sequence[Objection]
     trail: Sequence[Done]
-    requests: Sequence[RequestRow]
+    last_request: RequestRow | None
     same_file: Sequence[tuple[int, str]]
 
     @property
@@ -226,7 +227,7 @@ async def whole_override(database: Database, override_id: int, at: datetime) -> 
             await lists_of(session, number),
             await objections_to(session, number, LeadId(row.lead), at),
             await _trail(session, override_id),
-            await requests_on(session, number),
+            await last_request_on(session, number),
             await _same_file(session, override_id, document.sha256),
         )
 

@@ -47,6 +47,13 @@ async def requests_on(session: AsyncSession, number: E164) -> Sequence[RequestRo
     return [RequestRow(*row) for row in await session.execute(newest)]
 
 
+async def last_request_on(session: AsyncSession, number: E164) -> RequestRow | None:
+    """Return the request on a number that was recorded last and was not withdrawn; None if there is none."""
+    standing = select(*_ROW).where(DoNotCallRequest.number == number, DoNotCallRequest.withdrawn_at.is_(None))
+    found = (await session.execute(standing.order_by(DoNotCallRequest.id.desc()).limit(1))).one_or_none()
+    return RequestRow(*found) if found is not None else None
+
+
 def newest_request_of(number: InstrumentedAttribute[str]) -> ScalarSelect[date]:
     """Return the subquery for the day of the newest request on a row's number. Withdrawn requests do not count."""
     asked = DoNotCallRequest

@@ -13,7 +13,7 @@ from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.dialect import hold
 from admin_web.record.models import Document, Lead, Override
 from admin_web.services.leads import existing_lead, put_new
-from admin_web.services.requests import REQUESTS, newest_request
+from admin_web.services.requests import REQUESTS, last_request_id, newest_request
 from admin_web.services.revocation import end
 from admin_web.webhooks.events import Event
 from compliance.consent import ATTESTATION, Basis, ends_at, may_override
@@ -385,6 +385,7 @@ async def _open(change: Change, lead: Lead, consent: Consent, rules: ConsentRule
         basis_note=cleaned(consent.basis_note, LONGEST_NOTE, "What the consent rests on"),
         consented_on=consent.consented_on,
         counts_from=min(consent.consented_on, rules.today(change.at)),
+        seen_request=await last_request_id(change.session, E164(lead.number)),
         same_day_reason=cleaned(consent.same_day_reason, LONGEST_NOTE, "The reason"),
         tie=consent.tie or "",
         seller=cleaned(record.seller, LONGEST_DETAIL, "The seller"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
@@ -172,6 +172,18 @@ async def newest_request(session: AsyncSession, number: E164) -> date | None:
     asked = DoNotCallRequest
     newest = select(asked.asked_on).where(asked.number == number, asked.withdrawn_at.is_(None))
     return await session.scalar(newest.order_by(asked.asked_on.desc()).limit(1))
+
+
+async def last_recorded(session: AsyncSession, number: E164) -> DoNotCallRequest | None:
+    """Return the request on a number that was recorded last and was not withdrawn; None if there is none."""
+    asked = DoNotCallRequest
+    standing = select(asked).where(asked.number == number, asked.withdrawn_at.is_(None))
+    return await session.scalar(standing.order_by(asked.id.desc()).limit(1))
+
+
+async def last_request_id(session: AsyncSession, number: E164) -> int:
+    """Return the id of the last request on a number, withdrawn or not; 0 if there is none."""
+    return await session.scalar(select(func.max(DoNotCallRequest.id)).where(DoNotCallRequest.number == number)) or 0
 
 
 def checked_day(asked_on: date | None, today: date) -> date:

@@ -32,6 +32,7 @@ class Override(Base):
     `counts_from` is the day of the consent, or the day of the placing if that is earlier: a request not to be called
     that is dated on that day or later contests the override. If a request has the same day as the consent,
     `same_day_reason` says why the consent is the later one. An admin may keep a contested override (`kept_at`).
+    `seen_request` is the id of the last request that stood on the number when the override was placed or kept.
     `ended_by_request` is the id of the request that ended it. While `held`, the override opens nothing, because nobody
     has reviewed it yet.
     """
@@ -77,6 +78,7 @@ class Override(Base):
     kept_at: Mapped[datetime | None]
     kept_by: Mapped[str | None] = mapped_column(String(64))
     keep_reason: Mapped[str | None] = mapped_column(Text)
+    seen_request: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     # No foreign key: SQLite cannot add one to a table that exists (lang_altertable.html, section 2).
     ended_by_request: Mapped[int | None]
 
@@ -95,11 +97,11 @@ class Override(Base):
         """Return the condition for overrides whose person has asked not to be called since the consent.
 
         A request with the same day as the consent contests the override if it was recorded after the override was
-        placed. For a kept override, only requests that were recorded after the decision to keep it count.
+        placed. For a kept override, only requests that were recorded after the decision to keep it count. The order is
+        that of the ids. The moments of two transactions at once say nothing about who saw whom.
         """
         asked = DoNotCallRequest
-        since = or_(
-            asked.asked_on > cls.counts_from, and_(asked.asked_on == cls.counts_from, asked.recorded_at > cls.placed_at)
-        )
-        unanswered = or_(cls.kept_at.is_(None), asked.recorded_at > cls.kept_at)
+        unseen = asked.id > cls.seen_request
+        since = or_(asked.asked_on > cls.counts_from, and_(asked.asked_on == cls.counts_from, unseen))
+        unanswered = or_(cls.kept_at.is_(None), unseen)
         return exists().where(asked.number == cls.number, asked.withdrawn_at.is_(None), since, unanswered)

@@ -21,13 +21,12 @@ from admin_web.queries.monitor import (
 from admin_web.queries.monitor_filter import MonitorFilter, Shown, key_of, searching
 from admin_web.queries.paging import Page, read_key
 from admin_web.queries.users import another_admin
+from admin_web.services.keeping import NothingToKeep, RequestNotSeen, keep_override
 from admin_web.services.overrides import RENEWABLE
 from admin_web.services.revocation import (
-    NothingToKeep,
     OverrideExpired,
     OwnOverride,
     UnknownOverride,
-    keep_override,
     review_override,
     revoke_override,
 )
@@ -115,12 +114,13 @@ async def review(request: web.Request) -> web.StreamResponse:
 async def keep(request: web.Request) -> web.StreamResponse:
     """Keep an override although somebody on its number has asked not to be called since."""
     form, whole = await read_form(request), await override_of(request)
+    reason, seen = form.text("keep_reason"), _seen(form)
     try:
-        done = await keep_override(request.app[RECORDS], actor(request), whole.row.id, reason=form.text("keep_reason"))
+        done = await keep_override(request.app[RECORDS], actor(request), whole.row.id, reason=reason, seen=seen)
     except Unwritable as error:
         form.errors["keep_reason"] = str(error)
         return await _page(request, whole, form, status=422)
-    except NothingToKeep as error:
+    except (NothingToKeep, RequestNotSeen) as error:
         return await _page(request, await override_of(request), form, str(error))
     said = f"Override {done.override_id} is kept{' and opens its lead again' if done.reopened else ''}."
     return see_other(request, "monitor-override", notice=in_force(said, done.standing), override=str(done.override_id))
@@ -186,6 +186,12 @@ async def _calls(request: web.Request, override_id: int, after: str) -> Page[Cal
     key = read_key(after, datetime, int, str)
     place = CallPosition(*key) if key else None  # type: ignore[arg-type]
     return await call_page(request.app[DATABASE], CallFilter(override=str(override_id)), place)
+
+
+def _seen(form: Form) -> int | None:
+    """Return the id of the request that the form showed; None if it showed none."""
+    shown = form.text("request")[:LONGEST_ID]
+    return int(shown) if shown.isascii() and shown.isdigit() else None
 
 
 def _stale(form: Form, whole: WholeOverride, at: datetime) -> str:

@@ -185,6 +185,9 @@ def test_a_file_of_requests_ends_older_overrides(in_force: Admin, database_url: 
     assert (said.code, said.out) == (0, "1 rows: 0 added to the list, 1 already listed, 0 rejected; in force\n")
     assert in_force("override", "list").out == ""
     assert len(sql(database_url, "SELECT 1 FROM do_not_call_requests WHERE asked_on = '2026-11-01'")) == 1
+    keep = ["override", "keep", "1", "--reason", "another person asked"]
+    assert "Then add --request 1." in one_line(in_force(*keep))
+    assert "kept, and opens its lead again: in force" in in_force(*keep, "--request", "1").out
 
 
 def test_a_number_goes_on_the_list_and_off_it_again(in_force: Admin, database_url: str):

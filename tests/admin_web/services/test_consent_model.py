@@ -17,6 +17,7 @@ from admin_web.record.changes import Records
 from admin_web.record.database import Database
 from admin_web.record.models import Override
 from admin_web.services.do_not_call import block_lead
+from admin_web.services.keeping import NothingToKeep, keep_override
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import (
     ConsentOutdated,
@@ -26,7 +27,7 @@ from admin_web.services.overrides import (
     grant_override,
 )
 from admin_web.services.requests import record_request, record_requests, withdraw_request
-from admin_web.services.revocation import NothingToKeep, OverrideExpired, keep_override, revoke_override
+from admin_web.services.revocation import OverrideExpired, revoke_override
 from admin_web.services.suppression import NotListed, lift, suppress_many
 from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance.numbers import E164, LeadId
@@ -204,7 +205,7 @@ class ConsentMachine(RuleBasedStateMachine):
         one = self.overrides[override_id]
         others = any(other.live and other.lead == one.lead for other in self.overrides.values())
         may = self.contested(one) if one.live else one.ended_by_request and not others
-        work = keep_override(self.records, ADMIN, override_id, reason="test")
+        work = keep_override(self.records, ADMIN, override_id, reason="test", seen=max(self.requests, default=None))
         if not may:
             with pytest.raises(NothingToKeep):
                 self.runner.run(work)

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.judging.facts import facts_on_record
 from admin_web.record.changes import Actor, Records
 from admin_web.record.models import AuditEvent, DoNotCallRequest, Override, SuppressionEntry
-from admin_web.services import overrides
+from admin_web.services import keeping, overrides
 from admin_web.services.do_not_call import block_lead
+from admin_web.services.keeping import KeptOverride, NothingToKeep, RequestNotSeen, keep_override
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import (
     BasisNotEnough,
@@ -28,18 +29,13 @@ from admin_web.services.overrides import (
 from admin_web.services.requests import (
     RequestNotDated,
     UnknownRequest,
+    last_recorded,
     newest_request,
     record_request,
     record_requests,
     withdraw_request,
 )
-from admin_web.services.revocation import (
-    NothingToKeep,
-    OwnOverride,
-    keep_override,
-    review_override,
-    revoke_override,
-)
+from admin_web.services.revocation import OwnOverride, review_override, revoke_override
 from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance.consent import Basis, Role
@@ -73,6 +69,12 @@ async def opens(records: Records, lead: LeadId = LEAD) -> bool:
     async with records.database.read() as session:
         (facts,) = await facts_on_record(session, [(NUMBER, lead)], records.now())
     return facts.override is not None
+
+
+async def keep(records: Records, override_id: int, reason: str) -> KeptOverride:
+    """Keep an override as an admin who has seen every request."""
+    seen = max([one.id for one in await rows(records, DoNotCallRequest)], default=None)
+    return await keep_override(records, ADMIN, override_id, reason=reason, seen=seen)
 
 
 async def contested(records: Records) -> list[int]:
@@ -121,16 +123,84 @@ async def test_another_lead_on_the_number_stays_open_and_waits_for_an_admin(reco
     assert (done.ended, done.still_open) == ((), (opened,))
     assert await opens(records)
     assert await contested(records) == [opened]
-    await keep_override(records, ADMIN, opened, reason="Two people share this telephone; the other one asked.")
+    await keep(records, opened, "Two people share this telephone; the other one asked.")
     assert await opens(records)
     assert await contested(records) == []
+
+
+async def test_a_request_at_the_moment_of_the_keeping_is_not_answered_by_it(records: Records, opened: int):
+    """The clock stands still: only the order of the two decides."""
     await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
-    assert await contested(records) == []  # The keeping answered every request up to its moment.
+    await keep(records, opened, "another person")
+    await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
+    assert await contested(records) == [opened]
+
+
+@pytest.mark.parametrize("first", ["api", "ivr"], ids=["contested", "ended"])
+async def test_an_override_is_kept_only_by_who_has_seen_the_last_request(records: Records, opened: int, first: str):
+    lead = SECOND if first == "api" else None
+    seen = await record_request(records, ADMIN, NUMBER, source=first, lead=lead)
+    unseen = await record_request(records, ADMIN, NUMBER, source="sms", note="STOP", lead=lead)
+    for known in (None, 0, seen.request_id):
+        with pytest.raises(RequestNotSeen, match=f"Request {unseen.request_id}, of {DAY} by sms"):
+            await keep_override(records, ADMIN, opened, reason="another person", seen=known)
+    (override,) = await rows(records, Override)
+    assert (override.kept_at, await opens(records)) == (None, first == "api")
+    await keep_override(records, ADMIN, opened, reason="another person", seen=unseen.request_id)
+    assert (await opens(records), await contested(records)) == (True, [])
+
+
+async def test_a_withdrawn_request_need_not_be_seen(records: Records, opened: int):
+    seen = await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
+    wrong = await record_request(records, ADMIN, NUMBER, source="sms", lead=SECOND)
+    await withdraw_request(records, ADMIN, wrong.request_id, reason="wrong button")
+    await keep_override(records, ADMIN, opened, reason="another person", seen=seen.request_id)
+    assert await contested(records) == []
+
+
+@pytest.mark.parametrize("lead", [SECOND, None], ids=["another lead", "by number"])
+async def test_a_request_during_a_keeping_is_not_answered_by_it(
+    records: Records, opened: int, monkeypatch: pytest.MonkeyPatch, lead: LeadId | None
+):
+    """The request arrives when the keeping has just read which one is the last."""
+    await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
+    asking: list[asyncio.Task[object]] = []
+
+    async def read_and_wait(session: AsyncSession, number: E164) -> DoNotCallRequest | None:
+        found = await last_recorded(session, number)
+        asking.append(asyncio.create_task(record_request(records, ADMIN, NUMBER, source="sms", lead=lead)))
+        await asyncio.wait(asking, timeout=0.5)
+        return found
+
+    monkeypatch.setattr(keeping, "last_recorded", read_and_wait)
+    await keep(records, opened, "another person")
+    await asking[0]
+    live = await opens(records)
+    assert (live, await contested(records)) == ((True, [opened]) if lead else (False, []))
+
+
+async def test_a_request_of_another_lead_during_a_grant_contests_it(records: Records, monkeypatch: pytest.MonkeyPatch):
+    """It has the day of the consent, and its moment is that of the grant: only the order of the two decides."""
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await add_lead(records, ADMIN, SECOND, NUMBER)
+    await suppress_many(records, ADMIN, [NUMBER], source="import")
+    asking: list[asyncio.Task[object]] = []
+
+    async def read_and_wait(session: AsyncSession, number: E164) -> date | None:
+        found = await newest_request(session, number)
+        asking.append(asyncio.create_task(record_request(records, ADMIN, NUMBER, source="sms", lead=SECOND)))
+        await asyncio.wait(asking, timeout=0.5)
+        return found
+
+    monkeypatch.setattr(overrides, "newest_request", read_and_wait)
+    granted = await grant_override(records, SUPERVISOR, dated(0))
+    await asking[0]
+    assert (await opens(records), await contested(records)) == (True, [granted.override_id])
 
 
 async def test_a_request_after_the_keeping_contests_again(records: Records, opened: int, clock: Clock):
     await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
-    await keep_override(records, ADMIN, opened, reason="another person")
+    await keep(records, opened, "another person")
     clock.move(minutes=1)
     await record_request(records, ADMIN, NUMBER, source="api", lead=SECOND)
     assert await contested(records) == [opened]
@@ -159,11 +229,11 @@ async def test_a_request_of_a_lead_with_another_number_counts_as_one_by_number_a
 async def test_an_admin_may_keep_what_a_request_by_number_ended(records: Records, opened: int):
     await record_request(records, ADMIN, NUMBER, source="ivr")
     with pytest.raises(NotPermitted):
-        await keep_override(records, SUPERVISOR, opened, reason="x")
+        await keep_override(records, SUPERVISOR, opened, reason="x", seen=None)
     with pytest.raises(Unwritable):
-        await keep_override(records, ADMIN, opened, reason=" ")
+        await keep(records, opened, " ")
     assert not await opens(records)
-    kept = await keep_override(records, ADMIN, opened, reason="The caller gave another name.")
+    kept = await keep(records, opened, "The caller gave another name.")
     assert kept.reopened
     assert await opens(records)
     (override,) = await rows(records, Override)
@@ -173,14 +243,14 @@ async def test_an_admin_may_keep_what_a_request_by_number_ended(records: Records
         "The caller gave another name.",
     )
     with pytest.raises(NothingToKeep):
-        await keep_override(records, ADMIN, opened, reason="again")
+        await keep(records, opened, "again")
 
 
 async def test_what_an_admin_revoked_is_never_kept(records: Records, opened: int):
     await revoke_override(records, ADMIN, opened, reason="false document")
     await record_request(records, ADMIN, NUMBER, source="ivr")
     with pytest.raises(NothingToKeep):
-        await keep_override(records, ADMIN, opened, reason="x")
+        await keep(records, opened, "x")
 
 
 async def test_what_a_request_ended_is_not_reopened_beside_a_newer_override(
@@ -190,7 +260,7 @@ async def test_what_a_request_ended_is_not_reopened_beside_a_newer_override(
     clock.move(days=1)
     await grant_override(records, SUPERVISOR, dated(1))
     with pytest.raises(NothingToKeep, match="another override"):
-        await keep_override(records, ADMIN, opened, reason="x")
+        await keep(records, opened, "x")
 
 
 @pytest.mark.parametrize("days", [-1, -400, -3000])
@@ -294,7 +364,7 @@ async def test_a_renewal_obeys_the_newest_request_too(records: Records, clock: C
     soon = AT + timedelta(days=20)
     granted = await grant_override(records, SUPERVISOR, dated(-7, expires_at=soon))
     await record_request(records, ADMIN, NUMBER, source="ivr")
-    await keep_override(records, ADMIN, granted.override_id, reason="another person")
+    await keep(records, granted.override_id, "another person")
     clock.move(days=1)
     with pytest.raises(ConsentOutdated):
         await renew_override(records, SUPERVISOR, dated(-1), granted.override_id)

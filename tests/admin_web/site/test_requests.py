@@ -1,5 +1,6 @@
 """Requests not to be called in the browser: recorded, compared with the consent, contested, kept, withdrawn."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -100,6 +101,13 @@ async def test_the_details_of_a_consent_are_kept_and_shown(site: Site):
         assert shown in page
 
 
+def shown_request(page: str) -> str:
+    """Return the id of the request that the form to keep an override shows."""
+    found = re.search(r'name="request" value="(\d+)"', page)
+    assert found, "the form names no request"
+    return found[1]
+
+
 @pytest.mark.usefixtures("shared")
 async def test_an_override_of_another_lead_waits_in_the_monitor_until_an_admin_keeps_it(site: Site):
     await grant(site, LEAD)
@@ -108,14 +116,20 @@ async def test_an_override_of_another_lead_waits_in_the_monitor_until_an_admin_k
     assert 'href="/monitor/1"' in await admin.page("/monitor?shown=contested")
     page = await admin.page("/monitor/1")
     assert "Keep this override" in page
-    answer = await admin.post("/monitor/1/keep", {"keep_reason": ""})
+    assert "The last request on record is request 1 of " in page
+    seen = shown_request(page)
+    answer = await admin.post("/monitor/1/keep", {"keep_reason": "", "request": seen})
     assert answer.status == 422
-    page = await admin.follow(await admin.post("/monitor/1/keep", {"keep_reason": "Her husband asked, for himself."}))
+    await record_request(site.records, ADMIN, NUMBER, source="sms", lead=SECOND)
+    reason = {"keep_reason": "Her husband asked, for himself."}
+    late = await admin.post("/monitor/1/keep", {**reason, "request": seen})
+    assert (late.status, "Request 2, of " in late.text) == (409, True)
+    page = await admin.follow(await admin.post("/monitor/1/keep", {**reason, "request": shown_request(late.text)}))
     assert "Override 1 is kept." in page
     assert "Her husband asked, for himself." in page
     assert "Keep this override" not in page
     assert 'href="/monitor/1"' not in await admin.page("/monitor?shown=contested")
-    again = await admin.post("/monitor/1/keep", {"keep_reason": "again"})
+    again = await admin.post("/monitor/1/keep", {"keep_reason": "again", "request": "2"})
     assert (again.status, "Nobody has asked" in again.text) == (409, True)
 
 
@@ -125,7 +139,8 @@ async def test_an_admin_opens_again_what_a_request_by_number_ended(site: Site):
     await record_request(site.records, ADMIN, NUMBER, source="ivr")
     admin = await site.person(Role.ADMIN)
     assert "which ended this override" in await admin.page("/monitor/1")
-    page = await admin.follow(await admin.post("/monitor/1/keep", {"keep_reason": "It was the neighbour."}))
+    kept = {"keep_reason": "It was the neighbour.", "request": shown_request(await admin.page("/monitor/1"))}
+    page = await admin.follow(await admin.post("/monitor/1/keep", kept))
     assert "is kept and opens its lead again. In force now." in page
 
 
