@@ -19,8 +19,6 @@ undoing = typer.Typer(help="Take back imports to the company's own list, or many
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do it. Without this option the command only says what it would do.")]
 
-STAY = "stay because the person asked not to be called"
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -47,26 +45,30 @@ def lift_file(
             async with opened_database(settings) as database:
                 return await preview_lift(database, sheet, region=settings.region, columns=column or ())
 
-    async def work() -> tuple[Progress, LiftCounts]:
-        counts = LiftCounts()
+    async def work() -> Progress:
         with Sheet.open(file) as sheet, RejectedRows(report) as rejected, ImportBar(sheet) as bar:
             async with opened_records(settings) as records:
                 into = Intake(records, actor(), bar.update, warn=say_error)
-                done = await lift_numbers(
-                    into, sheet, rejected, counts, region=settings.region, reason=reason, columns=column or ()
+                return await lift_numbers(
+                    into, sheet, rejected, region=settings.region, reason=reason, columns=column or ()
                 )
-                return done, counts
 
     if not yes:
         would = run(preview())
-        typer.echo(f"{would.lifted} numbers would be lifted, {would.kept} {STAY}. Nothing was changed; add --yes.")
+        typer.echo(f"Of the numbers in {file}, {would} Nothing was changed; add --yes.")
         return
-    done, counts = run(work())
-    if counts.kept:
-        say_error(f"{counts.kept} {STAY}, such as {', '.join(counts.examples)}")
+    done = run(work())
+    if done.kept:
+        say_error(f"{done.kept} stay because the person asked not to be called, such as {', '.join(done.such_as)}")
     if done.rejected:
         say_error(f"the rejected rows and their reasons are in {report}")
-    tell(f"{done.rows} rows: {counts.lifted} numbers lifted, {done.rejected} rejected", done.standing)
+    if done.not_read:
+        say_error(done.not_read)
+    tell(
+        f"{done.rows} rows: {done.added} numbers lifted, {done.already} not on the list, {done.kept} kept, "
+        f"{done.rejected} rejected",
+        done.standing,
+    )
     if done.rejected:
         raise typer.Exit(ROWS_REJECTED)
 

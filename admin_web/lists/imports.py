@@ -25,6 +25,9 @@ from admin_web.services.suppression import CHUNK
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+EXAMPLES = 10
+"""Maximum number of kept numbers that a result names."""
+
 MALFORMED = RowRejected("malformed", "the quotation marks do not match")
 
 
@@ -33,7 +36,8 @@ class Progress:
     """Progress of an import: rows read so far, by result.
 
     `line` is the line on which the last row began, `report_bytes` the size of the report of rejected rows.
-    `import_id` is the import on record, 0 for none. At the end, `not_read` says in sentences what was not read.
+    `import_id` is the import on record, 0 for none. `kept` counts numbers that stay on the list because the person
+    asked not to be called; `such_as` are the first of them. At the end, `not_read` says in sentences what was not read.
     """
 
     rows: int = 0
@@ -43,6 +47,8 @@ class Progress:
     line: int = 0
     report_bytes: int = 0
     import_id: int = 0
+    kept: int = 0
+    such_as: Sequence[str] = ()
     standing: Standing = IN_FORCE
     not_read: str = ""
 
@@ -79,17 +85,24 @@ class NothingTaken(NotASheet):
     """No row of a sheet was taken; the message says what the sheet looks like."""
 
 
+class Recorded(NamedTuple):
+    """How many items of a chunk were new or changed, and the numbers that stay because the person asked."""
+
+    new: int
+    kept: Sequence[str] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Import(Generic[Item]):
     """The kind of an import: `read` converts a row's cells into items, `put` records a chunk of items in a change.
 
     `read` also returns why the row is rejected, if anything in it cannot be taken. A row has at most `most` items.
-    `put` also gets the id of the import, and returns how many items were new or changed. `begin` records the import in
+    `put` also gets the id of the import, and returns what became of the items. `begin` records the import in
     the transaction of its first items, and returns its id.
     """
 
     read: Callable[[Sequence[str]], tuple[Sequence[Item], RowRejected | None]]
-    put: Callable[[Change, Sequence[Item], int], Awaitable[int]]
+    put: Callable[[Change, Sequence[Item], int], Awaitable[Recorded]]
     most: int = 1
     begin: Callable[[Change], Awaitable[int]] | None = None
 
@@ -184,11 +197,13 @@ async def _record(chunk: Chunk[Item], work: Import[Item], records: Records, into
         import_id = done.import_id
         if chunk.items and work.begin is not None:
             import_id = import_id or await work.begin(change)
-        added = await work.put(change, chunk.items, import_id) if chunk.items else 0
+        new, kept = await work.put(change, chunk.items, import_id) if chunk.items else Recorded(0)
         done = Progress(
             rows=done.rows + chunk.rows,
-            added=done.added + added,
-            already=done.already + len(chunk.items) - added,
+            added=done.added + new,
+            already=done.already + len(chunk.items) - new - len(kept),
+            kept=done.kept + len(kept),
+            such_as=list(dict.fromkeys([*done.such_as, *kept]))[:EXAMPLES],
             rejected=chunk.rejected,
             line=chunk.line,
             report_bytes=chunk.report_bytes,
@@ -200,7 +215,7 @@ async def _record(chunk: Chunk[Item], work: Import[Item], records: Records, into
 
 def require_some(done: Progress, sheet: Sheet, layout: Layout, report: RejectedRows) -> None:
     """Raise NothingTaken unless something was taken."""
-    if done.added or done.already:
+    if done.added or done.already or done.kept:
         return
     if not done.rows:
         raise NothingTaken(f"{sheet.name}: nothing was taken, because the file contains no rows with content.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from admin_web.lists.columns import LEAD_NAMES, PERSON_NAMES, SAMPLE, NoColumn, chosen_column
-from admin_web.lists.imports import Import, Intake, Progress, require_some, take_in
+from admin_web.lists.imports import Import, Intake, Progress, Recorded, require_some, take_in
 from admin_web.lists.layout import Layout, RowRejected, rows_above
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet, SheetRow
@@ -35,9 +35,9 @@ async def import_leads(
     for said in filter(None, (cells.layout.joined(), cells.layout.not_read(cells.layout.others))):
         into.warn(said)
 
-    async def put(change: Change, leads: Sequence[LeadGiven], import_id: int) -> int:
+    async def put(change: Change, leads: Sequence[LeadGiven], import_id: int) -> Recorded:
         del import_id  # Imports of leads are not undone.
-        return sum(await put_leads_within(change, leads))
+        return Recorded(sum(await put_leads_within(change, leads)))
 
     unread = Unread(cells.layout)
     coming = unread.watched(chain(sample[cells.layout.skipped :], rows))

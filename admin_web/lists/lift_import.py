@@ -5,32 +5,43 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
 from admin_web.lists.columns import SAMPLE, NoColumn
-from admin_web.lists.imports import Import, Intake, Progress, in_thread, require_some, take_in
+from admin_web.lists.imports import EXAMPLES, Import, Intake, Progress, Recorded, in_thread, require_some, take_in
 from admin_web.lists.layout import Layout
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.lists.unread import Unread
 from admin_web.record.changes import Change
 from admin_web.record.database import Database
-from admin_web.services.lifting import lift_many_within, would_lift
+from admin_web.services.lifting import LiftedMany, lift_many_within, would_lift
 from admin_web.services.suppression import CHUNK
 from compliance.numbers import E164
-
-EXAMPLES = 10
 
 
 @dataclass(slots=True)
 class LiftCounts:
-    """How many numbers of a sheet are lifted, how many stay because the person asked, and some examples of those."""
+    """How many numbers of a sheet would be lifted, would stay because the person asked, or are not on the list.
+
+    `examples` are some of those that stay. With `more`, the sheet contains numbers that were not looked up.
+    """
 
     lifted: int = 0
     kept: int = 0
+    absent: int = 0
     examples: list[E164] = field(default_factory=list)
+    more: bool = False
 
-    def add(self, lifted: Sequence[E164], kept: Sequence[E164]) -> None:
+    def add(self, numbers: Sequence[E164], done: LiftedMany) -> None:
         """Count some numbers."""
-        self.lifted, self.kept = self.lifted + len(lifted), self.kept + len(kept)
-        self.examples = [*self.examples, *kept][:EXAMPLES]
+        self.lifted, self.kept = self.lifted + len(done.lifted), self.kept + len(done.kept)
+        self.absent += len(numbers) - len(done.lifted) - len(done.kept)
+        self.examples = [*self.examples, *done.kept][:EXAMPLES]
+
+    def __str__(self) -> str:
+        """Return the counts as a sentence about what would happen."""
+        such = f", such as {', '.join(self.examples)}" if self.examples else ""
+        stay = f"{self.kept:,} would stay because the person asked not to be called{such}"
+        absent = f"{self.absent:,} {'is' if self.absent == 1 else 'are'} not on the list"
+        return f"{self.lifted:,} would be lifted, {stay}, and {absent}."
 
 
 async def preview_lift(
@@ -40,10 +51,11 @@ async def preview_lift(
 
     Raises NotASheet, DatabaseUnavailable.
     """
-    counts, numbers = LiftCounts(), islice(_numbers(sheet, region, columns), most)
-    while some := await in_thread(_some, numbers):
-        done = await would_lift(database, some)
-        counts.add(done.lifted, done.kept)
+    counts, numbers = LiftCounts(), _numbers(sheet, region, columns)
+    first = islice(numbers, most)
+    while some := await in_thread(_some, first):
+        counts.add(some, await would_lift(database, some))
+    counts.more = bool(await in_thread(_some, islice(numbers, 1)))
     return counts
 
 
@@ -51,13 +63,15 @@ async def lift_numbers(
     into: Intake,
     sheet: Sheet,
     report: RejectedRows,
-    counts: LiftCounts,
     *,
     region: str,
     reason: str,
     columns: Sequence[str] = (),
 ) -> Progress:
-    """Lift the numbers of a sheet from the internal list, and count them in `counts`.
+    """Lift the numbers of a sheet from the internal list.
+
+    In the progress, `added` counts the rows whose number was lifted, `kept` those whose number stays, and `already`
+    those whose number is not on the list.
 
     Raises NotASheet, NothingTaken, NotPermitted, Unwritable, DatabaseUnavailable, OSError.
     """
@@ -67,11 +81,11 @@ async def lift_numbers(
     for said in filter(None, (layout.joined(), layout.not_read(layout.others))):
         into.warn(said)
 
-    async def put(change: Change, numbers: Sequence[E164], import_id: int) -> int:
+    async def put(change: Change, numbers: Sequence[E164], import_id: int) -> Recorded:
         del import_id
         done = await lift_many_within(change, list(dict.fromkeys(numbers)), reason=reason)
-        counts.add(done.lifted, done.kept)
-        return len(done.lifted)
+        stay = set(done.kept)
+        return Recorded(len(done.lifted), [number for number in numbers if number in stay])
 
     unread = Unread(layout)
     coming = unread.watched(chain(sample[layout.skipped :], rows))

@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 from admin_web.lists.columns import SAMPLE, NoColumn
 from admin_web.lists.deeds import is_added
-from admin_web.lists.imports import Import, Intake, Progress, require_some, take_in
+from admin_web.lists.imports import Import, Intake, Progress, Recorded, require_some, take_in
 from admin_web.lists.layout import Layout, RowRejected
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet, SheetRow
@@ -44,11 +44,11 @@ async def import_numbers(
     async def begin(change: Change) -> int:
         return await begin_import(change, sheet.name, note)
 
-    async def put(change: Change, numbers: Sequence[E164], import_id: int) -> int:
+    async def put(change: Change, numbers: Sequence[E164], import_id: int) -> Recorded:
         said = note or f"from {sheet.name}"
         if asked_on is not None:
-            return (await requests_within(change, numbers, Request("import", asked_on, said)))[0]
-        return await suppress_many_within(change, numbers, source="import", note=said, import_id=import_id)
+            return Recorded((await requests_within(change, numbers, Request("import", asked_on, said)))[0])
+        return Recorded(await suppress_many_within(change, numbers, source="import", note=said, import_id=import_id))
 
     def read(cells: Sequence[str]) -> tuple[Sequence[E164], RowRejected | None]:
         return read_row(layout, cells)

@@ -62,7 +62,10 @@ async def lift_many_within(
     standing = select(SuppressionEntry).where(*_standing(change.session, list_name, numbers))
     entries = (await change.session.scalars(standing.order_by(SuppressionEntry.number).with_for_update())).all()
     done = await lift_entries(change, entries, reason)
-    change.audit("lift", "list", list_name, reason=reason, lifted=len(done.lifted), kept=len(done.kept))
+    absent = len(set(numbers)) - len(entries)
+    change.audit(
+        "lift", "list", list_name, reason=reason, lifted=len(done.lifted), kept=len(done.kept), not_listed=absent
+    )
     return done
 
 

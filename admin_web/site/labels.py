@@ -128,6 +128,7 @@ PARTICULARS: Mapping[str, str] = {
     "lifted": "lifted",
     "list": "list",
     "message": "message",
+    "not_listed": "not on the list",
     "note": "note",
     "number": "number",
     "numbers": "numbers",

@@ -1,7 +1,7 @@
 """Imports as background jobs: numbers for the company's own list, and leads."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,13 +9,40 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.lists.import_jobs import SheetImport
 from admin_web.lists.imports import Intake, Progress
 from admin_web.lists.lead_import import import_leads
-from admin_web.lists.lift_import import LiftCounts, lift_numbers
+from admin_web.lists.lift_import import lift_numbers
 from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.worker.jobs.run import Run
 from compliance.refusal import as_sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a kind of import does to a row: it is `new`, or `old`, or its number is kept because the person asked."""
+
+    new: str
+    old: str
+    keeps: bool = False
+
+    def counted(self, done: Progress) -> str:
+        """Return the counts for the result of the job."""
+        said = f"{done.added:,} {self.new}, {done.already:,} {self.old}"
+        if not self.keeps:
+            return said
+        such = f" (such as {', '.join(done.such_as)})" if done.such_as else ""
+        return f"{said}, {done.kept:,} kept because the person asked not to be called{such}"
+
+    def counts(self, done: Progress) -> dict[str, int]:
+        """Return the counts by name, for the progress of the job."""
+        kept = {"kept": done.kept} if self.keeps else {}
+        return {"rows": done.rows, self.new: done.added, self.old: done.already, **kept, "rejected": done.rejected}
+
+
+NUMBERS = Words("added to the list", "already listed")
+LEADS = Words("added or changed", "unchanged")
+LIFTS = Words("lifted", "not on the list", keeps=True)
 
 
 async def numbers(run: Run) -> str:
@@ -25,7 +52,7 @@ async def numbers(run: Run) -> str:
     async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
         return await import_numbers(into, sheet, report, region=region, columns=asked.number_columns, note=asked.note)
 
-    return await _import(run, asked, take, "added to the list", "already listed")
+    return await _import(run, asked, take, NUMBERS)
 
 
 async def leads(run: Run) -> str:
@@ -35,7 +62,7 @@ async def leads(run: Run) -> str:
     async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
         return await import_leads(into, sheet, report, region=region, columns=asked.lead_columns)
 
-    return await _import(run, asked, take, "added or changed", "unchanged")
+    return await _import(run, asked, take, LEADS)
 
 
 async def lifts(run: Run) -> str:
@@ -43,15 +70,13 @@ async def lifts(run: Run) -> str:
     asked, region = SheetImport.read(run.particulars), run.tools.settings.region
 
     async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
-        return await lift_numbers(
-            into, sheet, report, LiftCounts(), region=region, reason=asked.note, columns=asked.number_columns
-        )
+        return await lift_numbers(into, sheet, report, region=region, reason=asked.note, columns=asked.number_columns)
 
-    return await _import(run, asked, take, "lifted", "not on the list, or kept because the person asked")
+    return await _import(run, asked, take, LIFTS)
 
 
 async def _import(
-    run: Run, asked: SheetImport, take: Callable[[Intake, Sheet, RejectedRows], Awaitable[Progress]], new: str, old: str
+    run: Run, asked: SheetImport, take: Callable[[Intake, Sheet, RejectedRows], Awaitable[Progress]], words: Words
 ) -> str:
     """Import a sheet, from the row where an earlier worker was interrupted. Return the sentence for the job's page."""
     store, begun = SheetStore.of(run.tools.settings), Progress(**run.place)
@@ -67,16 +92,12 @@ async def _import(
         store.open(asked.sheet) as sheet,
         RejectedRows(store.report(asked.sheet.token), begun.rejected, begun.report_bytes) as report,
     ):
-        into = Intake(records, run.actor, partial(_show, run, asked), keep, begun, pause_s)
+        into = Intake(records, run.actor, partial(_show, run, asked, words), keep, begun, pause_s)
         done = await take(into, sheet, report)
-    run.show("lines", asked.sheet.lines, asked.sheet.lines, **_counts(done))
-    counted = f"{done.rows:,} rows: {done.added:,} {new}, {done.already:,} {old}, {done.rejected:,} rejected"
+    run.show("lines", asked.sheet.lines, asked.sheet.lines, **words.counts(done))
+    counted = f"{done.rows:,} rows: {words.counted(done)}, {done.rejected:,} rejected"
     return f"{as_sentence(f'{counted}; {done.standing}')} {done.not_read}".strip()
 
 
-def _show(run: Run, asked: SheetImport, done: Progress) -> None:
-    run.show("lines", min(done.line, asked.sheet.lines), asked.sheet.lines, **_counts(done))
-
-
-def _counts(done: Progress) -> dict[str, int]:
-    return {"rows": done.rows, "added": done.added, "already": done.already, "rejected": done.rejected}
+def _show(run: Run, asked: SheetImport, words: Words, done: Progress) -> None:
+    run.show("lines", min(done.line, asked.sheet.lines), asked.sheet.lines, **words.counts(done))

@@ -381,10 +381,11 @@ def test_many_entries_are_lifted_by_file_only_with_yes_and_never_against_a_reque
     words = ["undo", "entries", "list.csv", "--reason", "Sold the business.", "--column", "1,2"]
     preview = in_force(*words)
     assert preview.code == 0
-    assert preview.out.startswith("2 numbers would be lifted, 1 stay because the person asked not to be called.")
+    asked = "1 would stay because the person asked not to be called, such as +14155550102"
+    assert preview.out.startswith(f"Of the numbers in list.csv, 2 would be lifted, {asked}, and 1 is not on the list.")
     assert in_force("export", "internal").err == "3 entries\n"
     done = in_force(*words, "--yes")
-    assert (done.code, done.out) == (1, "4 rows: 2 numbers lifted, 1 rejected: in force\n")
+    assert (done.code, done.out) == (1, "4 rows: 2 numbers lifted, 1 not on the list, 1 kept, 1 rejected: in force\n")
     assert "1 stay because the person asked not to be called, such as +14155550102" in done.err
     assert in_force("export", "internal").out.count("+1415555010") == 1
     assert "The reason" in one_line(

@@ -33,7 +33,9 @@ async def test_a_list_is_imported_brought_into_force_and_reported(workers: Worke
     )
     assert not workers.gate.allows("+14155550100")
     assert workers.rejected(job) == [3]
-    assert job.progress["counts"] == {"rows": 3, "added": 2, "already": 0, "rejected": 1}
+    assert job.progress["counts"] == {
+        "rows": 3, "added to the list": 2, "already listed": 0, "rejected": 1,
+    }  # fmt: skip
     assert (
         workers.scalar("SELECT count(*) FROM suppression_entries WHERE added_by = 'admin' AND source = 'import'") == 2
     )
@@ -84,7 +86,7 @@ async def test_a_worker_that_is_told_to_stop_leaves_the_import_to_the_next_at_on
     await workers.until(lambda: workers.scalar("SELECT count(*) FROM jobs WHERE claimed_by IS NOT NULL") == 1)
     assert time.monotonic() - began < SILENT_S
     job = await workers.until_over(job_id)
-    assert job.progress["counts"]["added"] == workers.listed() == rows - rows // BAD
+    assert job.progress["counts"]["added to the list"] == workers.listed() == rows - rows // BAD
 
 
 async def test_two_workers_share_two_imports_of_one_list_and_make_one_entry_per_number(workers: WorkerStack):
@@ -96,7 +98,7 @@ async def test_two_workers_share_two_imports_of_one_list_and_make_one_entry_per_
     )
     jobs = [await workers.until_over(first), await workers.until_over(second)]
     assert [job.progress["counts"]["rows"] for job in jobs] == [5_000, 5_000]
-    assert sum(job.progress["counts"]["added"] for job in jobs) == workers.listed() == 5_000 - 5
+    assert sum(job.progress["counts"]["added to the list"] for job in jobs) == workers.listed() == 5_000 - 5
 
 
 async def test_a_cancelled_import_stops_and_what_it_recorded_stays_and_is_in_force(workers: WorkerStack):
