@@ -28,6 +28,7 @@ from admin_web.services import utc_now
 from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.requests import checked_day
 from admin_web.settings import AdminSettings
+from compliance.refusal import Refused
 from compliance.rule import opens_by_override, sentence_of
 
 imports = typer.Typer(help="Import a file.", no_args_is_help=True, cls=Lists)
@@ -79,6 +80,8 @@ def import_internal(
     Exit code 1: some rows were rejected; 3: recorded, not yet in force.
     """
     settings = AdminSettings.load()
+    if asked_on and not requests:
+        raise Refused("--asked-on is the day of requests: add --requests, or leave it out.")
 
     async def take(into: Intake, sheet: Sheet, rejected: RejectedRows) -> Progress:
         into = replace(into, warn=_say_with_option)

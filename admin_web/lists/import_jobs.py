@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -18,22 +18,27 @@ from admin_web.record.models import Job
 class SheetImport:
     """Particulars of an import. `columns` are the positions, counted from 1, of `number`, `lead` and `name`.
 
-    For a list of numbers, `number` may be several columns, as `--column` takes them.
+    For a list of numbers, `number` may be several columns, as `--column` takes them. With `asked_on`, each number is
+    its owner's own request of that day.
     """
 
     sheet: KeptSheet
     columns: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    asked_on: date | None = None
 
     @classmethod
     def read(cls, particulars: Mapping[str, Any]) -> "SheetImport":
-        """Create from the JSON of `particulars`."""
-        return cls(KeptSheet(**particulars["sheet"]), particulars["columns"], particulars["note"])
+        """Create from the JSON of `particulars`. Jobs of older versions have no `asked_on`."""
+        asked_on = particulars.get("asked_on")
+        day = date.fromisoformat(asked_on) if asked_on else None
+        return cls(KeptSheet(**particulars["sheet"]), particulars["columns"], particulars["note"], day)
 
     @property
     def particulars(self) -> dict[str, Any]:
         """The JSON for the job's row."""
-        return {"sheet": asdict(self.sheet), "columns": dict(self.columns), "note": self.note}
+        said = {"asked_on": self.asked_on.isoformat()} if self.asked_on is not None else {}
+        return {"sheet": asdict(self.sheet), "columns": dict(self.columns), "note": self.note, **said}
 
     @property
     def number_columns(self) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
 
 from aiohttp import web
 
@@ -14,10 +16,11 @@ from admin_web.lists.sheet_store import KeptSheet, SheetNotKept, SheetStore, Unk
 from admin_web.people.permissions import Permission
 from admin_web.services.job_kinds import IMPORT_LEADS, IMPORT_NUMBERS, LIFT_NUMBERS
 from admin_web.services.jobs import ask
+from admin_web.services.requests import RequestNotDated, checked_day
 from admin_web.services.suppression import LONGEST_NOTE
 from admin_web.site.forms import EMPTY, Form, read_form, read_upload
 from admin_web.site.guard import actor, person
-from admin_web.site.keys import DATABASE, NOW, SETTINGS
+from admin_web.site.keys import DATABASE, NOW, RECORDS, SETTINGS
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
 from compliance.refusal import Unwritable, cleaned
@@ -31,6 +34,7 @@ MOST_COUNTED = 10_000
 COLUMNS = ("number", "lead", "name")
 _SPEC = re.compile(r"[0-9]{1,5}(?:[,+][0-9]{1,5}){0,49}")
 
+ONLY_REQUESTS = "A date belongs to requests: tick that these are people's own requests, or leave the date empty."
 NO_FILE = "Choose the file to import."
 
 
@@ -63,7 +67,8 @@ async def shown(request: web.Request) -> web.StreamResponse:
 async def start(request: web.Request) -> web.StreamResponse:
     """Queue a job that imports the file."""
     sent = await read_form(request)
-    asked = SheetImport(_sheet(request), _columns(sent.values), sent.text("note"))
+    sheet = _sheet(request)
+    asked = SheetImport(sheet, _columns(sent.values), sent.text("note"), _asked_on(request, sheet, sent))
     seen = await _previewed(request, asked)
     try:
         lifts = asked.sheet.kind == LIFT_NUMBERS.name
@@ -72,10 +77,29 @@ async def start(request: web.Request) -> web.StreamResponse:
         sent.errors["note"] = str(error)
     if seen.problem or sent.errors:
         return await _preview(request, sent, status=422)
-    asked = SheetImport(asked.sheet, seen.chosen, asked.note)
+    asked = replace(asked, columns=seen.chosen)
     job = await ask(request.app[DATABASE], actor(request), asked.sheet.kind, asked.particulars, now=request.app[NOW])
     notice = Notice("The import is queued; a worker starts it within a second. You may leave this page.")
     return see_other(request, "job", job=str(job), notice=notice)
+
+
+def _asked_on(request: web.Request, sheet: KeptSheet, sent: Form) -> date | None:
+    """Return the day on which the people of a file asked, by default today; None if these are no requests.
+
+    The day is fixed when the job is requested, so a job that runs after midnight records the same day.
+    """
+    if sheet.kind != IMPORT_NUMBERS.name or not sent.ticked("requests"):
+        if sent.text("asked_on"):
+            sent.errors["asked_on"] = ONLY_REQUESTS
+        return None
+    day = sent.day("asked_on", "Write the date as 2026-11-23.") if sent.text("asked_on") else None
+    if sent.errors:
+        return None
+    try:
+        return checked_day(day, request.app[RECORDS].today())
+    except RequestNotDated as error:
+        sent.errors["asked_on"] = str(error)
+        return None
 
 
 async def _form(request: web.Request, shown: Form, status: int = 200) -> web.StreamResponse:

@@ -46,13 +46,18 @@ LIFTS = Words("lifted", "not on the list", keeps=True)
 
 
 async def numbers(run: Run) -> str:
-    """Add the numbers in a sheet to the company's own list."""
+    """Add the numbers in a sheet to the company's own list, or record each as its owner's own request."""
     asked, region = SheetImport.read(run.particulars), run.tools.settings.region
 
     async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
-        return await import_numbers(into, sheet, report, region=region, columns=asked.number_columns, note=asked.note)
+        return await import_numbers(
+            into, sheet, report, region=region, columns=asked.number_columns, note=asked.note, asked_on=asked.asked_on
+        )
 
-    return await _import(run, asked, take, NUMBERS)
+    said = await _import(run, asked, take, NUMBERS)
+    if asked.asked_on is None:
+        return said
+    return f"{said} Each number is recorded as its owner's own request of {asked.asked_on}."
 
 
 async def leads(run: Run) -> str:

@@ -181,6 +181,8 @@ def test_a_file_of_requests_ends_older_overrides(in_force: Admin, database_url: 
     assert in_force("import", "internal", "list.csv").code == 0
     assert "L-1" in in_force("override", "list").out
     assert in_force("import", "internal", "list.csv", "--requests", "--asked-on", "2999-01-01").code == 2
+    alone = in_force("import", "internal", "list.csv", "--asked-on", "2026-11-01")
+    assert "add --requests" in one_line(alone)
     said = in_force("import", "internal", "list.csv", "--requests", "--asked-on", "2026-11-01")
     assert (said.code, said.out) == (0, "1 rows: 0 added to the list, 1 already listed, 0 rejected; in force\n")
     assert in_force("override", "list").out == ""

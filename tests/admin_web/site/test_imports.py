@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 
@@ -10,14 +11,17 @@ import pytest
 
 from admin_web.lists.import_jobs import sweep_sheets
 from admin_web.lists.sheet_store import SheetStore
-from admin_web.record.models import Job, Lead, SuppressionEntry
+from admin_web.record.models import DoNotCallRequest, Job, Lead, Override, SuppressionEntry
 from admin_web.services.job_kinds import IMPORT_NUMBERS
+from admin_web.services.leads import add_lead
+from admin_web.services.overrides import Consent, grant_override
 from admin_web.services.requests import record_request
+from admin_web.services.suppression import suppress
 from admin_web.worker.jobs.run import Tools
 from admin_web.worker.jobs.runner import POLL_S, Runner
 from admin_web.worker.jobs.work import WORK
 from compliance.numbers import E164
-from tests.support.records import ADMIN, rows
+from tests.support.records import ADMIN, CONSENT, LEAD, SUPERVISOR, rows
 from tests.support.site import Answer, Browser, Site, settings_of
 
 LIST = b"name,phone\nOne,(415) 555-0100\nTwo,oops\nThree,415 555 0101\n"
@@ -25,6 +29,11 @@ LIST = b"name,phone\nOne,(415) 555-0100\nTwo,oops\nThree,415 555 0101\n"
 
 async def upload(browser: Browser, content: bytes, name: str = "list.csv", kind: str = "numbers") -> Answer:
     return await browser.upload(f"/imports/{kind}", {}, "file", (name, content, "text/csv"))
+
+
+def consent_of(site: Site, *, days: int) -> Consent:
+    """Return a consent that is dated so many days from today."""
+    return replace(CONSENT, consented_on=site.records.today() + timedelta(days=days))
 
 
 async def work(site: Site) -> None:
@@ -156,6 +165,67 @@ async def test_an_import_is_undone_after_a_preview_and_numbers_whose_person_aske
     assert "Import 1 is undone: 1 entries lifted, 1 stay because the person asked not to be called; in force." in page
     assert [entry.lift_reason for entry in await rows(site.records, SuppressionEntry)] == ["The wrong file.", None]
     assert "The wrong file." in await browser.page("/lists/imports/1")
+
+
+REQUESTS = {"number": "2", "requests": "yes"}
+
+
+async def test_a_file_of_requests_is_recorded_with_its_day_and_ends_older_overrides(site: Site):
+    await add_lead(site.records, ADMIN, LEAD, E164("+14155550100"))
+    await suppress(site.records, ADMIN, E164("+14155550100"), source="import")
+    granted = await grant_override(site.records, SUPERVISOR, consent_of(site, days=-3))
+    browser = await site.person("admin")
+    uploaded = await upload(browser, LIST)
+    assert "own requests not to be called" in await browser.follow(uploaded)
+    day = site.records.today() - timedelta(days=1)
+    started = await browser.post(uploaded.location, {**REQUESTS, "asked_on": day.isoformat(), "note": "by letter"})
+    await work(site)
+    page = unescape(await browser.page(started.location))
+    assert "3 rows: 1 added to the list, 1 already listed, 1 rejected; in force." in page
+    assert f"Each number is recorded as its owner's own request of {day}." in page
+    assert f"people's own requests of {day}" in page
+    requests = await rows(site.records, DoNotCallRequest)
+    assert [(one.number, one.asked_on, one.source, one.note) for one in requests] == [
+        ("+14155550100", day, "import", "by letter"), ("+14155550101", day, "import", "by letter"),
+    ]  # fmt: skip
+    (override,) = await rows(site.records, Override)
+    assert (override.id, override.ended_by_request) == (granted.override_id, requests[0].id)
+
+
+async def test_requests_without_a_date_are_of_the_day_on_which_the_import_was_started(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, LIST)
+    await browser.post(uploaded.location, REQUESTS)
+    await work(site)
+    today = site.records.today()
+    assert {one.asked_on for one in await rows(site.records, DoNotCallRequest)} == {today}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"requests": "yes", "asked_on": "2999-01-01"}, "A request is dated between"),
+        ({"requests": "yes", "asked_on": "1989-12-31"}, "A request is dated between"),
+        ({"requests": "yes", "asked_on": "yesterday"}, "Write the date as"),
+        ({"asked_on": "2026-11-01"}, "A date belongs to requests"),
+    ],
+)
+async def test_a_wrong_day_of_requests_starts_nothing(site: Site, fields: dict[str, str], said: str):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, LIST)
+    refused = await browser.post(uploaded.location, {"number": "2", **fields})
+    assert (refused.status, said in refused.text.split('id="asked_on-error"')[1]) == (422, True)
+    assert await rows(site.records, Job) == []
+
+
+async def test_a_job_of_an_older_version_is_no_file_of_requests(site: Site):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, LIST)
+    await browser.post(uploaded.location, {"number": "2"})
+    (job,) = await rows(site.records, Job)
+    assert "asked_on" not in job.particulars
+    await work(site)
+    assert await rows(site.records, DoNotCallRequest) == []
 
 
 async def test_the_numbers_of_a_file_are_lifted_after_a_preview_with_a_reason(site: Site):
