@@ -84,7 +84,9 @@ async def _first_free(change: Change, leads: Sequence[LeadId]) -> Lead | None:
     return await change.session.scalar(free.with_for_update(skip_locked=True))
 
 
-def release(row: Lead, actor: Actor) -> None:
-    """End the claim of a lead whose row is locked, if it is the actor's own."""
-    if row.claimed_by == actor.name:
-        row.claimed_until, row.claimed_by = None, ""
+def release(row: Lead, actor: Actor) -> bool:
+    """End the claim of a lead whose row is locked, if it is the actor's own. Returns whether it was."""
+    if row.claimed_by != actor.name:
+        return False
+    row.claimed_until, row.claimed_by = None, ""
+    return True

@@ -87,8 +87,9 @@ async def change_lead(
         if queued is not None and queued != row.queued:
             row.queued, changed = queued, True
             change.audit("queue-lead" if queued else "unqueue-lead", "lead", lead)
-        if queued is not None:
-            release(row, actor)
+        # A claim has no audit event, because a dialer makes one for each call. Who gives a lead back is on record.
+        if queued is not None and release(row, actor):
+            change.audit("release-lead", "lead", lead)
     return LeadChanged(lead, changed, ended, await records.standing())
 
 

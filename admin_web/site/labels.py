@@ -40,6 +40,7 @@ ACTIONS: Mapping[str, str] = {
     "make-token": "API token made",
     "queue-lead": "Lead put into the dial queue",
     "read-document": "Consent document downloaded",
+    "release-lead": "Claim of a lead given back",
     "reset-totp": "One-time codes reset",
     "review-override": "Override reviewed",
     "revoke-override": "Override revoked",

@@ -8,7 +8,7 @@ join them. The lock prevents that: archives share it, and the reader of call-det
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import CompoundSelect, and_, bindparam, func, literal_column, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -61,7 +61,7 @@ async def call_agents(session: AsyncSession, decisions: Sequence[str]) -> dict[s
 async def name_agents(session: AsyncSession, channels: Iterable[str]) -> None:
     """Write the agents that new records name to their decisions. `channels` are the unique ids of their channels."""
     ids = sorted(set(channels))
-    found = await call_agents(session, await _decisions_on(session, ids))
+    found = await call_agents(session, sorted(await session.scalars(decisions_on(session, ids))))
     if not found:
         return
     named = update(DecisionRecord).where(DecisionRecord.id == bindparam("named"))
@@ -77,14 +77,13 @@ async def name_agents(session: AsyncSession, channels: Iterable[str]) -> None:
     await (await session.connection()).execute(named.values(values), rows)
 
 
-async def _decisions_on(session: AsyncSession, channels: Sequence[str]) -> list[str]:
-    """Return the decisions that records on these channels name, and those of Local channels that these channels began.
+def decisions_on(session: AsyncSession, channels: Sequence[str]) -> CompoundSelect[tuple[str]]:
+    """Return the query for the decisions of records on these channels, and of Local channels that these channels began.
 
-    The index on `linked_channel` has only calls that left the PBX.
+    A blocked call has no channel to a trunk, so only the missing telephone shows that another channel began it. The
+    index `ix_call_details_begun` has the literal conditions.
     """
     these = select(each_of(session, channels))
-    left = CallDetail.trunk != literal_column("''")
-    asked = select(CallDetail.decision_id).where(
-        CallDetail.decision_id != "", or_(CallDetail.channel.in_(these), left & CallDetail.linked_channel.in_(these))
-    )
-    return sorted(set(await session.scalars(asked)))
+    decided = select(CallDetail.decision_id).where(CallDetail.decision_id != literal_column("''"))
+    begun = decided.where(CallDetail.telephone == literal_column("''"), CallDetail.linked_channel.in_(these))
+    return union(decided.where(CallDetail.channel.in_(these)), begun)

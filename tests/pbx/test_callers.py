@@ -79,3 +79,14 @@ async def test_the_monitor_names_the_caller_of_a_click_of_a_dialer_s_call_and_of
         log = await admin.page(f"/calls?agent={person}")
         assert [f"<td>{one}</td>" in log for one in ("agent", "bob", "carol")].count(True) == 1
         assert f"<td>{person}</td>" in log
+
+
+async def test_a_blocked_call_through_a_local_channel_names_the_telephone_that_began_it(
+    stack: Stack, site: Site, line: Line
+):
+    admin = await site.person("admin")
+    await admin.post("/telephones", {"channel": "PJSIP/lab", "person": "carol"})
+    (call,) = await asyncio.to_thread(line.place, Call("through_local", caller="lab"))
+    assert call.status != 200
+    assert line.trunk.numbers() == []
+    await until_shown(admin, "/calls?verdict=BLOCK", "<td>carol</td>")

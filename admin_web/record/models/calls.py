@@ -13,6 +13,9 @@ ALONE = "unscreened OR (decision_id = '' AND verdict <> '')"
 no decision allowed it, or the record has a verdict but names no decision.
 """
 
+BEGUN = "decision_id <> '' AND telephone = ''"
+"""The condition under which another channel may have begun a call with a decision: it came from no telephone."""
+
 
 class DecisionRecord(Base):
     """What the gate did to one call attempt.
@@ -106,6 +109,12 @@ class CallDetail(Base):
             "linked_channel",
             sqlite_where=text("trunk <> ''"),
             postgresql_where=text("trunk <> ''"),
+        ),
+        Index(
+            "ix_call_details_begun",
+            "linked_channel",
+            sqlite_where=text(BEGUN),
+            postgresql_where=text(BEGUN),
         ),
     )
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from admin_web.people.tokens import Scope
 from admin_web.record.database import Database
-from admin_web.record.models import Disposition, DoNotCallRequest, Lead, SuppressionEntry
+from admin_web.record.models import AuditEvent, Disposition, DoNotCallRequest, Lead, SuppressionEntry
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.suppression import suppress
 from compliance.consent import Role
@@ -180,6 +180,31 @@ async def test_a_dialer_ends_its_own_claim_and_no_other(dialers: list[Program]):
     assert await offered(two) == LEADS[1:]
     await one.post("/leads/L-01/requeue", {})
     assert await offered(two) == LEADS
+
+
+async def test_who_changes_the_queue_or_gives_a_lead_back_is_on_record_and_a_claim_is_not(
+    site: Site, dialers: list[Program]
+):
+    one, two = dialers
+
+    async def recorded() -> list[tuple[str, str]]:
+        events = [event for event in await rows(site.records, AuditEvent) if event.subject_id == "L-01"]
+        return [(event.action, event.done_by) for event in events if event.action != "add-lead"]
+
+    assert await claim(one) == "L-01"
+    await two.post("/leads/L-01/requeue", {})  # It changes nothing: the claim is another dialer's.
+    assert await recorded() == []
+    await one.post("/leads/L-01/requeue", {})
+    given_back = [("release-lead", "token:dialer-1")]
+    assert await recorded() == given_back
+    await two.post("/leads/L-01/dequeue", {})
+    await two.post("/leads/L-01/dequeue", {})
+    await one.post("/leads/L-01/requeue", {})
+    changed = [*given_back, ("unqueue-lead", "token:dialer-2"), ("queue-lead", "token:dialer-1")]
+    assert await recorded() == changed
+    assert await claim(two) == "L-01"
+    await two.post("/leads/L-01/outcome", {"outcome": "sale"})
+    assert await recorded() == [*changed, ("wrap-up", "token:dialer-2")]
 
 
 @pytest.mark.parametrize("what", ["outcome", "requeue", "dequeue"])

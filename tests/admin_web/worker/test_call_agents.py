@@ -4,11 +4,12 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from admin_web.record.database import Database
 from admin_web.record.models import CallRequest, DecisionRecord, Lead
 from admin_web.record.schema import go_back, migrate
+from admin_web.worker import call_agents
 from admin_web.worker.call_details.reader import put as put_records
 from admin_web.worker.call_details.rows import DetailColumns, Trunks, row_of
 from admin_web.worker.decision_rows import put as put_decisions
@@ -73,6 +74,31 @@ async def named(database: Database) -> tuple[str, str]:
             ],
             ("carol", "PJSIP/alice"),
         ),
+        # So it has for a call that was blocked, which reached no trunk.
+        (
+            [
+                detail(channel=LOCAL, linkedid="pbx-1.0", dnc_verdict="BLOCK"),
+                detail(uniqueid="pbx-1.0", linkedid="pbx-1.0", dnc_decision=""),
+            ],
+            ("", "PJSIP/alice"),
+        ),
+        # The agent of the screened channel outranks that of the first one.
+        (
+            [
+                detail(channel=LOCAL, linkedid="pbx-1.0", dnc_verdict="BLOCK", dnc_agent="bob"),
+                detail(uniqueid="pbx-1.0", linkedid="pbx-1.0", dnc_decision="", dnc_agent="carol"),
+            ],
+            ("bob", "PJSIP/alice"),
+        ),
+        # A trunk began it: nobody's telephone.
+        (
+            [
+                detail(channel=LOCAL, linkedid="pbx-1.0", dnc_verdict="BLOCK"),
+                detail(uniqueid="pbx-1.0", linkedid="pbx-1.0", dnc_decision="", channel="PJSIP/trunk-00000001",
+                       src="+14155550111"),
+            ],
+            ("", ""),
+        ),
         # Another person's call was linked to this one.
         (
             [
@@ -93,6 +119,28 @@ async def test_a_decision_is_joined_with_its_records_in_either_order(
         for one in details:
             await read(database, one)
     assert await named(database) == expected
+
+
+async def test_a_telephone_that_is_recorded_last_is_named_whatever_became_of_the_call(database: Database):
+    """Asterisk writes the record of the first channel last."""
+    await archive(database, MADE._replace(ruling=block(verdict.DEADLINE)))
+    await read(database, detail(channel=LOCAL, linkedid="pbx-1.0", dnc_verdict="BLOCK"))
+    assert await named(database) == ("", "")
+    await read(database, detail(uniqueid="pbx-1.0", linkedid="pbx-1.0", dnc_decision=""))
+    assert await named(database) == ("", "PJSIP/alice")
+
+
+async def test_calls_that_a_channel_began_are_found_by_an_index(database: Database):
+    async with database.write() as session:
+        if not database.on_sqlite:
+            await session.execute(text("SET LOCAL enable_seqscan = off"))
+        query = call_agents.decisions_on(session, ["pbx-1.0"])
+        sql = query.compile(dialect=session.get_bind().dialect, compile_kwargs={"literal_binds": True})
+        explain = "EXPLAIN QUERY PLAN " if database.on_sqlite else "EXPLAIN "
+        plan = str((await (await session.connection()).exec_driver_sql(explain + str(sql))).all())
+    assert "SCAN call_details" not in plan
+    assert "Seq Scan" not in plan
+    assert "ix_call_details_begun" in plan
 
 
 @pytest.mark.parametrize("records_first", [True, False])
@@ -131,12 +179,12 @@ async def test_two_transactions_at_once_do_not_miss_each_other(database: Databas
     assert await named(database) == ("alice", "PJSIP/alice")
 
 
-@pytest.mark.parametrize("text", ["x" * 200, "a\nb", "<b>", "=1+1", "shell:root"])
-async def test_an_agent_of_the_pbx_is_bounded_and_printable(database: Database, text: str):
-    await read(database, detail(dnc_agent=text))
+@pytest.mark.parametrize("given", ["x" * 200, "a\nb", "<b>", "=1+1", "shell:root"])
+async def test_an_agent_of_the_pbx_is_bounded_and_printable(database: Database, given: str):
+    await read(database, detail(dnc_agent=given))
     await archive(database)
     agent, _ = await named(database)
-    assert agent == text[:64].replace("\n", "\ufffd")
+    assert agent == given[:64].replace("\n", "\ufffd")
 
 
 async def test_decisions_of_before_get_the_agents_that_their_records_name(database: Database):
