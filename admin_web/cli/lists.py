@@ -50,6 +50,8 @@ Columns = Annotated[
         "an area code in a column of its own is joined with a +.",
     ),
 ]
+IF_NUMBERS = "If these are telephone numbers too, import the file again with --column; if not, name the right column."
+
 Report = Annotated[Path | None, typer.Option(help="Where to write rejected rows. Default: FILE.rejected.csv")]
 
 
@@ -77,7 +79,8 @@ def import_internal(
 
     After an interruption, run it again: numbers that are listed already are left unchanged.
 
-    Exit code 1: some rows were rejected; 3: recorded, not yet in force.
+    Without --column, every column of telephone numbers is read. Exit code 1: some rows were rejected, or another column
+    contains numbers and was not read; 3: recorded, not yet in force.
     """
     settings = AdminSettings.load()
     if asked_on and not requests:
@@ -90,7 +93,7 @@ def import_internal(
             into, sheet, rejected, region=settings.region, columns=column or (), note=note, asked_on=day
         )
 
-    _import(settings, file, report or _report_for(file), take, ("added to the list", "already listed"))
+    _import(settings, file, report or _report_for(file), take, ("added to the list", "already listed"), ask=not column)
 
 
 @imports.command("leads")
@@ -159,8 +162,13 @@ def _import(
     report: Path,
     take: Callable[[Intake, Sheet, RejectedRows], Awaitable[Progress]],
     words: tuple[str, str],
+    *,
+    ask: bool = False,
 ) -> None:
-    """Import a file and print the result. What is not read of it is said before and after."""
+    """Import a file and print the result. What is not read of it is said before and after.
+
+    With `ask`, columns with numbers that were not read end the command with exit code 1.
+    """
 
     async def work() -> Progress:
         with Sheet.open(file) as sheet, RejectedRows(report) as rejected, ImportBar(sheet) as bar:
@@ -175,12 +183,13 @@ def _import(
     new, old = words
     if done.rejected:
         say_error(f"the rejected rows and their reasons are in {report}")
+    asks = ask and done.unread
     if done.not_read:
-        say_error(done.not_read)
+        say_error(f"{done.not_read} {IF_NUMBERS}" if asks else done.not_read)
     typer.echo(f"{done.rows} rows: {done.added} {new}, {done.already} {old}, {done.rejected} rejected; {done.standing}")
     if not done.standing.in_force:
         raise typer.Exit(NOT_IN_FORCE)
-    if done.rejected:
+    if done.rejected or asks:
         raise typer.Exit(ROWS_REJECTED)
 
 

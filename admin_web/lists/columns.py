@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from admin_web.lists.headings import is_telephone_heading
 from admin_web.lists.sheet import NotASheet
 
 SAMPLE = 50
@@ -72,23 +73,61 @@ class NumberColumn:
 
 
 def number_columns(
-    rows: Sequence[Sequence[str]], headings: Sequence[str], wanted: Sequence[str], reads: Reads
+    rows: Sequence[Sequence[str]],
+    headings: Sequence[str],
+    wanted: Sequence[str],
+    reads: Reads,
+    *,
+    several: bool = False,
 ) -> tuple[NumberColumn, ...]:
     """Return the number columns: the `wanted` ones, else the one with a usual name, else the only one with numbers.
 
     `rows` are some rows without the headings. Each item of `wanted` is a heading or a position counted from 1.
-    Commas separate several columns. A plus joins columns that make a number together. Raises NoColumn.
+    Commas separate several columns. A plus joins columns that make a number together. With `several`, every column
+    whose heading and cells are those of telephone numbers is returned if none is `wanted`. Raises NoColumn.
     """
     if wanted:
         found = [one for given in wanted for one in _wanted_columns(headings, given)]
         return tuple(dict.fromkeys(found))
     named = [index for index, heading in enumerate(headings) if plain(heading) in NUMBER_NAMES]
     joined = joined_column(rows, headings, named, reads)
+    if several and (all_of_them := telephone_columns(rows, headings, named, joined, reads)):
+        return all_of_them
     if joined is not None:
         return (joined,)
     if not named and len(headings) <= 1:
         return (NumberColumn((0,)),)
     return (NumberColumn((_only(named or holding(rows, len(headings), reads), headings),)),)
+
+
+def telephone_columns(
+    rows: Sequence[Sequence[str]],
+    headings: Sequence[str],
+    named: Sequence[int],
+    joined: NumberColumn | None,
+    reads: Reads,
+) -> tuple[NumberColumn, ...]:
+    """Return the columns whose heading is that of telephone numbers and whose cells contain some, and the joined ones.
+
+    If there is one column with a usual name, it is returned whatever its cells contain. A column of country codes
+    belongs to each column of numbers.
+    """  # fmt: skip
+    first = () if joined is None else (joined,)
+    country, some = country_column(rows, headings), holding(rows, len(headings), reads, FEW)
+    found: list[NumberColumn] = []
+    for place, heading in enumerate(headings):
+        if place == country or any(place in column.places for column in first):
+            continue
+        if place in named or is_telephone_heading(heading):
+            with_country = None if country is None else _with_country(rows, country, place, reads)
+            if with_country is not None or place in some or [place] == [*named]:
+                found.append(with_country or NumberColumn((place,)))
+    return *first, *found
+
+
+def country_column(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> int | None:
+    """Return the index of the column of country codes; None if there is none."""
+    return next((index for index in range(len(headings)) if _is_country(rows, headings, index)), None)
 
 
 def holding(rows: Sequence[Sequence[str]], width: int, reads: Reads, least: float = 0.5) -> list[int]:
@@ -105,7 +144,7 @@ def joined_column(
     Raises NoColumn if there are several.
     """
     width = len(headings)
-    country = next((index for index in range(width) if _is_country(rows, headings, index)), None)
+    country = country_column(rows, headings)
     if country is not None and len(rest := [*named] or holding(rows, width, reads)) == 1 and rest[0] != country:
         return _with_country(rows, country, rest[0], reads)
     whole = holding(rows, width, reads)

@@ -37,7 +37,8 @@ class Progress:
 
     `line` is the line on which the last row began, `report_bytes` the size of the report of rejected rows.
     `import_id` is the import on record, 0 for none. `kept` counts numbers that stay on the list because the person
-    asked not to be called; `such_as` are the first of them. At the end, `not_read` says in sentences what was not read.
+    asked not to be called; `such_as` are the first of them. At the end, `not_read` says in sentences what was not read,
+    and `unread` is whether columns that contain numbers are among it.
     """
 
     rows: int = 0
@@ -51,6 +52,7 @@ class Progress:
     such_as: Sequence[str] = ()
     standing: Standing = IN_FORCE
     not_read: str = ""
+    unread: bool = False
 
 
 async def keep_nothing(session: AsyncSession, done: Progress) -> None:

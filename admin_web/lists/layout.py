@@ -59,14 +59,19 @@ class Layout:
     region: str
 
     @classmethod
-    def found(cls, sample: Sequence[SheetRow], wanted: Sequence[str], region: str) -> "Layout":
-        """Recognise the layout by the first rows of a sheet. `wanted` is as in `number_columns`. Raises NoColumn."""
+    def found(
+        cls, sample: Sequence[SheetRow], wanted: Sequence[str], region: str, *, several: bool = False
+    ) -> "Layout":
+        """Recognise the layout by the first rows of a sheet.
+
+        `wanted` and `several` are as in `number_columns`. Raises NoColumn.
+        """
         reads = partial(is_number, region=region)
         above = rows_above(sample, region)
         rows = [row.cells for row in sample[above:] if row.cells]
         first, usual = rows[0] if rows else [], _usual_width(rows)
         names = [*first, *[""] * (usual - len(first))]
-        columns = number_columns(_without_headings(rows, reads), names, wanted, reads)
+        columns = number_columns(_without_headings(rows, reads), names, wanted, reads, several=several)
         texts = [column.text(first) for column in columns]
         has_headings = any(map(is_heading, texts)) and not has_number(first, reads)
         data = rows[has_headings:]
@@ -140,6 +145,12 @@ class Layout:
         """Return which columns are joined, as a sentence; empty if none are."""
         some = [self.named(column) for column in self.columns if len(column.places) > 1]
         return f"The numbers are joined from {' and '.join(some)}." if some else ""
+
+    def several(self) -> str:
+        """Return which columns are read, as a sentence; empty if only one is."""
+        if len(self.columns) == 1:
+            return ""
+        return f"Numbers are read from {' and '.join(map(self.named, self.columns))}."
 
     def _above_headings(self) -> str:
         if not self.above:

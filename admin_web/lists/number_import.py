@@ -29,7 +29,10 @@ async def import_numbers(
     note: str = "",
     asked_on: date | None = None,
 ) -> Progress:
-    """Put the numbers of a sheet on the internal list. `columns` are as in `number_columns`.
+    """Put the numbers of a sheet on the internal list.
+
+    `columns` are as in `number_columns`. Without them, every column of telephone numbers is read: a number too many on
+    the list blocks a call, and a number too few lets one pass.
 
     With `asked_on`, each number is recorded as its owner's own request of that day, which ends older overrides.
 
@@ -38,7 +41,8 @@ async def import_numbers(
     rows = iter(sheet)
     sample = list(islice(rows, SAMPLE))
     layout = layout_of_numbers(sample, columns, region)
-    for said in filter(None, (layout.joined(), layout.not_read(layout.others))):
+    several = "" if columns else layout.several()
+    for said in filter(None, (several, layout.joined(), layout.not_read(layout.others))):
         into.warn(said)
 
     async def begin(change: Change) -> int:
@@ -57,12 +61,12 @@ async def import_numbers(
     coming = unread.watched(chain(sample[layout.skipped :], rows))
     done = await take_in(coming, Import(read, put, len(layout.columns), begin), report, into)
     require_some(done, sheet, layout, report)
-    return replace(done, not_read=unread.said())
+    return replace(done, not_read=unread.said(), unread=bool(unread.others or layout.split))
 
 
 def layout_of_numbers(sample: Sequence[SheetRow], columns: Sequence[str], region: str) -> Layout:
     """Recognise the layout of a sheet for the own list. Raises NoColumn, also for a file of changes with deletions."""
-    layout = Layout.found(sample, columns, region)
+    layout = Layout.found(sample, columns, region, several=True)
     data = [row.cells for row in sample[layout.skipped :] if row.cells]
     place = layout.deed
     if place is not None and any(len(cells) > place and is_added(cells[place]) is False for cells in data):

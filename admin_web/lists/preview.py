@@ -41,7 +41,8 @@ class SheetPreview:
 
     `chosen` has the positions, counted from 1, of the columns `number`, `lead` and `name`; `number` may be several
     columns, as `--column` takes them. `numbers` are the columns that contain numbers. `not_read` says which columns are
-    joined or not read. `problem` says why the import cannot start; empty when it can.
+    read together, joined or not read. `unread` is whether columns that contain numbers are not read.
+    `problem` says why the import cannot start; empty when it can.
     """
 
     format: str
@@ -51,6 +52,7 @@ class SheetPreview:
     problem: str = ""
     not_read: str = ""
     numbers: Sequence[int] = ()
+    unread: bool = False
 
     @property
     def choices(self) -> Sequence[tuple[str, str]]:
@@ -88,10 +90,16 @@ def preview(sheet: Sheet, asked: SheetImport, region: str) -> SheetPreview:
         return SheetPreview(said, headings, rows, asked.columns, error.fact, numbers=numbers)
     layout = cells.layout if isinstance(cells, LeadCells) else cells
     rows = [_seen(place, row, cells, layout) for place, row in enumerate(sample[:SHOWN])]
-    not_read = " ".join(filter(None, (layout.joined(), layout.not_read(layout.others))))
+    not_read = " ".join(filter(None, (layout.several(), layout.joined(), layout.not_read(layout.others))))
     several = () if isinstance(cells, LeadCells) else numbers
     return SheetPreview(
-        said, layout.headings[:MOST_COLUMNS], rows, _chosen(cells, layout), not_read=not_read, numbers=several
+        said,
+        layout.headings[:MOST_COLUMNS],
+        rows,
+        _chosen(cells, layout),
+        not_read=not_read,
+        numbers=several,
+        unread=bool(layout.others or layout.split),
     )
 
 

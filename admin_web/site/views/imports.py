@@ -35,6 +35,7 @@ COLUMNS = ("number", "lead", "name")
 _SPEC = re.compile(r"[0-9]{1,5}(?:[,+][0-9]{1,5}){0,49}")
 
 ONLY_REQUESTS = "A date belongs to requests: tick that these are people's own requests, or leave the date empty."
+NOT_READ = "Confirm that the columns that are not read contain no numbers for this list, or choose them above."
 NO_FILE = "Choose the file to import."
 
 
@@ -75,6 +76,8 @@ async def start(request: web.Request) -> web.StreamResponse:
         cleaned(asked.note, LONGEST_NOTE, "The reason" if lifts else "The note", required=lifts)
     except Unwritable as error:
         sent.errors["note"] = str(error)
+    if asked.sheet.kind == IMPORT_NUMBERS.name and seen.unread and not sent.ticked("unread"):
+        sent.errors["unread"] = NOT_READ
     if seen.problem or sent.errors:
         return await _preview(request, sent, status=422)
     asked = replace(asked, columns=seen.chosen)

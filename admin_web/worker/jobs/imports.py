@@ -88,7 +88,7 @@ async def _import(
 
     async def keep(session: AsyncSession, done: Progress) -> None:
         place = asdict(done)
-        del place["standing"], place["not_read"]
+        del place["standing"], place["not_read"], place["unread"]
         await run.keep(session, **place)
 
     records = run.tools.records

@@ -327,7 +327,7 @@ def test_an_import_tells_what_it_did_and_where_the_rejected_rows_are(in_force: A
     [
         (None, "list.csv: No such file or directory"),
         (b"PK\x03\x04", "save it as CSV"),
-        (b"home,work\n4155550100,4155550101\n", "--column"),
+        (b"his,hers\n4155550100,4155550101\n", "--column"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_one_line(migrated: Admin, tmp_path: Path, content, hint):
@@ -336,13 +336,18 @@ def test_a_file_that_cannot_be_imported_is_one_line(migrated: Admin, tmp_path: P
     assert hint in one_line(migrated("import", "internal", "list.csv"))
 
 
-def test_an_import_says_before_and_after_which_columns_it_does_not_read(in_force: Admin, tmp_path: Path):
-    (tmp_path / "list.csv").write_text("phone,home,work\n4155550100,4155550101,4155550102\n")
+def test_an_import_that_leaves_a_column_of_numbers_unread_ends_with_code_1(in_force: Admin, tmp_path: Path):
+    (tmp_path / "list.csv").write_text("phone,home,account\n4155550100,4155550101,4155550102\n")
     said = in_force("import", "internal", "list.csv")
-    unread = "dnc-admin: Column 2 'home' and column 3 'work' contain numbers and are not read."
-    assert (said.code, said.err.splitlines()) == (0, [f"{unread} Add --column to read them too.", unread])
-    several = in_force("import", "internal", "list.csv", "--column", "phone", "--column", "home,work")
-    assert several == Said(0, "1 rows: 2 added to the list, 1 already listed, 0 rejected; in force\n", "")
+    read = "dnc-admin: Numbers are read from column 1 'phone' and column 2 'home'."
+    unread = "dnc-admin: Column 3 'account' contains numbers and is not read."
+    before, after = f"{unread} Add --column to read them too.", f"{unread} If these are telephone numbers too, import"
+    assert (said.code, said.err.splitlines()[:2]) == (1, [read, before])
+    assert said.err.splitlines()[2].startswith(after)
+    chosen = in_force("import", "internal", "list.csv", "--column", "phone,home")
+    assert (chosen.code, chosen.err.count(unread)) == (0, 2)
+    several = in_force("import", "internal", "list.csv", "--column", "phone", "--column", "home,account")
+    assert several == Said(0, "1 rows: 1 added to the list, 2 already listed, 0 rejected; in force\n", "")
 
 
 def test_an_import_of_which_nothing_is_taken_ends_with_code_2_and_says_what_the_file_looks_like(

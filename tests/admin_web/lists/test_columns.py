@@ -3,6 +3,7 @@
 import pytest
 
 from admin_web.lists.columns import LEAD_NAMES, NUMBER_NAMES, NoColumn, is_heading, named_column
+from admin_web.lists.headings import is_telephone_heading
 from admin_web.lists.layout import Layout
 from admin_web.lists.sheet import SheetRow
 
@@ -39,6 +40,57 @@ def layout(rows: list[str], *wanted: str, region: str = "US") -> Layout:
 )
 def test_a_column_is_chosen_by_wish_by_name_or_by_what_it_holds(rows, wanted, spec):
     assert layout(rows, *wanted).spec == spec
+
+
+@pytest.mark.parametrize(
+    ("rows", "spec", "others"),
+    [
+        (["name,phone,home phone,work phone", "A,4155550100,4155550101,4155550102"], "2,3,4", ()),
+        (["phone,fax", "4155550100,4155550101"], "1,2", ()),
+        (["phone,home,work", "4155550100,4155550101,4155550102"], "1,2,3", ()),
+        (["fax,work", "4155550109,4155550100"], "1,2", ()),
+        (["Name,Telefon privat,Telefon Büro", "A,4155550100,4155550101"], "2,3", ()),
+        (["nom,Téléphone,Mobile", "A,4155550100,4155550101"], "2,3", ()),
+        (["nombre,Teléfono,Móvil", "A,4155550100,4155550101"], "2,3", ()),
+        (["имя,Телефон,Мобильный", "A,4155550100,4155550101"], "2,3", ()),
+        (["姓名,电话,手机", "A,4155550100,4155550101"], "2,3", ()),
+        (["이름,전화번호,휴대폰", "A,4155550100,4155550101"], "2,3", ()),
+        (["phone,mobile", *["4155550100,"] * 40, "4155550100,4155550101"], "1,2", ()),
+        (["phone,phone type", "4155550100,home"], "1", ()),
+        (["phone,phone cost", "4155550100,12.50"], "1", ()),
+        (["phone,account", "4155550100,4155550101"], "1", (1,)),
+        (["phone,title,hotel id", "4155550100,Dr,4155550101"], "1", (2,)),
+        (["phone,tālrunis", "4155550100,4155550101"], "1", (1,)),
+        (["phone,home phone", "oops,4155550101"], "1,2", ()),
+        (["area,phone,mobile", "415,5550158,4155550101"], "3", ()),
+        (["country code,phone,mobile", "44,2079460958,7700900123"], "1+2,1+3", ()),
+        (["country code,phone,home phone", "44,2079460958,+442079460959"], "1+2,3", ()),
+        (["415,5550158", "415,5550159"], "1+2", ()),
+        (["4155550100", "4155550101"], "1", ()),
+        (["A,4155550100", "B,4155550101"], "2", ()),
+    ],
+)
+def test_every_column_with_the_heading_and_the_cells_of_telephone_numbers_is_read(rows, spec, others):
+    sample = [SheetRow(place, row, row.split(",")) for place, row in enumerate(rows, 1)]
+    found = Layout.found(sample, (), "US", several=True)
+    assert (found.spec, found.others) == (spec, others)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [["his,hers", "4155550109,4155550100"], ["4155550109,4155550100"], ["phone 1a,x", "oops,oops"], ["zip,id", "1,2"]],
+)
+def test_without_a_heading_of_telephone_numbers_several_columns_are_a_question(rows):
+    sample = [SheetRow(place, row, row.split(",")) for place, row in enumerate(rows, 1)]
+    with pytest.raises(NoColumn, match="choose with --column"):
+        Layout.found(sample, (), "US", several=True)
+
+
+@pytest.mark.parametrize(
+    "heading", ["cancelled", "title", "hotel", "id", "name", "teller", "zip", "homeowner", "added"]
+)
+def test_a_word_that_only_looks_like_one_is_no_heading_of_telephone_numbers(heading: str):
+    assert not is_telephone_heading(heading)
 
 
 @pytest.mark.parametrize(

@@ -113,10 +113,10 @@ async def test_lists_with_and_without_headings_in_many_spellings_are_the_same(im
 
 
 async def test_a_column_may_be_named(importer: Importer):
-    await importer.numbers("home,work\n4155550100,4155550101\n", "work")
+    await importer.numbers("his,hers\n4155550100,4155550101\n", "hers")
     assert await listed(importer.records) == [OTHER]
     with pytest.raises(NotASheet, match="Several columns"):
-        await importer.numbers("home,work\n4155550100,4155550101\n")
+        await importer.numbers("his,hers\n4155550100,4155550101\n")
 
 
 async def test_one_chunk_is_one_transaction_with_its_audit_event_and_outbox_row(importer: Importer):
@@ -179,16 +179,27 @@ TWO_PHONES = (
     "C. Sample,,,\n"
     "D. Sample,+14155550120,oops,\n"
 )
-NOT_READ = "Column 3 'home phone' and column 4 'work phone' contain numbers and are not read."
+TWO_READ = "Numbers are read from column 2 'phone' and column 3 'home phone' and column 4 'work phone'."
 
 
-async def test_columns_with_numbers_that_are_not_read_are_said_before_and_after(importer: Importer):
+async def test_without_a_choice_every_column_of_telephone_numbers_is_read_and_said(importer: Importer):
     done = await importer.numbers(TWO_PHONES)
-    assert importer.warned == [NOT_READ]
-    assert done.not_read == NOT_READ
-    assert await listed(importer.records) == ["+14155550116", "+14155550120"]
-    assert importer.rejected() == [("3", "number-elsewhere"), ("4", "no-number")]
-    assert "column 3 'home phone', which is not read, contains a number" in importer.path.read_text()
+    assert importer.warned == [TWO_READ]
+    assert (done.not_read, done.unread) == ("", False)
+    assert sorted(await listed(importer.records)) == [f"+1415555{line:04}" for line in (116, 117, 118, 119, 120)]
+    assert importer.rejected() == [("4", "no-number"), ("5", "letters")]
+
+
+@pytest.mark.parametrize("columns", [(), ("phone",)])
+async def test_columns_with_numbers_that_are_not_read_are_said_before_and_after(
+    importer: Importer, columns: tuple[str, ...]
+):
+    done = await importer.numbers("phone,account\n4155550116,4155550117\n,4155550119\n", *columns)
+    said = "Column 2 'account' contains numbers and is not read."
+    assert (importer.warned, done.not_read, done.unread) == ([said], said, True)
+    assert await listed(importer.records) == ["+14155550116"]
+    assert importer.rejected() == [("3", "number-elsewhere")]
+    assert "column 2 'account', which is not read, contains a number" in importer.path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -208,7 +219,8 @@ async def test_several_columns_are_taken_in_one_go_and_a_row_needs_a_number_in_o
 async def test_a_column_whose_first_number_stands_far_down_is_said_afterwards(importer: Importer):
     rows = [f"415555{line:04},,x" for line in range(100)] + ["4155550199,4155550198,x"]
     done = await importer.numbers("phone,mobile 2,note\n" + "\n".join(rows))
-    assert (importer.warned, done.not_read) == ([], "Column 2 'mobile 2' contains numbers and is not read.")
+    said = "Column 2 'mobile 2' contains numbers and is not read."
+    assert (importer.warned, done.not_read, done.unread) == ([], said, True)
 
 
 async def test_a_chunk_of_several_columns_has_no_more_numbers_than_one_of_one(importer: Importer):

@@ -80,7 +80,7 @@ async def test_digits_in_another_order_are_rejected_and_never_shown_so(site: Sit
 
 async def test_the_columns_can_be_chosen_and_looked_at_again_before_the_start(site: Site):
     browser = await site.person("admin")
-    uploaded = await upload(browser, b"home,work\n4155550100,4155550101\n")
+    uploaded = await upload(browser, b"his,hers\n4155550100,4155550101\n")
     page = await browser.follow(uploaded)
     assert "Several columns contain numbers" in page
     assert "Start the import" not in page
@@ -88,29 +88,45 @@ async def test_the_columns_can_be_chosen_and_looked_at_again_before_the_start(si
     again = await browser.page(f"{uploaded.location}?number=2")
     assert "+14155550101" in again
     assert "+14155550100" not in again.replace("4155550100</td>", "")
-    await browser.post(uploaded.location, {"number": "2"})
+    await browser.post(uploaded.location, {"number": "2", "unread": "yes"})
     await work(site)
     assert [entry.number for entry in await rows(site.records, SuppressionEntry)] == ["+14155550101"]
 
 
-async def test_a_preview_says_which_columns_are_not_read_and_offers_to_read_them_too(site: Site):
+async def test_a_preview_reads_every_column_of_telephone_numbers_and_says_so(site: Site):
     browser = await site.person("admin")
     content = b"List of May\nname,phone,home,work\nA,4155550100,4155550101,4155550102\nB,,4155550103,\n"
     uploaded = await upload(browser, content)
     page = unescape(await browser.follow(uploaded))
     assert "Line 1 is above the list and not read: 'List of May'." in page
-    assert "Column 3 'home' and column 4 'work' contain numbers and are not read." in page
-    assert "column 3 'home', which is not read, contains a number" in page
-    assert '<option value="2,3,4">2 and 3 and 4: all that contain numbers</option>' in page
-    again = unescape(await browser.page(f"{uploaded.location}?number=2,3,4"))
-    assert "contain numbers and are not read" not in again
-    assert all(f"+1415555010{line}" in again for line in range(4))
+    assert "Numbers are read from column 2 'phone' and column 3 'home' and column 4 'work'." in page
+    assert '<option value="2,3,4" selected>2 and 3 and 4: all that contain numbers</option>' in page
+    assert 'name="unread"' not in page
+    assert all(f"+1415555010{line}" in page for line in range(4))
     started = await browser.post(uploaded.location, {"number": "2,3,4"})
     await work(site)
     page = unescape(await browser.page(started.location))
     assert "2 rows: 4 added to the list, 0 already listed, 0 rejected; in force." in page
     assert "Line 1 is above the list and not read" in page
     assert len(await rows(site.records, SuppressionEntry)) == 4
+
+
+@pytest.mark.parametrize("number", ["", "2"], ids=["not chosen", "chosen"])
+async def test_an_import_that_leaves_a_column_of_numbers_unread_starts_only_after_a_tick(site: Site, number: str):
+    browser = await site.person("admin")
+    uploaded = await upload(browser, b"name,phone,account\nA,4155550100,4155550101\nB,,4155550103\n")
+    page = unescape(await browser.page(f"{uploaded.location}?number={number}"))
+    assert "Column 3 'account' contains numbers and is not read." in page
+    assert "column 3 'account', which is not read, contains a number" in page
+    refused = await browser.post(uploaded.location, {"number": number})
+    assert (refused.status, 'id="unread-error"' in refused.text) == (422, True)
+    assert await rows(site.records, Job) == []
+    started = await browser.post(uploaded.location, {"number": number, "unread": "yes"})
+    await work(site)
+    assert "Column 3 'account' contains numbers and is not read." in unescape(await browser.page(started.location))
+    assert [entry.number for entry in await rows(site.records, SuppressionEntry)] == ["+14155550100"]
+    both = await upload(browser, b"name,phone,account\nA,4155550100,4155550101\nB,,4155550103\n")
+    assert (await browser.post(both.location, {"number": "2,3"})).status == 303
 
 
 async def test_area_codes_in_a_column_of_their_own_are_joined_and_the_preview_says_so(site: Site):
