@@ -28,13 +28,15 @@ class OpenOverride(Result):
 class LeadShown(Result):
     """A lead, and whether it may be dialled, according to the database; `reason` is the one that the gate would give.
 
-    `sentence` is the reason in words. `openable` says whether an override can open this block.
+    `sentence` is the reason in words. `openable` says whether an override can open this block. `queued` says whether
+    the lead is in the dial queue. The queue skips a lead while it is blocked: `offered` says that it does not.
     """
 
     lead: str
     name: str
     number: str
     queued: bool
+    offered: bool
     state: LeadState
     reason: str
     sentence: str
@@ -161,6 +163,7 @@ def _shown(row: LeadRow) -> LeadShown:
         name=row.name,
         number=row.number,
         queued=row.queued,
+        offered=row.queued and row.stand.dialable,
         state=row.stand.state,
         reason=row.stand.ruling.reason,
         sentence=sentence_of(row.stand.ruling.reason),

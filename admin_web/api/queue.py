@@ -71,7 +71,7 @@ class ReportOutcome(Arguments):
 
 
 class OutcomeKept(WriteResult):
-    """A recorded outcome. `queued` says whether the lead will be offered again.
+    """A recorded outcome. `queued` says whether the queue will offer the lead again: it skips a blocked lead.
 
     With the outcome `do-not-call`, `number` is on the company's own list (`added` is false if it was before),
     `ended_overrides` of the lead have ended, and `still_open` are other leads on the number that have overrides.
@@ -93,10 +93,14 @@ class QueuedLead(Arguments):
 
 
 class LeadQueued(WriteResult):
-    """Whether the lead is in the queue now, and whether that changed. A claim of the sender has ended."""
+    """Whether the lead is in the queue now, and whether that changed. A claim of the sender has ended.
+
+    The queue skips a lead while it is blocked: `offered` says that it does not.
+    """
 
     lead: str
     queued: bool
+    offered: bool
     changed: bool
 
 
@@ -130,7 +134,7 @@ async def post_outcome(call: ApiCall, asked: ReportOutcome) -> OutcomeKept:
     return OutcomeKept(
         wrap_up=done.disposition_id,
         lead=done.lead,
-        queued=done.queued and blocked is None,
+        queued=done.offered,
         number=blocked.number if blocked else "",
         added=blocked is not None and blocked.added,
         ended_overrides=list(blocked.ended) if blocked else [],
@@ -141,13 +145,13 @@ async def post_outcome(call: ApiCall, asked: ReportOutcome) -> OutcomeKept:
 async def post_requeue(call: ApiCall, asked: QueuedLead) -> LeadQueued:
     """Put a lead back into the queue."""
     done = await change_lead(call.records, call.actor, LeadId(asked.lead), queued=True)
-    return LeadQueued(lead=done.lead, changed=done.changed, queued=True)
+    return LeadQueued(lead=done.lead, changed=done.changed, queued=True, offered=done.offered)
 
 
 async def post_dequeue(call: ApiCall, asked: QueuedLead) -> LeadQueued:
     """Take a lead off the queue."""
     done = await change_lead(call.records, call.actor, LeadId(asked.lead), queued=False)
-    return LeadQueued(lead=done.lead, changed=done.changed, queued=False)
+    return LeadQueued(lead=done.lead, changed=done.changed, queued=False, offered=False)
 
 
 def _require_no_doubt(found: QueuePage) -> None:

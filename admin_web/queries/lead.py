@@ -64,7 +64,8 @@ class LeadPage:
 
     `on_number` counts the leads on its number, including this one, up to MOST_COUNTED. `others_open` counts the other
     leads with a live override. `consent` is the lead's own override, which has no effect while the number is not
-    blocked. While a dialer has claimed the lead, `claimed_by` names it, and the claim ends at `claimed_until`.
+    blocked. `held` is the id of an override of the lead that waits for its review, and opens nothing before. While a
+    dialer has claimed the lead, `claimed_by` names it, and the claim ends at `claimed_until`.
     """
 
     id: LeadId
@@ -81,6 +82,7 @@ class LeadPage:
     stand: Stand
     listings: Sequence[Listing]
     consent: LiveConsent | None
+    held: int | None
     on_number: int
     others_open: int
     others: Sequence[OtherLead]
@@ -94,7 +96,7 @@ class LeadPage:
     @property
     def others_blocked(self) -> int:
         """Number of other leads that stay blocked, because they have no override of their own."""
-        return self.on_number - 1 - self.others_open
+        return max(0, self.on_number - 1 - self.others_open)
 
     def renewable(self, at: datetime) -> bool:
         """Return whether the lead's override is in its last days at `at`, when it can be renewed."""
@@ -141,6 +143,7 @@ async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
             stand=stand,
             listings=await _listings(session, number, stand),
             consent=await _consent(session, lead, at),
+            held=await _held(session, lead, at),
             on_number=1 + near.leads,
             others_open=near.open,
             others=[OtherLead(other, called, its) for (other, called), its in zip(others, stands, strict=True)],
@@ -192,3 +195,9 @@ async def _consent(session: AsyncSession, lead: LeadId, at: datetime) -> LiveCon
     )
     found = (await session.execute(live.order_by(Override.expires_at.desc()).limit(1))).one_or_none()
     return LiveConsent(*found) if found else None
+
+
+async def _held(session: AsyncSession, lead: LeadId, at: datetime) -> int | None:
+    """Return the id of the override of a lead that waits for its review; None if there is none."""
+    held = select(Override.id).where(Override.lead_id == lead, *Override.live(at), Override.held)
+    return await session.scalar(held.order_by(Override.id.desc()).limit(1))

@@ -15,7 +15,8 @@ from admin_web.record.models import CallDetail
 class CallOutcome:
     """How a call ended, according to the PBX.
 
-    If a call has several records, for example after a transfer, the answered ones count.
+    If a call has several records, for example after a transfer, the answered ones count. `trunk` is the channel through
+    which the call left the PBX, "" if it did not leave.
     """
 
     disposition: str
@@ -23,12 +24,13 @@ class CallOutcome:
     answered_at: datetime | None
     ended_at: datetime | None
     seconds_billed: int
+    trunk: str = ""
     records: int = 1
 
 
 OUTCOME = (
     CallDetail.disposition, CallDetail.started_at, CallDetail.answered_at, CallDetail.ended_at,
-    CallDetail.seconds_billed,
+    CallDetail.seconds_billed, CallDetail.trunk,
 )  # fmt: skip
 """The columns of a CallOutcome, in its order."""
 
@@ -54,5 +56,6 @@ def _together(one: CallOutcome, other: CallOutcome) -> CallOutcome:
         told.answered_at,
         other.ended_at or one.ended_at,
         one.seconds_billed + other.seconds_billed,
+        one.trunk or other.trunk,
         one.records + other.records,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.judging.facts import facts_on_record
 from admin_web.record.changes import Actor, Change, Records, Standing
 from admin_web.record.dialect import each_of, insert_into
 from admin_web.record.folding import folded
@@ -16,6 +17,8 @@ from admin_web.services.claims import release
 from admin_web.services.revocation import end_overrides
 from compliance.numbers import E164, LeadId
 from compliance.refusal import Refused, cleaned
+from compliance.rule import judge
+from compliance.verdict import Verdict
 
 LONGEST_NAME = 200
 
@@ -43,11 +46,16 @@ class LeadGiven:
 
 @dataclass(frozen=True, slots=True)
 class LeadChanged:
-    """The outcome of a change to a lead. `ended_overrides` are the ids of overrides that ended with the old number."""
+    """The outcome of a change to a lead. `ended_overrides` are the ids of overrides that ended with the old number.
+
+    `offered` means that the lead is in the dial queue and may be called. It is read only if the change is about the
+    queue.
+    """
 
     lead: LeadId
     changed: bool
     ended_overrides: tuple[int, ...]
+    offered: bool
     standing: Standing
 
 
@@ -90,7 +98,8 @@ async def change_lead(
         # A claim has no audit event, because a dialer makes one for each call. Who gives a lead back is on record.
         if queued is not None and release(row, actor):
             change.audit("release-lead", "lead", lead)
-    return LeadChanged(lead, changed, ended, await records.standing())
+        offered = bool(queued) and await may_be_called(change, row)
+    return LeadChanged(lead, changed, ended, offered, await records.standing())
 
 
 async def put_leads(records: Records, actor: Actor, given: Sequence[LeadGiven]) -> tuple[int, int, Standing]:
@@ -159,6 +168,13 @@ async def existing_lead(session: AsyncSession, lead: LeadId) -> Lead:
     if row is None:
         raise UnknownLead(f"There is no lead {lead}. Add it first.")
     return row
+
+
+async def may_be_called(change: Change, row: Lead) -> bool:
+    """Return whether the gate will let a call to a lead pass, according to the database after this change."""
+    await change.session.flush()
+    (facts,) = await facts_on_record(change.session, [(E164(row.number), LeadId(row.id))], change.at)
+    return judge(facts, change.at).verdict is Verdict.ALLOW
 
 
 async def put_new(change: Change, lead: LeadId, number: E164, name: str = "") -> bool:

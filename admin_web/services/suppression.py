@@ -32,8 +32,8 @@ class NotListed(Refused):
 class Suppressed:
     """One number on a list. `added` is False if it was on the list before.
 
-    `open_overrides` are the ids of live overrides that still allow calls to leads on this number. If the person who
-    asked not to be called is one of those leads, the override must be revoked.
+    `open_overrides` are the ids of overrides that still allow calls to leads on this number; a held one allows none.
+    If the person who asked not to be called is one of those leads, the override must be revoked.
     """
 
     number: E164
@@ -243,5 +243,5 @@ async def _locked_entry(session: AsyncSession, list_name: str, number: E164) -> 
 
 
 async def _open_overrides(change: Change, number: E164) -> tuple[int, ...]:
-    live = select(Override.id).where(Override.number == number, *Override.live(change.at))
+    live = select(Override.id).where(Override.number == number, *Override.opening(change.at))
     return tuple(await change.session.scalars(live.order_by(Override.id)))

@@ -9,7 +9,7 @@ from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.models import DecisionRecord, Disposition
 from admin_web.services.claims import release
 from admin_web.services.do_not_call import WRAP_UP, Blocked, block_within
-from admin_web.services.leads import existing_lead
+from admin_web.services.leads import existing_lead, may_be_called
 from admin_web.services.requests import Request
 from compliance.consent import Role
 from compliance.numbers import LeadId
@@ -39,12 +39,15 @@ the queue, so that the lead returns if consent is recorded later.
 class WrappedUp:
     """A call that is wrapped up.
 
-    `queued` means that the lead is in the dial queue. `blocked` is the result of Do Not Call.
+    `queued` means that the lead is in the dial queue, and `was_queued` that it was before. `offered` means that the
+    queue does not skip it either, because it may be called. `blocked` is the result of Do Not Call.
     """
 
     disposition_id: int
     lead: LeadId
+    was_queued: bool
     queued: bool
+    offered: bool
     blocked: Blocked | None
 
 
@@ -64,6 +67,7 @@ async def wrap_up(
         if outcome is Outcome.DO_NOT_CALL:
             said = "Requested on a call that was wrapped up as Do Not Call."
             blocked = await block_within(change, row, Request(WRAP_UP, records.today(), said))
+        was_queued = row.queued
         row.last_called_at, row.queued = change.at, row.queued and outcome not in FINAL
         release(row, actor)
         disposition = Disposition(
@@ -76,10 +80,11 @@ async def wrap_up(
         )
         change.session.add(disposition)
         await change.session.flush()
+        offered = row.queued and await may_be_called(change, row)
         change.audit("wrap-up", "lead", lead, outcome=outcome.value, disposition=disposition.id)
     if blocked is not None:
         blocked = replace(blocked, standing=await records.standing())
-    return WrappedUp(disposition.id, lead, row.queued, blocked)
+    return WrappedUp(disposition.id, lead, was_queued, row.queued, offered, blocked)
 
 
 async def _known_decision(change: Change, lead: LeadId, decision_id: str) -> str:

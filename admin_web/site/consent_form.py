@@ -31,7 +31,7 @@ from admin_web.services.overrides import (
     faults_of,
 )
 from admin_web.site.forms import Form
-from admin_web.site.pages import national
+from admin_web.site.labels import national
 from compliance.consent import Basis, ends_at
 from compliance.consent_rules import ConsentRules, Tie
 from compliance.refusal import Refused, Unwritable

@@ -5,9 +5,12 @@ The slug stays beside its label where an operator searches by it. Machine format
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import phonenumbers
+
 from admin_web.services.job_kinds import JOB_KINDS
 from compliance.consent import Basis
 from compliance.known_registries import preset_of
+from compliance.numbers import E164
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import as_sentence
 from compliance.terms import BLOCK, PASS, WARN
@@ -177,6 +180,15 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
     "when_stale": {WARN: "warn", BLOCK: "block calls"},
     "when_uncovered": {PASS: "calls pass", BLOCK: "calls are blocked"},
 }
+
+
+def national(number: str) -> str:
+    """Format an E.164 number as it is written in its country. Text that is no number is returned unchanged."""
+    try:
+        parsed = phonenumbers.parse(E164(number))
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
 
 
 def action(slug: str) -> str:

@@ -11,16 +11,15 @@ from urllib.parse import quote, unquote
 
 import aiohttp_jinja2
 import jinja2
-import phonenumbers
 from aiohttp import web
 
 from admin_web.people.permissions import Permission, allowed
 from admin_web.services import Standing
-from admin_web.site import labels
+from admin_web.site import labels, lead_sentences
 from admin_web.site.guard import PERSON
 from admin_web.site.keys import ENFORCEMENT, NOW
 from admin_web.site.navigation import places
-from compliance.numbers import E164, visible
+from compliance.numbers import visible
 from compliance.refusal import as_sentence
 from compliance.rule import opens_by_override, sentence_of
 
@@ -59,7 +58,7 @@ def set_up(app: web.Application) -> None:
         default_helpers=True,
     )
     environment.filters.update(
-        national=national,
+        national=labels.national,
         iso=iso,
         day=day,
         sentence=sentence_of,
@@ -75,7 +74,7 @@ def set_up(app: web.Application) -> None:
         particulars=labels.particulars,
         visible=visible,
     )
-    environment.globals["asset"] = _asset
+    environment.globals.update(asset=_asset, says=lead_sentences)
     app.router.add_static("/static", STATIC, name="static")
 
 
@@ -126,15 +125,6 @@ def _notice(request: web.Request) -> Notice | None:
         return Notice(str(text)[:LONGEST_NOTICE], kind if kind in {"good", "warn", "bad"} else "warn")
     except (ValueError, TypeError, RecursionError):
         return None
-
-
-def national(number: str) -> str:
-    """Format an E.164 number as it is written in its country. Text that is no number is returned unchanged."""
-    try:
-        parsed = phonenumbers.parse(E164(number))
-    except phonenumbers.NumberParseException:
-        return number
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
 
 
 def iso(at: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import re
 
+from compliance.numbers.emergency import emergency_number
 from compliance.numbers.kinds import E164
 from compliance.numbers.plan import NANP, NANP_REGIONS, key_of
 from compliance.numbers.refusal import InvalidNumber
@@ -37,6 +38,8 @@ def normalize(dialed: str, region: str, prefix: str = "") -> E164:
 def read(dialed: str, region: str, prefix: str) -> E164:
     """Return the same as `normalize`, but use the library for numbers of every form. Raises InvalidNumber."""
     digits = digits_of(dialed, region)
+    if emergency_number(digits, region, prefix):
+        raise InvalidNumber("emergency")
     if not (prefix and digits.startswith(prefix)):
         return key_of(digits, region)
     rest = digits.removeprefix(prefix)

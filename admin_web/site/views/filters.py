@@ -27,6 +27,11 @@ def number(form: Form, name: str, region: str) -> E164 | None:
         return None
 
 
+def not_one_number(error: InvalidNumber) -> str:
+    """Return why a text is no number that can be listed. An emergency number is one, so the message says only that."""
+    return str(error) if error.reason == "emergency" else f"This is not one telephone number. {error}"
+
+
 def moment(form: Form, name: str, *, end: bool = False) -> datetime | None:
     """Read a moment in UTC: `2026-11-23T14:05`, or a day.
 

@@ -6,11 +6,13 @@ from admin_web.people.permissions import Permission
 from admin_web.services.calling import AlreadyCalling, NoPbxConfigured, NotCalled, NoTelephone, call_lead
 from admin_web.services.do_not_call import Blocked, block_lead
 from admin_web.services.suppression import lift
-from admin_web.services.wrap_up import Outcome, wrap_up
+from admin_web.services.wrap_up import Outcome, WrappedUp, wrap_up
+from admin_web.site import lead_sentences
 from admin_web.site.forms import EMPTY, read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import PBX, RECORDS
-from admin_web.site.pages import Notice, in_force, national, render, see_other
+from admin_web.site.labels import national
+from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
 from admin_web.site.views.leads import lead_of, the_lead
 from compliance.refusal import Unwritable
@@ -46,8 +48,7 @@ async def wrapped_up(request: web.Request) -> web.StreamResponse:
         except Unwritable as error:
             form.errors["note"] = str(error)
         else:
-            notice = _blocked(done.blocked) if done.blocked else Notice(_queue_says(queued=done.queued))
-            return see_other(request, "lead", lead=lead, notice=notice)
+            return see_other(request, "lead", lead=lead, notice=await _wrapped_up(request, done))
     shown, pbx = await the_lead(request), request.app[PBX].configured
     return await render(request, "leads/page.html", status=422, lead=shown, outcomes=list(Outcome), form=form, pbx=pbx)
 
@@ -77,17 +78,15 @@ async def switched_off(request: web.Request) -> web.StreamResponse:
 
 
 def _blocked(done: Blocked) -> Notice:
-    """Return the notice about a blocked number, with the leads that may still be called under an override."""
-    said = f"{national(done.number)} is on the Do-Not-Call list: no lead on it may be called."
-    if done.ended:
-        said += " The lead's own override has ended."
-    if done.still_open:
-        said += f" An override of their own still opens: {', '.join(done.still_open[:10])}. An admin can revoke it."
-    return in_force(said, done.standing)
+    return in_force(lead_sentences.blocked(done), done.standing)
 
 
-def _queue_says(*, queued: bool) -> str:
-    return f"The call is wrapped up. The lead {'moved to the end of' if queued else 'left'} the dial queue."
+async def _wrapped_up(request: web.Request, done: WrappedUp) -> Notice:
+    """Return the notice about a wrapped-up call."""
+    if done.blocked is not None:
+        return _blocked(done.blocked)
+    stand = (await the_lead(request)).stand
+    return Notice(lead_sentences.wrapped_up(was_queued=done.was_queued, queued=done.queued, stand=stand))
 
 
 ROUTES = (

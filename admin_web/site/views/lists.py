@@ -27,9 +27,10 @@ from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW, RECORDS, SETTINGS
-from admin_web.site.labels import SOURCES, on_lists
-from admin_web.site.pages import Notice, in_force, national, render, see_other
+from admin_web.site.labels import SOURCES, national, on_lists
+from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
+from admin_web.site.views.filters import not_one_number
 from compliance.numbers import E164, InvalidNumber, normalize
 from compliance.refusal import Refused, Unwritable
 
@@ -85,7 +86,7 @@ async def add(request: web.Request) -> web.StreamResponse:
             request.app[RECORDS], actor(request), number, source=SOURCE, note=form.text("note"), asked_on=asked_on
         )
     except InvalidNumber as error:
-        form.errors["number"] = f"This is not one telephone number. {error}"
+        form.errors["number"] = not_one_number(error)
     except Unwritable as error:
         form.errors["note"] = str(error)
     except RequestNotDated as error:
@@ -147,7 +148,8 @@ async def withdrawn(request: web.Request) -> web.StreamResponse:
     except Unwritable as error:
         form.errors["withdraw_reason"] = str(error)
         return await _shown(request, seen, form, status=422)
-    notice = Notice(f"Request {found} is withdrawn. The number stays on the list until an admin lifts it.")
+    stays = " The number stays on the list until an admin lifts it." if seen.standing else ""
+    notice = Notice(f"Request {found} is withdrawn.{stays}")
     return see_other(request, "lists-number", number=seen.number, notice=notice)
 
 

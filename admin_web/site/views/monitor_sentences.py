@@ -3,8 +3,7 @@
 from datetime import datetime
 
 from admin_web.queries.monitor import OverrideState, WholeOverride
-from admin_web.site.labels import who
-from admin_web.site.pages import national
+from admin_web.site.labels import national, who
 from compliance.rule import sentence_of
 
 
@@ -13,6 +12,8 @@ def what_follows(whole: WholeOverride) -> str:
     row, others, opened = whole.row, whole.neighbours.leads, whole.neighbours.open
     if not whole.objections:
         return f"{national(row.number)} is on no list now, so lead {row.lead} can be dialled without an override."
+    if row.held:
+        return f"The override opens nothing yet, because nobody has reviewed it. Lead {row.lead} stays blocked."
     if not whole.needed:
         return f"The override has no effect now. Lead {row.lead} is blocked: {sentence_of(whole.final[0].reason)}"
     blocked = f"Lead {row.lead} is blocked from the next call on."

@@ -95,6 +95,7 @@ async def _page(
         most_mb=request.app[SETTINGS].document_mb,
         today=request.app[RECORDS].today(),
         policy=request.app[RECORDS].rules.policy,
+        held=request.app[RECORDS].rules.reviewed_first,
     )
 
 

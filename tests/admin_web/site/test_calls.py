@@ -100,7 +100,7 @@ async def test_the_campaign_of_a_call_stands_in_the_log_on_its_page_and_in_the_e
     browser = await site.person(Role.ADMIN)
     assert (await browser.page("/calls")).count("campaign Spring_2027") == 1
     assert "Spring_2027" in await browser.page(f"/calls/{decision(1).id}")
-    assert "so every registry applied" in await browser.page(f"/calls/{decision(2).id}")
+    assert "so no registry was left out" in await browser.page(f"/calls/{decision(2).id}")
     rows = cells((await browser.get("/calls/export.csv")).text)
     lines = list(map(json.loads, (await browser.get("/calls/export.jsonl")).text.splitlines()))
     assert [row["campaign"] for row in rows] == [line["campaign"] for line in lines] == ["", "Spring_2027"]

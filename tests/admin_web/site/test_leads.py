@@ -80,7 +80,7 @@ async def test_the_switch_blocks_every_lead_on_the_number_and_says_so_before(sit
 async def test_only_an_admin_turns_the_switch_off_and_only_with_a_reason(site: Site):
     await suppress(site.records, ADMIN, NUMBER, source="test")
     agent, admin = await site.person(Role.AGENT), await site.person(Role.ADMIN)
-    assert "Only an admin can turn it off" in await agent.page("/leads/L-1")
+    assert "Only an admin can lift the number, with a reason" in await agent.page("/leads/L-1")
     assert (await agent.get("/leads/L-1/lift")).status == 403
     assert (await agent.post("/leads/L-1/lift", {"reason": "because"})).status == 403
     assert "All 2 leads" in await admin.page("/leads/L-1/lift")
