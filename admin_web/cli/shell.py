@@ -51,7 +51,7 @@ def number_of(dialed: str, region: str) -> E164:
     try:
         return normalize(dialed, region)
     except InvalidNumber as error:
-        raise Refused(f"{dialed!r} is not one telephone number. {error}") from None
+        raise Refused(f"{dialed!r}: {error}") from None
 
 
 def lead_of(text: str) -> LeadId:

@@ -44,8 +44,9 @@ def suppress_number(
     done = run(work())
     for override in done.ended:
         say_error(f"the request ended override {override}")
+    still = "its consent is newer, or it is another lead's and an admin decides" if lead else "its consent is newer"
     for override in done.still_open:
-        say_error(f"override {override} still opens another lead on this number; an admin keeps or revokes it")
+        say_error(f"override {override} still opens a lead on this number: {still}")
     word = "put on" if done.added else "is already on"
     listed = f"{done.number} {word} the company's own list (internal, entry {done.entry_id})"
     tell(f"{listed}, request {done.request_id}", done.standing)

@@ -94,7 +94,10 @@ async def _require_contested(change: Change, override: Override, lead: Lead) -> 
     if override.revoked_at is None:
         contested = select(Override.id).where(Override.id == override.id, Override.contested())
         if await change.session.scalar(contested) is None:
-            raise NothingToKeep(f"Nobody has asked not to be called since the consent of override {override.id}.")
+            since = f"the consent of override {override.id}"
+            if override.kept_at is not None:
+                since = f"{override.kept_by} decided to keep override {override.id}"
+            raise NothingToKeep(f"Nobody has asked not to be called since {since}.")
         return
     if override.ended_by_request is None:
         raise NothingToKeep(

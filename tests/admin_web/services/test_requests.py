@@ -242,7 +242,7 @@ async def test_an_admin_may_keep_what_a_request_by_number_ended(records: Records
         "admin",
         "The caller gave another name.",
     )
-    with pytest.raises(NothingToKeep):
+    with pytest.raises(NothingToKeep, match="since admin decided to keep"):
         await keep(records, opened, "again")
 
 
