@@ -4,7 +4,7 @@ The tables below are the truth: a sentence, and the facts under which it is true
 pages and the API say for every combination of the facts.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from html import unescape
@@ -226,6 +226,14 @@ async def overrides(site: Site, tmp_path: Path) -> dict[int, int]:
     return found
 
 
+@pytest.fixture
+async def program(site: Site) -> AsyncIterator[Program]:
+    """A program with every scope."""
+    program = await Program.of(site)
+    yield program
+    await program.close()
+
+
 async def after_no_answer(browser: Browser, case: Case) -> str:
     """Return the page of the lead after its call was wrapped up."""
     answer = await browser.post(f"/leads/{case.lead}/wrap-up", {"outcome": "no-answer"})
@@ -269,8 +277,7 @@ async def test_each_sentence_of_a_page_is_shown_if_and_only_if_it_is_true(site: 
 
 @pytest.mark.exhaustive
 @ON_SQLITE
-async def test_each_answer_of_the_api_is_true(site: Site, overrides: dict[int, int]):
-    program = await Program.of(site)
+async def test_each_answer_of_the_api_is_true(program: Program, overrides: dict[int, int]):
     offered = {case.lead for case in CASES if case.offered}
     offered |= {case.other for case in CASES if not case.alone and not case.other_blocked}
     assert await queue_of(program) == offered
@@ -293,7 +300,6 @@ async def test_each_answer_of_the_api_is_true(site: Site, overrides: dict[int, i
         ended = [overrides[case.place]] if case.live or case.override == "held" else []
         assert asked["ended_overrides"] == ended, case
         assert (await program.get(f"/leads/{case.lead}")).json["offered"] is False, case
-    await program.close()
 
 
 @ON_SQLITE
@@ -311,15 +317,15 @@ async def test_the_answer_to_do_not_call_names_who_may_still_be_called(
 
 
 @ON_SQLITE
-async def test_without_a_verified_copy_the_queue_offers_nobody_and_says_so(site: Site, overrides: dict[int, int]):
+async def test_without_a_verified_copy_the_queue_offers_nobody_and_says_so(
+    site: Site, program: Program, overrides: dict[int, int]
+):
     async with site.projection.sides.store.wire() as wire:
         await wire.ask(("FLUSHALL",))
     page = plain(await (await site.person(Role.AGENT)).page("/queue"))
     assert "Nobody can be called at the moment." in page
     assert "Leads that may be called now" not in page
-    program = await Program.of(site)
     assert (await program.get("/queue")).problem == "queue-unavailable"
-    await program.close()
 
 
 EMERGENCY = "This is an emergency number. It is never blocked, so it is on no list"
@@ -331,17 +337,17 @@ EMERGENCY = "This is an emergency number. It is never blocked, so it is on no li
     [("911", EMERGENCY), ("9-1-1", EMERGENCY), ("112", EMERGENCY), ("912", "Digits are missing."),
      ("415555010", "Digits are missing."), ("+44 20 7946 0958", ""), ("oops", "The text contains letters.")],
 )  # fmt: skip
-async def test_what_is_said_about_a_number_that_cannot_be_listed_is_true(site: Site, written: str, said: str):
+async def test_what_is_said_about_a_number_that_cannot_be_listed_is_true(
+    site: Site, program: Program, written: str, said: str
+):
     admin = await site.person(Role.ADMIN)
     for path, fields in (("/lists/add", {"number": written}), ("/leads/+new", {"number": written, "id": "L-1"})):
         answer = await admin.post(path, fields)
         assert answer.status == (422 if said else 303)
         assert said in unescape(answer.text)
         assert not (said == EMERGENCY and "not one telephone number" in answer.text)
-    program = await Program.of(site)
     answered = await program.post("/suppress", {"number": written})
     assert answered.json["detail"].startswith(said) if said else answered.status == 200
-    await program.close()
 
 
 @ON_SQLITE
