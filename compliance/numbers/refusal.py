@@ -3,7 +3,7 @@
 LONGEST_INPUT = 128
 
 REFUSALS = {
-    "emergency": "This is an emergency number. It is never blocked, so it is on no list and is no lead's number.",
+    "emergency": "This is an emergency number, which cannot be listed. To call it, dial its digits alone.",
     "empty": "No number was entered. Enter a telephone number.",
     "input-too-long": f"The text is longer than {LONGEST_INPUT} characters. Enter one telephone number.",
     "control-character": "The text contains a control character, such as a tab or a line break. Remove it.",

@@ -328,7 +328,7 @@ async def test_without_a_verified_copy_the_queue_offers_nobody_and_says_so(
     assert (await program.get("/queue")).problem == "queue-unavailable"
 
 
-EMERGENCY = "This is an emergency number. It is never blocked, so it is on no list"
+EMERGENCY = "This is an emergency number, which cannot be listed."
 
 
 @ON_SQLITE
