@@ -12,7 +12,7 @@ class State(NamedTuple):
     """Which build of the projection is live, on which server process it was verified, and which lists it covers.
 
     `changes` counts the changes applied to the build. A reader compares two counts to see whether anything changed in
-    between. `terms` is the digest of the registries' terms.
+    between. `terms` is the digest of the terms.
     """
 
     generation: int
@@ -35,9 +35,9 @@ class Facts(NamedTuple):
     """The facts of a call to `number` for `lead` at this moment.
 
     `server` is the incarnation of the Redis process that answered. `leased` is whether the projection has a live lease,
-    which the worker renews while it keeps the projection current. `applying` holds what the registries' terms say
-    about the number; it is None if the terms are not known. `campaign` is empty if the PBX named none. The site always
-    judges without a campaign.
+    which the worker renews while it keeps the projection current. `applying` holds what the terms say about
+    the number; it is None if the terms are not known. `campaign` is empty if the PBX named none. Pages and the dial
+    queue judge without a campaign.
     """
 
     number: E164

@@ -9,7 +9,7 @@ exchange get a hash tag that puts them on their shard (`Keys`). Each slot has a 
 incarnation that the slot's sets were built for. If a slot was moved to the shard or emptied since the build, it has no
 mark, or a mark with another incarnation.
 
-`redis_terms` encodes the registries' terms, and `redis_records` encodes what the gates write.
+`redis_terms` encodes the terms, and `redis_records` encodes what the gates write.
 """
 
 import re
@@ -88,7 +88,7 @@ def build_key(generation: int) -> str:
 
 
 def terms_key(generation: int) -> str:
-    """Return the key that holds the registries' terms in one generation; `dnc:state` holds their digest."""
+    """Return the key that holds the terms in one generation; `dnc:state` holds their digest."""
     return f"dnc:{generation}:terms"
 
 
@@ -124,7 +124,7 @@ class Keys:
         return build_key(generation) + self._tag
 
     def terms(self, generation: int) -> str:
-        """Return the key that holds the registries' terms in one generation: see `terms_key`."""
+        """Return the key that holds the terms in one generation: see `terms_key`."""
         return terms_key(generation) + self._tag
 
     def mark(self, generation: int, number: E164) -> str:

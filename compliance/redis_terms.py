@@ -1,21 +1,34 @@
-"""The registries' terms as one JSON document in Redis. `Keys.terms` is its key, and `dnc:state` holds its digest.
+"""The terms as one JSON document in Redis. `Keys.terms` is its key, and `dnc:state` holds its digest.
 
 The worker writes the document. The gate fetches it when the digest changes, and keeps the parsed terms in memory.
+
+Without patterns and campaign lists the document is a list of registries, as gates of version 0.2 know it. With them it
+is an object. Such a gate cannot read it, and blocks every call.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
-from compliance.redis_schema import epoch_ms, from_epoch_ms
-from compliance.terms import RegistryTerms
+from compliance.redis_schema import INTERNAL, epoch_ms, from_epoch_ms
+from compliance.terms import AllTerms, CampaignList, RegistryTerms
+
+_DIGITS = re.compile("[0-9]{1,15}")
 
 
-def terms_value(registries: Iterable[RegistryTerms]) -> bytes:
-    """Encode the terms of all registries. Equal terms always give the same bytes."""
+def terms_value(
+    registries: Iterable[RegistryTerms], patterns: Iterable[str] = (), campaign_lists: Iterable[CampaignList] = ()
+) -> bytes:
+    """Encode all terms. Equal terms always give the same bytes."""
     encoded = [_encode(one) for one in sorted(registries, key=lambda one: one.name)]
-    return json.dumps(encoded, separators=(",", ":"), sort_keys=True).encode("ascii")
+    own = {
+        "patterns": sorted(patterns),
+        "campaign_lists": {one.name: sorted(one.campaigns) for one in campaign_lists},
+    }
+    document = {"registries": encoded, **own} if any(own.values()) else encoded
+    return json.dumps(document, separators=(",", ":"), sort_keys=True).encode("ascii")
 
 
 def _encode(one: RegistryTerms) -> dict[str, object]:
@@ -32,12 +45,32 @@ def _encode(one: RegistryTerms) -> dict[str, object]:
     }
 
 
-def read_terms(value: bytes) -> tuple[RegistryTerms, ...]:
+def read_terms(value: bytes) -> AllTerms:
     """Parse a document that `terms_value` encoded. Raises ValueError for any other."""
     try:
-        return tuple(_decode(one) for one in json.loads(value))
+        document = json.loads(value)
+        if isinstance(document, list):
+            return AllTerms(tuple(map(_decode, document)))
+        return AllTerms(
+            tuple(map(_decode, document["registries"])),
+            tuple(map(_pattern, document["patterns"])),
+            tuple(_campaign_list(name, campaigns) for name, campaigns in document["campaign_lists"].items()),
+        )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError("this is not a document of registry terms") from error
+        raise ValueError("this is not a document of terms") from error
+
+
+def _pattern(digits: str) -> str:
+    if _DIGITS.fullmatch(digits):
+        return digits
+    raise ValueError(f"{digits!r} is not a pattern")
+
+
+def _campaign_list(name: str, campaigns: list[str]) -> CampaignList:
+    # With such terms the gate would look a number up on the list `internal` only for these campaigns.
+    if name == INTERNAL or not isinstance(campaigns, list):
+        raise ValueError(f"{name!r} is not a campaign list")
+    return CampaignList(name, tuple(campaigns))
 
 
 def _decode(one: dict[str, Any]) -> RegistryTerms:

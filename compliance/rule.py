@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from compliance import verdict
 from compliance.check import Check, Need
-from compliance.checks import lists, projection, registries
+from compliance.checks import lists, patterns, projection, registries
 from compliance.facts import Facts, LiveOverride
 from compliance.numbers import E164, InvalidNumber
 from compliance.verdict import DIALPLAN_REASONS, FREE, GATE_REASONS, Reason, Ruling, Verdict, allow, block
@@ -14,6 +14,7 @@ from compliance.verdict import DIALPLAN_REASONS, FREE, GATE_REASONS, Reason, Rul
 CHECKS: tuple[Check, ...] = (
     projection.CHECK,
     lists.CHECK,
+    patterns.CHECK,
     registries.CHECK,
 )
 """The checks, in the order in which they are applied. The first block that no override outweighs goes on record."""

@@ -1,7 +1,8 @@
-"""The registries' terms: on which lists a number is looked up, and the ruling on a number that is on none of them.
+"""The terms: on which lists a number is looked up, and the ruling on a number that is on none of them.
 
 Each registry should cover certain prefixes of numbers. Its version in force covers some of these prefixes, and each of
-them becomes stale at a moment of its own. `Terms` turns this data into one look-up by the longest prefix.
+them becomes stale at a moment of its own. A pattern is a prefix that the company's own list blocks. A campaign list
+applies only to calls of its campaigns. `Terms` turns this data into one look-up by the longest prefix.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from compliance.numbers import E164
 from compliance.verdict import FREE, NOT_LISTED, Reason, Ruling, Verdict, allow, block
@@ -46,16 +47,33 @@ class RegistryTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class CampaignList:
+    """One of the company's own lists that applies only to calls of these campaigns."""
+
+    name: str
+    campaigns: tuple[str, ...]
+
+
+class AllTerms(NamedTuple):
+    """The terms of all registries, the patterns (digits without the plus), and the campaign lists."""
+
+    registries: tuple[RegistryTerms, ...] = ()
+    patterns: tuple[str, ...] = ()
+    campaign_lists: tuple[CampaignList, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Applying:
     """What applies to a number: the lists to look it up on, in order, and the rulings if it is on none of them.
 
     `phases` has pairs of a moment (aware UTC) and the ruling before that moment, ascending. `after` is the ruling from
-    the last moment on.
+    the last moment on. `pattern` is the longest pattern with which the number begins, empty if there is none.
     """
 
     lists: tuple[str, ...]
     phases: tuple[tuple[datetime, Ruling], ...]
     after: Ruling
+    pattern: str = ""
 
     @property
     def may_block(self) -> bool:
@@ -72,26 +90,34 @@ class Applying:
 
 @dataclass(slots=True)
 class Terms:
-    """The terms of all registries, ready for look-ups. `lists` are the lists that the projection holds.
+    """All terms, ready for look-ups. `lists` are the lists that the projection holds.
 
-    A list without terms applies to every number, because skipping it could allow a listed number.
+    A list without terms applies to every call, because skipping it could allow a listed number.
     """
 
     lists: tuple[str, ...]
     registries: tuple[RegistryTerms, ...]
+    patterns: tuple[str, ...] = ()
+    campaign_lists: tuple[CampaignList, ...] = ()
     _tables: dict[str, "_Table"] = field(default_factory=dict)
     _known: frozenset[str] = frozenset()
     _named: frozenset[str] = frozenset()
+    _campaigns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _longest: int = 0
 
     def __post_init__(self) -> None:
         self._named = frozenset(one.name for one in self.registries)
-        self._known = frozenset(campaign for one in self.registries for campaign in one.spared)
-        self._longest = max(map(len, _by_prefix(self.registries)), default=0)
+        self._campaigns = {one.name: one.campaigns for one in self.campaign_lists if one.name not in self._named}
+        spared = (campaign for one in self.registries for campaign in one.spared)
+        self._known = frozenset(spared).union(*self._campaigns.values())
+        self._longest = max(map(len, (*_by_prefix(self.registries), *self.patterns)), default=0)
         self._tables[""] = self._table("")
 
     def applying(self, number: E164, campaign: str = "") -> Applying:
-        """Return what applies to a number. A campaign that the terms do not name is not exempt from any list."""
+        """Return what applies to a number.
+
+        A campaign that the terms do not name is not exempt from any registry, and no campaign list applies to it.
+        """
         if campaign and campaign in self._known:
             if campaign not in self._tables:
                 self._tables[campaign] = self._table(campaign)
@@ -105,26 +131,43 @@ class Terms:
 
     def applicable(self, applying: Applying, names: Sequence[str]) -> tuple[str, ...]:
         """Return the lists among `names` that apply to a number."""
-        return tuple(name for name in names if name in applying.lists or name not in self._named)
+        return tuple(name for name in names if name in applying.lists or not self._has_terms(name))
+
+    def campaigns_of(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return the campaign lists among `names`, each with the campaigns to whose calls it applies."""
+        return {name: self._campaigns[name] for name in names if name in self._campaigns}
+
+    def _has_terms(self, name: str) -> bool:
+        return name in self._named or name in self._campaigns
 
     def _table(self, campaign: str) -> "_Table":
-        always = tuple(name for name in self.lists if name not in self._named)
-        return _Table(self.lists, always, [one for one in self.registries if campaign not in one.spared])
+        always = tuple(
+            name for name in self.lists if not self._has_terms(name) or campaign in self._campaigns.get(name, ())
+        )
+        registries = [one for one in self.registries if campaign not in one.spared]
+        return _Table(self.lists, always, registries, frozenset(self.patterns))
 
 
 class _Table:
-    """The look-up for one campaign, by the longest prefix that any of its registries names."""
+    """The look-up for one campaign, by the longest prefix that any of its registries names, or that is a pattern."""
 
-    def __init__(self, lists: tuple[str, ...], always: tuple[str, ...], registries: Sequence[RegistryTerms]) -> None:
+    def __init__(
+        self,
+        lists: tuple[str, ...],
+        always: tuple[str, ...],
+        registries: Sequence[RegistryTerms],
+        patterns: frozenset[str],
+    ) -> None:
         self._elsewhere = Applying(always, (), FREE)
         held, naming = frozenset(lists), _by_prefix(registries)
-        self._lengths = tuple(sorted({len(key) for key in naming}, reverse=True))
         # Most prefixes have equal terms. They share one object, so that callers can compare by identity.
         alike: dict[Applying, Applying] = {}
-        self._of: dict[str, Applying] = {}
+        plain: dict[str, Applying] = {}
         for key in naming:
             applying = _applying(_longest(key, naming), held, always)
-            self._of[key] = alike.setdefault(applying, applying)
+            plain[key] = alike.setdefault(applying, applying)
+        self._of = _with_patterns(plain, patterns, self._elsewhere)
+        self._lengths = tuple(sorted({len(key) for key in self._of}, reverse=True))
 
     def of(self, number: E164) -> Applying:
         for length in self._lengths:
@@ -149,6 +192,21 @@ def _longest(prefix: str, naming: Mapping[str, Sequence[RegistryTerms]]) -> list
         for one in naming.get(prefix[:length], ()):
             found.setdefault(one.name, (one, prefix[:length]))
     return [found[name] for name in sorted(found)]
+
+
+def _with_patterns(plain: Mapping[str, Applying], patterns: frozenset[str], elsewhere: Applying) -> dict[str, Applying]:
+    """Return what applies to numbers by their longest prefix, given what applies by the registries alone."""
+    covered: dict[tuple[int, str], Applying] = {}
+    found = dict(plain)
+    for key in plain.keys() | patterns if patterns else ():
+        beginnings = [key[:length] for length in range(len(key), 0, -1)]
+        applying = next((plain[one] for one in beginnings if one in plain), elsewhere)
+        if pattern := next((one for one in beginnings if one in patterns), ""):
+            # Not `replace`, and shared by identity: thousands of patterns must not delay the calls of this process.
+            whole = Applying(applying.lists, applying.phases, applying.after, pattern)
+            applying = covered.setdefault((id(applying), pattern), whole)
+        found[key] = applying
+    return found
 
 
 def _applying(named: Sequence[tuple[RegistryTerms, str]], held: frozenset[str], always: tuple[str, ...]) -> Applying:

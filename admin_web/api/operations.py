@@ -1,6 +1,6 @@
 """Every operation of the API in one table, the source of routes, scopes and the OpenAPI document."""
 
-from admin_web.api import decisions, leads, overrides, queue, reasons, suppression
+from admin_web.api import decisions, leads, overrides, own_lists, queue, reasons, suppression
 from admin_web.api.operation import AnyOperation, Operation, Stream
 from admin_web.api.scrubbing import SCRUB
 from admin_web.people.tokens import Scope
@@ -198,6 +198,95 @@ NUMBERS: tuple[AnyOperation, ...] = (
     ),
 )
 
+OWN_LISTS: tuple[AnyOperation, ...] = (
+    Operation(
+        name="list-patterns",
+        method="GET",
+        path="/patterns",
+        scope=Scope.READ,
+        does="Return the patterns in force, a page at a time.",
+        asks=own_lists.ListPatterns,
+        gives=own_lists.PatternPage,
+        run=own_lists.list_patterns,
+        refuses=("unknown-page",),
+    ),
+    Operation(
+        name="get-pattern",
+        method="GET",
+        path="/patterns/{pattern}",
+        scope=Scope.READ,
+        does="Return how many leads and calls a pattern blocks, or would block.",
+        asks=own_lists.GetPattern,
+        gives=own_lists.PatternEffect,
+        run=own_lists.get_pattern,
+        refuses=("invalid-pattern",),
+    ),
+    Operation(
+        name="add-pattern",
+        method="POST",
+        path="/patterns",
+        scope=Scope.LISTS,
+        does="Block all numbers that begin with a pattern: an area code or an exchange.",
+        asks=own_lists.AddPattern,
+        gives=own_lists.PatternChanged,
+        run=own_lists.post_pattern,
+        refuses=("invalid-pattern", "pattern-stands"),
+    ),
+    Operation(
+        name="lift-pattern",
+        method="POST",
+        path="/patterns/lift",
+        scope=Scope.LISTS,
+        does="Lift a pattern. It stays on record.",
+        asks=own_lists.LiftPattern,
+        gives=own_lists.PatternChanged,
+        run=own_lists.post_pattern_lift,
+        refuses=("invalid-pattern", "not-listed"),
+    ),
+    Operation(
+        name="list-campaign-lists",
+        method="GET",
+        path="/campaign-lists",
+        scope=Scope.READ,
+        does="Return the campaign lists with their campaigns.",
+        asks=own_lists.ListCampaignLists,
+        gives=own_lists.CampaignLists,
+        run=own_lists.list_campaign_lists,
+    ),
+    Operation(
+        name="put-campaign-list",
+        method="PUT",
+        path="/campaign-lists/{name}",
+        scope=Scope.LISTS,
+        does="Make a campaign list, or set the campaigns of an existing one.",
+        asks=own_lists.PutCampaignList,
+        gives=own_lists.CampaignListKept,
+        run=own_lists.put_campaign_list,
+    ),
+    Operation(
+        name="add-to-campaign-list",
+        method="POST",
+        path="/campaign-lists/{name}/numbers",
+        scope=Scope.SUPPRESS,
+        does="Put up to 1,000 numbers on a campaign list. Invalid numbers are reported and do not stop the others.",
+        asks=own_lists.AddToCampaignList,
+        gives=own_lists.AddedToCampaignList,
+        run=own_lists.post_to_campaign_list,
+        refuses=("unknown-list",),
+    ),
+    Operation(
+        name="lift-from-campaign-list",
+        method="POST",
+        path="/campaign-lists/{name}/lift",
+        scope=Scope.LIFT,
+        does="Take a number off a campaign list. Its entry stays on record.",
+        asks=own_lists.LiftFromCampaignList,
+        gives=own_lists.LiftedFromCampaignList,
+        run=own_lists.post_campaign_list_lift,
+        refuses=("unknown-list", "not-listed", "invalid-number"),
+    ),
+)
+
 OVERRIDES: tuple[AnyOperation, ...] = (
     Operation(
         name="get-consent-terms",
@@ -294,6 +383,6 @@ DECISIONS: tuple[AnyOperation, ...] = (
     ),
 )
 
-OPERATIONS: tuple[AnyOperation, ...] = (*LEADS, *NUMBERS, *OVERRIDES, *DECISIONS)
+OPERATIONS: tuple[AnyOperation, ...] = (*LEADS, *NUMBERS, *OWN_LISTS, *OVERRIDES, *DECISIONS)
 
 STREAMS: tuple[Stream, ...] = (SCRUB,)

@@ -11,6 +11,7 @@ from aiohttp import web
 from admin_web.documents import DocumentNotKept, DocumentsUnavailable, DocumentTooLarge
 from admin_web.lists.sheet import NotASheet
 from admin_web.services import DatabaseUnavailable
+from admin_web.services.campaign_lists import UnknownList
 from admin_web.services.idempotency import KeyReused
 from admin_web.services.leads import LeadExists, UnknownLead
 from admin_web.services.overrides import (
@@ -23,9 +24,11 @@ from admin_web.services.overrides import (
     OverrideStands,
     SameDayUnexplained,
 )
+from admin_web.services.patterns import PatternStands
 from admin_web.services.revocation import OverrideExpired, UnknownOverride
 from admin_web.services.suppression import NotListed
 from compliance.numbers import InvalidNumber
+from compliance.patterns import UnfitPattern
 from compliance.refusal import NotPermitted, Refused
 
 PROBLEM_JSON = "application/problem+json"
@@ -38,12 +41,14 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "unknown-route": (404, "There is no such path"),
     "unknown-lead": (404, "There is no such lead"),
     "unknown-override": (404, "There is no such override"),
+    "unknown-list": (404, "There is no such campaign list"),
     "unknown-decision": (404, "There is no such decision"),
     "unknown-reason": (404, "No verdict has this reason"),
     "method-not-allowed": (405, "The path does not take this method"),
     "request-timeout": (408, "The request took too long to arrive"),
     "lead-exists": (409, "A lead with this id exists already"),
     "not-listed": (409, "The number is not on the list"),
+    "pattern-stands": (409, "The pattern is in force already"),
     "not-suppressed": (409, "The number is not blocked, so there is nothing to open"),
     "not-openable": (409, "The lead is blocked for a reason that no override opens"),
     "consent-outdated": (409, "The person asked not to be called after the consent"),
@@ -57,6 +62,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "too-large": (413, "The request is too large"),
     "unsupported-media-type": (415, "This kind of content is not accepted here"),
     "invalid-number": (422, "This is not one telephone number"),
+    "invalid-pattern": (422, "This is not a pattern"),
     "document-not-kept": (422, "The document was not accepted"),
     "not-a-sheet": (422, "The content cannot be read as a list"),
     "key-reused": (422, "The idempotency key was used for another request"),
@@ -73,6 +79,9 @@ KINDS: Mapping[str, tuple[int, str]] = {
 SLUGS: Mapping[type[Exception], str] = {
     UnknownLead: "unknown-lead",
     UnknownOverride: "unknown-override",
+    UnknownList: "unknown-list",
+    PatternStands: "pattern-stands",
+    UnfitPattern: "invalid-pattern",
     LeadExists: "lead-exists",
     NotListed: "not-listed",
     NotSuppressed: "not-suppressed",

@@ -19,7 +19,9 @@ from compliance.rule import sentence_of
 
 
 class GetQueue(words.Paged):
-    """Page size and position."""
+    """Page size and position, and the campaign of the calls. Leads that are blocked for the campaign are skipped."""
+
+    campaign: words.Campaign | None = None
 
 
 class Waiting(Result):
@@ -42,7 +44,12 @@ class Queue(Result):
 
 
 class ClaimLead(words.After):
-    """A claim of the next lead, for `lease_s` seconds. `after` is the `next` of an earlier claim."""
+    """A claim of the next lead, for `lease_s` seconds. `after` is the `next` of an earlier claim.
+
+    Leads that are blocked for `campaign` are skipped.
+    """
+
+    campaign: words.Campaign | None = None
 
     lease_s: Annotated[
         int, Field(ge=SHORTEST_S, le=LONGEST_S, description="Seconds until the lead is offered to others again.")
@@ -107,14 +114,27 @@ class LeadQueued(WriteResult):
 async def get_queue(call: ApiCall, asked: GetQueue) -> Queue:
     """Return the next leads to dial. Raises Problem when the gate would block every call."""
     behind = _place(asked)
-    found = await dial_queue(call.database, call.projection, call.records.now(), behind=behind, most=asked.limit)
+    found = await dial_queue(
+        call.database,
+        call.projection,
+        call.records.now(),
+        behind=behind,
+        most=asked.limit,
+        campaign=asked.campaign or "",
+    )
     _require_no_doubt(found)
     return Queue(items=[_shown(offer) for offer in found.offers], blocked=found.blocked, next=_spelled(found.behind))
 
 
 async def post_claim(call: ApiCall, asked: ClaimLead) -> Claimed:
     """Claim the next lead to dial. Raises Problem when the gate would block every call."""
-    offered = partial(queue_within, projection=call.projection, at=call.records.now(), behind=_place(asked))
+    offered = partial(
+        queue_within,
+        projection=call.projection,
+        at=call.records.now(),
+        behind=_place(asked),
+        campaign=asked.campaign or "",
+    )
     found, claim = await claim_first(call.records, call.actor, offered, timedelta(seconds=asked.lease_s))
     _require_no_doubt(found)
     if claim is None:

@@ -23,6 +23,7 @@ from admin_web.lists.sheet import Sheet
 from admin_web.people.tokens import Scope
 from compliance.numbers import InvalidNumber
 from compliance.rule import openable
+from compliance.terms import campaign_id
 from compliance.verdict import Ruling
 
 NDJSON = "application/x-ndjson"
@@ -50,10 +51,13 @@ async def scrub(request: web.Request) -> web.StreamResponse:
     await bearer_of(request, Scope.SCRUB)
     if request.content_type not in {TEXT, CSV, NDJSON}:
         raise Problem("unsupported-media-type", f"Send {TEXT} (one number per line), {CSV} or {NDJSON}.")
+    campaign = request.query.get("campaign", "")
+    if campaign and campaign_id(campaign) is None:
+        raise Problem("bad-request", "A campaign has 1 to 64 letters, digits, dots, dashes and underscores.")
     async with _place(request), _spooled(request) as spool:
         tools = request.app[TOOLS]
         asked = _asked(spool, request.content_type, tools.settings.region)
-        async with aclosing(judged(tools.database, asked, tools.now())) as pieces:
+        async with aclosing(judged(tools.database, asked, tools.now(), campaign=campaign)) as pieces:
             return await _answered(request, pieces)
 
 
@@ -159,6 +163,16 @@ SCRUB = Stream(
     view=scrub,
     refuses=("request-timeout", "too-large", "unsupported-media-type", "not-a-sheet"),
     document={
+        "parameters": [
+            {
+                "name": "campaign",
+                "in": "query",
+                "required": False,
+                "description": "The campaign of the calls. The detail of an allowed line names the other campaigns for "
+                "which a campaign list blocks the number: `blocked-for spring-26`.",
+                "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"},
+            }
+        ],
         "requestBody": {
             "required": True,
             "description": "The list: one number per line; CSV with a column of numbers and, optionally, a column "

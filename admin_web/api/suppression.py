@@ -1,12 +1,13 @@
 """The company's own list over the API: put numbers on it, lift them, and judge a number."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
 from admin_web.api import words
 from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
-from admin_web.judging.facts import facts_on_record
+from admin_web.judging.facts import read_record
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.requests import record_request, record_requests
 from admin_web.services.suppression import CHUNK, lift
@@ -17,17 +18,20 @@ from compliance.verdict import Verdict
 
 
 class GetNumber(Arguments):
-    """The number to judge, and the lead for which it would be dialled."""
+    """The number to judge, and the lead and the campaign for which it would be dialled."""
 
     number: words.Number
     lead: words.Lead | None = None
+    campaign: words.Campaign | None = None
 
 
 class NumberShown(Result):
     """The verdict on a number, according to the database; `override` is the id of the override that opens the lead, or
     empty.
 
-    `sentence` is the reason in words. `openable` says whether an override can open this block.
+    `sentence` is the reason in words. `openable` says whether an override can open this block. `pattern` is the pattern
+    of the company's own list with which the number begins, or empty. `campaigns` are the campaigns for which a campaign
+    list blocks the number.
     """
 
     number: str
@@ -37,6 +41,8 @@ class NumberShown(Result):
     openable: bool
     lists: list[str]
     override: str
+    pattern: str
+    campaigns: list[str]
 
 
 class Suppress(Arguments):
@@ -128,7 +134,8 @@ async def get_number(call: ApiCall, asked: GetNumber) -> NumberShown:
     number, at = call.number(asked.number), call.records.now()
     lead = LeadId(asked.lead) if asked.lead else None
     async with call.database.read() as session:
-        (facts,) = await facts_on_record(session, [(number, lead)], at)
+        record = await read_record(session, [(number, lead)], at, asked.campaign or "")
+    (facts,), elsewhere = record.facts, record.elsewhere[number]
     ruling = decide(number, facts, at)
     return NumberShown(
         number=number,
@@ -138,6 +145,8 @@ async def get_number(call: ApiCall, asked: GetNumber) -> NumberShown:
         openable=openable(ruling),
         lists=list(facts.listed),
         override=ruling.override,
+        pattern=f"+{facts.applying.pattern}" if facts.applying and facts.applying.pattern else "",
+        campaigns=sorted({campaign for campaigns in elsewhere.values() for campaign in campaigns}),
     )
 
 
@@ -165,19 +174,25 @@ async def post_suppress(call: ApiCall, asked: Suppress) -> Suppressed:
 
 async def post_suppress_many(call: ApiCall, asked: SuppressMany) -> SuppressedMany:
     """Put the valid numbers on the list, and report the others."""
-    numbers: list[E164] = []
-    rejected = []
-    for place, item in enumerate(asked.numbers):
-        try:
-            numbers.append(call.number(dialed_in(item)))
-        except InvalidNumber as error:
-            rejected.append(NotTaken(at=place, reason=error.reason, detail=str(error)))
+    numbers, rejected = numbers_of(call, asked.numbers)
     if not numbers:
         return SuppressedMany(added=0, already=0, ended_overrides=[], rejected=rejected)
     done = await record_requests(
         call.records, call.actor, numbers, source=asked.source, note=asked.note, asked_on=asked.asked_on
     )
     return SuppressedMany(added=done.added, already=done.already, ended_overrides=list(done.ended), rejected=rejected)
+
+
+def numbers_of(call: ApiCall, items: Sequence[object]) -> tuple[list[E164], list[NotTaken]]:
+    """Return the numbers among `items`, and why each of the others is none."""
+    numbers: list[E164] = []
+    rejected = []
+    for place, item in enumerate(items):
+        try:
+            numbers.append(call.number(dialed_in(item)))
+        except InvalidNumber as error:
+            rejected.append(NotTaken(at=place, reason=error.reason, detail=str(error)))
+    return numbers, rejected
 
 
 async def post_block(call: ApiCall, asked: Block) -> Blocked:

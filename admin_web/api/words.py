@@ -36,6 +36,9 @@ Day = Annotated[date, BeforeValidator(_written_as_day)]
 Lead = Annotated[
     str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$", description="The id of the lead in the CRM.", examples=["crm-4711"])
 ]
+Campaign = Annotated[
+    str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$", description="The campaign of the call.", examples=["spring-26"])
+]
 Number = Annotated[
     str,
     BeforeValidator(

@@ -24,17 +24,20 @@ from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.scrub import Scrubbed, scrub
 from admin_web.lists.sheet import Sheet
+from admin_web.queries.campaign_lists import one_campaign_list
 from admin_web.services import utc_now
 from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.requests import checked_day
 from admin_web.settings import AdminSettings
 from compliance.refusal import Refused
 from compliance.rule import opens_by_override, sentence_of
+from compliance.terms import campaign_id
 
 imports = typer.Typer(help="Import a file.", no_args_is_help=True, cls=Lists)
 imports.command(ANY)(import_registry)
 exports = typer.Typer(help="Export a list.", no_args_is_help=True)
 
+CampaignListName = Annotated[str, typer.Argument(metavar="NAME", help="The campaign list.")]
 Source = Annotated[str, typer.Argument(metavar="FILE", help="CSV, or one number per line; - for standard input.")]
 Column = Annotated[
     str | None,
@@ -96,6 +99,31 @@ def import_internal(
     _import(settings, file, report or _report_for(file), take, ("added to the list", "already listed"), ask=not column)
 
 
+@imports.command("campaign-list")
+def import_campaign_list(
+    name: CampaignListName,
+    file: Source,
+    column: Columns = None,
+    report: Report = None,
+    note: Annotated[str, typer.Option(help="A note on every entry. Default: the file's name")] = "",
+) -> None:
+    """Put the numbers in a file on a campaign list, which `dnc-admin campaign-list add` has made.
+
+    After an interruption, run it again: numbers that are listed already are left unchanged.
+
+    Exit code 1: some rows were rejected; 3: recorded, not yet in force.
+    """
+    settings = AdminSettings.load()
+
+    async def take(into: Intake, sheet: Sheet, rejected: RejectedRows) -> Progress:
+        into = replace(into, warn=_say_with_option)
+        return await import_numbers(
+            into, sheet, rejected, region=settings.region, columns=column or (), note=note, list_name=name
+        )
+
+    _import(settings, file, report or _report_for(file), take, (f"added to {name}", "already listed"))
+
+
 @imports.command("leads")
 def import_lead_file(file: Source, report: Report = None) -> None:
     """Add and change leads from a CSV file with the headings lead, number and, optionally, name.
@@ -126,16 +154,38 @@ def export_internal(
     print(f"{run(work())} entries", file=sys.stderr)
 
 
+@exports.command("campaign-list")
+def export_campaign_list(
+    name: CampaignListName,
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to write; - for standard output.")] = "-",
+    lifted: Annotated[bool, typer.Option("--all", help="Include lifted entries.")] = False,
+) -> None:
+    """Write a campaign list as CSV."""
+    settings = AdminSettings.load()
+
+    async def work() -> int:
+        async with opened_database(settings) as database:
+            await one_campaign_list(database, name)
+            with _output(file) as out:
+                return await export_numbers(database, out, lifted=lifted, list_name=name)
+
+    print(f"{run(work())} entries", file=sys.stderr)
+
+
 def scrub_file(
     file: Source,
     output: Annotated[str, typer.Option(help="Where to write; - for standard output.")] = "-",
     column: Column = None,
+    campaign: Annotated[str, typer.Option(help="The campaign of the calls, as the dialplan names it.")] = "",
 ) -> None:
     """Judge each number in a file by the gate's rule, from the data in SQL.
 
-    If there is a column named lead, overrides of that lead apply.
+    If there is a column named lead, overrides of that lead apply. If a number may be called, but is blocked for other
+    campaigns, the detail names these campaigns.
     """
     settings = AdminSettings.load()
+    if campaign and campaign_id(campaign) is None:
+        raise Refused(f"{campaign!r} is not a campaign: write letters, digits, dots, dashes and underscores.")
     # The rows create no reference cycles, so the garbage collector finds nothing. With its default thresholds it would
     # take a quarter of the time.
     gc.freeze()
@@ -145,7 +195,9 @@ def scrub_file(
         with Sheet.open(file) as sheet:
             async with opened_database(settings) as database:
                 with _output(output) as out:
-                    return await scrub(database, sheet, out, region=settings.region, column=column, at=utc_now())
+                    return await scrub(
+                        database, sheet, out, region=settings.region, column=column, at=utc_now(), campaign=campaign
+                    )
 
     done = run(work())
     if done.not_read:

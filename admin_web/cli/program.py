@@ -21,6 +21,8 @@ NOUNS = {
     "leads": ("lead",),
     "lists": ("import", "export", "scrub"),
     "undoing": ("undo",),
+    "patterns": ("pattern",),
+    "campaign_lists": ("campaign-list",),
     "registry_terms": ("registry",),
     "projection": ("rebuild", "verify", "worker"),
     "site": ("serve",),

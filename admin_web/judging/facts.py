@@ -5,6 +5,7 @@ The gate reads the same facts from Redis as soon as every recorded change is in 
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,25 +26,50 @@ SQL.
 """
 
 
+class OnRecord(NamedTuple):
+    """Facts, and the campaign lists that each number is on, with the campaigns for which they block."""
+
+    facts: list[Facts]
+    elsewhere: dict[E164, dict[str, tuple[str, ...]]]
+
+
 async def facts_on_record(
-    session: AsyncSession, calls: Sequence[tuple[E164, LeadId | None]], at: datetime
+    session: AsyncSession, calls: Sequence[tuple[E164, LeadId | None]], at: datetime, campaign: str = ""
 ) -> list[Facts]:
-    """Return the facts of each number and lead at `at` (aware UTC), in the order of `calls`."""
+    """Return the facts of each number and lead at `at` (aware UTC), for a campaign, in the order of `calls`."""
+    return (await read_record(session, calls, at, campaign)).facts
+
+
+async def read_record(
+    session: AsyncSession, calls: Sequence[tuple[E164, LeadId | None]], at: datetime, campaign: str = ""
+) -> OnRecord:
+    """Return the same facts, together with the campaign lists that the numbers are on."""
     numbers = {number for number, _ in calls}
     terms, listed = await compiled_terms(session), await lists_of_many(session, numbers)
-    known = {number: facts_of(terms, number, listed[number]) for number in numbers}
+    known = {number: facts_of(terms, number, listed[number], campaign) for number in numbers}
     closed = {number for number, facts in known.items() if rule.may_open(facts)}
     live = await live_overrides(session, closed, at)
-    return [
-        known[number]._replace(lead=lead, override=live.get((number, lead)) if lead else None) for number, lead in calls
-    ]
+    return OnRecord(
+        [
+            known[number]._replace(lead=lead, override=live.get((number, lead)) if lead else None)
+            for number, lead in calls
+        ],
+        {number: terms.campaigns_of(lists) for number, lists in listed.items()},
+    )
 
 
-def facts_of(terms: Terms, number: E164, lists: Sequence[str]) -> Facts:
+def facts_of(terms: Terms, number: E164, lists: Sequence[str], campaign: str = "") -> Facts:
     """Return the facts of a number that is on these lists, without a lead."""
-    applying = terms.applying(number)
+    applying = terms.applying(number, campaign)
     listed = terms.applicable(applying, lists)
-    return Facts(number, None, RECORD.incarnation, RECORD, leased=True, listed=listed, applying=applying)
+    return Facts(number, None, RECORD.incarnation, RECORD, True, listed, None, applying, campaign)
+
+
+async def campaigns_blocked(session: AsyncSession, numbers: Collection[E164]) -> dict[E164, dict[str, tuple[str, ...]]]:
+    """Return for each number the campaign lists that it is on, each with its campaigns."""
+    terms = await compiled_terms(session)
+    listed = await lists_of_many(session, numbers) if terms.campaign_lists else {}
+    return {number: terms.campaigns_of(listed.get(number, ())) for number in numbers}
 
 
 async def objections_to(session: AsyncSession, number: E164, lead: LeadId | None, at: datetime) -> list[rule.Objection]:

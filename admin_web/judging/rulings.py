@@ -7,7 +7,7 @@ check that depends on the number or the lead itself, every row is judged separat
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from typing import Any, cast
@@ -24,20 +24,25 @@ from compliance.check import Check
 from compliance.facts import Facts, LiveOverride
 from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.terms import Terms
-from compliance.verdict import Ruling
+from compliance.verdict import Ruling, Verdict
 
 NO_NUMBER = 0
+
+BLOCKED_FOR = "blocked-for "
+"""Begins the detail of an allowed row that a campaign list blocks for other campaigns, which follow it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
     """Numbers grouped by their facts. `kinds` has the group of each number, as an index into `facts`.
 
-    The facts of a group are those of one of its numbers, without a lead.
+    The facts of a group are those of one of its numbers, without a lead. `elsewhere` has, for each group, the campaigns
+    for which a campaign list blocks its numbers although it does not apply to the campaign that is judged.
     """
 
     kinds: Numbers
     facts: Sequence[Facts]
+    elsewhere: Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,15 @@ class Rulings:
         if isinstance(number, InvalidNumber):
             return rule.decide(number, None, self.at)
         override = self.overrides.get((number, lead))
-        return rule.judge(self.groups.facts[kind]._replace(number=number, lead=lead, override=override), self.at)
+        ruling = rule.judge(self.groups.facts[kind]._replace(number=number, lead=lead, override=override), self.at)
+        return ruling if override else with_campaigns(ruling, self.groups.elsewhere[kind])
+
+
+def with_campaigns(ruling: Ruling, campaigns: Sequence[str]) -> Ruling:
+    """Return the ruling; if it allows the call, its detail also names the campaigns for which the number is blocked."""
+    if not campaigns or ruling.verdict is Verdict.BLOCK:
+        return ruling
+    return replace(ruling, detail=f"{ruling.detail} {BLOCKED_FOR}{' '.join(campaigns)}".strip())
 
 
 def integers(numbers: Sequence[E164 | InvalidNumber]) -> Numbers:
@@ -84,15 +97,19 @@ def integers(numbers: Sequence[E164 | InvalidNumber]) -> Numbers:
 
 
 async def rulings_on_record(
-    session: AsyncSession, rows: Numbers, at: datetime, aside: Callable[..., Awaitable[Any]] = asyncio.to_thread
+    session: AsyncSession,
+    rows: Numbers,
+    at: datetime,
+    aside: Callable[..., Awaitable[Any]] = asyncio.to_thread,
+    campaign: str = "",
 ) -> Rulings:
-    """Judge the numbers of many rows at `at` (aware UTC). NO_NUMBER marks a row without a number.
+    """Judge the numbers of many rows at `at` (aware UTC), for a campaign. NO_NUMBER marks a row without a number.
 
     `aside` runs long computations outside the event loop.
     """
     numbers, indexes = await aside(_distinct, rows)
     terms, membership = await compiled_terms(session), await standing_of(session, numbers)
-    groups: Groups = await aside(_grouped, terms, membership, numbers)
+    groups: Groups = await aside(_grouped, terms, membership, numbers, campaign)
     by_row = [check for check in rule.CHECKS if check.differs_by_call]
     by_group = [check for check in rule.CHECKS if not check.differs_by_call]
     # A check of single rows may block any number, so an override may matter for any number.
@@ -100,8 +117,11 @@ async def rulings_on_record(
     overrides = await _overrides(session, numbers if anywhere else numbers[_openable(groups, at, by_group)], at)
     return Rulings(
         at,
-        Groups(groups.kinds[indexes], groups.facts),
-        [rule.judge(facts, at, by_group) for facts in groups.facts],
+        Groups(groups.kinds[indexes], groups.facts, groups.elsewhere),
+        [
+            with_campaigns(rule.judge(facts, at, by_group), campaigns)
+            for facts, campaigns in zip(groups.facts, groups.elsewhere, strict=True)
+        ],
         np.flatnonzero(np.isin(rows, [NO_NUMBER, *(int(number) for number, _ in overrides)])),
         overrides,
         bool(by_row),
@@ -114,19 +134,23 @@ def _distinct(rows: Numbers) -> tuple[Numbers, Numbers]:
     return numbers, indexes
 
 
-def _grouped(terms: Terms, membership: Membership, numbers: Numbers) -> Groups:
+def _grouped(terms: Terms, membership: Membership, numbers: Numbers, campaign: str = "") -> Groups:
     """Group distinct, ascending numbers by their facts, that is, by their lists and their terms."""
     _, firsts, places = np.unique(_heads(terms, numbers), return_index=True, return_inverse=True)
-    applying = [terms.applying(number) for number in spelled(numbers[firsts])]
+    applying = [terms.applying(number, campaign) for number in spelled(numbers[firsts])]
     known = {id(one): place for place, one in enumerate({id(one): one for one in applying}.values())}
     applied = np.array([known[id(one)] for one in applying], np.int64)[places]
     both = applied * len(membership.lists) + membership.kinds
     _, firsts, kinds = np.unique(both, return_index=True, return_inverse=True)
-    facts = [
-        facts_of(terms, number, membership.lists[kind])
-        for number, kind in zip(spelled(numbers[firsts]), membership.kinds[firsts].tolist(), strict=True)
-    ]
-    return Groups(kinds, facts)
+    lists = [membership.lists[kind] for kind in membership.kinds[firsts].tolist()]
+    facts = [facts_of(terms, number, on, campaign) for number, on in zip(spelled(numbers[firsts]), lists, strict=True)]
+    return Groups(kinds, facts, [_elsewhere(terms, on, one) for on, one in zip(lists, facts, strict=True)])
+
+
+def _elsewhere(terms: Terms, lists: Sequence[str], facts: Facts) -> tuple[str, ...]:
+    """Return the campaigns for which the campaign lists among `lists` block, if they do not apply to these facts."""
+    others = terms.campaigns_of(name for name in lists if name not in facts.listed)
+    return tuple(sorted({campaign for campaigns in others.values() for campaign in campaigns}))
 
 
 def _heads(terms: Terms, numbers: Numbers) -> Numbers:
@@ -138,10 +162,10 @@ def _heads(terms: Terms, numbers: Numbers) -> Numbers:
 
 
 def _openable(groups: Groups, at: datetime, checks: Sequence[Check]) -> Flags:
-    """Return for each number whether a check that an override can lift blocks it at `at`."""
+    """Return for each number whether a check that an override can lift blocks it at `at`, for any campaign."""
     blocks = (rule.objections(facts, at, checks) for facts in groups.facts)
     openable = [any(one.check.opens_by_override for one in of_group) for of_group in blocks]
-    return np.array(openable, np.bool_)[groups.kinds]
+    return (np.array(openable, np.bool_) | [bool(campaigns) for campaigns in groups.elsewhere])[groups.kinds]
 
 
 async def _overrides(

@@ -1,4 +1,4 @@
-"""The terms of the registries, according to the system of record."""
+"""The terms of registries, the patterns and the campaign lists, according to the system of record."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -7,17 +7,17 @@ from functools import lru_cache
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.record.models import Registry, RegistryVersion
+from admin_web.record.models import CampaignListRow, Registry, RegistryVersion, SuppressionPattern
 from compliance.area_codes import prefixes_of
 from compliance.redis_schema import INTERNAL
 from compliance.redis_terms import read_terms, terms_value
-from compliance.terms import PASS, WARN, RegistryTerms, Terms
+from compliance.terms import PASS, WARN, AllTerms, CampaignList, RegistryTerms, Terms
 
 NEVER_STALE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-async def terms_on_record(session: AsyncSession, versions: Mapping[str, int] | None = None) -> list[RegistryTerms]:
-    """Return the terms of each registry, sorted by name.
+async def terms_on_record(session: AsyncSession, versions: Mapping[str, int] | None = None) -> AllTerms:
+    """Return the terms of each registry, sorted by name, the patterns and the campaign lists.
 
     `versions` are the versions that the projection holds; None means those in force in SQL. Coverage is that of the
     version held, because a newer version in SQL affects no call until it is in Redis.
@@ -26,20 +26,25 @@ async def terms_on_record(session: AsyncSession, versions: Mapping[str, int] | N
     held = _in_force(registries) if versions is None else versions
     found = select(RegistryVersion).where(RegistryVersion.id.in_(held.values()))
     whole = {version.id: version for version in await session.scalars(found)} if held else {}
-    return [terms_of(one, whole.get(held.get(one.name, 0))) for one in registries]
+    return AllTerms(
+        tuple(terms_of(one, whole.get(held.get(one.name, 0))) for one in registries),
+        tuple(await session.scalars(select(SuppressionPattern.prefix).where(SuppressionPattern.lifted_at.is_(None)))),
+        tuple([CampaignList(row.name, tuple(row.campaigns)) for row in await session.scalars(select(CampaignListRow))]),
+    )
 
 
 async def compiled_terms(session: AsyncSession) -> Terms:
-    """Return the terms of the versions in force in SQL, compiled for lookups."""
-    registries = await terms_on_record(session)
-    lists = (INTERNAL, *(one.name for one in registries if one.covered))
-    return compiled(lists, terms_value(registries))
+    """Return the terms in SQL, with the registries' versions in force, compiled for lookups."""
+    terms = await terms_on_record(session)
+    own = sorted(one.name for one in terms.campaign_lists)
+    lists = (INTERNAL, *own, *(one.name for one in terms.registries if one.covered))
+    return compiled(lists, terms_value(*terms))
 
 
 @lru_cache(maxsize=8)
 def compiled(lists: tuple[str, ...], document: bytes) -> Terms:
     """Parse and compile a document of terms. Results for recent documents are cached. Raises ValueError."""
-    return Terms(lists, read_terms(document))
+    return Terms(lists, *read_terms(document))
 
 
 def terms_of(registry: Registry, version: RegistryVersion | None) -> RegistryTerms:

@@ -12,6 +12,7 @@ from admin_web.lists.lead_import import LeadColumns
 from admin_web.lists.sheet_store import KeptSheet, SheetStore
 from admin_web.record.database import Database
 from admin_web.record.models import Job
+from compliance.redis_schema import INTERNAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,26 +20,30 @@ class SheetImport:
     """Particulars of an import. `columns` are the positions, counted from 1, of `number`, `lead` and `name`.
 
     For a list of numbers, `number` may be several columns, as `--column` takes them. With `asked_on`, each number is
-    its owner's own request of that day.
+    its owner's own request of that day. `list_name` is the list to which they are added: the company's own, or a
+    campaign list.
     """
 
     sheet: KeptSheet
     columns: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     asked_on: date | None = None
+    list_name: str = INTERNAL
 
     @classmethod
     def read(cls, particulars: Mapping[str, Any]) -> "SheetImport":
-        """Create from the JSON of `particulars`. Jobs of older versions have no `asked_on`."""
+        """Create from the JSON of `particulars`. Jobs of older versions have no `asked_on` and no `list`."""
         asked_on = particulars.get("asked_on")
         day = date.fromisoformat(asked_on) if asked_on else None
-        return cls(KeptSheet(**particulars["sheet"]), particulars["columns"], particulars["note"], day)
+        sheet = KeptSheet(**particulars["sheet"])
+        return cls(sheet, particulars["columns"], particulars["note"], day, particulars.get("list", INTERNAL))
 
     @property
     def particulars(self) -> dict[str, Any]:
         """The JSON for the job's row."""
         said = {"asked_on": self.asked_on.isoformat()} if self.asked_on is not None else {}
-        return {"sheet": asdict(self.sheet), "columns": dict(self.columns), "note": self.note, **said}
+        columns = dict(self.columns)
+        return {"sheet": asdict(self.sheet), "columns": columns, "note": self.note, "list": self.list_name, **said}
 
     @property
     def number_columns(self) -> tuple[str, ...]:

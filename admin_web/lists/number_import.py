@@ -1,4 +1,4 @@
-"""Import of a sheet of numbers to the company's own list."""
+"""Import of a sheet of numbers to the company's own list, or to a campaign list."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,10 +13,12 @@ from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.lists.unread import Unread
 from admin_web.record.changes import Change
+from admin_web.services.campaign_lists import require_own_list
 from admin_web.services.requests import Request, requests_within
 from admin_web.services.suppression import suppress_many_within
 from admin_web.services.undoing import begin_import
 from compliance.numbers import E164
+from compliance.redis_schema import INTERNAL
 
 
 async def import_numbers(
@@ -28,15 +30,17 @@ async def import_numbers(
     columns: Sequence[str] = (),
     note: str = "",
     asked_on: date | None = None,
+    list_name: str = INTERNAL,
 ) -> Progress:
-    """Put the numbers of a sheet on the internal list.
+    """Put the numbers of a sheet on a list.
 
     `columns` are as in `number_columns`. Without them, every column of telephone numbers is read: a number too many on
     the list blocks a call, and a number too few lets one pass.
 
-    With `asked_on`, each number is recorded as its owner's own request of that day, which ends older overrides.
+    With `asked_on`, each number is recorded as its owner's own request of that day, which ends older overrides, and the
+    list is the company's own.
 
-    Raises NotASheet, NothingTaken, DatabaseUnavailable, OSError.
+    Raises NotASheet, NothingTaken, UnknownList, DatabaseUnavailable, OSError.
     """
     rows = iter(sheet)
     sample = list(islice(rows, SAMPLE))
@@ -46,13 +50,17 @@ async def import_numbers(
         into.warn(said)
 
     async def begin(change: Change) -> int:
-        return await begin_import(change, sheet.name, note)
+        await require_own_list(change, list_name)
+        return await begin_import(change, sheet.name, note, list_name)
 
     async def put(change: Change, numbers: Sequence[E164], import_id: int) -> Recorded:
         said = note or f"from {sheet.name}"
         if asked_on is not None:
             return Recorded((await requests_within(change, numbers, Request("import", asked_on, said)))[0])
-        return Recorded(await suppress_many_within(change, numbers, source="import", note=said, import_id=import_id))
+        added = await suppress_many_within(
+            change, numbers, source="import", note=said, list_name=list_name, import_id=import_id
+        )
+        return Recorded(added)
 
     def read(cells: Sequence[str]) -> tuple[Sequence[E164], RowRejected | None]:
         return read_row(layout, cells)

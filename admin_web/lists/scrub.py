@@ -92,16 +92,23 @@ class Scrubbed:
 
 
 async def scrub(
-    database: Database, sheet: Sheet, out: TextIO, *, region: str, column: str | None = None, at: datetime
+    database: Database,
+    sheet: Sheet,
+    out: TextIO,
+    *,
+    region: str,
+    column: str | None = None,
+    at: datetime,
+    campaign: str = "",
 ) -> Scrubbed:
-    """Write a verdict for each row of a sheet, in order, as of one snapshot at `at` (aware UTC).
+    """Write a verdict for each row of a sheet, in order, as of one snapshot at `at` (aware UTC), for a campaign.
 
     If there is a column named lead, overrides of that lead apply. Raises NotASheet, DatabaseUnavailable.
     """
     csv.writer(out).writerow(COLUMNS)
     done, not_read = Scrubbed(), list[str]()
     asked = asked_of_sheet(sheet, region, column, not_read.append)
-    async with aclosing(judged(database, asked, at, WHOLE)) as pieces:
+    async with aclosing(judged(database, asked, at, WHOLE, campaign)) as pieces:
         async for piece in pieces:
             out.write(spelled(piece))
             done.count(piece.rulings)
@@ -110,9 +117,9 @@ async def scrub(
 
 
 async def judged(
-    database: Database, asked: Iterator[ScrubRow], at: datetime, most: Window = SHARED
+    database: Database, asked: Iterator[ScrubRow], at: datetime, most: Window = SHARED, campaign: str = ""
 ) -> AsyncGenerator[Judged]:
-    """Yield the rows with their rulings, in pieces, as of one snapshot at `at` (aware UTC).
+    """Yield the rows with their rulings, in pieces, as of one snapshot at `at` (aware UTC), for a campaign.
 
     Slow work is done in a thread, so that other requests are not delayed. It is a single thread, because every thread
     that allocates much memory keeps much of it (malloc(3), M_ARENA_MAX).
@@ -121,7 +128,7 @@ async def judged(
         aside = partial(in_thread, pool=pool)
         async with database.read() as session:
             while (window := await aside(_read_window, asked, most)).pieces:
-                rulings = await rulings_on_record(session, np.concatenate(window.numbers), at, aside)
+                rulings = await rulings_on_record(session, np.concatenate(window.numbers), at, aside, campaign)
                 for first in range(0, len(rulings.groups.kinds), PIECE):
                     yield await aside(_unpacked, window.pieces.popleft(), rulings, first)
 

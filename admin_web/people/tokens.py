@@ -27,7 +27,8 @@ LONGEST_NAME = 58
 class Scope(StrEnum):
     """What a token may do. `read` gives access to people and calls, `scrub` only to whether numbers may be dialled.
 
-    `dial` is what a dialer needs for the queue: claim leads, report outcomes, put leads back or take them off.
+    `dial` is what a dialer needs for the queue: claim leads, report outcomes, put leads back or take them off. `lists`
+    is for patterns of whole area codes, and for making campaign lists.
     """
 
     READ = "read"
@@ -36,6 +37,7 @@ class Scope(StrEnum):
     DIAL = "dial"
     SUPPRESS = "suppress"
     LIFT = "lift"
+    LISTS = "lists"
     OVERRIDE = "override"
     REVOKE = "revoke"
 

@@ -129,10 +129,10 @@ def applied(sides: Sides, shard: Shard | None, rows: Collection[outbox.OutboxCha
 
 
 async def _terms(session: AsyncSession, rows: Sequence[outbox.OutboxChange], live: LiveProjection) -> bytes | None:
-    """Return the encoded terms of the registries if one of the rows is about terms; otherwise None."""
+    """Return the encoded terms if one of the rows is about terms; otherwise None."""
     if all(row.numbers for row in rows):
         return None
-    return terms_value(await terms_on_record(session, live.versions))
+    return terms_value(*await terms_on_record(session, live.versions))
 
 
 async def live_generation(session: AsyncSession, turn: Turn, live: LiveProjection, row: int) -> int:

@@ -14,13 +14,13 @@ from compliance.redis_schema import STATE_FIELDS, read_state, slot_of_number
 from compliance.terms import Terms
 
 
-async def facts_of(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts]:
-    """Return the facts of each pair of a lead and its number, in the same order. Raises RedisUnavailable.
+async def facts_of(store: Store, openings: Sequence[LeadOnNumber], campaign: str = "") -> list[Facts]:
+    """Return the facts of each lead and its number, for a campaign, in the same order. Raises RedisUnavailable.
 
     In a cluster, each shard is queried for its own numbers.
     """
     if not isinstance(store, ClusterStore):
-        return await _facts_of_one(store, openings)
+        return await _facts_of_one(store, openings, campaign)
     topology = await store.topology()
     by_shard: dict[int | None, list[int]] = defaultdict(list)
     for index, (number, _) in enumerate(openings):
@@ -30,19 +30,19 @@ async def facts_of(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts
     for first, indexes in by_shard.items():
         if first is None:
             raise RedisUnavailable("no shard of the cluster serves some of the numbers")
-        some = await _facts_of_one(store.shard(first), [openings[index] for index in indexes])
+        some = await _facts_of_one(store.shard(first), [openings[index] for index in indexes], campaign)
         found |= dict(zip(indexes, some, strict=True))
     return [found[index] for index in range(len(openings))]
 
 
-async def _facts_of_one(store: Store, openings: Sequence[LeadOnNumber]) -> list[Facts]:
+async def _facts_of_one(store: Store, openings: Sequence[LeadOnNumber], campaign: str) -> list[Facts]:
     """Query one Redis, or one shard. Repeat the query if a different build of the projection answers than expected."""
     async with store.wire() as wire:
         (fields,) = await wire.ask(_state_of(wire))
         expected = _state(fields)
         for _ in range(MOST_ATTEMPTS):
             terms = await _terms(wire, expected)
-            found, state = await _ask(wire, expected, terms, openings)
+            found, state = await _ask(wire, expected, terms, openings, campaign)
             if same_build(state, expected):
                 return found
             expected = state
@@ -62,10 +62,10 @@ async def _terms(wire: Wire, state: State | None) -> Terms | None:
 
 
 async def _ask(
-    wire: Wire, state: State | None, terms: Terms | None, openings: Sequence[LeadOnNumber]
+    wire: Wire, state: State | None, terms: Terms | None, openings: Sequence[LeadOnNumber], campaign: str
 ) -> tuple[list[Facts], State | None]:
     """Query the facts with commands for the build `state`. Return the facts, and the state that Redis had."""
-    applying = [terms.applying(number) if terms else None for number, _ in openings]
+    applying = [terms.applying(number, campaign) if terms else None for number, _ in openings]
     commands = [
         fact_commands(state, one, *opening) if state is not None and one is not None else []
         for opening, one in zip(openings, applying, strict=True)
@@ -78,7 +78,7 @@ async def _ask(
     for (number, lead), one, asked in zip(openings, applying, commands, strict=True):
         own = list(islice(left, len(asked)))
         listed, override = read_facts(one, own, _is_listed) if one else ((), None)
-        found.append(Facts(number, lead, server, answering, leased == 1, listed, override, one))
+        found.append(Facts(number, lead, server, answering, leased == 1, listed, override, one, campaign))
     return found, answering
 
 

@@ -157,9 +157,9 @@ class Projection:
     async def _renew_lease(self) -> None:
         await renew_lease(self.sides, self.drain, self._settings.lease_s)
 
-    async def facts(self, openings: Sequence[LeadOnNumber]) -> list[Facts]:
+    async def facts(self, openings: Sequence[LeadOnNumber], campaign: str = "") -> list[Facts]:
         """Return what the gate would read now for each lead and its number, in the order of `openings`."""
-        return await facts_of(self.sides.store, openings)
+        return await facts_of(self.sides.store, openings, campaign)
 
     async def require_fit(self) -> None:
         """Raise StoreUnfit for a Redis that may lose numbers, or is too small for the registries in force.

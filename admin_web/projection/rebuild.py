@@ -190,7 +190,7 @@ async def _flip(session: AsyncSession, sides: Sides, options: RebuildOptions, wi
         rows = await _pending_rows(snapshot, live, builder)
         await _require_same_versions(snapshot, builder)
         shrinkable = await may_shrink(snapshot)
-        document = terms_value(await terms_on_record(snapshot, builder.versions))
+        document = terms_value(*await terms_on_record(snapshot, builder.versions))
     _require_equal(builder.counts, standing)
     if not options.allow_drop and not live.had_other_slots:
         require_credible({name: was for name, was in live.counts.items() if name not in shrinkable}, standing)

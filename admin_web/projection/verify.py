@@ -167,7 +167,7 @@ class _Comparison:
             async with self._sides.database.read() as snapshot:
                 self._drift.pending = len(await outbox.pending_ids(snapshot))
                 expected = await self._expected_counts(snapshot)
-                terms = terms_value(await terms_on_record(snapshot, live.versions))
+                terms = terms_value(*await terms_on_record(snapshot, live.versions))
             await self._judge_terms(live, terms)
             names = (live.counts.keys() | expected.keys()) - self._drift.behind.keys()
             for name in () if self._drift.pending else names:
@@ -183,13 +183,11 @@ class _Comparison:
         return await counts(session) if self._shard is None else await counts_of(session, self._shard) | self._listed
 
     async def _judge_terms(self, live: LiveProjection, wanted: bytes) -> None:
-        """Compare the registries' terms in SQL with those in Redis, and with the digest that the gate uses to check
-        them.
-        """
+        """Compare the terms in SQL with those in Redis, and with the digest by which the gate checks them."""
         (held,) = await self._wire.ask(("GET", self._wire.keys.terms(self._drift.generation)))
         digest = live.state.terms if live.state else ""
         if not self._drift.pending and (held != wanted or digest != terms_digest(wanted)):
-            self._drift.add(drift.TERMS_OTHER, "the terms of the registries")
+            self._drift.add(drift.TERMS_OTHER, "the terms of registries, patterns and campaign lists")
 
     async def _take_turn(self, session: AsyncSession) -> LiveProjection:
         await take_turn(session, self._sides.row)

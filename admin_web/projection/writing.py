@@ -73,13 +73,13 @@ def override_commands(
 
 
 def terms_commands(keys: Keys, generation: int, document: bytes) -> Iterator[Command]:
-    """Yield the commands that write the registries' terms, and the digest that the gate uses to check them."""
+    """Yield the commands that write the terms, and the digest that the gate uses to check them."""
     yield "SET", keys.terms(generation), document
     yield "HSET", keys.state, TERMS, terms_digest(document)
 
 
 async def change_live(wire: Wire, state: State, truth: Truth, terms: bytes | None = None) -> None:
-    """Write a truth, and the registries' terms if they have changed, to the live generation, in one transaction.
+    """Write a truth, and the terms if they have changed, to the live generation, in one transaction.
 
     The caller must have watched `dnc:state` before it read the truth. Raises StoreMoved when another process has
     written since.

@@ -12,7 +12,7 @@ from admin_web.queries.call_coverage import count_unscreened
 from admin_web.queries.call_filter import UNSCREENED, CallFilter, decisions_wanted
 from admin_web.queries.callers import periods_of
 from admin_web.record.database import Database
-from admin_web.record.models import DecisionRecord, DecisionTotal, Registry
+from admin_web.record.models import CampaignListRow, DecisionRecord, DecisionTotal, Registry
 from compliance.rule import sentences
 from compliance.verdict import DIALPLAN_REASONS, listed_on
 
@@ -50,10 +50,12 @@ async def totals(database: Database, wanted: CallFilter) -> Totals:
 
 
 async def known_reasons(database: Database) -> list[str]:
-    """Return every reason that a call may have: the gate's, those of the existing registries, and the dialplan's."""
+    """Return every reason that a call may have: the gate's, those of registries and campaign lists, the dialplan's."""
     async with database.read() as session:
         registries = await session.scalars(select(Registry.name).order_by(Registry.name))
-        return list(dict.fromkeys([*sentences(), *map(listed_on, registries), *DIALPLAN_REASONS]))
+        own = await session.scalars(select(CampaignListRow.name).order_by(CampaignListRow.name))
+        lists = [*registries, *own]
+        return list(dict.fromkeys([*sentences(), *map(listed_on, lists), *DIALPLAN_REASONS]))
 
 
 def _is_of_hours(wanted: CallFilter) -> bool:

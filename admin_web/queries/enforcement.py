@@ -19,6 +19,8 @@ from admin_web.projection.turn import Turn, last_turn, row_of
 from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.alarm import Alarm, alarm, alarm_of, of_shard
 from admin_web.queries.cached import Cached
+from admin_web.queries.campaign_lists import CampaignListShown, campaign_lists
+from admin_web.queries.patterns import pattern_count
 from admin_web.queries.registries import RegistryStanding, standings
 from admin_web.record.database import Database
 from admin_web.record.models import Job
@@ -55,6 +57,8 @@ class Overview:
     drop: str
     at: datetime
     registries: Sequence[RegistryStanding] = ()
+    patterns: int = 0
+    campaign_lists: Sequence[CampaignListShown] = ()
 
     @property
     def in_force(self) -> bool:
@@ -115,12 +119,13 @@ class Enforcement:
         async with self._sides.database.read() as session:
             turn, lag = await last_turn(session), await outbox.lag(session)
             registries = await standings(session, self._sides.now())
+            patterns, own = await pattern_count(session), await campaign_lists(session)
         at = self._sides.now()
         try:
             each = await health(self._sides.store)
         except RedisUnavailable as error:
             unknown = tuple(_side_by_side(standing, {}, known=False))
-            return Overview(None, str(error), None, turn, lag, unknown, "", at, registries)
+            return Overview(None, str(error), None, turn, lag, unknown, "", at, registries, patterns, own)
         found = together(each)
         live = found.live
         alarm, turn = await self._judge(each, lag, at)
@@ -134,6 +139,8 @@ class Enforcement:
             _drop(live.counts, standing),
             at,
             registries,
+            patterns,
+            own,
         )
 
     async def _judge(self, each: Sequence[ProjectionHealth], lag: Lag, at: datetime) -> tuple[Alarm | None, Turn]:

@@ -16,6 +16,7 @@ from admin_web.record.models.suppression import NEVER
 from admin_web.services.leads import UnknownLead
 from admin_web.services.overrides import renewable
 from compliance.numbers import E164, LeadId
+from compliance.redis_schema import INTERNAL
 from compliance.verdict import Verdict
 
 MOST_OTHERS = 20
@@ -27,7 +28,8 @@ class Listing:
     """A list that a number is on, with the time, the person and the source of its entry.
 
     For a registry these fields say when its file was obtained, who imported it and what the file is called. `spared`
-    are the campaigns to which the registry does not apply.
+    are the campaigns to which the registry does not apply. `only` are the campaigns of a campaign list, which applies
+    to no other calls.
     """
 
     list_name: str
@@ -37,6 +39,7 @@ class Listing:
     note: str
     registry: bool
     spared: Sequence[str] = ()
+    only: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ class LeadPage:
     @property
     def listed_here(self) -> bool:
         """Whether the number is on the company's own list: only such an entry can be lifted."""
-        return any(not listing.registry for listing in self.listings)
+        return any(listing.list_name == INTERNAL for listing in self.listings)
 
 
 async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
@@ -182,7 +185,10 @@ async def _listings(session: AsyncSession, number: E164, stand: Stand) -> list[L
         .join(RegistryVersion, RegistryVersion.id == Registry.version_in_force_id)
         .where(Registry.name.in_(stand.lists))
     )
-    listings = [Listing(*row, registry=False) for row in await session.execute(own.order_by(SuppressionEntry.id))]
+    listings = [
+        Listing(*row, registry=False, only=stand.elsewhere.get(row.list_name, ()))
+        for row in await session.execute(own.order_by(SuppressionEntry.id))
+    ]
     return listings + [
         Listing(name, since, by, source, note="", registry=True, spared=spared)
         for name, since, by, source, spared in await session.execute(published)

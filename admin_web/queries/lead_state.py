@@ -1,13 +1,13 @@
 """Whether a lead may be called: the gate's rule, applied to the facts in SQL."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.judging.facts import facts_on_record
+from admin_web.judging.facts import read_record
 from compliance import rule
 from compliance.check import Need
 from compliance.facts import Facts, LiveOverride
@@ -28,12 +28,21 @@ class LeadState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """The state of a lead, by the gate's ruling on these facts at `at` (aware UTC)."""
+    """The state of a lead, by the gate's ruling on these facts at `at` (aware UTC).
+
+    `elsewhere` has the campaign lists that its number is on, each with the campaigns for which it blocks calls.
+    """
 
     state: LeadState
     ruling: Ruling
     facts: Facts
     at: datetime
+    elsewhere: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def pattern(self) -> str:
+        """The pattern of the company's own list that covers its number; empty if there is none."""
+        return self.facts.applying.pattern if self.facts.applying else ""
 
     @property
     def dialable(self) -> bool:
@@ -112,5 +121,6 @@ def possible_states() -> list[LeadState]:
 
 async def stands_of(session: AsyncSession, leads: Sequence[tuple[E164, LeadId]], at: datetime) -> list[Stand]:
     """Return the stand of each lead, with its number, at `at` (aware UTC), in the order of `leads`."""
-    rulings = [(facts, rule.judge(facts, at)) for facts in await facts_on_record(session, leads, at)]
-    return [Stand(state_of(ruling), ruling, facts, at) for facts, ruling in rulings]
+    record = await read_record(session, leads, at)
+    rulings = [(facts, rule.judge(facts, at)) for facts in record.facts]
+    return [Stand(state_of(ruling), ruling, facts, at, record.elsewhere[facts.number]) for facts, ruling in rulings]

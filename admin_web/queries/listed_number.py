@@ -1,13 +1,13 @@
 """The page of one number: the lists it is on, its entries, and the leads that lifting it would open."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.judging.facts import facts_on_record
+from admin_web.judging.facts import read_record
 from admin_web.queries.lead_state import unchecked_by
 from admin_web.queries.lists import ListEntry, entries_of
 from admin_web.queries.requests import RequestRow, requests_on
@@ -39,7 +39,8 @@ class ListedNumber:
 
     `ruling` is the gate's ruling on a call without a lead; `if_lifted` is what it would be after lifting the number.
     `unchecked` is why it is unknown whether the number is listed, empty when it is known. `final` are the blocks that
-    no override opens.
+    no override opens. `pattern` is the pattern of the company's own list that covers the number, empty if there is
+    none. `elsewhere` has the campaign lists that it is on, each with the campaigns for which it blocks calls.
     """
 
     number: E164
@@ -52,11 +53,18 @@ class ListedNumber:
     more_leads: bool
     unchecked: str
     final: Sequence[Ruling]
+    pattern: str
+    elsewhere: Mapping[str, Sequence[str]]
 
     @property
     def standing(self) -> ListEntry | None:
         """The current entry on the company's own list, if there is one."""
         return next((one for one in self.entries if one.lifted_at is None and one.list_name == INTERNAL), None)
+
+    @property
+    def campaign_entries(self) -> Sequence[ListEntry]:
+        """The current entries on campaign lists."""
+        return [one for one in self.entries if one.lifted_at is None and one.list_name in self.elsewhere]
 
     @property
     def other_lists(self) -> tuple[str, ...]:
@@ -78,7 +86,8 @@ async def listed_number(database: Database, number: E164, at: datetime) -> Liste
     """Return the page of a number at `at` (aware UTC). Raises DatabaseUnavailable."""
     async with database.read() as session:
         names = await _leads_on(session, number)
-        bare, *facts = await facts_on_record(session, [(number, None), *((number, lead) for lead, _ in names)], at)
+        record = await read_record(session, [(number, None), *((number, lead) for lead, _ in names)], at)
+        bare, *facts = record.facts
         entries, requests = await entries_of(session, number), await requests_on(session, number)
     leads = [_lead_there(lead, name, known, at) for (lead, name), known in zip(names, facts, strict=True)]
     return ListedNumber(
@@ -92,6 +101,8 @@ async def listed_number(database: Database, number: E164, at: datetime) -> Liste
         more_leads=len(leads) > MOST_LEADS,
         unchecked=unchecked_by(bare, at),
         final=[one.ruling for one in rule.objections(bare, at) if not one.check.opens_by_override],
+        pattern=bare.applying.pattern if bare.applying else "",
+        elsewhere=record.elsewhere[number],
     )
 
 

@@ -1,4 +1,4 @@
-"""The company's own list: its current and lifted entries, filtered, and searched by the first digits of a number."""
+"""Entries of the company's own lists, current and lifted, filtered, and searched by the first digits of a number."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -56,6 +56,7 @@ class ListFilter:
     state: EntryState | None = EntryState.STANDING
     source: str = ""
     by: str = ""
+    list_name: str = ""
 
     @property
     def key_types(self) -> tuple[type, ...]:
@@ -145,6 +146,8 @@ def _sifted(sought: ListFilter) -> Select[*tuple[Any, ...]]:
         conditions.append(SuppressionEntry.lifted_at.is_not(None))
     if sought.source:
         conditions.append(SuppressionEntry.source == sought.source)
+    if sought.list_name:
+        conditions.append(SuppressionEntry.list_name == sought.list_name)
     if sought.by:
         conditions.append(SuppressionEntry.added_by == sought.by)
     return select(*_COLUMNS).where(*conditions)

@@ -17,6 +17,7 @@ from admin_web.queries.paging import PAGE_ROWS, Key, Page, page_of
 from admin_web.queries.requests import RequestRow, last_request_on, listed_since, newest_request_of
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, Document, Lead, Override
+from compliance.checks.patterns import INTERNAL_PATTERN
 from compliance.numbers import E164, LeadId
 from compliance.rule import Objection
 from compliance.verdict import Ruling
@@ -158,6 +159,12 @@ class WholeOverride:
     def needed(self) -> bool:
         """Whether the override has an effect now, that is, opens some block of its lead."""
         return any(one.check.opens_by_override for one in self.objections)
+
+    @property
+    def pattern(self) -> str:
+        """The pattern of the company's own list that blocks the number now; empty if there is none."""
+        of_patterns = (one.ruling.detail for one in self.objections if one.ruling.reason == INTERNAL_PATTERN)
+        return next(of_patterns, "")
 
     @property
     def can_be_kept(self) -> bool:

@@ -1,12 +1,14 @@
 """The dial queue: the leads to call next, each judged when it is read, by the gate's rule on the gate's facts."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.judging.facts import campaigns_blocked
 from admin_web.projection.projection import Projection
 from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.database import Database
@@ -39,7 +41,8 @@ class Offer:
     """A lead that may be dialled now, and the reason; `last_called_at` is None when it never was called.
 
     `unchecked` is why it is unknown whether its number is listed, empty when that is known. `behind_blocked` is how
-    many blocked leads were skipped before it on its page.
+    many blocked leads were skipped before it on its page. `elsewhere` are the campaigns for which a campaign list
+    blocks its number.
     """
 
     lead: LeadId
@@ -50,6 +53,7 @@ class Offer:
     override: str
     unchecked: str = ""
     behind_blocked: int = 0
+    elsewhere: Sequence[str] = ()
 
     @property
     def position(self) -> QueuePosition:
@@ -72,14 +76,27 @@ class QueuePage:
 
 
 async def dial_queue(
-    database: Database, projection: Projection, at: datetime, *, behind: QueuePosition | None = None, most: int = PAGE
+    database: Database,
+    projection: Projection,
+    at: datetime,
+    *,
+    behind: QueuePosition | None = None,
+    most: int = PAGE,
+    campaign: str = "",
 ) -> QueuePage:
-    """Return up to `most` leads that the gate would let pass at `at` (aware UTC). Raises DatabaseUnavailable.
+    """Return up to `most` leads that the gate would let pass at `at` (aware UTC), for a campaign.
 
-    Leads that a dialer has claimed are left out.
+    Leads that a dialer has claimed are left out. Raises DatabaseUnavailable.
     """
     async with database.read() as session:
-        return await queue_within(session, projection, at, behind=behind, most=most)
+        page = await queue_within(session, projection, at, behind=behind, most=most, campaign=campaign)
+        elsewhere = await campaigns_blocked(session, {offer.number for offer in page.offers})
+    offers = [replace(offer, elsewhere=tuple(_campaigns(elsewhere[offer.number]))) for offer in page.offers]
+    return replace(page, offers=tuple(offers))
+
+
+def _campaigns(lists: Mapping[str, Sequence[str]]) -> list[str]:
+    return sorted({campaign for campaigns in lists.values() for campaign in campaigns})
 
 
 async def queue_within(
@@ -89,13 +106,14 @@ async def queue_within(
     *,
     behind: QueuePosition | None = None,
     most: int = PAGE,
+    campaign: str = "",
 ) -> QueuePage:
-    """Return the same as `dial_queue`, read within a transaction."""
+    """Return the same as `dial_queue`, read within a transaction, and without `elsewhere`."""
     offers: list[Offer] = []
     looked_at = 0
     while looked_at < MOST_LOOKED_AT:
         leads = await _waiting(session, behind, at, LOOKED_AT_ONCE)
-        for lead, ruling in zip(leads, await _rulings(projection, leads, at), strict=True):
+        for lead, ruling in zip(leads, await _rulings(projection, leads, at, campaign), strict=True):
             if ruling.verdict is Verdict.BLOCK and stops_every_call(ruling.reason):
                 return QueuePage((), 0, None, ruling)
             looked_at, behind = looked_at + 1, lead.position
@@ -136,10 +154,10 @@ async def _waiting(session: AsyncSession, behind: QueuePosition | None, at: date
     return [_Waiting(at, LeadId(lead), name, E164(number)) for at, lead, name, number in rows]
 
 
-async def _rulings(projection: Projection, leads: list[_Waiting], at: datetime) -> list[Ruling]:
+async def _rulings(projection: Projection, leads: list[_Waiting], at: datetime, campaign: str) -> list[Ruling]:
     """Judge each lead as the gate would judge a call to it."""
     try:
-        found = await projection.facts([(lead.number, lead.id) for lead in leads])
+        found = await projection.facts([(lead.number, lead.id) for lead in leads], campaign)
     except RedisUnavailable:
         return [decide(lead.number, None, at) for lead in leads]
     return [decide(lead.number, facts, at) for lead, facts in zip(leads, found, strict=True)]

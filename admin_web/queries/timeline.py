@@ -12,6 +12,7 @@ from admin_web.queries.callers import owners_of
 from admin_web.queries.outcomes import CallOutcome, outcomes_of
 from admin_web.record.models import AuditEvent, CallRequest, DecisionRecord, Disposition, Override, SuppressionEntry
 from compliance.numbers import E164, LeadId
+from compliance.redis_schema import INTERNAL
 
 MOST = 50
 """Maximum number of entries of a timeline.
@@ -27,7 +28,7 @@ class TimelineEntry:
     """One event. `what` is a slug (a verdict, an outcome, a source), `text` is what a person wrote.
 
     `decision` and `override` are the ids of the related records. `telephone` is the endpoint from which a call came,
-    and `outcome` is what the PBX recorded about the call.
+    and `outcome` is what the PBX recorded about the call. `list_name` is the list of an entry.
     """
 
     at: datetime
@@ -40,6 +41,7 @@ class TimelineEntry:
     override: str = ""
     telephone: str = ""
     outcome: CallOutcome | None = None
+    list_name: str = INTERNAL
 
 
 async def timeline_of(session: AsyncSession, lead: LeadId, number: E164, at: datetime) -> list[TimelineEntry]:
@@ -115,11 +117,10 @@ async def _list_changes(session: AsyncSession, number: E164) -> Iterable[Timelin
     latest = select(SuppressionEntry).where(SuppressionEntry.number == number).order_by(SuppressionEntry.id.desc())
     entries = []
     for row in await session.scalars(latest.limit(MOST)):
-        entries.append(TimelineEntry(row.added_at, "listed", row.source, row.added_by, row.note))
+        name, by, why = row.list_name, row.lifted_by or "", row.lift_reason or ""
+        entries.append(TimelineEntry(row.added_at, "listed", row.source, row.added_by, row.note, list_name=name))
         if row.lifted_at is not None:
-            entries.append(
-                TimelineEntry(row.lifted_at, "lifted", row.list_name, row.lifted_by or "", row.lift_reason or "")
-            )
+            entries.append(TimelineEntry(row.lifted_at, "lifted", name, by, why, list_name=name))
     return entries
 
 

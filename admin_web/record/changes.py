@@ -82,9 +82,9 @@ class Change:
         """Queue numbers of a list whose state in SQL has changed and must reach Redis."""
         self.session.add(OutboxRow(list_name=list_name, numbers=list(numbers), committed_at=self.at))
 
-    def project_terms(self, registry: str) -> None:
-        """Queue the terms of all registries, because those of `registry` have changed and must reach Redis."""
-        self.session.add(OutboxRow(list_name=registry, numbers=[], committed_at=self.at))
+    def project_terms(self, list_name: str) -> None:
+        """Queue all terms, because those of one list have changed and must reach Redis."""
+        self.session.add(OutboxRow(list_name=list_name, numbers=[], committed_at=self.at))
 
     def project_override(self, number: E164, lead: LeadId) -> None:
         """Queue the override of a lead on a number, whose state in SQL has changed and must reach Redis."""

@@ -1,14 +1,15 @@
 """Consent overrides, granted with a document."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.documents import Kept
-from admin_web.judging.facts import facts_on_record
+from admin_web.judging.facts import read_record
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.dialect import hold
 from admin_web.record.models import Document, Lead, Override
@@ -27,6 +28,8 @@ from compliance.today import is_to_come
 
 LONGEST_NOTE = 2000
 LONGEST_DETAIL = 200
+
+_NOWHERE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 RENEWABLE = timedelta(days=30)
 """An override can be renewed when at most this much time is left."""
@@ -218,12 +221,12 @@ def _age_faults(
         yield RelationshipEnded(f"The existing relationship ended on {end:%Y-%m-%d}. Nothing was opened.")
 
 
-def effect_of(facts: Facts, at: datetime) -> Effect:
+def effect_of(facts: Facts, at: datetime, elsewhere: Mapping[str, Sequence[str]] = _NOWHERE) -> Effect:
     """Return the effect of an override for the lead in these facts, if it is placed at `at` (aware UTC).
 
-    Raises NotSuppressed, NotOpenable, OverrideStands.
+    `elsewhere` is as in `require_openable`. Raises NotSuppressed, NotOpenable, OverrideStands.
     """
-    require_openable(facts, at)
+    require_openable(facts, at, elsewhere)
     live = facts.override
     if live is None:
         return Effect(ends_at(at))
@@ -232,9 +235,19 @@ def effect_of(facts: Facts, at: datetime) -> Effect:
     return Effect(ends_at(at), int(live.id))
 
 
-def require_openable(facts: Facts, at: datetime) -> None:
-    """Raise NotSuppressed if the gate allows calls to the lead, and NotOpenable if no override can lift the block."""
+def require_openable(facts: Facts, at: datetime, elsewhere: Mapping[str, Sequence[str]] = _NOWHERE) -> None:
+    """Raise NotSuppressed if the gate allows calls to the lead, and NotOpenable if no override can lift the block.
+
+    `elsewhere` has the campaign lists that the number is on, each with its campaigns.
+    """
     blocks = objections(facts, at)
+    if not blocks and elsewhere:
+        campaigns = ", ".join(sorted({campaign for some in elsewhere.values() for campaign in some}))
+        raise NotSuppressed(
+            f"{facts.number} is blocked only in calls of {campaigns}, by {', '.join(sorted(elsewhere))}. "
+            f"Lead {facts.lead} can be called in other calls without an override. "
+            "To open those calls, take the number off that list."
+        )
     if not blocks:
         raise NotSuppressed(
             f"{facts.number} is on no list that blocks it: lead {facts.lead} can be called without an override."
@@ -298,8 +311,9 @@ async def _checked(change: Change, consent: Consent, rules: ConsentRules) -> tup
     if not change.at < (consent.expires_at or latest) <= latest:
         raise ExpiryNotAllowed(f"An override ends after now and not later than {latest:%Y-%m-%d %H:%M} UTC.")
     lead = await _lead(change, consent)
-    (facts,) = await facts_on_record(change.session, [(E164(lead.number), consent.lead)], change.at)
-    require_openable(facts, change.at)
+    record = await read_record(change.session, [(E164(lead.number), consent.lead)], change.at)
+    (facts,) = record.facts
+    require_openable(facts, change.at, record.elsewhere[facts.number])
     await hold(change.session, REQUESTS)
     asked_on = await newest_request(change.session, E164(lead.number))
     require_newer(consent, facts, asked_on, rules)
@@ -340,9 +354,11 @@ _ORIGINS = {
 def origins_of(facts: Facts, asked_on: date | None) -> set[Origin]:
     """Return what blocks the number in these facts. A list that could not be checked counts as a registry."""
     found = {Origin.REQUEST} if asked_on is not None else set()
-    if INTERNAL in facts.listed and asked_on is None:
+    covered = facts.applying is not None and facts.applying.pattern != ""
+    if covered or (INTERNAL in facts.listed and asked_on is None):
         found.add(Origin.OWN_LIST)
-    return found | ({Origin.REGISTRY} if set(facts.listed) != {INTERNAL} else set())
+    others = any(name != INTERNAL for name in facts.listed)
+    return found | ({Origin.REGISTRY} if others or not (facts.listed or covered) else set())
 
 
 async def _lead(change: Change, consent: Consent) -> Lead:

@@ -8,8 +8,9 @@ from datetime import datetime
 from sqlalchemy import select
 
 from admin_web.record.changes import Actor, Change, Records, Standing
-from admin_web.record.models import Registry, SuppressionEntry
-from admin_web.services.registry_names import checked_name, country_of
+from admin_web.record.dialect import hold
+from admin_web.record.models import CampaignListRow, Registry, SuppressionEntry
+from admin_web.services.registry_names import LIST_NAMES, checked_name, country_of
 from compliance.consent import may_revoke
 from compliance.known_registries import preset_of
 from compliance.refusal import Refused, Unwritable, cleaned, require
@@ -99,8 +100,10 @@ async def _locked(change: Change, name: str) -> Registry | None:
 
 async def _new(change: Change, name: str, country: str, terms: EditedTerms) -> Registry:
     """Add a registry within a change. Raises Refused."""
+    await hold(change.session, LIST_NAMES)
     own = select(SuppressionEntry.id).where(SuppressionEntry.list_name == name).limit(1)
-    if await change.session.scalar(own) is not None:
+    campaign_list = await change.session.get(CampaignListRow, name)
+    if campaign_list is not None or await change.session.scalar(own) is not None:
         raise RegistryExists(f"{name} is one of the company's own lists. Choose another name.")
     terms = _checked(terms, country)
     registry = Registry(name=name, country=country, created_at=change.at, created_by=change.actor.name)

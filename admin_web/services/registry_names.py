@@ -12,7 +12,11 @@ from compliance.refusal import Refused
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 LONGEST_NAME = 32
-RESERVED = (INTERNAL, "leads", "override", "build", "terms")
+RESERVED = (INTERNAL, "leads", "override", "build", "terms", "campaign-list")
+
+LIST_NAMES = 0x646E635F6C697374
+"""The key of PostgreSQL's advisory lock of list names ("dnc_list" in ASCII). Who names a new list holds it."""
+
 KNOWN = (("us-", "US"), ("ca-", "CA"), ("uk-", "GB"))
 """Prefixes of names, and the country that each implies: us-ftc, us-tx, ca-dncl, uk-tps, uk-ctps."""
 
@@ -21,11 +25,11 @@ class NoCountry(Refused):
     """No country was given, and the name of the registry does not imply one."""
 
 
-def checked_name(name: str) -> str:
-    """Return the name. Raises Refused if a registry cannot have it."""
+def checked_name(name: str, what: str = "a registry", example: str = "us-ftc") -> str:
+    """Return the name. Raises Refused if `what` cannot have it."""
     if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME or name in RESERVED:
         raise Refused(
-            f"{name!r} cannot be the name of a registry: write lower-case letters, digits and dashes, such as us-ftc."
+            f"{name!r} cannot be the name of {what}: write lower-case letters, digits and dashes, such as {example}."
         )
     return name
 

@@ -16,7 +16,9 @@ from compliance.refusal import as_sentence
 from compliance.terms import BLOCK, PASS, WARN
 
 ACTIONS: Mapping[str, str] = {
+    "add-campaign-list": "Campaign list made",
     "add-lead": "Lead added",
+    "add-pattern": "Pattern put on the Do-Not-Call list",
     "add-registry": "Registry added",
     "add-user": "User added",
     "add-webhook": "Webhook added",
@@ -40,6 +42,7 @@ ACTIONS: Mapping[str, str] = {
     "hang-up": "Call hung up after a revocation",
     "import-registry": "Registry imported",
     "lift": "Lifted from the Do-Not-Call list",
+    "lift-pattern": "Pattern lifted from the Do-Not-Call list",
     "make-token": "API token made",
     "queue-lead": "Lead put into the dial queue",
     "read-document": "Consent document downloaded",
@@ -50,6 +53,7 @@ ACTIONS: Mapping[str, str] = {
     "keep-override": "Override kept",
     "withdraw-request": "Request not to be called withdrawn",
     "revoke-token": "API token revoked",
+    "set-campaigns": "Campaigns of a list set",
     "set-password": "New password set",
     "set-terms": "Terms of a registry set",
     "sign-in": "Signed in",
@@ -70,6 +74,7 @@ SUBJECTS: Mapping[str, str] = {
     "list": "List",
     "import": "Import",
     "override": "Override",
+    "pattern": "Pattern",
     "user": "User",
     "token": "API token",
     "webhook": "Webhook",
@@ -115,6 +120,7 @@ PARTICULARS: Mapping[str, str] = {
     "area_codes": "area codes to cover",
     "basis": "basis",
     "by_area_code": "covers only the area codes in its file",
+    "campaigns": "campaigns",
     "channel": "channel",
     "country": "country",
     "decision": "decision",
@@ -207,8 +213,10 @@ def source(slug: str) -> str:
 
 
 def list_label(name: str) -> str:
-    """Return what a list is called: `internal` is the company's own list, others have their registry's title."""
-    return "company's own list" if name == INTERNAL else preset_of(name).title
+    """Return what a list is called: `internal` is the company's own list, a known registry has its title."""
+    if name == INTERNAL:
+        return "company's own list"
+    return preset_of(name).title if preset_of(name).country else f"list {name}"
 
 
 def on_lists(names: Sequence[str]) -> str:

@@ -63,7 +63,7 @@ def switch_is_on(lead: LeadPage, *, may_lift: bool) -> str:
     """Return how the switch, which is on, can be turned off."""
     rest = [name for name in lead.stand.lists if name != INTERNAL]
     if not lead.listed_here:
-        return "On. The number is on a registry, which cannot be changed here."
+        return f"On. The number is on {on_lists(rest)}, which cannot be changed here."
     who = "Lifting the number needs a reason" if may_lift else "Only an admin can lift the number, with a reason"
     return f"On. {who}{f'; it stays blocked by {on_lists(rest)}' if rest else ''}."
 
@@ -98,10 +98,16 @@ def wrapped_up(*, was_queued: bool, queued: bool, stand: Stand) -> str:
     return f"The call is wrapped up. The lead {'left' if was_queued else 'stays out of'} the dial queue."
 
 
-def unchecked_block(stand: Stand) -> str:
+def covered(stand: Stand) -> str:
+    """Return which pattern of the company's own list blocks the number."""
+    return f"The company's own list blocks all numbers that begin with +{stand.pattern}."
+
+
+def unlisted_block(stand: Stand) -> str:
     """Return why an unlisted lead is blocked, and whether an override can open it."""
     why = as_sentence(stand.unchecked)
     said = f"Its number is on none of the lists that could be checked, but one list could not be checked: {why}"
+    said = covered(stand) if stand.pattern else said
     return said if stand.final else f"{said} An override can open this lead all the same."
 
 

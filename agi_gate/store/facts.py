@@ -37,7 +37,7 @@ class FactStore:
         """Return the facts of `number` for `lead` and `campaign`. Raises StoreUnavailable.
 
         The commands are built for the generation that was seen last. If another generation answers, new commands are
-        sent for that one. The registries' terms are fetched when their digest changes.
+        sent for that one. The terms are fetched when their digest changes.
         """
         expected = self._link.health.state
         # A replaced generation stays in Redis for longer than any decision takes, so commands for it still read
@@ -71,7 +71,7 @@ class FactStore:
         if document is None:
             return False
         try:
-            terms = Terms(state.lists, read_terms(document))
+            terms = Terms(state.lists, *read_terms(document))
         except ValueError:
             log.exception("terms unreadable", digest=state.terms)
             return False

@@ -38,7 +38,7 @@ from compliance.redis_schema import (
     state_values,
 )
 from compliance.redis_terms import read_terms, terms_digest, terms_value
-from compliance.terms import RegistryTerms
+from compliance.terms import AllTerms, CampaignList, RegistryTerms
 from compliance.verdict import Decision, Reason, Ruling, Verdict
 
 numbers = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True).map(E164)
@@ -170,7 +170,7 @@ registries = st.builds(
 
 @given(st.lists(registries, unique_by=lambda one: one.name, max_size=4))
 def test_the_terms_are_read_as_they_were_spelled_and_no_copy_is_fresh_for_longer(terms):
-    read = read_terms(terms_value(terms))
+    read = read_terms(terms_value(terms)).registries
     for one, spelled in zip(read, sorted(terms, key=lambda one: one.name), strict=True):
         assert replace(one, covered=spelled.covered) == spelled
         assert one.covered.keys() == spelled.covered.keys()
@@ -184,9 +184,58 @@ def test_the_same_terms_have_the_same_digest_in_whatever_order(names):
     assert terms_digest(terms_value(terms)) == terms_digest(terms_value(sorted(terms, key=lambda one: one.name)))
 
 
+FTC = RegistryTerms("us-ftc", frozenset({"1"}), {}, True, True)
+CAMPAIGN_LISTS = (CampaignList("spring", ("spring-26", "spring-27")), CampaignList("autumn", ("autumn",)))
+AUTUMN_FIRST = CAMPAIGN_LISTS[::-1]
+DOCUMENT = (
+    b'{"campaign_lists":{"autumn":["autumn"],"spring":["spring-26","spring-27"]},"patterns":["1415","442"],'
+    b'"registries":[]}'
+)
+
+
+def test_without_patterns_and_campaign_lists_the_document_is_the_one_that_gates_of_0_2_know():
+    """So an upgrade alone changes no digest, and no gate blocks."""
+    known = (
+        b'[{"covered":{},"name":"us-ftc","prefixes":["1"],"spared":[],"when_stale":"block","when_uncovered":"block"}]'
+    )
+    assert terms_value([FTC]) == known
+    assert read_terms(known) == AllTerms((FTC,), (), ())
+    assert terms_value([]) == b"[]"
+
+
+def test_patterns_and_campaign_lists_are_read_as_they_were_spelled_in_whatever_order():
+    assert (
+        terms_value([], ["442", "1415"], CAMPAIGN_LISTS) == DOCUMENT == terms_value([], ["1415", "442"], AUTUMN_FIRST)
+    )
+    assert read_terms(DOCUMENT) == AllTerms((), ("1415", "442"), AUTUMN_FIRST)
+    assert read_terms(terms_value([FTC], ["1415"])) == AllTerms((FTC,), ("1415",))
+    assert read_terms(terms_value([], [], [CampaignList("none", ())])) == AllTerms((), (), (CampaignList("none", ()),))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"registries":[],"patterns":["1415"]}',
+        b'{"registries":[],"campaign_lists":{}}',
+        b'{"patterns":[],"campaign_lists":{}}',
+        b'{"registries":[],"patterns":["+1415"],"campaign_lists":{}}',
+        b'{"registries":[],"patterns":[""],"campaign_lists":{}}',
+        b'{"registries":[],"patterns":[1415],"campaign_lists":{}}',
+        b'{"registries":[],"patterns":[],"campaign_lists":{"internal":["spring"]}}',
+        b'{"registries":[],"patterns":[],"campaign_lists":{"spring":"spring"}}',
+        b'{"registries":[],"patterns":[],"campaign_lists":["spring"]}',
+        b'{"registries":[1],"patterns":[],"campaign_lists":{}}',
+        b'"registries"', b"7", b"null", b"{}", b"odd", b"[1]",
+    ],
+)  # fmt: skip
+def test_a_document_that_could_spare_a_list_or_is_not_whole_is_not_read(document):
+    with pytest.raises(ValueError, match=r".+"):
+        read_terms(document)
+
+
 def test_what_does_not_say_that_it_passes_blocks():
     spelled = terms_value([RegistryTerms("us-ftc", frozenset({"1"}), {}, False, False)])
-    (odd,) = read_terms(spelled.replace(b'"warn"', b'"odd"').replace(b'"pass"', b'"odd"'))
+    (odd,) = read_terms(spelled.replace(b'"warn"', b'"odd"').replace(b'"pass"', b'"odd"')).registries
     assert (odd.blocks_when_stale, odd.blocks_uncovered) == (True, True)
 
 

@@ -1,6 +1,7 @@
 """The rule, case by case, in the order in which it is applied."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -26,6 +27,8 @@ AGING = Applying(FREE.lists, ((AT + timedelta(seconds=1), FREE.after),), OLD.aft
 WARNED = Applying(FREE.lists, ((AT, FREE.after),), allow(verdict.NOT_LISTED, "stale-us-ftc"))
 OPEN = Applying(FREE.lists, (), allow(REGISTRY_UNCOVERED, "us-ftc"))
 SHUT = Applying(FREE.lists, (), block(REGISTRY_UNCOVERED, "us-ftc"))
+AREA = replace(FREE, pattern="1415")
+AREA_SHUT = replace(SHUT, pattern="1415")
 CONSENT = LiveOverride("42", "signed-consent", AT + timedelta(days=1))
 
 
@@ -49,6 +52,7 @@ ENDED = LiveOverride("42", "other", AT - timedelta(seconds=1))
 ENDING = LiveOverride("42", "other", AT)
 UNVERIFIED = ("BLOCK", "state-unverified")
 STALE = ("BLOCK", "registry-stale", "us-ftc")
+COVERED = ("BLOCK", "internal-pattern", "1415")
 UNCOVERED = ("ALLOW", "registry-uncovered", "us-ftc")
 
 CASES = [
@@ -74,6 +78,14 @@ CASES = [
     ("not listed, and an override", NUMBER, facts(override=CONSENT), "ALLOW", "not-listed", ""),
     ("listed by a stale registry", NUMBER, facts(listed=("us-ftc",), applying=OLD), "BLOCK", "us-ftc-dnc", ""),
     ("listed, an override, and a stale registry", NUMBER, facts(applying=OLD, **LISTED), "ALLOW", "override", ""),
+    ("a pattern", NUMBER, facts(applying=AREA), *COVERED),
+    ("a pattern, and no lead", NUMBER, facts(applying=AREA, lead=None), *COVERED),
+    ("a pattern, and a registry that blocks", NUMBER, facts(applying=AREA_SHUT), *COVERED),
+    ("a pattern, and listed", NUMBER, facts(applying=AREA, listed=("internal",)), "BLOCK", "internal-dnc", ""),
+    ("a pattern, and an override", NUMBER, facts(applying=AREA, override=CONSENT), "ALLOW", "override", ""),
+    ("a pattern, and an override that ended", NUMBER, facts(applying=AREA, override=ENDED), *COVERED),
+    ("a pattern, an override, but no lead", NUMBER, facts(applying=AREA, override=CONSENT, lead=None), *COVERED),
+    ("a pattern, and no lease", NUMBER, facts(applying=AREA, leased=False), *UNVERIFIED, "no-lease"),
     ("a stale registry", NUMBER, facts(applying=OLD), *STALE),
     ("a registry stale in a second", NUMBER, facts(applying=AGING), "ALLOW", "not-listed", ""),
     ("a stale registry that only warns", NUMBER, facts(applying=WARNED), "ALLOW", "not-listed", "stale-us-ftc"),
@@ -107,11 +119,11 @@ def test_of_all_combinations_only_the_two_permissions_allow():
         [(), ("internal",), ("us-ftc",)],
         [None, CONSENT],
         [None, LEAD],
-        [None, FREE, OLD, AGING, WARNED, OPEN, SHUT],
+        [None, FREE, OLD, AGING, WARNED, OPEN, SHUT, AREA, AREA_SHUT],
     ):
         ruling = decide(NUMBER, Facts(NUMBER, lead, server, state, leased, listed, override, applying), AT)
         sound = state is not None and server == "run-1" and leased and applying is not None
-        free = not listed and applying not in (OLD, SHUT)
+        free = not listed and applying not in (OLD, SHUT, AREA, AREA_SHUT)
         expected = sound and (free or (override is not None and lead is not None))
         assert (ruling.verdict is Verdict.ALLOW) == expected
 
@@ -124,7 +136,7 @@ VARIED = {
     CallPart.CAMPAIGN: [{"campaign": "spring"}],
     Need.PROJECTION: [{"state": None}, {"server": "run-9"}, {"leased": False}, {"state": STATE._replace(changes=9)}],
     Need.LISTS: [{"listed": ()}, {"listed": ("internal",)}, {"listed": ("us-ftc",)}],
-    Need.TERMS: [{"applying": one} for one in (FREE, OLD, AGING, WARNED, OPEN, SHUT)],
+    Need.TERMS: [{"applying": one} for one in (FREE, OLD, AGING, WARNED, OPEN, SHUT, AREA)],
     Need.OVERRIDE: [{"override": None}, {"override": CONSENT}, {"override": ENDED}],
 }
 """Other facts, by the declaration that a check needs to depend on them. The test of a new check may add some."""
@@ -234,6 +246,7 @@ def test_every_block_is_found_whatever_opens_it_unless_the_facts_are_in_doubt(mo
         (facts(listed=("internal",)), True),
         (facts(applying=AGING), True),
         (facts(applying=SHUT), True),
+        (facts(applying=AREA), True),
         (facts(applying=None), False),
     ],
 )

@@ -1,5 +1,6 @@
 """Which lists apply to a number, by the longest prefix, and what follows where no list covers it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,15 @@ from hypothesis import strategies as st
 from compliance import verdict
 from compliance.area_codes import prefixes_of
 from compliance.numbers import E164
-from compliance.terms import REGISTRY_STALE, REGISTRY_UNCOVERED, RegistryTerms, Terms, campaign_id, unchecked
+from compliance.terms import (
+    REGISTRY_STALE,
+    REGISTRY_UNCOVERED,
+    CampaignList,
+    RegistryTerms,
+    Terms,
+    campaign_id,
+    unchecked,
+)
 from compliance.verdict import allow, block
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -158,6 +167,13 @@ registries = st.builds(
 )
 
 
+campaign_lists = st.builds(
+    CampaignList,
+    st.sampled_from(("own-a", "own-b")),
+    st.lists(st.sampled_from(["service", "spring"]), unique=True, max_size=2).map(tuple),
+)
+
+
 def plainly(terms: list[RegistryTerms], lists: tuple[str, ...], number: str, campaign: str, at: datetime):
     """Return the same by brute force: each registry alone, every prefix tried."""
     asked, stale, gaps = {"internal"}, [], []
@@ -183,17 +199,69 @@ def plainly(terms: list[RegistryTerms], lists: tuple[str, ...], number: str, cam
 
 @given(
     st.lists(registries, max_size=4, unique_by=lambda one: one.name),
-    st.lists(st.sampled_from(LISTS[1:]), unique=True),
+    st.lists(st.sampled_from((*LISTS[1:], "own-a", "own-b")), unique=True),
+    st.frozensets(prefixes, max_size=3),
+    st.lists(campaign_lists, unique_by=lambda one: one.name, max_size=2),
     st.from_regex(r"\+[1-4]{7}", fullmatch=True),
-    st.sampled_from(["", "service", "unheard-of"]),
+    st.sampled_from(["", "service", "spring", "unheard-of"]),
     moments,
 )
-def test_the_look_up_says_what_brute_force_says(terms, names, number, campaign, at):
+def test_the_look_up_says_what_brute_force_says(terms, names, patterns, own, number, campaign, at):
     lists = ("internal", *names)
-    applying = Terms(lists, tuple(terms)).applying(E164(number), campaign)
+    applying = Terms(lists, tuple(terms), tuple(patterns), tuple(own)).applying(E164(number), campaign)
     ruling = applying.unlisted(at)
-    assert (applying.lists, (ruling.verdict, ruling.reason)) == plainly(terms, lists, number, campaign, at)
+    elsewhere = {one.name for one in own if campaign not in one.campaigns}
+    here = tuple(name for name in lists if name not in elsewhere)
+    assert (applying.lists, (ruling.verdict, ruling.reason)) == plainly(terms, here, number, campaign, at)
     assert applying.may_block or ruling.verdict == "ALLOW"
+    assert applying.pattern == max((one for one in patterns if number[1:].startswith(one)), key=len, default="")
+
+
+@pytest.mark.parametrize(
+    ("number", "pattern"),
+    [
+        ("+14155550100", "1415555"), ("+14155560100", "1415"), ("+14165550100", ""), ("+442079460000", "442"),
+        ("+441179460000", ""), ("+1415555", "1415555"),
+    ],
+)  # fmt: skip
+def test_the_most_specific_pattern_covers_a_number_and_changes_nothing_about_its_registries(number, pattern):
+    terms = Terms(LISTS, (FTC, TEXAS, DNCL, TPS), ("1415", "1415555", "442"))
+    plain = TERMS.applying(E164(number))
+    assert terms.applying(E164(number)) == replace(plain, pattern=pattern)
+    assert terms.longest == 7
+
+
+CAMPAIGN_LISTS = (CampaignList("spring", ("spring-26", "spring-27")), CampaignList("none", ()))
+OWN = Terms(("internal", "none", "other", "spring", "us-ftc"), (FTC,), (), CAMPAIGN_LISTS)
+
+
+@pytest.mark.parametrize(
+    ("campaign", "lists"),
+    [
+        ("", ("internal", "other")),
+        ("spring-26", ("internal", "other", "spring")),
+        ("Spring-26", ("internal", "other")),
+        ("spring-27", ("internal", "other", "spring")),
+        ("spring-28", ("internal", "other")),
+    ],
+)
+def test_a_campaign_list_applies_to_the_calls_of_its_campaigns_and_spares_no_other_list(campaign, lists):
+    applying = OWN.applying(E164("+442079460000"), campaign)
+    assert applying.lists == lists
+    assert OWN.applicable(applying, ("internal", "spring", "none", "other")) == tuple(
+        name for name in ("internal", "spring", "none", "other") if name in lists
+    )
+
+
+def test_a_registry_of_the_name_of_a_campaign_list_keeps_its_own_terms():
+    terms = Terms(("internal", "us-ftc"), (FTC,), (), (CampaignList("us-ftc", ("spring",)),))
+    for campaign in ("", "spring"):
+        assert terms.applying(E164("+14155550100"), campaign).lists == ("internal", "us-ftc")
+    assert terms.campaigns_of(["us-ftc"]) == {}
+
+
+def test_the_campaigns_for_which_a_number_is_blocked_are_those_of_its_campaign_lists():
+    assert OWN.campaigns_of(["internal", "spring", "us-ftc"]) == {"spring": ("spring-26", "spring-27")}
 
 
 def test_the_united_states_and_canada_share_no_area_code_but_those_nobody_knows():

@@ -103,3 +103,26 @@ def test_a_copy_that_is_too_old_blocks_what_it_covers_until_a_new_one_comes_and_
     stack.admin("registry", "set", "us-ftc", "--when-stale", "block")
     stack.admin("import", "us-ftc", str(published), "--obtained", day(0), "--allow-drop")
     assert [said(one) for one in line.place(*calls)] == [free, free, blocked("us-ftc-dnc")]
+
+
+def test_a_pattern_and_a_campaign_list_block_real_calls_and_911_goes_out(stack: Stack, line: Line) -> None:
+    stack.admin("registry", "set", "us-ftc", "--when-uncovered", "pass")
+    stack.admin("campaign-list", "add", "spring", "--campaigns", "spring-26")
+    stack.admin("campaign-list", "put", "spring", FREE)
+    for pattern in ("+1212", "+1911"):
+        stack.admin("pattern", "add", pattern, "--reason", "a court order", "--yes")
+    asked = {
+        Call(FREE): allowed("not-listed"),
+        Call(FREE, campaign="spring-26"): blocked("spring-dnc"),
+        Call(FREE, campaign="autumn"): allowed("not-listed"),
+        Call(OWN, campaign="spring-26"): blocked("internal-dnc"),
+        Call(UNCOVERED): blocked("internal-pattern"),
+        Call(UNCOVERED, campaign="service"): blocked("internal-pattern"),
+        Call("911"): allowed("emergency"),
+        Call("911", campaign="spring-26"): allowed("emergency"),
+    }
+    assert [said(one) for one in line.place(*asked)] == list(asked.values())
+    assert sorted(line.trunk.numbers()) == [FREE, FREE, "911", "911"]
+    stack.admin("pattern", "lift", "+1212", "--reason", "it ended")
+    [placed] = line.place(Call(UNCOVERED))
+    assert said(placed) == allowed("registry-uncovered")

@@ -22,7 +22,7 @@ from compliance.redis_schema import (
     terms_key,
 )
 from compliance.redis_terms import terms_digest, terms_value
-from compliance.terms import RegistryTerms
+from compliance.terms import CampaignList, RegistryTerms
 from compliance.verdict import Decision
 from lab.redis import RedisServer
 
@@ -35,12 +35,14 @@ class HandmadeProjection:
         self.generation = generation
         self.lists: tuple[str, ...] = ("internal",)
         self.registries: tuple[RegistryTerms, ...] = ()
+        self.patterns: tuple[str, ...] = ()
+        self.campaign_lists: tuple[CampaignList, ...] = ()
         self.verify()
 
     def verify(self) -> None:
         """Mark the projection as complete and current for the running server, and set the lease."""
         run_id = self.redis.info("server")["run_id"]
-        terms = terms_value(self.registries)
+        terms = terms_value(self.registries, self.patterns, self.campaign_lists)
         self.redis.set(terms_key(self.generation), terms)
         state = State(self.generation, run_id, self.lists, 0, terms_digest(terms))
         self.redis.hset(STATE, mapping=state_values(state))

@@ -37,7 +37,7 @@ from compliance.redis_schema import (
 )
 from compliance.redis_terms import read_terms, terms_digest
 from compliance.rule import decide
-from compliance.terms import Terms
+from compliance.terms import Applying, Terms
 from compliance.verdict import Ruling, Verdict
 from lab.redis import RedisServer
 from tests.support.faults import Fuse, MortalDatabase, MortalStore
@@ -53,11 +53,13 @@ class GateView:
         self.redis = redis.Redis(unix_socket_path=str(server.socket))
         self._now = now
 
-    def rule(self, number: str, lead: str = "") -> Ruling:
+    def rule(self, number: str, lead: str = "", campaign: str = "") -> Ruling:
         """Return the ruling on one call. Raises redis.RedisError."""
         while True:
             state = read_state(self.redis.hmget(STATE, *STATE_FIELDS))
-            facts = self._facts(E164(number), LeadId(lead) if lead else None, state, self._terms(state))
+            terms = self._terms(state)
+            applying = terms.applying(E164(number), campaign) if terms else None
+            facts = self._facts(E164(number), LeadId(lead) if lead else None, state, applying)
             if facts is not None:
                 return decide(E164(number), facts, self._now())
 
@@ -68,11 +70,12 @@ class GateView:
         document = self.redis.get(terms_key(state.generation)) if state else None
         if document is None or terms_digest(document) != state.terms:
             return None
-        return Terms(state.lists, read_terms(document))
+        return Terms(state.lists, *read_terms(document))
 
-    def _facts(self, number: E164, lead: LeadId | None, expected: State | None, terms: Terms | None) -> Facts | None:
+    def _facts(
+        self, number: E164, lead: LeadId | None, expected: State | None, applying: Applying | None
+    ) -> Facts | None:
         """Return the facts, read in one transaction; None when the state is no longer `expected`."""
-        applying = terms.applying(number) if terms else None
         pipe = self.redis.pipeline(transaction=True)
         pipe.hmget(STATE, *STATE_FIELDS).exists(LEASE).info("server")
         lists = applying.lists if applying else ()

@@ -18,6 +18,7 @@ from admin_web.record.models.consent import Document, Override
 from admin_web.record.models.people import ApiToken, AuditEvent, SignInBucket, SignInSession, User
 from admin_web.record.models.projection import OutboxRow, ProjectionRow
 from admin_web.record.models.suppression import (
+    CampaignListRow,
     DoNotCallRequest,
     Lead,
     ListImport,
@@ -25,6 +26,7 @@ from admin_web.record.models.suppression import (
     RegistryExchange,
     RegistryVersion,
     SuppressionEntry,
+    SuppressionPattern,
 )
 from admin_web.record.models.work import IdempotencyKey, Job, Webhook, WebhookDelivery
 
@@ -34,6 +36,7 @@ __all__ = [
     "Base",
     "CallDetail",
     "CallRequest",
+    "CampaignListRow",
     "CdrFile",
     "DecisionRecord",
     "DecisionTotal",
@@ -53,6 +56,7 @@ __all__ = [
     "SignInBucket",
     "SignInSession",
     "SuppressionEntry",
+    "SuppressionPattern",
     "Telephone",
     "User",
     "UtcDateTime",

@@ -105,6 +105,47 @@ class ListImport(Base):
     undo_reason: Mapped[str | None] = mapped_column(Text)
 
 
+class SuppressionPattern(Base):
+    """The first digits of numbers, without the plus, all of which the company's own list blocks.
+
+    Patterns are lifted, not deleted. At most one row of a prefix is not lifted.
+    """
+
+    __tablename__ = "suppression_patterns"
+    __table_args__ = (
+        Index(
+            "uq_suppression_patterns_standing",
+            "prefix",
+            unique=True,
+            sqlite_where=text("lifted_at IS NULL"),
+            postgresql_where=text("lifted_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    prefix: Mapped[str] = mapped_column(String(15))
+    reason: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(32))
+    added_at: Mapped[datetime]
+    added_by: Mapped[str] = mapped_column(String(64))
+    lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None] = mapped_column(String(64))
+    lift_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class CampaignListRow(Base):
+    """One of the company's own lists that applies only to calls of these campaigns. It is never deleted."""
+
+    __tablename__ = "campaign_lists"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    campaigns: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(64))
+    changed_at: Mapped[datetime | None]
+    changed_by: Mapped[str | None] = mapped_column(String(64))
+
+
 class DoNotCallRequest(Base):
     """A person's own request not to be called. Each request is a row, also when the number was listed already.
 

@@ -14,6 +14,7 @@ from admin_web.lists.preview import SheetPreview, preview
 from admin_web.lists.sheet import NotASheet
 from admin_web.lists.sheet_store import KeptSheet, SheetNotKept, SheetStore, UnknownSheet
 from admin_web.people.permissions import Permission
+from admin_web.queries.campaign_lists import all_campaign_lists, one_campaign_list
 from admin_web.services.job_kinds import IMPORT_LEADS, IMPORT_NUMBERS, LIFT_NUMBERS
 from admin_web.services.jobs import ask
 from admin_web.services.requests import RequestNotDated, checked_day
@@ -23,6 +24,7 @@ from admin_web.site.guard import actor, person
 from admin_web.site.keys import DATABASE, NOW, RECORDS, SETTINGS
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
+from compliance.redis_schema import INTERNAL
 from compliance.refusal import Unwritable, cleaned
 
 KINDS = {"numbers": IMPORT_NUMBERS.name, "leads": IMPORT_LEADS.name, "lifts": LIFT_NUMBERS.name}
@@ -36,6 +38,7 @@ _SPEC = re.compile(r"[0-9]{1,5}(?:[,+][0-9]{1,5}){0,49}")
 
 ONLY_REQUESTS = "A date belongs to requests: tick that these are people's own requests, or leave the date empty."
 NOT_READ = "Confirm that the columns that are not read contain no numbers for this list, or choose them above."
+OWN_LIST_ONLY = "Requests not to be called go on the company's own list. Choose that list, or record no requests."
 NO_FILE = "Choose the file to import."
 
 
@@ -68,8 +71,13 @@ async def shown(request: web.Request) -> web.StreamResponse:
 async def start(request: web.Request) -> web.StreamResponse:
     """Queue a job that imports the file."""
     sent = await read_form(request)
-    sheet = _sheet(request)
-    asked = SheetImport(sheet, _columns(sent.values), sent.text("note"), _asked_on(request, sheet, sent))
+    sheet, list_name = _sheet(request), sent.text("list") or INTERNAL
+    asked_on = _asked_on(request, sheet, sent)
+    asked = SheetImport(sheet, _columns(sent.values), sent.text("note"), asked_on, list_name)
+    if list_name != INTERNAL:
+        await one_campaign_list(request.app[DATABASE], list_name)
+        if asked_on is not None:
+            sent.errors["list"] = OWN_LIST_ONLY
     seen = await _previewed(request, asked)
     try:
         lifts = asked.sheet.kind == LIFT_NUMBERS.name
@@ -117,7 +125,7 @@ async def _preview(request: web.Request, sent: Form, status: int = 200) -> web.S
     lifts = await _lifts(request, asked.sheet, seen)
     return await render(
         request, "imports/preview.html", status=status, form=sent, sheet=asked.sheet, seen=seen, columns=columns,
-        lifts=lifts, most_counted=MOST_COUNTED,
+        lifts=lifts, most_counted=MOST_COUNTED, campaign_lists=await all_campaign_lists(request.app[DATABASE]),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import web
 
 from admin_web.people.permissions import Permission
+from admin_web.queries.campaign_lists import all_campaign_lists
 from admin_web.queries.listed_number import ListedNumber, listed_number
 from admin_web.queries.lists import (
     LONGEST_SEARCH,
@@ -16,6 +17,7 @@ from admin_web.queries.lists import (
     every_entry,
 )
 from admin_web.queries.paging import read_key
+from admin_web.services.campaign_lists import lift_from_list
 from admin_web.services.requests import (
     Requested,
     RequestNotDated,
@@ -32,10 +34,11 @@ from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
 from admin_web.site.views.filters import not_one_number
 from compliance.numbers import E164, InvalidNumber, normalize
+from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, Unwritable
 
 SOURCE = "list-page"
-FILTERS = ("q", "state", "source", "by")
+FILTERS = ("q", "state", "source", "by", "list")
 ANY = "all"
 LONGEST_FILTER = 64
 COLUMNS = (
@@ -51,12 +54,15 @@ async def lists(request: web.Request) -> web.StreamResponse:
     """Show the entries that match the filter, one page at a time."""
     form, sought = Form(request.query), _sought(request)
     after = read_key(request.query.get("after", ""), *sought.key_types)
+    own = await all_campaign_lists(request.app[DATABASE])
     return await render(
         request,
         "lists/list.html",
         form=form,
         sought=sought,
         sources=SOURCES.items(),
+        campaign_lists=own,
+        list_choices=[(INTERNAL, "The company's own list"), *((one.name, one.name) for one in own)],
         page=await entries(request.app[DATABASE], sought, after=after),
         query={name: value for name in FILTERS if (value := form.text(name))},
         at_start=after is None,
@@ -120,6 +126,24 @@ async def lifted(request: web.Request) -> web.StreamResponse:
     return see_other(request, "lists-number", number=seen.number, notice=notice)
 
 
+async def unlisted(request: web.Request) -> web.StreamResponse:
+    """Take a number off a campaign list."""
+    form, seen = await read_form(request), await _number(request)
+    entry = next((one for one in seen.campaign_entries if str(one.id) == form.text("entry")), None)
+    if entry is None:
+        form.errors["unlist_reason"] = "Choose one of the campaign lists that the number is on."
+        return await _shown(request, seen, form, status=422)
+    try:
+        done = await lift_from_list(
+            request.app[RECORDS], actor(request), entry.list_name, seen.number, reason=form.text("unlist_reason")
+        )
+    except (Unwritable, NotListed) as error:
+        form.errors["unlist_reason"] = str(error)
+        return await _shown(request, seen, form, status=422)
+    notice = in_force(f"{national(seen.number)} is off the campaign list {entry.list_name}.", done.standing)
+    return see_other(request, "lists-number", number=seen.number, notice=notice)
+
+
 def _added(done: Requested) -> Notice:
     """Return the notice about a recorded request, with the overrides that it ended and those that stay open."""
     shown = national(done.number)
@@ -163,6 +187,7 @@ def _sought(request: web.Request) -> ListFilter:
         state=_state(asked.text("state"), searching=bool(text)),
         source=asked.text("source")[:LONGEST_FILTER],
         by=asked.text("by")[:LONGEST_FILTER],
+        list_name=asked.text("list")[:LONGEST_FILTER],
     )
 
 
@@ -202,5 +227,6 @@ ROUTES = (
     Route("POST", "/lists/add", add, Permission.SUPPRESS, "lists-add"),
     Route("GET", "/lists/numbers/{number}", number, Permission.SEE_LISTS, "lists-number"),
     Route("POST", "/lists/numbers/{number}/lift", lifted, Permission.LIFT, "lists-lift"),
+    Route("POST", "/lists/numbers/{number}/unlist", unlisted, Permission.LIFT, "lists-unlist"),
     Route("POST", "/lists/numbers/{number}/withdraw", withdrawn, Permission.LIFT, "lists-withdraw"),
 )

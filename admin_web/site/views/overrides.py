@@ -20,13 +20,13 @@ from compliance.consent import ATTESTATION, Basis
 async def form(request: web.Request) -> web.StreamResponse:
     """Show the form, if an override would open some block of the lead. Raises what `effect_of` raises."""
     lead, at = await _subject(request), request.app[NOW]()
-    return await _page(request, lead, effect_of(lead.stand.facts, at), Form({}))
+    return await _page(request, lead, effect_of(lead.stand.facts, at, lead.stand.elsewhere), Form({}))
 
 
 async def place(request: web.Request) -> web.StreamResponse:
     """Place the override for the consent in the form. If a field is invalid, show its error beside it."""
     upload, lead, at = await read_upload(request), await _subject(request), request.app[NOW]()
-    sent, effect = upload.form, effect_of(lead.stand.facts, at)
+    sent, effect = upload.form, effect_of(lead.stand.facts, at, lead.stand.elsewhere)
     fields = read_consent(sent, lead, effect, request.app[RECORDS].rules, at)
     if not upload.file_name:
         sent.errors["document"] = "Choose the consent document. An override cannot be placed without it."

@@ -21,6 +21,7 @@ SCOPES = {
     Scope.DIAL: "Claim leads of the dial queue, report how calls ended, put leads back or take them off",
     Scope.SUPPRESS: "Put numbers on the Do-Not-Call list",
     Scope.LIFT: "Take numbers off the Do-Not-Call list",
+    Scope.LISTS: "Block and lift whole area codes, make campaign lists",
     Scope.OVERRIDE: "Place consent overrides with their document",
     Scope.REVOKE: "Revoke overrides",
 }

@@ -15,6 +15,7 @@ from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.worker.jobs.run import Run
+from compliance.redis_schema import INTERNAL
 from compliance.refusal import as_sentence
 
 
@@ -46,15 +47,17 @@ LIFTS = Words("lifted", "not on the list", keeps=True)
 
 
 async def numbers(run: Run) -> str:
-    """Add the numbers in a sheet to the company's own list, or record each as its owner's own request."""
+    """Add the numbers in a sheet to a list, or record each as its owner's own request."""
     asked, region = SheetImport.read(run.particulars), run.tools.settings.region
 
     async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
         return await import_numbers(
-            into, sheet, report, region=region, columns=asked.number_columns, note=asked.note, asked_on=asked.asked_on
-        )
+            into, sheet, report, region=region, columns=asked.number_columns, note=asked.note, asked_on=asked.asked_on,
+            list_name=asked.list_name,
+        )  # fmt: skip
 
-    said = await _import(run, asked, take, NUMBERS)
+    words = NUMBERS if asked.list_name == INTERNAL else Words(f"added to {asked.list_name}", "already listed")
+    said = await _import(run, asked, take, words)
     if asked.asked_on is None:
         return said
     return f"{said} Each number is recorded as its owner's own request of {asked.asked_on}."

@@ -31,7 +31,7 @@ EXAMPLES = re.findall(
     r"^### ([a-z-]+)\n(.*?)^```sh\n(.*?)^```\n```json\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL
 )
 CHANGES = {
-    "asked_on", "at", "channel", "claimed_until", "consented_on", "listed_at",
+    "added_at", "allowed", "asked_on", "at", "channel", "claimed_until", "consented_on", "listed_at",
     "document_sha256", "document_size", "entry", "expires_at", "next", "placed_at", "placed_from", "wrap_up",
 }  # fmt: skip
 """Values that differ from run to run, or from database to database."""

@@ -258,7 +258,7 @@ async def test_every_operation_asks_for_its_scope_and_no_other_will_do(scoped: S
     programs = {scope: await scoped(scope) for scope in Scope}
     for operation in (*OPERATIONS, *STREAMS):
         path = operation.path.replace("{lead}", "L-1").replace("{override}", "1").replace("{decision}", "1")
-        path = path.replace("{reason}", "internal-dnc")
+        path = path.replace("{reason}", "internal-dnc").replace("{pattern}", "+1415").replace("{name}", "spring")
         for scope, program in programs.items():
             answer = await program.ask(operation.method, path.replace("{number}", NUMBER))
             if scope is operation.scope:

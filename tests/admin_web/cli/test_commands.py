@@ -108,6 +108,10 @@ EVERY_NEEDING_TABLES = [
     ["undo", "entries", "list.txt", "--reason", "x", "--yes"],
     ["undo", "import", "1", "--reason", "x"],
     ["import", "leads", "list.txt"],
+    ["pattern", "add", "+1415", "--reason", "x"],
+    ["pattern", "list"],
+    ["campaign-list", "add", "spring", "--campaigns", "x"],
+    ["import", "campaign-list", "spring", "list.txt"],
     ["export", "internal"],
     ["scrub", "list.txt"],
     ["user", "add", "somebody", "--role", "agent"],
@@ -580,3 +584,50 @@ def test_a_list_comes_by_standard_input_and_a_reader_may_leave_before_the_end(da
         assert exporting.stderr is not None
         assert exporting.stderr.read() == ""
     assert exporting.returncode == 1
+
+
+def test_a_pattern_is_shown_put_in_force_and_lifted(in_force: Admin):
+    add = ["pattern", "add", "+1 (415) 555*", "--reason", "a court order"]
+    said = in_force(*add)
+    assert said.out.startswith("+1415555 (US, AG, AI and others): It covers 0 leads, and would have blocked 0 of the 0")
+    assert said.out.endswith("Nothing was changed; add --yes.\n")
+    assert in_force("pattern", "list").out == ""
+    assert in_force(*add, "--yes").out == "Numbers that begin with +1415555 are blocked: in force\n"
+    assert "already. Nothing was changed" in one_line(in_force(*add, "--yes"))
+    assert in_force("pattern", "list").out.split("\t")[::3] == ["+1415555", "a court order\n"]
+    assert "too short" in one_line(in_force("pattern", "add", "+141", "--reason", "x", "--yes"))
+    assert "has no country code" in one_line(in_force("pattern", "add", "415", "--reason", "x", "--yes"))
+    lift = ["pattern", "lift", "1415555", "--reason", "it ended"]
+    assert in_force(*lift).out == "The pattern +1415555 is lifted: in force\n"
+    assert "No pattern +1415555 is in force" in one_line(in_force(*lift))
+    assert ": it ended\n" in in_force("pattern", "list", "--all").out
+
+
+def test_a_campaign_list_takes_numbers_and_files_and_a_scrub_is_for_one_campaign(in_force: Admin, tmp_path: Path):
+    assert (
+        in_force("campaign-list", "add", "spring", "--campaigns", "a, b").out == "campaign list spring made: in force\n"
+    )
+    file = tmp_path / "list.txt"
+    file.write_text("+14155550100\n+14155550101\n")
+    said = in_force("import", "campaign-list", "spring", str(file))
+    assert said.out == "2 rows: 2 added to spring, 0 already listed, 0 rejected; in force\n"
+    assert "no campaign list summer" in one_line(in_force("import", "campaign-list", "summer", str(file)))
+    assert in_force("campaign-list", "put", "spring", "+14155550102").out.startswith(
+        "+14155550102 put on spring (entry 3)"
+    )
+    assert in_force("campaign-list", "lift", "spring", "+14155550101", "--reason", "x").code == 0
+    assert "no campaign list internal" in one_line(in_force("campaign-list", "put", "internal", "+14155550102"))
+    assert in_force("campaign-list", "list").out == "spring\ta b\t2 numbers\n"
+    assert in_force("campaign-list", "set", "spring", "--campaigns", "a").code == 0
+    exported = csv.DictReader(in_force("export", "campaign-list", "spring").out.splitlines())
+    assert [row["number"] for row in exported] == ["+14155550100", "+14155550102"]
+    assert "no campaign list summer" in one_line(in_force("export", "campaign-list", "summer"))
+    for campaign, found in {
+        "a": ["BLOCK,spring-dnc,", "ALLOW,not-listed,"],
+        "b": ["ALLOW,not-listed,blocked-for a", "ALLOW,not-listed,"],
+        "": ["ALLOW,not-listed,blocked-for a", "ALLOW,not-listed,"],
+    }.items():
+        rows = in_force("scrub", str(file), "--campaign", campaign).out.splitlines()[1:]
+        assert [row.split(",", 3)[3] for row in rows] == found
+    assert "is not a campaign" in one_line(in_force("scrub", str(file), "--campaign", "a b"))
+    assert "1 entries lifted" in in_force("undo", "import", "1", "--reason", "x", "--yes").out

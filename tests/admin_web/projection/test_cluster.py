@@ -16,13 +16,18 @@ from admin_web.queries.call_coverage import coverage
 from admin_web.queries.enforcement import Enforcement
 from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database
+from admin_web.services.campaign_lists import add_campaign_list, add_many_to_list
+from admin_web.services.patterns import add_pattern, lift_pattern
 from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import DecisionArchive
 from compliance.cluster import Shard
 from compliance.numbers import E164, LeadId
+from compliance.patterns import Pattern
 from compliance.redis_schema import Keys, exchange_and_line, listed_key, read_versions, slot_of_number
+from compliance.redis_terms import read_terms, terms_digest
 from compliance.rule import decide
+from compliance.terms import AllTerms, CampaignList
 from lab.cluster import RedisCluster
 from tests.support.projection import ADMIN, Undrained
 from tests.support.registries import file, flat, take
@@ -124,6 +129,30 @@ async def test_registries_and_their_terms_are_on_every_shard(
     drift = await projection.verify()
     assert drift.clean
     assert drift.numbers == 2 * len(NUMBERS)
+
+
+async def test_patterns_and_campaign_lists_are_on_every_shard_once_they_are_in_force(
+    cluster: RedisCluster, projection: Projection, database: Database
+):
+    records = Records(database, projection, utc_now)
+    await add_campaign_list(records, ADMIN, "spring", ["spring-26"])
+    done = await add_pattern(records, ADMIN, Pattern("1416"), reason="x", source="test")
+    assert done.standing.in_force
+    free = [E164(number.replace("+1415", "+1416")) for number in NUMBERS]
+    await add_many_to_list(records, ADMIN, "spring", free, source="test")
+    for shard in cluster.topology().shards:
+        client, keys = cluster.client_of(shard.first), Keys(shard.first)
+        document = client.get(keys.terms(int(client.hget(keys.state, "generation"))))
+        terms = AllTerms((), ("1416",), (CampaignList("spring", ("spring-26",)),))
+        assert read_terms(document) == terms
+        assert client.hget(keys.state, "terms") == terms_digest(document).encode()
+        assert client.hget(keys.state, "lists") == b"internal,spring"
+    facts = await projection.facts([(number, LeadId("lead")) for number in free])
+    assert {decide(one.number, one, utc_now()).reason for one in facts} == {"internal-pattern"}
+    assert (await projection.verify()).clean
+    assert (await lift_pattern(records, ADMIN, Pattern("1416"), reason="x")).standing.in_force
+    facts = await projection.facts([(number, LeadId("lead")) for number in free])
+    assert {decide(one.number, one, utc_now()).reason for one in facts} == {"not-listed"}
 
 
 async def test_while_a_shard_is_away_changes_come_into_force_on_the_others(

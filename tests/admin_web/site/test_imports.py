@@ -12,6 +12,7 @@ import pytest
 from admin_web.lists.import_jobs import sweep_sheets
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.record.models import DoNotCallRequest, Job, Lead, Override, SuppressionEntry
+from admin_web.services.campaign_lists import add_campaign_list
 from admin_web.services.job_kinds import IMPORT_NUMBERS
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import Consent, grant_override
@@ -407,3 +408,22 @@ async def test_old_sheets_that_no_open_job_names_are_swept(site: Site):
     assert [path.name[32:] for path in await asyncio.to_thread(lambda: list(store.directory.iterdir()))] == [
         ".rejected.csv"
     ]
+
+
+async def test_a_file_goes_to_the_campaign_list_that_was_chosen_and_to_no_unknown_one(site: Site):
+    browser = await site.person("admin")
+    assert 'name="list"' not in await browser.follow(await upload(browser, LIST))
+    await add_campaign_list(site.records, ADMIN, "spring", ["spring-26"])
+    uploaded = await upload(browser, LIST)
+    assert "spring: blocked only in calls of spring-26" in await browser.follow(uploaded)
+    assert (await browser.post(uploaded.location, {"number": "2", "list": "summer"})).status == 404
+    both = await browser.post(uploaded.location, {"number": "2", "list": "spring", "requests": "yes"})
+    assert (both.status, "Requests not to be called go on the company" in both.text) == (422, True)
+    started = await browser.post(uploaded.location, {"number": "2", "list": "spring"})
+    await work(site)
+    page = await browser.page(started.location)
+    assert "2 added to spring, 0 already listed" in page
+    entries = await rows(site.records, SuppressionEntry)
+    assert {(entry.list_name, entry.source) for entry in entries} == {("spring", "import")}
+    imports = await browser.page("/lists/imports")
+    assert "list.csv" in imports

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from admin_web.people.accounts import add_user
 from admin_web.people.permissions import GRANTED, Permission, allowed
 from admin_web.record.models import Base
+from admin_web.services.campaign_lists import add_campaign_list
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import grant_override
 from admin_web.services.registries import EditedTerms, add_registry
@@ -37,6 +38,7 @@ PARTS = {
     "number": "+14155550100",
     "kind": "numbers",
     "registry": "us-ftc",
+    "list": "spring",
 }
 """Parameters of paths: things that are on record. Every other parameter is the id 1."""
 
@@ -67,6 +69,7 @@ async def furnished(site: Site) -> Site:
     await suppress(site.records, ADMIN, NUMBER, source="test")
     await grant_override(site.records, ADMIN, CONSENT)
     await add_registry(site.records, ADMIN, "us-ftc", "", EditedTerms())
+    await add_campaign_list(site.records, ADMIN, "spring", ["spring-26"])
     await add_webhook(site.records, ADMIN, site.settings, "https://crm.example/", [Event.LIFT])
     return site
 
@@ -334,9 +337,11 @@ NEEDS = {
     Permission.SEE_LEADS: "lead leads",
     Permission.EDIT_LEADS: "lead-edit lead-edit! lead-new lead-new!",
     Permission.CALL: "lead-call! lead-wrap-up! queue",
-    Permission.SUPPRESS: "lead-block! lists-add lists-add!",
-    Permission.SEE_LISTS: "lists lists-number",
-    Permission.LIFT: "lead-lift lead-lift! lists-imported lists-imports lists-lift! lists-undo! lists-withdraw!",
+    Permission.SUPPRESS: "campaign-list-numbers! lead-block! lists-add lists-add!",
+    Permission.SEE_LISTS: "campaign-list campaign-lists lists lists-number patterns",
+    Permission.LIFT: (
+        "lead-lift lead-lift! lists-imported lists-imports lists-lift! lists-undo! lists-unlist! lists-withdraw!"
+    ),
     Permission.IMPORT: (
         "imports imports! imports-preview imports-preview! job job-cancel! job-live job-report jobs "
         "registry-file registry-file! registry-files registry-files!"
@@ -348,7 +353,9 @@ NEEDS = {
     Permission.SEE_AUDIT: "audit",
     Permission.SEE_ENFORCEMENT: "enforcement enforcement-live registries registry",
     Permission.REBUILD: "enforcement-ask! enforcement-drop enforcement-drop!",
-    Permission.SET_TERMS: "registry! registry-new registry-new!",
+    Permission.SET_TERMS: (
+        "campaign-list! campaign-lists! patterns! patterns-lift! patterns-preview registry! registry-new registry-new!"
+    ),
     Permission.EXPORT: "audit-export calls-csv calls-jsonl lists-export monitor-export",
     Permission.MANAGE: (
         "telephones telephones! telephones-end! "

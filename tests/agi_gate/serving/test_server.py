@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from agi_gate.canary import Answer, header, read_line
-from compliance.redis_schema import DECISIONS, LISTS, STATE, terms_key
+from compliance.redis_schema import DECISIONS, LISTS, STATE, TERMS, terms_key
+from compliance.redis_terms import terms_digest
+from compliance.terms import CampaignList
 from compliance.verdict import DEADLINE, Verdict, block
 from lab.redis import RedisServer
 from tests.support.asterisk import GateProcess, Pbx
 from tests.support.handmade import HandmadeProjection
 from tests.support.relay import Relay
 
-LISTED, FREE = "+14155550100", "+14155550199"
+LISTED, FREE, OTHER = "+14155550100", "+14155550199", "+12125550100"
 
 
 @pytest.fixture
@@ -269,3 +271,63 @@ def test_a_list_whose_name_cannot_be_said_to_a_pbx_allows_nobody_and_harms_no_ot
         assert pbx.read() == b""
     assert gate.screen(LISTED).reason == "internal-dnc"
     assert gate.screen("+14155550198").allowed
+
+
+def asked_of(handmade: HandmadeProjection) -> dict[str, int]:
+    """Return how often Redis was asked by a script, for a key, and for the membership of a set, since the last time."""
+    said = handmade.redis.info("commandstats")
+    handmade.redis.config_resetstat()
+    return {name: said.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "get", "sismember")}
+
+
+def test_a_pattern_blocks_its_numbers_opens_by_an_override_and_costs_other_calls_nothing(handmade, gate):
+    gate.screen(FREE)
+    handmade.patterns = ("1415", "1415555", "1911", "442")
+    handmade.verify()
+    answer = gate.screen(FREE)
+    recorded = handmade.decision(answer.decision).ruling
+    assert (answer.variables["DNC_VERDICT"], answer.reason, recorded.detail) == ("BLOCK", "internal-pattern", "1415555")
+    handmade.grant(FREE, "lead-1", soon())
+    assert gate.screen(FREE, "lead-1").reason == "override"
+    assert gate.screen(FREE, "lead-2").reason == "internal-pattern"
+    assert gate.screen(LISTED).reason == "internal-dnc"
+    for emergency in ("911", "112"):
+        assert (gate.screen(emergency).allowed, gate.screen(emergency).reason) == (True, "emergency")
+    assert gate.screen("19115550100").reason == "invalid-number"
+    assert gate.screen("5550100").reason == "invalid-number"
+    gate.screen("+12125550100")
+    asked_of(handmade)
+    assert gate.screen("+12125550100").allowed
+    assert asked_of(handmade) == {"evalsha": 1, "get": 0, "sismember": 1}
+
+
+def test_a_campaign_list_is_looked_up_in_calls_of_its_campaigns_and_no_others(handmade, gate):
+    handmade.lists, handmade.campaign_lists = ("internal", "spring"), (CampaignList("spring", ("spring-26",)),)
+    handmade.verify()
+    handmade.put_on(FREE, "spring")
+
+    def reason(number: str, *campaign: str) -> str:
+        with Pbx(gate.port) as pbx:
+            pbx.send(header(number, "", "pbx-1.1").replace(b"agi_arg_2: \n", b"agi_arg_2: \n" + _third(*campaign)))
+            line = pbx.line()
+        return line.partition(b"DNC_REASON=")[2].partition(b",")[0].decode()
+
+    assert [reason(FREE, name) for name in ("spring-26", "Spring-26", "autumn")] == ["spring-dnc"] + ["not-listed"] * 2
+    assert reason(FREE) == "not-listed"
+    assert [reason(LISTED, name) for name in ("spring-26", "autumn")] == ["internal-dnc"] * 2
+    asked_of(handmade)
+    assert reason(OTHER, "autumn") == reason(OTHER, "spring-26") == "not-listed"
+    assert asked_of(handmade) == {"evalsha": 2, "get": 0, "sismember": 3}
+
+
+def _third(*campaign: str) -> bytes:
+    return b"".join(b"agi_arg_3: %s\n" % name.encode() for name in campaign)
+
+
+def test_terms_of_a_later_version_block_every_call(handmade, gate):
+    document = b'{"registries":[],"windows":{}}'
+    handmade.redis.set(terms_key(1), document)
+    handmade.redis.hset(STATE, TERMS, terms_digest(document))
+    answer = gate.screen(FREE)
+    assert (answer.allowed, answer.reason) == (False, "state-unverified")
+    assert handmade.decision(answer.decision).ruling.detail == "no-terms"
