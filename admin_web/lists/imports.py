@@ -11,7 +11,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import Generic, NamedTuple, TypeVar
+from time import sleep
+from typing import Any, Generic, NamedTuple, TypeVar
+from zlib import crc32
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,6 +30,11 @@ Result = TypeVar("Result")
 EXAMPLES = 10
 """Maximum number of kept numbers that a result names."""
 
+YIELDS_AFTER = 200
+"""Rows after which the reading thread lets the event loop run. Otherwise Python switches only after 5 ms, and each
+statement of the transaction that is open meanwhile would wait that long.
+"""
+
 MALFORMED = RowRejected("malformed", "the quotation marks do not match")
 
 
@@ -39,6 +46,9 @@ class Progress:
     `import_id` is the import on record, 0 for none. `kept` counts numbers that stay on the list because the person
     asked not to be called; `such_as` are the first of them. At the end, `not_read` says in sentences what was not read,
     and `unread` is whether columns that contain numbers are among it.
+
+    The first `taken` items of the rows after these are on record too. `mark` is a checksum of all items of the window
+    to which they belong.
     """
 
     rows: int = 0
@@ -50,6 +60,8 @@ class Progress:
     import_id: int = 0
     kept: int = 0
     such_as: Sequence[str] = ()
+    taken: int = 0
+    mark: int = 0
     standing: Standing = IN_FORCE
     not_read: str = ""
     unread: bool = False
@@ -99,46 +111,116 @@ class Import(Generic[Item]):
     """The kind of an import: `read` converts a row's cells into items, `put` records a chunk of items in a change.
 
     `read` also returns why the row is rejected, if anything in it cannot be taken. A row has at most `most` items.
-    `put` also gets the id of the import, and returns what became of the items. `begin` records the import in
-    the transaction of its first items, and returns its id.
+    `put` also gets the id of the import, and returns what became of the items. `begin` records the import in the
+    transaction of its first items, and returns its id. `count` records the progress of the import in each
+    transaction.
+
+    A window is the rows with up to `window` items, which are read at a time. `arrange` may put the items of a window
+    into another order and drop duplicates. A transaction records up to `chunk` of them.
     """
 
     read: Callable[[Sequence[str]], tuple[Sequence[Item], RowRejected | None]]
     put: Callable[[Change, Sequence[Item], int], Awaitable[Recorded]]
     most: int = 1
     begin: Callable[[Change], Awaitable[int]] | None = None
+    count: Callable[[Change, Progress], Awaitable[None]] | None = None
+    window: int = CHUNK
+    chunk: int = CHUNK
+    arrange: Callable[[list[Item]], list[Item]] = list
 
 
-class Chunk(NamedTuple, Generic[Item]):
-    """Some rows that were read: the items to record, and the positions in sheet and report after these rows."""
+class Window(NamedTuple, Generic[Item]):
+    """Some rows that were read: the items to record, and the positions in sheet and report after these rows.
+
+    `given` is how many items the rows have, duplicates included.
+    """
 
     rows: int
     items: list[Item]
+    given: int
     line: int
     rejected: int
     report_bytes: int
 
+    @property
+    def mark(self) -> int:
+        """A checksum of the items, in their order."""
+        return crc32("\n".join(map(str, self.items)).encode())
+
 
 async def take_in(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows, into: Intake) -> Progress:
-    """Record chunk after chunk. Return the final progress. Memory holds two chunks.
+    """Record chunk after chunk. Return the final progress. Memory holds two windows.
 
-    While a chunk is being recorded, a thread reads the next one, and the previous one is brought into force.
+    While a window is being recorded, a thread reads the next one. While a chunk is being recorded, the previous one is
+    brought into force.
     """
     records = replace(into.records, projector=UntilRefused(into.records.projector))
     done = into.begun
     await _skip(rows, done.rows)
     coming_into_force = asyncio.ensure_future(_nothing_to_do())
     try:
-        async with aclosing(_read_ahead(rows, work, report)) as chunks:
-            async for chunk in chunks:
-                done = await _record(chunk, work, records, into, done)
-                into.on_progress(done)
-                await coming_into_force
-                await asyncio.sleep(into.pause_s)
-                coming_into_force = asyncio.ensure_future(records.standing())
+        async with aclosing(_read_ahead(rows, work, report)) as windows:
+            async for window in windows:
+                mark, first = window.mark if len(window.items) > work.chunk else 0, done
+                # The checksum differs if another version of the program read this window. Then it is recorded again
+                # from its start, which adds no entry twice.
+                taken = done.taken if done.mark == mark else 0
+                for part, is_last in _parts(window.items[taken:], work.chunk):
+                    taken += len(part)
+                    done = await _record(part, work, records, into, done, Place(window, mark, taken, is_last))
+                    into.on_progress(_shown(first, done, window))
+                    await coming_into_force
+                    coming_into_force = asyncio.ensure_future(records.standing())
+                    if into.pause_s:
+                        await coming_into_force
+                        await asyncio.sleep(into.pause_s)
     finally:
         await asyncio.wait({coming_into_force})
     return replace(done, standing=await into.records.standing())
+
+
+class Place(NamedTuple):
+    """Where a chunk ends: after the first `taken` items of a window, whose checksum is `mark`."""
+
+    window: Window[Any]
+    mark: int
+    taken: int
+    is_last: bool
+
+    def after(self, done: Progress) -> Progress:
+        """Return the progress with this place as its checkpoint."""
+        if not self.is_last:
+            return replace(done, taken=self.taken, mark=self.mark)
+        window = self.window
+        return replace(
+            done,
+            rows=done.rows + window.rows,
+            already=done.already + window.given - len(window.items),
+            rejected=window.rejected,
+            line=window.line,
+            report_bytes=window.report_bytes,
+            taken=0,
+            mark=0,
+        )
+
+
+def _parts(items: Sequence[Item], size: int) -> Iterator[tuple[Sequence[Item], bool]]:
+    """Yield the chunks of a window, and whether each is the last one. A window without items has one empty chunk."""
+    for at in range(0, max(1, len(items)), size):
+        yield items[at : at + size], at + size >= len(items)
+
+
+def _shown(first: Progress, done: Progress, window: Window[Item]) -> Progress:
+    """Return the progress for people: within a window, rows and lines grow with the items that are on record."""
+    if not done.taken:
+        return done
+    share = done.taken / len(window.items)
+    return replace(
+        done,
+        rows=first.rows + int(share * window.rows),
+        line=first.line + int(share * (window.line - first.line)),
+        rejected=first.rejected + int(share * (window.rejected - first.rejected)),
+    )
 
 
 async def _nothing_to_do() -> Standing:
@@ -157,13 +239,13 @@ def _pass_over(rows: Iterator[SheetRow], many: int) -> None:
 
 async def _read_ahead(
     rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows
-) -> AsyncGenerator[Chunk[Item]]:
-    """Yield chunk after chunk. The next one is read while the caller records the last one."""
-    reading = asyncio.ensure_future(in_thread(_read_chunk, rows, work, report))
+) -> AsyncGenerator[Window[Item]]:
+    """Yield window after window. The next one is read while the caller records the last one."""
+    reading = asyncio.ensure_future(in_thread(_read_window, rows, work, report))
     try:
-        while (chunk := await reading).rows:
-            reading = asyncio.ensure_future(in_thread(_read_chunk, rows, work, report))
-            yield chunk
+        while (window := await reading).rows:
+            reading = asyncio.ensure_future(in_thread(_read_window, rows, work, report))
+            yield window
     finally:
         reading.cancel()
         await asyncio.wait({reading})
@@ -181,36 +263,41 @@ async def in_thread(work: Callable[..., Result], *given: object, pool: Executor 
         await asyncio.wait({running})
 
 
-def _read_chunk(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows) -> Chunk[Item]:
+def _read_window(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows) -> Window[Item]:
     items: list[Item] = []
     count = line = 0
-    for row in islice(rows, max(1, CHUNK // work.most)):
+    for row in islice(rows, max(1, work.window // work.most)):
         count, line = count + 1, row.line
+        if count % YIELDS_AFTER == 0:
+            sleep(0)
         taken, rejected = work.read(row.cells) if row.cells is not None else ((), MALFORMED)
         items.extend(taken)
         if rejected is not None:
             report.add(row.line, rejected.reason, str(rejected), row.text)
-    return Chunk(count, items, line, report.count, report.flush())
+    return Window(count, work.arrange(items), len(items), line, report.count, report.flush())
 
 
-async def _record(chunk: Chunk[Item], work: Import[Item], records: Records, into: Intake, done: Progress) -> Progress:
+async def _record(
+    items: Sequence[Item], work: Import[Item], records: Records, into: Intake, done: Progress, place: Place
+) -> Progress:
     """Record a chunk and the import's checkpoint in one transaction."""
     async with records.change(into.actor) as change:
         import_id = done.import_id
-        if chunk.items and work.begin is not None:
+        if items and work.begin is not None:
             import_id = import_id or await work.begin(change)
-        new, kept = await work.put(change, chunk.items, import_id) if chunk.items else Recorded(0)
-        done = Progress(
-            rows=done.rows + chunk.rows,
-            added=done.added + new,
-            already=done.already + len(chunk.items) - new - len(kept),
-            kept=done.kept + len(kept),
-            such_as=list(dict.fromkeys([*done.such_as, *kept]))[:EXAMPLES],
-            rejected=chunk.rejected,
-            line=chunk.line,
-            report_bytes=chunk.report_bytes,
-            import_id=import_id,
+        new, kept = await work.put(change, items, import_id) if items else Recorded(0)
+        done = place.after(
+            replace(
+                done,
+                added=done.added + new,
+                already=done.already + len(items) - new - len(kept),
+                kept=done.kept + len(kept),
+                such_as=list(dict.fromkeys([*done.such_as, *kept]))[:EXAMPLES],
+                import_id=import_id,
+            )
         )
+        if import_id and work.count is not None:
+            await work.count(change, done)
         await into.keep(change.session, done)
     return done
 

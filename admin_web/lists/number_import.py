@@ -14,11 +14,20 @@ from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.lists.unread import Unread
 from admin_web.record.changes import Change
 from admin_web.services.campaign_lists import require_own_list
+from admin_web.services.importing import (
+    ENTRIES_AT_ONCE,
+    SOURCE,
+    add_entries_within,
+    begin_import,
+    count_within,
+    end_import,
+)
 from admin_web.services.requests import Request, requests_within
-from admin_web.services.suppression import suppress_many_within
-from admin_web.services.undoing import begin_import
 from compliance.numbers import E164
 from compliance.redis_schema import INTERNAL
+
+WINDOW = 100_000
+"""Maximum number of telephone numbers that are read, and put in order, at a time. They take about 10 MB of memory."""
 
 
 async def import_numbers(
@@ -49,27 +58,45 @@ async def import_numbers(
     for said in filter(None, (several, layout.joined(), layout.not_read(layout.others))):
         into.warn(said)
 
+    said = note or f"from {sheet.name}"
+
     async def begin(change: Change) -> int:
         await require_own_list(change, list_name)
-        return await begin_import(change, sheet.name, note, list_name)
+        return await begin_import(change, sheet.name, said, list_name)
+
+    async def count(change: Change, done: Progress) -> None:
+        counts = {"added": done.added, "already": done.already, "rejected": done.rejected}
+        await count_within(change, done.import_id, read=done.rows, **counts)
+
+    async def request(change: Change, numbers: Sequence[E164], import_id: int) -> Recorded:
+        del import_id  # A person's own request is never undone with an import.
+        day = asked_on or into.records.today()
+        return Recorded((await requests_within(change, numbers, Request(SOURCE, day, said), audited=False))[0])
 
     async def put(change: Change, numbers: Sequence[E164], import_id: int) -> Recorded:
-        said = note or f"from {sheet.name}"
-        if asked_on is not None:
-            return Recorded((await requests_within(change, numbers, Request("import", asked_on, said)))[0])
-        added = await suppress_many_within(
-            change, numbers, source="import", note=said, list_name=list_name, import_id=import_id
-        )
-        return Recorded(added)
+        return Recorded(await add_entries_within(change, import_id, numbers, list_name=list_name))
 
     def read(cells: Sequence[str]) -> tuple[Sequence[E164], RowRejected | None]:
         return read_row(layout, cells)
 
     unread = Unread(layout)
     coming = unread.watched(chain(sample[layout.skipped :], rows))
-    done = await take_in(coming, Import(read, put, len(layout.columns), begin), report, into)
+    work = Import(read, put, len(layout.columns), begin, count, WINDOW, ENTRIES_AT_ONCE, in_order)
+    if asked_on is not None:
+        work = Import(read, request, len(layout.columns), begin, count)
+    done = await take_in(coming, work, report, into)
     require_some(done, sheet, layout, report)
+    await end_import(into.records, into.actor, done.import_id, sheet.sha256)
     return replace(done, not_read=unread.said(), unread=bool(unread.others or layout.split))
+
+
+def in_order(numbers: list[E164]) -> list[E164]:
+    """Return the numbers without duplicates, in their order.
+
+    Neighbours are in the same page of the database's index, and in the same set of Redis. In the order of a file, each
+    number would change a page of its own.
+    """
+    return sorted(set(numbers))
 
 
 def layout_of_numbers(sample: Sequence[SheetRow], columns: Sequence[str], region: str) -> Layout:

@@ -6,6 +6,7 @@ line that is no row is the line `sep=;` in which spreadsheets declare the delimi
 
 import codecs
 import csv
+import hashlib
 import io
 import re
 import sys
@@ -13,9 +14,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, cast
 
 from admin_web.lists.delimiters import DELIMITERS, declared_delimiter, delimiter_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 JUDGED = 50
 """Lines by which the delimiter is judged."""
@@ -59,7 +63,8 @@ class Sheet:
         self.name = name
         self.size = size
         self._binary = stream
-        self._text = _decoded(stream, name)
+        self._digested = _Digested(stream)
+        self._text = _decoded(io.BufferedReader(self._digested, PIECE), name)
         self._line = 0
         self._coming: deque[str] = deque()
         self.delimiter = self._find_delimiter()
@@ -97,6 +102,11 @@ class Sheet:
         if self.delimiter is None:
             return "one number per line"
         return f"columns separated by {DELIMITERS.get(self.delimiter, repr(self.delimiter))}"
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the bytes read so far: after the last row, that of the file."""
+        return self._digested.sha256.hexdigest()
 
     @property
     def bytes_read(self) -> int:
@@ -189,6 +199,26 @@ class Sheet:
     def _drop_first_line(self) -> None:
         self._coming.popleft()
         self._line += 1
+
+
+class _Digested(io.RawIOBase):
+    """The bytes of a stream, digested as they are read."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self.sha256 = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: "Buffer", /) -> int:
+        many = self._stream.readinto(into)
+        self.sha256.update(memoryview(into)[:many])
+        return many
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def nothing(line: int, text: str) -> None:

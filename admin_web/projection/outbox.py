@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection.batches import batches
 from admin_web.projection.truth import Subjects
-from admin_web.record.models import OutboxRow
+from admin_web.record.models import OutboxRow, SuppressionEntry
 
 ROWS_AT_ONCE = 100
 NUMBERS_AT_ONCE = 2_000
@@ -28,13 +28,24 @@ IDS_AT_ONCE = 5_000
 class OutboxChange(NamedTuple):
     """A row and its subjects: numbers on a list, or the overrides of a lead on numbers.
 
-    A row without numbers is about terms.
+    A row without numbers is about terms, unless it has the ids of a range of entries. Then `_with_numbers` reads them.
     """
 
     id: int
     list_name: str | None
     lead_id: str | None
     numbers: list[str]
+    first_entry: int | None = None
+    last_entry: int | None = None
+    current: frozenset[str] = frozenset()
+    """Those of a range's numbers whose entry is not lifted."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers the row has, at most."""
+        if self.first_entry is None or self.last_entry is None:
+            return len(self.numbers)
+        return 1 + self.last_entry - self.first_entry
 
 
 class Lag(NamedTuple):
@@ -44,7 +55,10 @@ class Lag(NamedTuple):
     since: datetime | None
 
 
-_COLUMNS = (OutboxRow.id, OutboxRow.list_name, OutboxRow.lead_id, OutboxRow.numbers)
+_COLUMNS = (
+    OutboxRow.id, OutboxRow.list_name, OutboxRow.lead_id, OutboxRow.numbers, OutboxRow.first_entry,
+    OutboxRow.last_entry,
+)  # fmt: skip
 _PENDING = OutboxRow.applied_turn.is_(None)
 
 
@@ -52,7 +66,11 @@ def subjects_of(rows: Iterable[OutboxChange]) -> Subjects:
     """Return the subjects of all rows."""
     subjects = Subjects()
     for row in rows:
-        subjects.add(row.list_name, row.lead_id, row.numbers)
+        if row.current and row.list_name is not None:
+            subjects.add_listed(row.list_name, row.current)
+            subjects.add(row.list_name, None, (number for number in row.numbers if number not in row.current))
+        else:
+            subjects.add(row.list_name, row.lead_id, row.numbers)
     return subjects
 
 
@@ -83,7 +101,7 @@ async def oldest_pending(
         asked = select(*_COLUMNS).where(OutboxRow.id.in_(some)).order_by(OutboxRow.id)
     rows = [OutboxChange(*row) for row in await session.execute(asked)]
     portion = next(_portions(rows), [])[:ROWS_AT_ONCE]
-    return portion, len(portion) < len(rows)
+    return await _with_numbers(session, portion), len(portion) < len(rows)
 
 
 async def mark_applied(session: AsyncSession, ids: Collection[int], turn: int, at: datetime) -> None:
@@ -108,7 +126,22 @@ async def portions(session: AsyncSession, ids: Collection[int]) -> AsyncIterator
     for some in batches(sorted(ids), ROWS_AT_ONCE):
         rows = [OutboxChange(*row) for row in await session.execute(select(*_COLUMNS).where(OutboxRow.id.in_(some)))]
         for portion in _portions(rows):
-            yield portion
+            yield await _with_numbers(session, portion)
+
+
+async def _with_numbers(session: AsyncSession, rows: Iterable[OutboxChange]) -> list[OutboxChange]:
+    """Return the rows with the numbers of their entries instead of ranges."""
+    return [row if row.first_entry is None else await _of_range(session, row) for row in rows]
+
+
+async def _of_range(session: AsyncSession, row: OutboxChange) -> OutboxChange:
+    entries = SuppressionEntry.__table__.columns
+    some = select(entries.number, entries.lifted_at.is_(None)).where(
+        entries.id.between(row.first_entry, row.last_entry), entries.list_name == row.list_name
+    )
+    found = (await (await session.connection()).execute(some)).all()
+    current = frozenset(number for number, stands in found if stands)
+    return row._replace(numbers=[number for number, _ in found], current=current)
 
 
 def _portions(rows: Iterable[OutboxChange]) -> Iterator[list[OutboxChange]]:
@@ -116,10 +149,10 @@ def _portions(rows: Iterable[OutboxChange]) -> Iterator[list[OutboxChange]]:
     portion: list[OutboxChange] = []
     numbers = 0
     for row in rows:
-        if portion and numbers + len(row.numbers) > NUMBERS_AT_ONCE:
+        if portion and numbers + row.size > NUMBERS_AT_ONCE:
             yield portion
             portion, numbers = [], 0
         portion.append(row)
-        numbers += len(row.numbers)
+        numbers += row.size
     if portion:
         yield portion

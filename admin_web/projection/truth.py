@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,9 +29,13 @@ EXCHANGES_AT_ONCE = 1_000
 
 @dataclass(slots=True)
 class Subjects:
-    """The subjects of a query: numbers by list, and leads on numbers (`openings`)."""
+    """The subjects of a query: numbers by list, and leads on numbers (`openings`).
+
+    `listed` are further numbers by list, which were found listed in the transaction that asks.
+    """
 
     numbers: dict[str, set[E164]] = field(default_factory=lambda: defaultdict(set))
+    listed: dict[str, set[E164]] = field(default_factory=lambda: defaultdict(set))
     openings: set[LeadOnNumber] = field(default_factory=set)
 
     def add(self, list_name: str | None, lead: str | None, numbers: Iterable[str]) -> None:
@@ -42,20 +46,27 @@ class Subjects:
             if list_name is not None:
                 self.numbers[list_name].add(E164(number))
 
+    def add_listed(self, list_name: str, numbers: Iterable[str]) -> None:
+        """Add numbers that this transaction has found on a list."""
+        self.listed[list_name].update(cast("Iterable[E164]", numbers))
+
     def keep(self, shard: Shard) -> None:
         """Remove all subjects that a shard of a cluster does not own."""
         self.openings = {opening for opening in self.openings if owns(shard, opening[0])}
-        for list_name, numbers in self.numbers.items():
-            self.numbers[list_name] = {number for number in numbers if owns(shard, number)}
+        for some in (self.numbers, self.listed):
+            for list_name, numbers in some.items():
+                some[list_name] = {number for number in numbers if owns(shard, number)}
 
     def __bool__(self) -> bool:
-        return bool(self.openings) or any(self.numbers.values())
+        return bool(self.openings) or any(self.numbers.values()) or any(self.listed.values())
 
     def remove(self, others: "Subjects") -> None:
         """Remove the subjects that are also in `others`."""
         self.openings -= others.openings
-        for list_name, numbers in others.numbers.items():
-            self.numbers[list_name] -= numbers
+        for list_name in self.numbers.keys() | self.listed.keys():
+            known = others.numbers.get(list_name, set()) | others.listed.get(list_name, set())
+            self.numbers[list_name] -= known
+            self.listed[list_name] -= known
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +88,14 @@ def owns(shard: Shard, number: E164) -> bool:
 
 
 async def truth_of(session: AsyncSession, subjects: Subjects, at: datetime) -> Truth:
-    """Read what SQL says about `subjects` at `at` (aware UTC)."""
-    standing = {name: await _standing(session, name, numbers) for name, numbers in subjects.numbers.items()}
+    """Read what SQL says about `subjects` at `at` (aware UTC).
+
+    A number that is also in `numbers` is read again: its entry may have been lifted since it was found listed.
+    """
+    standing = {name: dict.fromkeys(numbers, True) for name, numbers in subjects.listed.items()}
+    for name, numbers in subjects.numbers.items():
+        if numbers:
+            standing.setdefault(name, {}).update(await _standing(session, name, numbers))
     return Truth(standing, await _overrides(session, subjects.openings, at))
 
 

@@ -54,9 +54,9 @@ def parts_of(truth: Truth) -> list[ExchangePart]:
     """Group numbers by list, by exchange, and by whether they are on the list."""
     lines: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
     for list_name, numbers in truth.standing.items():
-        for number, stands in sorted(numbers.items()):
+        for number in sorted(numbers):
             exchange, line = exchange_and_line(number)
-            lines[list_name, exchange, stands].append(line)
+            lines[list_name, exchange, numbers[number]].append(line)
     return [ExchangePart(*group, some) for group, some in lines.items()]
 
 

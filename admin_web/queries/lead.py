@@ -172,7 +172,7 @@ async def _listings(session: AsyncSession, number: E164, stand: Stand) -> list[L
         SuppressionEntry.added_at,
         SuppressionEntry.added_by,
         SuppressionEntry.source,
-        SuppressionEntry.note,
+        SuppressionEntry.full_note(),
     ).where(SuppressionEntry.number == number, SuppressionEntry.lifted_at.is_(None))
     published = (
         select(

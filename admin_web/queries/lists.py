@@ -1,7 +1,7 @@
 """Entries of the company's own lists, current and lifted, filtered, and searched by the first digits of a number."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from admin_web.queries.paging import PAGE_ROWS, Key, Page, behind, page_of
 from admin_web.record.database import Database
-from admin_web.record.models import SuppressionEntry, UtcDateTime
+from admin_web.record.models import ListImport, SuppressionEntry, UtcDateTime
 from admin_web.record.models.suppression import NEVER
 from compliance.numbers import E164, InvalidNumber, normalize
 
@@ -21,6 +21,8 @@ LONGEST_SEARCH = 40
 LONGEST_NUMBER = 16
 LEAST_DIGITS = 2
 ROWS_AT_ONCE = 1000
+IMPORTED = "import"
+"""The source of the entries that imports made."""
 
 
 class EntryState(StrEnum):
@@ -88,13 +90,57 @@ async def entries(
     """Return a page of entries: newest first, or by number when searching for numbers. Raises DatabaseUnavailable."""
     if sought.text and not sought.beginning:
         return Page(())
-    columns, descending = (_BY_NUMBER, False) if sought.beginning else (_NEWEST, True)
-    query = _sifted(sought).order_by(*(column.desc() if descending else column for column in columns))
+    async with database.read() as session:
+        if sought.beginning:
+            found = await _by_number(session, sought, after, rows + 1)
+        elif (sought.source or sought.by) and sought.state is not EntryState.LIFTED:
+            found = await _with_imports(session, sought, after, rows + 1)
+        else:
+            found = await _some(session, _sifted(sought), _NEWEST, after, rows + 1)
+    return page_of(found, lambda entry: (entry.number, entry.id) if sought.beginning else (entry.id,), rows)
+
+
+async def _by_number(session: AsyncSession, sought: ListFilter, after: Key | None, rows: int) -> list[ListEntry]:
+    """Return entries in the order of their numbers. Current and lifted ones have an index each."""
+    lifted_at = SuppressionEntry.lifted_at
+    parts = {EntryState.STANDING: lifted_at.is_(None), EntryState.LIFTED: lifted_at.is_not(None)}
+    wanted = [condition for state, condition in parts.items() if sought.state in {state, None}]
+    query = _sifted(replace(sought, state=None))
+    found = [one for part in wanted for one in await _some(session, query.where(part), _BY_NUMBER, after, rows)]
+    return sorted(found, key=lambda entry: (entry.number, entry.id))[:rows]
+
+
+async def _with_imports(session: AsyncSession, sought: ListFilter, after: Key | None, rows: int) -> list[ListEntry]:
+    """Return the newest entries by source or person: those of imports are found by the range of each import."""
+    query, entry, row = _sifted(sought), SuppressionEntry, ListImport
+    found = await _some(session, query.where(entry.import_id.is_(None)), _NEWEST, after, rows)
+    if sought.source not in {"", IMPORTED}:
+        return found
+    imports = select(row.id, row.first_entry, row.last_entry).where(row.last_entry.is_not(None))
+    if sought.by:
+        imports = imports.where(row.imported_by == sought.by)
+    for import_id, first, last in await session.execute(imports.order_by(row.last_entry.desc())):
+        if len(found) >= rows and (last or 0) < found[-1].id:
+            break
+        made = query.where(entry.import_id == import_id, entry.id.between(first, last))
+        found += await _some(session, made, _NEWEST, after, rows)
+        found = sorted(found, key=lambda entry: entry.id, reverse=True)[:rows]
+    return found
+
+
+async def _some(
+    session: AsyncSession,
+    query: Select[*tuple[Any, ...]],
+    columns: Sequence[InstrumentedAttribute[Any]],
+    after: Key | None,
+    rows: int,
+) -> list[ListEntry]:
+    """Return the first rows of a query after a key: newest first, or by number."""
+    descending = columns is _NEWEST
+    query = query.order_by(*(column.desc() if descending else column for column in columns))
     if after is not None:
         query = query.where(behind(columns, after, descending=descending))
-    async with database.read() as session:
-        found = [_entry(row) for row in await session.execute(query.limit(rows + 1))]
-    return page_of(found, lambda entry: (entry.number, entry.id) if sought.beginning else (entry.id,), rows)
+    return [_entry(row) for row in await session.execute(query.limit(rows))]
 
 
 async def every_entry(database: Database, sought: ListFilter) -> AsyncIterator[ListEntry]:
@@ -117,7 +163,7 @@ _COLUMNS = (
     SuppressionEntry.list_name,
     SuppressionEntry.source,
     SuppressionEntry.lead_id,
-    SuppressionEntry.note,
+    SuppressionEntry.full_note(),
     SuppressionEntry.added_at,
     SuppressionEntry.added_by,
     SuppressionEntry.lifted_at,
@@ -128,7 +174,7 @@ _COLUMNS = (
 
 async def entries_of(session: AsyncSession, number: E164, rows: int = PAGE_ROWS) -> list[ListEntry]:
     """Return the entries of a number, newest first."""
-    query = select(*_COLUMNS).where(SuppressionEntry.number == number).order_by(SuppressionEntry.id.desc())
+    query = select(*_COLUMNS).where(SuppressionEntry.of_number(number)).order_by(SuppressionEntry.id.desc())
     return [_entry(row) for row in await session.execute(query.limit(rows))]
 
 

@@ -114,13 +114,17 @@ async def _wrap_ups(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
 
 
 async def _list_changes(session: AsyncSession, number: E164) -> Iterable[TimelineEntry]:
-    latest = select(SuppressionEntry).where(SuppressionEntry.number == number).order_by(SuppressionEntry.id.desc())
+    entry = SuppressionEntry
+    columns = (
+        entry.added_at, entry.source, entry.added_by, entry.full_note(), entry.list_name,
+        entry.lifted_at, entry.lifted_by, entry.lift_reason,
+    )  # fmt: skip
+    latest = select(*columns).where(entry.of_number(number)).order_by(entry.id.desc()).limit(MOST)
     entries = []
-    for row in await session.scalars(latest.limit(MOST)):
-        name, by, why = row.list_name, row.lifted_by or "", row.lift_reason or ""
-        entries.append(TimelineEntry(row.added_at, "listed", row.source, row.added_by, row.note, list_name=name))
-        if row.lifted_at is not None:
-            entries.append(TimelineEntry(row.lifted_at, "lifted", name, by, why, list_name=name))
+    for at, source, by, note, name, lifted_at, lifted_by, why in await session.execute(latest):
+        entries.append(TimelineEntry(at, "listed", source, by, note, list_name=name))
+        if lifted_at is not None:
+            entries.append(TimelineEntry(lifted_at, "lifted", name, lifted_by or "", why or "", list_name=name))
     return entries
 
 

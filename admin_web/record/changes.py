@@ -9,7 +9,7 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.database import Database, DatabaseUnavailable
-from admin_web.record.events import WebhookEvent, write_deliveries
+from admin_web.record.events import WebhookEvent, is_wanted, write_deliveries
 from admin_web.record.models import AuditEvent, OutboxRow
 from admin_web.webhooks.events import Event
 from compliance.consent import Role
@@ -85,6 +85,15 @@ class Change:
     def project_terms(self, list_name: str) -> None:
         """Queue all terms, because those of one list have changed and must reach Redis."""
         self.session.add(OutboxRow(list_name=list_name, numbers=[], committed_at=self.at))
+    def project_entries(self, list_name: str, first: int, last: int) -> None:
+        """Queue the numbers of a list's entries whose ids are between `first` and `last`."""
+        self.session.add(
+            OutboxRow(list_name=list_name, numbers=[], first_entry=first, last_entry=last, committed_at=self.at)
+        )
+
+    async def wants(self, event: Event) -> bool:
+        """Return whether any webhook subscribes to an event. Otherwise its data need not be collected."""
+        return await is_wanted(self.session, event)
 
     def project_override(self, number: E164, lead: LeadId) -> None:
         """Queue the override of a lead on a number, whose state in SQL has changed and must reach Redis."""

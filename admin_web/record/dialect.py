@@ -2,12 +2,21 @@
 
 import json
 from collections.abc import Collection
+from typing import NamedTuple
 
 from sqlalchemy import JSON, ColumnElement, String, cast, func, literal, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.models import Base
+
+
+class Range(NamedTuple):
+    """The ids of `many` new rows: those between `first` and `last` that this transaction made."""
+
+    first: int
+    last: int
+    many: int
 
 
 def insert_into(session: AsyncSession, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
@@ -25,6 +34,23 @@ def each_of(session: AsyncSession, values: Collection[str]) -> ColumnElement[str
     if on_sqlite(session):
         return func.json_each(array).table_valued("value").c.value
     return func.json_array_elements_text(cast(array, JSON)).table_valued("value").c.value
+
+
+async def insert_range(session: AsyncSession, table: type[Base], insert: sqlite.Insert | postgresql.Insert) -> Range:
+    """Execute an INSERT and return the range of the ids of the new rows.
+
+    Returning each id would take a third of the time that it takes to insert the rows.
+    """
+    key = table.__table__.c.id
+    if on_sqlite(session):
+        # Only this transaction writes, and each new id is the greatest one plus 1 (autoinc.html).
+        before = await session.scalar(select(func.max(key))) or 0
+        await session.execute(insert)
+        last = await session.scalar(select(func.max(key))) or 0
+        return Range(before + 1, last, last - before)
+    made = insert.returning(key).cte()
+    found = (await session.execute(select(func.min(made.c.id), func.max(made.c.id), func.count()))).one()
+    return Range(found[0] or 0, found[1] or 0, found[2])
 
 
 async def hold_against_writers(session: AsyncSession, table: type[Base]) -> None:

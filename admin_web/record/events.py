@@ -41,6 +41,12 @@ async def write_deliveries(session: AsyncSession, happened: Sequence[WebhookEven
         )
 
 
+async def is_wanted(session: AsyncSession, event: Event) -> bool:
+    """Return whether any webhook subscribes to an event."""
+    hooks = await session.scalars(select(Webhook.events).where(Webhook.disabled_at.is_(None)))
+    return any(event in events for events in hooks)
+
+
 def new_event_id() -> str:
     """Return a random event id. A receiver that gets an event twice recognises it by this id."""
     return f"evt-{secrets.token_hex(12)}"

@@ -134,16 +134,21 @@ async def request_within(change: Change, number: E164, request: Request, row: Le
     return Requested(request_id, number, listed.entry_id, listed.added, ended, still_open, PENDING)
 
 
-async def requests_within(change: Change, numbers: Sequence[E164], request: Request) -> tuple[int, tuple[int, ...]]:
+async def requests_within(
+    change: Change, numbers: Sequence[E164], request: Request, *, audited: bool = True
+) -> tuple[int, tuple[int, ...]]:
     """Record requests by number alone within a change, for up to CHUNK numbers.
 
-    Returns how many numbers were new on the list, and the ids of the overrides that ended. Raises Unwritable.
+    Returns how many numbers were new on the list, and the ids of the overrides that ended. Without `audited`, the
+    caller writes the audit event. Raises Unwritable.
     """
     wanted = sorted(set(numbers))
     if len(wanted) > CHUNK:
         raise ValueError(f"at most {CHUNK} numbers at a time")
     await hold(change.session, REQUESTS, shared=True)
-    added = await suppress_many_within(change, wanted, source=request.source, note=request.note, hold=True)
+    added = await suppress_many_within(
+        change, wanted, source=request.source, note=request.note, hold=True, audited=audited
+    )
     ids = await _record(change, wanted, request, None)
     return added, await _end_older(change, dict(zip(wanted, ids, strict=True)), request, None)
 

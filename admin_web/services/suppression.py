@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, String, Text, literal, select, true
+from sqlalchemy import ColumnElement, String, Text, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
@@ -127,22 +127,23 @@ async def suppress_many_within(
     source: str,
     note: str = "",
     list_name: str = INTERNAL,
-    import_id: int | None = None,
     hold: bool = False,
+    audited: bool = True,
 ) -> int:
     """Add up to CHUNK numbers to a list within a change. Returns how many were new. Raises Unwritable.
 
-    `import_id` is the import that adds them. With `hold`, the entries that exist already are locked until the
-    transaction ends, so that nobody lifts them meanwhile.
+    With `hold`, the entries that exist already are locked until the transaction ends, so that nobody lifts them
+    meanwhile. Without `audited`, the caller writes the audit event.
     """
     wanted = list(dict.fromkeys(numbers))
     if len(wanted) > CHUNK:
         raise ValueError(f"at most {CHUNK} numbers at a time")
     note = cleaned(note, LONGEST_NOTE, "The note")
     add = _add_and_hold if hold else _add
-    added = await add(change, _Provenance(list_name, source, note, import_id=import_id), wanted)
-    already = len(wanted) - len(added)
-    change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
+    added = await add(change, _Provenance(list_name, source, note), wanted)
+    if audited:
+        already = len(wanted) - len(added)
+        change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
     if added:
         change.notify(Event.SUPPRESS, list=list_name, numbers=list(added), source=source, lead="")
     change.project_list(list_name, wanted)
@@ -170,7 +171,6 @@ class _Provenance:
     source: str
     note: str
     lead: LeadId | None = None
-    import_id: int | None = None
 
 
 async def _add_or_find(change: Change, provenance: _Provenance, number: E164) -> tuple[int, bool]:
@@ -200,14 +200,13 @@ async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164
         "note": literal(provenance.note, Text),
         "added_at": literal(change.at, UtcDateTime),
         "added_by": literal(change.actor.name, String),
-        "import_id": literal(provenance.import_id, BigInteger),
     }
     insert = (
         insert_into(change.session, SuppressionEntry)
         # Without the WHERE, SQLite parses the ON of "ON CONFLICT" as the ON of a join (lang_upsert.html, section 2.2).
         .from_select(list(values), select(*values.values()).where(true()))
         .on_conflict_do_nothing(
-            index_elements=["list_name", "number"], index_where=SuppressionEntry.lifted_at.is_(None)
+            index_elements=["number", "list_name"], index_where=SuppressionEntry.lifted_at.is_(None)
         )
         .returning(SuppressionEntry.number, SuppressionEntry.id)
     )

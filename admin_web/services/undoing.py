@@ -14,13 +14,10 @@ from admin_web.services.job_kinds import IMPORT_NUMBERS
 from admin_web.services.lifting import lift_entries
 from admin_web.services.suppression import CHUNK, LONGEST_NOTE
 from compliance.consent import may_revoke
-from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, cleaned, require
 
 SHOWN = 100
 """Maximum number of imports in a list."""
-
-LONGEST_FILE_NAME = 255
 
 
 class UnknownImport(Refused):
@@ -59,17 +56,6 @@ class Undone:
     lifted: int
     kept: int
     standing: Standing
-
-
-async def begin_import(change: Change, file_name: str, note: str, list_name: str = INTERNAL) -> int:
-    """Record an import within the change that adds its first entries. Return its id. Raises Unwritable."""
-    row = ListImport(
-        list_name=list_name, file_name=file_name[:LONGEST_FILE_NAME], note=cleaned(note, LONGEST_NOTE, "The note"),
-        imported_at=change.at, imported_by=change.actor.name,
-    )  # fmt: skip
-    change.session.add(row)
-    await change.session.flush()
-    return row.id
 
 
 async def imports_on_record(database: Database) -> list[ImportOnRecord]:

@@ -40,6 +40,7 @@ ACTIONS: Mapping[str, str] = {
     "expire-override": "Override expired",
     "grant-override": "Override placed",
     "hang-up": "Call hung up after a revocation",
+    "import-numbers": "File imported to the Do-Not-Call list",
     "import-registry": "Registry imported",
     "lift": "Lifted from the Do-Not-Call list",
     "lift-pattern": "Pattern lifted from the Do-Not-Call list",

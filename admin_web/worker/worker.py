@@ -20,6 +20,7 @@ from admin_web.projection.store import Store
 from admin_web.record.changes import NotInForce, Records, utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.services.documents import TooManyOrphans, sweep_documents
+from admin_web.services.importing import end_abandoned
 from admin_web.services.job_claims import worker_name
 from admin_web.settings import AdminSettings
 from admin_web.worker.call_details.places import CdrFileUnreadable
@@ -40,6 +41,7 @@ FORGET_S = 600.0
 DOCUMENTS_S = 3600.0
 SHEETS_S = 3600.0
 VERSIONS_S = 60.0
+IMPORTS_S = 60.0
 ANALYZE_S = 3600.0
 EXPIRIES_S = 10.0
 """Interval between searches for expired overrides, in seconds. It delays only the audit event, not the expiry itself.
@@ -104,6 +106,7 @@ class Worker:
         loops: dict[str, Step] = {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
         loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "statistics": self._analyze}
+        loops |= {"imports": self._end_imports}
         loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
@@ -169,6 +172,11 @@ class Worker:
         """Delete old uploaded sheets that no open job needs."""
         await sweep_sheets(self._database, self._sheets, utc_now())
         return SHEETS_S
+
+    async def _end_imports(self) -> float:
+        """Write the audit events of imports that were interrupted."""
+        await end_abandoned(self._records)
+        return IMPORTS_S
 
     async def _sweep_versions(self) -> float:
         """Delete the data of registry imports that were interrupted."""

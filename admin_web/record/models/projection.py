@@ -11,6 +11,9 @@ from admin_web.record.models.base import Base
 class OutboxRow(Base):
     """Numbers whose state in SQL has changed and must reach Redis. `lead_id` is set for an override.
 
+    The numbers are in `numbers`, or are those of the list's entries whose ids are between `first_entry` and
+    `last_entry`. Such a range takes no space, however many entries an import has made.
+
     A row names the subjects, not the change. Applying it writes what SQL says at that moment, so a row may be applied
     late, twice or out of order, and Redis still ends with what SQL says. `applied_turn` is the turn (see
     `ProjectionRow`) that applied it.
@@ -29,6 +32,8 @@ class OutboxRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     list_name: Mapped[str | None] = mapped_column(String(32))
     numbers: Mapped[list[str]]
+    first_entry: Mapped[int | None]
+    last_entry: Mapped[int | None]
     lead_id: Mapped[str | None] = mapped_column(String(64))
     committed_at: Mapped[datetime]
     applied_at: Mapped[datetime | None]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, Text, case, func, select, text, union_all
 from sqlalchemy.orm import Mapped, mapped_column
 
 from admin_web.record.models.base import Base
@@ -46,41 +46,49 @@ class Lead(Base):
     changed_by: Mapped[str | None] = mapped_column(String(64))
 
 
+def _of_lifted(name: str, *columns: str) -> Index:
+    """Return an index of the lifted entries. They are few, so the index is small."""
+    lifted = text("lifted_at IS NOT NULL")
+    return Index(name, *columns, sqlite_where=lifted, postgresql_where=lifted)
+
+
+def _without_imports(name: str, *columns: str) -> Index:
+    """Return an index without the current entries of imports.
+
+    An import may make millions of entries with one source and one person. Queries find them by the range of ids of the
+    import's row, so that each of them needs less space on disk.
+    """
+    others = text("import_id IS NULL OR lifted_at IS NOT NULL")
+    return Index(name, *columns, sqlite_where=others, postgresql_where=others)
+
+
 class SuppressionEntry(Base):
     """One number on one of the company's own lists.
 
     Entries are lifted, not deleted. At most one entry of a number on a list is not lifted. `import_id` is the import
-    that made the entry.
+    that made the entry. The note of such an entry is empty, because the import's row has it.
     """
 
     __tablename__ = "suppression_entries"
     __table_args__ = (
         Index(
-            "uq_suppression_entries_standing",
-            "list_name",
-            "number",
-            unique=True,
-            sqlite_where=text("lifted_at IS NULL"),
-            postgresql_where=text("lifted_at IS NULL"),
+            "uq_suppression_entries_standing", "number", "list_name", unique=True,
+            sqlite_where=text("lifted_at IS NULL"), postgresql_where=text("lifted_at IS NULL"),
         ),
-        Index(
-            "ix_suppression_entries_lifted",
-            "id",
-            sqlite_where=text("lifted_at IS NOT NULL"),
-            postgresql_where=text("lifted_at IS NOT NULL"),
-        ),
-        Index("ix_suppression_entries_source_id", "source", "id"),
-        Index("ix_suppression_entries_added_by_id", "added_by", "id"),
-        Index("ix_suppression_entries_added_by_source_id", "added_by", "source", "id"),
-    )
+        _of_lifted("ix_suppression_entries_lifted", "id"),
+        _of_lifted("ix_suppression_entries_lifted_number", "number", "id"),
+        _without_imports("ix_suppression_entries_source_id", "source", "id"),
+        _without_imports("ix_suppression_entries_added_by_id", "added_by", "id"),
+        _without_imports("ix_suppression_entries_added_by_source_id", "added_by", "source", "id"),
+    )  # fmt: skip
 
     id: Mapped[int] = mapped_column(primary_key=True)
     list_name: Mapped[str] = mapped_column(String(32))
-    number: Mapped[str] = mapped_column(String(16), index=True)
+    number: Mapped[str] = mapped_column(String(16))
     source: Mapped[str] = mapped_column(String(32))
     lead_id: Mapped[str | None] = mapped_column(ForeignKey("leads.id"))
     note: Mapped[str] = mapped_column(Text, default="")
-    added_at: Mapped[datetime] = mapped_column(index=True)
+    added_at: Mapped[datetime]
     added_by: Mapped[str] = mapped_column(String(64))
     lifted_at: Mapped[datetime | None]
     lifted_by: Mapped[str | None] = mapped_column(String(64))
@@ -88,9 +96,26 @@ class SuppressionEntry(Base):
     # No foreign key: SQLite cannot add one to a table that exists (lang_altertable.html, section 2).
     import_id: Mapped[int | None]
 
+    @classmethod
+    def full_note(cls) -> ColumnElement[str]:
+        """Return the expression for the note of an entry, or of the import that made it."""
+        imported = select(ListImport.note).where(ListImport.id == cls.import_id).scalar_subquery()
+        return case((cls.note != "", cls.note), else_=func.coalesce(imported, "")).label("note")
+
+    @classmethod
+    def of_number(cls, number: str) -> ColumnElement[bool]:
+        """Return the condition for the entries of a number. Current and lifted ones have an index each."""
+        ids = select(cls.id).where(cls.number == number)
+        return cls.id.in_(union_all(ids.where(cls.lifted_at.is_(None)), ids.where(cls.lifted_at.is_not(None))))
+
 
 class ListImport(Base):
-    """One import of a file to one of the company's own lists. `undone_at` is when its undoing began."""
+    """One import of a file to one of the company's own lists.
+
+    `read`, `added`, `already` and `rejected` count what is recorded so far, up to the moment `recorded_at`. The ids of
+    its entries are between `first_entry` and `last_entry`. `ended_at` is when the audit event of the import was
+    written, `undone_at` is when its undoing began.
+    """
 
     __tablename__ = "list_imports"
 
@@ -100,6 +125,15 @@ class ListImport(Base):
     note: Mapped[str] = mapped_column(Text, default="")
     imported_at: Mapped[datetime]
     imported_by: Mapped[str] = mapped_column(String(64))
+    file_sha256: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
+    read: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    added: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    already: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    rejected: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    first_entry: Mapped[int | None]
+    last_entry: Mapped[int | None]
+    recorded_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
     undone_at: Mapped[datetime | None]
     undone_by: Mapped[str | None] = mapped_column(String(64))
     undo_reason: Mapped[str | None] = mapped_column(Text)

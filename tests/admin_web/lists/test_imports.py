@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,24 @@ from admin_web.lists.lead_import import import_leads
 from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import NotASheet, Sheet
+from admin_web.queries.lists import ListFilter, entries
 from admin_web.record.changes import Records
-from admin_web.record.models import AuditEvent, Lead, OutboxRow, SuppressionEntry
+from admin_web.record.models import (
+    AuditEvent,
+    DoNotCallRequest,
+    Job,
+    Lead,
+    OutboxRow,
+    SuppressionEntry,
+    Webhook,
+    WebhookDelivery,
+)
+from admin_web.services.importing import ENTRIES_AT_ONCE, end_abandoned
 from admin_web.services.leads import add_lead
-from admin_web.services.suppression import CHUNK
+from admin_web.services.suppression import CHUNK, suppress
 from admin_web.settings import driven
-from tests.support.records import ADMIN, LEAD, NUMBER, OTHER, FakeProjector, rows
+from admin_web.webhooks.events import Event
+from tests.support.records import ADMIN, AT, LEAD, NUMBER, OTHER, Clock, FakeProjector, rows
 
 
 class CutShort(Exception):
@@ -92,8 +106,8 @@ async def test_every_row_is_recorded_or_reported(importer: Importer):
     assert lines == ["6", "7", "8", "9", "10"]
     assert [reason for _, reason in importer.rejected()][:4:2] == ["no-number", "malformed"]
     assert importer.rejected()[3] == ("9", "too-many-cells")
-    entry = (await rows(importer.records, SuppressionEntry))[0]
-    assert (entry.source, entry.note, entry.added_by) == ("import", "from list.csv", "admin")
+    first = (await entries(importer.records.database, ListFilter())).rows[-1]
+    assert (first.source, first.note, first.added_by) == ("import", "from list.csv", "admin")
 
 
 @pytest.mark.parametrize(
@@ -119,14 +133,55 @@ async def test_a_column_may_be_named(importer: Importer):
         await importer.numbers("his,hers\n4155550100,4155550101\n")
 
 
-async def test_one_chunk_is_one_transaction_with_its_audit_event_and_outbox_row(importer: Importer):
-    lines = [f"415555{line:04d}" for line in range(2 * CHUNK + 10)]
-    await importer.numbers("\n".join(lines))
-    assert [len(row.numbers) for row in await rows(importer.records, OutboxRow)] == [CHUNK, CHUNK, 10]
-    events = await rows(importer.records, AuditEvent)
-    assert [event.particulars["added"] for event in events] == [CHUNK, CHUNK, 10]
-    assert {event.particulars["note"] for event in events} == {"from list.csv"}
-    assert [(one.rows, one.added) for one in importer.progress] == [(1000, 1000), (2000, 2000), (2010, 2010)]
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of 2,000 rows and transactions of 500 numbers."""
+    monkeypatch.setattr("admin_web.lists.number_import.WINDOW", 2000)
+    monkeypatch.setattr("admin_web.lists.number_import.ENTRIES_AT_ONCE", 500)
+
+
+@pytest.mark.usefixtures("small")
+async def test_one_chunk_is_one_transaction_whose_outbox_row_names_the_range_of_its_entries(importer: Importer):
+    await importer.numbers("\n".join(f"415555{line:04d}" for line in reversed(range(1010))))
+    outbox = await rows(importer.records, OutboxRow)
+    assert [(row.numbers, row.first_entry, row.last_entry) for row in outbox] == [
+        ([], 1, 500), ([], 501, 1000), ([], 1001, 1010),
+    ]  # fmt: skip
+    assert [(one.rows, one.added) for one in importer.progress] == [(500, 500), (1000, 1000), (1010, 1010)]
+    assert await listed(importer.records) == [f"+1415555{line:04d}" for line in range(1010)]
+
+
+@pytest.mark.usefixtures("small")
+async def test_one_audit_event_names_the_file_its_digest_and_the_counts(importer: Importer):
+    await suppress(importer.records, ADMIN, NUMBER, source="phone")
+    content = "".join(f"415555{line:04d}\n" for line in range(2500)) + "oops\n4155550101\n"
+    done = await importer.numbers(content)
+    (event,) = [event for event in await rows(importer.records, AuditEvent) if event.action != "suppress"]
+    assert (event.action, event.subject_kind, event.subject_id) == ("import-numbers", "import", str(done.import_id))
+    assert event.particulars == {
+        "list": "internal", "file": "list.csv", "sha256": sha256(content.encode()).hexdigest(),
+        "note": "from list.csv", "rows": 2502, "added": 2499, "already": 2, "rejected": 1, "outcome": "whole",
+    }  # fmt: skip
+
+
+async def test_requests_from_a_file_have_one_audit_event_too(importer: Importer):
+    content = "\n".join(f"415555{line:04d}" for line in range(CHUNK + 1))
+    with RejectedRows(importer.path) as report:
+        day = date(2026, 2, 1)
+        await import_numbers(importer.into(), sheet(content), report, region="US", asked_on=day)
+    (event,) = await rows(importer.records, AuditEvent)
+    assert (event.action, event.particulars["added"]) == ("import-numbers", CHUNK + 1)
+    assert len(await rows(importer.records, DoNotCallRequest)) == CHUNK + 1
+
+
+async def test_webhooks_are_sent_every_number_that_an_import_adds(importer: Importer):
+    async with importer.records.database.write() as session:
+        session.add(Webhook(url="https://x.test", secret="x", events=[Event.SUPPRESS], created_at=AT, created_by="x"))
+    await suppress(importer.records, ADMIN, NUMBER, source="phone")
+    await importer.numbers("\n".join(f"415555{line:04d}" for line in range(100, 1200)))
+    sent = [delivery.body["data"]["numbers"] for delivery in await rows(importer.records, WebhookDelivery)]
+    assert [len(some) for some in sent] == [1, CHUNK, 99]
+    assert sorted(number for some in sent for number in some) == [f"+1415555{line:04d}" for line in range(100, 1200)]
 
 
 async def test_a_second_run_finds_everything_there(importer: Importer):
@@ -223,11 +278,13 @@ async def test_a_column_whose_first_number_stands_far_down_is_said_afterwards(im
     assert (importer.warned, done.not_read, done.unread) == ([], said, True)
 
 
+@pytest.mark.usefixtures("small")
 async def test_a_chunk_of_several_columns_has_no_more_numbers_than_one_of_one(importer: Importer):
     lines = [f"415555{line:04},415556{line:04},415557{line:04}" for line in range(CHUNK)]
     done = await importer.numbers("\n".join(lines), "1,2,3")
     assert (done.rows, done.added) == (CHUNK, 3 * CHUNK)
-    assert max(len(row.numbers) for row in await rows(importer.records, OutboxRow)) <= CHUNK
+    spans = [(row.last_entry or 0) - (row.first_entry or 0) for row in await rows(importer.records, OutboxRow)]
+    assert max(spans) < 500
 
 
 @pytest.mark.parametrize(
@@ -351,11 +408,14 @@ async def test_a_lead_that_is_given_twice_is_as_it_was_given_last(importer: Impo
     assert [(lead.number, lead.name) for lead in await rows(importer.records, Lead)] == [(OTHER, "Last")]
 
 
-@pytest.mark.parametrize("chunks", [1, 2])
-async def test_an_import_that_was_cut_short_goes_on_where_it_was_and_counts_nothing_twice(
-    importer: Importer, chunks: int
-):
-    lines = [f"415555{line:04d}" if line % 500 else f"oops {line}" for line in range(2 * CHUNK + 600)]
+def with_faults(count: int) -> str:
+    """Return a list with duplicates, numbers in no order, and a row without a number after each 500."""
+    lines = [f"415555{line * 7 % 2400:04d}" if line % 500 else f"oops {line}" for line in range(count)]
+    return "\n".join(lines)
+
+
+async def cut_short(importer: Importer, content: str, chunks: int) -> Progress:
+    """Stop an import in the transaction after `chunks` chunks, and return the last checkpoint."""
     kept: list[Progress] = []
 
     async def keep(_: AsyncSession, done: Progress) -> None:
@@ -364,13 +424,66 @@ async def test_an_import_that_was_cut_short_goes_on_where_it_was_and_counts_noth
         kept.append(done)
 
     with pytest.raises(CutShort), RejectedRows(importer.path) as report:
-        await import_numbers(replace(importer.into(), keep=keep), sheet("\n".join(lines)), report, region="US")
-    begun = kept[-1]
+        await import_numbers(replace(importer.into(), keep=keep), sheet(content), report, region="US")
+    return kept[-1]
+
+
+async def resumed(importer: Importer, content: str, begun: Progress) -> Progress:
     with RejectedRows(importer.path, begun.rejected, begun.report_bytes) as report:
-        done = await import_numbers(replace(importer.into(), begun=begun), sheet("\n".join(lines)), report, region="US")
-    assert (done.rows, done.added, done.already, done.rejected) == (2600, 2594, 0, 6)
+        return await import_numbers(replace(importer.into(), begun=begun), sheet(content), report, region="US")
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("chunks", [1, 2, 3, 4, 5])
+async def test_an_import_that_was_cut_short_goes_on_where_it_was_and_counts_nothing_twice(
+    importer: Importer, chunks: int
+):
+    content = with_faults(2600)
+    done = await resumed(importer, content, await cut_short(importer, content, chunks))
+    good = {row for row in content.split("\n") if row.isdigit()}
+    assert (done.rows, done.added, done.rejected) == (2600, len(good), 6)
+    assert done.added + done.already == 2594
     assert [line for line, _ in importer.rejected()] == [str(line) for line in range(1, 2600, 500)]
-    assert len(await listed(importer.records)) == 2594
+    assert sorted(await listed(importer.records)) == sorted(f"+1{row}" for row in good)
+    events = [event.particulars for event in await rows(importer.records, AuditEvent)]
+    assert [(one["rows"], one["added"], one["already"]) for one in events] == [(2600, len(good), done.already)]
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_window_that_another_version_reads_otherwise_is_recorded_again_from_its_start(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch
+):
+    content = with_faults(2600)
+    begun = await cut_short(importer, content, 2)
+    assert begun.taken == 1000
+    monkeypatch.setattr("admin_web.lists.number_import.WINDOW", 2600)
+    await resumed(importer, content, begun)
+    assert sorted(await listed(importer.records)) == sorted(
+        {f"+1{row}" for row in content.split("\n") if row.isdigit()}
+    )
+
+
+@pytest.mark.usefixtures("small")
+async def test_an_interrupted_import_that_no_job_continues_gets_its_audit_event(importer: Importer, clock: Clock):
+    begun = await cut_short(importer, with_faults(2600), 2)
+    assert await end_abandoned(importer.records) == 0
+    clock.move(minutes=16)
+    assert await end_abandoned(importer.records) == 1
+    assert await end_abandoned(importer.records) == 0
+    (event,) = await rows(importer.records, AuditEvent)
+    assert (event.subject_id, event.done_by) == (str(begun.import_id), "admin")
+    assert (event.particulars["outcome"], event.particulars["added"]) == ("interrupted", begun.added)
+
+
+@pytest.mark.usefixtures("small")
+async def test_an_import_that_a_job_will_continue_is_not_over(importer: Importer, clock: Clock):
+    begun = await cut_short(importer, with_faults(2600), 2)
+    async with importer.records.database.write() as session:
+        place = {"import_id": begun.import_id}
+        job = Job(kind="import-numbers", particulars={}, progress={}, place=place, asked_at=clock(), asked_by="admin")
+        session.add(job)
+    clock.move(minutes=16)
+    assert await end_abandoned(importer.records) == 0
 
 
 async def test_leads_without_a_name_column_keep_their_names(importer: Importer):
@@ -384,7 +497,7 @@ async def test_leads_need_headings(importer: Importer):
         await importer.leads("L-1,4155550101\n")
 
 
-NUMBERS = 30_000
+NUMBERS = 150_000
 
 
 class Shell:
@@ -428,30 +541,32 @@ def shell(database_url: str, tmp_path: Path) -> Iterator[Shell]:
 def test_an_import_killed_at_any_moment_has_whole_chunks_and_is_finished_by_a_second_run(shell: Shell):
     with shell.start() as killed:
         deadline = time.monotonic() + 60
-        while shell.count("audit_events") < 3:
+        while shell.count("outbox") < 3:
             assert time.monotonic() < deadline
             assert killed.poll() is None, "the import ended before it could be killed"
         killed.send_signal(signal.SIGKILL)
-    chunks = shell.count("audit_events")
-    assert 3 <= chunks < NUMBERS / CHUNK
-    assert shell.count("outbox") == chunks
-    assert shell.count("suppression_entries") == chunks * CHUNK
+    chunks = shell.count("outbox")
+    assert 3 <= chunks < NUMBERS / ENTRIES_AT_ONCE
+    assert (shell.count("audit_events"), shell.count("list_imports")) == (0, 1)
+    listed = shell.count("suppression_entries")
+    assert listed == chunks * ENTRIES_AT_ONCE
     with shell.start() as second:
         said, complained = second.communicate(timeout=120)
     assert second.returncode == 3, complained  # There is no Redis.
-    assert f"{NUMBERS - chunks * CHUNK} added to the list, {chunks * CHUNK} already listed, 0 rejected" in said
+    assert f"{NUMBERS - listed} added to the list, {listed} already listed, 0 rejected" in said
     assert shell.count("suppression_entries") == NUMBERS
+    assert shell.count("audit_events") == 1
 
 
 def test_an_interrupted_import_says_so_and_leaves_whole_chunks(shell: Shell):
     with shell.start() as interrupted:
-        while shell.count("audit_events") < 2:
+        while shell.count("outbox") < 2:
             assert interrupted.poll() is None
         interrupted.send_signal(signal.SIGINT)
         _, complained = interrupted.communicate(timeout=60)
     assert interrupted.returncode == 130
     assert complained.strip().splitlines()[-1].startswith("dnc-admin: stopped; what was recorded so far stays")
-    assert shell.count("suppression_entries") == shell.count("outbox") * CHUNK
+    assert shell.count("suppression_entries") == shell.count("outbox") * ENTRIES_AT_ONCE
 
 
 def test_two_imports_of_one_list_at_once_make_one_entry_per_number(shell: Shell):

@@ -4,15 +4,15 @@ import time
 
 from sqlalchemy import text
 
+from admin_web.services.importing import ENTRIES_AT_ONCE
 from admin_web.services.job_claims import SILENT_S
 from admin_web.services.job_kinds import IMPORT_LEADS, IMPORT_NUMBERS
 from admin_web.services.jobs import cancel
-from admin_web.services.suppression import CHUNK
 from tests.support.records import ADMIN
 from tests.support.workers import WorkerStack
 
-ROWS = 30_000
-"""Enough rows that a worker can be killed in the middle."""
+ROWS = 120_000
+"""Enough rows that a worker can be killed in the middle, in the first window of rows and in the second one."""
 
 BAD = 1_000
 """After this many rows, there is one without a valid number."""
@@ -56,9 +56,9 @@ async def test_a_worker_killed_in_the_middle_loses_nothing_and_nothing_is_done_t
     workers: WorkerStack,
 ):
     job_id = await workers.ask(IMPORT_NUMBERS.name, numbers())
-    for chunks in (3, 9, 15):
+    for chunks in (3, 9, 15, 21):
         worker = workers.start()
-        await workers.until(lambda wanted=chunks * CHUNK: workers.listed() >= wanted)
+        await workers.until(lambda wanted=chunks * ENTRIES_AT_ONCE: workers.listed() >= wanted)
         worker.kill()
         assert (await workers.job(job_id)).outcome == ""
         workers.age(job_id)
@@ -68,17 +68,17 @@ async def test_a_worker_killed_in_the_middle_loses_nothing_and_nothing_is_done_t
     counted = f"{good:,} added to the list, 0 already listed, {ROWS // BAD} rejected"
     assert job.message == f"{ROWS:,} rows: {counted}; in force."
     assert workers.listed() == good
-    assert workers.scalar("SELECT count(*) FROM audit_events WHERE action = 'suppress'") == ROWS // CHUNK
+    assert workers.scalar("SELECT count(*) FROM audit_events WHERE action = 'import-numbers'") == 1
     assert workers.rejected(job) == [line + 1 for line in range(ROWS) if line % BAD == 7]
     compared = await workers.projection.verify()
     assert (compared.clean, compared.numbers) == (True, good), compared
 
 
 async def test_a_worker_that_is_told_to_stop_leaves_the_import_to_the_next_at_once(workers: WorkerStack):
-    rows = 3 * ROWS  # Enough that the import is still running when the worker stops.
+    rows = 2 * ROWS  # Enough that the import is still running when the worker stops.
     job_id = await workers.ask(IMPORT_NUMBERS.name, numbers(rows))
     worker = workers.start()
-    await workers.until(lambda: workers.listed() >= 2 * CHUNK)
+    await workers.until(lambda: workers.listed() >= 2 * ENTRIES_AT_ONCE)
     worker.stop()
     assert (await workers.job(job_id)).claimed_by is None
     began = time.monotonic()
@@ -104,7 +104,7 @@ async def test_two_workers_share_two_imports_of_one_list_and_make_one_entry_per_
 async def test_a_cancelled_import_stops_and_what_it_recorded_stays_and_is_in_force(workers: WorkerStack):
     job_id = await workers.ask(IMPORT_NUMBERS.name, numbers())
     workers.start()
-    await workers.until(lambda: workers.listed() >= 2 * CHUNK)
+    await workers.until(lambda: workers.listed() >= 2 * ENTRIES_AT_ONCE)
     await cancel(workers.database, ADMIN, job_id)
     stands = workers.listed()
     await workers.until_in_force()
