@@ -5,14 +5,14 @@ import random
 import re
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import TypeAlias
 
 from aiohttp import ClientSession, CookieJar, FormData
 
-from bench.imports_programs import PROGRAM, peak_mb
+from bench.imports_programs import PROGRAM, resident_mb
 from lab.process import Process, accepts, free_port
 
 Figures: TypeAlias = dict[str, float]
@@ -32,10 +32,12 @@ BLOCK = "blocking a number meanwhile, p95, ms"
 
 
 class Browser:
-    """An admin's browser, which times its requests."""
+    """An admin's browser, which times its requests, and looks at the memory of the programs meanwhile."""
 
-    def __init__(self, session: ClientSession) -> None:
+    def __init__(self, session: ClientSession, programs: Sequence[int]) -> None:
         self.session = session
+        self.programs = programs
+        self.memory_mb: list[float] = []
         self.csrf = ""
         self.took: dict[str, list[float]] = defaultdict(list)
 
@@ -88,14 +90,14 @@ async def import_through_the_site(
             origin, cookie_jar=CookieJar(unsafe=True), headers={"Origin": origin}, raise_for_status=True
         ) as session:
             await session.post("/sign-in", data={"name": "bench", "password": password, "csrf": ""})
-            browser = Browser(session)
+            browser = Browser(session, (site.pid, worker.pid))
             took = await _import(browser, "list.csv", content)
         pages = max(browser.p95(what) for what in browser.took if what != BLOCK)
         return {
             "through the site, rows a second": rows / took,
             BLOCK: browser.p95(BLOCK),
             "slowest page meanwhile, p95, ms": pages,
-            "peak memory of worker, site and command, MB": max(peak_mb(site.pid), peak_mb(worker.pid), print("MEM", peak_mb(site.pid), peak_mb(worker.pid)) or 0),
+            "peak memory of worker, site and command, MB": max(browser.memory_mb),
         }
 
 
@@ -111,6 +113,7 @@ async def _import(browser: Browser, name: str, content: bytes) -> float:
             await browser.page(path)
             await asyncio.sleep(PAUSE_S)
         await browser.block(f"+1212{next(singles)}")
+        browser.memory_mb += map(resident_mb, browser.programs)
     took = time.perf_counter() - began
     print(f"\n{took:.1f} s through the site: {' '.join(re.sub(r'<[^>]+>', ' ', text).split())[:200]}")
     for what, times in browser.took.items():

@@ -20,7 +20,7 @@ SOURCE = "import"
 """The source of every entry that an import made."""
 
 ENTRIES_AT_ONCE = 4_000
-"""Maximum number of entries of an import in one transaction. It takes SQLite's one write lock for about 30 ms."""
+"""Maximum number of entries of an import in one transaction. It takes SQLite's one write lock for some 30 ms."""
 
 LONGEST_FILE_NAME = 255
 

@@ -1,0 +1,85 @@
+"""The list page finds every entry by source, person, state and number, whoever or whatever made it."""
+
+import io
+from itertools import product
+from pathlib import Path
+
+from admin_web.lists.export import export_numbers
+from admin_web.lists.imports import Intake
+from admin_web.lists.number_import import import_numbers
+from admin_web.lists.report import RejectedRows
+from admin_web.lists.sheet import Sheet
+from admin_web.queries.lead import lead_page
+from admin_web.queries.lists import EntryState, ListEntry, ListFilter, entries, entries_of, every_entry
+from admin_web.queries.paging import read_key
+from admin_web.record.changes import Records
+from admin_web.services.leads import add_lead
+from admin_web.services.suppression import lift, suppress
+from admin_web.services.undoing import undo_import
+from compliance.numbers import E164
+from tests.support.records import ADMIN, LEAD, NUMBER, SUPERVISOR
+
+
+async def imported(records: Records, path: Path, lines: range, note: str = "", actor=ADMIN) -> int:
+    raw = "".join(f"415555{line:04}\n" for line in lines).encode()
+    sheet = Sheet(io.BufferedReader(io.BytesIO(raw)), "list.csv", len(raw))
+    with RejectedRows(path / "rejected.csv") as report:
+        into = Intake(records, actor, lambda _: None)
+        return (await import_numbers(into, sheet, report, region="US", note=note)).import_id
+
+
+async def paged(records: Records, sought: ListFilter, rows: int) -> list[ListEntry]:
+    """Return the entries of all pages."""
+    found: list[ListEntry] = []
+    key = None
+    while True:
+        page = await entries(records.database, sought, after=key, rows=rows)
+        found += page.rows
+        if not page.next_key:
+            return found
+        key = read_key(page.next_key, *sought.key_types)
+
+
+async def test_every_filter_finds_what_looking_at_every_entry_finds(records: Records, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("admin_web.queries.lists.FIRST_PART", 2)
+    await suppress(records, ADMIN, E164("+14155550001"), source="phone")
+    first = await imported(records, tmp_path, range(10, 17))
+    await suppress(records, SUPERVISOR, E164("+14155550002"), source="import")
+    await imported(records, tmp_path, range(15, 22), actor=SUPERVISOR)
+    await suppress(records, SUPERVISOR, E164("+14155550003"), source="phone")
+    await imported(records, tmp_path, range(20, 25))
+    await lift(records, ADMIN, E164("+14155550020"), reason="x")
+    await undo_import(records, ADMIN, first, reason="x")
+    await suppress(records, ADMIN, E164("+14155550011"), source="phone")
+    everything = [entry async for entry in every_entry(records.database, ListFilter(state=None))]
+    assert len(everything) == 19
+    for state, source, by, beginning in product(
+        (None, *EntryState), ("", "import", "phone", "none"), ("", "admin", "supervisor", "none"), ("", "+141555500")
+    ):
+        sought = ListFilter("415" if beginning else "", beginning, state, source, by)
+        wanted = [
+            entry
+            for entry in everything
+            if state in {None, EntryState.LIFTED if entry.lifted_at else EntryState.STANDING}
+            and (not source or entry.source == source)
+            and (not by or entry.added_by == by)
+        ]
+        order = (lambda entry: (entry.number, entry.id)) if beginning else (lambda entry: -entry.id)
+        for rows in (1, 3, 50):
+            assert await paged(records, sought, rows) == sorted(wanted, key=order), (sought, rows)
+
+
+async def test_the_note_of_an_import_is_the_note_of_each_of_its_entries(records: Records, tmp_path: Path):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await imported(records, tmp_path, range(100, 102), note="=sum, of November")
+    await lift(records, ADMIN, NUMBER, reason="x")
+    await imported(records, tmp_path, range(100, 101))
+    async with records.database.read() as session:
+        assert [entry.note for entry in await entries_of(session, NUMBER)] == ["from list.csv", "=sum, of November"]
+    page = await lead_page(records.database, LEAD, records.now())
+    assert page is not None
+    assert [listing.note for listing in page.listings] == ["from list.csv"]
+    assert [entry.text for entry in page.timeline if entry.kind == "listed"] == ["from list.csv", "=sum, of November"]
+    out = io.StringIO(newline="")
+    await export_numbers(records.database, out, lifted=True)
+    assert out.getvalue().count('"\'=sum, of November"') == 2
