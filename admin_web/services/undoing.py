@@ -1,18 +1,22 @@
 """Imports to the company's own lists on record, and their undoing: the entries that an import made are lifted."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.projection.batches import batches
 from admin_web.record.changes import Actor, Change, Records, Standing
 from admin_web.record.database import Database
 from admin_web.record.models import DoNotCallRequest, Job, ListImport, SuppressionEntry
+from admin_web.services.importing import ENTRIES_AT_ONCE
 from admin_web.services.job_kinds import IMPORT_NUMBERS
-from admin_web.services.lifting import lift_entries
 from admin_web.services.suppression import CHUNK, LONGEST_NOTE
+from admin_web.webhooks.events import Event
 from compliance.consent import may_revoke
 from compliance.refusal import Refused, cleaned, require
 
@@ -90,22 +94,24 @@ async def undo_import(
     """
     require(may_revoke, actor.role, "undo imports")
     reason = cleaned(reason, LONGEST_NOTE, "The reason", required=True)
-    await _begin(records, actor, import_id, reason)
+    list_name, ids = await _begin(records, actor, import_id, reason)
     lifted = 0
-    after: int | None = 0
-    while after is not None:
+    for some in batches(ids, ENTRIES_AT_ONCE):
         async with records.change(actor) as change:
-            many, after = await _lift_some(change, import_id, after, reason)
-        lifted += many
+            lifted += await _lift_some(change, Lifting(import_id, list_name, some[0], some[-1], reason))
         if on_progress is not None:
             on_progress(lifted)
+        await asyncio.sleep(records.database.pause_s)
     async with records.database.read() as session:
         kept = await _count(session, import_id)
     return Undone(import_id, lifted, kept, await records.standing())
 
 
-async def _begin(records: Records, actor: Actor, import_id: int, reason: str) -> None:
-    """Mark an import as undone and write the audit event, unless an interrupted run of this undoing did so."""
+async def _begin(records: Records, actor: Actor, import_id: int, reason: str) -> tuple[str, Sequence[int]]:
+    """Mark an import as undone and write the audit event, unless an interrupted run of this undoing did so.
+
+    Return the name of its list, and the range of the ids of its entries.
+    """
     async with records.change(actor) as change:
         row = await change.session.scalar(select(ListImport).where(ListImport.id == import_id).with_for_update())
         if row is None:
@@ -119,18 +125,39 @@ async def _begin(records: Records, actor: Actor, import_id: int, reason: str) ->
         if row.undone_at is None or row.undo_reason != reason:
             row.undone_at, row.undone_by, row.undo_reason = change.at, actor.name, reason
             change.audit("undo-import", "import", import_id, list=row.list_name, file=row.file_name, reason=reason)
+        return row.list_name, range(row.first_entry or 0, (row.last_entry or -1) + 1)
 
 
-async def _lift_some(change: Change, import_id: int, after: int, reason: str) -> tuple[int, int | None]:
-    """Lift the next entries of an import. Return how many, and the id of the last one that was seen; None at the end.
+class Lifting(NamedTuple):
+    """The entries to lift: those of an import with ids between `first` and `last`."""
 
-    The entries are locked before the requests are read, so that a request that is recorded meanwhile counts. Recording
-    a request locks the entry of its number too.
+    import_id: int
+    list_name: str
+    first: int
+    last: int
+    reason: str
+
+
+async def _lift_some(change: Change, these: Lifting) -> int:
+    """Lift some entries of an import, except those of people who asked not to be called. Return how many.
+
+    The entries are locked before the requests are read, in a statement of their own, so that a request that is recorded
+    meanwhile counts. Recording a request locks the entry of its number too.
     """
-    query = select(SuppressionEntry).where(*_made_by(import_id), SuppressionEntry.id > after)
-    entries = (await change.session.scalars(query.order_by(SuppressionEntry.id).limit(CHUNK).with_for_update())).all()
-    lifted = (await lift_entries(change, entries, reason)).lifted
-    return len(lifted), entries[-1].id if len(entries) == CHUNK else None
+    entry = SuppressionEntry
+    some = (*_made_by(these.import_id), entry.id.between(these.first, these.last))
+    locked = select(entry.id).where(*some).order_by(entry.id).with_for_update().subquery()
+    await change.session.scalar(select(func.count()).select_from(locked))
+    lifting = update(entry).where(*some, ~_requested()).returning(entry.number).values(
+        lifted_at=change.at, lifted_by=change.actor.name, lift_reason=these.reason
+    )  # fmt: skip
+    lifted = (await change.session.scalars(lifting.execution_options(synchronize_session=False))).all()
+    if lifted:
+        change.project_entries(these.list_name, these.first, these.last)
+    if await change.wants(Event.LIFT):
+        for numbers in batches(lifted, CHUNK):
+            change.notify(Event.LIFT, list=these.list_name, numbers=list(numbers), reason=these.reason)
+    return len(lifted)
 
 
 async def _count(session: AsyncSession, import_id: int, *conditions: ColumnElement[bool]) -> int:

@@ -9,10 +9,11 @@ from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
 from admin_web.record.changes import Records
-from admin_web.record.models import AuditEvent, Job, ListImport, SuppressionEntry
+from admin_web.record.models import AuditEvent, Job, ListImport, SuppressionEntry, Webhook, WebhookDelivery
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.suppression import CHUNK, suppress, suppress_many
 from admin_web.services.undoing import ImportUnderWay, UnknownImport, imports_on_record, one_import, undo_import
+from admin_web.webhooks.events import Event
 from compliance.numbers import E164
 from compliance.refusal import NotPermitted, Unwritable
 from tests.support.records import ADMIN, AT, SUPERVISOR, rows
@@ -73,6 +74,13 @@ async def test_a_number_whose_person_asked_stays_until_the_request_is_withdrawn(
     assert undone == ["x", "y"]
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transactions that lift up to CHUNK entries."""
+    monkeypatch.setattr("admin_web.services.undoing.ENTRIES_AT_ONCE", CHUNK)
+
+
+@pytest.mark.usefixtures("small")
 async def test_one_audit_event_names_the_import_its_file_and_the_reason(records: Records, importer: Importer):
     made = await importer.take(*(f"+1415{line + 5_550_000}" for line in range(2 * CHUNK + 5)))
     seen: list[int] = []
@@ -85,6 +93,19 @@ async def test_one_audit_event_names_the_import_its_file_and_the_reason(records:
     assert (row.imported_by, row.undone_at, row.undone_by, row.undo_reason) == ("admin", AT, "admin", "The wrong file.")
 
 
+async def test_webhooks_are_sent_every_number_that_an_undoing_lifts(records: Records, importer: Importer):
+    made = await importer.take(*(f"+1415{line + 5_550_000}" for line in range(CHUNK + 5)))
+    await record_request(records, ADMIN, E164("+14155550003"), source="phone")
+    async with records.database.write() as session:
+        session.add(Webhook(url="https://x.test", secret="x", events=[Event.LIFT], created_at=AT, created_by="x"))
+    await undo_import(records, ADMIN, made, reason="x")
+    sent = [delivery.body["data"]["numbers"] for delivery in await rows(records, WebhookDelivery)]
+    assert sorted(map(len, sent)) == [4, CHUNK]
+    lifted = {entry.number for entry in await rows(records, SuppressionEntry) if entry.lifted_at}
+    assert {number for some in sent for number in some} == lifted
+
+
+@pytest.mark.usefixtures("small")
 async def test_an_undoing_that_was_cut_short_is_completed_by_another_one(records: Records, importer: Importer):
     made = await importer.take(*(f"+1415{line + 5_550_000}" for line in range(CHUNK + 5)))
 
