@@ -55,7 +55,7 @@ BEFORE: Mapping[str, str] = {
     "bytes a row on disk": "289",
     "peak memory of worker, site and command, MB": "137",
 }
-"""Figures of version 0.6 on SQLite, or on SQLite and PostgreSQL, on a machine that was otherwise idle."""
+"""Figures of version 0.2.0 on SQLite, or on SQLite and PostgreSQL, on a machine that was otherwise idle."""
 
 
 def main(

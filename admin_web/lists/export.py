@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
 
-from sqlalchemy import ColumnElement, select, type_coerce
-from sqlalchemy.types import NullType
+from sqlalchemy import ColumnElement, String, cast, select
 
 from admin_web.lists.spreadsheet import defused
 from admin_web.record.database import Database
@@ -16,6 +15,9 @@ from compliance.redis_schema import INTERNAL
 
 COLUMNS = ("number", "source", "note", "lead", "added_at", "added_by")
 LIFTED_COLUMNS = ("lifted_at", "lifted_by", "lift_reason")
+MOMENTS = (3, 5)
+"""The places of the moments after the number. The second one is that of lifted entries."""
+
 ROWS_AT_A_TIME = 5_000
 REMEMBERED = 1_000
 """How many different contents of the columns after the number are remembered. Those of one import differ only in their
@@ -30,8 +32,8 @@ async def export_numbers(database: Database, out: TextIO, *, lifted: bool = Fals
     """
     entry = SuppressionEntry
     plain = entry.__table__.columns  # Selecting plain columns skips SQLAlchemy's object mapper.
-    chosen = [plain.number, plain.source, entry.full_note(), plain.lead_id, _undecoded(plain.added_at), plain.added_by]
-    chosen += [_undecoded(plain.lifted_at), plain.lifted_by, plain.lift_reason] if lifted else []
+    chosen = [plain.number, plain.source, entry.full_note(), plain.lead_id, _as_text(plain.added_at), plain.added_by]
+    chosen += [_as_text(plain.lifted_at), plain.lifted_by, plain.lift_reason] if lifted else []
     statement = select(*chosen).where(plain.list_name == list_name).order_by(plain.id)
     if not lifted:
         statement = statement.where(plain.lifted_at.is_(None))
@@ -45,26 +47,25 @@ async def export_numbers(database: Database, out: TextIO, *, lifted: bool = Fals
     return count
 
 
-def _undecoded(moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a column of moments as the driver returns them. Decoding each of a million would take seconds."""
-    return type_coerce(moment, NullType)
+def _as_text(moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column of moments as text. Decoding each of a million moments would take seconds."""
+    return cast(moment, String)
 
 
 @lru_cache(REMEMBERED)
 def _after_number(cells: tuple[Any, ...]) -> str:
     """Return the rest of a line after the number. A number needs no quotation marks."""
-    source, note, lead, added_at, *others = cells
-    texts = [source, note, lead, _moment(added_at), *others]
-    if len(others) > 1:
-        texts[5] = _moment(others[1])
+    texts = list(cells)
+    for place in MOMENTS:
+        texts[place : place + 1] = map(_moment, texts[place : place + 1])
     out = io.StringIO(newline="")
-    csv.writer(out).writerow(defused("" if text is None else text) for text in texts)
+    csv.writer(out).writerow(defused(text or "") for text in texts)
     return out.getvalue()
 
 
-def _moment(value: datetime | str | None) -> str:
-    """Return a moment of PostgreSQL, or the text that SQLite stores, as text in UTC."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if moment is None:
+def _moment(text: str | None) -> str:
+    """Return the text of a moment as ISO 8601 in UTC. SQLite stores no zone."""
+    if text is None:
         return ""
+    moment = datetime.fromisoformat(text)
     return str(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC))
