@@ -13,7 +13,7 @@ from typing import Any, cast
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from admin_web.lists.imports import Import, Intake, Progress, take_in
+from admin_web.lists.imports import Import, Intake, Progress, Recorded, take_in
 from admin_web.lists.layout import Layout
 from admin_web.lists.number_import import in_order, read_row
 from admin_web.lists.report import RejectedRows
@@ -55,10 +55,10 @@ class Kept:
     async def standing(self) -> Standing:
         return IN_FORCE
 
-    async def put(self, _: Change, numbers: Sequence[E164], __: int) -> int:
+    async def put(self, _: Change, numbers: Sequence[E164], __: int) -> Recorded:
         new = [number for number in numbers if number not in self.numbers]
         self.numbers += new
-        return len(new)
+        return Recorded(len(new))
 
     async def keep(self, _: Any, done: Progress) -> None:
         if self.commits == self.dies_after:

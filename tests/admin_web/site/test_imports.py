@@ -11,6 +11,7 @@ import pytest
 
 from admin_web.lists.import_jobs import sweep_sheets
 from admin_web.lists.sheet_store import SheetStore
+from admin_web.queries.lists import ListFilter, entries
 from admin_web.record.models import DoNotCallRequest, Job, Lead, Override, SuppressionEntry
 from admin_web.services.campaign_lists import add_campaign_list
 from admin_web.services.job_kinds import IMPORT_NUMBERS
@@ -62,10 +63,10 @@ async def test_a_list_goes_from_upload_by_preview_to_a_job_and_its_report(site: 
     report = await browser.get(f"{started.location}/report")
     assert report.text.splitlines()[1].startswith("3,letters,")
     assert "attachment" in report.headers["Content-Disposition"]
-    entries = await rows(site.records, SuppressionEntry)
-    assert [(entry.number, entry.note, entry.added_by) for entry in entries] == [
-        ("+14155550100", "The list of March.", "admin"),
+    found = (await entries(site.records.database, ListFilter())).rows
+    assert [(entry.number, entry.note, entry.added_by) for entry in found] == [
         ("+14155550101", "The list of March.", "admin"),
+        ("+14155550100", "The list of March.", "admin"),
     ]
     assert "list.csv" in await browser.page("/jobs")
 
