@@ -85,6 +85,7 @@ class Change:
     def project_terms(self, list_name: str) -> None:
         """Queue all terms, because those of one list have changed and must reach Redis."""
         self.session.add(OutboxRow(list_name=list_name, numbers=[], committed_at=self.at))
+
     def project_entries(self, list_name: str, first: int, last: int) -> None:
         """Queue the numbers of a list's entries whose ids are between `first` and `last`."""
         self.session.add(
