@@ -19,7 +19,7 @@ from admin_web.record.schema import SchemaMismatch, require_current
 from admin_web.settings import AdminSettings
 from admin_web.site import answers, pages, routing
 from admin_web.site.guard import guard
-from admin_web.site.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS
+from admin_web.site.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS, ZONE
 from admin_web.site.routes import ROUTES
 from compliance.listening import INSTANCE_HEADER
 
@@ -43,7 +43,7 @@ def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> 
 
 
 def _add_shared_objects(app: web.Application, settings: AdminSettings, now: Callable[[], datetime]) -> None:
-    app[SETTINGS], app[NOW] = settings, now
+    app[SETTINGS], app[NOW], app[ZONE] = settings, now, settings.zone
     app[DATABASE] = Database(settings.database)
     app[PROJECTION] = Projection(app[DATABASE], settings, now=now)
     app[RECORDS] = Records(app[DATABASE], app[PROJECTION], now, settings.consent_rules)

@@ -1,5 +1,6 @@
 """The settings of `dnc-admin` that the gate does not have, read from the environment."""
 
+from datetime import tzinfo
 from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from admin_web.pbx.settings import PbxSettings
 from compliance.consent_rules import AS_DOCUMENTED, POLICIES, ConsentRules
 from compliance.settings import HostPort, host_port
+from compliance.zones import of_machine
 
 DATABASE_FILE = "dnc.sqlite3"
 
@@ -120,7 +122,7 @@ class AdminSettings(PbxSettings):
     time_zone: Annotated[str, AfterValidator(_zone)] = Field(
         "",
         description="Time zone in which days of requests and consents are compared, such as America/New_York; "
-        "empty: the machine's.",
+        "people see it until they have one of their own; empty: the machine's.",
     )
     consent_policy: Annotated[str, AfterValidator(_policy)] = Field(
         AS_DOCUMENTED.name,
@@ -135,6 +137,11 @@ class AdminSettings(PbxSettings):
         """The rules by which overrides are granted."""
         zone = ZoneInfo(self.time_zone) if self.time_zone else None
         return ConsentRules(POLICIES[self.consent_policy], zone, self.review_first)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The installation's time zone."""
+        return ZoneInfo(self.time_zone) if self.time_zone else of_machine()
 
     @property
     def gate_addresses(self) -> tuple[str, ...]:

@@ -33,10 +33,10 @@ PARTS: tuple[tuple[str, str, Callable[[Scale], Rows]], ...] = (
 """The tables, each with its columns and the function that makes its rows. Referenced tables come first."""
 
 TOTALS = {
-    "sqlite": "substr(at, 1, 13) || ':00:00.000000'",
-    "postgresql": "date_trunc('hour', at, 'UTC')",
+    "sqlite": "substr(at, 1, 14) || printf('%02d:00.000000', substr(at, 15, 2) / 15 * 15)",
+    "postgresql": "date_bin('15 minutes', at, '2000-01-01 00:00:00+00')",
 }
-"""SQL for the hour of a decision, by which the archive counts decisions."""
+"""SQL for the quarter of an hour of a decision, by which the archive counts decisions."""
 
 
 GIVEN_IDS = {"documents", "overrides"}
@@ -93,7 +93,7 @@ async def _analyze(url: str) -> None:
 
 def _counting(dialect: str) -> str:
     return (
-        "INSERT INTO decision_totals (hour, verdict, reason, decisions) "
+        "INSERT INTO decision_totals (began_at, verdict, reason, decisions) "
         f"SELECT {TOTALS[dialect]}, verdict, reason, count(*) FROM decisions GROUP BY 1, 2, 3"
     )
 

@@ -138,14 +138,14 @@ def forget_codes(name: Name) -> None:
 
 @people.command("list")
 def list_users() -> None:
-    """List the users, one per line: name, role, full name, whether disabled."""
+    """List the users, one per line: name, role, full name, whether disabled, time zone."""
     settings = AdminSettings.load()
 
     async def work() -> None:
         async with opened_database(settings) as database:
             for user in await users(database):
                 disabled = f"disabled {user.disabled_at:%Y-%m-%d} by {user.disabled_by}" if user.disabled_at else ""
-                typer.echo(f"{user.name}\t{user.role}\t{user.full_name}\t{disabled}")
+                typer.echo(f"{user.name}\t{user.role}\t{user.full_name}\t{disabled}\t{user.time_zone}")
 
     run(work())
 

@@ -1,4 +1,4 @@
-"""Changes that users make to their own account: password, one-time codes, open sessions."""
+"""Changes that users make to their own account: password, one-time codes, open sessions, time zone."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,6 +11,7 @@ from admin_web.people.sign_in import require_password
 from admin_web.record.changes import Actor, changing
 from admin_web.record.database import Database
 from admin_web.record.models import User
+from compliance import zones
 from compliance.refusal import Refused
 
 Now = Callable[[], datetime]
@@ -82,6 +83,21 @@ async def end_totp(database: Database, actor: Actor, password: str, now: Now) ->
         if user.totp_confirmed_at is not None:
             change.audit("turn-off-totp", "user", actor.name)
         user.totp_secret = user.totp_confirmed_at = None
+
+
+async def set_time_zone(database: Database, actor: Actor, name: str, now: Now) -> bool:
+    """Set the time zone in which the actor sees times and days. Returns False if it was set already.
+
+    Raises UnknownZone.
+    """
+    zones.named(name)
+    async with changing(database, actor, now) as change:
+        user = await locked_user(change, actor.name)
+        if user.time_zone == name:
+            return False
+        change.audit("set-time-zone", "user", actor.name, zone=name, was=user.time_zone)
+        user.time_zone = name
+    return True
 
 
 async def end_session(database: Database, actor: Actor, session_id: int, now: Now) -> None:

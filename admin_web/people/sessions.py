@@ -21,13 +21,17 @@ SEEN_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The person who sends a request, identified by an open session."""
+    """The person who sends a request, identified by an open session.
+
+    `time_zone` is the name of the zone in which they see times and days; empty for the installation's.
+    """
 
     name: str
     full_name: str
     role: Role
     session_id: int
     csrf_token: str
+    time_zone: str = ""
 
 
 def start(session: AsyncSession, user_name: str, address: str, browser: str, at: datetime) -> str:
@@ -52,8 +56,9 @@ async def person_of(database: Database, token: str, at: datetime) -> Person | No
 
     A session expires after `LIFE`, or after `IDLE` without a request.
     """
+    person = User.name, User.full_name, User.role, SignInSession.id, SignInSession.csrf_token, User.time_zone
     found = (
-        select(User.name, User.full_name, User.role, SignInSession.id, SignInSession.csrf_token, SignInSession.seen_at)
+        select(*person, SignInSession.seen_at)
         .join(User, User.name == SignInSession.user_name)
         .where(SignInSession.token_hash == hashed(token), *is_open(at), User.disabled_at.is_(None))
     )
@@ -61,10 +66,10 @@ async def person_of(database: Database, token: str, at: datetime) -> Person | No
         row = (await session.execute(found)).one_or_none()
     if row is None:
         return None
-    name, full_name, role, session_id, csrf_token, seen_at = row
+    name, full_name, role, session_id, csrf_token, time_zone, seen_at = row
     if at - seen_at >= SEEN_EVERY:
         await _seen(database, session_id, at)
-    return Person(name, full_name, Role(role), session_id, csrf_token)
+    return Person(name, full_name, Role(role), session_id, csrf_token, time_zone)
 
 
 async def end(database: Database, session_id: int, by: str, at: datetime) -> None:

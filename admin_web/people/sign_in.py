@@ -10,7 +10,9 @@ from admin_web.people.accounts import hash_password, is_password, random_passwor
 from admin_web.record.changes import Actor, changing
 from admin_web.record.database import Database
 from admin_web.record.models import User
+from compliance import zones
 from compliance.refusal import Refused
+from compliance.zones import UnknownZone
 
 _AT_ONCE = asyncio.Semaphore(2)
 """Passwords that are checked at the same time. Each check takes 64 MiB and about 50 ms of CPU time. Without this limit,
@@ -28,10 +30,13 @@ class WrongPassword(Refused):
     """A person who is signed in gave a wrong password for their own account."""
 
 
-async def sign_in(database: Database, name: str, password: str, code: str, origin: Actor, at: datetime) -> str:
+async def sign_in(
+    database: Database, name: str, password: str, code: str, origin: Actor, at: datetime, time_zone: str = ""
+) -> str:
     """Open a session and return its cookie. `origin` names the browser instead of a user, and has its address.
 
-    Raises NotSignedIn, TooManyAttempts.
+    A user who has no time zone yet gets the browser's, `time_zone`, if there is such a zone. Raises NotSignedIn,
+    TooManyAttempts.
     """
     await throttle.take(database, throttle.buckets(name, origin.address), at)
     user = await _user(database, name)
@@ -40,7 +45,7 @@ async def sign_in(database: Database, name: str, password: str, code: str, origi
         held = await change.session.scalar(select(User).where(User.name == name).with_for_update())
         if held is not None and right and held.disabled_at is None and _code_fits(held, code, at):
             await throttle.refill(change.session, name, origin.address, at)
-            change.audit("sign-in", "user", name)
+            change.audit("sign-in", "user", name, **_first_zone(held, time_zone))
             return sessions.start(change.session, name, origin.address, origin.name, at)
         if held is not None:
             change.audit("sign-in-refused", "user", name)
@@ -71,6 +76,21 @@ def _code_fits(user: User, code: str, at: datetime) -> bool:
         return False
     user.totp_last_step = step
     return True
+
+
+def _first_zone(user: User, name: str) -> dict[str, str]:
+    """Set the browser's time zone for a user who has none yet. Return the particulars of the audit event.
+
+    The name comes from a script. An unknown one does not keep the user from signing in.
+    """
+    if user.time_zone or not name:
+        return {}
+    try:
+        zones.named(name)
+    except UnknownZone:
+        return {}
+    user.time_zone = name
+    return {"zone": name}
 
 
 async def _user(database: Database, name: str) -> User | None:

@@ -15,12 +15,13 @@ from admin_web.record.database import Database
 from admin_web.record.models import CampaignListRow, DecisionRecord, DecisionTotal, Registry
 from compliance.rule import sentences
 from compliance.verdict import DIALPLAN_REASONS, listed_on
+from compliance.zones import quarter_of
 
 MOST_COUNTED = 5_000
 """Maximum number of decisions that are counted one by one. If there are more, a page says "more than"."""
 
 LONGEST_COUNTED = timedelta(days=400)
-"""Maximum length of a period whose hourly totals are summed for a page."""
+"""Maximum length of a period whose totals are summed for a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ async def totals(database: Database, wanted: CallFilter) -> Totals:
         if wanted.subject:
             verdicts = await _counted(session, wanted)
             return Totals(unscreened, verdicts, more=sum(verdicts.values()) > MOST_COUNTED)
-        if _is_of_hours(wanted):
+        if _is_of_quarters(wanted):
             return Totals(unscreened, await _added_up(session, wanted))
         return Totals(unscreened, None)
 
@@ -58,16 +59,16 @@ async def known_reasons(database: Database) -> list[str]:
         return list(dict.fromkeys([*sentences(), *map(listed_on, lists), *DIALPLAN_REASONS]))
 
 
-def _is_of_hours(wanted: CallFilter) -> bool:
-    """Return whether the period consists of whole hours, and not too many of them."""
+def _is_of_quarters(wanted: CallFilter) -> bool:
+    """Return whether the period consists of whole quarters of an hour, as days of all zones do, and is not too long."""
     if wanted.since is None or wanted.until is None or wanted.until - wanted.since > LONGEST_COUNTED:
         return False
-    return all((at.minute, at.second, at.microsecond) == (0, 0, 0) for at in (wanted.since, wanted.until))
+    return all(at == quarter_of(at) for at in (wanted.since, wanted.until))
 
 
 async def _added_up(session: AsyncSession, wanted: CallFilter) -> Counter[str]:
     added = select(DecisionTotal.verdict, func.sum(DecisionTotal.decisions)).where(
-        DecisionTotal.hour >= wanted.since, DecisionTotal.hour < wanted.until
+        DecisionTotal.began_at >= wanted.since, DecisionTotal.began_at < wanted.until
     )
     if wanted.verdict:
         added = added.where(DecisionTotal.verdict == wanted.verdict)

@@ -1,11 +1,10 @@
-"""Dials over time, by outcome: allowed, under override, blocked. Read from hourly totals, not from the decisions."""
+"""Dials over time, by outcome: allowed, under override, blocked. Read from totals, not from the decisions."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute
@@ -16,9 +15,9 @@ from admin_web.record.database import Database
 from admin_web.record.models import DecisionRecord, DecisionTotal
 from compliance import verdict
 from compliance.verdict import Verdict
+from compliance.zones import QUARTER
 
 HOUR = timedelta(hours=1)
-LONGEST_ZONE = 64
 
 
 class Span(StrEnum):
@@ -66,33 +65,25 @@ class History:
     total: Dials
 
 
-def zone_of(name: str) -> tzinfo:
-    """Return the time zone with a name such as `Europe/Berlin`; UTC for an unknown name."""
-    if not name or len(name) > LONGEST_ZONE:
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # ZoneInfo raises them for paths and directories.
-        return UTC
-
-
-async def history(database: Database, span: Span, at: datetime, zone: tzinfo = UTC) -> History:
+async def history(database: Database, span: Span, at: datetime, zone: tzinfo) -> History:
     """Sum the dials of the span that ends with the hour of `at` (aware UTC). Raises DatabaseUnavailable.
 
     Steps are hours, quarters of a day or days in the time zone `zone`. The first step is a complete one, like the
     others.
     """
-    step_of = _steps(span, zone)
-    hours = _hours(span, at, step_of)
+    step_of, end = _steps(span, zone), _steps(Span.DAY, zone)(at) + HOUR
+    first = step_of(end - HOUR * span.hours)
+    began_at = DecisionTotal.began_at
     added = (
-        select(DecisionTotal.hour, *_dials(DecisionTotal, DecisionTotal.decisions))
-        .where(DecisionTotal.hour >= hours[0], DecisionTotal.hour <= hours[-1])
-        .group_by(DecisionTotal.hour)
+        select(began_at, *_dials(DecisionTotal, DecisionTotal.decisions))
+        .where(began_at >= first, began_at < end)
+        .group_by(began_at)
     )
-    steps = dict.fromkeys(map(step_of, hours), Dials())
+    steps = {step_of(first + QUARTER * number): Dials() for number in range((end - first) // QUARTER)}
     async with database.read() as session:
-        for hour, *dials in await session.execute(added):
-            steps[step_of(hour)] = _sum([steps[step_of(hour)], _read(dials)])
+        for quarter, *dials in await session.execute(added):
+            step = step_of(quarter)
+            steps[step] = _sum([steps[step], _read(dials)])
     return History([Step(start.astimezone(zone), dials) for start, dials in steps.items()], _sum(steps.values()))
 
 
@@ -124,23 +115,14 @@ def _sum(dials: Iterable[Dials]) -> Dials:
     return Dials(*(sum(column) for column in zip(*dials, strict=True)))
 
 
-def _hours(span: Span, at: datetime, step_of: Callable[[datetime], datetime]) -> list[datetime]:
-    """Return the start of each hour of a span, oldest first. The last hour is the current one."""
-    last = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    first = last - HOUR * (span.hours - 1)
-    while step_of(first - HOUR) == step_of(first):
-        first -= HOUR
-    return [first + HOUR * number for number in range((last - first) // HOUR + 1)]
-
-
 def _steps(span: Span, zone: tzinfo) -> Callable[[datetime], datetime]:
-    """Return a function from an hour to its step's start (UTC). A step with a clock change is longer or shorter."""
+    """Return a function from a moment to its step's start (UTC). A step with a clock change is longer or shorter."""
     size = _STEP_HOURS[span]
 
-    def step_of(hour: datetime) -> datetime:
-        if size == 1:
-            return hour
-        local = hour.astimezone(zone)
-        return local.replace(hour=local.hour // size * size, minute=0, fold=0).astimezone(UTC)
+    def step_of(at: datetime) -> datetime:
+        local = at.astimezone(zone).replace(minute=0, second=0, microsecond=0)
+        if size > 1:  # An hour that clocks show twice is two steps, but one part of its day.
+            local = local.replace(hour=local.hour // size * size, fold=0)
+        return local.astimezone(UTC)
 
     return step_of

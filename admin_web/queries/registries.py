@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.judging.terms import NEVER_STALE, terms_of
 from admin_web.record.database import Database
 from admin_web.record.models import Registry, RegistryVersion
+from compliance import dates
 from compliance.known_registries import preset_of
 from compliance.terms import BLOCK
 
@@ -87,8 +88,7 @@ class RegistryStanding:
         if self.ending and self.stale_from:
             follows = "calls to the area codes that it covers are then blocked" if blocks else "calls pass all the same"
             return (
-                f"{self.name} becomes stale on {self.stale_from:%d %b %Y %H:%M} UTC: {follows}. "
-                "Import a new copy before that."
+                f"{self.name} becomes stale on {dates.utc(self.stale_from)}: {follows}. Import a new copy before that."
             )
         return ""
 

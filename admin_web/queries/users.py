@@ -26,12 +26,13 @@ class UserRow:
     disabled_at: datetime | None
     disabled_by: str | None
     extension: str
+    time_zone: str
     sessions: int
 
 
 _USER = (
     User.name, User.full_name, User.role, User.totp_confirmed_at, User.created_at, User.created_by, User.disabled_at,
-    User.disabled_by, User.extension,
+    User.disabled_by, User.extension, User.time_zone,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from admin_web.record.models import DoNotCallRequest, Lead, Override
 from admin_web.services.leads import existing_lead
 from admin_web.services.requests import REQUESTS, last_recorded, last_request_id
 from admin_web.services.revocation import LONGEST_REASON, UnknownOverride, locked_override
+from compliance import dates
 from compliance.consent import may_revoke
 from compliance.numbers import E164, LeadId
 from compliance.refusal import Refused, cleaned, require
@@ -24,7 +25,7 @@ class RequestNotSeen(Refused):
 
     def __init__(self, request: DoNotCallRequest) -> None:
         super().__init__(
-            f"Request {request.id}, of {request.asked_on} by {request.source}, is the last one on {request.number}. "
+            f"Request {request.id}, of {dates.day(request.asked_on)} by {request.source}, is the last one on {request.number}. "
             "You have not seen it. Check who asked, and decide again. Nothing was changed."
         )
         self.request_id = request.id

@@ -17,6 +17,7 @@ from admin_web.services.leads import existing_lead, put_new
 from admin_web.services.requests import REQUESTS, last_request_id, newest_request
 from admin_web.services.revocation import end
 from admin_web.webhooks.events import Event
+from compliance import dates
 from compliance.consent import ATTESTATION, Basis, ends_at, may_override
 from compliance.consent_rules import ConsentRules, Origin, Tie
 from compliance.facts import Facts
@@ -196,7 +197,7 @@ def faults_of(statement: ConsentStatement, rules: ConsentRules, at: datetime) ->
         yield NotDated("Give the date of the consent, as it stands in the document.")
     elif is_to_come(consented_on, at):
         yield ConsentInFuture(
-            f"The consent is dated in the future: {consented_on}. Give the date that stands in the document."
+            f"The consent is dated in the future: {dates.day(consented_on)}. Give the date that stands in the document."
         )
     elif basis is not None:
         yield from _age_faults(basis, consented_on, statement.tie, rules, at)
@@ -211,14 +212,15 @@ def _age_faults(
     oldest = rules.policy.oldest(basis, rules.today(at))
     if consented_on < oldest:
         yield ConsentTooOld(
-            f"The consent of {consented_on} is too old. On this basis it may be dated {oldest} or later."
+            f"The consent of {dates.day(consented_on)} is too old. On this basis it may be dated "
+            f"{dates.day(oldest)} or later."
         )
     elif rules.policy.asks_for_tie(basis) and tie is None:
         yield TieMissing(
             "Say whether the relationship rests on a purchase or on an inquiry. It decides how long it lasts."
         )
     elif (end := rules.end_of(at, basis, tie, consented_on)) <= at:
-        yield RelationshipEnded(f"The existing relationship ended on {end:%Y-%m-%d}. Nothing was opened.")
+        yield RelationshipEnded(f"The existing relationship ended on {dates.utc(end)}. Nothing was opened.")
 
 
 def effect_of(facts: Facts, at: datetime, elsewhere: Mapping[str, Sequence[str]] = _NOWHERE) -> Effect:
@@ -290,7 +292,7 @@ async def renew_override(records: Records, actor: Actor, consent: Consent, overr
             raise NothingToRenew(f"Override {override_id} is not the live override of lead {lead.id} any more.")
         if not renewable(old.expires_at, change.at):
             raise NotYetRenewable(
-                f"Override {override_id} lasts until {old.expires_at:%Y-%m-%d}; "
+                f"Override {override_id} lasts until {dates.utc(old.expires_at)}; "
                 f"it can be renewed in its last {RENEWABLE.days} days."
             )
         granted = await _open(change, lead, consent, records.rules)
@@ -309,7 +311,7 @@ async def _checked(change: Change, consent: Consent, rules: ConsentRules) -> tup
         raise fault
     latest = rules.end_of(change.at, consent.basis, consent.tie, consent.consented_on)
     if not change.at < (consent.expires_at or latest) <= latest:
-        raise ExpiryNotAllowed(f"An override ends after now and not later than {latest:%Y-%m-%d %H:%M} UTC.")
+        raise ExpiryNotAllowed(f"An override ends after now and not later than {dates.utc(latest)}.")
     lead = await _lead(change, consent)
     record = await read_record(change.session, [(E164(lead.number), consent.lead)], change.at)
     (facts,) = record.facts
@@ -327,13 +329,14 @@ def require_newer(consent: Consent, facts: Facts, asked_on: date | None, rules: 
     """
     if asked_on is not None and consent.consented_on < asked_on:
         raise ConsentOutdated(
-            f"The owner of {facts.number} asked on {asked_on} not to be called. The consent of {consent.consented_on} "
-            "is older, so it opens nothing. Only a consent that is dated after the request does. If the request was "
-            "recorded wrongly, an admin can withdraw it on the page of the number."
+            f"The owner of {facts.number} asked on {dates.day(asked_on)} not to be called. "
+            f"The consent of {dates.day(consent.consented_on)} is older, so it opens nothing. Only a consent that is "
+            "dated after the request does. If the request was recorded wrongly, an admin can withdraw it on the page "
+            "of the number."
         )
-    if asked_on == consent.consented_on and not consent.same_day_reason.strip():
+    if asked_on is not None and asked_on == consent.consented_on and not consent.same_day_reason.strip():
         raise SameDayUnexplained(
-            f"The owner of {facts.number} asked on {asked_on}, the day of this consent, not to be called. "
+            f"The owner of {facts.number} asked on {dates.day(asked_on)}, the day of this consent, not to be called. "
             "Say how you know that the consent is the later one. The reviewer reads this reason."
         )
     closed = rules.policy.closed_to(consent.basis, origins_of(facts, asked_on))
@@ -376,7 +379,7 @@ async def _lead(change: Change, consent: Consent) -> Lead:
 
 def _stands(lead: LeadId | None, override_id: int | str, expires_at: datetime) -> OverrideStands:
     return OverrideStands(
-        f"Lead {lead} holds override {override_id} until {expires_at:%Y-%m-%d}. Renew it in its last "
+        f"Lead {lead} holds override {override_id} until {dates.utc(expires_at)}. Renew it in its last "
         f"{RENEWABLE.days} days, or revoke it before placing another."
     )
 

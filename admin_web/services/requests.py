@@ -19,6 +19,7 @@ from admin_web.services.suppression import (
     suppress_many_within,
     suppress_within,
 )
+from compliance import dates
 from compliance.consent import may_revoke
 from compliance.numbers import E164, LeadId
 from compliance.refusal import Refused, cleaned, require
@@ -197,7 +198,8 @@ def checked_day(asked_on: date | None, today: date) -> date:
         return today
     if not FIRST_DAY <= asked_on <= today:
         raise RequestNotDated(
-            f"A request is dated between {FIRST_DAY} and today, {today}, not {asked_on}. Nothing was changed."
+            f"A request is dated between {dates.day(FIRST_DAY)} and today, {dates.day(today)}, not "
+            f"{dates.day(asked_on)}. Nothing was changed."
         )
     return asked_on
 
@@ -240,5 +242,6 @@ async def _end_older(
     who = f"Lead {lead} asked" if lead is not None else "The owner of the number asked"
     for override in found:
         override.ended_by_request = requests[E164(override.number)]
-        end(change, override, f"{who} on {request.asked_on} not to be called (request {override.ended_by_request}).")
+        asked = f"{who} on {dates.day(request.asked_on)} not to be called"
+        end(change, override, f"{asked} (request {override.ended_by_request}).")
     return tuple(override.id for override in found)

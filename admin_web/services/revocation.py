@@ -7,6 +7,7 @@ from sqlalchemy import select
 from admin_web.record.changes import IN_FORCE, Actor, Change, Records, Standing
 from admin_web.record.models import Override, User
 from admin_web.webhooks.events import Event
+from compliance import dates
 from compliance.consent import Role, may_revoke
 from compliance.numbers import E164, LeadId
 from compliance.refusal import Refused, cleaned, require
@@ -62,8 +63,8 @@ async def revoke_override(records: Records, actor: Actor, override_id: int, *, r
         if already:
             change.project_override(number, lead)
         elif override.expires_at <= change.at:
-            ended = f"{override.expires_at:%Y-%m-%d %H:%M}"
-            raise OverrideExpired(f"Override {override_id} expired on {ended} UTC, so there is nothing to revoke.")
+            ended = dates.utc(override.expires_at)
+            raise OverrideExpired(f"Override {override_id} expired on {ended}, so there is nothing to revoke.")
         else:
             end(change, override, reason)
     return Revoked(override_id, lead, number, already, await records.standing())

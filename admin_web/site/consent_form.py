@@ -30,7 +30,7 @@ from admin_web.services.overrides import (
     TieMissing,
     faults_of,
 )
-from admin_web.site.forms import Form
+from admin_web.site.forms import Form, day_in
 from admin_web.site.labels import national
 from compliance.consent import Basis, ends_at
 from compliance.consent_rules import ConsentRules, Tie
@@ -108,7 +108,8 @@ def read_consent(
 ) -> ConsentFields | None:
     """Read the fields. If any is invalid, record its error in the form and return None."""
     basis = Basis(sent.text("basis")) if sent.text("basis") in list(Basis) else None
-    consented_on, note, attestation = _day(sent.text("consented_on")), sent.text("basis_note"), sent.text("attestation")
+    consented_on = day_in(sent.text("consented_on"))
+    note, attestation = sent.text("basis_note"), sent.text("attestation")
     tie = Tie(sent.text("tie")) if sent.text("tie") in list(Tie) else None
     for fault in faults_of(ConsentStatement(basis, note, consented_on, attestation, tie), rules, at):
         sent.errors[field_of(fault)] = str(fault)
@@ -134,13 +135,6 @@ def read_consent(
 def field_of(refused: Refused) -> str:
     """Return the field that a refusal of the service belongs to."""
     return next(name for kind, name in FIELDS.items() if isinstance(refused, kind))
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def _moment(text: str, at: datetime) -> datetime:

@@ -4,12 +4,13 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Any, TypeVar
 
 from aiohttp import web
 
 from admin_web.lists.spreadsheet import defused
+from admin_web.site.clock import exported, zone_of
 
 ROWS = 500
 """Rows per write, so that memory use does not depend on the length of the export."""
@@ -17,12 +18,12 @@ ROWS = 500
 Row = TypeVar("Row")
 
 
-def cell(value: object) -> str:
-    """Return the text of one cell: moments in UTC (ISO 8601), no value as empty text, formulas defused."""
+def cell(value: object, zone: tzinfo) -> str:
+    """Return the text of one cell: moments with the offset of `zone`, no value as empty text, formulas defused."""
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return exported(value, zone)
     if isinstance(value, date):
         return value.isoformat()
     return defused(str(value))
@@ -31,11 +32,11 @@ def cell(value: object) -> str:
 async def stream_csv(
     request: web.Request, file_name: str, columns: Sequence[str], rows: AsyncIterable[Sequence[object]]
 ) -> web.StreamResponse:
-    """Send a CSV file (RFC 4180, UTF-8), each row as it arrives."""
-    head = _csv_lines([columns])
+    """Send a CSV file (RFC 4180, UTF-8), each row as it arrives. Moments are in the zone of the person."""
+    head, zone = _csv_lines([columns]), zone_of(request)
 
     def lines(some: Iterable[Sequence[object]]) -> str:
-        return _csv_lines([[cell(value) for value in row] for row in some])
+        return _csv_lines([[cell(value, zone) for value in row] for row in some])
 
     return await _stream(request, file_name, "text/csv; charset=utf-8", head, rows, lines)
 
@@ -43,10 +44,14 @@ async def stream_csv(
 async def stream_json_lines(
     request: web.Request, file_name: str, rows: AsyncIterable[Mapping[str, Any]]
 ) -> web.StreamResponse:
-    """Send one JSON object per line, each row as it arrives."""
+    """Send one JSON object per line, each row as it arrives. Moments are in the zone of the person."""
+    zone = zone_of(request)
+
+    def spelled(value: object) -> str:
+        return cell(value, zone)
 
     def lines(some: Iterable[Mapping[str, Any]]) -> str:
-        return "".join(json.dumps(row, ensure_ascii=False, default=cell) + "\n" for row in some)
+        return "".join(json.dumps(row, ensure_ascii=False, default=spelled) + "\n" for row in some)
 
     return await _stream(request, file_name, "application/x-ndjson", "", rows, lines)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, web
@@ -11,6 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDict
 
 from admin_web.site.guard import CSRF_FIELD, MULTIPART, require_csrf
+from compliance import dates
 
 LONGEST_FIELD = 4000
 LONGEST_FIELDS = 64 * 1024
@@ -47,15 +48,25 @@ class Form:
         return self.text(name) != ""
 
     def day(self, name: str, sentence: str) -> date | None:
-        """Return a date (`2026-11-23`). Record `sentence` as the error, and return None, for anything else."""
-        try:
-            return date.fromisoformat(self.text(name))
-        except ValueError:
+        """Return a day. Record `sentence` as the error, and return None, for anything else."""
+        on = day_in(self.text(name))
+        if on is None:
             self.errors[name] = sentence
-            return None
+        return on
 
 
 EMPTY = Form({})
+
+
+def day_in(text: str) -> date | None:
+    """Read a day: `2026-11-23`, as browsers send it, or `23 Nov 2026`, as pages show it. None for anything else."""
+    shown = dates.read(text)
+    if shown is not None:
+        return None if isinstance(shown, datetime) else shown
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 async def read_form(request: web.Request) -> Form:

@@ -1,7 +1,7 @@
 """Typed keys of the objects that the site's application holds."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from aiohttp import web
 
@@ -20,3 +20,5 @@ PBX = web.AppKey("pbx", Pbx)
 DOCUMENTS = web.AppKey("documents", DocumentStore)
 NOW: web.AppKey[Callable[[], datetime]] = web.AppKey("now")
 ENFORCEMENT = web.AppKey("enforcement", Enforcement)
+ZONE = web.AppKey("zone", tzinfo)
+"""The installation's time zone."""

@@ -4,6 +4,7 @@ The slug stays beside its label where an operator searches by it. Machine format
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 import phonenumbers
 
@@ -57,6 +58,7 @@ ACTIONS: Mapping[str, str] = {
     "set-campaigns": "Campaigns of a list set",
     "set-password": "New password set",
     "set-terms": "Terms of a registry set",
+    "set-time-zone": "Own time zone set",
     "sign-in": "Signed in",
     "sign-in-refused": "Sign-in refused",
     "suppress": "Put on the Do-Not-Call list",
@@ -165,6 +167,7 @@ PARTICULARS: Mapping[str, str] = {
     "when_stale": "when stale",
     "when_uncovered": "numbers not covered",
     "why": "why",
+    "zone": "time zone",
 }
 """Labels of an audit event's details, for use in a line of text."""
 
@@ -177,6 +180,7 @@ GATE_DOUBTS: Mapping[str, str] = {
 """Why a gate blocks every call, by the slug in its heartbeat."""
 
 _YES_NO = {"by_area_code"}
+_MOMENTS = {"expires_at", "since"}
 
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "basis": BASES,
@@ -259,11 +263,21 @@ def gate_doubt(text: str) -> str:
     return f"{where}: {GATE_DOUBTS[slug]} ({slug})" if where else f"{GATE_DOUBTS[slug]} ({slug})"
 
 
-def particulars(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield the particulars of an audit event as label and text, without the empty ones."""
+def particulars(values: Mapping[str, object]) -> Iterator[tuple[str, str | datetime]]:
+    """Yield the particulars of an audit event as label and text or moment, without the empty ones."""
     for name, value in sorted(values.items()):
         if value is not None and value != "":
-            yield PARTICULARS.get(name, name.replace("_", " ")), _text(name, value)
+            shown = _moment(str(value)) if name in _MOMENTS else None
+            yield PARTICULARS.get(name, name.replace("_", " ")), shown or _text(name, value)
+
+
+def _moment(text: str) -> datetime | None:
+    """Read a recorded moment (aware). Return None for anything else."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def _text(name: str, value: object) -> str:

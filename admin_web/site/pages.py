@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -16,9 +15,12 @@ from aiohttp import web
 from admin_web.people.permissions import Permission, allowed
 from admin_web.services import Standing
 from admin_web.site import labels, lead_sentences
+from admin_web.site.clock import iso, zone_of
+from admin_web.site.forms import day_in
 from admin_web.site.guard import PERSON
-from admin_web.site.keys import ENFORCEMENT, NOW
+from admin_web.site.keys import ENFORCEMENT, NOW, ZONE
 from admin_web.site.navigation import places
+from compliance import dates
 from compliance.numbers import visible
 from compliance.refusal import as_sentence
 from compliance.rule import opens_by_override, sentence_of
@@ -60,7 +62,11 @@ def set_up(app: web.Application) -> None:
     environment.filters.update(
         national=labels.national,
         iso=iso,
-        day=day,
+        clock=dates.moment,
+        day=dates.day,
+        day_in=day_in,
+        offset=dates.offset,
+        parts=dates.parts,
         sentence=sentence_of,
         as_sentence=as_sentence,
         opens_by_override=opens_by_override,
@@ -79,7 +85,7 @@ def set_up(app: web.Application) -> None:
 
 
 async def render(request: web.Request, template: str, *, status: int = 200, **context: object) -> web.Response:
-    """Render a page. Templates also get `person`, `may(permission)`, `places`, `notice`, `banner` and `csrf_token`."""
+    """Render a page. Templates also get what `_common` returns."""
     whole = {**await _common(request), **context}
     answer = await aiohttp_jinja2.render_template_async(template, request, whole, status=status)
     if NOTICE in request.cookies:
@@ -105,6 +111,10 @@ def see_other(
 
 
 async def _common(request: web.Request) -> dict[str, Any]:
+    """Return what every template gets.
+
+    Pages show moments in `zone`, the reader's. Days of requests and consents are days in `installation_zone`.
+    """
     who = request.get(PERSON)
     return {
         "person": who,
@@ -114,6 +124,8 @@ async def _common(request: web.Request) -> dict[str, Any]:
         "banner": await request.app[ENFORCEMENT].alarm() if who else None,
         "csrf_token": who.csrf_token if who else "",
         "now": request.app[NOW](),
+        "zone": zone_of(request),
+        "installation_zone": request.app[ZONE],
         "path": request.path,
     }
 
@@ -125,16 +137,6 @@ def _notice(request: web.Request) -> Notice | None:
         return Notice(str(text)[:LONGEST_NOTICE], kind if kind in {"good", "warn", "bad"} else "warn")
     except (ValueError, TypeError, RecursionError):
         return None
-
-
-def iso(at: datetime) -> str:
-    """Format a moment for machines: ISO 8601, UTC, to the second."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def day(at: datetime) -> str:
-    """Format a date so that every country reads it alike: 23 Nov 2027."""
-    return f"{at.day} {at:%b %Y}"
 
 
 _ASSETS: dict[str, str] = {}

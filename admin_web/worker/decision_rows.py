@@ -21,6 +21,7 @@ from admin_web.worker.call_agents import LOCK, NOBODY, CallAgent, call_agents
 from compliance import verdict
 from compliance.redis_records import read_decision
 from compliance.verdict import Verdict
+from compliance.zones import quarter_of
 
 DecisionColumns: TypeAlias = dict[str, Any]
 
@@ -139,16 +140,16 @@ async def _held(session: AsyncSession, ids: Sequence[str]) -> dict[str, Decision
 
 
 async def _count(session: AsyncSession, added: Iterable[DecisionColumns], taken: Iterable[DecisionColumns]) -> None:
-    """Add rows to the totals of their hours, and subtract the replaced ones."""
+    """Add rows to the totals of their quarters of an hour, and subtract the replaced ones."""
     changes: Counter[tuple[datetime, str, str]] = Counter(_total_of(row) for row in added)
     changes.subtract(_total_of(row) for row in taken)
     insert = insert_into(session, DecisionTotal)
     insert = insert.on_conflict_do_update(
-        index_elements=["hour", "verdict", "reason"],
+        index_elements=["began_at", "verdict", "reason"],
         set_={"decisions": DecisionTotal.decisions + insert.excluded.decisions},
     )
     for key, change in sorted(changes.items()):
-        values = dict(zip(("hour", "verdict", "reason"), key, strict=True))
+        values = dict(zip(("began_at", "verdict", "reason"), key, strict=True))
         await session.execute(insert.values(**values, decisions=change))
 
 
@@ -173,4 +174,4 @@ async def _move_leads(session: AsyncSession, rows: Iterable[DecisionColumns]) ->
 
 
 def _total_of(row: DecisionColumns) -> tuple[datetime, str, str]:
-    return row["at"].replace(minute=0, second=0, microsecond=0), str(row["verdict"]), row["reason"]
+    return quarter_of(row["at"]), str(row["verdict"]), row["reason"]

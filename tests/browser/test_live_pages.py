@@ -22,16 +22,7 @@ def test_without_scripts_the_table_is_open_and_days_can_be_chosen(open_as: OpenA
     expect(page.locator("#dials tbody tr").first).to_be_visible()
     expect(page.locator("#dials-chart")).to_be_hidden()
     page.get_by_role("link", name="30 days", exact=True).click()
-    expect(page.get_by_text("From (UTC)")).to_be_visible()
-
-
-def test_days_are_counted_by_the_clocks_of_the_browser(open_as: OpenAs):
-    page = open_as("auditor", timezone_id="Europe/Berlin")
-    page.goto("/leads")  # Every page tells the site the time zone of the browser.
-    page.goto("/?span=30d")
-    expect(page.get_by_label("Time zone")).to_have_value("Europe/Berlin")
-    page.get_by_label("Time zone").select_option("UTC")
-    expect(page.locator("#dials th").first).to_have_text("From (UTC)")
+    assert page.locator("#dials tbody tr").count() in {30, 31}
 
 
 def test_a_rebuild_is_followed_to_its_end_without_a_click(open_as: OpenAs):

@@ -2,7 +2,11 @@
 
 from playwright.sync_api import expect
 
+from admin_web.people.accounts import add_user
+from compliance.consent import Role
 from tests.browser.browsing import sign_in
+from tests.browser.conftest import OpenAs
+from tests.browser.running import PASSWORD, SHELL, Running
 
 
 def test_a_person_signs_in_and_out(open_as):
@@ -35,3 +39,30 @@ def test_signing_in_leads_to_the_page_that_was_asked_for(open_as):
     page.get_by_label("Password").fill("nine horses under a bridge")
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/leads?q=Lead")
+
+
+def test_the_first_sign_in_sets_the_zone_of_the_browser_and_the_account_page_changes_it(
+    product: Running, open_as: OpenAs
+):
+    product.do(lambda records: add_user(records.database, SHELL, "traveller", Role.AUDITOR, PASSWORD))
+    page = open_as(timezone_id="Asia/Kolkata")
+    sign_in(page, "traveller")
+    footer = page.get_by_role("contentinfo")
+    expect(footer).to_contain_text("Times and days are those of Asia/Kolkata (UTC+05:30).")
+    page.goto("/?span=30d")
+    expect(page.locator("#dials-chart")).to_have_attribute("data-zone", "Asia/Kolkata")
+    later = open_as(timezone_id="Europe/Berlin")
+    sign_in(later, "traveller")
+    expect(later.get_by_role("contentinfo")).to_contain_text("those of Asia/Kolkata")
+    footer.get_by_role("link", name="Change the time zone").click()
+    page.get_by_label("Times and days are those of").select_option("America/New_York")
+    page.get_by_role("button", name="Set the time zone").click()
+    expect(footer).to_contain_text("Times and days are those of America/New_York (UTC-")
+
+
+def test_without_scripts_the_zone_is_that_of_the_installation(product: Running, open_as: OpenAs):
+    product.do(lambda records: add_user(records.database, SHELL, "plain", Role.AGENT, PASSWORD))
+    page = open_as(timezone_id="Asia/Kolkata", java_script_enabled=False)
+    sign_in(page, "plain")
+    expect(page.get_by_role("contentinfo")).to_contain_text("the zone of this installation). Change")
+    expect(page.get_by_role("contentinfo")).not_to_contain_text("Asia/Kolkata")

@@ -67,14 +67,15 @@ class DecisionRecord(Base):
 
 
 class DecisionTotal(Base):
-    """The number of decisions with one verdict and reason in one hour. `hour` is its start in UTC.
+    """The number of decisions with one verdict and reason in one quarter of an hour, which begins at `began_at`.
 
-    The archive adds to it in the transaction that writes the decisions, so the totals always match them.
+    In every time zone, days and hours begin with a quarter of an hour in UTC. The totals of before revision 0011 are of
+    whole hours. The archive adds to them in the transaction that writes the decisions, so they always match.
     """
 
     __tablename__ = "decision_totals"
 
-    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    began_at: Mapped[datetime] = mapped_column(primary_key=True)
     verdict: Mapped[str] = mapped_column(String(8), primary_key=True)
     reason: Mapped[str] = mapped_column(String(40), primary_key=True)
     decisions: Mapped[int]

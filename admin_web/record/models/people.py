@@ -14,6 +14,7 @@ class User(Base):
     """A person who signs in. Users are disabled, never deleted, because the record refers to their names.
 
     `extension` is the telephone that the PBX rings when they click on Call; if empty, the user name is the extension.
+    `time_zone` is the name of the zone in which they see times and days; if empty, the installation's.
     """
 
     __tablename__ = "users"
@@ -24,6 +25,7 @@ class User(Base):
     full_name: Mapped[str] = mapped_column(String(200), default="")
     role: Mapped[str] = mapped_column(String(20))
     extension: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
+    time_zone: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     password_hash: Mapped[str] = mapped_column(String(200))
     totp_secret: Mapped[str | None] = mapped_column(String(64))
     totp_confirmed_at: Mapped[datetime | None]

@@ -3,7 +3,8 @@
 
 const table = document.getElementById("dials");
 const place = document.getElementById("dials-chart");
-const zone = document.getElementById("zone");
+const MOMENT = "{D} {MMM} {YYYY} {HH}:{mm}";
+const TIME_OF_DAY = ["{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1];
 const SERIES = [
   ["Allowed", "#2fb344", "#2fb344"],
   ["Under override", "#c27803", "#f5c344"],
@@ -25,10 +26,10 @@ function draw() {
   chart = new uPlot({
     width: place.clientWidth,
     height: 260,
-    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone.value),
-    axes: [axis, { ...axis, size: 60 }],
+    tzDate: (at) => uPlot.tzDate(new Date(at * 1000), place.dataset.zone),
+    axes: [{ ...axis, values: [[86400, "{D} {MMM}", null, null, null, null, null, null, 1], [60, ...TIME_OF_DAY]] }, { ...axis, size: 60 }],
     scales: { y: { range: (_, low, high) => [0, Math.max(high, 5)] } },
-    series: [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }].concat(
+    series: [{ value: MOMENT }].concat(
       SERIES.map(([label, light, night], n) => ({
         label,
         stroke: dark ? night : light,
@@ -40,10 +41,6 @@ function draw() {
     ),
   }, numbers(), place);
 }
-
-// Offer the browser's time zone beside those that the server knows.
-const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
-if (own && ![...zone.options].some((option) => option.value === own)) zone.add(new Option(own));
 
 document.getElementById("dials-numbers").open = false;
 draw();

@@ -1,15 +1,6 @@
 // Optional improvements; every page works without JavaScript.
 "use strict";
 
-const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-
-// Show moments in the reader's time zone; the title attribute keeps UTC.
-function localMoments(root) {
-  for (const time of root.querySelectorAll("time[data-moment]")) {
-    time.textContent = WHEN.format(new Date(time.dateTime));
-  }
-}
-
 // A toggle shows and hides the element named by its aria-controls.
 document.addEventListener("click", (event) => {
   const toggle = event.target.closest("[data-toggle]");
@@ -40,13 +31,10 @@ addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent;
 });
 
-// An input with data-submits sends its form when it changes.
-document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
-});
-
-// Tell the server the reader's time zone, for pages that count by days.
-document.cookie = `dnc_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=strict`;
+// The sign-in form carries the browser's time zone, which a person without one of their own gets.
+for (const field of document.querySelectorAll("[data-own-zone]")) {
+  field.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+}
 
 // Make tables that are wider than the page reachable by keyboard, so that they can be scrolled.
 const sizes = new ResizeObserver((places) => {
@@ -63,5 +51,3 @@ function reachableTables() {
 document.addEventListener("htmx:after:swap", reachableTables);
 
 reachableTables();
-localMoments(document);
-document.addEventListener("htmx:after:swap", () => localMoments(document));

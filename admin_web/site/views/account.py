@@ -1,4 +1,4 @@
-"""The signed-in person's own account: open sessions, password, one-time codes."""
+"""The signed-in person's own account: time zone, open sessions, password, one-time codes."""
 
 from io import BytesIO
 
@@ -19,6 +19,7 @@ from admin_web.site.keys import DATABASE, NOW
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
 from compliance.refusal import Unwritable
+from compliance.zones import UnknownZone, choices
 
 
 async def account(request: web.Request) -> web.StreamResponse:
@@ -84,6 +85,17 @@ async def end_codes(request: web.Request) -> web.StreamResponse:
     return _done(request, "One-time codes are off.")
 
 
+async def set_time_zone(request: web.Request) -> web.StreamResponse:
+    """Set the time zone in which this person sees times and days."""
+    form = await read_form(request)
+    try:
+        await own.set_time_zone(request.app[DATABASE], actor(request), form.text("zone"), request.app[NOW])
+    except UnknownZone as error:
+        form.errors["zone"] = str(error)
+        return await _shown(request, form, 422)
+    return _done(request, f"Times and days are those of {form.text('zone')} from now on.")
+
+
 async def end_session(request: web.Request) -> web.StreamResponse:
     """End one other session of the same person."""
     session_id = int(request.match_info["session"])
@@ -101,6 +113,7 @@ async def _shown(request: web.Request, form: Form, status: int = 200) -> web.Str
         "account/page.html",
         status=status,
         form=form,
+        zones=choices(),
         user=await user_of(database, who.name, at),
         secret=await own.unconfirmed_secret(database, who.name),
         sessions=await open_sessions(database, who.name, at),
@@ -118,5 +131,6 @@ ROUTES = (
     Route("GET", "/account/codes/image.svg", code_image, Permission.SIGNED_IN, "account-codes-image"),
     Route("POST", "/account/codes/confirm", confirm_codes, Permission.SIGNED_IN, "account-codes-confirm"),
     Route("POST", "/account/codes/end", end_codes, Permission.SIGNED_IN, "account-codes-end"),
+    Route("POST", "/account/zone", set_time_zone, Permission.SIGNED_IN, "account-zone"),
     Route("POST", "/account/sessions/{session:[0-9]{1,15}}/end", end_session, Permission.SIGNED_IN, "account-session"),
 )

@@ -10,9 +10,10 @@ from aiohttp import web
 from admin_web.people.permissions import Permission
 from admin_web.queries.audit import AuditFilter, AuditPosition, AuditSeen, event_page, every_event
 from admin_web.queries.paging import Page, read_key
+from admin_web.site.clock import stamp, zone_of
 from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import Form
-from admin_web.site.keys import DATABASE, NOW, SETTINGS
+from admin_web.site.keys import DATABASE, SETTINGS
 from admin_web.site.labels import ACTIONS, SUBJECTS
 from admin_web.site.pages import render
 from admin_web.site.routing import Route
@@ -50,7 +51,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     for error in form.errors.values():
         raise web.HTTPBadRequest(text=error)
     rows = every_event(request.app[DATABASE], sought)
-    return await stream_csv(request, f"audit-events-{request.app[NOW]():%Y%m%dT%H%M%SZ}.csv", COLUMNS, _cells(rows))
+    return await stream_csv(request, f"audit-events-{stamp(request)}.csv", COLUMNS, _cells(rows))
 
 
 def _sought(request: web.Request, form: Form) -> AuditFilter:
@@ -65,8 +66,8 @@ def _sought(request: web.Request, form: Form) -> AuditFilter:
         action=filters.short(form, "action"),
         kind=kind if subject else "",
         subject=subject,
-        since=filters.moment(form, "since"),
-        until=filters.moment(form, "until", end=True),
+        since=filters.moment(form, "since", zone_of(request)),
+        until=filters.moment(form, "until", zone_of(request), end=True),
     )
 
 

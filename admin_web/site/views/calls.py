@@ -14,6 +14,7 @@ from admin_web.queries.call_filter import UNSCREENED, CallFilter, dialled_as
 from admin_web.queries.call_totals import known_reasons, totals
 from admin_web.queries.calls import CallPosition, CallSeen, call_page, every_call
 from admin_web.queries.paging import Page, read_key
+from admin_web.site.clock import stamp, zone_of
 from admin_web.site.csv_export import stream_csv, stream_json_lines
 from admin_web.site.forms import Form
 from admin_web.site.keys import DATABASE, NOW, PROJECTION, SETTINGS
@@ -86,7 +87,7 @@ async def export_json_lines(request: web.Request) -> web.StreamResponse:
 
 def _wanted(request: web.Request, form: Form) -> CallFilter:
     """Read the filters. Record an error in the form for one that cannot be read."""
-    settings = request.app[SETTINGS]
+    settings, zone = request.app[SETTINGS], zone_of(request)
     number = filters.number(form, "number", settings.region)
     verdict = filters.short(form, "verdict")
     return CallFilter(
@@ -97,8 +98,8 @@ def _wanted(request: web.Request, form: Form) -> CallFilter:
         verdict=verdict if verdict in {known for known, _ in VERDICTS} else "",
         reason=filters.short(form, "reason"),
         override=filters.short(form, "override"),
-        since=filters.moment(form, "since"),
-        until=filters.moment(form, "until", end=True),
+        since=filters.moment(form, "since", zone),
+        until=filters.moment(form, "until", zone, end=True),
     )
 
 
@@ -116,7 +117,7 @@ def _query(form: Form) -> dict[str, str]:
 
 
 def _file_name(request: web.Request, ending: str) -> str:
-    return f"calls-{request.app[NOW]():%Y%m%dT%H%M%SZ}.{ending}"
+    return f"calls-{stamp(request)}.{ending}"
 
 
 def _values(call: CallSeen) -> dict[str, Any]:

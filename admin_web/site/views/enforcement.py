@@ -65,7 +65,6 @@ async def _shown(request: web.Request, template: str) -> web.StreamResponse:
         jobs=jobs,
         lease_s=app[SETTINGS].lease_s,
         rules=app[RECORDS].rules,
-        zone=app[SETTINGS].time_zone,
         bases=BASES,
     )
 

@@ -1,14 +1,19 @@
-"""Parsing of filter fields: numbers in any spelling, and moments in UTC."""
+"""Parsing of filter fields: numbers in any spelling, and moments in the time zone of the reader."""
 
-from datetime import UTC, datetime, time, timedelta
+import re
+from datetime import UTC, date, datetime, tzinfo
 
 from admin_web.site.forms import Form
+from compliance import dates, zones
 from compliance.numbers import E164, InvalidNumber, normalize
 
 LONGEST = 200
 """Characters of a filter that are read; the rest is ignored."""
 
-DAY = timedelta(days=1)
+EXAMPLE = "23 Nov 2026"
+
+LOST_PLUS = re.compile(r"(T\d\d:\d\d\S*) (\d\d:?\d\d)$", re.ASCII)
+"""The offset of a moment in an address. There a plus sign means a space, unless it is percent-encoded."""
 
 
 def short(form: Form, name: str) -> str:
@@ -32,19 +37,34 @@ def not_one_number(error: InvalidNumber) -> str:
     return str(error) if error.reason == "emergency" else f"This is not one telephone number. {error}"
 
 
-def moment(form: Form, name: str, *, end: bool = False) -> datetime | None:
-    """Read a moment in UTC: `2026-11-23T14:05`, or a day.
+def moment(form: Form, name: str, zone: tzinfo, *, end: bool = False) -> datetime | None:
+    """Read a moment, and return it in UTC: a day or a time of `zone`, or a moment with an offset of its own.
 
-    For a day, return the start of the day or, with `end`, the end.
+    For a day, return its start or, with `end`, its end. If clocks show a time twice, the period includes both. Record
+    an error, and return None, for anything else.
     """
     if not (written := short(form, name)):
         return None
     try:
-        read = datetime.fromisoformat(written)
-        if read.tzinfo is not None:
-            return read.astimezone(UTC)
-        whole_day = end and len(written) == len("2026-11-23") and read.time() == time()
-        return read.replace(tzinfo=UTC) + (DAY if whole_day else timedelta())
+        return _moment(written, zone, end=end)
     except (ValueError, OverflowError):
-        form.errors[name] = "Write a date, such as 2026-11-23, or a date and time, such as 2026-11-23T14:05."
+        form.errors[name] = f"Write a day, such as {EXAMPLE}, or a day and time, such as {EXAMPLE} 14:05."
         return None
+
+
+def _moment(written: str, zone: tzinfo, *, end: bool) -> datetime:
+    """Read what `moment` reads. Raises ValueError, OverflowError."""
+    read = dates.read(written) or _iso(written)
+    if not isinstance(read, datetime):
+        return zones.end_of(read, zone) if end else zones.start_of(read, zone)
+    if read.tzinfo is None:
+        read = read.replace(tzinfo=zone, fold=int(end))
+    return read.astimezone(UTC)
+
+
+def _iso(written: str) -> date:
+    """Read a day or a moment in ISO 8601. Raises ValueError."""
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        return datetime.fromisoformat(LOST_PLUS.sub(r"\1+\2", written))

@@ -103,7 +103,7 @@ def _asked_on(request: web.Request, sheet: KeptSheet, sent: Form) -> date | None
         if sent.text("asked_on"):
             sent.errors["asked_on"] = ONLY_REQUESTS
         return None
-    day = sent.day("asked_on", "Write the date as 2026-11-23.") if sent.text("asked_on") else None
+    day = sent.day("asked_on", "Write a day, such as 23 Nov 2026.") if sent.text("asked_on") else None
     if sent.errors:
         return None
     try:

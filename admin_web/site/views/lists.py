@@ -25,6 +25,7 @@ from admin_web.services.requests import (
     withdraw_request,
 )
 from admin_web.services.suppression import NotListed, lift
+from admin_web.site.clock import stamp
 from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
@@ -72,7 +73,7 @@ async def lists(request: web.Request) -> web.StreamResponse:
 async def export(request: web.Request) -> web.StreamResponse:
     """Export all entries that match the filter, as CSV."""
     found = every_entry(request.app[DATABASE], _sought(request))
-    return await stream_csv(request, f"do-not-call-{request.app[NOW]():%Y-%m-%d}.csv", COLUMNS, _cells(found))
+    return await stream_csv(request, f"do-not-call-{stamp(request)}.csv", COLUMNS, _cells(found))
 
 
 async def adding(request: web.Request) -> web.StreamResponse:
@@ -83,7 +84,7 @@ async def adding(request: web.Request) -> web.StreamResponse:
 async def add(request: web.Request) -> web.StreamResponse:
     """Put one number on the list."""
     form, settings = await read_form(request), request.app[SETTINGS]
-    asked_on = form.day("asked_on", "Write the date as 2026-11-23.") if form.text("asked_on") else None
+    asked_on = form.day("asked_on", "Write a day, such as 23 Nov 2026.") if form.text("asked_on") else None
     if form.errors:
         return await render(request, "lists/add.html", status=422, form=form)
     try:

@@ -1,7 +1,7 @@
 """The Compliance Monitor: the table of overrides, one override, its review, its revocation, its document."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 
 from aiohttp import web
 
@@ -30,6 +30,7 @@ from admin_web.services.revocation import (
     review_override,
     revoke_override,
 )
+from admin_web.site.clock import stamp, zone_of
 from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
@@ -38,6 +39,7 @@ from admin_web.site.labels import BASES
 from admin_web.site.labels import actor as actor_label
 from admin_web.site.pages import in_force, render, see_other
 from admin_web.site.routing import Route
+from admin_web.site.views import filters
 from admin_web.site.views.monitor_sentences import reviewed_already, since_then, what_follows
 from compliance.consent import Basis
 from compliance.refusal import Unwritable
@@ -57,7 +59,6 @@ COLUMNS = (
     "override", "state", "lead", "lead_name", "number", "basis", "consented_on", "document", "placed_at", "placed_by",
     "expires_at", "reviewed_at", "reviewed_by", "revoked_at", "revoked_by", "revoke_reason", "asked_on", "listed_at",
 )  # fmt: skip
-LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 LONGEST_ID = 18
 """Maximum number of digits of an override's id. A number of 18 digits always fits into a 64-bit integer."""
 
@@ -84,10 +85,13 @@ async def table(request: web.Request) -> web.StreamResponse:
 
 
 async def export(request: web.Request) -> web.StreamResponse:
-    """Export all overrides that match the filter, as CSV."""
-    at = request.app[NOW]()
-    rows = every_override(request.app[DATABASE], _sought(request, Form(request.query)), at)
-    return await stream_csv(request, f"overrides-{at:%Y-%m-%d}.csv", COLUMNS, _cells(rows, at))
+    """Export all overrides that match the filter, as CSV. Raises HTTPBadRequest for one that cannot be read."""
+    at, form = request.app[NOW](), Form(request.query)
+    sought = _sought(request, form)
+    for error in form.errors.values():
+        raise web.HTTPBadRequest(text=error)
+    rows = every_override(request.app[DATABASE], sought, at)
+    return await stream_csv(request, f"overrides-{stamp(request)}.csv", COLUMNS, _cells(rows, at))
 
 
 async def page(request: web.Request) -> web.StreamResponse:
@@ -200,23 +204,17 @@ def _stale(form: Form, whole: WholeOverride, at: datetime) -> str:
 
 
 def _sought(request: web.Request, form: Form) -> MonitorFilter:
-    """Read the filters. Unreadable ones are ignored."""
-    shown, basis, until = form.text("shown"), form.text("basis"), _day(form, "until")
-    settings = request.app[SETTINGS]
+    """Read the filters. Record an error in the form for a day that cannot be read; ignore other unreadable ones."""
+    shown, basis = form.text("shown"), form.text("basis")
+    settings, zone = request.app[SETTINGS], zone_of(request)
     sought = MonitorFilter(
         shown=Shown(shown) if shown in set(Shown) else Shown.ACTIVE,
         person=form.text("person"),
         basis=Basis(basis) if basis in set(Basis) else None,
-        since=_day(form, "since"),
-        until=until + timedelta(days=1) if until and until < LAST_DAY else None,
+        since=filters.moment(form, "since", zone),
+        until=filters.moment(form, "until", zone, end=True),
     )
     return searching(sought, form.text("q"), settings.region)
-
-
-def _day(form: Form, name: str) -> datetime | None:
-    """Read a date as the start of that day in UTC; None when it is missing or unreadable."""
-    on: date | None = form.day(name, "Write the date as 2026-11-23.") if form.text(name) else None
-    return datetime.combine(on, time(), UTC) if on else None
 
 
 async def _cells(rows: AsyncIterator[OverrideRow], at: datetime) -> AsyncIterator[list[object]]:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from admin_web.queries.monitor import OverrideState, WholeOverride
 from admin_web.site.labels import national, who
+from compliance import dates
 from compliance.rule import sentence_of
 
 
@@ -32,9 +33,9 @@ def since_then(whole: WholeOverride, at: datetime) -> str:
     """Return how an override has ended since somebody opened its page."""
     row = whole.row
     if row.state(at) is OverrideState.EXPIRED:
-        how = f"expired on {_moment(row.expires_at)}"
+        how = f"expired on {dates.utc(row.expires_at)}"
     elif row.revoked_at is not None:
-        how = f"was revoked by {who(row.revoked_by or '')} on {_moment(row.revoked_at)} (“{row.revoke_reason}”)"
+        how = f"was revoked by {who(row.revoked_by or '')} on {dates.utc(row.revoked_at)} (“{row.revoke_reason}”)"
     else:
         how = "is active"
     return f"Override {row.id} {how}, after you opened this page. Nothing was changed; the page now shows it as it is."
@@ -43,13 +44,9 @@ def since_then(whole: WholeOverride, at: datetime) -> str:
 def reviewed_already(whole: WholeOverride) -> str:
     """Return who has reviewed an override before this person could."""
     row = whole.row
-    when = f" on {_moment(row.reviewed_at)}" if row.reviewed_at else ""
+    when = f" on {dates.utc(row.reviewed_at)}" if row.reviewed_at else ""
     return f"Override {row.id} was already reviewed by {who(row.reviewed_by or '')}{when}. Nothing was changed."
 
 
 def _leads(number: int) -> str:
     return "1 other lead" if number == 1 else f"{number} other leads"
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -11,9 +11,10 @@ from admin_web.site.consent_form import FIELDS, STALE, ConsentFields, carried, f
 from admin_web.site.forms import Form, UploadForm, read_upload
 from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, DOCUMENTS, NOW, RECORDS, SETTINGS
-from admin_web.site.pages import day, in_force, render, see_other
+from admin_web.site.pages import in_force, render, see_other
 from admin_web.site.routing import Route
 from admin_web.site.views.leads import lead_of
+from compliance import dates
 from compliance.consent import ATTESTATION, Basis
 
 
@@ -60,7 +61,7 @@ async def _granted(request: web.Request, effect: Effect, fields: ConsentFields, 
 
 
 def _opened(request: web.Request, granted: Granted) -> web.Response:
-    said = f"Override {granted.override_id} opens this lead alone until {day(granted.expires_at)}."
+    said = f"Override {granted.override_id} opens this lead alone until {dates.utc(granted.expires_at)}."
     if granted.held:
         said = f"Override {granted.override_id} is recorded. It opens this lead once an admin has reviewed it."
     return see_other(request, "lead", lead=granted.lead, notice=in_force(said, granted.standing))

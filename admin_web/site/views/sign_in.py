@@ -30,7 +30,8 @@ async def enter(request: web.Request) -> web.StreamResponse:
     name, onward = sent.text("name"), sent.text("next")
     password, code = sent.values.get("password", ""), sent.text("code")
     try:
-        token = await sign_in(request.app[DATABASE], name, password, code, origin, request.app[NOW]())
+        claims = name, password, code, origin, request.app[NOW](), sent.text("time_zone")
+        token = await sign_in(request.app[DATABASE], *claims)
     except (NotSignedIn, TooManyAttempts) as error:
         status = 429 if isinstance(error, TooManyAttempts) else 422
         return await render(request, "sign_in/form.html", status=status, form=sent, error=str(error), next=onward[:500])

@@ -1,18 +1,20 @@
 """Bearer tokens of the API: list, make, revoke. Admins only."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, tzinfo
 
 from aiohttp import web
 
 from admin_web.people import tokens
 from admin_web.people.permissions import Permission
 from admin_web.people.tokens import Scope
+from admin_web.site.clock import zone_of
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
 from compliance.refusal import Refused
+from compliance.zones import end_of
 
 SCOPES = {
     Scope.READ: "Read leads, the queue, overrides and decisions",
@@ -45,7 +47,7 @@ async def make(request: web.Request) -> web.StreamResponse:
     """Make a token and show it. Only this response contains it."""
     form = await read_form(request)
     chosen = [scope for scope in Scope if form.ticked(f"scope-{scope}")]
-    end = _end(form, request.app[NOW]())
+    end = _end(form, request.app[NOW](), zone_of(request))
     if not chosen:
         form.errors["scopes"] = "Choose at least one thing that the token may do."
     token = "" if form.errors else await _made(request, form, chosen, end)
@@ -72,15 +74,15 @@ async def _made(request: web.Request, form: Form, scopes: list[Scope], end: date
     return ""
 
 
-def _end(form: Form, at: datetime) -> datetime | None:
-    """Read the last day. The token is valid until that day ends (UTC). Without a day the token never expires."""
+def _end(form: Form, at: datetime, zone: tzinfo) -> datetime | None:
+    """Read the last day. The token is valid until that day ends in `zone`. Without a day the token never expires."""
     if not form.text("last_day"):
         return None
     day = form.day("last_day", "Choose a day, or leave this empty.")
     if day is None or not at.year - 1 <= day.year <= at.year + MOST_YEARS:
         form.errors["last_day"] = f"Choose a day within the next {MOST_YEARS} years, or leave this empty."
         return None
-    end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    end = end_of(day, zone)
     if end <= at:
         form.errors["last_day"] = "This day is in the past; choose a later one, or leave this empty."
     return end

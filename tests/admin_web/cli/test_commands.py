@@ -495,7 +495,7 @@ def test_a_made_up_password_is_shown_once(migrated: Admin, database_url: str):
     password = second.removeprefix("Password, shown this once: ")
     assert len(password) == 20
     assert password not in str(sql(database_url, "SELECT * FROM users"))
-    assert migrated("user", "list").out == "somebody\tauditor\tSome Body\t\n"
+    assert migrated("user", "list").out == "somebody\tauditor\tSome Body\t\t\n"
     assert "There is already a user somebody" in one_line(migrated("user", "add", "somebody", "--role", "agent"))
     assert migrated("user", "disable", "somebody").out == "User somebody disabled.\n"
     assert "disabled 20" in migrated("user", "list").out

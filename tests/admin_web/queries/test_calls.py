@@ -191,9 +191,9 @@ async def test_totals_are_told_where_that_is_quick_and_not_guessed_elsewhere(dat
     await put(
         database, decision(1, lead="L-1"), decision(2, lead="L-1", verdict="BLOCK", reason="internal-dnc"),
         record(3, unscreened=True),
-        DecisionTotal(hour=hour, verdict="ALLOW", reason="not-listed", decisions=40),
-        DecisionTotal(hour=hour, verdict="BLOCK", reason="internal-dnc", decisions=2),
-        DecisionTotal(hour=hour + HOUR, verdict="ALLOW", reason="not-listed", decisions=5),
+        DecisionTotal(began_at=hour, verdict="ALLOW", reason="not-listed", decisions=40),
+        DecisionTotal(began_at=hour, verdict="BLOCK", reason="internal-dnc", decisions=2),
+        DecisionTotal(began_at=hour + HOUR, verdict="ALLOW", reason="not-listed", decisions=5),
     )  # fmt: skip
     assert (await totals(database, CallFilter())).verdicts is None
     assert (await totals(database, CallFilter(lead="L-1"))).verdicts == {"ALLOW": 1, "BLOCK": 1}
@@ -213,9 +213,9 @@ async def test_calls_that_a_registry_cannot_tell_of_are_found_by_their_reason_al
         database, decision(1, reason="registry-uncovered", detail="us-ftc"), decision(2),
         decision(3, verdict="BLOCK", reason="registry-uncovered", detail="us-tx"),
         decision(4, verdict="BLOCK", reason="registry-stale", detail="us-ftc"),
-        DecisionTotal(hour=hour, verdict="ALLOW", reason="registry-uncovered", decisions=40),
-        DecisionTotal(hour=hour, verdict="BLOCK", reason="registry-uncovered", decisions=2),
-        DecisionTotal(hour=hour, verdict="ALLOW", reason="not-listed", decisions=5),
+        DecisionTotal(began_at=hour, verdict="ALLOW", reason="registry-uncovered", decisions=40),
+        DecisionTotal(began_at=hour, verdict="BLOCK", reason="registry-uncovered", decisions=2),
+        DecisionTotal(began_at=hour, verdict="ALLOW", reason="not-listed", decisions=5),
     )  # fmt: skip
     uncovered = CallFilter(reason="registry-uncovered")
     assert [call.decision for call in (await call_page(database, uncovered)).rows] == [decision(3).id, decision(1).id]

@@ -136,7 +136,7 @@ async def test_a_lead_that_is_not_on_record_is_added_with_its_number(records: Re
 @pytest.mark.usefixtures("listed")
 async def test_a_second_override_on_a_lead_waits_for_the_end_of_the_first(records: Records, clock: Clock):
     first = await grant_override(records, SUPERVISOR, replace(CONSENT, expires_at=AT + timedelta(days=1)))
-    with pytest.raises(OverrideStands, match=f"override {first.override_id} until 2026-03-02"):
+    with pytest.raises(OverrideStands, match=f"override {first.override_id} until 2 Mar 2026 12:00 UTC"):
         await grant_override(records, SUPERVISOR, CONSENT)
     await grant_override(records, SUPERVISOR, replace(CONSENT, lead=SECOND))
     clock.move(days=1)

@@ -135,7 +135,7 @@ async def test_the_csv_export_holds_every_call_and_no_formula(site: Site):
     assert len({row["decision"] for row in rows}) == 1_201
     assert (rows[0]["verdict"], rows[0]["dialed"]) == ("unscreened", "'-1")
     assert (rows[1]["lead_name"], rows[1]["dialed"]) == ("'=cmd|' /C calc'!A0", "'@SUM(1)")
-    assert (rows[1]["number"], rows[1]["at"]) == (NUMBER, "2026-03-01T12:19:59Z")
+    assert (rows[1]["number"], rows[1]["at"]) == (NUMBER, "2026-03-01T12:19:59+00:00")
 
 
 async def test_the_json_lines_export_follows_the_filter(site: Site):

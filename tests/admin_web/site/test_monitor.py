@@ -387,7 +387,8 @@ async def test_the_table_is_sifted_by_state_person_basis_date_lead_and_number(pl
     }.items():
         assert found(await admin.page(f"/monitor?{query}")) == wanted, query
     page = await admin.page("/monitor?since=yesterday&until=9999-12-31")
-    assert "Write the date as 2026-11-23." in page
+    assert page.count("Write a day, such as 23 Nov 2026, or a day and time") == 2
+    assert (await admin.get("/monitor/export?since=yesterday")).status == 400
 
 
 async def test_the_table_counts_what_wants_a_look(placed: Placed):

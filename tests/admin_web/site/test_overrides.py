@@ -54,7 +54,7 @@ async def test_the_form_says_what_it_opens_and_opens_just_that(site: Site, super
     until = ends_at(site.now())
     assert "this lead only" in page
     assert "3 other leads on this number stay blocked." in page
-    assert f"until {until.day} {until:%b %Y}" in page
+    assert f">{until.day} {until:%b %Y %H:%M}</time></strong>" in page
     assert ATTESTATION in page
     after = await supervisor.follow(await send(supervisor))
     assert "In force now." in after

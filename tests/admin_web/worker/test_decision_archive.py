@@ -23,6 +23,7 @@ from compliance import verdict
 from compliance.redis_records import decision_fields
 from compliance.redis_schema import DECISIONS, UNREADABLE_DECISIONS
 from compliance.verdict import Decision, allow, block
+from compliance.zones import QUARTER, quarter_of
 from lab.redis import RedisServer
 from tests.support.faults import Fuse, Killed, MortalDatabase, MortalStore
 from tests.support.projection import GateView
@@ -85,14 +86,14 @@ async def totals(database: Database) -> Totals:
     """Return the totals that the archive keeps, except those that are zero."""
     async with database.read() as session:
         rows = (await session.scalars(select(DecisionTotal))).all()
-    return Totals({(row.hour, row.verdict, row.reason): row.decisions for row in rows if row.decisions})
+    return Totals({(row.began_at, row.verdict, row.reason): row.decisions for row in rows if row.decisions})
 
 
 async def sums(database: Database) -> Totals:
     """Return the same totals, counted from the decisions."""
     async with database.read() as session:
         rows = await session.execute(select(DecisionRecord.at, DecisionRecord.verdict, DecisionRecord.reason))
-        return Totals((row[0].replace(minute=0, second=0, microsecond=0), row[1], row[2]) for row in rows)
+        return Totals((quarter_of(row[0]), row[1], row[2]) for row in rows)
 
 
 @pytest.fixture
@@ -365,13 +366,13 @@ async def test_a_batch_is_bounded(stream: Stream):
     assert await stream.archive.archive_new() == 1
 
 
-async def test_decisions_are_counted_by_hour_verdict_and_reason(stream: Stream):
-    late = timedelta(minutes=59, seconds=59, milliseconds=999)
-    stream.append(decision(1), decision(2)._replace(at=AT + late), decision(3)._replace(at=AT + HOUR), blocked(4))
+async def test_decisions_are_counted_by_quarter_of_an_hour_verdict_and_reason(stream: Stream):
+    late = timedelta(minutes=14, seconds=59, milliseconds=999)
+    stream.append(decision(1), decision(2)._replace(at=AT + late), decision(3)._replace(at=AT + QUARTER), blocked(4))
     await stream.archive_all()
     assert await totals(stream.database) == {
         (AT, "ALLOW", "not-listed"): 2,
-        (AT + HOUR, "ALLOW", "not-listed"): 1,
+        (AT + QUARTER, "ALLOW", "not-listed"): 1,
         (AT, "BLOCK", "internal-dnc"): 1,
     }
 
@@ -403,7 +404,7 @@ async def test_a_correction_moves_its_decision_from_one_total_to_another(stream:
 
 
 async def test_decisions_from_before_there_were_totals_are_counted_by_the_migration(stream: Stream):
-    stream.append(*(decision(number)._replace(at=AT + number * HOUR / 3) for number in range(10)), blocked(10))
+    stream.append(*(decision(number)._replace(at=AT + number * HOUR) for number in range(10)), blocked(10))
     await stream.archive_all()
     counted = await totals(stream.database)
     await go_back(stream.database, "0001")
