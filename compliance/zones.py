@@ -76,6 +76,17 @@ def quarter_of(at: datetime) -> datetime:
 
 
 @cache
+def alike(one: tzinfo, other: tzinfo) -> bool:
+    """Return whether two zones have the same days from 1990 to 2040, as a zone and its former name do.
+
+    Chromium, for example, calls Asia/Kolkata Asia/Calcutta.
+    """
+    first = datetime(1990, 1, 1, 12, tzinfo=UTC)
+    noons = (first + timedelta(days=number) for number in range(50 * 365))
+    return all(noon.astimezone(one).utcoffset() == noon.astimezone(other).utcoffset() for noon in noons)
+
+
+@cache
 def _names() -> frozenset[str]:
     """Return every name. Finding them takes a tenth of a second, because each file of the database is opened."""
     return frozenset(available_timezones() - NOT_ZONES)

@@ -24,6 +24,7 @@ from compliance import dates
 from compliance.numbers import visible
 from compliance.refusal import as_sentence
 from compliance.rule import opens_by_override, sentence_of
+from compliance.zones import alike
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -62,6 +63,7 @@ def set_up(app: web.Application) -> None:
     environment.filters.update(
         national=labels.national,
         iso=iso,
+        alike=alike,
         clock=dates.moment,
         day=dates.day,
         day_in=day_in,

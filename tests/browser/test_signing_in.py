@@ -45,15 +45,15 @@ def test_the_first_sign_in_sets_the_zone_of_the_browser_and_the_account_page_cha
     product: Running, open_as: OpenAs
 ):
     product.do(lambda records: add_user(records.database, SHELL, "traveller", Role.AUDITOR, PASSWORD))
-    page = open_as(timezone_id="Asia/Kolkata")
+    page = open_as(timezone_id="Asia/Colombo")
     sign_in(page, "traveller")
     footer = page.get_by_role("contentinfo")
-    expect(footer).to_contain_text("Times and days are those of Asia/Kolkata (UTC+05:30).")
+    expect(footer).to_contain_text("Times and days are those of Asia/Colombo (UTC+05:30).")
     page.goto("/?span=30d")
-    expect(page.locator("#dials-chart")).to_have_attribute("data-zone", "Asia/Kolkata")
+    expect(page.locator("#dials-chart")).to_have_attribute("data-zone", "Asia/Colombo")
     later = open_as(timezone_id="Europe/Berlin")
     sign_in(later, "traveller")
-    expect(later.get_by_role("contentinfo")).to_contain_text("those of Asia/Kolkata")
+    expect(later.get_by_role("contentinfo")).to_contain_text("those of Asia/Colombo")
     footer.get_by_role("link", name="Change the time zone").click()
     page.get_by_label("Times and days are those of").select_option("America/New_York")
     page.get_by_role("button", name="Set the time zone").click()
@@ -62,7 +62,7 @@ def test_the_first_sign_in_sets_the_zone_of_the_browser_and_the_account_page_cha
 
 def test_without_scripts_the_zone_is_that_of_the_installation(product: Running, open_as: OpenAs):
     product.do(lambda records: add_user(records.database, SHELL, "plain", Role.AGENT, PASSWORD))
-    page = open_as(timezone_id="Asia/Kolkata", java_script_enabled=False)
+    page = open_as(timezone_id="Asia/Colombo", java_script_enabled=False)
     sign_in(page, "plain")
     expect(page.get_by_role("contentinfo")).to_contain_text("the zone of this installation). Change")
-    expect(page.get_by_role("contentinfo")).not_to_contain_text("Asia/Kolkata")
+    expect(page.get_by_role("contentinfo")).not_to_contain_text("Asia/Colombo")

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from admin_web.services.leads import LeadGiven
-from admin_web.site.pages import day
 from compliance.consent import ATTESTATION, ends_at
+from compliance.dates import day
 from tests.browser.conftest import OpenAs
 from tests.browser.deeds import (
     NOW,

@@ -71,3 +71,20 @@ def test_without_a_variable_the_machine_has_the_zone_that_its_link_names(monkeyp
     assert str(zones.of_machine()) == "UTC"
     link.symlink_to("/usr/share/zoneinfo/Asia/Tokyo")
     assert str(zones.of_machine()) == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Asia/Kolkata", "Asia/Calcutta", True),
+        ("Europe/Kyiv", "Europe/Kiev", True),
+        ("UTC", "Etc/UTC", True),
+        ("Asia/Kolkata", "Asia/Colombo", False),  # The same today, but not in 1996.
+        ("Europe/Berlin", "Africa/Lagos", False),  # The same in winter.
+        ("Asia/Jerusalem", "Europe/Athens", False),  # The same but for some days in spring.
+        ("America/Phoenix", "America/Denver", False),
+    ],
+)
+def test_a_zone_and_its_former_name_are_alike_and_others_are_not(one: str, other: str, same: bool):
+    assert zones.alike(zones.named(one), zones.named(other)) is same
+    assert zones.alike(zones.named(other), zones.named(one)) is same
