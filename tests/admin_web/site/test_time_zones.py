@@ -184,16 +184,16 @@ async def test_days_of_consents_and_requests_stay_days_of_the_installation_and_s
     said = f"The days of consents and of requests not to be called are those of {HERE}."
     assert said in await browser.page("/leads")
     for path in ("/lists/add", f"/lists/numbers/{NUMBER}"):
-        assert f"The day is one in {HERE}." in await browser.page(path)
+        assert f"Days are those of {HERE}." in await browser.page(path)
     await browser.post(f"/leads/{LEAD}/do-not-call")
     page = await browser.page(f"/leads/{LEAD}/override")
-    assert f"The day is one in {HERE}." in page
+    assert f"Days are those of {HERE}." in page
     assert '<time datetime="2026-02-28">28 Feb 2026</time>' in page, "it was the 28th where the installation is"
     native = await person_in(site, "America/Detroit", Role.SUPERVISOR)  # Another name of the same days.
     for path in ("/leads", f"/leads/{LEAD}/override"):
         page = await native.page(path)
         assert said not in page
-        assert "The day is one in" not in page
+        assert "Days are those of" not in page
 
 
 async def test_the_first_sign_in_takes_the_zone_of_the_browser_and_later_ones_do_not(site: Site):
