@@ -332,7 +332,7 @@ NEEDS = {
     Permission.ANYBODY: "sign_in sign_in!",
     Permission.SIGNED_IN: (
         "account account-codes! account-codes-confirm! account-codes-end! account-codes-image "
-        "account-password! account-session! dashboard sign_out!"
+        "account-password! account-session! account-zone! dashboard sign_out!"
     ),
     Permission.SEE_LEADS: "lead leads",
     Permission.EDIT_LEADS: "lead-edit lead-edit! lead-new lead-new!",
