@@ -25,8 +25,8 @@ class RequestNotSeen(Refused):
 
     def __init__(self, request: DoNotCallRequest) -> None:
         super().__init__(
-            f"Request {request.id}, of {dates.day(request.asked_on)} by {request.source}, is the last one on {request.number}. "
-            "You have not seen it. Check who asked, and decide again. Nothing was changed."
+            f"Request {request.id}, of {dates.day(request.asked_on)} by {request.source}, is the last one on "
+            f"{request.number}. You have not seen it. Check who asked, and decide again. Nothing was changed."
         )
         self.request_id = request.id
 

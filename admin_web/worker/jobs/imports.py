@@ -15,6 +15,7 @@ from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.worker.jobs.run import Run
+from compliance import dates
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import as_sentence
 
@@ -60,7 +61,7 @@ async def numbers(run: Run) -> str:
     said = await _import(run, asked, take, words)
     if asked.asked_on is None:
         return said
-    return f"{said} Each number is recorded as its owner's own request of {asked.asked_on}."
+    return f"{said} Each number is recorded as its owner's own request of {dates.day(asked.asked_on)}."
 
 
 async def leads(run: Run) -> str:

@@ -143,7 +143,7 @@ async def test_an_override_is_kept_only_by_who_has_seen_the_last_request(records
     seen = await record_request(records, ADMIN, NUMBER, source=first, lead=lead)
     unseen = await record_request(records, ADMIN, NUMBER, source="sms", note="STOP", lead=lead)
     for known in (None, 0, seen.request_id):
-        with pytest.raises(RequestNotSeen, match=f"Request {unseen.request_id}, of {DAY} by sms"):
+        with pytest.raises(RequestNotSeen, match=f"Request {unseen.request_id}, of {dates.day(DAY)} by sms"):
             await keep_override(records, ADMIN, opened, reason="another person", seen=known)
     (override,) = await rows(records, Override)
     assert (override.kept_at, await opens(records)) == (None, first == "api")

@@ -22,6 +22,7 @@ from admin_web.services.suppression import suppress
 from admin_web.worker.jobs.run import Tools
 from admin_web.worker.jobs.runner import POLL_S, Runner
 from admin_web.worker.jobs.work import WORK
+from compliance import dates
 from compliance.numbers import E164
 from tests.support.records import ADMIN, CONSENT, LEAD, SUPERVISOR, rows
 from tests.support.site import Answer, Browser, Site, settings_of
@@ -200,8 +201,8 @@ async def test_a_file_of_requests_is_recorded_with_its_day_and_ends_older_overri
     await work(site)
     page = unescape(await browser.page(started.location))
     assert "3 rows: 1 added to the list, 1 already listed, 1 rejected; in force." in page
-    assert f"Each number is recorded as its owner's own request of {day}." in page
-    assert f"people's own requests of {day}" in page
+    assert f"Each number is recorded as its owner's own request of {dates.day(day)}." in page
+    assert f">{dates.day(day)}</time></dd>" in page
     requests = await rows(site.records, DoNotCallRequest)
     assert [(one.number, one.asked_on, one.source, one.note) for one in requests] == [
         ("+14155550100", day, "import", "by letter"), ("+14155550101", day, "import", "by letter"),
@@ -224,7 +225,7 @@ async def test_requests_without_a_date_are_of_the_day_on_which_the_import_was_st
     [
         ({"requests": "yes", "asked_on": "2999-01-01"}, "A request is dated between"),
         ({"requests": "yes", "asked_on": "1989-12-31"}, "A request is dated between"),
-        ({"requests": "yes", "asked_on": "yesterday"}, "Write the date as"),
+        ({"requests": "yes", "asked_on": "yesterday"}, "Write a day, such as 23 Nov 2026."),
         ({"asked_on": "2026-11-01"}, "A date belongs to requests"),
     ],
 )
