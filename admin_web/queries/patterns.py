@@ -103,7 +103,7 @@ async def pattern_count(session: AsyncSession) -> int:
 
 async def pattern_effect(database: Database, pattern: str, at: datetime) -> PatternEffect:
     """Return what a pattern blocks at `at` (aware UTC). Raises DatabaseUnavailable."""
-    # The totals are counted by the hour, so the week begins with a whole hour.
+    # Old totals are counted by the hour, so the week begins with a whole hour.
     since = (at - WEEK).replace(minute=0, second=0, microsecond=0)
     async with database.read() as session:
         leads = await _count(session, select(Lead.id).where(_covered(Lead.number, pattern)))
@@ -115,7 +115,7 @@ async def pattern_effect(database: Database, pattern: str, at: datetime) -> Patt
             _covered(DecisionRecord.number, pattern),
         )
         totals = select(func.sum(DecisionTotal.decisions)).where(
-            DecisionTotal.verdict == Verdict.ALLOW, DecisionTotal.hour >= since
+            DecisionTotal.verdict == Verdict.ALLOW, DecisionTotal.began_at >= since
         )
         beginnings = [pattern[:length] for length in range(1, len(pattern) + 1)]
         known = await session.execute(

@@ -153,6 +153,7 @@ PARTICULARS: Mapping[str, str] = {
     "removed": "no longer listed",
     "replaces": "replaces override",
     "role": "role",
+    "rows": "rows read",
     "scopes": "may",
     "session": "session number",
     "sessions": "sessions ended",

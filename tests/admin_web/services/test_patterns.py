@@ -166,9 +166,9 @@ async def test_the_preview_counts_leads_and_the_share_of_last_weeks_allowed_call
         decision(1, at, number=NUMBER), decision(2, at, number=OTHER), decision(3, at, number=OUTSIDE),
         decision(4, at, number=OTHER, verdict="BLOCK"), decision(5, at - timedelta(days=8), number=NUMBER),
         decision(6, at, number=NUMBER, override="1", reason="override"), decision(7, at, number="+141"),
-        DecisionTotal(hour=hour, verdict="ALLOW", reason="not-listed", decisions=8),
-        DecisionTotal(hour=hour, verdict="BLOCK", reason="internal-dnc", decisions=90),
-        DecisionTotal(hour=hour - timedelta(days=9), verdict="ALLOW", reason="not-listed", decisions=90),
+        DecisionTotal(began_at=hour, verdict="ALLOW", reason="not-listed", decisions=8),
+        DecisionTotal(began_at=hour, verdict="BLOCK", reason="internal-dnc", decisions=90),
+        DecisionTotal(began_at=hour - timedelta(days=9), verdict="ALLOW", reason="not-listed", decisions=90),
     )  # fmt: skip
     found = await pattern_effect(records.database, AREA, at)
     assert (found.leads, found.opened, found.calls, found.allowed, found.share) == (3, 1, 2, 8, 0.25)

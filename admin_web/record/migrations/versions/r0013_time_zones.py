@@ -6,8 +6,8 @@ In every time zone days begin with a quarter of an hour. Totals of before this r
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
