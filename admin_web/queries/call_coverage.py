@@ -1,7 +1,7 @@
 """The period for which the call log is complete: how far decisions are archived and PBX records are read."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +10,9 @@ from admin_web.projection.store import Store
 from admin_web.projection.wire import RedisUnavailable, Reply, Wire
 from admin_web.record.database import Database
 from admin_web.record.models import CallDetail, CdrFile, DecisionRecord
+
+LOST_SHOWN = timedelta(days=31)
+"""How long the call log says that a CDR file was lost."""
 
 MOST_COUNTED = 1_000
 """Maximum number of calls that are counted one by one. If there are more, a page says "more than"."""
@@ -22,7 +25,7 @@ class Coverage:
     Decisions are recorded from `since` (None when there is none yet) and complete until `until` (None when Redis cannot
     be queried; `doubt` says why). `waiting` decisions are still in Redis; `unreadable` ones are kept aside there.
     `records_read_at` is when the PBX's records were last read, None for never; `records_unreadable` counts invalid
-    lines.
+    lines. `records_lost_at` is when the file that was being read could not be found, None if that is long ago.
     """
 
     since: datetime | None
@@ -32,6 +35,7 @@ class Coverage:
     records_read_at: datetime | None
     records_unreadable: int = 0
     doubt: str = ""
+    records_lost_at: datetime | None = None
 
 
 async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
@@ -43,9 +47,11 @@ async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
         until, waiting, unreadable, doubt = None, 0, 0, str(error)
     async with database.read() as session:
         since = await session.scalar(select(DecisionRecord.at).order_by(DecisionRecord.at).limit(1))
-        read = select(func.max(CdrFile.read_at), func.coalesce(func.sum(CdrFile.unreadable), 0))
-        read_at, unread = (await session.execute(read)).one()
-    return Coverage(since, until, waiting, unreadable, read_at, int(unread), doubt)
+        unread = func.coalesce(func.sum(CdrFile.unreadable), 0)
+        read = select(func.max(CdrFile.read_at), unread, func.max(CdrFile.lost_at))
+        read_at, unread_lines, lost_at = (await session.execute(read)).one()
+    lost_at = lost_at if lost_at and now - lost_at < LOST_SHOWN else None
+    return Coverage(since, until, waiting, unreadable, read_at, int(unread_lines), doubt, lost_at)
 
 
 async def count_unscreened(session: AsyncSession, since: datetime | None, until: datetime | None) -> int:

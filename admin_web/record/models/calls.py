@@ -187,7 +187,7 @@ class CdrFile(Base):
     """How far a CDR file of the PBX has been read: a byte offset in the file with this inode.
 
     `head` is the SHA-256 (hex) of the first bytes that were read. A file whose first bytes differ is another file, even
-    when its inode is the same.
+    when its inode is the same. `lost_at` is when the file that was being read could last not be found.
     """
 
     __tablename__ = "cdr_files"
@@ -198,6 +198,7 @@ class CdrFile(Base):
     head: Mapped[str] = mapped_column(String(64))
     unreadable: Mapped[int] = mapped_column(default=0)
     read_at: Mapped[datetime]
+    lost_at: Mapped[datetime | None]
 
 
 class Disposition(Base):

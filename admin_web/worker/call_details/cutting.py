@@ -17,6 +17,11 @@ LONGEST = 65_536
 _BEGINS = re.compile(rb'^"\d{1,10}\.\d{6}",', re.MULTILINE)
 
 
+def begins_record(data: bytes) -> bool:
+    """Return whether `data` begins with a record."""
+    return _BEGINS.match(data) is not None
+
+
 def whole_records(data: bytes) -> Iterator[bytes]:
     """Yield the complete records in `data`, in order and without gaps.
 

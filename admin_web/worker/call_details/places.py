@@ -1,13 +1,20 @@
-"""Read positions in the CDR file, which survive its rotation, truncation and replacement."""
+"""Read positions in the CDR file, which survive its rotation, compression, truncation and replacement."""
 
+import gzip
 import hashlib
+import lzma
 import os
 import re
 import stat
 import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
+
+from admin_web.worker.call_details.cutting import begins_record
 
 HEAD = 4096
 """A file is identified by the hash of at most this many bytes at its start. Only bytes that were read are hashed."""
@@ -15,8 +22,15 @@ HEAD = 4096
 SETTLED_S = 5.0
 """Seconds without a write after which a rotated file counts as finished."""
 
-_ROTATED = re.compile(r"[.-][0-9]{1,14}", re.ASCII)
-"""Suffix of a rotated file's name: `.1`, `-20270101`."""
+_DATED = re.compile(r"[._-][0-9]")
+"""Start of what logrotate puts before the extension: `DncGate-20270101.csv` (its directive `extension`)."""
+
+_COMPRESSED: Mapping[bytes, Callable[[BinaryIO], object]] = {b"\x1f\x8b": gzip.open, b"\xfd7": lzma.open}
+"""How to open a compressed file, by its first two bytes."""
+
+_COMPRESSED_NAMES = (".gz", ".xz")
+_TORN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+"""What a compressed file raises that is incomplete or damaged."""
 
 
 class CdrFileUnreadable(Exception):
@@ -39,8 +53,9 @@ class ReadPosition:
 class FilePart:
     """Data read from a position: `beginning` is the start of the file, `data` the bytes after the position.
 
-    `known` is False when no file matches the requested position. `following` is set at the end of a finished rotated
-    file: it is the position from which to continue in the next file.
+    `known` is False when no file matches the requested position; the data is then from the start of the oldest file.
+    `following` is set at the end of a finished rotated file: it is the position from which to continue in the next
+    file.
     """
 
     inode: int
@@ -57,7 +72,7 @@ class FilePart:
 
 
 class OpenCdrFile:
-    """The file at `path`, and the files that it was rotated to."""
+    """The file at `path`, and the files that it was rotated to, whatever their suffix is."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,21 +91,31 @@ class OpenCdrFile:
     def _part(self, place: ReadPosition, most: int) -> FilePart | None:
         files = self._files()
         for older, file in reversed(list(enumerate(files))):
-            with file.open("rb") as opened:
-                if _is_at(opened, place):
-                    return _part(opened, place, most, files[older + 1 :], known=True)
-        if not files:
+            found = _part_at(file, place, most, files[older + 1 :])
+            if found is not None:
+                return found
+        plain = [file for file in files if file == self._path or _is_plain_cdr(file)]
+        if not plain:
             return None
-        with files[0].open("rb") as opened:
-            return _part(opened, ReadPosition(), most, files[1:], known=False)
+        with plain[0].open("rb") as oldest:
+            return _read(oldest, ReadPosition(), most, plain[1:], known=False)
 
     def _files(self) -> list[Path]:
         """Return the rotated files, oldest first, and then the one at the path."""
-        name = self._path.name
-        beside = self._path.parent.glob(f"{name}?*") if self._path.parent.is_dir() else ()
-        rotated = [path for path in beside if _ROTATED.fullmatch(path.name[len(name) :]) and _regular(path)]
+        beside = list(self._path.parent.iterdir()) if self._path.parent.is_dir() else []
+        names = {path.name for path in beside}
+        rotated = [path for path in beside if self._is_rotated(path.name, names) and _regular(path)]
         rotated.sort(key=lambda path: path.stat().st_mtime_ns)
         return [*rotated, self._path] if _regular(self._path) else rotated
+
+    def _is_rotated(self, name: str, beside: set[str]) -> bool:
+        # While a file is being compressed, the complete original still exists.
+        if any(name.endswith(suffix) and name.removesuffix(suffix) in beside for suffix in _COMPRESSED_NAMES):
+            return False
+        whole, stem = self._path.name, self._path.stem
+        return (name != whole and name.startswith(whole)) or bool(
+            name.startswith(stem) and _DATED.match(name, len(stem)) and self._path.suffix in name[len(stem) :]
+        )
 
 
 def _regular(path: Path) -> bool:
@@ -101,22 +126,62 @@ def _regular(path: Path) -> bool:
         return False
 
 
-def _is_at(file: BinaryIO, place: ReadPosition) -> bool:
-    about = os.fstat(file.fileno())
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file; of a compressed one, open the content."""
+    with path.open("rb") as file:
+        opener = _COMPRESSED.get(file.read(2))
+        file.seek(0)
+        yield cast("IO[bytes]", opener(file)) if opener else file
+
+
+def _begins_record(path: Path) -> bool:
+    """Return whether a file begins with a call-detail record, so that it is a rotated file and not a foreign one."""
+    try:
+        with _opened(path) as file:
+            return begins_record(file.read(HEAD))
+    except _TORN:
+        return False
+
+
+def _is_plain_cdr(path: Path) -> bool:
+    with path.open("rb") as file:
+        return begins_record(file.read(HEAD))
+
+
+def _part_at(path: Path, place: ReadPosition, most: int, newer: list[Path]) -> FilePart | None:
+    """Read from a position in one file; return None if the position is not in this file."""
+    try:
+        with _opened(path) as file:
+            return _read(file, place, most, newer, known=True) if _is_at(file, place) else None
+    except _TORN:
+        return None
+
+
+def _is_at(file: IO[bytes], place: ReadPosition) -> bool:
     if place.position == 0:
-        return about.st_ino == place.inode
-    return about.st_size >= place.position and _digest(file.read(HEAD), place.position) == place.head
+        return os.fstat(file.fileno()).st_ino == place.inode
+    if _digest(file.read(HEAD), place.position) != place.head:
+        return False
+    file.seek(place.position - 1)
+    return file.read(1) != b""
 
 
-def _part(file: BinaryIO, place: ReadPosition, most: int, newer: list[Path], *, known: bool) -> FilePart:
+def _read(file: IO[bytes], place: ReadPosition, most: int, newer: list[Path], *, known: bool) -> FilePart:
     about = os.fstat(file.fileno())
     file.seek(0)
     beginning = file.read(HEAD)
     file.seek(place.position)
     data = file.read(most)
-    left = len(data) < most and newer and time.time() - about.st_mtime > SETTLED_S
-    following = ReadPosition(newer[0].stat().st_ino) if left else None
+    finished = len(data) < most and time.time() - about.st_mtime > SETTLED_S
+    following = _following(newer) if finished else None
     return FilePart(about.st_ino, place.position, beginning, data, known, following)
+
+
+def _following(newer: list[Path]) -> ReadPosition | None:
+    """Return the start of the next file: the oldest one of call-detail records, or the newest, which may be empty."""
+    files = [*filter(_begins_record, newer[:-1]), *newer[-1:]]
+    return ReadPosition(files[0].stat().st_ino) if files else None
 
 
 def _digest(beginning: bytes, position: int) -> str:

@@ -6,7 +6,7 @@ replaced file. The worker then finds them in SQL by the ids that the PBX gave th
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -36,13 +36,14 @@ log = structlog.get_logger()
 class Batch:
     """The result of one read: rows, the errors of unreadable lines, and the next position.
 
-    `more` means that more data can be read at once.
+    `more` means that more data can be read at once; `lost`, that the file which was being read could not be found.
     """
 
     rows: Sequence[DetailColumns]
     unreadable: Sequence[str]
     place: ReadPosition
     more: bool
+    lost: bool = False
 
 
 class CallDetails:
@@ -66,7 +67,7 @@ class CallDetails:
         begin, self._place = self._place, None  # If the transaction fails, read the position from SQL again.
         if await self._put(batch, begin):
             self._place = batch.place
-            self._log_unreadable(batch)
+            self._log_troubles(batch)
         return 0.0 if batch.more else POLL_S
 
     async def _stored_place(self) -> ReadPosition:
@@ -79,9 +80,7 @@ class CallDetails:
         part = self._file.part(place, AT_ONCE)
         if part is None:
             return None
-        if not part.known and place.position:
-            log.warning("the CDR file was replaced before it was read to its end", file=self._path, at=place.position)
-        return _batch(part, self._trunks)
+        return replace(_batch(part, self._trunks), lost=not part.known and place != ReadPosition())
 
     async def _put(self, batch: Batch, begin: ReadPosition) -> bool:
         """Write rows and position in one transaction.
@@ -96,10 +95,14 @@ class CallDetails:
             reading.inode, reading.position, reading.head = batch.place.inode, batch.place.position, batch.place.head
             reading.unreadable += len(batch.unreadable)
             reading.read_at = self._now()
+            if batch.lost:
+                reading.lost_at = reading.read_at
         return True
 
-    def _log_unreadable(self, batch: Batch) -> None:
-        """Log where unreadable lines are in the file. Their content is not logged, because it may be personal data."""
+    def _log_troubles(self, batch: Batch) -> None:
+        """Log a lost file, and where unreadable lines are in the file, without their content: it may be personal."""
+        if batch.lost:
+            log.warning("the CDR file that was being read cannot be found; records may be missing", file=self._path)
         if why := batch.unreadable:
             before = batch.place.position
             log.error("call-detail records unreadable", file=self._path, before=before, lines=len(why), why=why[0])

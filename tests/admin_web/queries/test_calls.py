@@ -252,6 +252,15 @@ async def test_the_log_says_for_which_period_it_is_whole(database: Database, red
         assert (told.unreadable, told.records_read_at, told.records_unreadable, told.doubt) == (1, AT, 2, "")
 
 
+@pytest.mark.parametrize(("days", "shown"), [(0, True), (30, True), (32, False)])
+async def test_a_lost_file_is_shown_for_a_month(database: Database, redis_server: RedisServer, days: int, shown: bool):
+    lost = CdrFile(path="/cdr.csv", inode=1, position=9, head="", unreadable=0, read_at=AT, lost_at=AT)
+    await put(database, lost, CdrFile(path="/b.csv", inode=1, position=9, head="", unreadable=0, read_at=AT))
+    async with Store(redis_server.url) as store:
+        told = await coverage(database, store, AT + timedelta(days=days))
+    assert told.records_lost_at == (AT if shown else None)
+
+
 async def test_without_redis_nobody_knows_until_when_the_log_is_whole(database: Database, short_path):
     async with Store(f"unix://{short_path}/none.sock") as store:
         told = await coverage(database, store, AT)

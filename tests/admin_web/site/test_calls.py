@@ -37,6 +37,15 @@ async def test_silence_about_unscreened_calls_is_no_all_clear(site: Site):
     assert "No call left the PBX unscreened" in await browser.page("/calls")
 
 
+async def test_the_log_says_that_the_file_of_call_records_was_lost(site: Site):
+    browser = await site.person(Role.AUDITOR)
+    read = CdrFile(path="/cdr.csv", inode=1, position=9, head="", unreadable=0, read_at=site.now())
+    await put(site.database, read)
+    assert "file lost" not in await browser.page("/calls")
+    await put(site.database, CdrFile(path="/b.csv", inode=1, position=9, head="", read_at=AT, lost_at=site.now()))
+    assert "file lost" in await browser.page("/calls")
+
+
 async def test_a_number_is_found_in_any_spelling_and_one_that_is_none_is_said_to_be(site: Site):
     await put(site.database, decision(1), decision(2, number=OTHER, dialed="4155550101"))
     browser = await site.person(Role.SUPERVISOR)

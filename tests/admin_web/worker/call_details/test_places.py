@@ -1,5 +1,7 @@
 """The position at which reading the CDR file resumes: after rotation, truncation, replacement or removal."""
 
+import gzip
+import lzma
 import os
 import shutil
 import time
@@ -67,7 +69,19 @@ def test_what_is_appended_is_read_and_nothing_twice(path: Path, reading: Reading
     assert reading.on() == line(uniqueid="2")
 
 
-@pytest.mark.parametrize("name", ["DncGate.csv.1", "DncGate.csv-20261124"])
+ROTATED = (
+    "DncGate.csv.1",
+    "DncGate.csv-20261124",
+    "DncGate.csv-2026-11-24",
+    "DncGate.csv-2026-11-24T03:10:07+0100",
+    "DncGate.csv_old",
+    "DncGate.csv.bak",
+    "DncGate-20261124.csv",
+    "DncGate.1.csv",
+)
+
+
+@pytest.mark.parametrize("name", ROTATED)
 def test_a_rotated_file_is_read_to_its_end_before_the_new_one(path: Path, reading: Reading, name: str):
     add(path, line(uniqueid="2"))
     rotated = path.rename(path.with_name(name))
@@ -131,12 +145,78 @@ def test_behind_a_lost_place_everything_is_read(path: Path, reading: Reading):
     assert reading.on() == line(uniqueid="2") + line(uniqueid="3")
 
 
-@pytest.mark.parametrize("name", ["DncGate.csv.1.gz", "DncGate.csv.bak", "DncGate.csvx", "Other.csv.1"])
-def test_other_files_beside_it_are_left_alone(path: Path, reading: Reading, name: str):
-    path.with_name(name).write_bytes(line(uniqueid="2"))
+@pytest.mark.parametrize(
+    ("name", "compress"),
+    [
+        ("DncGate.csv.1.gz", gzip.compress),
+        ("DncGate.csv-2026-11-24.gz", gzip.compress),
+        ("DncGate.csv-2026-11-24.xz", lzma.compress),
+        ("DncGate-20261124.csv.gz", gzip.compress),
+    ],
+)
+def test_the_rest_of_a_file_that_was_compressed_at_once_is_read(path: Path, reading: Reading, name: str, compress):
+    add(path, line(uniqueid="2"))
+    path.with_name(name).write_bytes(compress(path.read_bytes()))
+    settle(path.with_name(name))
+    path.unlink()
+    path.write_bytes(line(uniqueid="3"))
+    assert reading.on() == line(uniqueid="2") + line(uniqueid="3")
+
+
+def test_while_a_file_is_being_compressed_the_complete_original_is_read(path: Path, reading: Reading):
+    add(path, line(uniqueid="2"))
+    rotated = path.rename(path.with_name("DncGate.csv-2026-11-24"))
+    settle(rotated)
+    rotated.with_name(f"{rotated.name}.gz").write_bytes(gzip.compress(rotated.read_bytes())[:60])
+    path.write_bytes(line(uniqueid="3"))
+    assert reading.on() == line(uniqueid="2") + line(uniqueid="3")
+
+
+@pytest.mark.parametrize("keep", [0, 2, 11, 60])
+def test_a_damaged_compressed_file_stops_nothing(path: Path, reading: Reading, keep: int):
+    path.with_name("DncGate.csv.1.gz").write_bytes(gzip.compress(path.read_bytes())[:keep])
+    path.unlink()
+    path.write_bytes(line(uniqueid="3"))
+    assert reading.on() == line(uniqueid="3")
+
+
+def test_a_copy_made_by_hand_hides_nothing_that_was_written_after_it(path: Path, reading: Reading):
+    settle(Path(shutil.copy(path, path.with_name("DncGate.csv.bak"))), LONG_AGO - 60)
+    add(path, line(uniqueid="2"))
+    settle(path.rename(path.with_name("DncGate.csv-2026-11-24")))
+    path.write_bytes(line(uniqueid="3"))
+    assert reading.on() == line(uniqueid="2") + line(uniqueid="3")
+
+
+FOREIGN = b"Name,Telephone\nAnn,+14155550100\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("DncGate.csv.notes", FOREIGN),
+        ("DncGate.csv-2026-11-23", FOREIGN),
+        ("DncGate.csv.1.gz", gzip.compress(FOREIGN)),
+        ("DncGate.csv.zip", b"PK\3\4"),
+        ("DncGatekeeper.csv", line(uniqueid="2")),
+        ("Other.csv.1", line(uniqueid="2")),
+    ],
+)
+def test_files_that_are_no_records_of_this_name_are_left_alone(path: Path, reading: Reading, name: str, content: bytes):
+    path.with_name(name).write_bytes(content)
     path.rename(path.with_name("elsewhere"))
     path.write_bytes(line(uniqueid="3"))
     assert reading.on() == line(uniqueid="3")
+
+
+@pytest.mark.parametrize("name", ["DncGate.csv.notes", "DncGate.csv-2026-11-23"])
+def test_a_foreign_file_between_two_rotated_ones_is_passed_over(path: Path, reading: Reading, name: str):
+    add(path, line(uniqueid="2"))
+    settle(path.rename(path.with_name("DncGate.csv.1")), LONG_AGO - 60)
+    path.with_name(name).write_bytes(FOREIGN)
+    settle(path.with_name(name))
+    path.write_bytes(line(uniqueid="3"))
+    assert reading.on() == line(uniqueid="2") + line(uniqueid="3")
 
 
 def test_a_pipe_is_not_waited_for(path: Path):

@@ -159,6 +159,32 @@ async def test_a_rotated_file_is_finished_first_and_a_torn_end_of_it_is_counted(
     assert stored.unreadable == 1
 
 
+async def test_a_file_that_is_renamed_between_two_looks_loses_no_record(reading: Reading):
+    reading.add(line(uniqueid="A"))
+    await reading.to_the_end()
+    reading.add(line(uniqueid="B"))
+    rotated = reading.path.rename(f"{reading.path}-2026-11-29")
+    os.utime(rotated, (time.time() - 60,) * 2)
+    reading.add(line(uniqueid="C"))
+    assert await reading.ids() == ["A", "B", "C"]
+    assert (await reading.stored()).lost_at is None
+
+
+@pytest.mark.parametrize("where", ["archive/DncGate.csv", "elsewhere.csv", ""])
+async def test_a_file_that_is_gone_before_it_was_read_to_its_end_is_on_record(reading: Reading, where: str):
+    reading.add(line(uniqueid="A"))
+    await reading.to_the_end()
+    if where:
+        moved = reading.path.parent / where
+        moved.parent.mkdir(exist_ok=True)
+        reading.path.rename(moved)
+    else:
+        reading.path.unlink()
+    reading.add(line(uniqueid="C") * 2)
+    assert await reading.ids() == ["A", "C"]
+    assert (await reading.stored()).lost_at == reading.records.now()
+
+
 async def test_unreadable_lines_are_counted_and_told_of_without_what_stands_in_them(reading: Reading):
     secret = b'"1795495769.220612","+14155550100"\n'
     reading.add(line(uniqueid="1") + secret + b"\xff\xfe rubbish\n" + line(uniqueid="2") + line(uniqueid=""))
