@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from aiohttp_remotes import XForwardedStrict
@@ -22,6 +23,8 @@ from admin_web.site.guard import guard
 from admin_web.site.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS, ZONE
 from admin_web.site.routes import ROUTES
 from compliance.listening import INSTANCE_HEADER
+
+log = structlog.get_logger()
 
 LARGEST_FORM = 64 * 1024
 """Size limit of a form without a file, in bytes."""
@@ -81,6 +84,10 @@ async def readyz(request: web.Request) -> web.Response:
     headers = {INSTANCE_HEADER: instance} if instance else {}
     try:
         await require_current(request.app[DATABASE])
-    except (DatabaseUnavailable, SchemaMismatch) as error:
+    except DatabaseUnavailable as error:
+        log.warning("not ready", trouble=str(error))
+        text = "record-unavailable: the database cannot be used. The log of the site says why\n"
+        return web.Response(text=text, status=503, headers=headers)
+    except SchemaMismatch as error:
         return web.Response(text=f"{error}\n", status=503, headers=headers)
     return web.Response(text="ready\n", headers=headers)

@@ -53,6 +53,10 @@ def _host_ports(written: str) -> str:
     return written
 
 
+def _optional_host_port(bind: str) -> str:
+    return host_port(bind) if bind else bind
+
+
 def _bucket_url(url: str) -> str:
     parts = urlsplit(url)
     if url and (parts.scheme != "s3" or not parts.hostname or parts.query or parts.username):
@@ -84,6 +88,10 @@ class AdminSettings(PbxSettings):
         description=f"Database of the system of record; empty: SQLite, `{DATABASE_FILE}` in the data directory.",
     )
     web_bind: HostPort = Field("127.0.0.1:8080", description="Address on which the site answers HTTP.")
+    worker_bind: Annotated[str, AfterValidator(_optional_host_port)] = Field(
+        "",
+        description="Address on which the worker answers `/healthz`, `/readyz` and `/metrics` over HTTP; empty: none.",
+    )
     web_proxies: Annotated[str, AfterValidator(_addresses)] = Field(
         "",
         description="Addresses of trusted reverse proxies (their X-Forwarded headers are used), separated by commas.",

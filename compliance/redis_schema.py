@@ -26,6 +26,8 @@ DECISIONS = "dnc:decisions"
 UNREADABLE_DECISIONS = "dnc:decisions:unreadable"
 ARCHIVE_GROUP = "archive"
 GATES = "dnc:gates"
+WRITING_PROBE = "dnc:probe"
+"""A key that never exists. A gate sends appends to it with NOMKSTREAM, which write nothing, to see if Redis refuses."""
 """Sorted set of the names of gate processes. Each score is the last heartbeat, in milliseconds since 1970 UTC."""
 
 INTERNAL = "internal"
@@ -118,6 +120,7 @@ class Keys:
         self.decisions = DECISIONS + self._tag
         self.unreadable_decisions = UNREADABLE_DECISIONS + self._tag
         self.gates = GATES + self._tag
+        self.writing_probe = WRITING_PROBE + self._tag
 
     def build(self, generation: int) -> str:
         """Return the key that marks a generation as being built here: see `build_key`."""

@@ -16,6 +16,7 @@ from admin_web.projection.rebuild_outcome import Built, NotRebuilt
 from admin_web.services import DatabaseUnavailable, NotInForce
 from admin_web.services.opening import opened_database
 from admin_web.settings import AdminSettings
+from admin_web.worker.observer import observing
 from admin_web.worker.worker import Worker
 from compliance.log import log_to_stderr
 
@@ -83,7 +84,8 @@ def worker() -> None:
             worker = Worker(database, projection, settings)
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, worker.stop)
-            await worker.run()
+            async with observing(settings, worker.loops):
+                await worker.run()
 
     run(work())
 

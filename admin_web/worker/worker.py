@@ -31,11 +31,9 @@ from admin_web.worker.jobs.run import Tools
 from admin_web.worker.jobs.runner import Runner
 from admin_web.worker.jobs.work import WORK
 from admin_web.worker.keeper import Archivist, Keeper, Step
+from admin_web.worker.loop_states import LoopStates
 from admin_web.worker.retention import forget
 from admin_web.worker.telephony import Telephony
-
-RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
-"""Seconds to wait after consecutive failures; the last value repeats."""
 
 FORGET_S = 600.0
 DOCUMENTS_S = 3600.0
@@ -59,29 +57,6 @@ AWAY = (NotInForce, NotRebuilt, DatabaseUnavailable, DocumentsUnavailable, PbxTr
 log = structlog.get_logger()
 
 
-class Trouble:
-    """The current failure of a loop. It is logged when it changes, not at every retry."""
-
-    def __init__(self, loop: str) -> None:
-        self._loop = loop
-        self._said = ""
-        self._met = 0
-
-    def meet(self, error: Exception) -> float:
-        """Record a failure. Return the seconds to wait before the retry."""
-        if str(error) != self._said:
-            log.warning("loop delayed", loop=self._loop, trouble=str(error))
-        self._said = str(error)
-        self._met += 1
-        return RETRY_S[min(self._met, len(RETRY_S)) - 1]
-
-    def end(self) -> None:
-        """Record a success."""
-        if self._met:
-            log.info("loop resumed", loop=self._loop)
-        self._said, self._met = "", 0
-
-
 class Worker:
     """Runs every loop until `stop` is called."""
 
@@ -95,6 +70,7 @@ class Worker:
         self._telephony = Telephony(self._records, settings)
         self._database, self._sheets = database, SheetStore.of(settings)
         self._keeping: dict[str, asyncio.Task[None]] = {}
+        self.loops = LoopStates()
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -130,22 +106,23 @@ class Worker:
             wanted[f"archive{_name_of(store)}"] = Archivist(DecisionArchive(self._database, store, utc_now)).step
         for name in self._keeping.keys() - wanted.keys():
             self._keeping.pop(name).cancel()
+            self.loops.forget(name)
         for name in wanted.keys() - self._keeping.keys():
             self._keeping[name] = asyncio.create_task(self._repeat(name, wanted[name]))
         return ARRANGE_S
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[float]]) -> None:
         """Repeat a step until the worker stops, with the pause that each step returns."""
-        trouble = Trouble(name)
+        state = self.loops.of(name)
         while not self._stop.is_set():
             try:
                 wait_s = await step()
-                trouble.end()
+                state.succeed()
             except AWAY as error:
-                wait_s = trouble.meet(error)
+                wait_s = state.fail(error)
             except Exception as error:  # A bug in one loop must not end the others, which renew the lease.
                 log.exception("failed", loop=name)
-                wait_s = trouble.meet(error)
+                wait_s = state.fail(error)
             await self._pause(wait_s)
 
     async def _pause(self, seconds: float) -> None:

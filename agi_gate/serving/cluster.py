@@ -102,6 +102,8 @@ class ClusterBackend:
         except StoreUnavailable as error:
             # The last known topology stays in use, because the living shards still answer. Even if it is outdated, no
             # listed number is allowed: see `store/shard.py`.
+            if str(error) != self._trouble:
+                log.warning("redis cluster not found", trouble=str(error))
             self._trouble = str(error)
             return
         if found != self._topology:

@@ -1,7 +1,7 @@
 """Heartbeats, by which the site sees each live gate process and its state.
 
 A heartbeat writes a small key that expires when the heartbeats stop. The link sends it like any question. If one is
-lost, no call is affected.
+lost, no call is affected. With each heartbeat the gate asks Redis whether it would accept the record of a call.
 """
 
 import asyncio
@@ -9,13 +9,24 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
+import structlog
+
 from agi_gate.store.link import Link
+from agi_gate.store.questions import Answers
 from agi_gate.store.wire import Command, StoreUnavailable
 from compliance.redis_records import GateHeartbeat, heartbeat_value
 from compliance.redis_schema import WHOLE, Keys, epoch_ms
 
+log = structlog.get_logger()
+
+UNRECORDED = "record-unavailable"
+"""Slug of the doubt that Redis would refuse the record of a call. It is also the reason of such a call."""
+
 HEARTBEAT_S = 2.0
 """Seconds between two heartbeats."""
+
+RETRY_S = 0.1
+"""Seconds until the next attempt if there is no connection."""
 
 SILENT_MS = 7_000
 """Milliseconds for which Redis keeps the last heartbeat. A gate counts as silent only after three lost heartbeats."""
@@ -35,17 +46,42 @@ class HeartbeatSender:
     async def run(self) -> None:
         """Send heartbeats until cancelled."""
         while True:
-            await self._send(heartbeat_commands(self._name, self._status(), self._clock(), self._link.keys))
-            await asyncio.sleep(HEARTBEAT_S)
+            commands = heartbeat_commands(self._name, self._status(), self._clock(), self._link.keys)
+            try:
+                answers = await self._link.answers_to(*commands, probe_command(self._link.keys), to_replicas=True)
+                self._note(refusal_of(answers))
+                await asyncio.sleep(HEARTBEAT_S)
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_S)
+
+    def _note(self, refusal: str) -> None:
+        health = self._link.health
+        if refusal and not health.unrecorded:
+            log.error("records refused", trouble=refusal)
+        elif health.unrecorded and not refusal:
+            log.info("records accepted again")
+        health.unrecorded = refusal
 
     async def leave(self) -> None:
         """Remove this process from Redis, so that the site does not report it as missing."""
         keys = self._link.keys
-        await self._send((("ZREM", keys.gates, self._name), ("DEL", keys.gate(self._name))))
-
-    async def _send(self, commands: Sequence[Command]) -> None:
         with suppress(StoreUnavailable):
-            await self._link.answers_to(*commands)
+            await self._link.answers_to(("ZREM", keys.gates, self._name), ("DEL", keys.gate(self._name)))
+
+
+def probe_command(keys: Keys = WHOLE) -> Command:
+    """Return an append that Redis accepts or refuses like the record of a call, but that writes nothing."""
+    return ("XADD", keys.writing_probe, "NOMKSTREAM", "*", "probe", "1")
+
+
+def refusal_of(answers: Answers) -> str:
+    """Return why Redis would refuse the record of a call, from the answers to the probe; empty if it would not."""
+    # Redis answers MISCONF if it cannot write its files, OOM at maxmemory, READONLY on a replica, and NOREPLICAS if
+    # `min-replicas-to-write` is not reached.
+    reply = answers.replies[-1]
+    if isinstance(reply, Exception):
+        return f"{UNRECORDED}: {reply}"
+    return "" if answers.replicated else f"{UNRECORDED}: too few replicas of Redis have the records"
 
 
 def heartbeat_commands(name: str, heartbeat: GateHeartbeat, at: datetime, keys: Keys = WHOLE) -> Sequence[Command]:

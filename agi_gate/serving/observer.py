@@ -1,5 +1,6 @@
 """The HTTP port for monitoring: `/healthz`, `/readyz` and `/metrics`."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -7,15 +8,25 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from agi_gate.metrics import Snapshot, exposition
+from agi_gate.serving.heartbeat import UNRECORDED
 from agi_gate.serving.server import listening
 from agi_gate.settings import GateSettings
 from compliance.listening import INSTANCE_HEADER
 
 SENTENCES = {
+    "no-state": "no-state",
+    "other-incarnation": "other-incarnation",
+    "no-lease": "no-lease",
+    "master-not-confirmed": "master-not-confirmed",
     "no-terms": "no-terms: Redis does not hold the terms of the registries that it names, so every call is blocked. "
-    "The worker rebuilds it; if none runs, run dnc-admin rebuild"
+    "The worker rebuilds it; if none runs, run dnc-admin rebuild",
+    UNRECORDED: f"{UNRECORDED}: Redis refuses to record calls, so every call is blocked. The log of the gate says why",
 }
-"""Explanations of doubts, by slug. Only a doubt whose slug does not say what to do has one."""
+"""What `/readyz` says of a doubt, by slug. The port has no password, so no path, host or setting is named."""
+
+UNREACHABLE = "store-unavailable: Redis cannot be used, so every call is blocked. The log of the gate says why"
+
+_SHARD = re.compile(r"(the shard from slot \d+: )(.*)", re.DOTALL)
 
 Snapshots = Callable[[], list[Snapshot]]
 
@@ -29,7 +40,7 @@ def observer_app(snapshots: Snapshots, processes: int, instance: str = "") -> we
 
     async def readyz(_: web.Request) -> web.Response:
         live = [snapshot for snapshot in snapshots() if snapshot["live"]]
-        doubts = {SENTENCES.get(str(snapshot["doubt"]), str(snapshot["doubt"])) for snapshot in live} - {""}
+        doubts = {public_doubt(str(snapshot["doubt"])) for snapshot in live} - {""}
         if len(live) < processes:
             doubts.add(f"{len(live)} of {processes} processes serve")
         text = "\n".join(sorted(doubts) or ["ready"]) + "\n"
@@ -43,6 +54,13 @@ def observer_app(snapshots: Snapshots, processes: int, instance: str = "") -> we
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
     return app
+
+
+def public_doubt(doubt: str) -> str:
+    """Return what strangers may read of a doubt, which may contain addresses and paths; empty if there is none."""
+    shard = _SHARD.fullmatch(doubt)
+    where, what = shard.groups() if shard else ("", doubt)
+    return f"{where}{SENTENCES.get(what.partition(':')[0], UNREACHABLE)}" if what else ""
 
 
 @asynccontextmanager

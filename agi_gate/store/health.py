@@ -11,6 +11,7 @@ class Health:
 
     `trouble` says why there is no connection. `state_without_terms` is a state whose terms were missing in Redis.
     `confirmed` says whether the server was known to be the master after its replicas were counted.
+    `unrecorded` says why Redis would refuse the record of a call.
     """
 
     connected: bool = False
@@ -21,12 +22,14 @@ class Health:
     connects: int = 0
     state_without_terms: State | None = None
     confirmed: bool = True
+    unrecorded: str = ""
 
     @property
     def doubt(self) -> str:
         """The reason why the gate cannot allow calls now; empty if it can."""
+        unverified = doubt(self.state, self.server, leased=self.leased) or self._without_terms()
         unsure = "" if self.confirmed else "master-not-confirmed"
-        return self.trouble or doubt(self.state, self.server, leased=self.leased) or self._without_terms() or unsure
+        return self.trouble or unverified or unsure or self.unrecorded
 
     def _without_terms(self) -> str:
         lacking, state = self.state_without_terms, self.state
