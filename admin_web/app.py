@@ -5,8 +5,6 @@ from datetime import datetime
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Middleware
-from aiohttp_remotes import XForwardedStrict
 
 from admin_web import api
 from admin_web.api.tools import ApiTools
@@ -19,6 +17,7 @@ from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.schema import SchemaMismatch, require_current
 from admin_web.settings import AdminSettings
 from admin_web.site import answers, pages, routing
+from admin_web.site.forwarding import forwarding, networks
 from admin_web.site.guard import guard
 from admin_web.site.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS, ZONE
 from admin_web.site.routes import ROUTES
@@ -32,7 +31,7 @@ LARGEST_FORM = 64 * 1024
 
 def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> web.Application:
     """Build the site. It connects to nothing before it serves requests."""
-    middlewares = [*_proxies(settings), answers.timed, answers.explained, guard]
+    middlewares = [forwarding(networks(settings.web_proxies), settings.hosts), answers.timed, answers.explained, guard]
     app = web.Application(client_max_size=LARGEST_FORM, middlewares=middlewares)
     _add_shared_objects(app, settings, now)
     app.on_response_prepare.append(answers.bear_headers)
@@ -64,13 +63,6 @@ async def _closing(app: web.Application) -> AsyncIterator[None]:
     await app[PBX].close()
     await app[PROJECTION].close()
     await app[DATABASE].close()
-
-
-def _proxies(settings: AdminSettings) -> list[Middleware]:
-    """Return the middleware that takes a request's address and scheme from the headers of trusted proxies only."""
-    if not settings.proxies:
-        return []
-    return [XForwardedStrict([list(settings.proxies)], white_paths=("/healthz", "/readyz")).middleware]
 
 
 async def healthz(_: web.Request) -> web.Response:

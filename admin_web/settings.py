@@ -1,7 +1,8 @@
 """The settings of `dnc-admin` that the gate does not have, read from the environment."""
 
+import re
 from datetime import tzinfo
-from ipaddress import ip_address
+from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -41,9 +42,18 @@ def _database_url(url: str) -> str:
     return url
 
 
-def _addresses(written: str) -> str:
-    for address in filter(None, written.split(",")):
-        ip_address(address.strip())  # The ValueError of `ip_address` says what is wrong.
+def _networks(written: str) -> str:
+    for one in filter(None, written.split(",")):
+        ip_network(one.strip(), strict=False)  # The ValueError of `ip_network` says what is wrong.
+    return written
+
+
+_HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
+
+
+def _hosts(written: str) -> str:
+    if not all(_HOST_NAME.fullmatch(one.strip()) for one in filter(None, written.split(","))):
+        raise ValueError("write host names without scheme and port, such as dnc.example.com or *.example.com")
     return written
 
 
@@ -92,9 +102,15 @@ class AdminSettings(PbxSettings):
         "",
         description="Address on which the worker answers `/healthz`, `/readyz` and `/metrics` over HTTP; empty: none.",
     )
-    web_proxies: Annotated[str, AfterValidator(_addresses)] = Field(
+    web_proxies: Annotated[str, AfterValidator(_networks)] = Field(
         "",
-        description="Addresses of trusted reverse proxies (their X-Forwarded headers are used), separated by commas.",
+        description="Addresses or networks of trusted reverse proxies (their X-Forwarded headers are used), "
+        "separated by commas.",
+    )
+    web_hosts: Annotated[str, AfterValidator(_hosts)] = Field(
+        "",
+        description="Host names under which the site may be asked for, such as dnc.example.com or *.example.com, "
+        "separated by commas; empty: any.",
     )
     gates: Annotated[str, AfterValidator(_host_ports)] = Field(
         "",
@@ -158,8 +174,13 @@ class AdminSettings(PbxSettings):
 
     @property
     def proxies(self) -> tuple[str, ...]:
-        """The addresses of the trusted reverse proxies."""
+        """The addresses and networks of the trusted reverse proxies."""
         return tuple(address.strip() for address in self.web_proxies.split(",") if address.strip())
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The host names under which the site may be asked for; empty for any."""
+        return tuple(host.strip().lower() for host in self.web_hosts.split(",") if host.strip())
 
     @property
     def database(self) -> str:

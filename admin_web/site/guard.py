@@ -11,6 +11,7 @@ from admin_web.people.permissions import Permission, allowed
 from admin_web.people.sessions import Person, person_of
 from admin_web.people.throttle import plain_address
 from admin_web.services import Actor
+from admin_web.site.forwarding import same_host
 from admin_web.site.keys import DATABASE, NOW
 from admin_web.site.routing import Route, route_of
 
@@ -91,7 +92,7 @@ def _require_own_origin(request: web.Request) -> None:
     if site is not None:
         own = site in {"same-origin", "none"}
     else:
-        own = origin is not None and urlsplit(origin).netloc == request.host
+        own = origin is not None and same_host(urlsplit(origin).netloc, request.host, request.scheme)
     if not own:
         raise web.HTTPForbidden(
             text="Another site sent this form, so nothing was changed. Open the page here and repeat."
