@@ -8,32 +8,14 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
+from admin_web.database_url import driven
 from admin_web.pbx.settings import PbxSettings
 from compliance.consent_rules import AS_DOCUMENTED, POLICIES, ConsentRules
 from compliance.settings import HostPort, host_port
 from compliance.zones import of_machine
 
 DATABASE_FILE = "dnc.sqlite3"
-
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
-"""The asynchronous driver for each kind of database. Operators name the kind, never the driver."""
-
-
-def driven(url: str) -> URL:
-    """Return a database URL with its asynchronous driver. Raises ValueError unless it is SQLite or PostgreSQL."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # This happens when, for example, the port is not a number.
-        raise ValueError(_HOW_TO_WRITE) from None
-    if parsed.drivername not in DRIVERS or not parsed.database or parsed.database == ":memory:":
-        raise ValueError(_HOW_TO_WRITE)
-    return parsed.set(drivername=DRIVERS[parsed.drivername])
-
-
-_HOW_TO_WRITE = "write postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///PATH/TO/FILE"
 
 
 def _database_url(url: str) -> str:

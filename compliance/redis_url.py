@@ -35,6 +35,9 @@ NO_SOCKET = "there is no such socket; set DNC_REDIS_URL, to redis://127.0.0.1:63
 SENTINEL_PORT = 26379
 CLUSTER_PORT = 6379
 
+ESCAPES = "In user and password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25"
+
+_DATABASE = re.compile(r"/?|/[0-9]{1,9}", re.ASCII)
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/@]+)(?::([0-9]{1,5}))?")
 _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 
@@ -203,10 +206,27 @@ def read_redis_url(url: str) -> Sentinels | Cluster | None:
         return _cluster(url)
     if scheme in SENTINEL_SCHEMES:
         return _sentinels(url)
-    parts = urlsplit(url)
-    if parts.scheme not in DIRECT_SCHEMES or not (parts.netloc or parts.path):
-        raise ValueError(URL_HELP)
+    if scheme not in DIRECT_SCHEMES or not _is_plain(url):
+        raise ValueError(f"{URL_HELP}. {ESCAPES}")
     return None
+
+
+def _is_plain(url: str) -> bool:
+    """Return whether the URL of one server can be parsed, and no part of a password is taken for something else.
+
+    The characters / ? # end the host. So a password that contains one of them unescaped ends in the port, the path or
+    the options. No message may then show these, because redis-py and urlsplit would.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if parts.fragment or "@" in parts.path + parts.query or "@" in (parts.username or "") + (parts.password or ""):
+        return False
+    if parts.scheme == "unix":
+        return bool(parts.path) and not host and port is None
+    return bool(host) and _DATABASE.fullmatch(parts.path) is not None
 
 
 def without_secrets(url: str) -> str:
@@ -241,8 +261,10 @@ def _sentinels(url: str) -> Sentinels:
     parts = _split(url)
     user, at, hosts = parts.hosts.rpartition("@")
     name, _, db = parts.path.removeprefix("/").partition("/")
-    if not name or not (db or "0").isdecimal():
-        raise ValueError("name the master after the sentinels: redis+sentinel://HOST:PORT,HOST:PORT/NAME or …/NAME/DB")
+    if not name or not (db or "0").isdecimal() or "@" in parts.path + parts.query or "#" in url:
+        raise ValueError(
+            f"name the master after the sentinels: redis+sentinel://HOST:PORT,HOST:PORT/NAME or …/NAME/DB. {ESCAPES}"
+        )
     options = parse_qsl(parts.query, keep_blank_values=True)
     if any(option == "db" for option, _ in options):
         raise ValueError("write the number of the database after the master's name: …/NAME/DB")
@@ -253,8 +275,8 @@ def _sentinels(url: str) -> Sentinels:
 def _cluster(url: str) -> Cluster:
     parts = _split(url)
     user, at, hosts = parts.hosts.rpartition("@")
-    if parts.path.strip("/"):
-        raise ValueError("a cluster has only database 0: write redis+cluster://HOST:PORT,HOST:PORT")
+    if parts.path.strip("/") or "@" in parts.query or "#" in url:
+        raise ValueError(f"a cluster has only database 0: write redis+cluster://HOST:PORT,HOST:PORT. {ESCAPES}")
     options = parse_qsl(parts.query, keep_blank_values=True)
     if any(option == "db" for option, _ in options):
         raise ValueError("a cluster has only database 0: leave db out")
@@ -265,7 +287,7 @@ def _cluster(url: str) -> Cluster:
 def _address(host: str, port: int = SENTINEL_PORT, what: str = "sentinel") -> str:
     found = _ADDRESS.fullmatch(host)
     if found is None or int(found[2] or port) > 65535:
-        raise ValueError(f"write each {what} as HOST or HOST:PORT, separated by commas")
+        raise ValueError(f"write each {what} as HOST or HOST:PORT, separated by commas. {ESCAPES}")
     return f"{found[1]}:{found[2] or port}"
 
 

@@ -63,7 +63,7 @@ class PostgresServer:
         }
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         command: list[str | Path] = [
-            *_unprivileged(),
+            *unprivileged(),
             postgres_binary("postgres"),
             "-D",
             self._cluster,
@@ -106,11 +106,11 @@ class PostgresServer:
         initdb = postgres_binary("initdb")
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.geteuid() == 0:
-            shutil.chown(self.directory, _other_user().pw_uid, _other_user().pw_gid)
+            shutil.chown(self.directory, other_user().pw_uid, other_user().pw_gid)
         if (self._cluster / "PG_VERSION").exists():
             return
         made = subprocess.run(  # noqa: S603 - the lab's own command
-            [*_unprivileged(), initdb, "-D", self._cluster, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8",
+            [*unprivileged(), initdb, "-D", self._cluster, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8",
              "--locale=C", "--no-sync", "--no-instructions"],
             cwd=self.directory, capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -125,7 +125,8 @@ class PostgresServer:
         return True
 
 
-def _other_user() -> pwd.struct_passwd:
+def other_user() -> pwd.struct_passwd:
+    """Return the user as whom servers run if root starts them. Raises NotInstalled."""
     for name in OTHER_USERS:
         try:
             return pwd.getpwnam(name)
@@ -134,7 +135,7 @@ def _other_user() -> pwd.struct_passwd:
     raise NotInstalled(f"PostgreSQL refuses to run as root, and none of the users {', '.join(OTHER_USERS)} exists.")
 
 
-def _unprivileged() -> list[str]:
+def unprivileged() -> list[str]:
     """Return the command prefix that runs a program as another user; empty unless this process runs as root.
 
     `setpriv` keeps the process id. If a process changes its user, the kernel clears its parent-death signal (prctl(2),
@@ -142,5 +143,5 @@ def _unprivileged() -> list[str]:
     """
     if os.geteuid() != 0:
         return []
-    user = _other_user()
+    user = other_user()
     return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--pdeathsig", "INT", "--"]

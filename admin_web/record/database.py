@@ -8,9 +8,10 @@ from typing import Any, Self
 from sqlalchemy import URL, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
+from admin_web.database_url import POSTGRES, driven
 from admin_web.record import sqlite
 from admin_web.record.database_faults import DatabaseUnavailable, translated_errors
-from admin_web.settings import driven
+from admin_web.record.postgres import Connector
 
 __all__ = ["Database", "DatabaseUnavailable"]
 
@@ -38,7 +39,7 @@ class Database:
         if self.on_sqlite:
             self._engine = _sqlite_engine(self.url, lock_s)
         else:
-            self._engine = _postgres_engine(self.url, lock_s)
+            self._engine = _postgres_engine(url, lock_s)
             # Under READ COMMITTED each statement of a long export would see a different snapshot.
             reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._writing = self._engine.execution_options(**{sqlite.WRITES: True})
@@ -116,21 +117,15 @@ def _sqlite_engine(url: URL, lock_s: float) -> AsyncEngine:
     return engine
 
 
-def _postgres_engine(url: URL, lock_s: float) -> AsyncEngine:
-    wanted = {
-        "connect_timeout": CONNECT_S,
-        "application_name": "dnc-gate",
-        # These settings detect a vanished server within seconds. The kernel's default keepalive waits two hours
-        # (tcp(7)).
-        "tcp_user_timeout": 10_000,
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        # One reason may occur in millions of decisions and another in ten. A generic plan ignores the value, so it
-        # would be wrong for most reasons.
-        "options": f"-c lock_timeout={int(lock_s * 1000)} -c timezone=UTC -c plan_cache_mode=force_custom_plan",
-    }
+def _postgres_engine(url: str, lock_s: float) -> AsyncEngine:
+    connector = Connector(url, CONNECT_S, lock_s)
     # Parameters contain telephone numbers and password hashes, which must not appear in error messages.
-    return create_async_engine(
-        url, connect_args=wanted, pool_timeout=CONNECT_S, pool_pre_ping=True, hide_parameters=True
+    engine = create_async_engine(
+        f"{POSTGRES}://",
+        async_creator=connector.connect,
+        pool_timeout=CONNECT_S,
+        pool_pre_ping=True,
+        hide_parameters=True,
     )
+    event.listen(engine.sync_engine, "begin", connector.begin)
+    return engine

@@ -11,6 +11,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 _MIGRATE = "its tables are missing or belong to another version of dnc-gate; run `dnc-admin migrate`"
+_OPTIONS = (
+    "the pooler accepts no options; take `options` out of DNC_DATABASE_URL, and use ALTER ROLE … SET for settings such "
+    "as search_path"
+)
+_SCHEMA = (
+    "this role may not create tables in any schema of its search_path; let it own a schema, and add "
+    "?options=-csearch_path%3DSCHEMA to DNC_DATABASE_URL"
+)
 _TRY_AGAIN = "another transaction has locked it for too long; nothing was changed; try again"
 _CHECK = "check DNC_DATABASE_URL and DNC_DATA_DIR"
 
@@ -56,8 +64,12 @@ def _explanation(fault: BaseException) -> str | None:
         return next((explanation for part, explanation in _SQLITE.items() if part in text), text)
     if isinstance(fault, postgres.UndefinedTable | postgres.UndefinedColumn):
         return _MIGRATE
+    if isinstance(fault, postgres.InvalidSchemaName):
+        return _SCHEMA
     if isinstance(fault, postgres.LockNotAvailable | postgres.DeadlockDetected):
         return _TRY_AGAIN
+    if isinstance(fault, _POSTGRES) and "unsupported startup parameter" in str(fault):
+        return _OPTIONS
     if isinstance(fault, _POSTGRES):
         return f"{_first_line(fault)}; {_CHECK}"
     return None
@@ -71,8 +83,8 @@ def _where(url: URL) -> str:
     """Return a name of the database for people: its file, or its server without the password."""
     if url.get_backend_name() == "sqlite":
         return f"database {url.database}"
-    host = url.host or url.query.get("host") or "the local socket"
-    return f"database {url.database} on {host}"
+    host = url.host or url.query.get("host") or url.query.get("service") or "the local socket"
+    return f"database {url.database or 'of the service'} on {host}"
 
 
 def _without_password(text: str, url: URL) -> str:

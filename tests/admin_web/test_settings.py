@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.settings import AdminSettings, driven
+from admin_web.database_url import driven, postgres_fields
+from admin_web.settings import AdminSettings
 from compliance.settings import SettingsError
 
 
@@ -28,9 +29,16 @@ def test_without_a_url_the_record_is_an_sqlite_file_in_the_data_directory(tmp_pa
         ("sqlite:////var/lib/dnc.sqlite3", "sqlite+aiosqlite", "/var/lib/dnc.sqlite3"),
         ("postgresql://dnc@db/dnc", "postgresql+psycopg", "dnc"),
         ("postgresql://dnc:p%40ss@db:5433/dnc?sslmode=require", "postgresql+psycopg", "dnc"),
+        ("sqlite+aiosqlite:///here.sqlite3", "sqlite+aiosqlite", "here.sqlite3"),
+        ("sqlite+pysqlite:////var/lib/dnc.sqlite3", "sqlite+aiosqlite", "/var/lib/dnc.sqlite3"),
+        ("postgres://dnc@db/dnc", "postgresql+psycopg", "dnc"),
+        ("postgresql+psycopg://dnc@db/dnc", "postgresql+psycopg", "dnc"),
+        ("postgresql+psycopg2://dnc@db/dnc", "postgresql+psycopg", "dnc"),
+        ("postgresql:///?service=crm", "postgresql+psycopg", None),
+        ("postgresql://db?dbname=dnc", "postgresql+psycopg", "dnc"),
     ],
 )
-def test_operators_name_the_kind_of_database_and_never_the_driver(monkeypatch, url, driver, name):
+def test_a_database_may_be_written_as_sqlalchemy_and_libpq_write_it(monkeypatch, url, driver, name):
     monkeypatch.setenv("DNC_DATABASE_URL", url)
     found = driven(AdminSettings.load().database)
     assert (found.drivername, found.database) == (driver, name)
@@ -40,15 +48,23 @@ def test_operators_name_the_kind_of_database_and_never_the_driver(monkeypatch, u
     "url",
     [
         "mysql://dnc:s3cret@db/dnc",
-        "postgres://dnc:s3cret@db/dnc",
         "postgresql+asyncpg://dnc:s3cret@db/dnc",
-        "sqlite+aiosqlite:///x",
+        "postgresql://dnc:s3/cret@db/dnc",
+        "postgresql://dnc:s3@cret@db/dnc",
+        "postgresql://dnc:12/s3cret@db/dnc",
+        "postgresql://dnc:s3%cret@db/dnc",
+        "postgresql://dnc:s3cret@db/dnc?nonsense=s3cret",
+        "postgresql://dnc:s3cret@db:99999/dnc",
+        "postgresql://dnc:s3cret@db,db2:x/dnc",
+        "sqlite://s3cret/x",
         "postgresql://dnc:s3cret@db",
         "postgresql://dnc:s3cret@db:port/dnc",
         "sqlite://",
         "sqlite:///:memory:",
         "/var/lib/dnc.sqlite3",
         "s3cret",
+        "://",
+        "postgresql:dnc:s3cret@db/dnc",
     ],
 )
 def test_anything_else_is_refused_in_one_line_that_repeats_no_password(monkeypatch, url):
@@ -57,8 +73,35 @@ def test_anything_else_is_refused_in_one_line_that_repeats_no_password(monkeypat
         AdminSettings.load()
     said = str(caught.value)
     assert said.startswith("DNC_DATABASE_URL: write postgresql://")
+    assert "write @ as %40" in said
     assert "\n" not in said
-    assert "s3cret" not in said
+    for secret in ("s3cret", "s3/", "cret", "s3%"):
+        assert secret not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "fields"),
+    [
+        (
+            "postgresql://u:p@h1:5432,h2:5433/crm?target_session_attrs=read-write",
+            {"host": "h1,h2", "port": "5432,5433", "target_session_attrs": "read-write"},
+        ),
+        ("postgresql:///crm?host=/run/postgresql&user=u", {"host": "/run/postgresql", "user": "u"}),
+        ("postgresql://u@%2Frun%2Fpostgresql/crm", {"host": "/run/postgresql"}),
+        ("postgresql://u@/crm?host=@abstract", {"host": "@abstract"}),
+        ("postgresql://u@[2001:db8::7]:5433/crm", {"host": "2001:db8::7", "port": "5433"}),
+        ("postgres://u:p%40%3A%2F%23%3F%25@h/crm", {"password": "p@:/#?%"}),
+        ("postgresql://u:p#?[x@h/crm", {"password": "p#?[x"}),
+        (
+            "postgresql+psycopg://u@h/crm?options=-csearch_path%3Ddnc&sslmode=verify-full",
+            {"options": "-csearch_path=dnc", "sslmode": "verify-full"},
+        ),
+    ],
+)
+def test_what_libpq_takes_reaches_libpq(url: str, fields: dict[str, str]):
+    given = postgres_fields(url)
+    assert given.items() >= {"dbname": "crm", **fields}.items()
+    assert driven(url).database == "crm"
 
 
 def test_the_url_may_stand_in_a_file_and_is_not_shown(monkeypatch, tmp_path):

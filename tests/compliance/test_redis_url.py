@@ -1,10 +1,12 @@
 """The URL of the projection's Redis, and which sentinel's answer about the master counts."""
 
 import asyncio
+from urllib.parse import quote
 
 import pytest
 
 from compliance.redis_url import (
+    ESCAPES,
     NO_SOCKET,
     Cluster,
     Master,
@@ -126,6 +128,51 @@ async def test_when_no_node_can_tell_the_error_says_what_each_of_them_did():
     with pytest.raises(NoMaster) as error:
         await read_redis_url("redis+cluster://h:1,h:2,h:3").find((), ask, 0.05)
     assert str(error.value).startswith("no node describes a cluster (h:1: refused; h:2: no answer; h:3: its reply")
+
+
+SECRETS = ["xq/zw", "xq?zw", "xq#zw", "12/zw", "12?zw", "12#zw", "xq@zw", "xq@z/zw", "/zw", "#x@y/zw", "1/2@zw"]
+
+
+def refusal_of(url: str) -> str:
+    try:
+        read_redis_url(url)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:{}@127.0.0.1:6379/0",
+        "rediss://user:{}@db.example/0",
+        "redis://{}:x@127.0.0.1",
+        "unix://:{}@/run/r.sock",
+        "redis+sentinel://:{}@a:1,b:2/dnc",
+        "redis+sentinel://:x@a:1,b:2/dnc?sentinel_password={}@x",
+        "redis+cluster://:{}@a:1,b:2",
+    ],
+)
+def test_a_password_that_was_not_escaped_is_refused_and_never_shown(url: str, secret: str):
+    said = refusal_of(url.format(secret))
+    # Where hosts are separated by commas, the last @ ends the password, so it need not be escaped.
+    assert ESCAPES in said or ("+" in url and secret == "xq@zw")
+    assert "xq" not in said
+    assert "zw" not in said
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_the_same_password_escaped_is_read(secret: str):
+    assert read_redis_url(f"redis://:{quote(secret, safe='')}@127.0.0.1:6379/0") is None
+    assert sentinels(f"redis+sentinel://:{quote(secret, safe='')}@a:1/dnc").addresses == ("a:1",)
+
+
+@pytest.mark.parametrize("url", ["redis://h:port", "redis://h:99999", "redis://h/x", "redis://:6379", "redis://h/0/1"])
+def test_a_url_with_another_fault_repeats_nothing_of_it(url: str):
+    with pytest.raises(ValueError, match=r"^write redis://HOST:PORT/DB") as caught:
+        read_redis_url(url)
+    assert url not in str(caught.value)
 
 
 def test_no_secret_of_a_url_is_shown():

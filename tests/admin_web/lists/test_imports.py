@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.database_url import driven
 from admin_web.lists.imports import Intake, NothingTaken, Progress
 from admin_web.lists.lead_import import import_leads
 from admin_web.lists.number_import import import_numbers
@@ -37,7 +38,6 @@ from admin_web.record.models import (
 from admin_web.services.importing import ENTRIES_AT_ONCE, end_abandoned
 from admin_web.services.leads import add_lead
 from admin_web.services.suppression import CHUNK, suppress
-from admin_web.settings import driven
 from admin_web.webhooks.events import Event
 from tests.support.records import ADMIN, AT, LEAD, NUMBER, OTHER, Clock, FakeProjector, rows
 
