@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
-from admin_web.database_url import driven
 from admin_web.pbx.settings import PbxSettings
 from compliance.consent_rules import AS_DOCUMENTED, POLICIES, ConsentRules
+from compliance.database_url import driven
 from compliance.settings import HostPort, host_port
 from compliance.zones import of_machine
 

@@ -8,10 +8,10 @@ from typing import Any, Self
 from sqlalchemy import URL, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
-from admin_web.database_url import POSTGRES, driven
 from admin_web.record import sqlite
 from admin_web.record.database_faults import DatabaseUnavailable, translated_errors
 from admin_web.record.postgres import Connector
+from compliance.database_url import POSTGRES, driven
 
 __all__ = ["Database", "DatabaseUnavailable"]
 

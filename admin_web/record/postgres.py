@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.errors import ConnectionTimeout
 from sqlalchemy import Connection
 
-from admin_web.database_url import postgres_fields
+from compliance.database_url import postgres_fields
 
 Psycopg = AsyncConnection[Any]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.database_url import driven, postgres_fields
 from admin_web.settings import AdminSettings
+from compliance.database_url import driven, postgres_fields
 from compliance.settings import SettingsError
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from admin_web.database_url import driven
 from admin_web.lists.import_jobs import SheetImport
 from admin_web.lists.sheet_store import KeptSheet, SheetStore
 from admin_web.record.changes import utc_now
@@ -17,6 +16,7 @@ from admin_web.record.database import Database
 from admin_web.record.models import Job
 from admin_web.services.job_claims import SILENT_S
 from admin_web.services.jobs import ask
+from compliance.database_url import driven
 from lab.process import Process
 from lab.redis import RedisServer
 from tests.support.programs import Program

@@ -16,12 +16,12 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from admin_web.__main__ import main
-from admin_web.database_url import driven
 from admin_web.projection.projection import Projection
 from admin_web.record.database import Database
 from admin_web.record.schema import newest
 from admin_web.settings import AdminSettings
 from compliance.consent import ATTESTATION
+from compliance.database_url import driven
 from lab.process import free_port
 from lab.redis import RedisServer
 from tests.support.samples import PDF

@@ -17,7 +17,6 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.database_url import driven
 from admin_web.lists.imports import Intake, NothingTaken, Progress
 from admin_web.lists.lead_import import import_leads
 from admin_web.lists.number_import import import_numbers
@@ -39,6 +38,7 @@ from admin_web.services.importing import ENTRIES_AT_ONCE, end_abandoned
 from admin_web.services.leads import add_lead
 from admin_web.services.suppression import CHUNK, suppress
 from admin_web.webhooks.events import Event
+from compliance.database_url import driven
 from tests.support.records import ADMIN, AT, LEAD, NUMBER, OTHER, Clock, FakeProjector, rows
 
 
