@@ -31,16 +31,23 @@ LARGEST_FORM = 64 * 1024
 
 def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> web.Application:
     """Build the site. It connects to nothing before it serves requests."""
-    middlewares = [forwarding(networks(settings.web_proxies), settings.hosts), answers.timed, answers.explained, guard]
+    root = settings.web_prefix
+    middlewares = [
+        forwarding(networks(settings.web_proxies), settings.hosts, root),
+        answers.timed,
+        answers.explained,
+        guard,
+    ]
     app = web.Application(client_max_size=LARGEST_FORM, middlewares=middlewares)
     _add_shared_objects(app, settings, now)
     app.on_response_prepare.append(answers.bear_headers)
     app.cleanup_ctx.append(_closing)
     pages.set_up(app)
-    routing.add(app, ROUTES)
+    routing.add(app, ROUTES, root)
     api.mount(app, _api_tools(app))
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
+    for prefix in {"", root}:
+        app.router.add_get(f"{prefix}/healthz", healthz)
+        app.router.add_get(f"{prefix}/readyz", readyz)
     return app
 
 

@@ -33,6 +33,9 @@ def _networks(written: str) -> str:
 _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
 
 
+_PATH = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?", re.ASCII)
+
+
 def _hosts(written: str) -> str:
     if not all(_HOST_NAME.fullmatch(one.strip()) for one in filter(None, written.split(","))):
         raise ValueError("write host names without scheme and port, such as dnc.example.com or *.example.com")
@@ -47,6 +50,12 @@ def _host_ports(written: str) -> str:
 
 def _optional_host_port(bind: str) -> str:
     return host_port(bind) if bind else bind
+
+
+def _path_prefix(path: str) -> str:
+    if not _PATH.fullmatch(path):
+        raise ValueError("write a path such as /dnc, which the reverse proxy passes on unchanged")
+    return path.rstrip("/")
 
 
 def _bucket_url(url: str) -> str:
@@ -80,6 +89,10 @@ class AdminSettings(PbxSettings):
         description=f"Database of the system of record; empty: SQLite, `{DATABASE_FILE}` in the data directory.",
     )
     web_bind: HostPort = Field("127.0.0.1:8080", description="Address on which the site answers HTTP.")
+    web_prefix: Annotated[str, AfterValidator(_path_prefix)] = Field(
+        "",
+        description="Path under which the site is reached, such as /dnc, if it shares its host name; empty: none.",
+    )
     worker_bind: Annotated[str, AfterValidator(_optional_host_port)] = Field(
         "",
         description="Address on which the worker answers `/healthz`, `/readyz` and `/metrics` over HTTP; empty: none.",

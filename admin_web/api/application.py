@@ -29,16 +29,15 @@ def make_api(tools: ApiTools) -> web.Application:
 
 def mount(app: web.Application, tools: ApiTools) -> None:
     """Mount the API in the site."""
-    app.add_subapp(PREFIX, make_api(tools))
+    app.add_subapp(f"{tools.settings.web_prefix}{PREFIX}", make_api(tools))
 
 
 async def openapi(request: web.Request) -> web.Response:
     """Send the OpenAPI 3.1 document. It needs no token, because it contains no data."""
-    del request
-    return web.json_response(text=_document())
+    return web.json_response(text=_document(request.app[TOOLS].settings.web_prefix))
 
 
 @cache
-def _document() -> str:
+def _document(root: str) -> str:
     """Build the document at the first request. Building takes 50 ms of CPU, and most sites never serve the document."""
-    return json.dumps(described(OPERATIONS, STREAMS))
+    return json.dumps(described(OPERATIONS, STREAMS, root))

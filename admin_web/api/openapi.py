@@ -30,8 +30,8 @@ IDEMPOTENCY = {
 }
 
 
-def described(operations: Sequence[AnyOperation], streams: Sequence[Stream]) -> Schema:
-    """Return the whole document."""
+def described(operations: Sequence[AnyOperation], streams: Sequence[Stream], root: str = "") -> Schema:
+    """Return the whole document. `root` is the path under which the site is reached."""
     schemas = _Schemas(operations)
     paths: dict[str, Schema] = {}
     for operation in operations:
@@ -42,7 +42,7 @@ def described(operations: Sequence[AnyOperation], streams: Sequence[Stream]) -> 
     return {
         "openapi": "3.1.0",
         "info": {"title": "dnc-gate", "version": version("dnc-gate"), "description": _ABOUT},
-        "servers": [{"url": PREFIX}],
+        "servers": [{"url": f"{root}{PREFIX}"}],
         "paths": paths,
         "components": {
             "schemas": schemas.components | {"Problem": _problem()},

@@ -8,6 +8,8 @@ from aiohttp.typedefs import Handler
 from yarl import URL
 
 from admin_web.services import DatabaseUnavailable
+from admin_web.site.forwarding import SECURE
+from admin_web.site.keys import SETTINGS
 from admin_web.site.pages import render
 from compliance.refusal import NotPermitted, Refused, as_sentence
 
@@ -46,9 +48,9 @@ async def bear_headers(request: web.Request, answer: web.StreamResponse) -> None
     """Add the common headers to a response. Headers set by the view are kept."""
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
-    kept = "v" in request.query and request.path.startswith("/static/")
+    kept = "v" in request.query and _below_root(request).startswith("/static/")
     answer.headers.setdefault("Cache-Control", "public, max-age=31536000, immutable" if kept else "no-store")
-    if request.secure:
+    if request.get(SECURE):
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
 
@@ -70,7 +72,7 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
     except web.HTTPRedirection:
         raise
     except web.HTTPException as error:
-        if request.path.startswith(API):
+        if _below_root(request).startswith(API):
             raise
         return await _failed(request, error.status, _own_text(error))
     except Refused as error:
@@ -83,6 +85,11 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
         log.exception("failed", path=request.path)
         text = "The site failed; its log says why. Nothing was changed, and calls are judged as before."
         return await _failed(request, 500, text)
+
+
+def _below_root(request: web.Request) -> str:
+    """Return the path of a request, without the path under which the site is reached."""
+    return request.path.removeprefix(request.app[SETTINGS].web_prefix)
 
 
 def _status(error: Refused) -> int:

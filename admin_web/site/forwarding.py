@@ -18,7 +18,10 @@ Network = IPv4Network | IPv6Network
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
 _PORTS = {"http": "80", "https": "443"}
-_HEALTH = frozenset({"/healthz", "/readyz"})
+_HEALTH = ("/healthz", "/readyz")
+
+SECURE = web.RequestKey("secure", bool)
+"""Whether the client uses HTTPS. `on_response_prepare` gets the request as it arrived, whose scheme is the proxy's."""
 
 NO_HOST = "The header Host is missing or malformed.\n"
 OTHER_HOST = "This server has no site of this name. The setting DNC_WEB_HOSTS names those that it has.\n"
@@ -97,20 +100,23 @@ def host_allowed(host: str, allowed: Sequence[str]) -> bool:
     return any(name == one or (one.startswith("*.") and name.endswith(one[1:])) for one in allowed)
 
 
-def forwarding(trusted: Sequence[Network], hosts: Sequence[str]) -> Middleware:
+def forwarding(trusted: Sequence[Network], hosts: Sequence[str], root: str = "") -> Middleware:
     """Return the middleware that finds the client of each request, and refuses hosts that are not allowed.
 
-    Without `hosts`, every host is allowed. Health checks may use any host, because they use addresses.
+    Without `hosts`, every host is allowed. Health checks may use any host, because they use addresses. `root` is the
+    path under which the site is reached.
     """
+    health = {f"{prefix}{path}" for prefix in ("", root) for path in _HEALTH}
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         peer = Client(request.remote or "", request.scheme, request.host)
         names = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port")
         client = client_of(peer, {name: request.headers.getall(name, ()) for name in names}, trusted)
-        if hosts and request.path not in _HEALTH and not host_allowed(client.host, hosts):
+        if hosts and request.path not in health and not host_allowed(client.host, hosts):
             malformed = not _HOST.fullmatch(client.host)
             raise web.HTTPBadRequest(text=NO_HOST) if malformed else web.HTTPMisdirectedRequest(text=OTHER_HOST)
+        request[SECURE] = client.scheme == "https"
         if client != peer:
             request = request.clone(remote=client.remote, scheme=client.scheme, host=client.host)
         return await handler(request)

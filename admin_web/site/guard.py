@@ -12,7 +12,7 @@ from admin_web.people.sessions import Person, person_of
 from admin_web.people.throttle import plain_address
 from admin_web.services import Actor
 from admin_web.site.forwarding import same_host
-from admin_web.site.keys import DATABASE, NOW
+from admin_web.site.keys import DATABASE, NOW, SETTINGS
 from admin_web.site.routing import Route, route_of
 
 PERSON = web.RequestKey("person", Person)
@@ -66,8 +66,23 @@ def address_of(request: web.Request) -> str:
 
 
 def cookie_name(request: web.Request) -> str:
-    """Return the name of the session cookie. Over HTTPS, browsers bind `__Host-` cookies to this host and path."""
-    return "__Host-dnc_session" if request.secure else "dnc_session"
+    """Return the name of the session cookie."""
+    return f"{cookie_prefix(request)}dnc_session"
+
+
+def cookie_prefix(request: web.Request) -> str:
+    """Return the prefix of cookies' names. Over HTTPS, browsers bind `__Host-` cookies to this host and all its paths.
+
+    A site under a path may share the host with another one, so its cookies are bound to HTTPS and the path instead.
+    """
+    if not request.secure:
+        return ""
+    return "__Secure-" if request.app[SETTINGS].web_prefix else "__Host-"
+
+
+def cookie_path(request: web.Request) -> str:
+    """Return the path to which cookies are sent."""
+    return request.app[SETTINGS].web_prefix or "/"
 
 
 def require_csrf(request: web.Request, token: str) -> None:

@@ -44,4 +44,5 @@ def places(app: web.Application, role: Role, path: str) -> Iterator[NavigationEn
     for label, icon, name, may in _PLACES:
         if name in resources and allowed(role, may):
             url = str(resources[name].url_for())
-            yield NavigationEntry(label, icon, url, here=path == url or (url != "/" and path.startswith(f"{url}/")))
+            below = not url.endswith("/") and path.startswith(f"{url}/")
+            yield NavigationEntry(label, icon, url, here=path == url or below)

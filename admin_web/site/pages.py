@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -17,8 +18,8 @@ from admin_web.services import Standing
 from admin_web.site import labels, lead_sentences
 from admin_web.site.clock import iso, zone_of
 from admin_web.site.forms import day_in
-from admin_web.site.guard import PERSON
-from admin_web.site.keys import ENFORCEMENT, NOW, ZONE
+from admin_web.site.guard import PERSON, cookie_path
+from admin_web.site.keys import ENFORCEMENT, NOW, SETTINGS, ZONE
 from admin_web.site.navigation import places
 from compliance import dates
 from compliance.numbers import visible
@@ -82,8 +83,9 @@ def set_up(app: web.Application) -> None:
         particulars=labels.particulars,
         visible=visible,
     )
-    environment.globals.update(asset=_asset, says=lead_sentences)
-    app.router.add_static("/static", STATIC, name="static")
+    root = app[SETTINGS].web_prefix
+    environment.globals.update(asset=partial(_asset, root), root=root, says=lead_sentences)
+    app.router.add_static(f"{root}/static", STATIC, name="static")
 
 
 async def render(request: web.Request, template: str, *, status: int = 200, **context: object) -> web.Response:
@@ -91,7 +93,7 @@ async def render(request: web.Request, template: str, *, status: int = 200, **co
     whole = {**await _common(request), **context}
     answer = await aiohttp_jinja2.render_template_async(template, request, whole, status=status)
     if NOTICE in request.cookies:
-        answer.del_cookie(NOTICE)
+        answer.del_cookie(NOTICE, path=cookie_path(request))
     return answer
 
 
@@ -109,6 +111,7 @@ def see_other(
     if notice is not None:
         said = json.dumps([notice.kind, notice.text[:LONGEST_NOTICE]])
         answer.set_cookie(NOTICE, quote(said), max_age=60, httponly=True, samesite="Strict", secure=request.secure)
+        answer.cookies[NOTICE]["path"] = cookie_path(request)
     return answer
 
 
@@ -144,8 +147,8 @@ def _notice(request: web.Request) -> Notice | None:
 _ASSETS: dict[str, str] = {}
 
 
-def _asset(name: str) -> str:
+def _asset(root: str, name: str) -> str:
     """Return the URL of a static file. It contains a part of the file's hash, so browsers may cache it for ever."""
     if name not in _ASSETS:
         _ASSETS[name] = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
-    return f"/static/{name}?v={_ASSETS[name]}"
+    return f"{root}/static/{name}?v={_ASSETS[name]}"

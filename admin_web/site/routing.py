@@ -22,16 +22,26 @@ class Route:
     upload: bool = False
 
 
-def add(app: web.Application, routes: tuple[Route, ...]) -> None:
-    """Add routes to an application. GET and POST of one path share a name. Raises ValueError for two paths."""
+def add(app: web.Application, routes: tuple[Route, ...], root: str = "") -> None:
+    """Add routes to an application, below the path `root`, such as `/dnc`.
+
+    GET and POST of one path share a name. Raises ValueError for two paths.
+    """
     resources: dict[str, tuple[str, web.Resource]] = {}
     for route in routes:
         if route.name not in resources:
-            resources[route.name] = route.path, app.router.add_resource(route.path, name=route.name)
+            resources[route.name] = route.path, app.router.add_resource(f"{root}{route.path}", name=route.name)
         path, resource = resources[route.name]
         if path != route.path:
             raise ValueError(f"two paths have the name {route.name}")
         resource.add_route(route.method, _carrying(route))
+    if root:
+        app.router.add_get(root, _to_start)
+
+
+async def _to_start(request: web.Request) -> web.StreamResponse:
+    """Redirect from the path of the site without its last slash."""
+    return web.Response(status=308, headers={"Location": f"{request.path}/"})
 
 
 def route_of(request: web.Request) -> Route | None:

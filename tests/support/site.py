@@ -155,6 +155,10 @@ class Site:
     def documents(self):
         return self.app[DOCUMENTS]
 
+    @property
+    def port(self) -> int:
+        return self._server.port or 0
+
     def now(self) -> datetime:
         return self.app[NOW]()
 

@@ -10,8 +10,8 @@ from admin_web.people.sign_in import NotSignedIn, sign_in
 from admin_web.people.throttle import TooManyAttempts
 from admin_web.services import Actor
 from admin_web.site.forms import EMPTY, read_form
-from admin_web.site.guard import PERSON, address_of, cookie_name, person
-from admin_web.site.keys import DATABASE, NOW
+from admin_web.site.guard import PERSON, address_of, cookie_name, cookie_path, person
+from admin_web.site.keys import DATABASE, NOW, SETTINGS
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
 
@@ -19,7 +19,7 @@ from admin_web.site.routing import Route
 async def form(request: web.Request) -> web.StreamResponse:
     """Show the form. Redirect a person who is signed in already."""
     if PERSON in request:
-        return _onward(request.query.get("next", ""))
+        return _onward(request, request.query.get("next", ""))
     return await render(request, "sign_in/form.html", form=EMPTY, error="", next=request.query.get("next", "")[:500])
 
 
@@ -37,8 +37,9 @@ async def enter(request: web.Request) -> web.StreamResponse:
         return await render(request, "sign_in/form.html", status=status, form=sent, error=str(error), next=onward[:500])
     if PERSON in request:
         await sessions.end(request.app[DATABASE], person(request).session_id, name, request.app[NOW]())
-    answer = _onward(onward)
-    answer.set_cookie(cookie_name(request), token, httponly=True, samesite="Lax", secure=request.secure, path="/")
+    answer = _onward(request, onward)
+    name, path = cookie_name(request), cookie_path(request)
+    answer.set_cookie(name, token, httponly=True, samesite="Lax", secure=request.secure, path=path)
     return answer
 
 
@@ -47,15 +48,17 @@ async def leave(request: web.Request) -> web.StreamResponse:
     who = person(request)
     await sessions.end(request.app[DATABASE], who.session_id, who.name, request.app[NOW]())
     answer = see_other(request, "sign_in", notice=Notice("You are signed out."))
-    answer.del_cookie(cookie_name(request), path="/", secure=request.secure, httponly=True, samesite="Lax")
+    answer.del_cookie(
+        cookie_name(request), path=cookie_path(request), secure=request.secure, httponly=True, samesite="Lax"
+    )
     return answer
 
 
-def _onward(wanted: str) -> web.Response:
+def _onward(request: web.Request, wanted: str) -> web.Response:
     """Redirect to the page that the person asked for, if it is a page of this site; else to the dashboard."""
-    parts = urlsplit(wanted)
-    own = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not (parts.scheme or parts.netloc)
-    return web.Response(status=303, headers={"Location": wanted if own and wanted.isprintable() else "/"})
+    root, parts = request.app[SETTINGS].web_prefix, urlsplit(wanted)
+    own = wanted.startswith(f"{root}/") and not wanted.startswith(("//", "/\\")) and not (parts.scheme or parts.netloc)
+    return web.Response(status=303, headers={"Location": wanted if own and wanted.isprintable() else f"{root}/"})
 
 
 ROUTES = (

@@ -14,22 +14,14 @@ from aiohttp import FormData, web
 from multidict import MultiDict
 from sqlalchemy import text
 
-from admin_web.people.accounts import add_user
 from admin_web.people.permissions import GRANTED, Permission, allowed
 from admin_web.record.models import Base
-from admin_web.services.campaign_lists import add_campaign_list
-from admin_web.services.leads import LeadGiven, put_leads
-from admin_web.services.overrides import grant_override
-from admin_web.services.registries import EditedTerms, add_registry
-from admin_web.services.suppression import suppress
-from admin_web.services.webhooks import add_webhook
 from admin_web.site.routes import ROUTES
 from admin_web.site.routing import Route
-from admin_web.webhooks.events import Event
 from compliance.consent import Role
+from tests.support.furnishing import furnish
 from tests.support.paths import filled, filled_with
-from tests.support.records import ADMIN, CONSENT, LEAD, NUMBER
-from tests.support.site import PASSWORD, Answer, Browser, Site
+from tests.support.site import Answer, Browser, Site
 
 PARTS = {
     "lead": "L-1",
@@ -64,14 +56,7 @@ async def ask(browser: Browser, route: Route) -> Answer:
 @pytest.fixture
 async def furnished(site: Site) -> Site:
     """A site with one of everything that a path can refer to."""
-    await add_user(site.database, ADMIN, "somebody", Role.AGENT, PASSWORD)
-    await put_leads(site.records, ADMIN, [LeadGiven(LEAD, NUMBER, "Lead 1")])
-    await suppress(site.records, ADMIN, NUMBER, source="test")
-    await grant_override(site.records, ADMIN, CONSENT)
-    await add_registry(site.records, ADMIN, "us-ftc", "", EditedTerms())
-    await add_campaign_list(site.records, ADMIN, "spring", ["spring-26"])
-    await add_webhook(site.records, ADMIN, site.settings, "https://crm.example/", [Event.LIFT])
-    return site
+    return await furnish(site)
 
 
 async def everything(site: Site) -> dict[str, list[tuple]]:
