@@ -1,8 +1,11 @@
 """Reading of requests: bounded in size and time, and validated against the operation's arguments."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import get_origin
+from urllib.parse import parse_qsl
 
 from aiohttp import BodyPartReader, web
 from pydantic import ValidationError
@@ -13,12 +16,17 @@ from admin_web.api.problem import Problem
 from admin_web.api.tools import UNREADABLE
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
 MOST_BYTES = 2_000_000
 """Largest body of a request, in bytes. It is enough for a thousand leads with the longest names."""
 
 MOST_FIELDS = 20
+MOST_FORM_FIELDS = 2_000
+"""Largest number of fields of a form: a list of 1,000 numbers, and room for others."""
+
+_PLUS = re.compile(rb"((?:^|&)[^=&]*=)\+(?=[0-9])")
 ARRIVES_S = 30.0
 PIECE = 256 * 1024
 PIECE_S = 20.0
@@ -35,18 +43,53 @@ class Upload:
 
 
 async def read_json(request: web.Request, operation: AnyOperation) -> Arguments:
-    """Read the JSON body of a write; a missing body counts as `{}`. Raises Problem."""
+    """Read the JSON body of a write; a missing body counts as `{}`. Raises Problem.
+
+    Operations that accept a form read the same arguments from it.
+    """
+    if request.can_read_body and operation.form and request.content_type == FORM:
+        return _fitting_body(request, operation, _form_fields(await _whole_body(request), operation.asks))
     if request.can_read_body and request.content_type != JSON:
-        raise Problem("unsupported-media-type", f"Send {JSON}.")
+        raise Problem("unsupported-media-type", f"Send {JSON}{f' or {FORM}' if operation.form else ''}.")
     try:
         sent = from_json(await _whole_body(request) or b"{}", allow_inf_nan=False)
     except ValueError as error:
         raise Problem("bad-request", f"The body is not JSON: {error}.") from None
     if not isinstance(sent, dict):
         raise Problem("bad-request", "The body must be a JSON object.")
+    return _fitting_body(request, operation, sent)
+
+
+def _fitting_body(request: web.Request, operation: AnyOperation, sent: Mapping[str, object]) -> Arguments:
     if twice := sorted(sent.keys() & set(operation.in_path)):
         raise Problem("bad-request", f"The body repeats what is in the path already: {', '.join(twice)}.")
     return fitting(operation.asks, {**sent, **request.match_info})
+
+
+def _form_fields(body: bytes, asks: type[Arguments]) -> dict[str, object]:
+    """Parse a form. A field of a list may occur several times; an empty field counts as missing. Raises Problem.
+
+    In a form, `+` means a space. But a number written with an unescaped `+` must not lose it, because the digits alone
+    may be another number. So a `+` before the first digit of a field stands for itself.
+    """
+    written = _PLUS.sub(rb"\1%2B", body)
+    try:
+        found = parse_qsl(
+            written.decode(), keep_blank_values=True, strict_parsing=bool(written), errors="strict",
+            max_num_fields=MOST_FORM_FIELDS,
+        )  # fmt: skip
+    except ValueError:
+        raise Problem("bad-request", "The form cannot be read as UTF-8 in URL encoding.") from None
+    lists = {name for name, field in asks.model_fields.items() if get_origin(field.annotation) is list}
+    sent: dict[str, object] = {}
+    for name, value in ((name, value) for name, value in found if value):
+        if name in lists:
+            sent.setdefault(name, []).append(value)  # type: ignore[attr-defined]
+        elif name in sent:
+            raise Problem("bad-request", f"The form may contain the field {name} only once.")
+        else:
+            sent[name] = value
+    return sent
 
 
 def read_query(request: web.Request, operation: AnyOperation) -> Arguments:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from admin_web.api.body import FORM, JSON
 from admin_web.api.operation import AnyOperation, Stream
 from admin_web.api.problem import KINDS, PROBLEM_JSON, TYPE
 
@@ -126,7 +127,11 @@ def _named(operation: AnyOperation | Stream, parameters: list[Schema]) -> Schema
 def _body(operation: AnyOperation, asked: Schema, properties: Schema, required: list[str]) -> Schema:
     body = asked | {"properties": properties, "required": required}
     if not operation.file:
-        return {"required": bool(required), "content": {"application/json": {"schema": body}}}
+        content = {JSON: {"schema": body}}
+        if operation.form:
+            texts = {name: _as_text(schema) for name, schema in properties.items()}
+            content[FORM] = {"schema": body | {"properties": texts}}
+        return {"required": bool(required), "content": content}
     file = {"type": "string", "format": "binary", "description": "PDF, PNG, JPEG, TIFF, WAV, MP3 or EML."}
     fields = {name: _as_text(schema) for name, schema in properties.items()} | {operation.file: file}
     body |= {"properties": fields, "required": [*required, operation.file]}

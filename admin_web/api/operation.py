@@ -65,6 +65,7 @@ class Operation(Generic[ArgumentsT, ResultT]):
     """One operation. `does` is one sentence; `refuses` are the slugs of the problems specific to this operation.
 
     A write answers with `status` when its change is in force, and with 202 when it is recorded but not yet in force.
+    With `form`, it accepts a form in place of JSON, for systems that can send nothing else.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Operation(Generic[ArgumentsT, ResultT]):
     asks: type[ArgumentsT]
     gives: type[ResultT]
     run: Callable[[ApiCall, ArgumentsT], Awaitable[ResultT]]
+    form: bool = False
     status: int = 200
     refuses: tuple[str, ...] = ()
     file: str = ""

@@ -82,6 +82,7 @@ LEADS: tuple[AnyOperation, ...] = (
         asks=suppression.Block,
         gives=suppression.Blocked,
         run=suppression.post_block,
+        form=True,
         refuses=("unknown-lead",),
     ),
     Operation(
@@ -173,6 +174,7 @@ NUMBERS: tuple[AnyOperation, ...] = (
         asks=suppression.Suppress,
         gives=suppression.Suppressed,
         run=suppression.post_suppress,
+        form=True,
         refuses=("unknown-lead", "invalid-number"),
     ),
     Operation(
@@ -184,6 +186,7 @@ NUMBERS: tuple[AnyOperation, ...] = (
         asks=suppression.SuppressMany,
         gives=suppression.SuppressedMany,
         run=suppression.post_suppress_many,
+        form=True,
     ),
     Operation(
         name="lift",

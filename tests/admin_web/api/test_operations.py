@@ -371,7 +371,7 @@ async def test_what_does_not_fit_is_a_problem_that_says_so(crm: Program, method:
 
 
 async def test_a_body_of_another_kind_is_refused(crm: Program):
-    form = await crm.post("/suppress", b"number=4155550100", Content_Type="application/x-www-form-urlencoded")
+    form = await crm.post("/lift", b"number=4155550100", Content_Type="application/x-www-form-urlencoded")
     assert form.problem == "unsupported-media-type"
     broken = await crm.post("/overrides", b"--x\r\nnonsense", Content_Type="multipart/form-data; boundary=x")
     assert broken.problem == "bad-request"
