@@ -196,7 +196,7 @@ FOREIGN = b"Name,Telephone\nAnn,+14155550100\n"
     [
         ("DncGate.csv.notes", FOREIGN),
         ("DncGate.csv-2026-11-23", FOREIGN),
-        ("DncGate.csv.1.gz", gzip.compress(FOREIGN)),
+        ("DncGate.csv.1.gz", gzip.compress(FOREIGN, mtime=0)),
         ("DncGate.csv.zip", b"PK\3\4"),
         ("DncGatekeeper.csv", line(uniqueid="2")),
         ("Other.csv.1", line(uniqueid="2")),
