@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from admin_web.pbx.settings import PbxSettings
 from compliance.consent_rules import AS_DOCUMENTED, POLICIES, ConsentRules
 from compliance.database_url import driven
+from compliance.secrets import secrets_of
 from compliance.settings import HostPort, host_port
 from compliance.zones import of_machine
 
@@ -181,6 +182,11 @@ class AdminSettings(PbxSettings):
     def database(self) -> str:
         """The URL of the database, or of the SQLite default. It may contain a password."""
         return self.database_url or f"sqlite:///{(self.data_dir / DATABASE_FILE).resolve()}"
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The passwords in the settings. They must not appear in a log."""
+        return secrets_of([self.redis_url, self.database_url], [self.ami_secret])
 
     @property
     def document_bytes(self) -> int:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
+import structlog
 import typer
 
 from agi_gate.canary import NoAnswer, ask
@@ -20,6 +21,8 @@ try:
     from uvloop import new_event_loop
 except ImportError:  # uvloop exists only for CPython. On asyncio's own loop the gate has about half the throughput.
     from asyncio import new_event_loop  # type: ignore[assignment]
+
+log = structlog.get_logger()
 
 app = typer.Typer(
     help="Answers Asterisk whether a number may be dialled for a lead.",
@@ -37,7 +40,7 @@ def serve(
 ) -> None:
     """Answer FastAGI requests until SIGTERM, then finish the open calls."""
     settings = GateSettings.load()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.secrets)
     run(require_redis(settings.redis))
     run(serve_alone(settings) if processes == 1 else Parent(settings, processes).serve())
 
@@ -46,7 +49,7 @@ def serve(
 def child(listener_fd: int) -> None:
     """Serve on a socket inherited from `serve --processes`."""
     settings = GateSettings.load()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.secrets)
     run(serve_as_child(settings, listener_fd))
 
 
@@ -93,7 +96,8 @@ def expectations(blocked: list[str], allowed: list[str], override: list[str]) ->
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine on uvloop, or on asyncio's loop if uvloop is missing."""
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    # In debug mode asyncio logs the arguments of slow callbacks, which are bytes from the network.
+    with asyncio.Runner(debug=False, loop_factory=new_event_loop) as runner:
         runner.run(work)
 
 
@@ -104,6 +108,9 @@ def main() -> None:
     except (SettingsError, StoreUnavailable, CannotListen, NoAnswer) as error:
         print(f"agi-gate: {error}", file=sys.stderr)
         sys.exit(2)
+    except Exception:  # A bug. Python's own report would not mask passwords.
+        log.exception("failed")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

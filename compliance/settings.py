@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from compliance.numbers import known_region
 from compliance.redis_url import Cluster, read_redis_url
+from compliance.secrets import secrets_of
 
 PREFIX = "DNC_"
 
@@ -107,6 +108,11 @@ class Settings(BaseSettings):
     def redis(self) -> str:
         """The URL of Redis: from the settings, or else of the private Redis in the data directory."""
         return self.redis_url or f"unix://{(self.data_dir / 'redis.sock').resolve()}"
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The passwords in the settings. They must not appear in a log."""
+        return secrets_of([self.redis_url])
 
     @classmethod
     def load(cls) -> Self:

@@ -11,6 +11,7 @@ from admin_web.cli.shell import give_up
 from admin_web.lists.sheet import NotASheet
 from admin_web.services import DatabaseUnavailable, NotInForce, SchemaMismatch
 from compliance.listening import CannotListen
+from compliance.log import log_to_stderr
 from compliance.refusal import Refused
 from compliance.settings import SettingsError
 
@@ -33,6 +34,10 @@ NOUNS = {
 }
 """Modules of this package with the commands that each adds, in the order in which the help lists them."""
 
+log = structlog.get_logger()
+
+COMMAND_LOG_LEVEL = "WARNING"
+
 OPERATOR_ERRORS = (SettingsError, CannotListen, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet)
 
 
@@ -54,12 +59,13 @@ def _no_common_options() -> None:
 
 def run(app: typer.Typer) -> None:
     """Run the command line. An error that an operator can fix is one line on standard error, with exit code 2."""
-    # Standard output is for results only, so the log goes to standard error. Each new logger looks `sys.stderr` up,
-    # because tests replace that stream.
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    log_to_stderr(COMMAND_LOG_LEVEL)  # Standard output is for results only. Site and worker set their own level.
     try:
         app()
     except OPERATOR_ERRORS as error:
         give_up(str(error))
     except OSError as error:
         give_up(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    except Exception:  # A bug. Python's own report would not mask passwords.
+        log.exception("failed")
+        sys.exit(1)

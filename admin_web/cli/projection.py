@@ -76,7 +76,7 @@ def verify() -> None:
 def worker() -> None:
     """Run the worker until SIGTERM: apply changes, renew the lease, rebuild lost data, archive decisions, run jobs."""
     settings = AdminSettings.load()
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.secrets)
 
     async def work() -> None:
         async with opened_database(settings) as database, Projection(database, settings) as projection:
@@ -92,6 +92,6 @@ def worker() -> None:
 
 @asynccontextmanager
 async def _opened(settings: AdminSettings) -> AsyncIterator[Projection]:
-    log_to_stderr("ERROR")  # The command prints its result and errors itself.
+    log_to_stderr("ERROR", settings.secrets)  # The command prints its result and errors itself.
     async with opened_database(settings) as database, Projection(database, settings) as projection:
         yield projection

@@ -24,7 +24,8 @@ INTERRUPTED = 130
 def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a command's coroutine. Ctrl-C ends it between two transactions, with exit code 130."""
     try:
-        return asyncio.run(work)
+        # In debug mode asyncio logs the arguments of slow callbacks, which may hold passwords.
+        return asyncio.run(work, debug=False)
     except KeyboardInterrupt:
         say_error("stopped; what was recorded so far stays. Run the command again to continue")
         raise typer.Exit(INTERRUPTED) from None
