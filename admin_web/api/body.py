@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from admin_web.api.operation import AnyOperation, Arguments
 from admin_web.api.problem import Problem
 from admin_web.api.tools import UNREADABLE
+from compliance.http_body import why_no_part
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -108,6 +109,8 @@ async def read_form(
     fields: dict[str, str] = {}
     try:
         async for part in _parts(request):
+            if why := why_no_part(part):
+                raise Problem("unsupported-media-type", why)
             name = part.name or ""
             if name == operation.file:
                 await keep(Upload(_pieces(part), part.filename or "", part.headers.get("Content-Type", "")))

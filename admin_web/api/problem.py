@@ -140,6 +140,8 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, web.HTTPException):
         return _of_http(error)
+    if isinstance(error, web.RequestPayloadError):
+        return Problem("bad-request", "The request was damaged on its way. Nothing was changed.")
     slug = next((slug for kind, slug in SLUGS.items() if isinstance(error, kind)), None)
     if slug is None:
         return None

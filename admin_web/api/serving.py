@@ -18,6 +18,7 @@ from admin_web.documents import Kept
 from admin_web.services import Records
 from admin_web.services.documents import or_discarded
 from admin_web.services.idempotency import Json, Key, done_once, request_hash
+from compliance.http_body import has_left, why_not_read
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 LONGEST_KEY = 255
@@ -28,9 +29,13 @@ log = structlog.get_logger()
 @web.middleware
 async def with_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn whatever a handler raises into a problem response."""
+    if why := why_not_read(request):
+        return Problem("unsupported-media-type", why).answer()
     try:
         return await handler(request)
     except Exception as error:
+        if has_left(request, error):
+            return web.Response(status=400)
         problem = problem_of(error)
         if problem is None:
             log.exception("failed", path=request.path)

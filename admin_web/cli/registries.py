@@ -82,7 +82,6 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
             "--part and --changes exclude each other: the files have either every number of some area codes, or only "
             "the numbers that were added and deleted."
         )
-
     log_to_stderr("ERROR", settings.secrets)  # The command prints its result and errors itself.
     rejected = report or Path(f"{files[0]}.rejected.csv")
 

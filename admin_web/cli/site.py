@@ -1,15 +1,23 @@
 """`dnc-admin serve`."""
 
+import asyncio
 import gc
+import signal
 
 import structlog
 import typer
-from aiohttp import web
 
 from admin_web.app import make_app
+from admin_web.cli.shell import run
 from admin_web.settings import AdminSettings
 from admin_web.site.forwarding import networks, warning_of
+from compliance.http_door import Limits
+from compliance.http_server import serving
 from compliance.listening import listen
+from compliance.log import log_to_stderr
+
+CONNECTIONS, PER_ADDRESS = 4000, 512
+"""Maximum number of browsers' connections, in total and from one address. A browser opens up to six."""
 
 log = structlog.get_logger()
 
@@ -22,11 +30,22 @@ def register(app: typer.Typer) -> None:
 def serve() -> None:
     """Serve the site until SIGTERM."""
     settings = AdminSettings.load()
+    log_to_stderr(settings.log_level, settings.secrets)
     socket = listen("DNC_WEB_BIND", settings.web_bind)
-    app = make_app(settings)
-    if warning := warning_of(settings.web_bind, networks(settings.web_proxies)):
+    proxies = networks(settings.web_proxies)
+    if warning := warning_of(settings.web_bind, proxies):
         log.warning("not encrypted", why=warning)
-    # Exempt the objects that live as long as the process from garbage collection. A full collection of them delayed
-    # pages by some 100 ms.
-    gc.freeze()
-    web.run_app(app, sock=socket, print=None, access_log=None)
+    socket.setblocking(False)
+    limits = Limits(CONNECTIONS, PER_ADDRESS, trusted=proxies)
+
+    async def work() -> None:
+        stop, app = asyncio.Event(), make_app(settings)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        # Exempt the objects that live as long as the process from garbage collection. A full collection of them
+        # delayed pages by some 100 ms.
+        gc.freeze()
+        async with serving(app, socket, limits):
+            await stop.wait()
+
+    run(work())

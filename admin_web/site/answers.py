@@ -11,6 +11,7 @@ from admin_web.services import DatabaseUnavailable
 from admin_web.site.forwarding import SECURE
 from admin_web.site.keys import SETTINGS
 from admin_web.site.pages import render
+from compliance.http_body import has_left
 from compliance.refusal import NotPermitted, Refused, as_sentence
 
 log = structlog.get_logger()
@@ -50,6 +51,8 @@ async def bear_headers(request: web.Request, answer: web.StreamResponse) -> None
         answer.headers.setdefault(name, value)
     kept = "v" in request.query and _below_root(request).startswith("/static/")
     answer.headers.setdefault("Cache-Control", "public, max-age=31536000, immutable" if kept else "no-store")
+    if answer.status == 415:
+        answer.headers["Accept-Encoding"] = "identity"  # RFC 9110, 12.5.3
     if request.get(SECURE):
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
@@ -81,7 +84,11 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
         log.warning("record unavailable", path=request.path, trouble=str(error))
         said = "The database cannot be reached, so nothing was changed. Calls are judged as before. Try again."
         return await _failed(request, 503, said)
-    except Exception:  # The person gets an error page whatever the fault is, and the server continues.
+    except Exception as error:  # The person gets an error page whatever the fault is, and the server continues.
+        if has_left(request, error):
+            return web.Response(status=400)
+        if isinstance(error, web.RequestPayloadError):
+            return await _failed(request, 400, "The request was damaged on its way. Nothing was changed; repeat it.")
         log.exception("failed", path=request.path)
         text = "The site failed; its log says why. Nothing was changed, and calls are judged as before."
         return await _failed(request, 500, text)

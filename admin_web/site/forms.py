@@ -12,6 +12,7 @@ from multidict import MultiDict
 
 from admin_web.site.guard import CSRF_FIELD, MULTIPART, require_csrf
 from compliance import dates
+from compliance.http_body import why_no_part
 
 LONGEST_FIELD = 4000
 LONGEST_FIELDS = 64 * 1024
@@ -109,6 +110,8 @@ async def read_upload(request: web.Request) -> UploadForm:
                 raise web.HTTPBadRequest(text="The form contains another form. Nothing was changed.")
             if not fields and part.name != CSRF_FIELD:
                 break
+            if why := why_no_part(part):
+                raise web.HTTPUnsupportedMediaType(text=f"{why} Nothing was changed.")
             if part.filename is not None:
                 require_csrf(request, fields.get(CSRF_FIELD, ""))
                 name = part.filename[:LONGEST_FIELD]

@@ -14,6 +14,7 @@ from admin_web.services import Actor
 from admin_web.site.forwarding import same_host
 from admin_web.site.keys import DATABASE, NOW, SETTINGS
 from admin_web.site.routing import Route, route_of
+from compliance.http_body import why_not_read
 
 PERSON = web.RequestKey("person", Person)
 CSRF_FIELD = "csrf"
@@ -30,8 +31,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     route = route_of(request)
     if route is None and request.match_info.http_exception is None:
         return await handler(request)
-    if "%00" in request.raw_path:
-        raise web.HTTPBadRequest(text="The address contains a NUL character, which no page accepts.")
+    _require_readable(request)
     found = await _person(request)
     if found is not None:
         request[PERSON] = found
@@ -47,6 +47,14 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.method not in SAFE:
         await _require_token(request, route, found)
     return await handler(request)
+
+
+def _require_readable(request: web.Request) -> None:
+    """Raise HTTPBadRequest or HTTPUnsupportedMediaType if address or body are written in a way that no page reads."""
+    if "%00" in request.raw_path:
+        raise web.HTTPBadRequest(text="The address contains a NUL character, which no page accepts.")
+    if why := why_not_read(request):
+        raise web.HTTPUnsupportedMediaType(text=f"{why} Nothing was changed.")
 
 
 def person(request: web.Request) -> Person:

@@ -11,7 +11,15 @@ from agi_gate.metrics import Snapshot, exposition
 from agi_gate.serving.heartbeat import UNRECORDED
 from agi_gate.serving.server import listening
 from agi_gate.settings import GateSettings
+from compliance.http_door import Limits
+from compliance.http_server import serving
 from compliance.listening import INSTANCE_HEADER
+
+LIMITS = Limits(connections=256, per_address=64, head_s=5.0)
+"""A few monitors ask, one request at a time."""
+
+BACKLOG = 16
+"""Connections that are accepted in one turn of the event loop, which calls share with this port."""
 
 SENTENCES = {
     "no-state": "no-state",
@@ -66,10 +74,7 @@ def public_doubt(doubt: str) -> str:
 @asynccontextmanager
 async def observing(settings: GateSettings, snapshots: Snapshots, processes: int) -> AsyncIterator[None]:
     """Serve on `metrics_bind` until the context ends. Raises CannotListen."""
-    runner = web.AppRunner(observer_app(snapshots, processes, settings.instance), access_log=None)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listening("DNC_METRICS_BIND", settings.metrics_bind)).start()
+    app = observer_app(snapshots, processes, settings.instance)
+    listener = listening("DNC_METRICS_BIND", settings.metrics_bind, backlog=BACKLOG)
+    async with serving(app, listener, LIMITS, backlog=BACKLOG):
         yield
-    finally:
-        await runner.cleanup()

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -20,6 +19,7 @@ from agi_gate.metrics import Metrics, Snapshot
 from agi_gate.serving.backend import Backend, ProcessContext, RedisBackend, utc_now
 from agi_gate.serving.cluster import ClusterBackend
 from agi_gate.settings import GateSettings
+from compliance.http_server import allow_many_files
 from compliance.listening import listen
 from compliance.redis_records import GateHeartbeat
 from compliance.redis_url import Cluster, read_redis_url
@@ -57,7 +57,7 @@ class Server:
     @asynccontextmanager
     async def serving(self, listening: socket.socket) -> AsyncIterator[None]:
         """Answer calls on `listening` until the context ends, then drain sessions and records."""
-        allow_many_connections()
+        allow_many_files()
         tune_garbage_collector()
         # If a fault ends the backend, the task group ends the process, which is then restarted. Without the group the
         # process would keep running and block every call.
@@ -120,13 +120,6 @@ def logs_calls(level: str) -> bool:
     return logging.getLevelNamesMapping()[level] <= logging.INFO
 
 
-def allow_many_connections() -> None:
-    """Raise the soft limit of open files to the hard limit."""
-    # The usual soft limit of 1,024 is below `DNC_MOST_CONVERSATIONS`, and below what a busy PBX may need.
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def tune_garbage_collector() -> None:
     """Exclude all objects that exist now from garbage collection, and let it run less often."""
     # A call leaves no reference cycles, so its objects are freed when it ends. With the default threshold of 700
@@ -136,9 +129,9 @@ def tune_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def listening(setting: str, bind: str) -> socket.socket:
+def listening(setting: str, bind: str, backlog: int = BACKLOG) -> socket.socket:
     """Open a non-blocking listening socket on `bind`, the value of `setting`. Raises CannotListen."""
-    listener = listen(setting, bind, BACKLOG)
+    listener = listen(setting, bind, backlog)
     listener.setblocking(False)
     return listener
 

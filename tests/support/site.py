@@ -163,7 +163,7 @@ class Site:
         return self.app[NOW]()
 
     async def __aenter__(self) -> Self:
-        await self._server.start_server()
+        await self._server.start_server(auto_decompress=False)  # as compliance/http_server.py
         hashed = await password_hash()
         async with self.database.write() as session:
             for role in Role:

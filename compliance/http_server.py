@@ -1,0 +1,70 @@
+"""Serve an aiohttp application on a listening socket, with limits for its clients."""
+
+import asyncio
+import resource
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from aiohttp import web
+
+from compliance.http_door import Connection, Door, Limits
+
+LINGER_S = 2.0
+"""Seconds for which a connection stays open after the answer to a request whose body was not read, so that the client
+can read the answer.
+"""
+
+OTHER_FILES = 256
+"""Files that a program needs besides the connections of its clients."""
+
+LEAST_CONNECTIONS = 64
+
+
+@asynccontextmanager
+async def serving(
+    app: web.Application, listener: socket.socket, limits: Limits, *, backlog: int = 128, stop_s: float = 60.0
+) -> AsyncIterator[None]:
+    """Serve `app` until the context ends. Requests that are being answered then get `stop_s` seconds to finish."""
+    allow_many_files()
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        # A compressed body would be unpacked before anything has looked at its request.
+        auto_decompress=False,
+        keepalive_timeout=limits.idle_s,
+        lingering_time=LINGER_S,
+        shutdown_timeout=stop_s,
+    )
+    door = Door(within_files(limits), lambda: _inner(runner))
+    app.middlewares.insert(0, door.middleware())
+    await runner.setup()
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(door), sock=listener, backlog=backlog)
+    try:
+        yield
+    finally:
+        server.close()
+        door.close_heads()
+        await runner.cleanup()
+
+
+def _inner(runner: web.AppRunner) -> asyncio.Protocol:
+    if runner.server is None:
+        raise RuntimeError("the server has not been set up")
+    return runner.server()
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit of open files to the hard limit."""
+    # The usual soft limit of 1,024 is below what a busy office, or a busy PBX, may need.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def within_files(limits: Limits) -> Limits:
+    """Return limits that leave enough files for everything else that the program opens."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return limits
+    return replace(limits, connections=min(limits.connections, max(LEAST_CONNECTIONS, soft - OTHER_FILES)))

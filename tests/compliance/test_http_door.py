@@ -1,0 +1,269 @@
+"""The connections of an HTTP server: a client that takes too long, or too many places, makes room for others."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from compliance import http_door
+from compliance.http_door import Limits, network_of
+from compliance.http_server import LEAST_CONNECTIONS, serving, within_files
+
+HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Half: "
+WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+MANY = Limits(connections=100, per_address=100)
+
+
+class Served:
+    """An application on a port of loopback."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.clients: list[Client] = []
+
+    async def open(self, said: bytes = b"", host: str = "127.0.0.1") -> "Client":
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(host, 0))
+        writer.write(said)
+        await writer.drain()
+        self.clients.append(Client(reader, writer))
+        return self.clients[-1]
+
+    async def answers(self) -> bool:
+        client = await self.open(WHOLE)
+        answer = await client.line()
+        client.close()
+        return answer == b"HTTP/1.1 200 OK\r\n"
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def line(self) -> bytes:
+        async with asyncio.timeout(10):
+            return await self.reader.readline()
+
+    async def closed(self, within_s: float = 10) -> bool:
+        """Return whether the server closes the connection in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                while await self.reader.read(65536):
+                    pass
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+        return True
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+@asynccontextmanager
+async def served(limits: Limits) -> AsyncIterator[Served]:
+    app, held = web.Application(), asyncio.Event()
+
+    async def here(_: web.Request) -> web.Response:
+        return web.Response(text="here")
+
+    async def read(request: web.Request) -> web.Response:
+        return web.Response(text=str(len(await request.read())))
+
+    async def large(_: web.Request) -> web.Response:
+        return web.Response(body=b"x" * 30_000_000)
+
+    async def busy(_: web.Request) -> web.Response:
+        await held.wait()
+        return web.Response()
+
+    app.router.add_route("*", "/", here)
+    app.router.add_post("/read", read)
+    app.router.add_get("/large", large)
+    app.router.add_get("/busy", busy)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    async with serving(app, listener, limits, stop_s=0.1):
+        site = Served(listener.getsockname()[1])
+        try:
+            yield site
+        finally:
+            held.set()
+            for client in site.clients:
+                client.close()
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_door, "SWEEP_S", 0.02)
+
+
+LATE = {
+    "silent": (Limits(9, 9, head_s=0.2), b""),
+    "half-a-head": (Limits(9, 9, head_s=0.2), HALF),
+    # The bytes behind a request reach aiohttp with it, so this client has the longer deadline of an idle one.
+    "half-a-head-behind-a-request": (Limits(9, 9, head_s=0.2, idle_s=0.3), WHOLE + HALF),
+    "no-next-request": (Limits(9, 9, idle_s=0.2), WHOLE),
+    "half-a-body": (Limits(9, 9, stall_s=0.2), POST % 5 + b"abc"),
+    "answer-unread": (Limits(9, 9, stall_s=0.2), b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize(("limits", "said"), LATE.values(), ids=LATE)
+async def test_a_client_that_takes_too_long_is_disconnected(limits: Limits, said: bytes):
+    async with served(limits) as site:
+        client = await site.open(said)
+        if b"large" not in said:
+            assert await client.closed()
+            return
+        client.writer.transport.pause_reading()
+        await asyncio.sleep(0.6)  # Only time shows that a client does not read.
+        client.writer.transport.resume_reading()
+        got = b""
+        while piece := await _read(client):
+            got += piece
+        assert len(got) < 30_000_000
+
+
+async def _read(client: Client) -> bytes:
+    try:
+        return await client.reader.read(1 << 20)
+    except ConnectionError:
+        return b""
+
+
+async def test_a_head_that_dribbles_has_one_deadline_and_a_body_must_make_progress():
+    async with served(Limits(9, 9, head_s=0.3, stall_s=0.3)) as site:
+        for said in (HALF, POST % 100_000):
+            client, began = await site.open(said), time.monotonic()
+            with pytest.raises(OSError, match=r"reset|Broken|closed|lost"):
+                while time.monotonic() - began < 10:
+                    client.writer.write(b"x")
+                    await client.writer.drain()
+                    if client.reader.at_eof() or client.writer.transport.is_closing():
+                        raise ConnectionResetError("closed")
+                    await asyncio.sleep(0.02)
+
+
+async def test_a_body_that_arrives_slowly_but_steadily_is_read():
+    async with served(Limits(9, 9, head_s=0.2, stall_s=0.4)) as site:
+        client = await site.open(POST % 30_000)
+        for _ in range(10):
+            client.writer.write(b"x" * 3_000)
+            await asyncio.sleep(0.1)
+        assert await client.line() == b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_a_request_that_the_server_takes_long_to_answer_is_not_cut_off():
+    async with served(Limits(9, 9, head_s=0.1, stall_s=0.1, idle_s=0.1)) as site:
+        client = await site.open(b"GET /busy HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert not await client.closed(within_s=0.6)
+
+
+@pytest.mark.parametrize("said", [HALF, b"", WHOLE, POST % 5], ids=["half-head", "silent", "idle", "half-body"])
+async def test_when_all_places_are_taken_the_client_that_has_waited_longest_makes_room(said: bytes):
+    async with served(Limits(connections=5, per_address=100)) as site:
+        waiting = [await site.open(said) for _ in range(5)]
+        if said is WHOLE:
+            for client in waiting:
+                await client.line()
+        assert await site.answers()
+        assert await waiting[0].closed()
+        assert not await waiting[4].closed(within_s=0.1)
+
+
+async def test_requests_that_are_being_answered_make_no_room():
+    async with served(Limits(connections=3, per_address=100)) as site:
+        busy = [await site.open(b"GET /busy HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(3)]
+        await asyncio.sleep(0.1)
+        assert await (await site.open(WHOLE)).closed()
+        assert not await busy[0].closed(within_s=0.1)
+
+
+async def test_one_address_takes_its_own_places_only_and_a_proxy_takes_all():
+    limits = Limits(connections=100, per_address=3, trusted=(ip_network("127.0.0.3"),))
+    async with served(limits) as site:
+        other = await site.open(HALF, "127.0.0.2")
+        office = [await site.open(HALF, "127.0.0.3") for _ in range(20)]
+        many = [await site.open(HALF) for _ in range(5)]
+        assert [await client.closed(within_s=0.2) for client in many] == [True, True, False, False, False]
+        assert not await other.closed(within_s=0.05)
+        assert not any([await client.closed(within_s=0.01) for client in office])
+
+
+async def test_many_closed_connections_are_one_message():
+    with capture_logs() as logs:
+        async with served(Limits(connections=200, per_address=5)) as site:
+            for _ in range(60):
+                await site.open(HALF)
+            await asyncio.sleep(0.2)
+    assert [entry["event"] for entry in logs] == ["connections closed"]
+    assert sum(entry["too-many"] for entry in logs) <= 55
+
+
+async def test_a_body_that_nobody_read_is_not_received():
+    async with served(MANY) as site:
+        client = await site.open(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000\r\n\r\n")
+        assert await client.line() == b"HTTP/1.1 200 OK\r\n"
+        sent = 0
+        with pytest.raises((OSError, TimeoutError)):
+            while sent < 900_000_000:
+                client.writer.write(b"x" * 100_000)
+                sent += 100_000
+                async with asyncio.timeout(5):
+                    await client.writer.drain()
+        assert sent < 100_000_000
+        client.close()
+
+
+async def test_a_small_body_that_nobody_read_does_not_end_the_connection():
+    async with served(MANY) as site:
+        client = await site.open(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
+        assert await client.line() == b"HTTP/1.1 200 OK\r\n"
+        client.writer.write(b"cde" + WHOLE)
+        said = b""
+        while said.count(b"200 OK") < 1:
+            said += await client.line()
+        client.close()
+
+
+async def test_requests_may_follow_each_other_and_come_in_pieces():
+    async with served(MANY) as site:
+        client = await site.open()
+        for byte in WHOLE + POST % 3 + b"abc" + WHOLE:
+            client.writer.write(bytes([byte]))
+            await client.writer.drain()
+        said = b""
+        while said.count(b"200 OK") < 3:
+            line = await client.line()
+            assert line or said.count(b"200 OK") == 3
+            said += line
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("", "", True),
+    ],
+)
+def test_the_addresses_of_one_subscriber_are_one_client(one: str, other: str, same: bool):
+    assert (network_of(one) == network_of(other)) is same
+
+
+def test_connections_leave_files_for_everything_else(monkeypatch: pytest.MonkeyPatch):
+    for files, connections in [(1024, 768), (100, LEAST_CONNECTIONS), (100_000, 4000), (-1, 4000)]:
+        monkeypatch.setattr("compliance.http_server.resource.getrlimit", lambda _, files=files: (files, files))
+        assert within_files(Limits(4000, 512)).connections == connections
