@@ -4,6 +4,8 @@ import zipfile
 import zlib
 from typing import BinaryIO
 
+from admin_web.documents.members import require_honest
+
 LARGEST_DIRECTORY = 1_000_000
 """Maximum size of an archive's directory, in bytes. A Word document has some 20 entries."""
 
@@ -47,6 +49,7 @@ def _parts(file: BinaryIO) -> tuple[frozenset[str], bytes] | None:
         return None
     try:
         with zipfile.ZipFile(file) as archive:
+            require_honest(archive)
             with archive.open(TYPES) as part:
                 types = part.read(LARGEST_PART + 1)
             names = frozenset(archive.namelist())

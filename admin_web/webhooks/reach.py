@@ -6,7 +6,7 @@ resolves to another address a moment later. Redirects are not followed, and prox
 """
 
 import socket
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, TypeAlias
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -21,7 +21,21 @@ TIMEOUT_S = 10
 MOST_OF_AN_ANSWER = 4096
 """Maximum bytes of a response that are read, so that the connection can be reused. The content is ignored."""
 
+# IANA has allocated only this block for addresses that the whole Internet can reach (RFC 3513, 4; IANA, "IPv6 Global
+# Unicast Address Assignments"). Everything else is special, such as the deprecated ::/96 and fec0::/10.
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+
 _NAT64 = IPv6Network("64:ff9b::/96")
+"""The translator's well-known prefix (RFC 6052). Other prefixes, such as 64:ff9b:1::/48 (RFC 8215), are private."""
+
+_SPECIAL = tuple(IPv6Network(block) for block in ("2001::/23", "2001:db8::/32", "3fff::/20"))
+"""Blocks of protocols and of documentation (IANA, "IPv6 Special-Purpose Address Registry")."""
+
+_SPECIAL_IPV4 = IPv4Network("192.88.99.0/24")
+"""Relays of 6to4 (RFC 7526), which `is_global` of the standard library does not know."""
+
+_ISATAP = (0x00005EFE, 0x02005EFE)
+"""Bits 64 to 95 of an address whose last 32 bits are an IPv4 address (RFC 5214, 6.1)."""
 
 
 class AddressRefused(OSError):
@@ -76,17 +90,22 @@ async def send(session: ClientSession, url: str, headers: dict[str, str], body: 
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is public. If an IPv6 address contains an IPv4 address, the IPv4 address decides."""
-    if isinstance(address, IPv6Address) and (inner := _wrapped(address)) is not None:
-        return is_public(inner)
-    return address.is_global and not address.is_multicast
+    """Return whether the whole Internet can reach an address. IPv4 addresses inside an IPv6 address decide for it."""
+    if isinstance(address, IPv4Address):
+        return address.is_global and not address.is_multicast and address not in _SPECIAL_IPV4
+    if inner := _wrapped(address):
+        return all(map(is_public, inner))
+    return address.is_global and address in _GLOBAL_UNICAST and not any(address in block for block in _SPECIAL)
 
 
-def _wrapped(address: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address contains (IPv4-mapped, 6to4, Teredo client or NAT64), if any."""
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+def _wrapped(address: IPv6Address) -> tuple[IPv4Address, ...]:
+    """Return the IPv4 addresses inside an IPv6 address: IPv4-mapped, NAT64, 6to4, Teredo (both) or ISATAP."""
+    if address.teredo:
+        return address.teredo
+    if address in _NAT64 or (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
+        return (IPv4Address(int(address) & 0xFFFFFFFF),)
+    inner = address.ipv4_mapped or address.sixtofour
+    return (inner,) if inner else ()
 
 
 def _public_socket(info: tuple[Any, ...]) -> socket.socket:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from admin_web.documents.members import require_honest
 from admin_web.lists.sheet import LONGEST_LINE, NotASheet
 
 BLOCK = 1 << 20
@@ -167,6 +168,7 @@ def _parts(path: Path, name: str) -> list[SourceText]:
             raise NotASheet(f"{shown}: the file is empty.")
         return [SourceText(path, None, shown, size)]
     with _damage(SourceText(path, None, shown, size)), zipfile.ZipFile(path) as archive:
+        require_honest(archive)
         return [_member(path, shown, info) for info in _texts(archive, shown)]
 
 
