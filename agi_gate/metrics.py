@@ -71,6 +71,8 @@ class Metrics:
             "connected": health.connected,
             "connects": health.connects,
             "doubt": health.doubt,
+            "clock": health.clock_doubt if health.connected else "",
+            "clock_behind_s": health.clock_behind_s or 0.0,
             "generation": health.state.generation if health.state else 0,
             "backlog": log.backlog,
             "dropped": log.dropped,
@@ -86,6 +88,8 @@ def counters_only(snapshot: Snapshot) -> Snapshot:
         "generation": 0,
         "backlog": 0,
         "open_conversations": 0,
+        "clock": "",
+        "clock_behind_s": 0.0,
     }
     return snapshot | neutral
 
@@ -115,6 +119,11 @@ class _Snapshots(Collector):
             "dnc_gate_generation",
             "Generation of the projection seen last.",
             max(self._each("generation"), default=0),
+        )
+        yield _gauge(
+            "dnc_gate_clock_behind_seconds",
+            "By how much the clock of this machine is behind that of Redis.",
+            max(self._each("clock_behind_s"), default=0),
         )
         yield _gauge("dnc_gate_record_backlog", "Decisions that wait to be recorded.", sum(self._each("backlog")))
         yield _gauge("dnc_gate_open_conversations", "AGI connections open.", sum(self._each("open_conversations")))

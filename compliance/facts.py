@@ -37,7 +37,7 @@ class Facts(NamedTuple):
     `server` is the incarnation of the Redis process that answered. `leased` is whether the projection has a live lease,
     which the worker renews while it keeps the projection current. `applying` holds what the terms say about
     the number; it is None if the terms are not known. `campaign` is empty if the PBX named none. Pages and the dial
-    queue judge without a campaign.
+    queue judge without a campaign. `closed` says as a slug why no override may open a call now; it is empty if one may.
     """
 
     number: E164
@@ -49,6 +49,7 @@ class Facts(NamedTuple):
     override: LiveOverride | None = None
     applying: Applying | None = None
     campaign: str = ""
+    closed: str = ""
 
     def doubt(self) -> str:
         """Return why these facts cannot be relied on, as a slug; empty when they can."""
@@ -56,7 +57,7 @@ class Facts(NamedTuple):
 
     def opened(self, at: datetime) -> LiveOverride | None:
         """Return the lead's override if it is live at `at` (aware UTC), else None."""
-        if self.lead and self.override and at < self.override.expires_at:
+        if self.lead and self.override and not self.closed and at < self.override.expires_at:
             return self.override
         return None
 

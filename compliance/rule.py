@@ -1,6 +1,7 @@
 """The rule: an ordered tuple of checks. The gate judges calls by it, and the site judges leads and lists by it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -58,7 +59,9 @@ def judge(facts: Facts, at: datetime, checks: Sequence[Check] | None = None) -> 
         elif check.opens_by_override and (live := facts.opened(at)):
             opened = live
         else:
-            return ruling
+            # The override is live, so the record must say why it did not open the call.
+            why = "" if ruling.detail or not check.opens_by_override else facts.closed
+            return replace(ruling, detail=why) if why else ruling
     if opened:
         return allow(verdict.OVERRIDE, override=opened.id)
     return remark or FREE

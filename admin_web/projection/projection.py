@@ -5,7 +5,7 @@ In a cluster each shard has its own projection, and an operation runs on all of 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Self, TypeVar
 
@@ -29,7 +29,7 @@ from admin_web.projection.sweep import sweep
 from admin_web.projection.truth import LeadOnNumber, registry_versions
 from admin_web.projection.turn import first_slots
 from admin_web.projection.verify import verify
-from admin_web.projection.wire import RedisUnavailable
+from admin_web.projection.wire import RedisUnavailable, words
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.settings import AdminSettings
@@ -132,6 +132,16 @@ class Projection:
         for one in await self.shards():
             found |= await behind(one.sides)
         return found
+
+    async def time(self) -> datetime:
+        """Return the time by the clock of Redis, the slowest one in a cluster (aware UTC). Raises RedisUnavailable."""
+        found: list[datetime] = []
+        for store in await self.sides.store.shards():
+            async with store.wire() as wire:
+                (clock,) = await wire.ask(("TIME",))
+                seconds, _ = words(clock)
+                found.append(datetime.fromtimestamp(int(seconds), UTC))
+        return min(found)
 
     async def terms_lost(self) -> bool:
         """Return whether Redis lacks the registries' terms that its state names, or holds others."""

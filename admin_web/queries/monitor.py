@@ -60,6 +60,7 @@ class OverrideRow:
     placed_at: datetime
     placed_by: str
     expires_at: datetime
+    expiry_recorded_at: datetime | None
     reviewed_at: datetime | None
     reviewed_by: str | None
     revoked_at: datetime | None
@@ -74,7 +75,7 @@ class OverrideRow:
         """Return the state at `at` (aware UTC)."""
         if self.revoked_at is not None:
             return OverrideState.REVOKED
-        if self.expires_at <= at:
+        if self.expires_at <= at or self.expiry_recorded_at is not None:
             return OverrideState.EXPIRED
         return OverrideState.HELD if self.held else OverrideState.ACTIVE
 
@@ -241,7 +242,8 @@ async def whole_override(database: Database, override_id: int, at: datetime) -> 
 
 _ROW = (
     Override.id, Override.lead_id, Lead.name, Override.number, Override.basis, Override.consented_on, Document.name,
-    Override.placed_at, Override.placed_by, Override.expires_at, Override.reviewed_at, Override.reviewed_by,
+    Override.placed_at, Override.placed_by, Override.expires_at, Override.expiry_recorded_at,
+    Override.reviewed_at, Override.reviewed_by,
     Override.revoked_at, Override.revoked_by, Override.revoke_reason, Override.held, Override.contested(),
     newest_request_of(Override.number), listed_since(Override.number),
 )  # fmt: skip

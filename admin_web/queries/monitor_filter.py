@@ -108,7 +108,7 @@ def _part(shown: Shown, at: datetime) -> list[ColumnElement[bool]]:
     if shown is Shown.REVOKED:
         return [Override.revoked_at.is_not(None)]
     if shown is Shown.EXPIRED:
-        return [Override.revoked_at.is_(None), Override.expires_at <= at]
+        return [Override.revoked_at.is_(None), Override.expired(at)]
     found = list(live(at))
     if shown is Shown.UNREVIEWED:
         found.append(Override.reviewed_at.is_(None))

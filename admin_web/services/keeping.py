@@ -90,7 +90,7 @@ async def _require_seen(change: Change, override: Override, seen: int | None) ->
 
 async def _require_contested(change: Change, override: Override, lead: Lead) -> None:
     """Raise NothingToKeep unless a request contests this override or has ended it, and it could still open its lead."""
-    if override.expires_at <= change.at:
+    if override.has_expired(change.at):
         raise NothingToKeep(f"Override {override.id} has expired, so there is nothing to keep.")
     if override.revoked_at is None:
         contested = select(Override.id).where(Override.id == override.id, Override.contested())

@@ -62,7 +62,7 @@ async def revoke_override(records: Records, actor: Actor, override_id: int, *, r
         already = override.revoked_at is not None
         if already:
             change.project_override(number, lead)
-        elif override.expires_at <= change.at:
+        elif override.has_expired(change.at):
             ended = dates.utc(override.expires_at)
             raise OverrideExpired(f"Override {override_id} expired on {ended}, so there is nothing to revoke.")
         else:

@@ -134,7 +134,7 @@ class Worker:
 
     async def _record_expiries(self) -> float:
         """Record expired overrides."""
-        await record_expiries(self._records)
+        await record_expiries(self._records, await self._projection.time())
         return EXPIRIES_S
 
     async def _sweep_documents(self) -> float:

@@ -4,6 +4,7 @@ A call uses one shard only, so it takes as many round trips as on a single Redis
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
 from time import monotonic
@@ -62,7 +63,10 @@ class ClusterBackend:
         first, worst = next(((first, one) for first, one in each.items() if one.doubt), next(iter(each.items())))
         doubt = f"the shard from slot {first}: {worst.doubt}" if worst.doubt else ""
         connected = all(one.connected for one in each.values())
-        return Health(connected, doubt, worst.server, worst.state, worst.leased, connects)
+        return Health(
+            connected, doubt, worst.server, worst.state, worst.leased, connects,
+            clock_behind_s=_furthest([one.clock_behind_s for one in each.values()]),
+        )  # fmt: skip
 
     @property
     def backlog(self) -> int:
@@ -148,6 +152,12 @@ class ClusterBackend:
 
     def _all(self) -> chain[RedisBackend]:
         return chain([self._nowhere], self._shards.values())
+
+
+def _furthest(behind: Sequence[float | None]) -> float | None:
+    """Return by how much this machine's clock is behind that of any shard; None if one is not known."""
+    known = [one for one in behind if one is not None]
+    return max(known) if len(known) == len(behind) else None
 
 
 def _move_backlog(source: RedisBackend, target: RedisBackend) -> None:

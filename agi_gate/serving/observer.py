@@ -11,6 +11,7 @@ from agi_gate.metrics import Snapshot, exposition
 from agi_gate.serving.heartbeat import UNRECORDED
 from agi_gate.serving.server import listening
 from agi_gate.settings import GateSettings
+from agi_gate.store.health import CLOCK_BEHIND, CLOCK_UNKNOWN
 from compliance.http_door import Limits
 from compliance.http_server import serving
 from compliance.listening import INSTANCE_HEADER
@@ -36,6 +37,14 @@ UNREACHABLE = "store-unavailable: Redis cannot be used, so every call is blocked
 
 _SHARD = re.compile(r"(the shard from slot \d+: )(.*)", re.DOTALL)
 
+CLOCKS = {
+    CLOCK_BEHIND: "clock-behind: the clock of this machine is more than two seconds behind that of Redis, so no "
+    "override opens a call. Other calls go on. Let both machines synchronise their clocks (NTP)",
+    CLOCK_UNKNOWN: "clock-unknown: Redis does not say its time, so no override opens a call. Other calls go on. Allow "
+    "the gate's user of Redis the command TIME",
+}
+"""What `/readyz` adds about the clock. The gate is ready all the same, because it can allow calls."""
+
 Snapshots = Callable[[], list[Snapshot]]
 
 
@@ -51,7 +60,8 @@ def observer_app(snapshots: Snapshots, processes: int, instance: str = "") -> we
         doubts = {public_doubt(str(snapshot["doubt"])) for snapshot in live} - {""}
         if len(live) < processes:
             doubts.add(f"{len(live)} of {processes} processes serve")
-        text = "\n".join(sorted(doubts) or ["ready"]) + "\n"
+        clocks = {CLOCKS[snapshot["clock"]] for snapshot in live if snapshot["clock"]}
+        text = "\n".join([*(sorted(doubts) or ["ready"]), *sorted(clocks)]) + "\n"
         return web.Response(text=text, status=503 if doubts else 200, headers=headers)
 
     async def metrics(_: web.Request) -> web.Response:

@@ -94,7 +94,8 @@ class FactStore:
         if state is None or applying is None:
             return Facts(number, lead, answers.server, None, answers.leased)
         listed, override = read_facts(applying, answers.replies, _is_member)
-        return Facts(number, lead, answers.server, state, answers.leased, listed, override, applying)
+        closed = self._link.health.clock_doubt if override else ""
+        return Facts(number, lead, answers.server, state, answers.leased, listed, override, applying, closed=closed)
 
 
 def _is_member(reply: object) -> bool:

@@ -4,11 +4,18 @@ from dataclasses import dataclass
 
 from compliance.facts import State, doubt
 
+CLOCK_BEHIND, CLOCK_UNKNOWN = "clock-behind", "clock-unknown"
+
+TOLERATED_S = 2.0
+"""Seconds by which the clock of this machine may be behind that of Redis. Synchronised clocks differ by milliseconds.
+"""
+
 
 @dataclass(slots=True)
 class Health:
     """The last known state of the link and its Redis, for readiness and metrics.
 
+    `clock_behind_s` says by how many seconds this machine's clock is behind that of Redis; None if this is not known.
     `trouble` says why there is no connection. `state_without_terms` is a state whose terms were missing in Redis.
     `confirmed` says whether the server was known to be the master after its replicas were counted.
     `unrecorded` says why Redis would refuse the record of a call.
@@ -23,6 +30,14 @@ class Health:
     state_without_terms: State | None = None
     confirmed: bool = True
     unrecorded: str = ""
+    clock_behind_s: float | None = None
+
+    @property
+    def clock_doubt(self) -> str:
+        """The reason why no override may open a call now, as a slug; empty if overrides may."""
+        if self.clock_behind_s is None:
+            return CLOCK_UNKNOWN
+        return CLOCK_BEHIND if self.clock_behind_s > TOLERATED_S else ""
 
     @property
     def doubt(self) -> str:

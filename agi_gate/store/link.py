@@ -26,6 +26,7 @@ import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from agi_gate.store.clock import CLOCK, ClockCheck
 from agi_gate.store.followers import Followers
 from agi_gate.store.health import Health
 from agi_gate.store.pipe import BROKEN, Pipe
@@ -52,7 +53,8 @@ RECONNECT_S = (0.0, 0.02, 0.05, 0.1, 0.25)
 POLL_S = 0.5
 """Seconds between two reads of the state.
 
-The link reads it even when there are no calls, so that it notices a lost server before the next call.
+The link reads it even when there are no calls, so that it notices a lost server before the next call. It reads the time
+of Redis together with it.
 """
 
 WAIT_SHARE = 0.125
@@ -92,7 +94,7 @@ class Link:
         self._timeout_s = timeout_s
         self._followers = Followers(replicas)
         self._missed = asyncio.Event()
-        self._poll = list[tuple[AnswerReceiver, Question]]()
+        self._poll: list[tuple[AnswerReceiver, Question]] = [(ClockCheck(lambda: self.health), CLOCK)]
         if replicas:
             self._poll.append((_Counter(self._count), question(("INFO", "replication"))))
         self._master = self._announced = Master(url)
@@ -201,7 +203,7 @@ class Link:
             self._master = self._announced = master
             self._followers.forget()
             self.health = Health(True, "", server, connects=self.health.connects + 1)
-            if not self._poll or not self._can_be_replaced():
+            if not self._followers.least or not self._can_be_replaced():
                 self._followers.needed = self._followers.least
             self.health.confirmed = self._followers.needed is not None
             self._fields = self._state = None
@@ -260,7 +262,7 @@ class Link:
 
     def _send(self, pipe: Pipe, asked: list[tuple[AnswerReceiver, Question]]) -> None:
         self._quiet = len(asked) < 2
-        watched, to_replicas = not asked, False
+        watched, to_replicas = False, False
         commands, replies = [], 0
         for _, put in asked:
             commands.append(put.commands)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from agi_gate.canary import Answer, header, read_line
-from lab.process import free_port
+from lab.process import Process, free_port
 from tests.support.programs import Program
 
 
@@ -69,8 +69,11 @@ class GateProcess:
         }
         words = ["serve", "--processes", str(processes)]
         directory.mkdir(parents=True, exist_ok=True)
-        self.process = Program("agi_gate", words, directory / "gate.log", environment)
+        self.process = self.begin(words, directory / "gate.log", environment)
         self.process.wait_until(lambda: self.get("/healthz")[0] == 200)
+
+    def begin(self, words: list[str], log: Path, environment: dict[str, str]) -> Process:
+        return Program("agi_gate", words, log, environment)
 
     def get(self, path: str) -> tuple[int, str]:
         """Request a path of the metrics port; return status and text. The status is 0 when nothing answers."""

@@ -85,7 +85,17 @@ class Override(Base):
     @classmethod
     def live(cls, at: datetime) -> tuple[ColumnElement[bool], ...]:
         """Return the conditions for overrides that are neither revoked nor expired at `at` (aware UTC)."""
-        return cls.revoked_at.is_(None), cls.expires_at > at
+        # An end that is on record stays, even if the clock of this machine is set back.
+        return cls.revoked_at.is_(None), cls.expires_at > at, cls.expiry_recorded_at.is_(None)
+
+    @classmethod
+    def expired(cls, at: datetime) -> ColumnElement[bool]:
+        """Return the condition for overrides that have expired at `at` (aware UTC), or whose expiry is on record."""
+        return or_(cls.expires_at <= at, cls.expiry_recorded_at.is_not(None))
+
+    def has_expired(self, at: datetime) -> bool:
+        """Return whether the override has expired at `at` (aware UTC), or its expiry is on record."""
+        return self.expires_at <= at or self.expiry_recorded_at is not None
 
     @classmethod
     def opening(cls, at: datetime) -> tuple[ColumnElement[bool], ...]:

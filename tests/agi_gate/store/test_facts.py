@@ -9,6 +9,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from agi_gate.store.facts import FactStore
+from agi_gate.store.health import Health
 from agi_gate.store.questions import Answers
 from agi_gate.store.wire import Answer, StoreUnavailable
 from compliance.facts import Facts, LiveOverride, State
@@ -46,7 +47,7 @@ def asked(
 
 
 def store_of(state: State | None = None) -> FactStore:
-    return FactStore(SimpleNamespace(health=SimpleNamespace(state=state, state_without_terms=None), keys=WHOLE))
+    return FactStore(SimpleNamespace(health=Health(state=state, clock_behind_s=0.0), keys=WHOLE))
 
 
 def learnt(state: State = STATE, document: bytes = DOCUMENT) -> FactStore:

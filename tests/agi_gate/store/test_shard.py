@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from redis.exceptions import ResponseError
 
+from agi_gate.store.health import Health
 from agi_gate.store.questions import Answers, question
 from agi_gate.store.shard import ShardLink, ShardStore
 from agi_gate.store.wire import StoreUnavailable
@@ -26,7 +27,7 @@ STATE = NOW._replace(terms=terms_digest(DOCUMENT))
 
 def facts(mark: object) -> tuple[Facts, bytes]:
     """Return the facts of a number whose slot has this mark, and the commands that fetched them."""
-    store = ShardStore(SimpleNamespace(health=SimpleNamespace(state=STATE, state_without_terms=None), keys=Keys(5)))
+    store = ShardStore(SimpleNamespace(health=Health(state=STATE, clock_behind_s=0.0), keys=Keys(5)))
     steps = store.facts(NUMBER, None)
     next(steps)
     asked = steps.send(Answers("run-1", STATE, STATE, True, [DOCUMENT])).commands
