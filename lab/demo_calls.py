@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from admin_web.record.database import Database
 from admin_web.record.models import DecisionRecord
-from admin_web.settings import AdminSettings
+from admin_web.settings import DATABASE_FILE, AdminSettings
 from agi_gate.__main__ import DEMO_ALLOWED, DEMO_BLOCKED, DEMO_LEAD
 from agi_gate.settings import GateSettings
 from compliance.settings import SettingsError
@@ -40,7 +40,10 @@ def place_calls(say: Callable[[str], None], line: Line, calls: Sequence[Call] = 
     placed = line.place(*calls, per_second=2)
     numbers = line.trunk.numbers()[before:]
     ids = {call.record.get("dnc_decision", "") for call in placed}
-    _show(placed, asyncio.run(_archived(AdminSettings.load().database, ids)))
+    settings = AdminSettings.load()
+    # Beside the containers' PBX there is no database: it has no password for it.
+    known = settings.database_url or (settings.data_dir / DATABASE_FILE).exists()
+    _show(placed, asyncio.run(_archived(settings.database, ids)) if known else None)
     received = f"INVITEs for {', '.join(numbers)}, and for nothing else" if numbers else "no INVITE"
     say(f"The trunk received {received}.\n")
     return numbers
@@ -58,14 +61,16 @@ async def _archived(database_url: str, ids: set[str]) -> dict[str, DecisionRecor
             await asyncio.sleep(0.1)
 
 
-def _show(placed: Sequence[Placed], records: dict[str, DecisionRecord]) -> None:
+def _show(placed: Sequence[Placed], records: dict[str, DecisionRecord] | None) -> None:
     table = Table(title="Each call as the dialer, Asterisk's CDR and the decision record saw it")
     for column in COLUMNS:
         table.add_column(column, no_wrap=True)
     for call in placed:
         asked, row = call.outcome.call, call.record
-        record = records.get(row.get("dnc_decision", ""))
-        judged = (record.verdict, record.reason, record.id) if record else ("missing", "", "")
+        decision = row.get("dnc_decision", "")
+        record = records.get(decision) if records is not None else None
+        missing = "missing" if records is not None else "not read"
+        judged = (record.verdict, record.reason, record.id) if record else (missing, "", decision)
         cdr = (row.get(f"dnc_{field}", "") for field in ("verdict", "reason", "number"))
         table.add_row(asked.dialed, asked.lead or "-", str(call.status), *cdr, *judged)
     Console(width=max(Console().width, 150)).print(table)
