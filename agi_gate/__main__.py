@@ -14,6 +14,7 @@ from agi_gate.settings import GateSettings
 from agi_gate.store.wire import StoreUnavailable, require_redis
 from compliance.listening import CannotListen
 from compliance.log import log_to_stderr
+from compliance.private_files import keep_new_files_private, open_to_others
 from compliance.rule import sentence_of
 from compliance.settings import SettingsError
 
@@ -41,6 +42,10 @@ def serve(
     """Answer FastAGI requests until SIGTERM, then finish the open calls."""
     settings = GateSettings.load()
     log_to_stderr(settings.log_level, settings.secrets)
+    settings.require_peers()
+    # The gate serves all the same: an upgrade must not stop calls. `dnc-admin migrate` and `serve` refuse to start.
+    for trouble in open_to_others(settings.private):
+        log.error("files are not private", trouble=trouble)
     run(require_redis(settings.redis))
     run(serve_alone(settings) if processes == 1 else Parent(settings, processes).serve())
 
@@ -103,6 +108,8 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 def main() -> None:
     """Run the command line. An error that an operator can correct is printed as one line; the exit code is then 2."""
+    keep_new_files_private()
+    log_to_stderr("INFO")
     try:
         app()
     except (SettingsError, StoreUnavailable, CannotListen, NoAnswer) as error:

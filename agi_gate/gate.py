@@ -176,6 +176,7 @@ class Gate:
             generation=generation,
             gate=self._name,
             campaign=attempt.campaign,
+            peer=request.peer,
         )
 
 

@@ -4,8 +4,12 @@ from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """The script of the AGI URL, the arguments, and the channel's unique id, which is empty if it was unsafe."""
+    """The script of the AGI URL, the arguments, the channel's unique id, and the address that sent them.
+
+    The unique id is empty if it was unsafe.
+    """
 
     script: str
     arguments: tuple[str, ...]
     channel: str
+    peer: str = ""

@@ -1,8 +1,21 @@
 """The settings of the gate, from the environment."""
 
-from pydantic import Field
+from ipaddress import ip_network
+from typing import Annotated
 
-from compliance.settings import HostPort, Settings
+from pydantic import AfterValidator, Field
+
+from agi_gate.peers import Network, is_loopback
+from compliance.settings import HostPort, Settings, SettingsError
+
+
+def _networks(written: str) -> str:
+    for part in filter(None, map(str.strip, written.split(","))):
+        try:
+            ip_network(part, strict=False)
+        except ValueError:
+            raise ValueError("write addresses or networks, such as 192.0.2.10 or 10.8.0.0/24") from None
+    return written
 
 
 class GateSettings(Settings):
@@ -11,6 +24,11 @@ class GateSettings(Settings):
     metrics_bind: HostPort = Field(
         "127.0.0.1:9573",
         description="Address on which the gate answers `/healthz`, `/readyz` and `/metrics` over HTTP.",
+    )
+    agi_peers: Annotated[str, AfterValidator(_networks)] = Field(
+        "",
+        description="Addresses and networks of the PBXs that may ask the gate, separated by commas, such as "
+        "192.0.2.10,10.8.0.0/24; empty: this machine only.",
     )
     deadline_ms: float = Field(
         50, ge=5, le=1000, description="Milliseconds that a decision may take; after that the call is blocked."
@@ -27,3 +45,22 @@ class GateSettings(Settings):
         le=100_000,
         description="AGI connections that one gate process accepts at once; further ones are closed without an answer.",
     )
+    most_conversations_of_peer: int = Field(
+        2000,
+        ge=10,
+        le=100_000,
+        description="The same for the connections from one address, so that one PBX leaves room for the others.",
+    )
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks of the PBXs."""
+        return tuple(ip_network(part.strip(), strict=False) for part in self.agi_peers.split(",") if part.strip())
+
+    def require_peers(self) -> None:
+        """Raise SettingsError if other machines can reach the AGI port, and no PBX is named."""
+        if not self.networks and not is_loopback(self.agi_bind.rpartition(":")[0]):
+            raise SettingsError(
+                f"DNC_AGI_PEERS: other machines can reach {self.agi_bind} (DNC_AGI_BIND), and FastAGI has no password; "
+                "write the addresses of your PBXs, such as 192.0.2.10 or 10.8.0.0/24"
+            )

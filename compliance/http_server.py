@@ -37,7 +37,7 @@ async def serving(
         lingering_time=LINGER_S,
         shutdown_timeout=stop_s,
     )
-    door = Door(within_files(limits), lambda: _inner(runner))
+    door = Door(replace(limits, connections=room_for(limits.connections)), lambda: _inner(runner))
     app.middlewares.insert(0, door.middleware())
     await runner.setup()
     server = await asyncio.get_running_loop().create_server(lambda: Connection(door), sock=listener, backlog=backlog)
@@ -62,9 +62,9 @@ def allow_many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def within_files(limits: Limits) -> Limits:
-    """Return limits that leave enough files for everything else that the program opens."""
+def room_for(connections: int) -> int:
+    """Return how many of some connections leave enough files for everything else that the program opens."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return limits
-    return replace(limits, connections=min(limits.connections, max(LEAST_CONNECTIONS, soft - OTHER_FILES)))
+    return (
+        connections if soft == resource.RLIM_INFINITY else min(connections, max(LEAST_CONNECTIONS, soft - OTHER_FILES))
+    )

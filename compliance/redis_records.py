@@ -9,7 +9,7 @@ from compliance.verdict import Decision, Reason, Ruling, Verdict
 
 DECISION_FIELDS = (
     *("id", "at", "verdict", "reason", "detail", "override"),
-    *("number", "dialed", "lead", "channel", "generation", "gate"),
+    *("number", "dialed", "lead", "channel", "generation", "gate", "peer"),
 )
 """The fields of each entry of the decision stream, in order. `campaign` follows if the call has one."""
 
@@ -30,6 +30,7 @@ def decision_values(decision: Decision) -> tuple[str, ...]:
         decision.channel,
         str(decision.generation),
         decision.gate,
+        decision.peer,
     )
 
 
@@ -56,6 +57,7 @@ def read_decision(fields: Mapping[bytes, bytes]) -> Decision:
         generation=int(text["generation"]),
         gate=text["gate"],
         campaign=text.get("campaign", ""),
+        peer=text.get("peer", ""),  # A gate of an earlier version does not name it.
     )
 
 

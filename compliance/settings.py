@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from compliance.numbers import known_region
+from compliance.private_files import ENV_FILE, open_to_others
 from compliance.redis_url import Cluster, read_redis_url
 from compliance.secrets import secrets_of
 
@@ -113,6 +114,16 @@ class Settings(BaseSettings):
     def secrets(self) -> frozenset[str]:
         """The passwords in the settings. They must not appear in a log."""
         return secrets_of([self.redis_url])
+
+    @property
+    def private(self) -> tuple[Path, ...]:
+        """The directory and the file that other users of the machine must not read."""
+        return self.data_dir, ENV_FILE
+
+    def require_private(self) -> None:
+        """Close the private files to other users. Raises SettingsError if that is impossible."""
+        for trouble in open_to_others(self.private):
+            raise SettingsError(trouble)
 
     @classmethod
     def load(cls) -> Self:

@@ -92,8 +92,8 @@ class Decision(NamedTuple):
     """A ruling on one call attempt, as it goes on record.
 
     `at` is aware UTC. `number` is E.164, or empty if `dialed` is not one telephone number. `generation` is the build of
-    the projection that answered, or 0 if none did. `gate` names the process that decided. `campaign` is empty if the
-    PBX named none.
+    the projection that answered, or 0 if none did. `gate` names the process that decided, `peer` the address that asked
+    it. `campaign` is empty if the PBX named none.
     """
 
     id: str
@@ -106,3 +106,4 @@ class Decision(NamedTuple):
     generation: int
     gate: str
     campaign: str = ""
+    peer: str = ""

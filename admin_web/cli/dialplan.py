@@ -38,9 +38,12 @@ def dialplan(
             f"{directory}: {', '.join(differing)} would be replaced, so nothing was written; "
             "name another directory and compare, or add --force"
         )
-    directory.mkdir(parents=True, exist_ok=True)
+    if not directory.exists():
+        directory.mkdir(parents=True)
+        directory.chmod(0o755)
     for name, content in contents.items():
         (directory / name).write_bytes(content)
+        (directory / name).chmod(0o644)  # Asterisk reads them as its own user, and they hold no secret.
         typer.echo(f"wrote {directory / name}")
     typer.echo(NEXT.format(directory=directory.absolute(), readme=directory / "README.md"), nl=False)
 

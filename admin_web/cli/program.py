@@ -12,6 +12,7 @@ from admin_web.lists.sheet import NotASheet
 from admin_web.services import DatabaseUnavailable, NotInForce, SchemaMismatch
 from compliance.listening import CannotListen
 from compliance.log import log_to_stderr
+from compliance.private_files import keep_new_files_private
 from compliance.refusal import Refused
 from compliance.settings import SettingsError
 
@@ -59,6 +60,7 @@ def _no_common_options() -> None:
 
 def run(app: typer.Typer) -> None:
     """Run the command line. An error that an operator can fix is one line on standard error, with exit code 2."""
+    keep_new_files_private()
     log_to_stderr(COMMAND_LOG_LEVEL)  # Standard output is for results only. Site and worker set their own level.
     try:
         app()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
+import structlog
 import typer
 
 from admin_web.cli.phases import PhaseBars
@@ -19,8 +20,11 @@ from admin_web.settings import AdminSettings
 from admin_web.worker.observer import observing
 from admin_web.worker.worker import Worker
 from compliance.log import log_to_stderr
+from compliance.private_files import open_to_others
 
 DRIFTED = 1
+
+log = structlog.get_logger()
 
 
 def register(app: typer.Typer) -> None:
@@ -77,6 +81,8 @@ def worker() -> None:
     """Run the worker until SIGTERM: apply changes, renew the lease, rebuild lost data, archive decisions, run jobs."""
     settings = AdminSettings.load()
     log_to_stderr(settings.log_level, settings.secrets)
+    for trouble in open_to_others(settings.private):  # Without the worker, calls stop. So it runs all the same.
+        log.error("files are not private", trouble=trouble)
 
     async def work() -> None:
         async with opened_database(settings) as database, Projection(database, settings) as projection:

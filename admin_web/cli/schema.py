@@ -14,7 +14,9 @@ def register(app: typer.Typer) -> None:
 
 def migrate_tables() -> None:
     """Create the tables, or upgrade them to this version. Safe to run at any time, even twice at once."""
-    revision, contested = run(opening.migrate_tables(AdminSettings.load()))
+    settings = AdminSettings.load()
+    settings.require_private()
+    revision, contested = run(opening.migrate_tables(settings))
     typer.echo(f"The tables are at revision {revision}.")
     if contested:
         say_error(

@@ -31,6 +31,7 @@ def serve() -> None:
     """Serve the site until SIGTERM."""
     settings = AdminSettings.load()
     log_to_stderr(settings.log_level, settings.secrets)
+    settings.require_private()
     socket = listen("DNC_WEB_BIND", settings.web_bind)
     proxies = networks(settings.web_proxies)
     if warning := warning_of(settings.web_bind, proxies):

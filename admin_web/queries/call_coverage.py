@@ -10,6 +10,11 @@ from admin_web.projection.store import Store
 from admin_web.projection.wire import RedisUnavailable, Reply, Wire
 from admin_web.record.database import Database
 from admin_web.record.models import CallDetail, CdrFile, DecisionRecord
+from compliance.verdict import Verdict
+
+RECORD_DUE = timedelta(minutes=15)
+"""Time after which an allowed call without a PBX record is marked. Few calls last longer, and a record ends the mark.
+"""
 
 LOST_SHOWN = timedelta(days=31)
 """How long the call log says that a CDR file was lost."""
@@ -26,6 +31,7 @@ class Coverage:
     be queried; `doubt` says why). `waiting` decisions are still in Redis; `unreadable` ones are kept aside there.
     `records_read_at` is when the PBX's records were last read, None for never; `records_unreadable` counts invalid
     lines. `records_lost_at` is when the file that was being read could not be found, None if that is long ago.
+    `records_since` is when the first call with a PBX record began.
     """
 
     since: datetime | None
@@ -36,6 +42,17 @@ class Coverage:
     records_unreadable: int = 0
     doubt: str = ""
     records_lost_at: datetime | None = None
+    records_since: datetime | None = None
+
+    def lacks_record(self, verdict: str, at: datetime) -> bool:
+        """Return whether a decision without a record of the PBX should have one by now.
+
+        Such a call still lasts, or something else than the PBX asked the gate.
+        """
+        since, read_at = self.records_since, self.records_read_at
+        if verdict != Verdict.ALLOW or since is None or read_at is None:
+            return False
+        return since <= at < read_at - RECORD_DUE
 
 
 async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
@@ -50,8 +67,9 @@ async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
         unread = func.coalesce(func.sum(CdrFile.unreadable), 0)
         read = select(func.max(CdrFile.read_at), unread, func.max(CdrFile.lost_at))
         read_at, unread_lines, lost_at = (await session.execute(read)).one()
+        began = await session.scalar(select(CallDetail.started_at).order_by(CallDetail.started_at).limit(1))
     lost_at = lost_at if lost_at and now - lost_at < LOST_SHOWN else None
-    return Coverage(since, until, waiting, unreadable, read_at, int(unread_lines), doubt, lost_at)
+    return Coverage(since, until, waiting, unreadable, read_at, int(unread_lines), doubt, lost_at, began)
 
 
 async def count_unscreened(session: AsyncSession, since: datetime | None, until: datetime | None) -> int:

@@ -61,6 +61,7 @@ class CallSeen:
     channel: str
     generation: int
     gate: str
+    peer: str
     archived_at: datetime | None
     record: int = 0
     unscreened: bool = False
@@ -143,7 +144,7 @@ _DECISION = (
     DecisionRecord.at, DecisionRecord.id, DecisionRecord.verdict, DecisionRecord.reason, DecisionRecord.detail,
     DecisionRecord.override, DecisionRecord.number, DecisionRecord.dialed, DecisionRecord.lead, DecisionRecord.agent,
     DecisionRecord.telephone, DecisionRecord.campaign, DecisionRecord.channel, DecisionRecord.generation,
-    DecisionRecord.gate, DecisionRecord.archived_at,
+    DecisionRecord.gate, DecisionRecord.peer, DecisionRecord.archived_at,
 )  # fmt: skip
 
 _RECORD = (
@@ -162,7 +163,7 @@ def _from_record(row: Row[*tuple[Any, ...]]) -> CallSeen:
     record, verdict, reason, destination, lead, agent, telephone, channel, unscreened = row[len(OUTCOME) :]
     return CallSeen(
         outcome.started_at, "", verdict, reason, "", "", "", destination, lead, agent, telephone, "", channel, 0,
-        "", None, record, unscreened, outcome=outcome,
+        "", "", None, record, unscreened, outcome=outcome,
     )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ def row_of(fields: Mapping[bytes, bytes], archived_at: datetime) -> DecisionColu
         "channel": decision.channel,
         "gate": decision.gate,
         "campaign": decision.campaign,
+        "peer": decision.peer,
     }
     for name, text in texts.items():
         if len(text) > (_LONGEST[name] or 0):

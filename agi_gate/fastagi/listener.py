@@ -42,12 +42,12 @@ class ConnectionOwner(Protocol):
 
 
 class Connection:
-    """One open connection."""
+    """One open connection from the address `peer`."""
 
-    __slots__ = ("_listener", "_socket", "owner")
+    __slots__ = ("_listener", "_socket", "owner", "peer")
 
-    def __init__(self, listener: "Listener", connected: socket.socket) -> None:
-        self._listener, self._socket = listener, connected
+    def __init__(self, listener: "Listener", connected: socket.socket, peer: str) -> None:
+        self._listener, self._socket, self.peer = listener, connected, peer
         self.owner: ConnectionOwner | None = None
 
     def send_last(self, line: bytes) -> bool:
@@ -145,17 +145,17 @@ class Listener:
         """Accept all waiting connections."""
         while True:
             try:
-                connected, _ = self._listening.accept()
+                connected, address = self._listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno in _OUT_OF_RESOURCES:
                     self._pause(error)
                 return
-            self._open(connected)
+            self._open(connected, address[0])
 
-    def _open(self, connected: socket.socket) -> None:
-        connection = Connection(self, connected)
+    def _open(self, connected: socket.socket, peer: str) -> None:
+        connection = Connection(self, connected, peer)
         self._connections[connected.fileno()] = connection
         try:
             connection.owner = self._owner_of(connection)

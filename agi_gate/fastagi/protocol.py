@@ -59,9 +59,13 @@ Event = Request | Reply | HungUp
 
 
 class Reader:
-    """Parses the bytes of one peer into events. Feed them as they arrive, in pieces of any size."""
+    """Parses the bytes of one peer, whose address is `peer`, into events.
 
-    def __init__(self) -> None:
+    Feed them as they arrive, in pieces of any size.
+    """
+
+    def __init__(self, peer: str = "") -> None:
+        self._peer = peer
         self._buffer = b""
         self._has_header = False
 
@@ -82,7 +86,7 @@ class Reader:
             # first part.
             raise PeerBroke("spoke-before-answer")
         self._has_header, self._buffer = True, rest
-        request = read_request(header)
+        request = read_request(header, self._peer)
         return [request, *self._replies()] if rest else [request]
 
     def _replies(self) -> list[Event]:
@@ -92,8 +96,8 @@ class Reader:
         return [read_reply(line) for line in lines]
 
 
-def read_request(header: bytes) -> Request:
-    """Parse the header of a request.
+def read_request(header: bytes, peer: str = "") -> Request:
+    """Parse the header of a request from the address `peer`.
 
     Raises PeerBroke unless each line is a field, and no field that the gate uses comes twice. Otherwise a line
     break in a caller's name could replace the judged number or the channel.
@@ -105,7 +109,7 @@ def read_request(header: bytes) -> Request:
         raise PeerBroke("header-malformed")
     script, channel, arguments = fields.groups(b"")
     text = arguments.decode("utf-8", "replace")
-    return Request(_text(script), _read_arguments(text), trusted_channel(_text(channel)))
+    return Request(_text(script), _read_arguments(text), trusted_channel(_text(channel)), peer)
 
 
 def _read_arguments(lines: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from agi_gate.deadlines import Deadlines
 from agi_gate.fastagi.listener import Connection
 from agi_gate.fastagi.protocol import HungUp, PeerBroke, Reader, Reply, SetVariables
 from agi_gate.metrics import Metrics
+from agi_gate.peers import Peers
 from agi_gate.request import Request
 from agi_gate.screening import Screener
 from compliance import channel_vars
@@ -44,8 +45,8 @@ class OpenSessions:
     `peer_s` is the time limit in seconds for a peer's header, and again for its reply.
     """
 
-    def __init__(self, screener: Screener, metrics: Metrics, calls: CallLog, *, peer_s: float) -> None:
-        self.screener, self.metrics, self.calls = screener, metrics, calls
+    def __init__(self, screener: Screener, metrics: Metrics, calls: CallLog, peers: Peers, *, peer_s: float) -> None:
+        self.screener, self.metrics, self.calls, self.peers = screener, metrics, calls, peers
         self.deadlines = Deadlines[PeerDeadline](peer_s)
         self.sessions: set[Session] = set()
 
@@ -55,9 +56,10 @@ class Session:
 
     def __init__(self, shared: OpenSessions, connection: Connection) -> None:
         self._shared, self._connection = shared, connection
-        self._reader = Reader()
+        self._reader = Reader(connection.peer)
         self.stage = Stage.HEADER
         shared.sessions.add(self)
+        shared.peers.opened(connection.peer)
         shared.metrics.open_conversations += 1
         # The limit is for the whole header. With a limit for each read, a peer could send one byte at a time and keep
         # the session open for ever.
@@ -88,6 +90,7 @@ class Session:
         """End the session. A decision that is still pending is recorded when it is made."""
         self.stage = Stage.OVER
         self._shared.sessions.discard(self)
+        self._shared.peers.closed(self._connection.peer)
         self._shared.metrics.open_conversations -= 1
 
     def refuse(self, why: str) -> None:

@@ -16,10 +16,11 @@ from agi_gate.call_log import CallLog
 from agi_gate.fastagi.listener import Connection, Listener
 from agi_gate.fastagi.session import OpenSessions, Session
 from agi_gate.metrics import Metrics, Snapshot
+from agi_gate.peers import Peers
 from agi_gate.serving.backend import Backend, ProcessContext, RedisBackend, utc_now
 from agi_gate.serving.cluster import ClusterBackend
 from agi_gate.settings import GateSettings
-from compliance.http_server import allow_many_files
+from compliance.http_server import allow_many_files, room_for
 from compliance.listening import listen
 from compliance.redis_records import GateHeartbeat
 from compliance.redis_url import Cluster, read_redis_url
@@ -41,11 +42,15 @@ class Server:
     def __init__(self, settings: GateSettings, name: str) -> None:
         self._settings = settings
         self._metrics = Metrics()
+        allow_many_files()
+        self._most = room_for(settings.most_conversations)
+        self._peers = Peers(settings.networks, room_for(settings.most_conversations_of_peer))
         self._backend = backend_for(ProcessContext(settings, name, self._heartbeat))
         self._open = OpenSessions(
             self._backend.screener,
             self._metrics,
             CallLog(sys.stderr if logs_calls(settings.log_level) else None),
+            self._peers,
             peer_s=settings.peer_ms / 1000,
         )
         self._started_at = utc_now()
@@ -57,7 +62,6 @@ class Server:
     @asynccontextmanager
     async def serving(self, listening: socket.socket) -> AsyncIterator[None]:
         """Answer calls on `listening` until the context ends, then drain sessions and records."""
-        allow_many_files()
         tune_garbage_collector()
         # If a fault ends the backend, the task group ends the process, which is then restarted. Without the group the
         # process would keep running and block every call.
@@ -87,12 +91,13 @@ class Server:
         )
 
     def _session_for(self, connection: Connection) -> Session | None:
-        """Return a session for a new connection. At the limit of the settings, return None to close the connection."""
+        """Return a session for a new connection; None to close it: it is from no PBX of ours, or there are too many."""
         # The gate closes the connection at once, so that the PBX continues with its preset BLOCK, or with the next
         # gate. If the gate queued the connection instead, the call would wait until its time limit, and memory would
         # grow.
-        if len(self._open.sessions) >= self._settings.most_conversations:
-            self._metrics.refused_peers["too-many"] += 1
+        full = len(self._open.sessions) >= self._most
+        if why := self._peers.refusal(connection.peer) or ("too-many" if full else ""):
+            self._metrics.refused_peers[why] += 1
             return None
         return Session(self._open, connection)
 

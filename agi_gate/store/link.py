@@ -261,7 +261,7 @@ class Link:
         return taken
 
     def _send(self, pipe: Pipe, asked: list[tuple[AnswerReceiver, Question]]) -> None:
-        self._quiet = len(asked) < 2
+        self._quiet = len(asked) < 2 or asked is self._poll
         watched, to_replicas = False, False
         commands, replies = [], 0
         for _, put in asked:

@@ -24,7 +24,8 @@ class DecisionRecord(Base):
 
     `agent` is the user who clicked on Call, found by the call request of the same channel, or else the person whom the
     PBX's call-detail record names. `telephone` is the telephone that this record names. The gate knows neither.
-    `campaign` is the campaign that the PBX named, "" if none: a registry may exempt campaigns.
+    `campaign` is the campaign that the PBX named, "" if none: a registry may exempt campaigns. `peer` is the address
+    that asked the gate, "" if a gate of an earlier version decided.
     """
 
     __tablename__ = "decisions"
@@ -64,6 +65,7 @@ class DecisionRecord(Base):
     agent: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     campaign: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     telephone: Mapped[str] = mapped_column(String(80), default="", server_default=text("''"))
+    peer: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
 
 
 class DecisionTotal(Base):

@@ -29,7 +29,7 @@ VERDICTS = ((Verdict.ALLOW, "Allowed"), (Verdict.BLOCK, "Blocked"), (UNSCREENED,
 COLUMNS = (
     "at", "decision", "verdict", "reason", "number", "dialed", "lead", "lead_name", "agent", "override", "channel",
     "detail", "generation", "gate", "archived_at", "disposition", "started_at", "answered_at", "ended_at",
-    "seconds_billed", "pbx_records", "campaign", "telephone",
+    "seconds_billed", "pbx_records", "campaign", "telephone", "peer",
 )  # fmt: skip
 
 NOTHING: Page[CallSeen] = Page(())
@@ -128,7 +128,7 @@ def _values(call: CallSeen) -> dict[str, Any]:
     whole = (
         call.at, call.decision, UNSCREENED if call.unscreened else call.verdict, call.reason, call.number, call.dialed,
         call.lead, call.lead_name, call.agent, call.override, call.channel, call.detail, call.generation, call.gate,
-        call.archived_at, *ended, call.campaign, call.telephone,
+        call.archived_at, *ended, call.campaign, call.telephone, call.peer,
     )  # fmt: skip
     return dict(zip(COLUMNS, whole, strict=True))
 

@@ -101,7 +101,7 @@ async def a_call_was_blocked(site: Site) -> None:
     decision = Decision(
         id="01a20a789220-cf157d42-00000004", at=utc_now() - timedelta(minutes=1), ruling=block(listed_on("internal")),
         dialed="4155550100", number="+14155550100", lead="example-4711", channel="pbx-1732619294.17", generation=1,
-        gate="gate-1",
+        gate="gate-1", peer="10.8.0.2",
     )  # fmt: skip
     fields = {name.encode(): value.encode() for name, value in decision_fields(decision).items()}
     async with site.database.write() as session:

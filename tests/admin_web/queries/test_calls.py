@@ -7,7 +7,7 @@ import pytest
 
 from admin_web.projection.store import Store
 from admin_web.queries.call import UnknownCall, decided_call, lone_record
-from admin_web.queries.call_coverage import coverage
+from admin_web.queries.call_coverage import Coverage, coverage
 from admin_web.queries.call_filter import UNSCREENED, CallFilter, dialled_as
 from admin_web.queries.call_totals import known_reasons, totals
 from admin_web.queries.calls import call_page, every_call
@@ -259,6 +259,19 @@ async def test_a_lost_file_is_shown_for_a_month(database: Database, redis_server
     async with Store(redis_server.url) as store:
         told = await coverage(database, store, AT + timedelta(days=days))
     assert told.records_lost_at == (AT if shown else None)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "minutes", "marked"),
+    [("ALLOW", 1, True), ("ALLOW", 44, True), ("ALLOW", 46, False), ("ALLOW", -1, False), ("BLOCK", 1, False)],
+)
+def test_an_allowed_call_that_no_record_of_the_pbx_names_is_marked_once_the_record_is_due(
+    verdict: str, minutes: int, marked: bool
+):
+    covered = Coverage(AT, AT, 0, 0, records_read_at=AT + HOUR, records_since=AT)
+    assert covered.lacks_record(verdict, AT + timedelta(minutes=minutes)) is marked
+    assert not replace(covered, records_read_at=None).lacks_record(verdict, AT + timedelta(minutes=minutes))
+    assert not replace(covered, records_since=None).lacks_record(verdict, AT + timedelta(minutes=minutes))
 
 
 async def test_without_redis_nobody_knows_until_when_the_log_is_whole(database: Database, short_path):

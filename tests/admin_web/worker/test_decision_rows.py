@@ -33,7 +33,7 @@ def test_every_field_of_a_decision_is_in_its_row():
     assert row(ALLOW) == {
         "id": ALLOW.id, "at": AT, "verdict": "ALLOW", "reason": "not-listed", "detail": "", "override": "",
         "dialed": "4155550100", "number": "+14155550100", "lead": "lead-1", "channel": "pbx-1.1", "generation": 7,
-        "gate": "gate-1", "campaign": "", "archived_at": AT,
+        "gate": "gate-1", "peer": "", "campaign": "", "archived_at": AT,
     }  # fmt: skip
     assert row(ALLOW._replace(campaign="spring")) == row(ALLOW) | {"campaign": "spring"}
 
@@ -80,7 +80,12 @@ def test_what_sql_could_not_hold_is_unreadable(spoilt):
         row_of(fields(ALLOW) | spoilt, AT)
 
 
-@pytest.mark.parametrize("name", fields(ALLOW))
+def test_a_record_of_an_earlier_version_names_no_peer():
+    earlier = {key: value for key, value in fields(ALLOW._replace(peer="10.8.0.1")).items() if key != b"peer"}
+    assert (row_of(earlier, AT)["peer"], row(ALLOW._replace(peer="10.8.0.1"))["peer"]) == ("", "10.8.0.1")
+
+
+@pytest.mark.parametrize("name", fields(ALLOW).keys() - {b"peer"})
 def test_a_record_without_one_of_its_fields_is_unreadable(name):
     with pytest.raises(UnreadableDecision):
         row_of({key: value for key, value in fields(ALLOW).items() if key != name}, AT)

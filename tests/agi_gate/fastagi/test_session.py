@@ -10,6 +10,7 @@ from agi_gate.call_log import CallLog
 from agi_gate.canary import header
 from agi_gate.fastagi.session import OpenSessions, Session, Stage, answer_line
 from agi_gate.metrics import Metrics
+from agi_gate.peers import Peers
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
 
@@ -31,6 +32,8 @@ def test_an_allow_without_a_channel_is_never_said():
 
 class FakeConnection:
     """Keeps the sent lines. `close` notifies its owner, as the listener does."""
+
+    peer = "127.0.0.1"
 
     def __init__(self, takes: bool = True) -> None:
         self.said, self.owner, self.takes = list[bytes](), None, takes
@@ -58,7 +61,7 @@ class Call:
     def __init__(self, *, takes: bool = True, peer_s: float = 1) -> None:
         self.screener, self.metrics, self.log = FakeScreener(), Metrics(), io.StringIO()
         self.connection = FakeConnection(takes)
-        self.shared = OpenSessions(self.screener, self.metrics, CallLog(self.log), peer_s=peer_s)
+        self.shared = OpenSessions(self.screener, self.metrics, CallLog(self.log), Peers((), 10), peer_s=peer_s)
         self.session = self.connection.owner = Session(self.shared, self.connection)
         self.session.data_received(header("+14155550100", "lead-1", "pbx-1.1"))
 
