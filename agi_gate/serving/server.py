@@ -44,7 +44,10 @@ class Server:
         self._metrics = Metrics()
         allow_many_files()
         self._most = room_for(settings.most_conversations)
-        self._peers = Peers(settings.networks, room_for(settings.most_conversations_of_peer))
+        # If the system allows fewer connections than the settings, one peer must not take all of them.
+        few = self._most < settings.most_conversations
+        most_of_peer = settings.most_conversations_of_peer
+        self._peers = Peers(settings.networks, min(most_of_peer, self._most // 2) if few else most_of_peer)
         self._backend = backend_for(ProcessContext(settings, name, self._heartbeat))
         self._open = OpenSessions(
             self._backend.screener,

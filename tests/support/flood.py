@@ -15,10 +15,10 @@ HALF_AGI = b"agi_network: yes\nagi_"
 
 
 class Flood:
-    """Keeps `count` connections open to a port. When the server closes one, the next one begins."""
+    """Keeps `count` connections open to a port, from one address. When the server closes one, the next one begins."""
 
-    def __init__(self, port: int, said: bytes, count: int) -> None:
-        self._port, self._said, self._count = port, said, count
+    def __init__(self, port: int, said: bytes, count: int, address: str = "127.0.0.5") -> None:
+        self._port, self._said, self._count, self._address = port, said, count, address
         self._sockets: list[socket.socket] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._hold)
@@ -38,6 +38,7 @@ class Flood:
                 opened = socket.socket()
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 opened.settimeout(5)
+                opened.bind((self._address, 0))
                 try:
                     opened.connect(("127.0.0.1", self._port))
                     opened.sendall(self._said)
