@@ -238,7 +238,7 @@ OWN_LISTS: tuple[AnyOperation, ...] = (
     Operation(
         name="lift-pattern",
         method="POST",
-        path="/patterns/lift",
+        path="/patterns/{pattern}/lift",
         scope=Scope.LISTS,
         does="Lift a pattern. It stays on record.",
         asks=own_lists.LiftPattern,

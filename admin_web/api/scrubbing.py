@@ -51,13 +51,13 @@ async def scrub(request: web.Request) -> web.StreamResponse:
     await bearer_of(request, Scope.SCRUB)
     if request.content_type not in {TEXT, CSV, NDJSON}:
         raise Problem("unsupported-media-type", f"Send {TEXT} (one number per line), {CSV} or {NDJSON}.")
-    campaign = request.query.get("campaign", "")
-    if campaign and campaign_id(campaign) is None:
+    campaign = request.query.get("campaign")
+    if campaign is not None and campaign_id(campaign) is None:
         raise Problem("bad-request", "A campaign has 1 to 64 letters, digits, dots, dashes and underscores.")
     async with _place(request), _spooled(request) as spool:
         tools = request.app[TOOLS]
         asked = _asked(spool, request.content_type, tools.settings.region)
-        async with aclosing(judged(tools.database, asked, tools.now(), campaign=campaign)) as pieces:
+        async with aclosing(judged(tools.database, asked, tools.now(), campaign=campaign or "")) as pieces:
             return await _answered(request, pieces)
 
 

@@ -8,9 +8,13 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from admin_web.settings import AdminSettings
 from admin_web.worker.loop_states import LoopStates
+from compliance.http_door import Limits
+from compliance.http_server import serving
 from compliance.listening import INSTANCE_HEADER, listen
 
 SETTING = "DNC_WORKER_BIND"
+LIMITS = Limits(connections=256, per_address=64, head_s=5.0)
+"""A few monitors ask, one request at a time."""
 
 
 def observer_app(loops: LoopStates, instance: str = "") -> web.Application:
@@ -41,10 +45,7 @@ async def observing(settings: AdminSettings, loops: LoopStates) -> AsyncIterator
     if not settings.worker_bind:
         yield
         return
-    runner = web.AppRunner(observer_app(loops, settings.instance), access_log=None)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listen(SETTING, settings.worker_bind)).start()
+    listener = listen(SETTING, settings.worker_bind)
+    listener.setblocking(False)
+    async with serving(observer_app(loops, settings.instance), listener, LIMITS):
         yield
-    finally:
-        await runner.cleanup()

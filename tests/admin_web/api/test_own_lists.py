@@ -41,10 +41,10 @@ async def test_a_pattern_blocks_its_numbers_from_the_answer_on_until_it_is_lifte
     assert [one["pattern"] for one in (await crm.get("/patterns")).json["items"]] == ["+1415"]
     said = (await crm.ask("POST", "/scrub", f"{NUMBER}\n{OUTSIDE}\n".encode(), Content_Type="text/plain")).text
     assert '"reason":"internal-pattern","detail":"1415"' in said.splitlines()[0]
-    lifted = await crm.post("/patterns/lift", {"pattern": "+1415", "reason": "it ended"})
+    lifted = await crm.post("/patterns/+1415/lift", {"reason": "it ended"})
     assert (lifted.status, lifted.json["in_force"]) == (200, True)
     assert (await crm.get(f"/numbers/{NUMBER}")).json["verdict"] == "ALLOW"
-    assert (await crm.post("/patterns/lift", {"pattern": "+1415", "reason": "x"})).problem == "not-listed"
+    assert (await crm.post("/patterns/+1415/lift", {"reason": "x"})).problem == "not-listed"
 
 
 @pytest.mark.parametrize("pattern", ["+141", "141", "415", "+14155550100", "x", "+4930", "+5215512", "+1415,+1416"])
@@ -56,7 +56,7 @@ async def test_what_is_no_pattern_is_refused(crm: Program, pattern: str):
 async def test_patterns_and_new_lists_need_a_scope_of_their_own(site: Site):
     program = await Program.of(site, Scope.READ, Scope.SUPPRESS, Scope.LIFT, name="ivr")
     assert (await program.post("/patterns", {"pattern": "+1415", "reason": "x"})).problem == "forbidden"
-    assert (await program.post("/patterns/lift", {"pattern": "+1415", "reason": "x"})).problem == "forbidden"
+    assert (await program.post("/patterns/+1415/lift", {"reason": "x"})).problem == "forbidden"
     assert (await program.ask("PUT", "/campaign-lists/spring", {"campaigns": ["a"]})).problem == "forbidden"
     await program.close()
 

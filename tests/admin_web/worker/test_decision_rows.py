@@ -85,7 +85,7 @@ def test_a_record_of_an_earlier_version_names_no_peer():
     assert (row_of(earlier, AT)["peer"], row(ALLOW._replace(peer="10.8.0.1"))["peer"]) == ("", "10.8.0.1")
 
 
-@pytest.mark.parametrize("name", fields(ALLOW).keys() - {b"peer"})
+@pytest.mark.parametrize("name", sorted(fields(ALLOW).keys() - {b"peer"}))
 def test_a_record_without_one_of_its_fields_is_unreadable(name):
     with pytest.raises(UnreadableDecision):
         row_of({key: value for key, value in fields(ALLOW).items() if key != name}, AT)
