@@ -1,6 +1,8 @@
 """The site as an aiohttp application: its shared objects, its middlewares and its routes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
@@ -10,6 +12,7 @@ from admin_web import api
 from admin_web.api.tools import ApiTools
 from admin_web.documents import documents_of
 from admin_web.pbx.pbx import Pbx
+from admin_web.people.security_events import WINDOW, SecurityEvents
 from admin_web.projection.projection import Projection
 from admin_web.queries.enforcement import Enforcement
 from admin_web.record.changes import Records, utc_now
@@ -19,7 +22,18 @@ from admin_web.settings import AdminSettings
 from admin_web.site import answers, pages, routing
 from admin_web.site.forwarding import forwarding, networks
 from admin_web.site.guard import guard
-from admin_web.site.keys import DATABASE, DOCUMENTS, ENFORCEMENT, NOW, PBX, PROJECTION, RECORDS, SETTINGS, ZONE
+from admin_web.site.keys import (
+    DATABASE,
+    DOCUMENTS,
+    ENFORCEMENT,
+    NOW,
+    PBX,
+    PROJECTION,
+    RECORDS,
+    SECURITY,
+    SETTINGS,
+    ZONE,
+)
 from admin_web.site.routes import ROUTES
 from compliance.listening import INSTANCE_HEADER
 
@@ -41,7 +55,7 @@ def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> 
     app = web.Application(client_max_size=LARGEST_FORM, middlewares=middlewares)
     _add_shared_objects(app, settings, now)
     app.on_response_prepare.append(answers.bear_headers)
-    app.cleanup_ctx.append(_closing)
+    app.cleanup_ctx.extend((_closing, _counting))
     pages.set_up(app)
     routing.add(app, ROUTES, root)
     api.mount(app, _api_tools(app))
@@ -55,6 +69,7 @@ def _add_shared_objects(app: web.Application, settings: AdminSettings, now: Call
     app[SETTINGS], app[NOW], app[ZONE] = settings, now, settings.zone
     app[DATABASE] = Database(settings.database)
     app[PROJECTION] = Projection(app[DATABASE], settings, now=now)
+    app[SECURITY] = SecurityEvents(app[DATABASE], now)
     app[RECORDS] = Records(app[DATABASE], app[PROJECTION], now, settings.consent_rules)
     app[DOCUMENTS] = documents_of(settings)
     app[PBX] = Pbx(settings)
@@ -62,7 +77,15 @@ def _add_shared_objects(app: web.Application, settings: AdminSettings, now: Call
 
 
 def _api_tools(app: web.Application) -> ApiTools:
-    return ApiTools(app[DATABASE], app[PROJECTION], app[RECORDS], app[DOCUMENTS], settings=app[SETTINGS], now=app[NOW])
+    return ApiTools(
+        app[DATABASE],
+        app[PROJECTION],
+        app[RECORDS],
+        app[DOCUMENTS],
+        settings=app[SETTINGS],
+        now=app[NOW],
+        security=app[SECURITY],
+    )
 
 
 async def _closing(app: web.Application) -> AsyncIterator[None]:
@@ -70,6 +93,22 @@ async def _closing(app: web.Application) -> AsyncIterator[None]:
     await app[PBX].close()
     await app[PROJECTION].close()
     await app[DATABASE].close()
+
+
+async def _counting(app: web.Application) -> AsyncIterator[None]:
+    """Record the security events that were only counted: each minute, and when the site stops."""
+
+    async def each_minute() -> None:
+        while True:
+            await asyncio.sleep(WINDOW.total_seconds())
+            await app[SECURITY].flush()
+
+    task = asyncio.create_task(each_minute())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    await app[SECURITY].flush()
 
 
 async def healthz(_: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field
 
 from admin_web.pbx.settings import PbxSettings
+from compliance.consent import Role
 from compliance.consent_rules import AS_DOCUMENTED, POLICIES, ConsentRules
 from compliance.database_url import driven
 from compliance.secrets import secrets_of
@@ -75,6 +76,12 @@ def _zone(name: str) -> str:
     return name
 
 
+def _roles(written: str) -> str:
+    if unknown := {role.strip() for role in written.split(",") if role.strip()} - set(Role):
+        raise ValueError(f"{', '.join(sorted(unknown))} is no role; write some of {', '.join(Role)}")
+    return written
+
+
 def _policy(name: str) -> str:
     if name not in POLICIES:
         raise ValueError(f"write {' or '.join(POLICIES)}")
@@ -107,6 +114,10 @@ class AdminSettings(PbxSettings):
         "",
         description="Host names under which the site may be asked for, such as dnc.example.com or *.example.com, "
         "separated by commas; empty: any.",
+    )
+    require_totp: Annotated[str, AfterValidator(_roles)] = Field(
+        "",
+        description="Roles that must use one-time codes, separated by commas, such as `admin,supervisor`.",
     )
     gates: Annotated[str, AfterValidator(_host_ports)] = Field(
         "",
@@ -177,6 +188,11 @@ class AdminSettings(PbxSettings):
     def hosts(self) -> tuple[str, ...]:
         """The host names under which the site may be asked for; empty for any."""
         return tuple(host.strip().lower() for host in self.web_hosts.split(",") if host.strip())
+
+    @property
+    def roles_with_codes(self) -> frozenset[Role]:
+        """The roles that must use one-time codes."""
+        return frozenset(Role(role.strip()) for role in self.require_totp.split(",") if role.strip())
 
     @property
     def database(self) -> str:

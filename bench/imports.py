@@ -22,8 +22,10 @@ import typer
 from sqlalchemy import text
 
 from admin_web.people.accounts import add_user
+from admin_web.people.own_account import change_password
+from admin_web.people.passwords import random_password
 from admin_web.projection.projection import Projection
-from admin_web.record.changes import Actor
+from admin_web.record.changes import Actor, utc_now
 from admin_web.record.database import Database
 from admin_web.record.schema import migrate
 from admin_web.settings import AdminSettings
@@ -133,7 +135,8 @@ async def _set_up(installed: Installation, redis_url: str) -> None:
     settings = AdminSettings(redis_url=redis_url)
     async with Database(installed.url) as database, Projection(database, settings) as projection:
         await migrate(database)
-        await add_user(database, Actor("shell:bench"), "bench", Role.ADMIN, installed.password)
+        await add_user(database, Actor("shell:bench"), "bench", Role.ADMIN, first := random_password())
+        await change_password(database, Actor("bench"), 0, first, installed.password, utc_now)
         await projection.rebuild()
 
 

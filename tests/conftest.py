@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from admin_web.people import accounts
+from admin_web.people import passwords
 from admin_web.projection import sweep
 from admin_web.record import database as database_module
 from admin_web.record.changes import Records
@@ -132,8 +132,8 @@ def compiled_statements() -> Iterator[None]:
 def password_hasher() -> Iterator[PasswordHasher]:
     """Hash passwords cheaply; yield the hasher of the product."""
     with pytest.MonkeyPatch.context() as patch:
-        before = accounts._HASHER
-        patch.setattr(accounts, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        before = passwords._HASHER
+        patch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         yield before
 
 

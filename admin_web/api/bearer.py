@@ -9,7 +9,9 @@ from datetime import datetime
 from aiohttp import web
 
 from admin_web.api.problem import Problem
+from admin_web.api.quotas import QUOTA, QUOTAS, Quota
 from admin_web.api.tools import TOOLS, peer_of
+from admin_web.people.addresses import network_of, within
 from admin_web.people.tokens import PREFIX, Scope, live_token, record_use
 from admin_web.services import Actor, Database, DatabaseUnavailable
 
@@ -59,17 +61,35 @@ async def bearer_of(request: web.Request, scope: Scope) -> Bearer:
     found = _CREDENTIALS.fullmatch(request.headers.get("Authorization", ""))
     token = await live_token(database, found[1], at) if found else None
     if token is None:
-        raise _unknown(request, at, shown="Authorization" in request.headers)
+        raise await _unknown(request, at, shown="Authorization" in request.headers)
+    who = Actor(f"token:{token.name}"[:64], peer_of(request))
+    if not within(who.address, token.addresses):
+        await tools.security.audit("token-refused", "token", token.name, who, why="address")
+        raise Problem("forbidden", f"This token may not be used from your address ({who.address or 'unknown'}).")
+    await _take_quota(request, who, token.name, request.app[QUOTAS].take(token.id, token.per_minute, at))
     await _note_use(database, token.id, token.last_used_at, at)
     if scope not in token.scopes:
+        await tools.security.audit("forbidden", "token", token.name, who, scopes=scope)
         header = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
         said = f"This operation needs a token with the scope {scope}; yours has {', '.join(token.scopes)}."
         raise Problem("forbidden", said, headers={"WWW-Authenticate": header})
-    return Bearer(token.id, Actor(f"token:{token.name}"[:64], peer_of(request)))
+    return Bearer(token.id, who)
 
 
-def _unknown(request: web.Request, at: datetime, *, shown: bool) -> Problem:
-    if shown and not request.app[FAILURES].take(peer_of(request), at):
+async def _take_quota(request: web.Request, who: Actor, name: str, quota: Quota) -> None:
+    """Report the rate limit in the response. Raises Problem if it is reached."""
+    request[QUOTA] = quota
+    if not quota.allowed:
+        await request.app[TOOLS].security.audit("throttled", "token", name, who, limit="token")
+        said = f"This token may send {quota.per_minute:,} requests a minute. Wait before you send the next one."
+        raise Problem("too-many-requests", said, headers={"Retry-After": str(quota.retry_after_s)})
+
+
+async def _unknown(request: web.Request, at: datetime, *, shown: bool) -> Problem:
+    stranger = Actor("", peer_of(request))
+    if shown:
+        await request.app[TOOLS].security.audit("token-refused", "token", "", stranger, why="unknown")
+    if shown and not request.app[FAILURES].take(network_of(stranger.address), at):
         said = "Too many wrong tokens came from your address. Wait before you send another one."
         return Problem("too-many-requests", said, headers={"Retry-After": "60"})
     said = "This token is unknown, expired or revoked." if shown else "Send the header Authorization: Bearer TOKEN."

@@ -8,7 +8,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from admin_web.documents import DocumentStore
-from admin_web.people.throttle import plain_address
+from admin_web.people.addresses import plain_address
+from admin_web.people.security_events import SecurityEvents
 from admin_web.projection.projection import Projection
 from admin_web.services import Database, Records
 from admin_web.settings import AdminSettings
@@ -27,6 +28,7 @@ class ApiTools:
     documents: DocumentStore
     settings: AdminSettings
     now: Callable[[], datetime]
+    security: SecurityEvents
 
 
 TOOLS = web.AppKey("tools", ApiTools)

@@ -24,6 +24,7 @@ from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.scrub import Scrubbed, scrub
 from admin_web.lists.sheet import Sheet
+from admin_web.people.security_events import record_export
 from admin_web.queries.campaign_lists import one_campaign_list
 from admin_web.services import utc_now
 from admin_web.services.opening import opened_database, opened_records
@@ -149,7 +150,9 @@ def export_internal(
     async def work() -> int:
         async with opened_database(settings) as database:
             with _output(file) as out:
-                return await export_numbers(database, out, lifted=lifted)
+                rows = await export_numbers(database, out, lifted=lifted)
+            await record_export(database, actor(), "lists-export", rows, "all" if lifted else "")
+            return rows
 
     print(f"{run(work())} entries", file=sys.stderr)
 

@@ -1,10 +1,11 @@
-"""`dnc-admin user`: add, first, list, role, password, disable, enable, totp-reset.
+"""`dnc-admin user`: add, first, list, role, password, disable, enable, unlock, totp-reset.
 
 Passwords are never command-line arguments, which other users of the machine could read.
 """
 
 import getpass
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -17,11 +18,15 @@ from admin_web.people.accounts import (
     change_user,
     disable_user,
     enable_user,
-    random_password,
     reset_totp,
     set_password,
+    unlock_user,
     users,
 )
+from admin_web.people.passwords import FIRST_PASSWORD_LIFE, random_password
+from admin_web.people.throttle import UNLOCKED
+from admin_web.people.tokens import revoke_tokens_of, tokens_of
+from admin_web.services import utc_now
 from admin_web.services.opening import opened_database
 from admin_web.settings import AdminSettings
 from compliance.consent import Role
@@ -89,15 +94,26 @@ def change_password(name: Name, ask: Ask = False, stdin: Stdin = False) -> None:
 
 
 @people.command()
-def disable(name: Name) -> None:
+def disable(
+    name: Name,
+    revoke_tokens: Annotated[
+        bool, typer.Option("--revoke-tokens", help="Also revoke the API tokens that the user is responsible for.")
+    ] = False,
+) -> None:
     """Keep a user from signing in, and sign them out. The name stays on record."""
     settings = AdminSettings.load()
 
-    async def work() -> bool:
+    async def work() -> tuple[bool, Sequence[str], Sequence[str]]:
         async with opened_database(settings) as database:
-            return await disable_user(database, actor(), name)
+            done = await disable_user(database, actor(), name)
+            revoked = await revoke_tokens_of(database, actor(), name) if revoke_tokens else ()
+            return done, revoked, await tokens_of(database, name, utc_now())
 
-    typer.echo(f"User {name} {'disabled' if run(work()) else 'was already disabled'}.")
+    done, revoked, left = run(work())
+    typer.echo(f"User {name} {'disabled' if done else 'was already disabled'}.")
+    if revoked:
+        typer.echo(f"Tokens revoked: {', '.join(revoked)}.")
+    _tell_tokens(name, left)
 
 
 @people.command()
@@ -117,11 +133,14 @@ def give_role(name: Name, role: Annotated[Role, typer.Argument(help="The new rol
     """Change a user's role. It takes effect at their next click."""
     settings = AdminSettings.load()
 
-    async def work() -> bool:
+    async def work() -> tuple[bool, Sequence[str]]:
         async with opened_database(settings) as database:
-            return await change_user(database, actor(), name, role=role)
+            changed = await change_user(database, actor(), name, role=role)
+            return changed, () if role is Role.ADMIN else await tokens_of(database, name, utc_now())
 
-    typer.echo(f"User {name} {'has' if run(work()) else 'already had'} the role {role}.")
+    changed, left = run(work())
+    typer.echo(f"User {name} {'has' if changed else 'already had'} the role {role}.")
+    _tell_tokens(name, left)
 
 
 @people.command("totp-reset")
@@ -134,6 +153,20 @@ def forget_codes(name: Name) -> None:
             return await reset_totp(database, actor(), name)
 
     typer.echo(f"User {name} {'can sign in without a one-time code' if run(work()) else 'had no one-time codes'}.")
+
+
+@people.command()
+def unlock(name: Name) -> None:
+    """Let a user sign in although there were too many attempts for their name. It lasts for 15 minutes."""
+    settings = AdminSettings.load()
+
+    async def work() -> None:
+        async with opened_database(settings) as database:
+            await unlock_user(database, actor(), name)
+
+    run(work())
+    minutes = int(UNLOCKED.total_seconds() // 60)
+    typer.echo(f"User {name} can try to sign in during the next {minutes} minutes.")
 
 
 @people.command("list")
@@ -151,9 +184,16 @@ def list_users() -> None:
 
 
 def _tell(what: str, made_up: str | None) -> None:
-    typer.echo(what)
+    typer.echo(f"{what} The password is valid for {FIRST_PASSWORD_LIFE.days} days and opens only its change.")
     if made_up:
         typer.echo(f"Password, shown this once: {made_up}")
+
+
+def _tell_tokens(name: str, left: Sequence[str]) -> None:
+    """Offer to revoke the tokens of a person who can no longer answer for them. They go on until then."""
+    if left:
+        typer.echo(f"API tokens for which {name} is responsible go on: {', '.join(left)}.")
+        typer.echo("Revoke each with `dnc-admin token revoke TOKEN`, or hand it over with `dnc-admin token assign`.")
 
 
 def _given(*, ask: bool, stdin: bool) -> str | None:

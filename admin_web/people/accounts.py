@@ -3,19 +3,17 @@
 Only an admin and the operator's shell may change accounts. At least one admin can always sign in.
 """
 
-import asyncio
 import re
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import select
 
 from admin_web.pbx.pbx import EXTENSION
-from admin_web.people import sessions
+from admin_web.people import recovery_codes, sessions, throttle
+from admin_web.people.passwords import FIRST_PASSWORD_LIFE, new_hash, random_password
 from admin_web.people.permissions import Permission, allowed
-from admin_web.record.changes import Actor, Change, changing
+from admin_web.record.changes import Actor, Change, changing, utc_now
 from admin_web.record.database import Database
 from admin_web.record.dialect import insert_into
 from admin_web.record.models import User
@@ -29,11 +27,7 @@ operator's shell.
 
 FIRST_ADMIN = "admin"
 
-SHORTEST_PASSWORD = 12
-LONGEST_PASSWORD = 1024
-
-_HASHER = PasswordHasher()
-"""argon2id with the second set of parameters that RFC 9106, section 4, recommends: 64 MiB of memory, three passes."""
+Now = Callable[[], datetime]
 
 
 class NameTaken(Refused):
@@ -51,20 +45,33 @@ class LastAdmin(Refused):
         super().__init__(f"{name} is the last admin who can sign in. Make another user an admin first.")
 
 
-async def add_user(database: Database, actor: Actor, name: str, role: Role, password: str, full_name: str = "") -> None:
-    """Create a user who can sign in. Raises NameTaken, Unwritable, NotPermitted."""
+async def add_user(
+    database: Database,
+    actor: Actor,
+    name: str,
+    role: Role,
+    password: str,
+    full_name: str = "",
+    *,
+    now: Now = utc_now,
+) -> None:
+    """Create a user who can sign in. The password ends after `FIRST_PASSWORD_LIFE`.
+
+    Raises NameTaken, Unwritable, NotPermitted.
+    """
     _require_admin(actor)
     if not NAME.fullmatch(name):
         raise Unwritable(
             "A user name has 1 to 64 lower-case letters, digits, dots, dashes and underscores. It begins with a letter."
         )
-    hashed = await hash_password(password)
-    async with changing(database, actor) as change:
+    hashed = await new_hash(password, name, full_name)
+    async with changing(database, actor, now) as change:
         values = {
             "name": name,
             "full_name": cleaned(full_name, 200, "The full name"),
             "role": role,
             "password_hash": hashed,
+            "password_until": change.at + FIRST_PASSWORD_LIFE,
             "created_at": change.at,
             "created_by": actor.name,
         }
@@ -86,13 +93,16 @@ async def add_first_admin(database: Database, actor: Actor) -> str | None:
     return password
 
 
-async def set_password(database: Database, actor: Actor, name: str, password: str) -> None:
-    """Set a user's password and end their sessions. Raises UnknownUser, Unwritable, NotPermitted."""
+async def set_password(database: Database, actor: Actor, name: str, password: str, *, now: Now = utc_now) -> None:
+    """Set a user's password and end their sessions. The password ends after `FIRST_PASSWORD_LIFE`.
+
+    Raises UnknownUser, Unwritable, NotPermitted.
+    """
     _require_admin(actor)
-    hashed = await hash_password(password)
-    async with changing(database, actor) as change:
+    hashed = await new_hash(password, name, await full_name_of(database, name))
+    async with changing(database, actor, now) as change:
         user = await locked_user(change, name)
-        user.password_hash = hashed
+        user.password_hash, user.password_until = hashed, change.at + FIRST_PASSWORD_LIFE
         await sessions.end_all(change.session, name, actor.name, change.at)
         change.audit("set-password", "user", name)
 
@@ -164,7 +174,9 @@ async def end_sessions(database: Database, actor: Actor, name: str) -> int:
 
 
 async def reset_totp(database: Database, actor: Actor, name: str) -> bool:
-    """Turn off one-time codes for a user who has lost their telephone. Returns False if the user had none.
+    """Turn off one-time codes for a user who has lost their telephone, and end their sessions.
+
+    Returns False if the user had none.
 
     Raises UnknownUser, NotPermitted.
     """
@@ -174,8 +186,22 @@ async def reset_totp(database: Database, actor: Actor, name: str) -> bool:
         if user.totp_secret is None:
             return False
         user.totp_secret = user.totp_confirmed_at = None
+        await recovery_codes.forget(change.session, name)
+        await sessions.end_all(change.session, name, actor.name, change.at)
         change.audit("reset-totp", "user", name)
     return True
+
+
+async def unlock_user(database: Database, actor: Actor, name: str, *, now: Now = utc_now) -> None:
+    """Let a user try to sign in although there were too many attempts for their name.
+
+    Raises UnknownUser, NotPermitted.
+    """
+    _require_admin(actor)
+    async with changing(database, actor, now) as change:
+        await locked_user(change, name)
+        await throttle.unlock(change.session, name, change.at)
+        change.audit("unlock-user", "user", name)
 
 
 async def users(database: Database) -> Sequence[User]:
@@ -184,24 +210,10 @@ async def users(database: Database) -> Sequence[User]:
         return (await session.scalars(select(User).order_by(User.name))).all()
 
 
-async def hash_password(password: str) -> str:
-    """Hash a password in a thread, because it takes about 50 ms of CPU time. Raises Unwritable."""
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise Unwritable(f"A password must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
-    return await asyncio.to_thread(_HASHER.hash, password)
-
-
-async def is_password(password: str, hashed: str) -> bool:
-    """Return whether the password matches the hash."""
-    try:
-        return await asyncio.to_thread(_HASHER.verify, hashed, password)
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-def random_password() -> str:
-    """Return a password of 120 random bits."""
-    return secrets.token_urlsafe(15)
+async def full_name_of(database: Database, name: str) -> str:
+    """Return a user's full name; empty if there is none."""
+    async with database.read() as session:
+        return await session.scalar(select(User.full_name).where(User.name == name)) or ""
 
 
 async def locked_user(change: Change, name: str) -> User:

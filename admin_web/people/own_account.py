@@ -1,18 +1,19 @@
 """Changes that users make to their own account: password, one-time codes, open sessions, time zone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
 
-from admin_web.people import sessions, totp
-from admin_web.people.accounts import hash_password, locked_user
+from admin_web.people import recovery_codes, sessions, totp
+from admin_web.people.accounts import full_name_of, locked_user
+from admin_web.people.passwords import new_hash
 from admin_web.people.sign_in import require_password
 from admin_web.record.changes import Actor, changing
 from admin_web.record.database import Database
 from admin_web.record.models import User
 from compliance import zones
-from compliance.refusal import Refused
+from compliance.refusal import Refused, Unwritable
 
 Now = Callable[[], datetime]
 
@@ -39,17 +40,24 @@ async def change_password(database: Database, actor: Actor, session_id: int, old
     Raises WrongPassword, TooManyAttempts, Unwritable.
     """
     await require_password(database, actor, old, now())
-    hashed = await hash_password(new)
+    if new == old:
+        raise Unwritable("The new password is the current one. Choose another one.")
+    hashed = await new_hash(new, actor.name, await full_name_of(database, actor.name))
     async with changing(database, actor, now) as change:
         user = await locked_user(change, actor.name)
-        user.password_hash = hashed
+        user.password_hash, user.password_until = hashed, None
         ended = await sessions.end_all(change.session, actor.name, actor.name, change.at, but=session_id)
         change.audit("change-password", "user", actor.name, sessions=ended)
     return ended
 
 
-async def begin_totp(database: Database, actor: Actor, now: Now) -> None:
-    """Create a secret for one-time codes. Sign-in requires codes only after the secret is confirmed. Raises TotpOn."""
+async def begin_totp(database: Database, actor: Actor, password: str, now: Now) -> None:
+    """Create a secret for one-time codes. Sign-in requires codes only after the secret is confirmed.
+
+    The password is needed, because whoever has the secret has the second factor. Raises WrongPassword,
+    TooManyAttempts, TotpOn.
+    """
+    await require_password(database, actor, password, now())
     async with changing(database, actor, now) as change:
         user = await locked_user(change, actor.name)
         if user.totp_confirmed_at is not None:
@@ -57,10 +65,10 @@ async def begin_totp(database: Database, actor: Actor, now: Now) -> None:
         user.totp_secret, user.totp_last_step = totp.new_secret(), 0
 
 
-async def confirm_totp(database: Database, actor: Actor, code: str, now: Now) -> None:
-    """Turn one-time codes on. `code` proves that the telephone has the secret.
+async def confirm_totp(database: Database, actor: Actor, session_id: int, code: str, now: Now) -> Sequence[str]:
+    """Turn one-time codes on and end the actor's other sessions. Returns the recovery codes.
 
-    Raises NotEnrolled, TotpOn, WrongCode.
+    `code` proves that the telephone has the secret. Raises NotEnrolled, TotpOn, WrongCode.
     """
     async with changing(database, actor, now) as change:
         user = await locked_user(change, actor.name)
@@ -72,17 +80,45 @@ async def confirm_totp(database: Database, actor: Actor, code: str, now: Now) ->
         if step is None:
             raise WrongCode("This code is wrong. Check the clock of your telephone, then try the next code.")
         user.totp_confirmed_at, user.totp_last_step = change.at, step
-        change.audit("turn-on-totp", "user", actor.name)
+        ended = await sessions.end_all(change.session, actor.name, actor.name, change.at, but=session_id)
+        change.audit("turn-on-totp", "user", actor.name, sessions=ended)
+        return await recovery_codes.renew(change.session, actor.name, change.at)
 
 
-async def end_totp(database: Database, actor: Actor, password: str, now: Now) -> None:
-    """Turn one-time codes off, or delete a secret that was never confirmed. Raises WrongPassword, TooManyAttempts."""
+async def renew_recovery_codes(database: Database, actor: Actor, password: str, now: Now) -> Sequence[str]:
+    """Replace the actor's recovery codes and return the new ones.
+
+    Raises WrongPassword, TooManyAttempts, NotEnrolled.
+    """
+    await require_password(database, actor, password, now())
+    async with changing(database, actor, now) as change:
+        user = await locked_user(change, actor.name)
+        if user.totp_confirmed_at is None:
+            raise NotEnrolled("One-time codes are off, so there is nothing to recover.")
+        change.audit("renew-recovery-codes", "user", actor.name)
+        return await recovery_codes.renew(change.session, actor.name, change.at)
+
+
+async def end_totp(database: Database, actor: Actor, session_id: int, password: str, now: Now) -> None:
+    """Turn one-time codes off and end the actor's other sessions, or delete a secret that was never confirmed.
+
+    Raises WrongPassword, TooManyAttempts.
+    """
     await require_password(database, actor, password, now())
     async with changing(database, actor, now) as change:
         user = await locked_user(change, actor.name)
         if user.totp_confirmed_at is not None:
-            change.audit("turn-off-totp", "user", actor.name)
+            ended = await sessions.end_all(change.session, actor.name, actor.name, change.at, but=session_id)
+            change.audit("turn-off-totp", "user", actor.name, sessions=ended)
         user.totp_secret = user.totp_confirmed_at = None
+        await recovery_codes.forget(change.session, actor.name)
+
+
+async def sign_out(database: Database, actor: Actor, session_id: int, now: Now) -> None:
+    """End the session in which the actor signs out. A session that has already ended is not changed."""
+    async with changing(database, actor, now) as change:
+        if await sessions.end_own(change.session, session_id, actor.name, change.at):
+            change.audit("sign-out", "user", actor.name)
 
 
 async def set_time_zone(database: Database, actor: Actor, name: str, now: Now) -> bool:

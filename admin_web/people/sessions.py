@@ -32,6 +32,10 @@ class Person:
     session_id: int
     csrf_token: str
     time_zone: str = ""
+    first_password: bool = False
+    """Whether somebody else has set the password, so that the person must change it."""
+    codes_on: bool = False
+    """Whether sign-in needs a one-time code."""
 
 
 def start(session: AsyncSession, user_name: str, address: str, browser: str, at: datetime) -> str:
@@ -56,9 +60,12 @@ async def person_of(database: Database, token: str, at: datetime) -> Person | No
 
     A session expires after `LIFE`, or after `IDLE` without a request.
     """
-    person = User.name, User.full_name, User.role, SignInSession.id, SignInSession.csrf_token, User.time_zone
+    columns = (
+        User.name, User.full_name, User.role, User.password_until, User.totp_confirmed_at, User.time_zone,
+        SignInSession.id, SignInSession.csrf_token, SignInSession.seen_at,
+    )  # fmt: skip
     found = (
-        select(*person, SignInSession.seen_at)
+        select(*columns)
         .join(User, User.name == SignInSession.user_name)
         .where(SignInSession.token_hash == hashed(token), *is_open(at), User.disabled_at.is_(None))
     )
@@ -66,16 +73,11 @@ async def person_of(database: Database, token: str, at: datetime) -> Person | No
         row = (await session.execute(found)).one_or_none()
     if row is None:
         return None
-    name, full_name, role, session_id, csrf_token, time_zone, seen_at = row
+    name, full_name, role, password_until, codes_since, time_zone, session_id, csrf_token, seen_at = row
     if at - seen_at >= SEEN_EVERY:
         await _seen(database, session_id, at)
-    return Person(name, full_name, Role(role), session_id, csrf_token, time_zone)
-
-
-async def end(database: Database, session_id: int, by: str, at: datetime) -> None:
-    """End one session. A session that has already ended is not changed."""
-    async with database.write() as session:
-        await session.execute(_ending(by, at).where(SignInSession.id == session_id))
+    first, codes_on = password_until is not None, codes_since is not None
+    return Person(name, full_name, Role(role), session_id, csrf_token, time_zone, first, codes_on)
 
 
 async def end_own(session: AsyncSession, session_id: int, user_name: str, at: datetime) -> bool:

@@ -1,11 +1,13 @@
 """The record that services write to, and whether a recorded change is in force in Redis."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Protocol
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.database import Database, DatabaseUnavailable
@@ -15,6 +17,24 @@ from admin_web.webhooks.events import Event
 from compliance.consent import Role
 from compliance.consent_rules import ConsentRules
 from compliance.numbers import E164, LeadId
+from compliance.numbers.masking import mask
+
+log = structlog.get_logger()
+
+SECURITY = frozenset(
+    {
+        "sign-in", "sign-out", "end-session", "end-sessions", "change-password", "set-password", "turn-on-totp",
+        "turn-off-totp", "reset-totp", "renew-recovery-codes", "unlock-user", "add-user", "change-user",
+        "disable-user", "enable-user", "make-token", "change-token", "revoke-token",
+    }
+)  # fmt: skip
+"""Changes that the log of the site reports too, for those who collect security events."""
+
+SHELL = "shell:"
+"""How the name of an operator at the shell begins. A command has no log beside its results."""
+
+LONG_DIGITS = re.compile(r"\+?\d[\d ().-]{5,}\d")
+"""What may be a telephone number, in any spelling."""
 
 
 class NotInForce(Exception):
@@ -60,6 +80,7 @@ class Change:
     actor: Actor
     at: datetime
     events: list[WebhookEvent] = field(default_factory=list)
+    audited: list[AuditEvent] = field(default_factory=list)
 
     def audit(self, action: str, kind: str, subject: object, **particulars: str | int) -> None:
         """Add an audit event: the actor did `action` to this subject."""
@@ -73,6 +94,7 @@ class Change:
             particulars=particulars,
         )
         self.session.add(event)
+        self.audited.append(event)
 
     def notify(self, event: Event, **data: str | int | list[str]) -> None:
         """Send an event to the webhooks once this change is committed. The actor is added to `data` as `by`."""
@@ -111,6 +133,20 @@ async def changing(database: Database, actor: Actor, now: Callable[[], datetime]
     """Open a transaction for one change. It commits at the end of the block; if the block raises, it rolls back."""
     async with database.write() as session, change_within(session, actor, now()) as change:
         yield change
+    for event in change.audited:
+        if event.action in SECURITY and not actor.name.startswith(SHELL):
+            log_security(event.action, event.subject_kind, event.subject_id, actor, event.particulars)
+
+
+def log_security(action: str, kind: str, subject: str, actor: Actor, particulars: Mapping[str, str | int]) -> None:
+    """Write a security event to the log, as one line. Telephone numbers in it are masked."""
+    more = {name: _masked(value) for name, value in particulars.items()}
+    who = {"by": actor.name, "address": actor.address, "kind": kind, "subject": subject}
+    log.info("security", action=action, **who, particulars=more)
+
+
+def _masked(value: str | int) -> str | int:
+    return LONG_DIGITS.sub(lambda found: mask(found[0]), value) if isinstance(value, str) else value
 
 
 @asynccontextmanager

@@ -9,8 +9,10 @@ from yarl import URL
 
 from admin_web.services import DatabaseUnavailable
 from admin_web.site.forwarding import SECURE
-from admin_web.site.keys import SETTINGS
+from admin_web.site.guard import ForgedForm, visitor
+from admin_web.site.keys import SECURITY, SETTINGS
 from admin_web.site.pages import render
+from admin_web.site.routing import route_of
 from compliance.http_body import has_left
 from compliance.refusal import NotPermitted, Refused, as_sentence
 
@@ -77,8 +79,10 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
     except web.HTTPException as error:
         if _below_root(request).startswith(API):
             raise
+        await _note_refusal(request, error)
         return await _failed(request, error.status, _own_text(error))
     except Refused as error:
+        await _note_refusal(request, error)
         return await _failed(request, _status(error), as_sentence(str(error)))
     except DatabaseUnavailable as error:
         log.warning("record unavailable", path=request.path, trouble=str(error))
@@ -97,6 +101,16 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
 def _below_root(request: web.Request) -> str:
     """Return the path of a request, without the path under which the site is reached."""
     return request.path.removeprefix(request.app[SETTINGS].web_prefix)
+
+
+async def _note_refusal(request: web.Request, error: Exception) -> None:
+    """Record a refusal as a security event if it is one. A path may contain a number, so the route is named instead."""
+    route = route_of(request)
+    page = f"{request.method} {route.name}" if route else request.method
+    if isinstance(error, ForgedForm):
+        await request.app[SECURITY].audit("forged-form", "page", page, visitor(request))
+    elif isinstance(error, web.HTTPForbidden | NotPermitted):
+        await request.app[SECURITY].audit("forbidden", "page", page, visitor(request))
 
 
 def _status(error: Refused) -> int:

@@ -11,9 +11,14 @@ from aiohttp import web
 
 from admin_web.lists.spreadsheet import defused
 from admin_web.site.clock import exported, zone_of
+from admin_web.site.guard import actor
+from admin_web.site.keys import SECURITY
+from admin_web.site.routing import route_of
 
 ROWS = 500
 """Rows per write, so that memory use does not depend on the length of the export."""
+
+LONGEST_FILTER = 1000
 
 Row = TypeVar("Row")
 
@@ -64,20 +69,35 @@ async def _stream(
     rows: AsyncIterable[Row],
     lines: Callable[[Iterable[Row]], str],
 ) -> web.StreamResponse:
-    answer = web.StreamResponse()
+    answer, sent = web.StreamResponse(), 0
     answer.headers["Content-Type"] = media_type
     answer.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
     await answer.prepare(request)
-    await answer.write(head.encode())
-    some: list[Row] = []
-    async for row in rows:
-        some.append(row)
-        if len(some) == ROWS:
-            await answer.write(lines(some).encode())
-            some.clear()
-    await answer.write(lines(some).encode())
+    whole = False
+    try:
+        await answer.write(head.encode())
+        some: list[Row] = []
+        async for row in rows:
+            some.append(row)
+            sent += 1
+            if len(some) == ROWS:
+                await answer.write(lines(some).encode())
+                some.clear()
+        await answer.write(lines(some).encode())
+        whole = True
+    finally:
+        await _note(request, sent, whole=whole)
     await answer.write_eof()
     return answer
+
+
+async def _note(request: web.Request, rows: int, *, whole: bool) -> None:
+    """Record who exported what: the filter, the number of rows, and whether the browser got all of them."""
+    route = route_of(request)
+    asked = " ".join(f"{name}={value}" for name, value in request.query.items() if value)[:LONGEST_FILTER]
+    name, complete, who = route.name if route else "", "yes" if whole else "no", actor(request)
+    record = request.app[SECURITY]
+    await record.audit_always("export", "export", name, who, filter=asked, rows=rows, complete=complete)
 
 
 def _csv_lines(rows: Iterable[Sequence[str]]) -> str:

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from admin_web.people.addresses import plain_address
+from admin_web.people.obligations import OPEN_ROUTES, SENTENCES, Obligation, obligation_of
 from admin_web.people.permissions import Permission, allowed
 from admin_web.people.sessions import Person, person_of
-from admin_web.people.throttle import plain_address
 from admin_web.services import Actor
 from admin_web.site.forwarding import same_host
 from admin_web.site.keys import DATABASE, NOW, SETTINGS
@@ -17,6 +18,7 @@ from admin_web.site.routing import Route, route_of
 from compliance.http_body import why_not_read
 
 PERSON = web.RequestKey("person", Person)
+OBLIGATION = web.RequestKey("obligation", Obligation)
 CSRF_FIELD = "csrf"
 SAFE = {"GET", "HEAD", "OPTIONS"}
 FORM = "application/x-www-form-urlencoded"
@@ -33,17 +35,12 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     _require_readable(request)
     found = await _person(request)
-    if found is not None:
-        request[PERSON] = found
     if route is None:
         return await handler(request)
     if request.method not in SAFE:
         _require_own_origin(request)
     if route.may is not Permission.ANYBODY:
-        if found is None:
-            raise _to_sign_in(request)
-        if not allowed(found.role, route.may):
-            raise web.HTTPForbidden(text=f"Your role ({found.role}) may not do this. Ask an admin of your company.")
+        _require_permission(request, route, found)
     if request.method not in SAFE:
         await _require_token(request, route, found)
     return await handler(request)
@@ -60,6 +57,11 @@ def _require_readable(request: web.Request) -> None:
 def person(request: web.Request) -> Person:
     """Return the person who sent a request, on a route that needs a sign-in."""
     return request[PERSON]
+
+
+def visitor(request: web.Request) -> Actor:
+    """Return the sender of a request as an actor, with an empty name if they are not signed in."""
+    return actor(request) if PERSON in request else Actor("", address_of(request))
 
 
 def actor(request: web.Request) -> Actor:
@@ -93,13 +95,32 @@ def cookie_path(request: web.Request) -> str:
     return request.app[SETTINGS].web_prefix or "/"
 
 
+def browser_cookie_name(request: web.Request) -> str:
+    """Return the name of the cookie by which a browser is known."""
+    return f"{cookie_prefix(request)}dnc_browser"
+
+
+class ForgedForm(web.HTTPForbidden):
+    """A form that does not come from a page of this site in the person's present session."""
+
+
 def require_csrf(request: web.Request, token: str) -> None:
     """Raise HTTPForbidden unless a form carries the token of its session."""
     if not compare_digest(token.encode(), person(request).csrf_token.encode()):
-        raise web.HTTPForbidden(text="This form is not from your current session. Open the page again and repeat.")
+        raise ForgedForm(text="This form is not from your current session. Open the page again and repeat.")
 
 
 async def _person(request: web.Request) -> Person | None:
+    """Return the person whose session cookie a request has, and keep them in the request."""
+    found = await _of_session(request)
+    if found is not None:
+        request[PERSON] = found
+        if first := obligation_of(found, request.app[SETTINGS].roles_with_codes):
+            request[OBLIGATION] = first
+    return found
+
+
+async def _of_session(request: web.Request) -> Person | None:
     token = request.cookies.get(cookie_name(request), "")
     if not 20 <= len(token) <= 100 or not token.isascii():
         return None
@@ -117,9 +138,7 @@ def _require_own_origin(request: web.Request) -> None:
     else:
         own = origin is not None and same_host(urlsplit(origin).netloc, request.host, request.scheme)
     if not own:
-        raise web.HTTPForbidden(
-            text="Another site sent this form, so nothing was changed. Open the page here and repeat."
-        )
+        raise ForgedForm(text="Another site sent this form, so nothing was changed. Open the page here and repeat.")
 
 
 async def _require_token(request: web.Request, route: Route, found: Person | None) -> None:
@@ -137,6 +156,25 @@ async def _require_token(request: web.Request, route: Route, found: Person | Non
         ) from None
     if found is not None:
         require_csrf(request, str(sent.get(CSRF_FIELD, "")))
+
+
+def _require_permission(request: web.Request, route: Route, found: Person | None) -> None:
+    """Raise HTTPException unless the person may use the route, and has done what they must do first."""
+    if found is None:
+        raise _to_sign_in(request)
+    if not allowed(found.role, route.may):
+        raise web.HTTPForbidden(text=f"Your role ({found.role}) may not do this. Ask an admin of your company.")
+    _require_obligation_met(request, route)
+
+
+def _require_obligation_met(request: web.Request, route: Route) -> None:
+    """Lead a person who must do something first to their account page. Raises HTTPException."""
+    first = request.get(OBLIGATION)
+    if first is None or route.name in OPEN_ROUTES[first]:
+        return
+    if request.method in SAFE:
+        raise web.HTTPSeeOther(request.app.router["account"].url_for())
+    raise web.HTTPForbidden(text=f"Nothing was changed. {SENTENCES[first]}")
 
 
 def _to_sign_in(request: web.Request) -> web.HTTPException:

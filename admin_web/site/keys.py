@@ -7,6 +7,7 @@ from aiohttp import web
 
 from admin_web.documents import DocumentStore
 from admin_web.pbx.pbx import Pbx
+from admin_web.people.security_events import SecurityEvents
 from admin_web.projection.projection import Projection
 from admin_web.queries.enforcement import Enforcement
 from admin_web.services import Database, Records
@@ -19,6 +20,7 @@ RECORDS = web.AppKey("records", Records)
 PBX = web.AppKey("pbx", Pbx)
 DOCUMENTS = web.AppKey("documents", DocumentStore)
 NOW: web.AppKey[Callable[[], datetime]] = web.AppKey("now")
+SECURITY = web.AppKey("security", SecurityEvents)
 ENFORCEMENT = web.AppKey("enforcement", Enforcement)
 ZONE = web.AppKey("zone", tzinfo)
 """The installation's time zone."""

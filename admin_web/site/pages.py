@@ -13,12 +13,13 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from admin_web.people.obligations import SENTENCES
 from admin_web.people.permissions import Permission, allowed
 from admin_web.services import Standing
 from admin_web.site import labels, lead_sentences
 from admin_web.site.clock import iso, zone_of
 from admin_web.site.forms import day_in
-from admin_web.site.guard import PERSON, cookie_path
+from admin_web.site.guard import OBLIGATION, PERSON, cookie_path
 from admin_web.site.keys import ENFORCEMENT, NOW, SETTINGS, ZONE
 from admin_web.site.navigation import places
 from compliance import dates
@@ -120,13 +121,15 @@ async def _common(request: web.Request) -> dict[str, Any]:
 
     Pages show moments in `zone`, the reader's. Days of requests and consents are days in `installation_zone`.
     """
-    who = request.get(PERSON)
+    who, first = request.get(PERSON), request.get(OBLIGATION)
     return {
         "person": who,
         "may": lambda permission: who is not None and allowed(who.role, Permission(permission)),
-        "places": places(request.app, who.role, request.path) if who else (),
+        "obligation": first,
+        "must_first": SENTENCES[first] if first else "",
+        "places": places(request.app, who.role, request.path) if who and not first else (),
         "notice": _notice(request),
-        "banner": await request.app[ENFORCEMENT].alarm() if who else None,
+        "banner": await request.app[ENFORCEMENT].alarm() if who and not first else None,
         "csrf_token": who.csrf_token if who else "",
         "now": request.app[NOW](),
         "zone": zone_of(request),

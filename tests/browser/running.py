@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from admin_web.documents import DocumentStore, Kept, pieces_of
 from admin_web.lists.registries.import_jobs import RegistryImport, ask_import
@@ -20,6 +20,7 @@ from admin_web.people.accounts import add_user
 from admin_web.projection.projection import Projection
 from admin_web.record.changes import Actor, Records, utc_now
 from admin_web.record.database import Database
+from admin_web.record.models import User
 from admin_web.services.job_kinds import IMPORT_REGISTRY
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import Consent, grant_override
@@ -107,6 +108,8 @@ class Running(Stack):
         async def work(records: Records) -> None:
             for role in Role:
                 await add_user(records.database, SHELL, role.value, role, PASSWORD)
+            async with records.database.write() as session:  # as if each had changed their first password
+                await session.execute(update(User).values(password_until=None))
 
         self.do(work)
 

@@ -19,7 +19,7 @@ from yarl import URL
 
 from admin_web.app import make_app
 from admin_web.people import sessions
-from admin_web.people.accounts import hash_password
+from admin_web.people.passwords import hash_password
 from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import User

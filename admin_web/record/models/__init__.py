@@ -15,7 +15,15 @@ from admin_web.record.models.calls import (
     Telephone,
 )
 from admin_web.record.models.consent import Document, Override
-from admin_web.record.models.people import ApiToken, AuditEvent, SignInBucket, SignInSession, User
+from admin_web.record.models.people import (
+    ApiToken,
+    AuditEvent,
+    RecoveryCode,
+    SignInBucket,
+    SignInSession,
+    SiteSecret,
+    User,
+)
 from admin_web.record.models.projection import OutboxRow, ProjectionRow
 from admin_web.record.models.suppression import (
     CampaignListRow,
@@ -50,11 +58,13 @@ __all__ = [
     "OutboxRow",
     "Override",
     "ProjectionRow",
+    "RecoveryCode",
     "Registry",
     "RegistryExchange",
     "RegistryVersion",
     "SignInBucket",
     "SignInSession",
+    "SiteSecret",
     "SuppressionEntry",
     "SuppressionPattern",
     "Telephone",

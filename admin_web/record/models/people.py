@@ -15,6 +15,7 @@ class User(Base):
 
     `extension` is the telephone that the PBX rings when they click on Call; if empty, the user name is the extension.
     `time_zone` is the name of the zone in which they see times and days; if empty, the installation's.
+    `password_until` is the end of a password that somebody else has set; a password that the person chose has none.
     """
 
     __tablename__ = "users"
@@ -27,6 +28,7 @@ class User(Base):
     extension: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     time_zone: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     password_hash: Mapped[str] = mapped_column(String(200))
+    password_until: Mapped[datetime | None]
     totp_secret: Mapped[str | None] = mapped_column(String(64))
     totp_confirmed_at: Mapped[datetime | None]
     totp_last_step: Mapped[int] = mapped_column(default=0)
@@ -55,6 +57,28 @@ class SignInSession(Base):
     ended_by: Mapped[str | None] = mapped_column(String(64))
 
 
+class RecoveryCode(Base):
+    """A code that replaces a one-time code once. Only its SHA-256 is stored (64 hex digits)."""
+
+    __tablename__ = "recovery_codes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name"), index=True)
+    code_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    made_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class SiteSecret(Base):
+    """A random key that all processes of the site share. Each is created when it is first needed."""
+
+    __tablename__ = "site_secrets"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[str] = mapped_column(String(64))
+    made_at: Mapped[datetime]
+
+
 class SignInBucket(Base):
     """The sign-in attempts that a name or an address has left: a token bucket that refills with time."""
 
@@ -66,7 +90,12 @@ class SignInBucket(Base):
 
 
 class ApiToken(Base):
-    """A bearer token of the REST API. Only its SHA-256 is stored (64 hex digits)."""
+    """A bearer token of the REST API. Only its SHA-256 is stored (64 hex digits).
+
+    `responsible` is the admin who answers for the token, None for a token from before this was recorded. `addresses`
+    are the networks that the token may come from, separated by blanks; empty means all. `per_minute` is its rate limit,
+    None for the usual one. Only tokens from before there was a limit of their life have no `expires_at`.
+    """
 
     __tablename__ = "api_tokens"
 
@@ -77,6 +106,9 @@ class ApiToken(Base):
     created_at: Mapped[datetime]
     created_by: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[datetime | None]
+    responsible: Mapped[str | None] = mapped_column(String(64))
+    addresses: Mapped[str] = mapped_column(String(1000), default="", server_default=text("''"))
+    per_minute: Mapped[int | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     revoked_by: Mapped[str | None] = mapped_column(String(64))

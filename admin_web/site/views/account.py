@@ -6,7 +6,7 @@ import segno
 from aiohttp import web
 
 from admin_web.people import own_account as own
-from admin_web.people import totp
+from admin_web.people import recovery_codes, totp
 from admin_web.people.own_account import NotEnrolled, UnknownSession, WrongCode
 from admin_web.people.permissions import Permission
 from admin_web.people.sessions import open_sessions
@@ -15,10 +15,10 @@ from admin_web.people.throttle import TooManyAttempts
 from admin_web.queries.users import user_of
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor, person
-from admin_web.site.keys import DATABASE, NOW
+from admin_web.site.keys import DATABASE, NOW, SECURITY
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
-from compliance.refusal import Unwritable
+from compliance.refusal import Refused, Unwritable
 from compliance.zones import UnknownZone, choices
 
 
@@ -38,8 +38,7 @@ async def change_password(request: web.Request) -> web.StreamResponse:
         sent = actor(request), who.session_id, old, new
         ended = await own.change_password(request.app[DATABASE], *sent, request.app[NOW])
     except (WrongPassword, TooManyAttempts) as error:
-        form.errors["present"] = str(error)
-        return await _shown(request, form, 422)
+        return await _refused(request, form, "present", error)
     except Unwritable as error:
         form.errors["new"] = str(error)
         return await _shown(request, form, 422)
@@ -48,7 +47,12 @@ async def change_password(request: web.Request) -> web.StreamResponse:
 
 async def begin_codes(request: web.Request) -> web.StreamResponse:
     """Create a secret and show it. It takes effect once the person has entered a code from it."""
-    await own.begin_totp(request.app[DATABASE], actor(request), request.app[NOW])
+    form = await read_form(request)
+    try:
+        password = form.values.get("password", "")
+        await own.begin_totp(request.app[DATABASE], actor(request), password, request.app[NOW])
+    except (WrongPassword, TooManyAttempts) as error:
+        return await _refused(request, form, "password", error)
     return see_other(request, "account")
 
 
@@ -63,25 +67,37 @@ async def code_image(request: web.Request) -> web.StreamResponse:
 
 
 async def confirm_codes(request: web.Request) -> web.StreamResponse:
-    """Turn one-time codes on."""
-    form = await read_form(request)
+    """Turn one-time codes on, and show the recovery codes. Only this response contains them."""
+    form, who = await read_form(request), person(request)
     try:
-        await own.confirm_totp(request.app[DATABASE], actor(request), form.text("code"), request.app[NOW])
+        sent = actor(request), who.session_id, form.text("code")
+        codes = await own.confirm_totp(request.app[DATABASE], *sent, request.app[NOW])
     except (WrongCode, NotEnrolled) as error:
         form.errors["code"] = str(error)
         return await _shown(request, form, 422)
-    return _done(request, "One-time codes are on: the site asks for one whenever you sign in.")
+    said = "One-time codes are on: the site asks for one whenever you sign in. Your other sessions have ended."
+    return await render(request, "account/recovery_codes.html", codes=codes, said=said)
+
+
+async def renew_recovery_codes(request: web.Request) -> web.StreamResponse:
+    """Replace the recovery codes and show the new ones. Only this response contains them."""
+    form = await read_form(request)
+    try:
+        password = form.values.get("password", "")
+        codes = await own.renew_recovery_codes(request.app[DATABASE], actor(request), password, request.app[NOW])
+    except (WrongPassword, TooManyAttempts) as error:
+        return await _refused(request, form, "password", error)
+    return await render(request, "account/recovery_codes.html", codes=codes, said="The old recovery codes are void.")
 
 
 async def end_codes(request: web.Request) -> web.StreamResponse:
     """Turn one-time codes off."""
-    form = await read_form(request)
+    form, who = await read_form(request), person(request)
     try:
-        password = form.values.get("password", "")
-        await own.end_totp(request.app[DATABASE], actor(request), password, request.app[NOW])
+        sent = actor(request), who.session_id, form.values.get("password", "")
+        await own.end_totp(request.app[DATABASE], *sent, request.app[NOW])
     except (WrongPassword, TooManyAttempts) as error:
-        form.errors["password"] = str(error)
-        return await _shown(request, form, 422)
+        return await _refused(request, form, "password", error)
     return _done(request, "One-time codes are off.")
 
 
@@ -106,6 +122,17 @@ async def end_session(request: web.Request) -> web.StreamResponse:
     return _done(request, "The session has ended.")
 
 
+async def _refused(request: web.Request, form: Form, field: str, error: Refused) -> web.StreamResponse:
+    """Show the form again, and record that the password of the session's owner was wrong."""
+    security, who = request.app[SECURITY], actor(request)
+    if isinstance(error, TooManyAttempts):
+        await security.audit("throttled", "user", who.name, who, limit=error.limit)
+    else:
+        await security.audit("password-refused", "user", who.name, who)
+    form.errors[field] = str(error)
+    return await _shown(request, form, 422)
+
+
 async def _shown(request: web.Request, form: Form, status: int = 200) -> web.StreamResponse:
     database, who, at = request.app[DATABASE], person(request), request.app[NOW]()
     return await render(
@@ -116,6 +143,7 @@ async def _shown(request: web.Request, form: Form, status: int = 200) -> web.Str
         zones=choices(),
         user=await user_of(database, who.name, at),
         secret=await own.unconfirmed_secret(database, who.name),
+        recovery_codes=await recovery_codes.left(database, who.name),
         sessions=await open_sessions(database, who.name, at),
     )
 
@@ -130,6 +158,7 @@ ROUTES = (
     Route("POST", "/account/codes", begin_codes, Permission.SIGNED_IN, "account-codes"),
     Route("GET", "/account/codes/image.svg", code_image, Permission.SIGNED_IN, "account-codes-image"),
     Route("POST", "/account/codes/confirm", confirm_codes, Permission.SIGNED_IN, "account-codes-confirm"),
+    Route("POST", "/account/codes/recovery", renew_recovery_codes, Permission.SIGNED_IN, "account-codes-recovery"),
     Route("POST", "/account/codes/end", end_codes, Permission.SIGNED_IN, "account-codes-end"),
     Route("POST", "/account/zone", set_time_zone, Permission.SIGNED_IN, "account-zone"),
     Route("POST", "/account/sessions/{session:[0-9]{1,15}}/end", end_session, Permission.SIGNED_IN, "account-session"),

@@ -2,9 +2,11 @@
 
 from aiohttp import web
 
-from admin_web.people import accounts
-from admin_web.people.accounts import LastAdmin, NameTaken, UnknownUser, random_password
+from admin_web.people import accounts, tokens
+from admin_web.people.accounts import LastAdmin, NameTaken, UnknownUser
+from admin_web.people.passwords import random_password
 from admin_web.people.permissions import Permission
+from admin_web.people.throttle import UNLOCKED
 from admin_web.queries.paging import read_key
 from admin_web.queries.users import user_of, user_page
 from admin_web.site.forms import EMPTY, Form, read_form
@@ -42,7 +44,7 @@ async def add(request: web.Request) -> web.StreamResponse:
     try:
         if role is not None:
             names = (name, role, password, form.text("full_name"))
-            await accounts.add_user(request.app[DATABASE], actor(request), *names)
+            await accounts.add_user(request.app[DATABASE], actor(request), *names, now=request.app[NOW])
     except NameTaken as error:
         form.errors["name"] = str(error)
     except Unwritable as error:
@@ -71,13 +73,14 @@ async def change(request: web.Request) -> web.StreamResponse:
         form.errors["extension"] = str(error)
     if form.errors:
         return await _shown(request, form, 422)
-    return _done(request, f"Saved. {name} has the role {role} from their next click on.")
+    left = "" if role is Role.ADMIN else await _tokens_left(request)
+    return _done(request, f"Saved. {name} has the role {role} from their next click on.{left}")
 
 
 async def new_password(request: web.Request) -> web.StreamResponse:
     """Set a random password and end all sessions of the person. Only this response shows the password."""
     name, password = request.match_info["user"], random_password()
-    await accounts.set_password(request.app[DATABASE], actor(request), name, password)
+    await accounts.set_password(request.app[DATABASE], actor(request), name, password, now=request.app[NOW])
     return await render(request, "users/password.html", name=name, password=password, added=False)
 
 
@@ -88,7 +91,14 @@ async def disable(request: web.Request) -> web.StreamResponse:
         await accounts.disable_user(request.app[DATABASE], actor(request), name)
     except LastAdmin as error:
         return see_other(request, "user", notice=Notice(str(error), "bad"), user=name)
-    return _done(request, f"{name} is disabled and signed out everywhere.")
+    return _done(request, f"{name} is disabled and signed out everywhere.{await _tokens_left(request)}")
+
+
+async def revoke_tokens(request: web.Request) -> web.StreamResponse:
+    """Revoke all API tokens for which a person is responsible."""
+    name = request.match_info["user"]
+    revoked = await tokens.revoke_tokens_of(request.app[DATABASE], actor(request), name)
+    return _done(request, f"Revoked: {', '.join(revoked)}." if revoked else "There was no token to revoke.")
 
 
 async def enable(request: web.Request) -> web.StreamResponse:
@@ -104,9 +114,17 @@ async def end_sessions(request: web.Request) -> web.StreamResponse:
 
 
 async def reset_codes(request: web.Request) -> web.StreamResponse:
-    """Turn off one-time codes for a person who has lost their telephone."""
+    """Turn off one-time codes for a person who has lost their telephone, and end their sessions."""
     await accounts.reset_totp(request.app[DATABASE], actor(request), request.match_info["user"])
     return _done(request, f"{request.match_info['user']} can sign in without a one-time code.")
+
+
+async def unlock(request: web.Request) -> web.StreamResponse:
+    """Let a person sign in although there were too many attempts for their name."""
+    name = request.match_info["user"]
+    await accounts.unlock_user(request.app[DATABASE], actor(request), name, now=request.app[NOW])
+    minutes = int(UNLOCKED.total_seconds() // 60)
+    return _done(request, f"{name} can try to sign in during the next {minutes} minutes.")
 
 
 async def _shown(request: web.Request, form: Form, status: int = 200) -> web.StreamResponse:
@@ -114,7 +132,16 @@ async def _shown(request: web.Request, form: Form, status: int = 200) -> web.Str
     found = await user_of(request.app[DATABASE], name, request.app[NOW]())
     if found is None:
         raise UnknownUser(f"There is no user {name}.")
-    return await render(request, "users/page.html", status=status, user=found, form=form, roles=ROLES)
+    held = await tokens.tokens_of(request.app[DATABASE], name, request.app[NOW]())
+    return await render(request, "users/page.html", status=status, user=found, form=form, roles=ROLES, tokens=held)
+
+
+async def _tokens_left(request: web.Request) -> str:
+    """Return a sentence about the tokens of a person who can no longer answer for them; empty if there are none."""
+    held = await tokens.tokens_of(request.app[DATABASE], request.match_info["user"], request.app[NOW]())
+    if not held:
+        return ""
+    return f" These API tokens go on until you revoke them or hand them over: {', '.join(held)}."
 
 
 def _role(form: Form) -> Role | None:
@@ -139,7 +166,9 @@ ROUTES = (
     Route("POST", ONE, change, Permission.MANAGE, "user"),
     Route("POST", f"{ONE}/password", new_password, Permission.MANAGE, "user-password"),
     Route("POST", f"{ONE}/disable", disable, Permission.MANAGE, "user-disable"),
+    Route("POST", f"{ONE}/tokens", revoke_tokens, Permission.MANAGE, "user-tokens"),
     Route("POST", f"{ONE}/enable", enable, Permission.MANAGE, "user-enable"),
     Route("POST", f"{ONE}/sign-out", end_sessions, Permission.MANAGE, "user-sign-out"),
+    Route("POST", f"{ONE}/unlock", unlock, Permission.MANAGE, "user-unlock"),
     Route("POST", f"{ONE}/codes", reset_codes, Permission.MANAGE, "user-codes"),
 )

@@ -121,8 +121,10 @@ EVERY_NEEDING_TABLES = [
     ["user", "enable", "somebody"],
     ["user", "role", "somebody", "agent"],
     ["user", "totp-reset", "somebody"],
+    ["user", "unlock", "somebody"],
     ["user", "list"],
     ["token", "make", "crm", "--scope", "read"],
+    ["token", "assign", "crm", "admin"],
     ["token", "revoke", "crm"],
     ["token", "list"],
     ["seed-demo"],
@@ -489,10 +491,13 @@ def test_names_in_another_encoding_come_out_of_a_scrub_as_they_went_in(in_force:
     assert b'\n"Jos\xe9,4155550101",+14155550101,,ALLOW' in (tmp_path / "verdicts.csv").read_bytes()
 
 
+FIRST = "The password is valid for 3 days and opens only its change."
+
+
 def test_a_made_up_password_is_shown_once(migrated: Admin, database_url: str):
     said = migrated("user", "add", "somebody", "--role", "auditor", "--full-name", "Some Body")
     first, second = said.out.splitlines()
-    assert first == "User somebody added, role auditor."
+    assert first == f"User somebody added, role auditor. {FIRST}"
     password = second.removeprefix("Password, shown this once: ")
     assert len(password) == 20
     assert password not in str(sql(database_url, "SELECT * FROM users"))
@@ -508,6 +513,8 @@ def test_a_person_is_given_another_role_and_let_in_again_and_the_last_admin_stay
     assert migrated("user", "enable", "somebody").out == "User somebody can sign in again.\n"
     assert migrated("user", "role", "somebody", "admin").out == "User somebody has the role admin.\n"
     assert migrated("user", "totp-reset", "somebody").out == "User somebody had no one-time codes.\n"
+    assert migrated("user", "unlock", "somebody").out.endswith("sign in during the next 15 minutes.\n")
+    assert "There is no user nobody" in one_line(migrated("user", "unlock", "nobody"))
     assert "last admin" in one_line(migrated("user", "disable", "somebody"))
     assert "last admin" in one_line(migrated("user", "role", "somebody", "agent"))
 
@@ -519,9 +526,11 @@ def test_a_password_comes_from_standard_input_or_the_terminal(migrated: Admin, m
         monkeypatch.setattr("getpass.getpass", lambda _: next(answers))
 
     typed("correct horse battery")
-    assert migrated("user", "add", "first", "--role", "agent", "--stdin").out == "User first added, role agent.\n"
+    assert (
+        migrated("user", "add", "first", "--role", "agent", "--stdin").out == f"User first added, role agent. {FIRST}\n"
+    )
     typed("correct horse battery", "correct horse battery")
-    assert migrated("user", "password", "first", "--ask").out == "User first has a new password.\n"
+    assert migrated("user", "password", "first", "--ask").out == f"User first has a new password. {FIRST}\n"
     typed("correct horse battery", "correct horse")
     assert "differ" in one_line(migrated("user", "password", "first", "--ask"))
     typed("")
@@ -531,10 +540,26 @@ def test_a_password_comes_from_standard_input_or_the_terminal(migrated: Admin, m
 
 
 def test_a_token_is_shown_once_and_revoked(migrated: Admin, database_url: str):
+    assert "Say which admin is responsible" in one_line(migrated("token", "make", "crm", "--scope", "read"))
+    assert migrated("user", "first").code == 0
     token = migrated("token", "make", "crm", "--scope", "read", "--scope", "suppress").out.split(": ")[1].strip()
     assert token.startswith("dnc_")
     assert token not in str(sql(database_url, "SELECT * FROM api_tokens"))
-    assert migrated("token", "list").out == "crm\tread suppress\t\t\n"
+    limits = ("--expires-on", f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}", "--per-minute", "60")
+    addresses = ("--address", "192.0.2.7", "--address", "2001:db8::/48")
+    assert migrated("token", "make", "ivr", "--scope", "suppress", *limits, *addresses).code == 0
+    name, scopes, end, revoked, person, networks, rate = migrated("token", "list").out.splitlines()[0].split("\t")
+    assert (name, scopes, revoked, person, networks) == ("crm", "read suppress", "", "admin", "any address")
+    assert (end[:8], rate) == ("until 20", "6000 a minute")
+    assert migrated("token", "list").out.endswith(
+        f"until {limits[1]}\t\tadmin\t192.0.2.7/32 2001:db8::/48\t60 a minute\n"
+    )
+    assert "is no admin" in one_line(migrated("token", "assign", "crm", "nobody"))
+    migrated("user", "add", "second", "--role", "admin")
+    assert migrated("token", "assign", "crm", "second").out == "second is responsible for the token crm.\n"
+    assert "go on: crm." in migrated("user", "role", "second", "agent").out
+    assert "(no longer an admin)" in migrated("token", "list").out
+    assert "go on: crm." in migrated("user", "disable", "second").out
     assert migrated("token", "revoke", "crm").out == "Token crm revoked.\n"
     assert "revoked 20" in migrated("token", "list").out
     assert "must be in the future" in one_line(

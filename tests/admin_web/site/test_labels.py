@@ -23,10 +23,14 @@ PACKAGE = Path(admin_web.__file__).parent
 
 
 def audits() -> Iterator[ast.Call]:
-    """Yield every call of `Change.audit` in the source."""
+    """Yield every call of `audit` in the source, of a change or of the security events."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "audit":
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in {"audit", "audit_always"}
+            ):
                 yield node
 
 

@@ -1,5 +1,8 @@
 """Signing in and out over HTTP: who can sign in, how long sessions last, and requests refused before any view."""
 
+import asyncio
+import threading
+
 import pytest
 from sqlalchemy import select
 
@@ -7,7 +10,7 @@ from admin_web.people import totp
 from admin_web.people.sessions import IDLE, LIFE
 from admin_web.record.models import AuditEvent, SignInSession, User
 from tests.support.records import Clock
-from tests.support.site import PASSWORD, Site, settings_of
+from tests.support.site import PASSWORD, Site, password_hash, settings_of
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ async def test_the_right_password_opens_a_session_and_signing_out_ends_it_on_the
     await browser.post("/sign-out")
     browser.use_cookie(kept)
     assert not await signed_in(browser)
-    assert await actions(site) == ["sign-in"]
+    assert await actions(site) == ["sign-in", "sign-out"]
 
 
 async def test_a_session_cookie_is_out_of_reach_of_scripts_and_other_sites(site: Site):
@@ -128,10 +131,95 @@ async def test_a_flood_of_attempts_is_held_up_and_the_right_password_too_until_t
     assert (await browser.sign_in("agent")).status == 303
 
 
-async def test_many_names_from_one_address_are_held_up_as_one(timed_site: Site):
-    browser = timed_site.browser()
-    statuses = [(await browser.sign_in(f"name-{i}", "wrong")).status for i in range(32)]
-    assert statuses == [422] * 30 + [429] * 2
+async def test_a_browser_that_has_signed_in_before_is_kept_out_by_nobody_else(timed_site: Site):
+    own = timed_site.browser()
+    await own.sign_in("agent")
+    await own.post("/sign-out")
+    for _ in range(7):
+        answer = await timed_site.browser().sign_in("agent", "wrong")
+    assert answer.status == 429
+    assert (await timed_site.browser().sign_in("agent")).status == 429
+    assert (await own.sign_in("agent")).status == 303
+
+
+async def test_a_known_browser_guesses_no_more_passwords_than_another_one(timed_site: Site):
+    own = timed_site.browser()
+    await own.sign_in("agent")
+    await own.post("/sign-out")
+    statuses = [(await own.sign_in("agent", "wrong")).status for _ in range(8)]
+    assert statuses == [422] * 6 + [429] * 2
+    assert (await own.sign_in("supervisor")).status == 303  # The browser is known for one of them only.
+
+
+async def test_the_cookie_of_a_known_browser_is_signed_and_out_of_reach_of_scripts(timed_site: Site):
+    answer = await timed_site.browser().sign_in("agent")
+    (cookie,) = [one for one in answer.headers.getall("Set-Cookie") if one.startswith("dnc_browser=")]
+    assert "HttpOnly" in cookie
+    assert "Max-Age=15552000" in cookie
+    thief = timed_site.browser()
+    forged = f"{'A' * 22}.{'0' * 32}"
+    for _ in range(6):
+        await thief.sign_in("agent", "wrong")
+    thief.session.cookie_jar.update_cookies({"dnc_browser": forged}, thief.session._base_url)
+    assert (await thief.sign_in("agent")).status == 429
+
+
+@pytest.mark.exhaustive
+async def test_two_hundred_people_behind_one_address_sign_in_at_the_same_moment(timed_site: Site):
+    hashed = await password_hash()
+    async with timed_site.database.write() as session:
+        for place in range(200):
+            person = {"name": f"p{place}", "role": "agent", "password_hash": hashed}
+            session.add(User(**person, created_at=timed_site.now(), created_by="tests"))
+    browsers = [timed_site.browser() for _ in range(200)]
+    fields = {"password": PASSWORD, "code": ""}
+    answers = [browser.post("/sign-in", {"name": f"p{place}", **fields}) for place, browser in enumerate(browsers)]
+    assert {answer.status for answer in await asyncio.gather(*answers)} == {303}
+    assert (await timed_site.browser().sign_in("agent")).status == 303
+
+
+async def test_an_unlocked_person_signs_in_although_somebody_goes_on_failing_for_the_name(timed_site: Site):
+    stranger = timed_site.browser()
+    while (await stranger.sign_in("agent", "wrong")).status != 429:
+        pass
+    assert (await timed_site.browser().sign_in("agent")).status == 429
+    admin = await timed_site.person("admin")
+    assert "15 minutes" in await admin.follow(await admin.post("/users/agent/unlock"))
+    for _ in range(30):
+        assert (await stranger.sign_in("agent", "wrong")).status == 422
+    assert (await timed_site.browser().sign_in("agent")).status == 303
+    timed_site.clock.move(minutes=15)
+    assert [(await stranger.sign_in("agent", "wrong")).status for _ in range(7)][-1] == 429
+
+
+async def test_passwords_are_checked_two_at_a_time_and_the_site_answers_meanwhile(
+    timed_site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    at_work, most, two, done = [], [], threading.Event(), threading.Event()
+
+    def slow(hashed: str, password: str) -> bool:
+        at_work.append(password)
+        most.append(len(at_work))
+        if len(at_work) == 2:
+            two.set()
+        done.wait(30)
+        at_work.pop()
+        return True
+
+    monkeypatch.setattr("admin_web.people.passwords._verified", slow)
+    monkeypatch.setattr("admin_web.people.sign_in_queue.MOST_WAITING", 8)
+    waiting = [asyncio.create_task(timed_site.browser().sign_in("agent")) for _ in range(6)]
+    waiting += [asyncio.create_task(timed_site.browser().sign_in("admin")) for _ in range(6)]
+    refused: set[asyncio.Task] = set()
+    while len(refused) < 4:
+        refused, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=1)
+    assert {task.result().status for task in refused} == {429}
+    assert await asyncio.to_thread(two.wait, 30)
+    assert (await timed_site.browser().get("/healthz")).status == 200
+    done.set()
+    statuses = [answer.status for answer in await asyncio.gather(*waiting)]
+    assert sorted(statuses) == [303] * 8 + [429] * 4
+    assert max(most) == 2
 
 
 async def test_a_one_time_code_is_needed_once_it_is_turned_on_and_counts_once(timed_site: Site):

@@ -65,9 +65,15 @@ async def test_a_token_is_good_through_its_last_day(site: Site):
         ({"name": "", "scope-read": "yes"}, "The name"),
         ({"name": "x" * 59, "scope-read": "yes"}, "The name"),
         ({"name": "taken", "scope-read": "yes"}, "There is already a token taken"),
-        ({"name": "crm", "scope-read": "yes", "last_day": "2020-01-01"}, "Choose a day within"),
+        ({"name": "crm", "scope-read": "yes", "last_day": "2020-01-01"}, "This day is in the past"),
         ({"name": "crm", "scope-read": "yes", "last_day": "2999-01-01"}, "Choose a day within"),
         ({"name": "crm", "scope-read": "yes", "last_day": "tomorrow"}, "Choose a day within"),
+        ({"name": "crm", "scope-read": "yes", "addresses": "192.0.2.1/24"}, "has host bits set"),
+        ({"name": "crm", "scope-read": "yes", "addresses": "crm.example"}, "Write addresses or networks"),
+        ({"name": "crm", "scope-read": "yes", "per_minute": "0"}, "Write a whole number"),
+        ({"name": "crm", "scope-read": "yes", "per_minute": "1e3"}, "Write a whole number"),
+        ({"name": "crm", "scope-read": "yes", "responsible": "agent"}, "agent is no admin who can sign in"),
+        ({"name": "crm", "scope-read": "yes", "responsible": "nobody"}, "nobody is no admin who can sign in"),
     ],
 )
 async def test_a_token_that_is_not_in_order_is_refused_beside_its_field_and_the_rest_is_kept(

@@ -5,11 +5,10 @@ import html
 import re
 from datetime import timedelta
 
-import pyotp
 import pytest
 from sqlalchemy import select, update
 
-from admin_web.people import throttle, totp
+from admin_web.people import throttle
 from admin_web.people.accounts import LastAdmin, add_user, change_user, disable_user, enable_user, users
 from admin_web.record.changes import Actor
 from admin_web.record.database import Database
@@ -17,8 +16,8 @@ from admin_web.record.models import AuditEvent, SignInSession, User
 from admin_web.worker.retention import forget
 from compliance.consent import Role
 from compliance.refusal import NotPermitted
-from tests.support.records import ADMIN, AT, SUPERVISOR, Clock
-from tests.support.site import PASSWORD, Browser, Site, settings_of
+from tests.support.records import ADMIN, AT, SUPERVISOR
+from tests.support.site import PASSWORD, Browser, Site
 
 SHELL = Actor("shell:test")
 OTHER_PASSWORD = "another one of the tests"
@@ -189,60 +188,6 @@ async def test_a_browser_that_was_left_open_guesses_no_password(site: Site):
     assert "Too many attempts" in said[-1]
 
 
-@pytest.fixture
-async def timed(database_url, redis_server, tmp_path):
-    clock = Clock()
-    async with Site(settings_of(database_url, redis_server.url, tmp_path / "data"), clock) as site:
-        site.clock = clock
-        yield site
-
-
-async def secret_of(browser: Browser) -> str:
-    found = re.search(r"<code>([A-Z2-7]{32})</code>", await browser.page("/account"))
-    assert found
-    return found[1]
-
-
-async def test_codes_are_turned_on_by_a_code_and_each_code_counts_once(timed: Site):
-    browser = await timed.person(Role.AGENT)
-    assert (await browser.get("/account/codes/image.svg")).status == 404
-    await browser.post("/account/codes")
-    secret = await secret_of(browser)
-    image = await browser.get("/account/codes/image.svg")
-    assert image.headers["Content-Type"] == "image/svg+xml"
-    assert image.body.startswith(b"<?xml")
-    assert (await timed.browser().sign_in("agent")).status == 303  # No code is needed before confirmation.
-    assert (await browser.post("/account/codes/confirm", {"code": "000000"})).status == 422
-    code = pyotp.TOTP(secret).at(AT)
-    assert "One-time codes are on" in await browser.follow(await browser.post("/account/codes/confirm", {"code": code}))
-    assert (await timed.browser().sign_in("agent", code=code)).status == 422  # This code was already used to confirm.
-    assert (await timed.browser().sign_in("agent")).status == 422
-    timed.clock.move(seconds=totp.STEP_S)
-    code = pyotp.TOTP(secret).at(timed.clock.at)
-    assert (await timed.browser().sign_in("agent", code=code)).status == 303
-    assert (await timed.browser().sign_in("agent", code=code)).status == 422
-    assert (await browser.get("/account/codes/image.svg")).status == 404
-    assert secret not in await browser.page("/account")
-    assert (await browser.post("/account/codes")).status == 409
-
-
-async def test_codes_are_turned_off_by_the_password_or_by_an_admin(timed: Site):
-    for off in ("password", "admin"):
-        browser = await timed.person(Role.AGENT)
-        await browser.post("/account/codes")
-        code = pyotp.TOTP(await secret_of(browser)).at(timed.clock.at)
-        await browser.post("/account/codes/confirm", {"code": code})
-        assert (await timed.browser().sign_in("agent")).status == 422
-        if off == "password":
-            assert (await browser.post("/account/codes/end", {"password": "wrong"})).status == 422
-            assert (await timed.browser().sign_in("agent")).status == 422
-            await browser.post("/account/codes/end", {"password": PASSWORD})
-        else:
-            await (await timed.person(Role.ADMIN)).post("/users/agent/codes")
-        assert (await timed.browser().sign_in("agent")).status == 303
-    assert {"turn-on-totp", "turn-off-totp", "reset-totp"} <= set(await actions(timed))
-
-
 async def test_what_people_are_called_is_text_and_no_markup(site: Site):
     async with site.database.write() as session:
         named = update(User).where(User.name == "agent").values(full_name="<script>alert(1)</script>")
@@ -253,6 +198,6 @@ async def test_what_people_are_called_is_text_and_no_markup(site: Site):
 
 
 async def test_attempts_to_sign_in_are_counted_for_a_day_at_most(database: Database):
-    await throttle.take(database, throttle.buckets("agent", "192.0.2.1"), AT)
+    await throttle.take(database, throttle.sign_in_attempt("agent", "192.0.2.1"), AT)
     assert await forget(database, AT + timedelta(days=1)) == 0
     assert await forget(database, AT + timedelta(days=1, seconds=1)) == 3
