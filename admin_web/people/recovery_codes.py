@@ -14,15 +14,15 @@ from admin_web.record.models import RecoveryCode
 
 HOW_MANY = 10
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-"""31 letters and digits that nobody confuses on paper. A code has 16 of them, which are 79 random bits."""
+"""31 letters and digits that nobody confuses on paper. A code has 24 of them, which are 118 random bits."""
 
-_CODE = re.compile(rf"[{_LETTERS}]{{16}}")
+_CODE = re.compile(rf"[{_LETTERS}]{{24}}")
 
 
 async def renew(session: AsyncSession, name: str, at: datetime) -> Sequence[str]:
     """Replace all recovery codes of a person within a transaction and return the new ones. Only hashes are stored."""
     await forget(session, name)
-    codes = ["-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4)) for _ in range(HOW_MANY)]
+    codes = ["-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(6)) for _ in range(HOW_MANY)]
     session.add_all(RecoveryCode(user_name=name, code_hash=_hashed(name, code), made_at=at) for code in codes)
     return codes
 
@@ -57,5 +57,5 @@ def _plain(code: str) -> str:
 
 
 def _hashed(name: str, code: str) -> str:
-    """Return the SHA-256 of a code. It has 79 random bits and cannot be guessed, so no slow hash is needed."""
+    """Return the SHA-256 of a code. It has 118 random bits and cannot be guessed, so no slow hash is needed."""
     return sha256(f"{name} {_plain(code)}".encode()).hexdigest()

@@ -49,6 +49,7 @@ TITLES = {
 
 async def bear_headers(request: web.Request, answer: web.StreamResponse) -> None:
     """Add the common headers to a response. Headers set by the view are kept."""
+    answer.headers["Server"] = "dnc-gate"  # aiohttp names its version and that of Python.
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
     kept = "v" in request.query and _below_root(request).startswith("/static/")

@@ -42,7 +42,7 @@ async def secret_of(browser: Browser) -> str:
 
 
 def codes_of(answer: Answer) -> list[str]:
-    return re.findall(r"<code>((?:[a-z2-9]{4}-){3}[a-z2-9]{4})</code>", answer.text)
+    return re.findall(r"<code>((?:[a-z2-9]{4}-){5}[a-z2-9]{4})</code>", answer.text)
 
 
 async def enrol(site: Site, browser: Browser) -> tuple[str, list[str]]:

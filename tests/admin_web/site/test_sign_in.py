@@ -293,3 +293,4 @@ async def test_every_page_bears_the_headers_that_bind_a_browser(site: Site):
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["Cache-Control"] == "no-store"
+        assert headers["Server"] == "dnc-gate"
