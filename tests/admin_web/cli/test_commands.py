@@ -462,12 +462,14 @@ def test_a_registry_may_be_obtained_on_any_day_that_has_begun_in_the_east(in_for
     assert str(obtained) <= str(imported)  # A copy is never fresh for longer than if it had been obtained just now.
 
 
-def test_a_list_is_exported_and_scrubbed(in_force: Admin, tmp_path: Path):
+def test_a_list_is_exported_and_scrubbed(in_force: Admin, database_url: str, tmp_path: Path):
     in_force("suppress", "+14155550100", "--note", "=1")
     out = in_force("export", "internal")
     assert out.err == "1 entries\n"
     assert out.out.splitlines()[1].startswith("+14155550100,shell,'=1,")
     assert in_force("export", "internal", "out.csv").out == ""
+    (exported, _) = sql(database_url, "SELECT particulars FROM audit_events WHERE action = 'export'")
+    assert '"rows": 1' in str(exported) or "'rows': 1" in str(exported)
     assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("+14155550100,")
     (tmp_path / "ask.txt").write_text("4155550100\n4155550101\n")
     said = in_force("scrub", "ask.txt")

@@ -1,7 +1,7 @@
 """The migrations create the tables of the models, on both databases."""
 
 import asyncio
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, inspect, literal_col
 
 from admin_web.record.database import Database
 from admin_web.record.database_faults import DatabaseUnavailable
-from admin_web.record.models import Base, DecisionRecord, DoNotCallRequest, Override, ProjectionRow
+from admin_web.record.models import ApiToken, Base, DecisionRecord, DoNotCallRequest, Override, ProjectionRow, User
 from admin_web.record.schema import SchemaMismatch, go_back, migrate, newest, require_current
 from lab.postgres import PostgresServer
 
@@ -100,6 +100,29 @@ async def test_entries_that_people_asked_for_become_requests_at_the_upgrade(data
         assert [one.counts_from for one in overrides] == [date(2026, 2, 27), date(2026, 2, 27), date(2026, 2, 20)]
         contested = list(await session.scalars(select(Override.number).where(Override.contested())))
         assert contested == ["+14155550100"]
+
+
+PERSON = """
+    INSERT INTO users (name, full_name, role, extension, password_hash, totp_last_step, created_at, created_by)
+    VALUES ('admin', '', 'admin', '', 'x', 0, '2026-01-01', 'shell:root')
+"""
+TOKEN = """
+    INSERT INTO api_tokens (name, token_hash, scopes, created_at, created_by)
+    VALUES ('crm', 'x', '["read"]', '2026-01-01', 'admin')
+"""
+
+
+async def test_passwords_and_tokens_of_before_they_had_an_end_have_none_after_the_upgrade(database: Database):
+    await go_back(database, "0010")
+    async with database.alter() as connection:
+        await connection.execute(text(PERSON))
+        await connection.execute(text(TOKEN))
+    await migrate(database)
+    async with database.read() as session:
+        assert await session.scalar(select(User.password_until)) is None
+        token = (await session.scalars(select(ApiToken))).one()
+    assert token.is_good(datetime(2999, 1, 1, tzinfo=UTC))
+    assert (token.responsible, token.addresses, token.per_minute) == (None, "", None)
 
 
 async def test_the_projection_has_its_one_row_at_turn_nought(database: Database):
