@@ -170,7 +170,9 @@ def export_campaign_list(
         async with opened_database(settings) as database:
             await one_campaign_list(database, name)
             with _output(file) as out:
-                return await export_numbers(database, out, lifted=lifted, list_name=name)
+                rows = await export_numbers(database, out, lifted=lifted, list_name=name)
+            await record_export(database, actor(), name, rows, "all" if lifted else "")
+            return rows
 
     print(f"{run(work())} entries", file=sys.stderr)
 
