@@ -113,7 +113,7 @@ TOKEN = """
 
 
 async def test_passwords_and_tokens_of_before_they_had_an_end_have_none_after_the_upgrade(database: Database):
-    await go_back(database, "0012")
+    await go_back(database, "0013")
     async with database.alter() as connection:
         await connection.execute(text(PERSON))
         await connection.execute(text(TOKEN))
