@@ -9,8 +9,8 @@ from alembic import op
 
 from admin_web.record.migrations.spelling import INTEGER, id_column, index, moment, points_at, text_column
 
-revision = "0014"
-down_revision = "0013"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
