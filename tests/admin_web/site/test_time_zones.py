@@ -168,11 +168,12 @@ async def test_a_link_with_a_moment_keeps_it_in_the_filter_of_the_monitor(site: 
     assert re.search(r'id="until" name="until" type="date" value="2026-03-01"', page)
 
 
-@pytest.mark.parametrize(("zone", "ends"), [(HERE, "2036-03-06T05:00"), (EAST, "2036-03-05T18:30")])
+@pytest.mark.parametrize(("zone", "ends"), [(HERE, "2027-03-06T05:00"), (EAST, "2027-03-05T18:30")])
 async def test_the_last_day_of_a_token_ends_with_the_day_of_its_maker(site: Site, zone: tzinfo, ends: str):
+    site.clock.at = LATE  # A token may last two years.
     admin = await person_in(site, zone, Role.ADMIN)
     assert f"until this day ends in {zone}" in await admin.page("/tokens/new")
-    await admin.post("/tokens/new", {"name": "crm", "scope-read": "yes", "last_day": "2036-03-05"})
+    await admin.post("/tokens/new", {"name": "crm", "scope-read": "yes", "last_day": "2027-03-05"})
     (token,) = await rows(site.records, ApiToken)
     assert token.expires_at == datetime.fromisoformat(f"{ends}+00:00")
 
@@ -204,7 +205,7 @@ async def test_the_first_sign_in_takes_the_zone_of_the_browser_and_later_ones_do
         ).status == 303
         assert f"Times and days are those of {now} (UTC+05:30)." in await browser.page("/")
     entries = [event.particulars for event in await rows(site.records, AuditEvent) if event.action == "sign-in"]
-    assert entries == [{"zone": "Asia/Kolkata"}, {}, {}]
+    assert [entry.get("zone") for entry in entries] == ["Asia/Kolkata", None, None]
 
 
 async def test_without_scripts_times_are_those_of_the_installation_until_the_person_chooses(site: Site):
@@ -275,7 +276,7 @@ async def furnish(site: Site, directory: Path) -> None:
     )  # fmt: skip
     await add_registry(records, ADMIN, "us-ftc", "", EditedTerms())
     await take(records, "us-ftc", file(directory, "415,5550100\n"))
-    await make_token(site.database, ADMIN, "crm", list(Scope), datetime(2999, 1, 1, tzinfo=UTC))
+    await make_token(site.database, ADMIN, "crm", list(Scope))
     await add_webhook(records, ADMIN, site.settings, "https://crm.example/", [Event.LIFT])
     await assign_telephone(records, ADMIN, "PJSIP/bob", "agent", earlier=False)
     sheet = {"token": "t", "name": "tps.txt", "registry": "us-ftc", "lines": 1}
