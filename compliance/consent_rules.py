@@ -113,9 +113,13 @@ class ConsentRules:
         latest = ends_at(placed_at)
         if tie is None or not self.policy.asks_for_tie(basis):
             return latest
-        last = datetime.combine(_months_later(consented_on, self.policy.months[tie]), time())
-        aware = last.replace(tzinfo=self.zone) if self.zone else last.astimezone()
-        return min(latest, aware.astimezone(UTC))
+        return min(latest, self.begin_of(_months_later(consented_on, self.policy.months[tie])))
+
+    def begin_of(self, day: date) -> datetime:
+        """Return the moment (aware UTC) at which a day begins in the installation's time zone."""
+        midnight = datetime.combine(day, time())
+        aware = midnight.replace(tzinfo=self.zone) if self.zone else midnight.astimezone()
+        return aware.astimezone(UTC)
 
 
 def _months_later(day: date, months: int) -> date:

@@ -1,6 +1,7 @@
 """The company's own list over the API: put numbers on it, lift them, and judge a number."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -8,9 +9,11 @@ from pydantic import Field
 from admin_web.api import words
 from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
 from admin_web.judging.facts import read_record
+from admin_web.queries.lists import own_end
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.requests import record_request, record_requests
-from admin_web.services.suppression import CHUNK, lift
+from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many
+from compliance.ends import end_in, request_with_end
 from compliance.json_numbers import dialed_in
 from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.rule import decide, openable, sentence_of
@@ -31,7 +34,7 @@ class NumberShown(Result):
 
     `sentence` is the reason in words. `openable` says whether an override can open this block. `pattern` is the pattern
     of the company's own list with which the number begins, or empty. `campaigns` are the campaigns for which a campaign
-    list blocks the number.
+    list blocks the number. `ends_at` is when the entry on the company's own list ends by itself; null if it does not.
     """
 
     number: str
@@ -43,6 +46,7 @@ class NumberShown(Result):
     override: str
     pattern: str
     campaigns: list[str]
+    ends_at: datetime | None
 
 
 class Suppress(Arguments):
@@ -50,6 +54,9 @@ class Suppress(Arguments):
 
     `asked_on` is the day of the request, by default today in the time zone of the installation. Without a lead, every
     override on the number ends whose consent is not newer.
+
+    With `until`, nobody asked: no request is recorded, no override ends, and the entry ends by itself. `until` together
+    with `lead` or `asked_on` is refused.
     """
 
     number: words.Number
@@ -57,29 +64,34 @@ class Suppress(Arguments):
     source: words.Source = "api"
     note: words.Note = ""
     asked_on: words.Day | None = None
+    until: words.Until | None = None
 
 
 class Suppressed(WriteResult):
     """A recorded request, and its number on the list. The request ended `ended_overrides`.
 
-    `open_overrides` still open other leads on the number. An admin keeps or revokes each in the Compliance Monitor.
+    `open_overrides` still open leads on the number. If a request is newer than their consent, an admin keeps or revokes
+    each in the Compliance Monitor. `request` is null if nobody asked. `ends_at` is when the entry ends by itself; null
+    if it does not, also because the person has asked not to be called or the number was listed without an end.
     """
 
     number: str
-    request: int
+    request: int | None
     entry: int
     added: bool
     ended_overrides: list[int]
     open_overrides: list[int]
+    ends_at: datetime | None
 
 
 class SuppressMany(Arguments):
-    """Numbers whose owners asked not to be called, each by number alone."""
+    """Numbers whose owners asked not to be called, each by number alone. `until` is as in `suppress`."""
 
     numbers: Annotated[list[words.Item], Field(min_length=1, max_length=CHUNK)]
     source: words.Source = "api"
     note: words.Note = ""
     asked_on: words.Day | None = None
+    until: words.Until | None = None
 
 
 class NotTaken(Result):
@@ -91,12 +103,16 @@ class NotTaken(Result):
 
 
 class SuppressedMany(WriteResult):
-    """How many numbers were added, how many were listed already, which items are not numbers, and what ended."""
+    """How many numbers were added, how many were listed already, which items are not numbers, and what ended.
+
+    `ends_at` is when the added entries end by themselves; null if they do not. Entries that were to stay longer do so.
+    """
 
     added: int
     already: int
     ended_overrides: list[int]
     rejected: list[NotTaken]
+    ends_at: datetime | None
 
 
 class Block(Arguments):
@@ -135,6 +151,7 @@ async def get_number(call: ApiCall, asked: GetNumber) -> NumberShown:
     lead = LeadId(asked.lead) if asked.lead else None
     async with call.database.read() as session:
         record = await read_record(session, [(number, lead)], at, asked.campaign or "")
+        ends_at = await own_end(session, number)
     (facts,), elsewhere = record.facts, record.elsewhere[number]
     ruling = decide(number, facts, at)
     return NumberShown(
@@ -147,11 +164,14 @@ async def get_number(call: ApiCall, asked: GetNumber) -> NumberShown:
         override=ruling.override,
         pattern=f"+{facts.applying.pattern}" if facts.applying and facts.applying.pattern else "",
         campaigns=sorted({campaign for campaigns in elsewhere.values() for campaign in campaigns}),
+        ends_at=ends_at,
     )
 
 
 async def post_suppress(call: ApiCall, asked: Suppress) -> Suppressed:
     """Put a number on the list."""
+    if asked.until is not None:
+        return await _suppress_until(call, asked, asked.until)
     lead = LeadId(asked.lead) if asked.lead else None
     done = await record_request(
         call.records,
@@ -169,18 +189,55 @@ async def post_suppress(call: ApiCall, asked: Suppress) -> Suppressed:
         added=done.added,
         ended_overrides=list(done.ended),
         open_overrides=list(done.still_open),
+        ends_at=None,
     )
+
+
+async def _suppress_until(call: ApiCall, asked: Suppress, until: str) -> Suppressed:
+    if asked.lead is not None or asked.asked_on is not None:
+        raise request_with_end("`lead` and `asked_on`")
+    number, ends_at = call.number(asked.number), _end(call, until)
+    done = await suppress(call.records, call.actor, number, source=asked.source, note=asked.note, ends_at=ends_at)
+    return Suppressed(
+        number=done.number,
+        request=None,
+        entry=done.entry_id,
+        added=done.added,
+        ended_overrides=[],
+        open_overrides=list(done.open_overrides),
+        ends_at=done.ends_at,
+    )
+
+
+def _end(call: ApiCall, until: str) -> datetime:
+    return end_in(until, call.records.rules, call.records.now())
 
 
 async def post_suppress_many(call: ApiCall, asked: SuppressMany) -> SuppressedMany:
     """Put the valid numbers on the list, and report the others."""
+    if asked.until is not None and asked.asked_on is not None:
+        raise request_with_end("`asked_on`")
+    ends_at = _end(call, asked.until) if asked.until is not None else None
     numbers, rejected = numbers_of(call, asked.numbers)
     if not numbers:
-        return SuppressedMany(added=0, already=0, ended_overrides=[], rejected=rejected)
+        return SuppressedMany(added=0, already=0, ended_overrides=[], rejected=rejected, ends_at=ends_at)
+    added, already, ended = await _list_many(call, asked, numbers, ends_at)
+    return SuppressedMany(added=added, already=already, ended_overrides=ended, rejected=rejected, ends_at=ends_at)
+
+
+async def _list_many(
+    call: ApiCall, asked: SuppressMany, numbers: list[E164], ends_at: datetime | None
+) -> tuple[int, int, list[int]]:
+    """Return how many numbers are new on the list, how many were on it, and the overrides that ended."""
+    if ends_at is not None:
+        many = await suppress_many(
+            call.records, call.actor, numbers, source=asked.source, note=asked.note, ends_at=ends_at
+        )
+        return many.added, many.already, []
     done = await record_requests(
         call.records, call.actor, numbers, source=asked.source, note=asked.note, asked_on=asked.asked_on
     )
-    return SuppressedMany(added=done.added, already=done.already, ended_overrides=list(done.ended), rejected=rejected)
+    return done.added, done.already, list(done.ended)
 
 
 def numbers_of(call: ApiCall, items: Sequence[object]) -> tuple[list[E164], list[NotTaken]]:

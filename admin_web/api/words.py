@@ -33,6 +33,17 @@ def _written_as_day(value: object) -> object:
 
 Day = Annotated[date, BeforeValidator(_written_as_day)]
 
+Until = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=40,
+        description="The last day of an entry that ends by itself, in the time zone of the installation, or the moment "
+        "of its end. A person's own request never ends, so no request is recorded.",
+        examples=["2026-12-31", "2026-12-31T18:00:00Z"],
+    ),
+]
+
 Lead = Annotated[
     str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$", description="The id of the lead in the CRM.", examples=["crm-4711"])
 ]

@@ -22,6 +22,7 @@ from admin_web.lists.imports import Intake, NothingTaken, Progress
 from admin_web.lists.lead_import import import_leads
 from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
+from admin_web.lists.row_ends import EndsAsked
 from admin_web.lists.scrub import Scrubbed, scrub
 from admin_web.lists.sheet import Sheet
 from admin_web.people.security_events import record_export
@@ -30,6 +31,7 @@ from admin_web.services import utc_now
 from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.requests import checked_day
 from admin_web.settings import AdminSettings
+from compliance.ends import end_in, request_with_end
 from compliance.refusal import Refused
 from compliance.rule import opens_by_override, sentence_of
 from compliance.terms import campaign_id
@@ -78,6 +80,13 @@ def import_internal(
     asked_on: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="With --requests: their day, if not today.")
     ] = None,
+    until: Annotated[
+        str, typer.Option(help="The entries end by themselves after this day, or at this moment. Not for requests.")
+    ] = "",
+    until_column: Annotated[
+        str | None,
+        typer.Option(help="The column that says when each entry ends, by heading or position. Empty cells: --until."),
+    ] = None,
 ) -> None:
     """Put the numbers in a file on the company's own list.
 
@@ -89,12 +98,16 @@ def import_internal(
     settings = AdminSettings.load()
     if asked_on and not requests:
         raise Refused("--asked-on is the day of requests: add --requests, or leave it out.")
+    if requests and (until or until_column):
+        raise request_with_end("--requests")
 
     async def take(into: Intake, sheet: Sheet, rejected: RejectedRows) -> Progress:
         into = replace(into, warn=_say_with_option)
+        ends_at = end_in(until, into.records.rules, into.records.now()) if until else None
+        ends = EndsAsked(ends_at, until_column, into.records.rules)
         day = checked_day(asked_on.date() if asked_on else None, into.records.today()) if requests else None
         return await import_numbers(
-            into, sheet, rejected, region=settings.region, columns=column or (), note=note, asked_on=day
+            into, sheet, rejected, region=settings.region, columns=column or (), note=note, asked_on=day, ends=ends
         )
 
     _import(settings, file, report or _report_for(file), take, ("added to the list", "already listed"), ask=not column)
@@ -252,6 +265,8 @@ def _import(
 
 def _say_with_option(said: str) -> None:
     """Say what is joined or not read, and how to read it."""
+    if said.endswith("until they are lifted."):
+        said = f"{said} Add --until-column to read it."
     say_error(f"{said} Add --column to read them too." if said.endswith("not read.") else said)
 
 

@@ -8,8 +8,9 @@ import typer
 from admin_web.cli.shell import actor, lead_of, number_of, run, say_error, tell
 from admin_web.services.opening import opened_records
 from admin_web.services.requests import Requested, record_request, withdraw_request
-from admin_web.services.suppression import Lifted, lift
+from admin_web.services.suppression import Lifted, Suppressed, lift, suppress
 from admin_web.settings import AdminSettings
+from compliance.ends import end_in, end_in_words, request_with_end
 
 
 def register(app: typer.Typer) -> None:
@@ -27,13 +28,24 @@ def suppress_number(
     asked_on: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day of the request, if not today.")
     ] = None,
+    until: Annotated[
+        str,
+        typer.Option(
+            help="Block the number through this day, or until this moment, although nobody asked. Overrides stay open."
+        ),
+    ] = "",
 ) -> None:
     """Record a request not to be called: put the number on the company's own list, and end older overrides.
 
-    Without --lead, every override on the number ends whose consent is not newer. Exit code 3: recorded, not yet in
-    force.
+    Without --lead, every override on the number ends whose consent is not newer. With --until, no request is recorded:
+    the entry ends by itself. Exit code 3: recorded, not yet in force.
     """
     settings = AdminSettings.load()
+    if until:
+        if lead or asked_on:
+            raise request_with_end("--lead and --asked-on")
+        _block_for_a_while(settings, number, source, note, until)
+        return
 
     async def work() -> Requested:
         async with opened_records(settings) as records:
@@ -50,6 +62,22 @@ def suppress_number(
     word = "put on" if done.added else "is already on"
     listed = f"{done.number} {word} the company's own list (internal, entry {done.entry_id})"
     tell(f"{listed}, request {done.request_id}", done.standing)
+
+
+def _block_for_a_while(settings: AdminSettings, number: str, source: str, note: str, until: str) -> None:
+    """Put a number on the list with an end, and print the result."""
+
+    async def work() -> Suppressed:
+        async with opened_records(settings) as records:
+            blocked, ends_at = number_of(number, settings.region), end_in(until, records.rules, records.now())
+            return await suppress(records, actor(), blocked, source=source, note=note, ends_at=ends_at)
+
+    done = run(work())
+    if done.ends_at is None:
+        say_error("the number is on the list without an end, or the person has asked not to be called: it stays listed")
+    word = "put on" if done.added else "is already on"
+    listed = f"{done.number} {word} the company's own list (internal, entry {done.entry_id})"
+    tell(f"{listed}{end_in_words(done.ends_at)}", done.standing)
 
 
 def withdraw(

@@ -13,10 +13,10 @@ from admin_web.record.database import Database
 from admin_web.record.models import SuppressionEntry
 from compliance.redis_schema import INTERNAL
 
-COLUMNS = ("number", "source", "note", "lead", "added_at", "added_by")
+COLUMNS = ("number", "source", "note", "lead", "added_at", "added_by", "ends_at")
 LIFTED_COLUMNS = ("lifted_at", "lifted_by", "lift_reason")
-MOMENTS = (3, 5)
-"""The places of the moments after the number. The second one is that of lifted entries."""
+MOMENTS = (3, 5, 6)
+"""The places of the moments after the number. The last one is that of lifted entries."""
 
 ROWS_AT_A_TIME = 5_000
 REMEMBERED = 1_000
@@ -33,6 +33,7 @@ async def export_numbers(database: Database, out: TextIO, *, lifted: bool = Fals
     entry = SuppressionEntry
     plain = entry.__table__.columns  # Selecting plain columns skips SQLAlchemy's object mapper.
     chosen = [plain.number, plain.source, entry.full_note(), plain.lead_id, _as_text(plain.added_at), plain.added_by]
+    chosen.append(_as_text(plain.ends_at))
     chosen += [_as_text(plain.lifted_at), plain.lifted_by, plain.lift_reason] if lifted else []
     statement = select(*chosen).where(plain.list_name == list_name).order_by(plain.id)
     if not lifted:

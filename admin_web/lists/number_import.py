@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from itertools import chain, islice
+from typing import NamedTuple
 
 from admin_web.lists.columns import SAMPLE, NoColumn
 from admin_web.lists.deeds import is_added
 from admin_web.lists.imports import Import, Intake, Progress, Recorded, require_some, take_in
 from admin_web.lists.layout import Layout, RowRejected
 from admin_web.lists.report import RejectedRows
+from admin_web.lists.row_ends import NO_ENDS, EndsAsked, Listed, RowEnds, ends_not_read
 from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.lists.unread import Unread
 from admin_web.record.changes import Change
@@ -23,6 +25,7 @@ from admin_web.services.importing import (
     end_import,
 )
 from admin_web.services.requests import Request, requests_within
+from compliance.ends import later, request_with_end, require_to_come
 from compliance.numbers import E164
 from compliance.redis_schema import INTERNAL
 
@@ -30,7 +33,7 @@ WINDOW = 100_000
 """Maximum number of telephone numbers that are read, and put in order, at a time. They take about 10 MB of memory."""
 
 
-async def import_numbers(
+async def import_numbers(  # noqa: PLR0913 - each is a choice of the person who imports
     into: Intake,
     sheet: Sheet,
     report: RejectedRows,
@@ -40,6 +43,7 @@ async def import_numbers(
     note: str = "",
     asked_on: date | None = None,
     list_name: str = INTERNAL,
+    ends: EndsAsked = NO_ENDS,
 ) -> Progress:
     """Put the numbers of a sheet on a list.
 
@@ -47,15 +51,17 @@ async def import_numbers(
     the list blocks a call, and a number too few lets one pass.
 
     With `asked_on`, each number is recorded as its owner's own request of that day, which ends older overrides, and the
-    list is the company's own.
+    list is the company's own. Such entries have no end.
 
-    Raises NotASheet, NothingTaken, UnknownList, DatabaseUnavailable, OSError.
+    Raises NotASheet, NothingTaken, UnknownList, EndRefused, DatabaseUnavailable, OSError.
     """
+    ends = _checked_ends(ends, asked_on, into.records.now())
     rows = iter(sheet)
     sample = list(islice(rows, SAMPLE))
-    layout = layout_of_numbers(sample, columns, region)
+    reader = NumberRows.found(sample, columns, region, ends)
+    layout, no_ends = reader.layout, ends_not_read(reader.layout, reader.ends)
     several = "" if columns else layout.several()
-    for said in filter(None, (several, layout.joined(), layout.not_read(layout.others))):
+    for said in filter(None, (several, layout.joined(), layout.not_read(layout.others), no_ends)):
         into.warn(said)
 
     said = note or f"from {sheet.name}"
@@ -74,20 +80,83 @@ async def import_numbers(
         return Recorded((await requests_within(change, numbers, Request(SOURCE, day, said), audited=False))[0])
 
     async def put(change: Change, numbers: Sequence[E164], import_id: int) -> Recorded:
-        return Recorded(await add_entries_within(change, import_id, numbers, list_name=list_name))
+        added = await add_entries_within(change, import_id, numbers, list_name=list_name, ends_at=ends.until)
+        return Recorded(added)
+
+    async def put_each(change: Change, listed: Sequence[Listed], import_id: int) -> Recorded:
+        added = [
+            await add_entries_within(change, import_id, numbers, list_name=list_name, ends_at=ends_at)
+            for ends_at, numbers in _by_end(listed).items()
+        ]
+        return Recorded(sum(added))
 
     def read(cells: Sequence[str]) -> tuple[Sequence[E164], RowRejected | None]:
         return read_row(layout, cells)
 
     unread = Unread(layout)
-    coming = unread.watched(chain(sample[layout.skipped :], rows))
-    work = Import(read, put, len(layout.columns), begin, count, WINDOW, ENTRIES_AT_ONCE, in_order)
+    coming, most = unread.watched(chain(sample[layout.skipped :], rows)), len(layout.columns)
     if asked_on is not None:
-        work = Import(read, request, len(layout.columns), begin, count)
-    done = await take_in(coming, work, report, into)
+        done = await take_in(coming, Import(read, request, most, begin, count), report, into)
+    elif reader.ends.place is None:  # Plain numbers: a million rows with an end of their own would take more time.
+        work = Import(read, put, most, begin, count, WINDOW, ENTRIES_AT_ONCE, in_order)
+        done = await take_in(coming, work, report, into)
+    else:
+        each = Import(reader.read, put_each, most, begin, count, WINDOW, ENTRIES_AT_ONCE, in_order_of_numbers)
+        done = await take_in(coming, each, report, into)
     require_some(done, sheet, layout, report)
     await end_import(into.records, into.actor, done.import_id, sheet.sha256)
-    return replace(done, not_read=unread.said(), unread=bool(unread.others or layout.split))
+    not_read = f"{unread.said()} {no_ends}".strip()
+    return replace(done, not_read=not_read, unread=bool(unread.others or layout.split))
+
+
+def _checked_ends(ends: EndsAsked, asked_on: date | None, at: datetime) -> EndsAsked:
+    """Return the ends as of `at` (aware UTC). Raises EndRefused, also for ends of requests."""
+    require_no_end(asked_on, ends)
+    if ends.until is not None:
+        require_to_come(ends.until, at)
+    return replace(ends, at=at)
+
+
+def require_no_end(asked_on: date | None, ends: EndsAsked) -> None:
+    """Raise EndRefused if the requests of a file, which are dated `asked_on`, are to end."""
+    if asked_on is not None and (ends.until is not None or ends.column):
+        raise request_with_end("the option for requests")
+
+
+def _by_end(listed: Sequence[Listed]) -> dict[datetime | None, list[E164]]:
+    groups: dict[datetime | None, list[E164]] = {}
+    for number, ends_at in listed:
+        groups.setdefault(ends_at, []).append(number)
+    return groups
+
+
+class NumberRows(NamedTuple):
+    """Reads the rows of a sheet for the own list: the numbers, and when their entries end."""
+
+    layout: Layout
+    ends: RowEnds
+
+    @classmethod
+    def found(
+        cls, sample: Sequence[SheetRow], columns: Sequence[str], region: str, ends: EndsAsked = NO_ENDS
+    ) -> "NumberRows":
+        """Recognise the layout by the first rows. Raises NoColumn."""
+        layout = layout_of_numbers(sample, columns, region)
+        return cls(layout, RowEnds.found(layout, ends))
+
+    def read(self, cells: Sequence[str]) -> tuple[Sequence[Listed], RowRejected | None]:
+        """Return what a row lists, and why it is rejected, if anything in it is."""
+        numbers, rejected = read_row(self.layout, cells)
+        listed, bad_end = self.ends.listed(cells, numbers)
+        return listed, bad_end or rejected
+
+
+def in_order_of_numbers(listed: list[Listed]) -> list[Listed]:
+    """Return the same for numbers with their ends. If a number occurs several times, the later end holds."""
+    ends = dict[E164, datetime | None]()
+    for number, ends_at in listed:
+        ends[number] = later(ends[number], ends_at) if number in ends else ends_at
+    return [Listed(number, ends[number]) for number in sorted(ends)]
 
 
 def in_order(numbers: list[E164]) -> list[E164]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
 from admin_web.lists.columns import SAMPLE, NoColumn
@@ -10,7 +11,8 @@ from admin_web.lists.imports import MALFORMED
 from admin_web.lists.layout import Layout, number_places, rows_above
 from admin_web.lists.lead_import import LeadCells
 from admin_web.lists.lift_import import layout_of_lifts
-from admin_web.lists.number_import import layout_of_numbers, read_row
+from admin_web.lists.number_import import NumberRows
+from admin_web.lists.row_ends import EndsAsked, Listed, ends_not_read
 from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.services.job_kinds import IMPORT_LEADS, LIFT_NUMBERS
 from admin_web.services.leads import LeadGiven
@@ -25,6 +27,7 @@ LONGEST_CELL = 80
 class PreviewRow:
     """One of the first rows: its cells and the result: numbers, the reason for a rejection, or both.
 
+    `ends_at` is when the entries of the row end by themselves.
     If the import skips the row, `skipped` says what the row is.
     """
 
@@ -33,15 +36,16 @@ class PreviewRow:
     numbers: Sequence[str] = ()
     why_not: str = ""
     skipped: str = ""
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SheetPreview:
     """The recognised format, the headings of the columns, and the first rows.
 
-    `chosen` has the positions, counted from 1, of the columns `number`, `lead` and `name`; `number` may be several
-    columns, as `--column` takes them. `numbers` are the columns that contain numbers. `not_read` says which columns are
-    read together, joined or not read. `unread` is whether columns that contain numbers are not read.
+    `chosen` has the positions, counted from 1, of the columns `number`, `lead`, `name` and `ends`; `number` may be
+    several columns, as `--column` takes them. `numbers` are the columns that contain numbers. `not_read` says which
+    columns are read together, joined or not read. `unread` is whether columns that contain numbers are not read.
     `problem` says why the import cannot start; empty when it can.
     """
 
@@ -74,8 +78,8 @@ def number_choices(headings: Sequence[str], numbers: Sequence[int] = (), now: st
     return [*each, *several, *other]
 
 
-def preview(sheet: Sheet, asked: SheetImport, region: str) -> SheetPreview:
-    """Read the first rows as the import would. Raises NotASheet."""
+def preview(sheet: Sheet, asked: SheetImport, region: str, ends: EndsAsked) -> SheetPreview:
+    """Read the first rows as the import would. `ends` is when the entries end. Raises NotASheet."""
     sample = list(islice(iter(sheet), SAMPLE))
     said = f"{sheet.shape.capitalize()}, about {asked.sheet.lines:,} lines"
     above = rows_above(sample, region)
@@ -84,13 +88,15 @@ def preview(sheet: Sheet, asked: SheetImport, region: str) -> SheetPreview:
         return SheetPreview(said, (), (), {}, "The file contains no readable rows.")
     numbers = number_places(sample, region)
     try:
-        cells = _cells(sample, asked, region)
+        cells = _cells(sample, asked, region, ends)
     except NoColumn as error:
         rows = [PreviewRow(row.line, _shown(row)) for row in sample[:SHOWN]]
         return SheetPreview(said, headings, rows, asked.columns, error.fact, numbers=numbers)
-    layout = cells.layout if isinstance(cells, LeadCells) else cells
+    layout = cells if isinstance(cells, Layout) else cells.layout
     rows = [_seen(place, row, cells, layout) for place, row in enumerate(sample[:SHOWN])]
-    not_read = " ".join(filter(None, (layout.several(), layout.joined(), layout.not_read(layout.others))))
+    no_ends = ends_not_read(layout, cells.ends) if isinstance(cells, NumberRows) else ""
+    said_of = (layout.several(), layout.joined(), layout.not_read(layout.others), no_ends)
+    not_read = " ".join(filter(None, said_of))
     several = () if isinstance(cells, LeadCells) else numbers
     return SheetPreview(
         said,
@@ -107,29 +113,36 @@ def _label(spec: str) -> str:
     return f"{spec.replace('+', ' with ').replace(',', ' and ')}: joined" if "+" in spec else spec.replace(",", " and ")
 
 
-def _cells(sample: Sequence[SheetRow], asked: SheetImport, region: str) -> LeadCells | Layout:
+def _cells(
+    sample: Sequence[SheetRow], asked: SheetImport, region: str, ends: EndsAsked
+) -> LeadCells | NumberRows | Layout:
     if asked.sheet.kind == IMPORT_LEADS.name:
         return LeadCells.found(sample, asked.lead_columns, region)
     if asked.sheet.kind == LIFT_NUMBERS.name:
         return layout_of_lifts(sample, asked.number_columns, region)
-    return layout_of_numbers(sample, asked.number_columns, region)
+    return NumberRows.found(sample, asked.number_columns, region, ends)
 
 
-def _chosen(cells: LeadCells | Layout, layout: Layout) -> dict[str, str]:
-    places = {"lead": cells.lead, "name": cells.name} if isinstance(cells, LeadCells) else {}
+def _chosen(cells: LeadCells | NumberRows | Layout, layout: Layout) -> dict[str, str]:
+    places: dict[str, int | None] = {}
+    if isinstance(cells, LeadCells):
+        places = {"lead": cells.lead, "name": cells.name}
+    elif isinstance(cells, NumberRows):
+        places = {"ends": cells.ends.place}
     chosen = {what: str(place + 1) for what, place in places.items() if place is not None}
     return {"number": layout.spec, **chosen}
 
 
-def _seen(place: int, row: SheetRow, cells: LeadCells | Layout, layout: Layout) -> PreviewRow:
+def _seen(place: int, row: SheetRow, cells: LeadCells | NumberRows | Layout, layout: Layout) -> PreviewRow:
     shown = _shown(row)
     if place < layout.skipped:
         return PreviewRow(row.line, shown, skipped="not read" if place < len(layout.above) else "headings")
     if row.cells is None:
         return PreviewRow(row.line, shown, why_not=str(MALFORMED))
-    read, rejected = cells.read(row.cells) if isinstance(cells, LeadCells) else read_row(layout, row.cells)
-    numbers = [one.number if isinstance(one, LeadGiven) else one for one in read]
-    return PreviewRow(row.line, shown, numbers, str(rejected or ""))
+    read, rejected = cells.read(row.cells)
+    numbers = [one.number if isinstance(one, LeadGiven | Listed) else one for one in read]
+    ends_at = next((one.ends_at for one in read if isinstance(one, Listed)), None)
+    return PreviewRow(row.line, shown, numbers, str(rejected or ""), ends_at=ends_at)
 
 
 def _shown(row: SheetRow) -> list[str]:

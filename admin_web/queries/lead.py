@@ -29,7 +29,7 @@ class Listing:
 
     For a registry these fields say when its file was obtained, who imported it and what the file is called. `spared`
     are the campaigns to which the registry does not apply. `only` are the campaigns of a campaign list, which applies
-    to no other calls.
+    to no other calls. `ends_at` is when an entry of an own list ends by itself.
     """
 
     list_name: str
@@ -40,6 +40,7 @@ class Listing:
     registry: bool
     spared: Sequence[str] = ()
     only: Sequence[str] = ()
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,7 @@ async def _listings(session: AsyncSession, number: E164, stand: Stand) -> list[L
         SuppressionEntry.added_by,
         SuppressionEntry.source,
         SuppressionEntry.full_note(),
+        SuppressionEntry.ends_at,
     ).where(SuppressionEntry.number == number, SuppressionEntry.lifted_at.is_(None))
     published = (
         select(
@@ -186,8 +188,8 @@ async def _listings(session: AsyncSession, number: E164, stand: Stand) -> list[L
         .where(Registry.name.in_(stand.lists))
     )
     listings = [
-        Listing(*row, registry=False, only=stand.elsewhere.get(row.list_name, ()))
-        for row in await session.execute(own.order_by(SuppressionEntry.id))
+        Listing(name, since, by, source, note, False, (), stand.elsewhere.get(name, ()), ends_at)
+        for name, since, by, source, note, ends_at in await session.execute(own.order_by(SuppressionEntry.id))
     ]
     return listings + [
         Listing(name, since, by, source, note="", registry=True, spared=spared)

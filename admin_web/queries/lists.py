@@ -16,6 +16,7 @@ from admin_web.record.database import Database
 from admin_web.record.models import ListImport, SuppressionEntry, UtcDateTime
 from admin_web.record.models.suppression import NEVER
 from compliance.numbers import E164, InvalidNumber, normalize
+from compliance.redis_schema import INTERNAL
 
 LONGEST_SEARCH = 40
 LONGEST_NUMBER = 16
@@ -37,7 +38,10 @@ class EntryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """One entry of the list; the last three fields are set for a lifted one."""
+    """One entry of the list. `lifted_at`, `lifted_by` and `lift_reason` are set for a lifted one.
+
+    An entry with `ends_at` ends by itself. `extended_by` removed its end or moved it to a later moment.
+    """
 
     id: int
     number: str
@@ -50,6 +54,9 @@ class ListEntry:
     lifted_at: datetime | None
     lifted_by: str | None
     lift_reason: str | None
+    ends_at: datetime | None
+    extended_at: datetime | None
+    extended_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +200,19 @@ _COLUMNS = (
     SuppressionEntry.lifted_at,
     SuppressionEntry.lifted_by,
     SuppressionEntry.lift_reason,
+    SuppressionEntry.ends_at,
+    SuppressionEntry.extended_at,
+    SuppressionEntry.extended_by,
 )
+
+
+async def own_end(session: AsyncSession, number: E164) -> datetime | None:
+    """Return when the number's entry on the company's own list ends by itself; None if it is not listed or stays."""
+    entry = SuppressionEntry
+    standing = select(entry.ends_at).where(
+        entry.list_name == INTERNAL, entry.number == number, entry.lifted_at.is_(None)
+    )
+    return await session.scalar(standing)
 
 
 async def entries_of(session: AsyncSession, number: E164, rows: int = PAGE_ROWS) -> list[ListEntry]:

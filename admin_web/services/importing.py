@@ -1,7 +1,7 @@
 """Imports to the company's own lists: the row of an import, its entries chunk by chunk, and its one audit event."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, String, Text, func, literal, select, true, update
@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, ColumnElement, String, Text, func, literal, s
 from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.dialect import Range, each_of, insert_into, insert_range
 from admin_web.record.models import Job, ListImport, SuppressionEntry, UtcDateTime
+from admin_web.services.ends import end_unless_asked, extend, stay_listed
 from admin_web.services.job_kinds import IMPORT_NUMBERS
 from admin_web.services.suppression import CHUNK, LONGEST_NOTE
 from admin_web.webhooks.events import Event
@@ -42,16 +43,26 @@ async def begin_import(change: Change, file_name: str, note: str, list_name: str
 
 
 async def add_entries_within(
-    change: Change, import_id: int, numbers: Sequence[E164], *, list_name: str = INTERNAL
+    change: Change,
+    import_id: int,
+    numbers: Sequence[E164],
+    *,
+    list_name: str = INTERNAL,
+    ends_at: datetime | None = None,
 ) -> int:
     """Add up to ENTRIES_AT_ONCE numbers to a list within a change, as entries of an import. Return how many were new.
+
+    They end by themselves at `ends_at` (aware UTC), and entries that exist already end no earlier.
 
     A number that is listed already has reached Redis with its own change, or is still pending there. So only the new
     entries are projected, by the range of their ids.
     """
     if len(numbers) > ENTRIES_AT_ONCE:
         raise ValueError(f"at most {ENTRIES_AT_ONCE} numbers at a time")
-    made = await _insert(change, import_id, list_name, numbers)
+    await stay_listed(change.session)
+    made = await _insert(change, import_id, list_name, numbers, ends_at)
+    if made.many < len(numbers):
+        await extend(change, list_name, numbers, ends_at, import_id)
     if made.many:
         change.project_entries(list_name, made.first, made.last)
         await _extend_range(change, import_id, made)
@@ -104,20 +115,24 @@ def _end(change: Change, row: ListImport, outcome: str) -> None:
     )  # fmt: skip
 
 
-async def _insert(change: Change, import_id: int, list_name: str, numbers: Collection[E164]) -> Range:
+async def _insert(
+    change: Change, import_id: int, list_name: str, numbers: Collection[E164], ends_at: datetime | None
+) -> Range:
     """Insert the numbers that are not on the list, in one statement. Returns the range of the new entries.
 
     If another transaction adds the same number, the statement waits for it and then skips the number. The numbers are
     sorted, so that two such statements lock them in the same order and cannot deadlock.
     """
+    number = each_of(change.session, sorted(numbers))
     values: dict[str, ColumnElement[Any]] = {
         "list_name": literal(list_name, String),
-        "number": each_of(change.session, sorted(numbers)),
+        "number": number,
         "source": literal(SOURCE, String),
         "note": literal("", Text),
         "added_at": literal(change.at, UtcDateTime),
         "added_by": literal(change.actor.name, String),
         "import_id": literal(import_id, BigInteger),
+        "ends_at": end_unless_asked(number, ends_at),
     }
     entry = SuppressionEntry
     insert = (

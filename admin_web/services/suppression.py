@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, Text, literal, select, true
@@ -10,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.dialect import each_of, insert_into
 from admin_web.record.models import Override, SuppressionEntry, UtcDateTime
+from admin_web.services.ends import end_unless_asked, extend, extend_entry, stay_listed
 from admin_web.services.leads import existing_lead
 from admin_web.webhooks.events import Event
 from compliance.consent import may_revoke
+from compliance.ends import request_with_end, require_to_come
 from compliance.numbers import E164, LeadId
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, cleaned, require
@@ -30,7 +33,7 @@ class NotListed(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """One number on a list. `added` is False if it was on the list before.
+    """One number on a list. `added` is False if it was on the list before. `ends_at` is when its entry ends by itself.
 
     `open_overrides` are the ids of overrides that still allow calls to leads on this number; a held one allows none.
     If the person who asked not to be called is one of those leads, the override must be revoked.
@@ -41,6 +44,7 @@ class Suppressed:
     added: bool
     open_overrides: tuple[int, ...]
     standing: Standing
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,25 @@ async def suppress(
     note: str = "",
     lead: LeadId | None = None,
     list_name: str = INTERNAL,
+    ends_at: datetime | None = None,
 ) -> Suppressed:
     """Add a number to a list and bring the block into force.
 
-    A number that is on the list already is written to Redis again.
+    A number that is on the list already is written to Redis again. With `ends_at` (aware UTC), the entry ends by
+    itself, unless an entry without an end stands or the person has asked not to be called.
 
-    Raises UnknownLead, Unwritable.
+    Raises UnknownLead, Unwritable, EndRefused.
     """
     async with records.change(actor) as change:
+        if ends_at is not None:
+            require_to_come(ends_at, change.at)
+        if ends_at is not None and lead is not None:
+            raise request_with_end("the lead who asked")
         if lead is not None:
             await existing_lead(change.session, lead)
-        done = await suppress_within(change, number, source=source, note=note, lead=lead, list_name=list_name)
+        done = await suppress_within(
+            change, number, source=source, note=note, lead=lead, list_name=list_name, ends_at=ends_at
+        )
     return replace(done, standing=await records.standing())
 
 
@@ -92,16 +104,19 @@ async def suppress_within(
     note: str = "",
     lead: LeadId | None = None,
     list_name: str = INTERNAL,
+    ends_at: datetime | None = None,
 ) -> Suppressed:
     """Add a number to a list within a change. The block comes into force only after the change. Raises Unwritable."""
     note = cleaned(note, LONGEST_NOTE, "The note")
-    entry_id, added = await _add_or_find(change, _Provenance(list_name, source, note, lead), number)
+    provenance = _Provenance(list_name, source, note, lead, ends_at=ends_at)
+    entry_id, added, ends_at = await _add_or_find(change, provenance, number)
     open_overrides = await _open_overrides(change, number)
-    change.audit("suppress", "number", number, list=list_name, entry=entry_id, added=added, lead=lead or "")
+    end = {"ends_at": f"{ends_at:%Y-%m-%dT%H:%M:%SZ}"} if ends_at else {}
+    change.audit("suppress", "number", number, list=list_name, entry=entry_id, added=added, lead=lead or "", **end)
     if added:
         change.notify(Event.SUPPRESS, list=list_name, numbers=[number], source=source, lead=lead or "")
     change.project_list(list_name, [number])
-    return Suppressed(number, entry_id, added, open_overrides, PENDING)
+    return Suppressed(number, entry_id, added, open_overrides, PENDING, ends_at)
 
 
 async def suppress_many(
@@ -112,11 +127,19 @@ async def suppress_many(
     source: str,
     note: str = "",
     list_name: str = INTERNAL,
+    ends_at: datetime | None = None,
 ) -> SuppressedMany:
-    """Add up to CHUNK numbers to a list in one transaction, and bring the blocks into force. Raises Unwritable."""
+    """Add up to CHUNK numbers to a list in one transaction, and bring the blocks into force.
+
+    `ends_at` is as in `suppress`. Raises Unwritable, EndRefused.
+    """
     wanted = list(dict.fromkeys(numbers))
     async with records.change(actor) as change:
-        added = await suppress_many_within(change, wanted, source=source, note=note, list_name=list_name)
+        if ends_at is not None:
+            require_to_come(ends_at, change.at)
+        added = await suppress_many_within(
+            change, wanted, source=source, note=note, list_name=list_name, ends_at=ends_at
+        )
     return SuppressedMany(added, len(wanted) - added, await records.standing())
 
 
@@ -127,22 +150,26 @@ async def suppress_many_within(
     source: str,
     note: str = "",
     list_name: str = INTERNAL,
+    ends_at: datetime | None = None,
     hold: bool = False,
     audited: bool = True,
 ) -> int:
     """Add up to CHUNK numbers to a list within a change. Returns how many were new. Raises Unwritable.
 
-    With `hold`, the entries that exist already are locked until the transaction ends, so that nobody lifts them
-    meanwhile. Without `audited`, the caller writes the audit event.
+    Entries that exist already end no earlier than `ends_at`. With `hold`, they are locked until the transaction ends,
+    so that nobody lifts them meanwhile. Without `audited`, the caller writes the audit event.
     """
     wanted = list(dict.fromkeys(numbers))
     if len(wanted) > CHUNK:
         raise ValueError(f"at most {CHUNK} numbers at a time")
     note = cleaned(note, LONGEST_NOTE, "The note")
     add = _add_and_hold if hold else _add
-    added = await add(change, _Provenance(list_name, source, note), wanted)
+    await stay_listed(change.session)
+    added = await add(change, _Provenance(list_name, source, note, ends_at=ends_at), wanted)
+    if listed := [number for number in wanted if number not in added]:
+        await extend(change, list_name, listed, ends_at)
     if audited:
-        already = len(wanted) - len(added)
+        already = len(listed)
         change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
     if added:
         change.notify(Event.SUPPRESS, list=list_name, numbers=list(added), source=source, lead="")
@@ -171,18 +198,20 @@ class _Provenance:
     source: str
     note: str
     lead: LeadId | None = None
+    ends_at: datetime | None = None
 
 
-async def _add_or_find(change: Change, provenance: _Provenance, number: E164) -> tuple[int, bool]:
-    """Return the id of the number's entry, and whether it is new.
+async def _add_or_find(change: Change, provenance: _Provenance, number: E164) -> tuple[int, bool, datetime | None]:
+    """Return the id of the number's entry, whether it is new, and its end.
 
     Another transaction may lift the existing entry before this one locks it. In that case the loop adds a new entry.
     """
     while True:
-        if added := await _add(change, provenance, [number]):
-            return added[number], True
+        added = await _add(change, provenance, [number])
         if entry := await _locked_entry(change.session, provenance.list_name, number):
-            return entry.id, False
+            if not added:
+                extend_entry(change, entry, provenance.ends_at)
+            return entry.id, bool(added), entry.ends_at
 
 
 async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164]) -> dict[E164, int]:
@@ -192,14 +221,16 @@ async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164
     sorted, so that two such statements lock them in the same order and cannot deadlock.
     """
     source = cleaned(provenance.source, LONGEST_SOURCE, "The source", required=True)
+    number = each_of(change.session, sorted(numbers))
     values: dict[str, ColumnElement[Any]] = {
         "list_name": literal(provenance.list_name, String),
-        "number": each_of(change.session, sorted(numbers)),
+        "number": number,
         "source": literal(source, String),
         "lead_id": literal(provenance.lead, String),
         "note": literal(provenance.note, Text),
         "added_at": literal(change.at, UtcDateTime),
         "added_by": literal(change.actor.name, String),
+        "ends_at": end_unless_asked(number, provenance.ends_at),
     }
     insert = (
         insert_into(change.session, SuppressionEntry)

@@ -20,13 +20,14 @@ from admin_web.projection.store import Store
 from admin_web.record.changes import NotInForce, Records, utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.services.documents import TooManyOrphans, sweep_documents
+from admin_web.services.ending import lift_ended
 from admin_web.services.importing import end_abandoned
 from admin_web.services.job_claims import worker_name
 from admin_web.settings import AdminSettings
 from admin_web.worker.call_details.places import CdrFileUnreadable
 from admin_web.worker.courier import Courier
 from admin_web.worker.decision_archive import DecisionArchive
-from admin_web.worker.expiry import record_expiries
+from admin_web.worker.expiry import WORKER, record_expiries
 from admin_web.worker.jobs.run import Tools
 from admin_web.worker.jobs.runner import Runner
 from admin_web.worker.jobs.work import WORK
@@ -44,6 +45,9 @@ ANALYZE_S = 3600.0
 EXPIRIES_S = 10.0
 """Interval between searches for expired overrides, in seconds. It delays only the audit event, not the expiry itself.
 """
+
+ENDS_S = 10.0
+"""Interval between searches for entries that have ended, in seconds. Such a number stays blocked until it is lifted."""
 
 ARRANGE_S = 1.0
 """Interval, in seconds, at which the shards of Redis are listed again."""
@@ -82,7 +86,7 @@ class Worker:
         loops: dict[str, Step] = {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
         loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "statistics": self._analyze}
-        loops |= {"imports": self._end_imports}
+        loops |= {"imports": self._end_imports, "ends": self._lift_ended}
         loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
@@ -136,6 +140,10 @@ class Worker:
         """Record expired overrides."""
         await record_expiries(self._records, await self._projection.time())
         return EXPIRIES_S
+
+    async def _lift_ended(self) -> float:
+        """Lift entries that have ended."""
+        return 0.0 if await lift_ended(self._records, WORKER) else ENDS_S
 
     async def _sweep_documents(self) -> float:
         """Delete uploaded documents that no override uses."""

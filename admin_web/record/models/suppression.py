@@ -67,6 +67,9 @@ class SuppressionEntry(Base):
 
     Entries are lifted, not deleted. At most one entry of a number on a list is not lifted. `import_id` is the import
     that made the entry. The note of such an entry is empty, because the import's row has it.
+
+    An entry with `ends_at` ends by itself: the worker lifts it then. Until it is lifted, it blocks. `extended_at` is
+    when its end was removed or moved to a later moment.
     """
 
     __tablename__ = "suppression_entries"
@@ -80,6 +83,11 @@ class SuppressionEntry(Base):
         _without_imports("ix_suppression_entries_source_id", "source", "id"),
         _without_imports("ix_suppression_entries_added_by_id", "added_by", "id"),
         _without_imports("ix_suppression_entries_added_by_source_id", "added_by", "source", "id"),
+        Index(
+            "ix_suppression_entries_ending", "ends_at",
+            sqlite_where=text("ends_at IS NOT NULL AND lifted_at IS NULL"),
+            postgresql_where=text("ends_at IS NOT NULL AND lifted_at IS NULL"),
+        ),
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -95,6 +103,9 @@ class SuppressionEntry(Base):
     lift_reason: Mapped[str | None] = mapped_column(Text)
     # No foreign key: SQLite cannot add one to a table that exists (lang_altertable.html, section 2).
     import_id: Mapped[int | None]
+    ends_at: Mapped[datetime | None]
+    extended_at: Mapped[datetime | None]
+    extended_by: Mapped[str | None] = mapped_column(String(64))
 
     @classmethod
     def full_note(cls) -> ColumnElement[str]:

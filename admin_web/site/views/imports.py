@@ -10,6 +10,7 @@ from aiohttp import web
 
 from admin_web.lists.import_jobs import SheetImport
 from admin_web.lists.lift_import import LiftCounts, preview_lift
+from admin_web.lists.number_import import require_no_end
 from admin_web.lists.preview import SheetPreview, preview
 from admin_web.lists.sheet import NotASheet
 from admin_web.lists.sheet_store import KeptSheet, SheetNotKept, SheetStore, UnknownSheet
@@ -24,6 +25,7 @@ from admin_web.site.guard import actor, person
 from admin_web.site.keys import DATABASE, NOW, RECORDS, SETTINGS
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
+from compliance.ends import EndRefused
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import Unwritable, cleaned
 
@@ -33,7 +35,13 @@ KINDS = {"numbers": IMPORT_NUMBERS.name, "leads": IMPORT_LEADS.name, "lifts": LI
 MOST_COUNTED = 10_000
 """Maximum number of numbers that the preview looks up in a file of numbers to lift."""
 
-COLUMNS = ("number", "lead", "name")
+COLUMNS = ("number", "lead", "name", "ends")
+_CHOICES = {
+    IMPORT_NUMBERS.name: ("number", "ends"), IMPORT_LEADS.name: ("lead", "number", "name"),
+    LIFT_NUMBERS.name: ("number",),
+}  # fmt: skip
+"""The columns that a person can choose, by kind of import."""
+
 _SPEC = re.compile(r"[0-9]{1,5}(?:[,+][0-9]{1,5}){0,49}")
 
 ONLY_REQUESTS = "A date belongs to requests: tick that these are people's own requests, or leave the date empty."
@@ -72,8 +80,8 @@ async def start(request: web.Request) -> web.StreamResponse:
     """Queue a job that imports the file."""
     sent = await read_form(request)
     sheet, list_name = _sheet(request), sent.text("list") or INTERNAL
-    asked_on = _asked_on(request, sheet, sent)
-    asked = SheetImport(sheet, _columns(sent.values), sent.text("note"), asked_on, list_name)
+    asked_on, until = _asked_on(request, sheet, sent), sent.text("until")
+    asked = SheetImport(sheet, _columns(sent.values), sent.text("note"), asked_on, list_name, until)
     if list_name != INTERNAL:
         await one_campaign_list(request.app[DATABASE], list_name)
         if asked_on is not None:
@@ -86,6 +94,12 @@ async def start(request: web.Request) -> web.StreamResponse:
         sent.errors["note"] = str(error)
     if asked.sheet.kind == IMPORT_NUMBERS.name and seen.unread and not sent.ticked("unread"):
         sent.errors["unread"] = NOT_READ
+    if asked.sheet.kind == IMPORT_NUMBERS.name:
+        try:
+            ends = asked.ends(request.app[RECORDS].rules, request.app[NOW]())
+            require_no_end(asked.asked_on, ends)
+        except EndRefused as error:
+            sent.errors["until"] = str(error)
     if seen.problem or sent.errors:
         return await _preview(request, sent, status=422)
     asked = replace(asked, columns=seen.chosen)
@@ -121,7 +135,7 @@ async def _form(request: web.Request, shown: Form, status: int = 200) -> web.Str
 async def _preview(request: web.Request, sent: Form, status: int = 200) -> web.StreamResponse:
     asked = SheetImport(_sheet(request), _columns(sent.values))
     seen = await _previewed(request, asked)
-    columns = ("lead", "number", "name") if asked.sheet.kind == IMPORT_LEADS.name else ("number",)
+    columns = _CHOICES[asked.sheet.kind]
     lifts = await _lifts(request, asked.sheet, seen)
     return await render(
         request, "imports/preview.html", status=status, form=sent, sheet=asked.sheet, seen=seen, columns=columns,
@@ -142,11 +156,12 @@ async def _lifts(request: web.Request, sheet: KeptSheet, seen: SheetPreview) -> 
 
 async def _previewed(request: web.Request, asked: SheetImport) -> SheetPreview:
     """Read the first rows, in a thread because a hostile file may take a while. Raises NotASheet."""
-    settings = request.app[SETTINGS]
+    settings, rules, at = request.app[SETTINGS], request.app[RECORDS].rules, request.app[NOW]()
+    ends = replace(asked, until="").ends(rules, at)
 
     def read() -> SheetPreview:
         with SheetStore.of(settings).open(asked.sheet) as sheet:
-            return preview(sheet, asked, settings.region)
+            return preview(sheet, asked, settings.region, ends)
 
     return await asyncio.to_thread(read)
 

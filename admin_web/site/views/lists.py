@@ -1,6 +1,7 @@
 """The Do-Not-Call list: search, add, lift, export, and the page of one number with its requests."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import date
 
 from aiohttp import web
 
@@ -24,7 +25,7 @@ from admin_web.services.requests import (
     record_request,
     withdraw_request,
 )
-from admin_web.services.suppression import NotListed, lift
+from admin_web.services.suppression import NotListed, Suppressed, lift, suppress
 from admin_web.site.clock import stamp
 from admin_web.site.csv_export import stream_csv
 from admin_web.site.forms import EMPTY, Form, read_form
@@ -34,6 +35,7 @@ from admin_web.site.labels import SOURCES, national, on_lists
 from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
 from admin_web.site.views.filters import not_one_number
+from compliance.ends import EndRefused, end_in, end_in_words, request_with_end
 from compliance.numbers import E164, InvalidNumber, normalize
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, Unwritable
@@ -44,6 +46,7 @@ ANY = "all"
 LONGEST_FILTER = 64
 COLUMNS = (
     "number", "list", "source", "note", "lead", "added_at", "added_by", "lifted_at", "lifted_by", "lift_reason",
+    "ends_at",
 )  # fmt: skip
 
 
@@ -82,24 +85,24 @@ async def adding(request: web.Request) -> web.StreamResponse:
 
 
 async def add(request: web.Request) -> web.StreamResponse:
-    """Put one number on the list."""
+    """Put one number on the list: a person's request, or with an end a block for a while."""
     form, settings = await read_form(request), request.app[SETTINGS]
     asked_on = form.day("asked_on", "Write a day, such as 23 Nov 2026.") if form.text("asked_on") else None
     if form.errors:
         return await render(request, "lists/add.html", status=422, form=form)
     try:
         number = normalize(form.text("number"), settings.region, settings.prefix)
-        done = await record_request(
-            request.app[RECORDS], actor(request), number, source=SOURCE, note=form.text("note"), asked_on=asked_on
-        )
+        notice = await _listed(request, form, number, asked_on)
     except InvalidNumber as error:
         form.errors["number"] = not_one_number(error)
     except Unwritable as error:
         form.errors["note"] = str(error)
     except RequestNotDated as error:
         form.errors["asked_on"] = str(error)
+    except EndRefused as error:
+        form.errors["until"] = str(error)
     else:
-        return see_other(request, "lists-number", number=number, notice=_added(done))
+        return see_other(request, "lists-number", number=number, notice=notice)
     return await render(request, "lists/add.html", status=422, form=form)
 
 
@@ -143,6 +146,27 @@ async def unlisted(request: web.Request) -> web.StreamResponse:
         return await _shown(request, seen, form, status=422)
     notice = in_force(f"{national(seen.number)} is off the campaign list {entry.list_name}.", done.standing)
     return see_other(request, "lists-number", number=seen.number, notice=notice)
+
+
+async def _listed(request: web.Request, form: Form, number: E164, asked_on: date | None) -> Notice:
+    """Record what the form says. Raises Unwritable, RequestNotDated, EndRefused."""
+    records, who, note, until = request.app[RECORDS], actor(request), form.text("note"), form.text("until")
+    if not until:
+        return _added(await record_request(records, who, number, source=SOURCE, note=note, asked_on=asked_on))
+    if asked_on is not None:
+        raise request_with_end("the date of the request")
+    ends_at = end_in(until, records.rules, records.now())
+    return _blocked(await suppress(records, who, number, source=SOURCE, note=note, ends_at=ends_at))
+
+
+def _blocked(done: Suppressed) -> Notice:
+    """Return the notice about an entry with an end."""
+    shown = national(done.number)
+    if done.ends_at is None:
+        said = f"{shown} stays on the list: it is listed without an end, or the person has asked not to be called."
+    else:
+        said = f"{shown} is on the list{end_in_words(done.ends_at)}."
+    return in_force(said, done.standing)
 
 
 def _added(done: Requested) -> Notice:
@@ -217,7 +241,7 @@ async def _cells(found: AsyncIterator[ListEntry]) -> AsyncIterator[tuple[object,
     async for one in found:
         yield (
             one.number, one.list_name, one.source, one.note, one.lead, one.added_at, one.added_by,
-            one.lifted_at, one.lifted_by, one.lift_reason,
+            one.lifted_at, one.lifted_by, one.lift_reason, one.ends_at,
         )  # fmt: skip
 
 

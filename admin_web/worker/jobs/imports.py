@@ -51,11 +51,20 @@ async def numbers(run: Run) -> str:
     """Add the numbers in a sheet to a list, or record each as its owner's own request."""
     asked, region = SheetImport.read(run.particulars), run.tools.settings.region
 
+    ends = asked.ends(run.tools.records.rules, run.tools.records.now())
+
     async def take(into: Intake, sheet: Sheet, report: RejectedRows) -> Progress:
         return await import_numbers(
-            into, sheet, report, region=region, columns=asked.number_columns, note=asked.note, asked_on=asked.asked_on,
+            into,
+            sheet,
+            report,
+            region=region,
+            columns=asked.number_columns,
+            note=asked.note,
+            asked_on=asked.asked_on,
             list_name=asked.list_name,
-        )  # fmt: skip
+            ends=ends,
+        )
 
     words = NUMBERS if asked.list_name == INTERNAL else Words(f"added to {asked.list_name}", "already listed")
     said = await _import(run, asked, take, words)

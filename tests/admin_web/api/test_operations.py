@@ -15,7 +15,7 @@ from admin_web.api.operations import OPERATIONS, STREAMS
 from admin_web.api.problem import KINDS
 from admin_web.people.tokens import Scope, revoke_token
 from admin_web.record.changes import Actor, utc_now
-from admin_web.record.models import ApiToken, AuditEvent, Document, Override, SuppressionEntry
+from admin_web.record.models import ApiToken, AuditEvent, Document, DoNotCallRequest, Override, SuppressionEntry
 from admin_web.worker.decision_rows import put, row_of
 from compliance import verdict
 from compliance.redis_records import decision_fields
@@ -462,3 +462,24 @@ async def test_every_problem_that_can_be_answered_is_described(crm: Program):
     said = json.dumps(document["paths"])
     for slug in KINDS.keys() - {"unknown-route", "method-not-allowed"}:
         assert f"`{slug}`" in said, slug
+
+
+async def test_an_entry_ends_by_itself_and_a_persons_request_does_not(crm: Program, site: Site):
+    answer = await crm.post("/suppress", {"number": NUMBER, "until": "2099-12-31"})
+    assert (answer.json["request"], answer.json["ends_at"]) == (None, "2100-01-01T00:00:00Z")
+    assert (await crm.get(f"/numbers/{NUMBER}")).json["ends_at"] == "2100-01-01T00:00:00Z"
+    many = {"numbers": [NUMBER, OTHER], "until": "2099-12-31T12:00:00+02:00"}
+    assert (await crm.post("/suppress/many", many)).json["ends_at"] == "2099-12-31T10:00:00Z"
+    assert (await crm.get(f"/numbers/{NUMBER}")).json["ends_at"] == "2100-01-01T00:00:00Z"
+    await crm.ask("PUT", "/leads/L-1", {"number": NUMBER})
+    for more in ({"lead": "L-1"}, {"asked_on": "2026-02-01"}):
+        refused = await crm.post("/suppress", {"number": NUMBER, "until": "2099-12-31", **more})
+        assert (refused.status, refused.problem) == (422, "refused")
+        assert "A person's own request not to be called never ends." in refused.json["detail"]
+    refused = await crm.post("/suppress/many", {**many, "asked_on": "2026-02-01"})
+    assert (refused.status, refused.problem) == (422, "refused")
+    assert (await crm.post("/suppress", {"number": NUMBER, "until": "2020-01-01"})).problem == "refused"
+    assert await rows(site.records, DoNotCallRequest) == []
+    assert (await crm.post("/suppress", {"number": NUMBER})).json["ends_at"] is None
+    assert (await crm.get(f"/numbers/{NUMBER}")).json["ends_at"] is None
+    assert (await crm.post("/suppress", {"number": NUMBER, "until": "2099-12-31"})).json["ends_at"] is None

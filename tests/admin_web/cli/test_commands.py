@@ -659,3 +659,40 @@ def test_a_campaign_list_takes_numbers_and_files_and_a_scrub_is_for_one_campaign
         assert [row.split(",", 3)[3] for row in rows] == found
     assert "is not a campaign" in one_line(in_force("scrub", str(file), "--campaign", "a b"))
     assert "1 entries lifted" in in_force("undo", "import", "1", "--reason", "x", "--yes").out
+
+
+def test_a_number_is_blocked_for_a_while_and_a_request_is_not(in_force: Admin, database_url: str):
+    assert in_force("suppress", "4155550100", "--until", "3126-01-01") == Said(
+        2, "", "dnc-admin: The end, 3126-01-02, is more than 100 years away. Leave it out for no end.\n"
+    )
+    assert in_force("suppress", "4155550100", "--until", "2099-12-31").out == (
+        "+14155550100 put on the company's own list (internal, entry 1) until 2100-01-01 00:00 UTC: in force\n"
+    )
+    for who in (["--lead", "L-1"], ["--asked-on", "2026-11-01"]):
+        refused = one_line(in_force("suppress", "4155550100", "--until", "2099-12-31", *who))
+        assert "A person's own request not to be called never ends" in refused
+        assert "leave out --lead and --asked-on" in refused
+    assert sql(database_url, "SELECT 1 FROM do_not_call_requests") == []
+    assert in_force("suppress", "4155550100").code == 0
+    said = in_force("suppress", "4155550100", "--until", "2099-12-31")
+    assert said.out.endswith("is already on the company's own list (internal, entry 1): in force\n")
+    assert "it stays listed" in said.err
+    assert sql(database_url, "SELECT ends_at FROM suppression_entries") == [(None,)]
+
+
+def test_a_file_is_listed_for_a_while_but_never_a_file_of_requests(in_force: Admin, database_url: str, tmp_path: Path):
+    (tmp_path / "list.csv").write_text("number,expires\n4155550100,2098-06-30\n4155550101,\n4155550102,soon\n")
+    refused = one_line(in_force("import", "internal", "list.csv", "--requests", "--until", "2099-12-31"))
+    assert "never ends" in refused
+    assert "leave out --requests" in refused
+    assert "never ends" in one_line(in_force("import", "internal", "list.csv", "--requests", "--until-column", "2"))
+    assert sql(database_url, "SELECT 1 FROM suppression_entries") == []
+    done = in_force("import", "internal", "list.csv", "--until", "2099-12-31", "--until-column", "expires")
+    assert (done.code, done.out) == (1, "3 rows: 3 added to the list, 0 already listed, 1 rejected; in force\n")
+    assert "listed without an end" in (tmp_path / "list.csv.rejected.csv").read_text()
+    ends = sql(database_url, "SELECT ends_at FROM suppression_entries ORDER BY number")
+    assert [str(end)[:10] for (end,) in ends] == ["2098-07-01", "2100-01-01", "None"]
+    again = in_force("import", "internal", "list.csv")
+    assert "column 2 'expires' may say when entries end" in again.err.lower()
+    assert "Add --until-column to read it." in again.err
+    assert sql(database_url, "SELECT 1 FROM suppression_entries WHERE ends_at IS NOT NULL") == []

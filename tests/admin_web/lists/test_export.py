@@ -43,6 +43,7 @@ async def test_the_list_is_written_with_who_when_and_why(records: Records):
             "lead": LEAD,
             "added_at": "2026-03-01 12:00:00+00:00",
             "added_by": "admin",
+            "ends_at": "",
         }
     ]
 

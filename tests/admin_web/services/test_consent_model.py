@@ -1,9 +1,9 @@
-"""Random histories of requests, entries, grants, revocations and imports by every door, against the rule of consent."""
+"""Random histories of requests, entries, their ends, grants, revocations and imports, against the rule of consent."""
 
 import asyncio
 import shutil
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from sqlalchemy import select
 
 from admin_web.record.changes import Records
 from admin_web.record.database import Database
-from admin_web.record.models import Override
+from admin_web.record.models import Override, SuppressionEntry
 from admin_web.services.do_not_call import block_lead
+from admin_web.services.ending import lift_ended
 from admin_web.services.keeping import NothingToKeep, keep_override
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import (
@@ -28,8 +29,9 @@ from admin_web.services.overrides import (
 )
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.revocation import OverrideExpired, revoke_override
-from admin_web.services.suppression import NotListed, lift, suppress_many
+from admin_web.services.suppression import NotListed, lift, suppress, suppress_many
 from admin_web.services.wrap_up import Outcome, wrap_up
+from compliance.ends import later
 from compliance.numbers import E164, LeadId
 from lab.postgres import PostgresServer
 from tests.support.records import ADMIN, CONSENT, SUPERVISOR, Clock, FakeProjector
@@ -72,7 +74,7 @@ class ConsentMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.clock = Clock()
         self.records = Records(Database(make()), FakeProjector(), self.clock)
-        self.listed: set[E164] = set()
+        self.listed: dict[E164, datetime | None] = {}
         self.requests: dict[int, Request] = {}
         self.overrides: dict[int, Consent] = {}
         self.step = 0
@@ -97,7 +99,7 @@ class ConsentMachine(RuleBasedStateMachine):
 
     def asked(self, number: E164, lead: LeadId | None, asked_on: date, ended: tuple[int, ...]) -> None:
         """Apply a request to the model, and compare what the service has ended."""
-        self.listed.add(number)
+        self.listed[number] = None
         self.requests[len(self.requests) + 1] = Request(number, asked_on, self.step, lead)
         older = {
             override_id
@@ -140,18 +142,35 @@ class ConsentMachine(RuleBasedStateMachine):
         for number in NUMBERS:
             self.asked(number, None, self.today, done.ended)
 
-    @rule(number=numbers)
-    def import_one(self, number: E164) -> None:
+    @rule(number=numbers, days=st.none() | st.integers(0, 3), many=st.booleans())
+    def list_without_a_request(self, number: E164, days: int | None, many: bool) -> None:
         self.begin()
-        self.runner.run(suppress_many(self.records, ADMIN, [number], source="import"))
-        self.listed.add(number)
+        ends_at = None if days is None else self.clock() + timedelta(days=days, seconds=30)
+        if many:
+            self.runner.run(suppress_many(self.records, ADMIN, [number], source="import", ends_at=ends_at))
+        else:
+            self.runner.run(suppress(self.records, ADMIN, number, source="phone", ends_at=ends_at))
+        if self.stands(number):
+            ends_at = None
+        self.listed[number] = later(self.listed[number], ends_at) if number in self.listed else ends_at
+
+    @rule()
+    def let_the_worker_lift(self) -> None:
+        self.begin()
+        while self.runner.run(lift_ended(self.records, ADMIN)):
+            pass
+        self.listed = {number: end for number, end in self.listed.items() if end is None or end > self.clock()}
+
+    def stands(self, number: E164) -> bool:
+        """Return whether a request stands on a number, by the model."""
+        return any(one.number == number and not one.withdrawn for one in self.requests.values())
 
     @rule(number=numbers)
     def lift_one(self, number: E164) -> None:
         self.begin()
         if number in self.listed:
             self.runner.run(lift(self.records, ADMIN, number, reason="test"))
-            self.listed.remove(number)
+            del self.listed[number]
         else:
             with pytest.raises(NotListed):
                 self.runner.run(lift(self.records, ADMIN, number, reason="test"))
@@ -237,6 +256,18 @@ class ConsentMachine(RuleBasedStateMachine):
             )
             for request in self.requests.values()
         )
+
+    @invariant()
+    def only_ended_entries_without_a_request_are_off_the_list(self) -> None:
+        assert self.runner.run(self.entries()) == self.listed
+        assert all(end is None for number, end in self.listed.items() if self.stands(number))
+
+    async def entries(self) -> dict[E164, datetime | None]:
+        """Return the entries on the list in SQL, with their ends."""
+        async with self.records.database.read() as session:
+            standing = select(SuppressionEntry.number, SuppressionEntry.ends_at)
+            found = await session.execute(standing.where(SuppressionEntry.lifted_at.is_(None)))
+            return {E164(number): end for number, end in found}
 
     @invariant()
     def no_override_is_live_that_the_rule_forbids(self) -> None:

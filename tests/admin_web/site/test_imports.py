@@ -429,3 +429,20 @@ async def test_a_file_goes_to_the_campaign_list_that_was_chosen_and_to_no_unknow
     assert {(entry.list_name, entry.source) for entry in entries} == {("spring", "import")}
     imports = await browser.page("/lists/imports")
     assert "list.csv" in imports
+
+
+async def test_a_file_is_listed_for_a_while_by_one_date_or_by_a_column(site: Site):
+    browser = await site.person("admin")
+    content = b"number,expires\n4155550100,2098-06-30\n4155550101,\n"
+    uploaded = await upload(browser, content)
+    assert "Column 2 'expires' may say when entries end; it is not read" in unescape(await browser.follow(uploaded))
+    chosen = await browser.page(f"{uploaded.location}?number=1&ends=2")
+    assert "may say when entries end" not in chosen
+    assert 'until <time datetime="2098-07-01T00:00:00Z"' in chosen
+    fields = {"number": "1", "ends": "2", "until": "2020-01-01"}
+    refused = await browser.post(uploaded.location, fields)
+    assert (refused.status, "has passed" in refused.text) == (422, True)
+    await browser.post(uploaded.location, {**fields, "until": "2099-12-31"})
+    await work(site)
+    ends = [f"{entry.ends_at:%Y-%m-%d}" for entry in await rows(site.records, SuppressionEntry)]
+    assert ends == ["2098-07-01", "2100-01-01"]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -205,3 +206,29 @@ async def test_a_block_while_redis_is_away_says_that_it_is_not_in_force_yet(site
     page = await browser.follow(await browser.post("/lists/add", {"number": "4155550100"}))
     assert "Recorded, not yet in force" in page
     assert [entry.number for entry in await rows(site.records, SuppressionEntry)] == [NUMBER]
+
+
+async def test_a_number_is_blocked_for_a_while_and_every_page_shows_the_end(site: Site):
+    await add_lead(site.records, ADMIN, LeadId("L-1"), E164(NUMBER))
+    browser = await site.person("admin")
+    page = await browser.follow(await browser.post("/lists/add", {"number": NUMBER, "until": "2099-12-31"}))
+    assert "is on the list until 2100-01-01 00:00 UTC. In force now." in page
+    assert "Requests not to be called" not in page
+    for path in (f"/lists/numbers/%2B{NUMBER[1:]}", "/lists", "/leads/L-1"):
+        assert re.search(r'ends <time datetime="2100-01-01T00:00:00Z"', await browser.page(path)), path
+    (row,) = csv.DictReader(io.StringIO((await browser.get("/lists/export")).text))
+    assert row["ends_at"].startswith("2100-01-01")
+
+
+async def test_a_request_with_an_end_is_refused_on_the_form(site: Site):
+    browser = await site.person("agent")
+    both = await browser.post("/lists/add", {"number": NUMBER, "until": "2099-12-31", "asked_on": "2026-02-01"})
+    assert both.status == 422
+    assert "own request not to be called never ends" in both.text
+    passed = await browser.post("/lists/add", {"number": NUMBER, "until": "2020-01-01"})
+    assert (passed.status, "has passed" in passed.text) == (422, True)
+    assert await rows(site.records, SuppressionEntry) == []
+    await browser.post("/lists/add", {"number": NUMBER})
+    page = await browser.follow(await browser.post("/lists/add", {"number": NUMBER, "until": "2099-12-31"}))
+    assert "stays on the list: it is listed without an end, or the person has asked not to be called." in page
+    assert "Last day of the block" not in page

@@ -1,0 +1,53 @@
+"""Lifting of the entries that have ended. An entry whose person has asked not to be called never ends."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import Select, select
+
+from admin_web.record.changes import Actor, Change, Records
+from admin_web.record.models import SuppressionEntry
+from admin_web.services.ends import let_end
+from admin_web.services.lifting import lift_entries
+from admin_web.services.suppression import CHUNK
+
+ENDED = "ended"
+"""The reason of the lifting."""
+
+
+async def lift_ended(records: Records, actor: Actor) -> int:
+    """Lift up to CHUNK entries that have ended. Return how many were looked at; 0 if none is left.
+
+    If nobody calls this in time, the numbers stay blocked. One audit event is written for each entry, or one for all
+    entries of the same import. Raises DatabaseUnavailable.
+    """
+    async with records.database.read() as session:
+        if await session.scalar(_ended(records).limit(1)) is None:
+            return 0
+    async with records.change(actor) as change:
+        await let_end(change.session)
+        entries = (await change.session.scalars(_ended(records).limit(CHUNK).with_for_update())).all()
+        for list_name in sorted({entry.list_name for entry in entries}):
+            await _lift(change, [entry for entry in entries if entry.list_name == list_name])
+    return len(entries)
+
+
+def _ended(records: Records) -> Select[SuppressionEntry]:
+    entry = SuppressionEntry
+    ended = select(entry).where(entry.ends_at <= records.now(), entry.ends_at.is_not(None), entry.lifted_at.is_(None))
+    return ended.order_by(entry.ends_at, entry.id)
+
+
+async def _lift(change: Change, entries: Sequence[SuppressionEntry]) -> None:
+    """Lift ended entries of one list. The entries of people who have asked lose their end instead."""
+    lifted = set((await lift_entries(change, entries, ENDED)).lifted)
+    imports = Counter[int]()
+    for entry in entries:
+        if entry.number not in lifted:
+            entry.ends_at, entry.extended_at, entry.extended_by = None, change.at, change.actor.name
+        elif entry.import_id is None:
+            change.audit("end-entry", "number", entry.number, list=entry.list_name, entry=entry.id)
+        else:
+            imports[entry.import_id] += 1
+    for import_id, ended in sorted(imports.items()):
+        change.audit("end-entries", "import", import_id, list=entries[0].list_name, lifted=ended)
