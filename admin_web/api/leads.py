@@ -1,20 +1,27 @@
 """Leads over the API: find, read, add, change."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from admin_web.api import words
 from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
 from admin_web.api.problem import Problem
-from admin_web.queries.lead_state import LeadState
+from admin_web.queries.lead_state import LeadState, NumberStand
 from admin_web.queries.leads import LeadRow, lead_list, lead_of, wanted
+from admin_web.services import LabelledNumber as NumberOfLead
+from admin_web.services.lead_numbers import MOST_NUMBERS, Label, distinct
 from admin_web.services.leads import LeadGiven, UnknownLead, add_lead, change_lead, put_leads
 from admin_web.services.suppression import CHUNK
 from compliance.facts import LiveOverride
-from compliance.numbers import InvalidNumber, LeadId
+from compliance.numbers import E164, InvalidNumber, LeadId
+from compliance.refusal import Refused
 from compliance.rule import openable, sentence_of
+
+
+class NumbersUnclear(Refused):
+    """A lead was sent without a number, or with its first number and all its numbers."""
 
 
 class OpenOverride(Result):
@@ -25,16 +32,37 @@ class OpenOverride(Result):
     expires_at: datetime
 
 
+class LabelledNumber(Arguments):
+    """One number of a lead, and what it is; an empty label for unknown."""
+
+    number: words.Number
+    label: Label | Literal[""] = ""
+
+
+class NumberJudged(Result):
+    """One number of a lead, and whether the lead may be dialled on it."""
+
+    number: str
+    label: str
+    state: LeadState
+    reason: str
+    lists: list[str]
+    override: OpenOverride | None
+
+
 class LeadShown(Result):
     """A lead, and whether it may be dialled, according to the database; `reason` is the one that the gate would give.
 
-    `sentence` is the reason in words. `openable` says whether an override can open this block. `queued` says whether
-    the lead is in the dial queue. The queue skips a lead while it is blocked: `offered` says that it does not.
+    `number` is the first of its `numbers`; each is judged by itself. `state` and what follows are about the first
+    number on which the lead may be dialled or, if there is none, about the first one. `sentence` is the reason in
+    words. `openable` says whether an override can open this block. `queued` says whether the lead is in the dial queue.
+    The queue skips a lead while it is blocked: `offered` says that it does not.
     """
 
     lead: str
     name: str
     number: str
+    numbers: list[NumberJudged]
     queued: bool
     offered: bool
     state: LeadState
@@ -65,27 +93,37 @@ class GetLead(Arguments):
     lead: words.Lead
 
 
-class AddLead(Arguments):
-    """A new lead."""
+class WithNumbers(Arguments):
+    """The numbers of a lead: `number` for the first one, or `numbers` for all, in the order in which they are dialled.
+
+    Send one of the two. With `number`, the other numbers of a lead stay as they are.
+    """
+
+    number: words.Number | None = None
+    numbers: Annotated[tuple[LabelledNumber, ...], Field(max_length=MOST_NUMBERS)] = ()
+
+
+class AddLead(WithNumbers):
+    """A new lead, with `number` or `numbers`."""
 
     lead: words.Lead
-    number: words.Number
     name: words.Name = ""
 
 
-class PutLead(Arguments):
-    """A lead to add or to change; an omitted name stays as it is."""
+class PutLead(WithNumbers):
+    """A lead to add or to change, with `number` or `numbers`; an omitted name stays as it is.
+
+    With `number`, the other numbers of an existing lead stay as they are.
+    """
 
     lead: words.Lead
-    number: words.Number
     name: words.Name | None = None
 
 
-class ChangeLead(Arguments):
-    """Changes of a lead; omitted fields stay as they are."""
+class ChangeLead(WithNumbers):
+    """Changes of a lead; omitted fields stay as they are. `number` changes the first number, `numbers` sets all."""
 
     lead: words.Lead
-    number: words.Number | None = None
     name: words.Name | None = None
 
 
@@ -96,7 +134,7 @@ class PutLeads(Arguments):
 
 
 class LeadKept(WriteResult):
-    """A lead after the change; `ended_overrides` are overrides that ended because its number changed."""
+    """A lead after the change; `ended_overrides` are overrides that ended because the lead lost their number."""
 
     lead: str
     changed: bool
@@ -128,7 +166,8 @@ async def get_lead(call: ApiCall, asked: GetLead) -> LeadShown:
 
 async def post_lead(call: ApiCall, asked: AddLead) -> LeadKept:
     """Add a lead."""
-    await add_lead(call.records, call.actor, LeadId(asked.lead), call.number(asked.number), asked.name)
+    number, numbers = _some_numbers(call, asked)
+    await add_lead(call.records, call.actor, LeadId(asked.lead), number, asked.name, numbers)
     return LeadKept(lead=asked.lead, changed=True, ended_overrides=[])
 
 
@@ -139,8 +178,10 @@ async def put_lead(call: ApiCall, asked: PutLead) -> LeadsKept:
 
 async def patch_lead(call: ApiCall, asked: ChangeLead) -> LeadKept:
     """Change the given fields of a lead."""
-    number = call.number(asked.number) if asked.number is not None else None
-    done = await change_lead(call.records, call.actor, LeadId(asked.lead), number=number, name=asked.name)
+    number, numbers = _numbers(call, asked)
+    done = await change_lead(
+        call.records, call.actor, LeadId(asked.lead), number=number, numbers=numbers, name=asked.name
+    )
     return LeadKept(lead=done.lead, changed=done.changed, ended_overrides=list(done.ended_overrides))
 
 
@@ -149,12 +190,33 @@ async def put_many(call: ApiCall, asked: PutLeads) -> LeadsKept:
     given = []
     for place, lead in enumerate(asked.leads):
         try:
-            given.append(LeadGiven(LeadId(lead.lead), call.number(lead.number), lead.name))
+            number, numbers = _some_numbers(call, lead)
+            given.append(LeadGiven(LeadId(lead.lead), number, lead.name, numbers))
         except InvalidNumber as error:
-            where = {"at": f"/leads/{place}/number", "detail": str(error)}
+            where = {"at": f"/leads/{place}/number{'s' if lead.numbers else ''}", "detail": str(error)}
             raise Problem("invalid-number", str(error), [where]) from None
     added, changed, _ = await put_leads(call.records, call.actor, given)
     return LeadsKept(added=added, changed=changed)
+
+
+def _numbers(call: ApiCall, asked: WithNumbers) -> tuple[E164 | None, tuple[NumberOfLead, ...]]:
+    """Return the first number of a lead if only that was sent, or else all its numbers.
+
+    Raises InvalidNumber, TooManyNumbers, NumbersUnclear.
+    """
+    if asked.number is not None and asked.numbers:
+        raise NumbersUnclear("Send number or numbers, not both.")
+    if not asked.numbers:
+        return call.number(asked.number) if asked.number is not None else None, ()
+    return None, distinct(NumberOfLead(call.number(one.number), one.label) for one in asked.numbers)
+
+
+def _some_numbers(call: ApiCall, asked: WithNumbers) -> tuple[E164, tuple[NumberOfLead, ...]]:
+    """Return the same for a lead that must have a number. Raises the same."""
+    number, numbers = _numbers(call, asked)
+    if number is None and not numbers:
+        raise NumbersUnclear("Send number or numbers.")
+    return number or numbers[0].number, numbers
 
 
 def _shown(row: LeadRow) -> LeadShown:
@@ -162,6 +224,7 @@ def _shown(row: LeadRow) -> LeadShown:
         lead=row.id,
         name=row.name,
         number=row.number,
+        numbers=[_judged(one) for one in row.numbers],
         queued=row.queued,
         offered=row.queued and row.stand.dialable,
         state=row.stand.state,
@@ -170,6 +233,17 @@ def _shown(row: LeadRow) -> LeadShown:
         openable=openable(row.stand.ruling),
         lists=list(row.stand.lists),
         override=_opening(row.stand.override),
+    )
+
+
+def _judged(one: NumberStand) -> NumberJudged:
+    return NumberJudged(
+        number=one.number,
+        label=one.label,
+        state=one.stand.state,
+        reason=one.stand.ruling.reason,
+        lists=list(one.stand.lists),
+        override=_opening(one.stand.override),
     )
 
 

@@ -8,8 +8,10 @@ from pydantic import Field
 from admin_web.api import words
 from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
 from admin_web.api.problem import Problem
+from admin_web.queries.leads import lead_of
 from admin_web.queries.monitor import OverrideRow, OverrideState, WholeOverride, override_page, whole_override
 from admin_web.queries.monitor_filter import MonitorFilter, Shown
+from admin_web.services.leads import UnknownLead
 from admin_web.services.overrides import Consent, ConsentRecord, grant_override, renew_override
 from admin_web.services.revocation import UnknownOverride, revoke_override
 from compliance.consent import ATTESTATION, Basis
@@ -121,12 +123,15 @@ class OverridePage(Result):
 class PlaceOverride(Arguments):
     """A consent. `attestation` is the statement from the consent terms, which the sender confirms word for word.
 
+    The override opens the lead on one number: `number`, which is required if the lead has several.
+
     `renews` is the override that this one replaces, which must be in its last 30 days. `same_day_reason` is required if
     the person asked not to be called on the day of the consent. `tie` is required for an existing relationship if the
     consent terms list its months. The last four fields complete the record of the consent and are optional.
     """
 
     lead: words.Lead
+    number: words.Number | None = None
     basis: Basis
     consented_on: words.Day
     attestation: Annotated[str, Field(min_length=1, max_length=2000)]
@@ -213,8 +218,12 @@ async def post_override(call: ApiCall, asked: PlaceOverride) -> OverridePlaced:
     """Open a lead."""
     if call.document is None:
         raise Problem("bad-request", "There is no document: send one file as the field document. Nothing was changed.")
+    number = call.number(asked.number) if asked.number is not None else None
+    if number is not None and await lead_of(call.database, LeadId(asked.lead), call.records.now()) is None:
+        raise UnknownLead(f"There is no lead {asked.lead}. Add it first.")  # A consent with a number would add it.
     consent = Consent(
         lead=LeadId(asked.lead),
+        number=number,
         basis=asked.basis,
         consented_on=asked.consented_on,
         document=call.document,

@@ -25,11 +25,16 @@ class GetQueue(words.Paged):
 
 
 class Waiting(Result):
-    """A lead that may be dialled now, and why; `override` is the id of the override that opens it, or empty."""
+    """A lead that may be dialled now, and why; `override` is the id of the override that opens it, or empty.
+
+    `numbers` are its numbers that may be dialled, in the order of the lead; `number` is the first of them, and `reason`
+    and `override` are about that one.
+    """
 
     lead: str
     name: str
     number: str
+    numbers: list[str]
     last_called_at: datetime | None
     reason: str
     override: str
@@ -69,10 +74,14 @@ class Claimed(WriteResult):
 
 
 class ReportOutcome(Arguments):
-    """How a call to a lead ended. `decision` is the id of the call's decision; an unknown one is ignored."""
+    """How a call to a lead ended. `decision` is the id of the call's decision; an unknown one is ignored.
+
+    With the outcome `do-not-call`, `numbers` are those of the lead's numbers to list; by default all.
+    """
 
     lead: words.Lead
     outcome: Outcome
+    numbers: words.SomeNumbers = ()
     note: words.Note = ""
     decision: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{0,40}$")] = ""
 
@@ -80,14 +89,16 @@ class ReportOutcome(Arguments):
 class OutcomeKept(WriteResult):
     """A recorded outcome. `queued` says whether the queue will offer the lead again: it skips a blocked lead.
 
-    With the outcome `do-not-call`, `number` is on the company's own list (`added` is false if it was before),
-    `ended_overrides` of the lead have ended, and `still_open` are other leads on the number that have overrides.
+    With the outcome `do-not-call`, `numbers` are on the company's own list (`added` is false if they were before), and
+    `number` is the first of them; `ended_overrides` of the lead have ended, and `still_open` are other leads on the
+    number that have overrides.
     """
 
     wrap_up: int
     lead: str
     queued: bool
     number: str
+    numbers: list[str]
     added: bool
     ended_overrides: list[int]
     still_open: list[str]
@@ -148,7 +159,13 @@ async def post_claim(call: ApiCall, asked: ClaimLead) -> Claimed:
 async def post_outcome(call: ApiCall, asked: ReportOutcome) -> OutcomeKept:
     """Record how a call to a lead ended."""
     done = await wrap_up(
-        call.records, call.actor, LeadId(asked.lead), asked.outcome, note=asked.note, decision_id=asked.decision
+        call.records,
+        call.actor,
+        LeadId(asked.lead),
+        asked.outcome,
+        note=asked.note,
+        decision_id=asked.decision,
+        numbers=[call.number(number) for number in asked.numbers],
     )
     blocked = done.blocked
     return OutcomeKept(
@@ -156,6 +173,7 @@ async def post_outcome(call: ApiCall, asked: ReportOutcome) -> OutcomeKept:
         lead=done.lead,
         queued=done.offered,
         number=blocked.number if blocked else "",
+        numbers=list(blocked.numbers) if blocked else [],
         added=blocked is not None and blocked.added,
         ended_overrides=list(blocked.ended) if blocked else [],
         still_open=list(blocked.still_open) if blocked else [],
@@ -185,6 +203,7 @@ def _shown(offer: Offer) -> Waiting:
         lead=offer.lead,
         name=offer.name,
         number=offer.number,
+        numbers=list(offer.numbers),
         last_called_at=offer.last_called_at,
         reason=offer.reason,
         override=offer.override,

@@ -116,16 +116,21 @@ class SuppressedMany(WriteResult):
 
 
 class Block(Arguments):
-    """The lead who asked not to be called again."""
+    """The lead who asked not to be called again. `numbers` are those of the lead's numbers to list; by default all."""
 
     lead: words.Lead
+    numbers: words.SomeNumbers = ()
 
 
 class Blocked(WriteResult):
-    """The listed number and the lead's ended overrides. Leads in `still_open` have their own override on the number."""
+    """The listed numbers and the lead's ended overrides. Leads in `still_open` have their own override on one of them.
+
+    `number` is the first of `numbers`. `added` is false if all of them were listed before.
+    """
 
     lead: str
     number: str
+    numbers: list[str]
     added: bool
     ended_overrides: list[int]
     still_open: list[str]
@@ -253,11 +258,13 @@ def numbers_of(call: ApiCall, items: Sequence[object]) -> tuple[list[E164], list
 
 
 async def post_block(call: ApiCall, asked: Block) -> Blocked:
-    """List the number of a lead who asked not to be called again, and end the lead's own override."""
-    done = await block_lead(call.records, call.actor, LeadId(asked.lead))
+    """List the numbers of a lead who asked not to be called again, and end the lead's own overrides."""
+    numbers = [call.number(number) for number in asked.numbers]
+    done = await block_lead(call.records, call.actor, LeadId(asked.lead), numbers)
     return Blocked(
         lead=done.lead,
         number=done.number,
+        numbers=list(done.numbers),
         added=done.added,
         ended_overrides=list(done.ended),
         still_open=list(done.still_open),

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema
 from admin_web.api.operation import Arguments
 from admin_web.api.problem import Problem
 from admin_web.queries.paging import Key, read_key
+from admin_web.services.lead_numbers import MOST_NUMBERS
 from compliance.json_numbers import LARGEST, as_text
 
 LARGEST_ID = 2**63 - 1
@@ -64,6 +65,7 @@ Number = Annotated[
         examples=["+14155550100"],
     ),
 ]
+SomeNumbers = Annotated[tuple[Number, ...], Field(max_length=MOST_NUMBERS)]
 Item = Annotated[
     object,
     WithJsonSchema({"description": "A telephone number, as text or as digits.", "examples": ["+14155550100"]}),

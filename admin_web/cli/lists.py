@@ -19,7 +19,7 @@ from admin_web.cli.registries import ANY, Lists, import_registry
 from admin_web.cli.shell import NOT_IN_FORCE, ROWS_REJECTED, actor, run, say_error
 from admin_web.lists.export import export_numbers
 from admin_web.lists.imports import Intake, NothingTaken, Progress
-from admin_web.lists.lead_import import import_leads
+from admin_web.lists.lead_import import LeadColumns, import_leads
 from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.row_ends import EndsAsked
@@ -139,15 +139,19 @@ def import_campaign_list(
 
 
 @imports.command("leads")
-def import_lead_file(file: Source, report: Report = None) -> None:
+def import_lead_file(file: Source, column: Columns = None, report: Report = None) -> None:
     """Add and change leads from a CSV file with the headings lead, number and, optionally, name.
+
+    With several columns of numbers, the filled ones are all numbers of the lead, in this order. With one column, the
+    lead's first number is set and its other numbers stay.
 
     Exit code 1: some rows were rejected; 3: recorded, not yet in force.
     """
     settings = AdminSettings.load()
 
     async def take(into: Intake, sheet: Sheet, rejected: RejectedRows) -> Progress:
-        return await import_leads(into, sheet, rejected, region=settings.region)
+        columns = LeadColumns(number=",".join(column) if column else None)
+        return await import_leads(into, sheet, rejected, region=settings.region, columns=columns)
 
     _import(settings, file, report or _report_for(file), take, ("added or changed", "unchanged"))
 

@@ -99,7 +99,12 @@ class Layout:
         return ",".join(map(str, self.columns))
 
     def read(self, cells: Sequence[str]) -> tuple[list[E164], RowRejected | None]:
-        """Return the numbers of a row, and why it is rejected if a number is missing or cannot be read.
+        """Return the numbers of a row, and why it is rejected if a number is missing or cannot be read."""
+        numbers, rejected = self.read_each(cells)
+        return [number for _, number in numbers], rejected
+
+    def read_each(self, cells: Sequence[str]) -> tuple[list[tuple[NumberColumn, E164]], RowRejected | None]:
+        """Return the same, each number with its column.
 
         A row with more cells than the headings has an unquoted delimiter in some cell, so its cells may belong to
         other columns.
@@ -107,12 +112,12 @@ class Layout:
         if len(cells) > self.width and any(cells[self.width :]):
             said = f"this row has {len(cells)} cells, but the {'first row has' if self.has_headings else 'others have'}"
             return [], RowRejected("too-many-cells", f"{said} {self.width}")
-        numbers: list[E164] = []
+        numbers: list[tuple[NumberColumn, E164]] = []
         faults: list[RowRejected] = []
         for column in self.columns:
             if text := column.text(cells):
                 try:
-                    numbers.append(normalize(text, self.region))
+                    numbers.append((column, normalize(text, self.region)))
                 except InvalidNumber as error:
                     faults.append(RowRejected(error.reason, self._explained(column, str(error))))
         if not numbers and not faults:

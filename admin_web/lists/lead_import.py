@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
-from admin_web.lists.columns import LEAD_NAMES, PERSON_NAMES, SAMPLE, NoColumn, chosen_column
+from admin_web.lists.columns import LEAD_NAMES, PERSON_NAMES, SAMPLE, NoColumn, NumberColumn, chosen_column, plain
 from admin_web.lists.imports import Import, Intake, Progress, Recorded, require_some, take_in
 from admin_web.lists.layout import Layout, RowRejected, rows_above
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.lists.unread import Unread
 from admin_web.record.changes import Change
+from admin_web.record.lead_numbers import LabelledNumber
+from admin_web.services.lead_numbers import MOST_NUMBERS, Label, distinct
 from admin_web.services.leads import LONGEST_NAME, LeadGiven, put_leads_within
-from compliance.numbers import lead_id
+from compliance.numbers import E164, lead_id
 from compliance.refusal import Unwritable, cleaned
 
 
@@ -46,6 +48,14 @@ async def import_leads(
     return replace(done, not_read=unread.said())
 
 
+LABELS = {
+    ("mobile", "cell", "handy", "portable"): Label.MOBILE,
+    ("home", "private", "privat", "evening"): Label.HOME,
+    ("work", "office", "business", "daytime"): Label.WORK,
+}
+"""The label for a heading that contains one of these words."""
+
+
 @dataclass(frozen=True, slots=True)
 class LeadCells:
     """The layout of a sheet of leads, and the indexes of the lead's id and name in a row."""
@@ -63,22 +73,36 @@ class LeadCells:
         if lead is None:
             raise NoColumn("The first row must name the columns: lead, number and, optionally, name.")
         layout = Layout.found(sample, (columns.number,) if columns.number else (), region)
-        if len(layout.columns) > 1:
-            raise NoColumn("A lead has one number: choose one column.")
+        if len(layout.columns) > MOST_NUMBERS:
+            raise NoColumn(f"A lead has at most {MOST_NUMBERS} numbers: choose fewer columns.")
         return cls(layout, lead, chosen_column(headings, columns.name, PERSON_NAMES))
 
     def read(self, cells: Sequence[str]) -> tuple[Sequence[LeadGiven], RowRejected | None]:
-        """Convert a row into a lead, or say why it is rejected."""
-        numbers, rejected = self.layout.read(cells)
+        """Convert a row into a lead, or say why it is rejected.
+
+        With several columns of numbers, those that are filled are all numbers of the lead, in the order of the columns.
+        With one, it is the first number, and the others stay. A row with an unreadable number changes nothing.
+        """
+        numbers, rejected = self.layout.read_each(cells)
         if rejected is not None:
             return (), rejected
         lead = lead_id(cells[self.lead]) if len(cells) > self.lead else None
         if lead is None:
             return (), RowRejected("bad-lead", "a lead id is 1 to 64 letters, digits, dots, dashes and underscores")
         try:
-            return (LeadGiven(lead, numbers[0], self._name(cells)),), None
+            return (LeadGiven(lead, numbers[0][1], self._name(cells), self._all(numbers)),), None
         except Unwritable as error:
             return (), RowRejected("bad-name", str(error))
+
+    def _all(self, numbers: Sequence[tuple[NumberColumn, E164]]) -> tuple[LabelledNumber, ...]:
+        """Return all numbers of a lead, labelled by their headings; none if only one column is read."""
+        if len(self.layout.columns) == 1:
+            return ()
+        return distinct(LabelledNumber(number, self._label(column)) for column, number in numbers)
+
+    def _label(self, column: NumberColumn) -> str:
+        heading = plain(self.layout.headings[column.places[-1]]) if self.layout.has_headings else ""
+        return next((label.value for words, label in LABELS.items() if any(word in heading for word in words)), "")
 
     def _name(self, cells: Sequence[str]) -> str | None:
         """Return the name; None when the row has none, which keeps the recorded name. Raises Unwritable."""

@@ -16,7 +16,7 @@ from admin_web.lists.row_ends import EndsAsked, Listed, ends_not_read
 from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.services.job_kinds import IMPORT_LEADS, LIFT_NUMBERS
 from admin_web.services.leads import LeadGiven
-from compliance.numbers import visible
+from compliance.numbers import E164, visible
 
 SHOWN = 10
 MOST_COLUMNS = 50
@@ -97,14 +97,13 @@ def preview(sheet: Sheet, asked: SheetImport, region: str, ends: EndsAsked) -> S
     no_ends = ends_not_read(layout, cells.ends) if isinstance(cells, NumberRows) else ""
     said_of = (layout.several(), layout.joined(), layout.not_read(layout.others), no_ends)
     not_read = " ".join(filter(None, said_of))
-    several = () if isinstance(cells, LeadCells) else numbers
     return SheetPreview(
         said,
         layout.headings[:MOST_COLUMNS],
         rows,
         _chosen(cells, layout),
         not_read=not_read,
-        numbers=several,
+        numbers=numbers,
         unread=bool(layout.others or layout.split),
     )
 
@@ -140,9 +139,15 @@ def _seen(place: int, row: SheetRow, cells: LeadCells | NumberRows | Layout, lay
     if row.cells is None:
         return PreviewRow(row.line, shown, why_not=str(MALFORMED))
     read, rejected = cells.read(row.cells)
-    numbers = [one.number if isinstance(one, LeadGiven | Listed) else one for one in read]
+    numbers = [number for one in read for number in _numbers_in(one)]
     ends_at = next((one.ends_at for one in read if isinstance(one, Listed)), None)
     return PreviewRow(row.line, shown, numbers, str(rejected or ""), ends_at=ends_at)
+
+
+def _numbers_in(one: LeadGiven | Listed | E164) -> Sequence[str]:
+    if isinstance(one, LeadGiven):
+        return [number.number for number in one.all_numbers]
+    return [one.number if isinstance(one, Listed) else one]
 
 
 def _shown(row: SheetRow) -> list[str]:

@@ -1,14 +1,16 @@
 """The lead of a consent form, with only the reads that the form and its POST need."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import literal, select
 
 from admin_web.queries.lead_state import Stand, stands_of
 from admin_web.queries.neighbours import Neighbours, neighbours_of
 from admin_web.queries.requests import listed_since, newest_request_of
 from admin_web.record.database import Database
+from admin_web.record.lead_numbers import LabelledNumber, numbers_of
 from admin_web.record.models import Lead
 from admin_web.services.leads import UnknownLead
 from compliance.numbers import E164, LeadId
@@ -16,11 +18,15 @@ from compliance.numbers import E164, LeadId
 
 @dataclass(frozen=True, slots=True)
 class ConsentSubject:
-    """The lead that a consent is for, and the dates that its consent is compared with; see `OverrideRow`."""
+    """The lead that a consent is for, and the dates that its consent is compared with; see `OverrideRow`.
+
+    `number` is the one of its `numbers` that the consent is for.
+    """
 
     id: LeadId
     name: str
     number: E164
+    numbers: Sequence[LabelledNumber]
     stand: Stand
     asked_on: date | None
     listed_at: datetime | None
@@ -31,16 +37,23 @@ class ConsentSubject:
         return self.name or self.id
 
 
-async def consent_subject(database: Database, lead: LeadId, at: datetime) -> ConsentSubject:
-    """Read a lead and its stand at `at` (aware UTC). Raises UnknownLead, DatabaseUnavailable."""
+async def consent_subject(database: Database, lead: LeadId, at: datetime, wanted: str = "") -> ConsentSubject:
+    """Read a lead and its stand on one number at `at` (aware UTC).
+
+    The number is `wanted` if the lead has it, or else the first one that an override can open, or else the first.
+    Raises UnknownLead, DatabaseUnavailable.
+    """
     async with database.read() as session:
-        found = select(Lead.name, Lead.number, newest_request_of(Lead.number), listed_since(Lead.number))
-        row = (await session.execute(found.where(Lead.id == lead))).one_or_none()
-        if row is None:
+        name = await session.scalar(select(Lead.name).where(Lead.id == lead))
+        if name is None:
             raise UnknownLead(f"There is no lead {lead}.")
-        name, number, asked_on, listed_at = row[0], E164(row[1]), row[2], row[3]
-        (stand,) = await stands_of(session, [(number, lead)], at)
-        return ConsentSubject(lead, name, number, stand, asked_on, listed_at)
+        numbers = await numbers_of(session, lead)
+        stands = dict(zip(numbers, await stands_of(session, [(one.number, lead) for one in numbers], at), strict=True))
+        asked = next((one for one in numbers if one.number == wanted), None)
+        chosen = asked or next((one for one in numbers if stands[one].openable), numbers[0])
+        dates = select(newest_request_of(literal(chosen.number)), listed_since(literal(chosen.number)))
+        asked_on, listed_at = (await session.execute(dates)).one()
+        return ConsentSubject(lead, name, chosen.number, numbers, stands[chosen], asked_on, listed_at)
 
 
 async def neighbours(database: Database, subject: ConsentSubject, at: datetime) -> Neighbours:

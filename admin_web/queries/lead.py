@@ -7,10 +7,11 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.queries.lead_state import Stand, stands_of
+from admin_web.queries.lead_state import NumberStand, Stand, best_of, numbers_stands, stands_of
 from admin_web.queries.neighbours import neighbours_of
 from admin_web.queries.timeline import TimelineEntry, timeline_of
 from admin_web.record.database import Database
+from admin_web.record.lead_numbers import LabelledNumber, has_number
 from admin_web.record.models import Lead, Override, Registry, RegistryVersion, SuppressionEntry
 from admin_web.record.models.suppression import NEVER
 from admin_web.services.leads import UnknownLead
@@ -66,6 +67,9 @@ class LiveConsent:
 class LeadPage:
     """The content of a lead's page.
 
+    `numbers` are all numbers of the lead, the first one first. The page is about `number`: the one that was asked for,
+    or else one on which the lead may be called, or else the first. `stand`, `listings` and `consent` are about it.
+
     `on_number` counts the leads on its number, including this one, up to MOST_COUNTED. `others_open` counts the other
     leads with a live override. `consent` is the lead's own override, which has no effect while the number is not
     blocked. `held` is the id of an override of the lead that waits for its review, and opens nothing before. While a
@@ -75,6 +79,7 @@ class LeadPage:
     id: LeadId
     name: str
     number: E164
+    numbers: Sequence[NumberStand]
     queued: bool
     last_called_at: datetime | None
     created_at: datetime
@@ -96,6 +101,11 @@ class LeadPage:
     def shown(self) -> str:
         """The lead's name, or its id if it has none."""
         return self.name or self.id
+
+    @property
+    def best(self) -> Stand:
+        """The stand of the lead on the number on which it may be called; if there is none, on its first number."""
+        return best_of(self.numbers).stand
 
     @property
     def others_blocked(self) -> int:
@@ -120,22 +130,29 @@ class LeadPage:
         return any(listing.list_name == INTERNAL for listing in self.listings)
 
 
-async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
-    """Return the page of a lead at `at` (aware UTC). Raises UnknownLead, DatabaseUnavailable."""
+async def lead_page(database: Database, lead: LeadId, at: datetime, wanted: str = "") -> LeadPage:
+    """Return the page of a lead at `at` (aware UTC), about the number `wanted` if the lead has it.
+
+    Raises UnknownLead, DatabaseUnavailable.
+    """
     async with database.read() as session:
         row = (await session.execute(select(*_COLUMNS).where(Lead.id == lead))).one_or_none()
         if row is None:
             raise UnknownLead(f"There is no lead {lead}.")
-        _, name, number, queued, called, created_at, created_by, changed_at, changed_by, claimed_until, claimed_by = row
+        first = LabelledNumber(E164(row.number), row.number_label)
+        name, queued, called, created_at, created_by, changed_at, changed_by, claimed_until, claimed_by = row[2:]
         claimed = claimed_until is not None and claimed_until > at
-        number = E164(number)
+        (numbers,) = await numbers_stands(session, [(lead, first)], at)
+        about = next((one for one in numbers if one.number == wanted), best_of(numbers))
+        number, stand = about.number, about.stand
         others = await _others(session, number, lead)
-        stand, *stands = await stands_of(session, [(number, lead), *((number, other) for other, _ in others)], at)
+        stands = await stands_of(session, [(number, other) for other, _ in others], at)
         near = await neighbours_of(session, lead, number, at)
         return LeadPage(
             id=lead,
             name=name,
             number=number,
+            numbers=numbers,
             queued=queued,
             last_called_at=None if called == NEVER else called,
             created_at=created_at,
@@ -146,23 +163,23 @@ async def lead_page(database: Database, lead: LeadId, at: datetime) -> LeadPage:
             claimed_until=claimed_until if claimed else None,
             stand=stand,
             listings=await _listings(session, number, stand),
-            consent=await _consent(session, lead, at),
-            held=await _held(session, lead, at),
+            consent=await _consent(session, lead, number, at),
+            held=await _held(session, lead, number, at),
             on_number=1 + near.leads,
             others_open=near.open,
             others=[OtherLead(other, called, its) for (other, called), its in zip(others, stands, strict=True)],
-            timeline=await timeline_of(session, lead, number, at),
+            timeline=await timeline_of(session, lead, [one.number for one in numbers], at),
         )
 
 
 _COLUMNS = (
-    Lead.id, Lead.name, Lead.number, Lead.queued, Lead.last_called_at, Lead.created_at, Lead.created_by,
+    Lead.number, Lead.number_label, Lead.name, Lead.queued, Lead.last_called_at, Lead.created_at, Lead.created_by,
     Lead.changed_at, Lead.changed_by, Lead.claimed_until, Lead.claimed_by,
 )  # fmt: skip
 
 
 async def _others(session: AsyncSession, number: E164, lead: LeadId) -> list[tuple[LeadId, str]]:
-    others = select(Lead.id, Lead.name).where(Lead.number == number, Lead.id != lead).order_by(Lead.id)
+    others = select(Lead.id, Lead.name).where(has_number(number), Lead.id != lead).order_by(Lead.id)
     return [(LeadId(other), name) for other, name in await session.execute(others.limit(MOST_OTHERS))]
 
 
@@ -197,15 +214,17 @@ async def _listings(session: AsyncSession, number: E164, stand: Stand) -> list[L
     ]
 
 
-async def _consent(session: AsyncSession, lead: LeadId, at: datetime) -> LiveConsent | None:
+async def _consent(session: AsyncSession, lead: LeadId, number: E164, at: datetime) -> LiveConsent | None:
     live = select(Override.id, Override.placed_at, Override.placed_by, Override.expires_at).where(
-        Override.lead_id == lead, *Override.opening(at)
+        Override.lead_id == lead, Override.number == number, *Override.opening(at)
     )
     found = (await session.execute(live.order_by(Override.expires_at.desc()).limit(1))).one_or_none()
     return LiveConsent(*found) if found else None
 
 
-async def _held(session: AsyncSession, lead: LeadId, at: datetime) -> int | None:
-    """Return the id of the override of a lead that waits for its review; None if there is none."""
-    held = select(Override.id).where(Override.lead_id == lead, *Override.live(at), Override.held)
+async def _held(session: AsyncSession, lead: LeadId, number: E164, at: datetime) -> int | None:
+    """Return the id of the override of a lead on a number that waits for its review; None if there is none."""
+    held = select(Override.id).where(
+        Override.lead_id == lead, Override.number == number, *Override.live(at), Override.held
+    )
     return await session.scalar(held.order_by(Override.id.desc()).limit(1))

@@ -8,6 +8,7 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.facts import read_record
+from admin_web.record.lead_numbers import LabelledNumber, further_numbers
 from compliance import rule
 from compliance.check import Need
 from compliance.facts import Facts, LiveOverride
@@ -96,6 +97,20 @@ class Stand:
         return unchecked_by(self.facts, self.at)
 
 
+@dataclass(frozen=True, slots=True)
+class NumberStand:
+    """One number of a lead, its label, and the stand of the lead on it."""
+
+    number: E164
+    label: str
+    stand: Stand
+
+
+def best_of(numbers: Sequence[NumberStand]) -> NumberStand:
+    """Return the first number on which the lead may be called; if there is none, the lead's first number."""
+    return next((one for one in numbers if one.stand.dialable), numbers[0])
+
+
 def unchecked_by(facts: Facts, at: datetime) -> str:
     """Return why it is unknown whether a number is listed, as the end of a sentence; empty when it is known."""
     blocks = [one.ruling for one in rule.objections(facts, at)]
@@ -117,6 +132,16 @@ def possible_states() -> list[LeadState]:
     """Return the states that the checks of the rule can lead to."""
     others = any(not check.is_do_not_call and Need.PROJECTION not in check.needs for check in rule.CHECKS)
     return [state for state in LeadState if others or state is not LeadState.BLOCKED]
+
+
+async def numbers_stands(
+    session: AsyncSession, firsts: Sequence[tuple[LeadId, LabelledNumber]], at: datetime
+) -> list[list[NumberStand]]:
+    """Return the stand on each number of these leads, whose first numbers are known, at `at` (aware UTC)."""
+    others = await further_numbers(session, [lead for lead, _ in firsts])
+    numbers = [(lead, [first, *others.get(lead, ())]) for lead, first in firsts]
+    stands = iter(await stands_of(session, [(one.number, lead) for lead, some in numbers for one in some], at))
+    return [[NumberStand(number, label, next(stands)) for number, label in some] for _, some in numbers]
 
 
 async def stands_of(session: AsyncSession, leads: Sequence[tuple[E164, LeadId]], at: datetime) -> list[Stand]:

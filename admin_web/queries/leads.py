@@ -8,11 +8,12 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.queries.lead_state import LeadState, Stand, stands_of
+from admin_web.queries.lead_state import LeadState, NumberStand, Stand, best_of, numbers_stands
 from admin_web.queries.paging import PAGE_ROWS, Key, Page, behind, spelled
 from admin_web.record.database import Database
 from admin_web.record.dialect import each_of
 from admin_web.record.folding import folded
+from admin_web.record.lead_numbers import LabelledNumber, has_number
 from admin_web.record.models import Lead, Override
 from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
 
@@ -27,14 +28,22 @@ _BY_NAME = (Lead.name_folded, Lead.id)
 
 @dataclass(frozen=True, slots=True)
 class LeadRow:
-    """One lead of the list."""
+    """One lead of the list. `number` is its first number; `stand` is that of the number on which it may be called.
+
+    If it may not be called, `stand` is that of the first number.
+    """
 
     id: LeadId
     name: str
     name_folded: str
     number: E164
     queued: bool
-    stand: Stand
+    numbers: Sequence[NumberStand]
+
+    @property
+    def stand(self) -> Stand:
+        """The stand of the lead."""
+        return best_of(self.numbers).stand
 
     @property
     def key(self) -> Key:
@@ -85,16 +94,16 @@ async def lead_list(
     return LeadList(Page([*hits, *rest], found.page.next_key), found.cut_short)
 
 
-_Leads: TypeAlias = Select[str, str, str, str, bool]
+_Leads: TypeAlias = Select[str, str, str, str, str, bool]
 
-_COLUMNS = (Lead.id, Lead.name, Lead.name_folded, Lead.number, Lead.queued)
+_COLUMNS = (Lead.id, Lead.name, Lead.name_folded, Lead.number, Lead.number_label, Lead.queued)
 
 
 async def _query(session: AsyncSession, sought: LeadFilter, at: datetime) -> _Leads:
     """Build the query, in the order of names."""
     query, name = select(*_COLUMNS), folded(sought.text)
     if sought.number:
-        query = query.where(Lead.number == sought.number)
+        query = query.where(has_number(sought.number))
     elif name:
         query = query.where(Lead.name_folded.between(name, name + _LAST))
     if sought.state is not LeadState.OVERRIDE:
@@ -148,9 +157,10 @@ def _behind(after: Key) -> ColumnElement[bool]:
 
 
 async def _rows(session: AsyncSession, query: _Leads, at: datetime) -> list[LeadRow]:
-    found = [
-        (LeadId(lead), name, name_folded, E164(number), queued)
-        for lead, name, name_folded, number, queued in await session.execute(query)
+    found = (await session.execute(query)).all()
+    firsts = [(LeadId(row.id), LabelledNumber(E164(row.number), row.number_label)) for row in found]
+    stands = await numbers_stands(session, firsts, at)
+    return [
+        LeadRow(LeadId(row.id), row.name, row.name_folded, E164(row.number), row.queued, numbers)
+        for row, numbers in zip(found, stands, strict=True)
     ]
-    stands: Sequence[Stand] = await stands_of(session, [(number, lead) for lead, _, _, number, _ in found], at)
-    return [LeadRow(*row, stand) for row, stand in zip(found, stands, strict=True)]

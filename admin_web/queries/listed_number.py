@@ -12,6 +12,7 @@ from admin_web.queries.lead_state import unchecked_by
 from admin_web.queries.lists import ListEntry, entries_of
 from admin_web.queries.requests import RequestRow, requests_on
 from admin_web.record.database import Database
+from admin_web.record.lead_numbers import has_number
 from admin_web.record.models import Lead
 from compliance import rule
 from compliance.facts import Facts
@@ -107,7 +108,7 @@ async def listed_number(database: Database, number: E164, at: datetime) -> Liste
 
 
 async def _leads_on(session: AsyncSession, number: E164) -> list[tuple[LeadId, str]]:
-    found = select(Lead.id, Lead.name).where(Lead.number == number).order_by(Lead.id).limit(MOST_LEADS + 1)
+    found = select(Lead.id, Lead.name).where(has_number(number)).order_by(Lead.id).limit(MOST_LEADS + 1)
     return [(LeadId(lead), name) for lead, name in await session.execute(found)]
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.record.lead_numbers import has_number
 from admin_web.record.models import Lead, Override
 from compliance.numbers import E164, LeadId
 
@@ -28,7 +29,7 @@ class Neighbours:
 
 async def neighbours_of(session: AsyncSession, lead: LeadId, number: E164, at: datetime) -> Neighbours:
     """Count the other leads on a number, and those that hold an override that is live at `at` (aware UTC)."""
-    some = select(Lead.id).where(Lead.number == number, Lead.id != lead).limit(MOST_COUNTED).subquery()
+    some = select(Lead.id).where(has_number(number), Lead.id != lead).limit(MOST_COUNTED).subquery()
     live = select(func.count(Override.lead_id.distinct())).where(
         Override.number == number, Override.lead_id != lead, *Override.opening(at)
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ScalarSelect, select
+from sqlalchemy import ColumnElement, ScalarSelect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -54,14 +54,14 @@ async def last_request_on(session: AsyncSession, number: E164) -> RequestRow | N
     return RequestRow(*found) if found is not None else None
 
 
-def newest_request_of(number: InstrumentedAttribute[str]) -> ScalarSelect[date]:
+def newest_request_of(number: ColumnElement[str] | InstrumentedAttribute[str]) -> ScalarSelect[date]:
     """Return the subquery for the day of the newest request on a row's number. Withdrawn requests do not count."""
     asked = DoNotCallRequest
     newest = select(asked.asked_on).where(asked.number == number, asked.withdrawn_at.is_(None))
     return newest.order_by(asked.asked_on.desc()).limit(1).scalar_subquery()
 
 
-def listed_since(number: InstrumentedAttribute[str]) -> ScalarSelect[datetime]:
+def listed_since(number: ColumnElement[str] | InstrumentedAttribute[str]) -> ScalarSelect[datetime]:
     """Return the subquery for the moment since which the number of a row is on the company's own list."""
     entry = SuppressionEntry
     return (

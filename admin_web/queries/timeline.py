@@ -44,13 +44,15 @@ class TimelineEntry:
     list_name: str = INTERNAL
 
 
-async def timeline_of(session: AsyncSession, lead: LeadId, number: E164, at: datetime) -> list[TimelineEntry]:
-    """Return the last MOST events of a lead and its number, as of `at` (aware UTC)."""
+async def timeline_of(
+    session: AsyncSession, lead: LeadId, numbers: Sequence[E164], at: datetime
+) -> list[TimelineEntry]:
+    """Return the last MOST events of a lead and its numbers, as of `at` (aware UTC)."""
     kinds: Sequence[Iterable[TimelineEntry]] = (
         await _calls(session, lead),
         await _failed_clicks(session, lead),
         await _wrap_ups(session, lead),
-        await _list_changes(session, number),
+        await _list_changes(session, numbers),
         await _overrides(session, lead, at),
         await _changes(session, lead),
     )
@@ -113,13 +115,13 @@ async def _wrap_ups(session: AsyncSession, lead: LeadId) -> list[TimelineEntry]:
     ]
 
 
-async def _list_changes(session: AsyncSession, number: E164) -> Iterable[TimelineEntry]:
+async def _list_changes(session: AsyncSession, numbers: Sequence[E164]) -> Iterable[TimelineEntry]:
     entry = SuppressionEntry
     columns = (
         entry.added_at, entry.source, entry.added_by, entry.full_note(), entry.list_name,
         entry.lifted_at, entry.lifted_by, entry.lift_reason,
     )  # fmt: skip
-    latest = select(*columns).where(entry.of_number(number)).order_by(entry.id.desc()).limit(MOST)
+    latest = select(*columns).where(entry.of_number(*numbers)).order_by(entry.id.desc()).limit(MOST)
     entries = []
     for at, source, by, note, name, lifted_at, lifted_by, why in await session.execute(latest):
         entries.append(TimelineEntry(at, "listed", source, by, note, list_name=name))

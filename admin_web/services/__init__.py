@@ -1,17 +1,19 @@
 """Writes: one module per noun. Each change writes a row, its audit event and its outbox row in one transaction.
 
-The names exported here are those that callers of services need (site, API, commands): the actor, the records, and
-whether a change is in force. So callers need not import `record`.
+The names exported here are those that callers of services need (site, API, commands): the actor, the records, the
+numbers of leads, and whether a change is in force. So callers need not import `record`.
 """
 
 from admin_web.record.changes import Actor, NotInForce, Records, Standing, utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.record.lead_numbers import LabelledNumber
 from admin_web.record.schema import SchemaMismatch
 
 __all__ = [
     "Actor",
     "Database",
     "DatabaseUnavailable",
+    "LabelledNumber",
     "NotInForce",
     "Records",
     "SchemaMismatch",

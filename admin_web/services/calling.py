@@ -13,7 +13,9 @@ from admin_web.pbx.ami import PbxTrouble
 from admin_web.pbx.pbx import EXTENSION, Originate, Pbx
 from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.database import DatabaseUnavailable
+from admin_web.record.lead_numbers import has_telephone
 from admin_web.record.models import CallRequest, DecisionRecord, User
+from admin_web.services.lead_numbers import NotANumberOfLead
 from admin_web.services.leads import existing_lead
 from compliance import channel_vars
 from compliance.consent import Role
@@ -67,15 +69,18 @@ class CallRequested:
     picked_up: bool = False
 
 
-async def call_lead(records: Records, pbx: Pbx, actor: Actor, lead: LeadId) -> CallRequested:
-    """Call a lead: the PBX rings the actor's telephone and then dials the lead's number, through the gate.
+async def call_lead(
+    records: Records, pbx: Pbx, actor: Actor, lead: LeadId, number: E164 | None = None
+) -> CallRequested:
+    """Call a lead: the PBX rings the actor's telephone and then dials a number of the lead, through the gate.
 
-    Raises NotPermitted, UnknownLead, NoPbxConfigured, NoTelephone, AlreadyCalling, NotCalled.
+    `number` is the lead's first one by default. Raises NotPermitted, UnknownLead, NotANumberOfLead, NoPbxConfigured,
+    NoTelephone, AlreadyCalling, NotCalled.
     """
     require(lambda role: role is not Role.AUDITOR, actor.role, "call leads")
     if not pbx.configured:
         raise NoPbxConfigured("No PBX is configured, so the site cannot place calls. Dial the number by hand.")
-    request = await _record_request(records, actor, lead)
+    request = await _record_request(records, actor, lead, number)
     call = Originate(
         channel=request.channel,
         extension=request.extension,
@@ -133,24 +138,30 @@ async def _extension_of(session: AsyncSession, actor: Actor) -> str:
     return extension
 
 
-async def _record_request(records: Records, actor: Actor, lead: LeadId) -> CallRequested:
-    """Record who calls which lead, before anything rings. Raises UnknownLead, NoTelephone, AlreadyCalling."""
+async def _record_request(records: Records, actor: Actor, lead: LeadId, number: E164 | None) -> CallRequested:
+    """Record who calls which lead, before anything rings.
+
+    Raises UnknownLead, NotANumberOfLead, NoTelephone, AlreadyCalling.
+    """
     async with records.change(actor) as change:
         extension = await _extension_of(change.session, actor)
         row = await existing_lead(change.session, lead)
         await _require_single_click(change, lead)
+        number = number or E164(row.number)
+        if not await has_telephone(change.session, lead, number):
+            raise NotANumberOfLead(f"Lead {lead} does not have the number {number} any more. Nobody was called.")
         request = CallRequest(
             channel=f"dnc-{secrets.token_hex(12)}",
             lead_id=lead,
-            number=row.number,
+            number=number,
             asked_at=change.at,
             asked_by=actor.name,
         )
         change.session.add(request)
         await change.session.flush()
         row.last_called_at = change.at
-        change.audit("call-lead", "lead", lead, number=row.number, channel=request.channel)
-    return CallRequested(request.id, request.channel, lead, E164(row.number), extension)
+        change.audit("call-lead", "lead", lead, number=number, channel=request.channel)
+    return CallRequested(request.id, request.channel, lead, number, extension)
 
 
 async def _require_single_click(change: Change, lead: LeadId) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.dialect import each_of
+from admin_web.record.lead_numbers import numbers_of
 from admin_web.record.models import Lead
 from admin_web.record.models.suppression import NEVER
 from compliance.numbers import E164, LeadId
@@ -26,8 +27,8 @@ class Offered(Protocol):
         """Id of the lead."""
 
     @property
-    def number(self) -> E164:
-        """The number that was judged."""
+    def all_numbers(self) -> Sequence[E164]:
+        """The numbers of the lead, as they were judged."""
 
     @property
     def last_called_at(self) -> datetime | None:
@@ -65,8 +66,9 @@ async def claim_first(
         left = {offer.lead: offer for offer in page.offers}
         while left and (row := await _first_free(change, list(left))) is not None:
             offer = left.pop(LeadId(row.id))
-            # The lead may have been called, or may have got another number, since it was judged.
-            if (row.number, row.last_called_at) == (offer.number, offer.last_called_at or NEVER):
+            # The lead may have been called, or may have got other numbers, since it was judged.
+            numbers = tuple(one.number for one in await numbers_of(change.session, offer.lead))
+            if (numbers, row.last_called_at) == (tuple(offer.all_numbers), offer.last_called_at or NEVER):
                 row.claimed_until, row.claimed_by = change.at + lease, actor.name
                 return page, Claim(offer.lead, row.claimed_until)
     return page, None

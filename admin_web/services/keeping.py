@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from admin_web.record.changes import Actor, Change, Records, Standing
 from admin_web.record.dialect import hold
+from admin_web.record.lead_numbers import has_telephone
 from admin_web.record.models import DoNotCallRequest, Lead, Override
 from admin_web.services.leads import existing_lead
 from admin_web.services.requests import REQUESTS, last_recorded, last_request_id
@@ -104,6 +105,9 @@ async def _require_contested(change: Change, override: Override, lead: Lead) -> 
         raise NothingToKeep(
             f"Override {override.id} was revoked by {override.revoked_by}. To open the lead, place another."
         )
-    live = select(Override.id).where(Override.lead_id == override.lead_id, *Override.live(change.at))
-    if lead.number != override.number or await change.session.scalar(live.limit(1)) is not None:
+    live = select(Override.id).where(
+        Override.lead_id == lead.id, Override.number == override.number, *Override.live(change.at)
+    )
+    lost = not await has_telephone(change.session, LeadId(lead.id), override.number)
+    if lost or await change.session.scalar(live.limit(1)) is not None:
         raise NothingToKeep(f"Lead {override.lead_id} has another number or another override by now.")

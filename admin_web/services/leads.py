@@ -1,4 +1,4 @@
-"""Leads: added under the CRM's id, and changed. Overrides end when a lead's number changes."""
+"""Leads: added under the CRM's id, and changed. An override ends when its lead loses the number."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +12,11 @@ from admin_web.judging.facts import facts_on_record
 from admin_web.record.changes import Actor, Change, Records, Standing
 from admin_web.record.dialect import each_of, insert_into
 from admin_web.record.folding import folded
+from admin_web.record.lead_numbers import LabelledNumber, further_numbers, numbers_of
 from admin_web.record.models import Lead
 from admin_web.services.claims import release
-from admin_web.services.revocation import end_overrides
+from admin_web.services.lead_numbers import add_further, distinct, with_first, write_numbers
+from admin_web.services.revocation import end_overrides_elsewhere
 from compliance.numbers import E164, LeadId
 from compliance.refusal import Refused, cleaned
 from compliance.rule import judge
@@ -37,16 +39,26 @@ class NumberMoved(Refused):
 
 @dataclass(frozen=True, slots=True)
 class LeadGiven:
-    """A lead in an import. If `name` is None, the recorded name is kept."""
+    """A lead in an import. If `name` is None, the recorded name is kept.
+
+    `numbers` are all numbers of the lead, the first one first. If it is empty, only the first number is set to
+    `number`.
+    """
 
     id: LeadId
     number: E164
     name: str | None = None
+    numbers: tuple[LabelledNumber, ...] = ()
+
+    @property
+    def all_numbers(self) -> tuple[LabelledNumber, ...]:
+        """The numbers of the lead if it is new."""
+        return self.numbers or (LabelledNumber(self.number),)
 
 
 @dataclass(frozen=True, slots=True)
 class LeadChanged:
-    """The outcome of a change to a lead. `ended_overrides` are the ids of overrides that ended with the old number.
+    """The outcome of a change to a lead. `ended_overrides` are the overrides that ended with a removed number.
 
     `offered` means that the lead is in the dial queue and may be called. It is read only if the change is about the
     queue.
@@ -59,10 +71,20 @@ class LeadChanged:
     standing: Standing
 
 
-async def add_lead(records: Records, actor: Actor, lead: LeadId, number: E164, name: str = "") -> None:
-    """Add a new lead. Raises LeadExists, Unwritable."""
+async def add_lead(
+    records: Records,
+    actor: Actor,
+    lead: LeadId,
+    number: E164,
+    name: str = "",
+    numbers: Sequence[LabelledNumber] = (),
+) -> None:
+    """Add a new lead. `numbers` are all its numbers, if there are several.
+
+    Raises LeadExists, TooManyNumbers, Unwritable.
+    """
     async with records.change(actor) as change:
-        if not await put_new(change, lead, number, name):
+        if not await put_new(change, lead, number, name, numbers):
             raise LeadExists(f"There is already a lead {lead}. Change that lead, or choose another id.")
 
 
@@ -72,26 +94,30 @@ async def change_lead(
     lead: LeadId,
     *,
     number: E164 | None = None,
+    numbers: Sequence[LabelledNumber] = (),
     name: str | None = None,
     queued: bool | None = None,
-    was: E164 | None = None,
+    was: Sequence[E164] | None = None,
 ) -> LeadChanged:
-    """Change a lead's number or name, or put the lead into the dial queue or take it out of the queue.
+    """Change a lead's numbers or name, or put the lead into the dial queue or take it out of the queue.
 
-    `was` is the number that the person saw. If `queued` is given, the actor's claim of the lead ends. Raises
-    UnknownLead, NumberMoved, Unwritable.
+    `number` changes the first number, and the others stay; `numbers` sets all of them. `was` are the numbers that the
+    person saw. If `queued` is given, the actor's claim of the lead ends. Raises UnknownLead, NumberMoved,
+    TooManyNumbers, Unwritable.
 
-    An override is for one lead on one number, so it ends when the lead's number changes. It stays ended if the number
-    is changed back, because the telephone was not this person's in the meantime.
+    An override is for one lead on one number, so it ends when the lead loses that number. It stays ended if the number
+    is added again, because the telephone was not this person's in the meantime.
     """
     async with records.change(actor) as change:
         row = await existing_lead(change.session, lead)
-        if was not in {None, row.number}:
+        had = _numbers_in(row, (await further_numbers(change.session, [lead])).get(lead, ()))
+        now = [one.number for one in had]
+        if was is not None and list(was) != now:
             raise NumberMoved(
-                f"The number of lead {lead} has been changed to {row.number} meanwhile. Nothing was changed; "
+                f"The number of lead {lead} has been changed to {' and '.join(now)} meanwhile. Nothing was changed; "
                 "check the new number and try again."
             )
-        changed, ended = await _change(change, row, number, name)
+        changed, ended = await _change(change, row, had, _wanted(had, number, numbers), name)
         if queued is not None and queued != row.queued:
             row.queued, changed = queued, True
             change.audit("queue-lead" if queued else "unqueue-lead", "lead", lead)
@@ -143,10 +169,11 @@ def _rounds(given: Sequence[LeadGiven]) -> Iterator[dict[LeadId, LeadGiven]]:
 async def _add_new(change: Change, given: Mapping[LeadId, LeadGiven]) -> set[LeadId]:
     """Add the leads that do not exist yet. Returns their ids."""
     insert = insert_into(change.session, Lead).on_conflict_do_nothing().returning(Lead.id)
-    values = [_new(change, one.id, one.number, one.name or "") for one in given.values()]
+    values = [_new(change, one.id, one.all_numbers[0], one.name or "") for one in given.values()]
     new = {LeadId(lead) for lead in await change.session.scalars(insert, values)}
+    await add_further(change, {lead: given[lead].all_numbers for lead in sorted(new)})
     for lead in sorted(new):
-        change.audit("add-lead", "lead", lead, number=given[lead].number)
+        change.audit("add-lead", "lead", lead, number=given[lead].number, **_others_in(given[lead].all_numbers))
     return new
 
 
@@ -155,11 +182,31 @@ async def _change_all(change: Change, given: Mapping[LeadId, LeadGiven]) -> int:
     if not given:
         return 0
     rows = select(Lead).where(Lead.id.in_(select(each_of(change.session, given)))).order_by(Lead.id).with_for_update()
-    altered = 0
-    for row in (await change.session.scalars(rows)).all():
+    altered, found = 0, (await change.session.scalars(rows)).all()
+    others = await further_numbers(change.session, given)
+    for row in found:
         one = given[LeadId(row.id)]
-        altered += (await _change(change, row, one.number, one.name))[0]
+        had = _numbers_in(row, others.get(one.id, ()))
+        altered += (await _change(change, row, had, _wanted(had, one.number, one.numbers), one.name))[0]
     return altered
+
+
+def _numbers_in(row: Lead, others: Sequence[LabelledNumber]) -> tuple[LabelledNumber, ...]:
+    return (LabelledNumber(E164(row.number), row.number_label), *others)
+
+
+def _wanted(
+    had: Sequence[LabelledNumber], number: E164 | None, numbers: Sequence[LabelledNumber]
+) -> tuple[LabelledNumber, ...]:
+    """Return the numbers of a lead after a change. Raises TooManyNumbers."""
+    if numbers:
+        return distinct(numbers)
+    return tuple(had) if number is None else with_first(had, number)
+
+
+def _others_in(numbers: Sequence[LabelledNumber]) -> dict[str, str]:
+    """Return the numbers beside the first one, as particulars of an audit event."""
+    return {"numbers": ", ".join(one.number for one in numbers)} if len(numbers) > 1 else {}
 
 
 async def existing_lead(session: AsyncSession, lead: LeadId) -> Lead:
@@ -171,30 +218,37 @@ async def existing_lead(session: AsyncSession, lead: LeadId) -> Lead:
 
 
 async def may_be_called(change: Change, row: Lead) -> bool:
-    """Return whether the gate will let a call to a lead pass, according to the database after this change."""
+    """Return whether the gate will let a call to some number of a lead pass, by the database after this change."""
     await change.session.flush()
-    (facts,) = await facts_on_record(change.session, [(E164(row.number), LeadId(row.id))], change.at)
-    return judge(facts, change.at).verdict is Verdict.ALLOW
+    lead = LeadId(row.id)
+    calls = [(one.number, lead) for one in await numbers_of(change.session, lead)]
+    known = await facts_on_record(change.session, calls, change.at)
+    return any(judge(facts, change.at).verdict is Verdict.ALLOW for facts in known)
 
 
-async def put_new(change: Change, lead: LeadId, number: E164, name: str = "") -> bool:
+async def put_new(
+    change: Change, lead: LeadId, number: E164, name: str = "", numbers: Sequence[LabelledNumber] = ()
+) -> bool:
     """Add a lead within a change. Returns False if the lead exists, or another transaction adds it at the same time.
 
-    Raises Unwritable.
+    `numbers` are all numbers of the lead, if there are several. Raises TooManyNumbers, Unwritable.
     """
-    values = _new(change, lead, number, name)
+    telephones = distinct(numbers) if numbers else (LabelledNumber(number),)
+    values = _new(change, lead, telephones[0], name)
     insert = insert_into(change.session, Lead).values(values).on_conflict_do_nothing().returning(Lead.id)
     if await change.session.scalar(insert) is None:
         return False
-    change.audit("add-lead", "lead", lead, number=number)
+    await add_further(change, {lead: telephones})
+    change.audit("add-lead", "lead", lead, number=telephones[0].number, **_others_in(telephones))
     return True
 
 
-def _new(change: Change, lead: LeadId, number: E164, name: str) -> dict[str, Any]:
+def _new(change: Change, lead: LeadId, first: LabelledNumber, name: str) -> dict[str, Any]:
     name = cleaned(name, LONGEST_NAME, "The name")
     return {
         "id": lead,
-        "number": number,
+        "number": first.number,
+        "number_label": first.label,
         "name": name,
         "name_folded": folded(name),
         "created_at": change.at,
@@ -202,16 +256,22 @@ def _new(change: Change, lead: LeadId, number: E164, name: str) -> dict[str, Any
     }
 
 
-async def _change(change: Change, row: Lead, number: E164 | None, name: str | None) -> tuple[bool, tuple[int, ...]]:
+async def _change(
+    change: Change, row: Lead, had: Sequence[LabelledNumber], numbers: Sequence[LabelledNumber], name: str | None
+) -> tuple[bool, tuple[int, ...]]:
     """Change a lead whose row is locked. Returns whether anything changed, and the overrides that ended."""
-    number = number or E164(row.number)
     name = row.name if name is None else cleaned(name, LONGEST_NAME, "The name")
-    if (number, name) == (row.number, row.name):
+    if (tuple(numbers), name) == (tuple(had), row.name):
         return False, ()
-    was = E164(row.number)
-    row.number, row.name, row.name_folded = number, name, folded(name)
+    was, first = had[0].number, numbers[0].number
+    row.name, row.name_folded = name, folded(name)
     row.changed_at, row.changed_by = change.at, change.actor.name
-    change.audit("change-lead", "lead", row.id, was=was, number=number)
-    if was == number:
+    await write_numbers(change, row, had, numbers)
+    others = _others_in(numbers) if had[1:] != numbers[1:] else {}
+    change.audit("change-lead", "lead", row.id, was=was, number=first, **others)
+    removed = [one.number for one in had if one.number not in {left.number for left in numbers}]
+    if not removed:
         return True, ()
-    return True, await end_overrides(change, LeadId(row.id), f"The lead's number changed from {was} to {number}.")
+    moved = f"changed from {was} to {first}" if removed == [was] else f"{' and '.join(removed)} was removed"
+    kept = [one.number for one in numbers]
+    return True, await end_overrides_elsewhere(change, LeadId(row.id), kept, f"The lead's number {moved}.")

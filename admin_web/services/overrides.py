@@ -12,7 +12,8 @@ from admin_web.documents import Kept
 from admin_web.judging.facts import read_record
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.dialect import hold
-from admin_web.record.models import Document, Lead, Override
+from admin_web.record.lead_numbers import numbers_of
+from admin_web.record.models import Document, Override
 from admin_web.services.leads import existing_lead, put_new
 from admin_web.services.requests import REQUESTS, last_request_id, newest_request
 from admin_web.services.revocation import end
@@ -104,6 +105,10 @@ class OtherNumber(Refused):
     """The lead is on record with another number."""
 
 
+class NumberNotNamed(Refused):
+    """The lead has several numbers, and the consent names none of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentRecord:
     """The optional fields of a complete record of consent. Each has at most LONGEST_DETAIL characters.
@@ -122,10 +127,11 @@ class ConsentRecord:
 class Consent:
     """What a person who places an override submits.
 
-    `attestation` is the text that the person ticked. For a lead that is not on record yet, `number` is required. For
-    any other lead it must be the lead's own number, if given. `expires_at` (aware UTC) may be earlier than twelve
-    months from now, never later. `same_day_reason` is required if the person asked not to be called on the day of the
-    consent: it says why the consent is the later one. `tie` is required if the policy asks for it.
+    `attestation` is the text that the person ticked. For a lead that is not on record yet, or that has several numbers,
+    `number` is required. If given, it must be one of the lead's numbers; the override opens no other. `expires_at`
+    (aware UTC) may be earlier than twelve months from now, never later. `same_day_reason` is required if the person
+    asked not to be called on the day of the consent: it says why the consent is the later one. `tie` is required if the
+    policy asks for it.
     """
 
     lead: LeadId
@@ -273,10 +279,10 @@ async def grant_override(records: Records, actor: Actor, consent: Consent) -> Gr
     """
     require(may_override, actor.role, "place an override")
     async with records.change(actor) as change:
-        lead, live = await _checked(change, consent, records.rules)
+        number, live = await _checked(change, consent, records.rules)
         if live is not None:
             raise _stands(consent.lead, live.id, live.expires_at)
-        granted = await _open(change, lead, consent, records.rules)
+        granted = await _open(change, number, consent, records.rules)
     return replace(granted, standing=await records.standing())
 
 
@@ -287,15 +293,17 @@ async def renew_override(records: Records, actor: Actor, consent: Consent, overr
     """
     require(may_override, actor.role, "place an override")
     async with records.change(actor) as change:
-        lead, old = await _checked(change, consent, records.rules)
+        number, old = await _checked(change, consent, records.rules)
         if old is None or old.id != override_id:
-            raise NothingToRenew(f"Override {override_id} is not the live override of lead {lead.id} any more.")
+            raise NothingToRenew(
+                f"Override {override_id} is not the live override of lead {consent.lead} on {number} any more."
+            )
         if not renewable(old.expires_at, change.at):
             raise NotYetRenewable(
                 f"Override {override_id} lasts until {dates.utc(old.expires_at)}; "
                 f"it can be renewed in its last {RENEWABLE.days} days."
             )
-        granted = await _open(change, lead, consent, records.rules)
+        granted = await _open(change, number, consent, records.rules)
         end(change, old, f"Renewed: override {granted.override_id} took its place.")
     return replace(granted, standing=await records.standing())
 
@@ -305,21 +313,24 @@ async def live_overrides(session: AsyncSession, at: datetime) -> list[Override]:
     return list(await session.scalars(select(Override).where(*Override.live(at)).order_by(Override.id)))
 
 
-async def _checked(change: Change, consent: Consent, rules: ConsentRules) -> tuple[Lead, Override | None]:
-    """Lock the lead and return it with its live override. Raises the first Refused that forbids this consent."""
+async def _checked(change: Change, consent: Consent, rules: ConsentRules) -> tuple[E164, Override | None]:
+    """Lock the lead, and return the number that the consent is for and the lead's live override on it.
+
+    Raises the first Refused that forbids this consent.
+    """
     for fault in faults_of(consent.statement, rules, change.at):
         raise fault
     latest = rules.end_of(change.at, consent.basis, consent.tie, consent.consented_on)
     if not change.at < (consent.expires_at or latest) <= latest:
         raise ExpiryNotAllowed(f"An override ends after now and not later than {dates.utc(latest)}.")
-    lead = await _lead(change, consent)
-    record = await read_record(change.session, [(E164(lead.number), consent.lead)], change.at)
+    number = await _number(change, consent)
+    record = await read_record(change.session, [(number, consent.lead)], change.at)
     (facts,) = record.facts
-    require_openable(facts, change.at, record.elsewhere[facts.number])
+    require_openable(facts, change.at, record.elsewhere[number])
     await hold(change.session, REQUESTS)
-    asked_on = await newest_request(change.session, E164(lead.number))
+    asked_on = await newest_request(change.session, number)
     require_newer(consent, facts, asked_on, rules)
-    return lead, await _live_override(change, lead)
+    return number, await _live_override(change, consent.lead, number)
 
 
 def require_newer(consent: Consent, facts: Facts, asked_on: date | None, rules: ConsentRules) -> None:
@@ -364,17 +375,24 @@ def origins_of(facts: Facts, asked_on: date | None) -> set[Origin]:
     return found | ({Origin.REGISTRY} if others or not (facts.listed or covered) else set())
 
 
-async def _lead(change: Change, consent: Consent) -> Lead:
-    """Lock the lead and return it. A new lead with a number is added first. Raises UnknownLead, OtherNumber."""
+async def _number(change: Change, consent: Consent) -> E164:
+    """Lock the lead, and return the number that the consent is for. A new lead with a number is added first.
+
+    Raises UnknownLead, OtherNumber, NumberNotNamed.
+    """
     if consent.number is not None:
         await put_new(change, consent.lead, consent.number)
-    lead = await existing_lead(change.session, consent.lead)
-    if consent.number not in {None, lead.number}:
+    await existing_lead(change.session, consent.lead)
+    numbers = [one.number for one in await numbers_of(change.session, consent.lead)]
+    known = " and ".join(numbers)
+    if consent.number is None and len(numbers) > 1:
+        raise NumberNotNamed(f"Lead {consent.lead} has the numbers {known}. Name the one that the consent is for.")
+    if consent.number not in {None, *numbers}:
         raise OtherNumber(
-            f"Lead {lead.id} is on record with {lead.number}, not {consent.number}; "
+            f"Lead {consent.lead} is on record with {known}, not {consent.number}; "
             "if the number changed, change the lead first."
         )
-    return lead
+    return consent.number or numbers[0]
 
 
 def _stands(lead: LeadId | None, override_id: int | str, expires_at: datetime) -> OverrideStands:
@@ -384,27 +402,27 @@ def _stands(lead: LeadId | None, override_id: int | str, expires_at: datetime) -
     )
 
 
-async def _live_override(change: Change, lead: Lead) -> Override | None:
-    """Return the live override of a locked lead.
+async def _live_override(change: Change, lead: LeadId, number: E164) -> Override | None:
+    """Return the live override of a locked lead on a number.
 
     If two people place overrides at once, the lock lets the second see the first.
     """
-    live = select(Override).where(Override.lead_id == lead.id, *Override.live(change.at))
+    live = select(Override).where(Override.lead_id == lead, Override.number == number, *Override.live(change.at))
     return await change.session.scalar(live.order_by(Override.expires_at.desc()).limit(1).with_for_update())
 
 
-async def _open(change: Change, lead: Lead, consent: Consent, rules: ConsentRules) -> Granted:
+async def _open(change: Change, number: E164, consent: Consent, rules: ConsentRules) -> Granted:
     """Write the override, its document and the event within a change, and queue it for the projection."""
     latest = rules.end_of(change.at, consent.basis, consent.tie, consent.consented_on)
     expires_at, record = consent.expires_at or latest, consent.record
     override = Override(
-        lead_id=lead.id,
-        number=lead.number,
+        lead_id=consent.lead,
+        number=number,
         basis=consent.basis,
         basis_note=cleaned(consent.basis_note, LONGEST_NOTE, "What the consent rests on"),
         consented_on=consent.consented_on,
         counts_from=min(consent.consented_on, rules.today(change.at)),
-        seen_request=await last_request_id(change.session, E164(lead.number)),
+        seen_request=await last_request_id(change.session, number),
         same_day_reason=cleaned(consent.same_day_reason, LONGEST_NOTE, "The reason"),
         tie=consent.tie or "",
         seller=cleaned(record.seller, LONGEST_DETAIL, "The seller"),
@@ -421,12 +439,12 @@ async def _open(change: Change, lead: Lead, consent: Consent, rules: ConsentRule
     )
     change.session.add(override)
     await change.session.flush()
-    number, particulars = E164(lead.number), {"lead": lead.id, "document": consent.document.sha256}
+    particulars = {"lead": consent.lead, "document": consent.document.sha256}
     change.audit("grant-override", "override", override.id, **particulars, number=number, basis=consent.basis)
     change.notify(
         Event.OVERRIDE,
         override=override.id,
-        lead=lead.id,
+        lead=consent.lead,
         number=number,
         basis=consent.basis.value,
         expires_at=f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.dialect import each_of, hold
+from admin_web.record.lead_numbers import has_telephone
 from admin_web.record.models import DoNotCallRequest, Lead, Override
 from admin_web.services.leads import existing_lead
 from admin_web.services.revocation import end
@@ -123,13 +124,13 @@ async def request_within(change: Change, number: E164, request: Request, row: Le
 
     A request of a lead ends that lead's overrides on the number. The other leads may be other people, so their
     overrides stay. A request by number alone ends all of them, because nobody knows who asked. The request of a lead
-    who is on record with another number ends all of them too. The row of the lead must be locked. Raises Unwritable.
+    who does not have the number ends all of them too. The row of the lead must be locked. Raises Unwritable.
     """
     await hold(change.session, REQUESTS, shared=True)
     lead = LeadId(row.id) if row is not None else None
     listed = await suppress_within(change, number, source=request.source, note=request.note, lead=lead)
     (request_id,) = await _record(change, [number], request, lead)
-    who = lead if row is not None and row.number == number else None
+    who = lead if lead is not None and await has_telephone(change.session, lead, number) else None
     ended = await _end_older(change, {number: request_id}, request, who)
     still_open = tuple(one for one in listed.open_overrides if one not in ended)
     return Requested(request_id, number, listed.entry_id, listed.added, ended, still_open, PENDING)

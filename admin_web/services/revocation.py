@@ -1,5 +1,6 @@
 """Revoking and reviewing overrides."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -98,9 +99,14 @@ async def _who_else(change: Change, actor: Actor) -> str:
     return f"You placed this override, so another admin must review it. {who}"
 
 
-async def end_overrides(change: Change, lead: LeadId, reason: str) -> tuple[int, ...]:
-    """End the live overrides of a lead within a change, whatever the actor's role. Returns their ids."""
-    live = select(Override).where(Override.lead_id == lead, *Override.live(change.at))
+async def end_overrides_elsewhere(
+    change: Change, lead: LeadId, numbers: Sequence[E164], reason: str
+) -> tuple[int, ...]:
+    """End the live overrides of a lead that are not on one of these numbers. Returns their ids.
+
+    The actor may have any role.
+    """
+    live = select(Override).where(Override.lead_id == lead, Override.number.not_in(numbers), *Override.live(change.at))
     ended = (await change.session.scalars(live.with_for_update())).all()
     for override in ended:
         end(change, override, reason)

@@ -1,5 +1,6 @@
 """Wrapping up a call: recording its outcome, and applying the consequences for the lead."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -12,7 +13,7 @@ from admin_web.services.do_not_call import WRAP_UP, Blocked, block_within
 from admin_web.services.leads import existing_lead, may_be_called
 from admin_web.services.requests import Request
 from compliance.consent import Role
-from compliance.numbers import LeadId
+from compliance.numbers import E164, LeadId
 from compliance.refusal import cleaned, require
 
 LONGEST_NOTE = 2000
@@ -52,12 +53,20 @@ class WrappedUp:
 
 
 async def wrap_up(
-    records: Records, actor: Actor, lead: LeadId, outcome: Outcome, *, note: str = "", decision_id: str = ""
+    records: Records,
+    actor: Actor,
+    lead: LeadId,
+    outcome: Outcome,
+    *,
+    note: str = "",
+    decision_id: str = "",
+    numbers: Sequence[E164] = (),
 ) -> WrappedUp:
-    """Record how a call to a lead ended, update the lead's place in the queue, and block its number on Do Not Call.
+    """Record how a call to a lead ended, update the lead's place in the queue, and block its numbers on Do Not Call.
 
-    If the actor has claimed the lead, the claim ends. `decision_id` identifies the call; an id that is not on record
-    for this lead is ignored. Raises UnknownLead, Unwritable, NotPermitted.
+    Do Not Call blocks `numbers`, or all numbers of the lead. If the actor has claimed the lead, the claim ends.
+    `decision_id` identifies the call; an id that is not on record for this lead is ignored. Raises UnknownLead,
+    NotANumberOfLead, Unwritable, NotPermitted.
     """
     require(lambda role: role is not Role.AUDITOR, actor.role, "wrap up calls")
     note = cleaned(note, LONGEST_NOTE, "The note")
@@ -66,7 +75,7 @@ async def wrap_up(
         blocked = None
         if outcome is Outcome.DO_NOT_CALL:
             said = "Requested on a call that was wrapped up as Do Not Call."
-            blocked = await block_within(change, row, Request(WRAP_UP, records.today(), said))
+            blocked = await block_within(change, row, Request(WRAP_UP, records.today(), said), numbers)
         was_queued = row.queued
         row.last_called_at, row.queued = change.at, row.queued and outcome not in FINAL
         release(row, actor)

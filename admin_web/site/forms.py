@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
-from multidict import MultiDict
+from multidict import MultiDict, MultiMapping
 
 from admin_web.site.guard import CSRF_FIELD, MULTIPART, require_csrf
 from compliance import dates
@@ -44,6 +44,12 @@ class Form:
             self.errors[name] = sentence
         return value
 
+    def all(self, name: str) -> list[str]:
+        """Return every value of a field that occurs several times, trimmed."""
+        if isinstance(self.values, MultiMapping):
+            return [str(value).strip() for value in self.values.getall(name, [])]
+        return [self.text(name)] if name in self.values else []
+
     def ticked(self, name: str) -> bool:
         """Return whether a checkbox is ticked."""
         return self.text(name) != ""
@@ -73,7 +79,7 @@ def day_in(text: str) -> date | None:
 async def read_form(request: web.Request) -> Form:
     """Read a form without a file. The guard has already checked its CSRF token."""
     sent = await request.post()
-    return Form({name: _text(str(value)) for name, value in sent.items()})
+    return Form(MultiDict((name, _text(str(value))) for name, value in sent.items()))
 
 
 @dataclass

@@ -14,6 +14,12 @@ from compliance.numbers import LeadId
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import as_sentence
 
+TICKED = (
+    "the ticked numbers at once, for every lead that has no override of its own on them, and ends this lead's "
+    "overrides on them"
+)
+"""What a request of a lead with several numbers does."""
+
 MOST_NAMED = 10
 """Maximum number of leads that a sentence names."""
 
@@ -33,16 +39,20 @@ def after_outcome(outcome: str, lead: LeadPage) -> str:
         return "Stays out of the queue."
     if outcome in FINAL:
         return "Leaves the queue."
-    return f"Moves to the end of the queue{_unless(lead.stand)}."
+    return f"Moves to the end of the queue{_unless(lead.best)}."
 
 
 def _after_do_not_call(lead: LeadPage) -> str:
+    if len(lead.numbers) > 1:
+        return f"Blocks {TICKED}."
     ends = " Ends this lead's override." if lead.consent or lead.held else ""
     return f"Blocks the number at once, for {_all_but_open(lead)}.{ends}"
 
 
 def switch_effect(lead: LeadPage) -> str:
     """Return what turning the Do-Not-Call switch on does."""
+    if len(lead.numbers) > 1:
+        return f"Off. Turning it on blocks {TICKED}."
     ends = ", and ends this lead's override" if lead.consent or lead.held else ""
     return f"Off. Turning it on blocks {_all_but_open(lead)} on this number at once{ends}."
 
@@ -83,11 +93,13 @@ def other_leads(lead: LeadPage) -> str:
 
 def blocked(done: Blocked) -> str:
     """Return what a lead's request did, with the leads that an override of their own still opens."""
-    said = f"{national(done.number)} is on the Do-Not-Call list{'' if done.added else ', as it was before'}."
+    several, before = len(done.numbers) > 1, "as they were before" if len(done.numbers) > 1 else "as it was before"
+    numbers = f"{', '.join(map(national, done.numbers))} {'are' if several else 'is'} on the Do-Not-Call list"
+    said = f"{numbers}{'' if done.added else f', {before}'}."
     if done.ended:
-        said += " The lead's own override has ended."
+        said += f" The lead's own override{' has' if len(done.ended) == 1 else 's have'} ended."
     if not done.still_open:
-        return f"{said} No lead on it may be called."
+        return f"{said} No lead on {'them' if several else 'it'} may be called."
     return f"{said} An override of their own still opens: {_named(done.still_open)}. An admin can revoke it."
 
 

@@ -20,7 +20,9 @@ index.
 
 
 class Lead(Base):
-    """One person record of the CRM, under the CRM's id, with one number. Several leads may share a number.
+    """One person record of the CRM, under the CRM's id. Several leads may share a number.
+
+    `number` is the first number of the lead, with its label. `LeadNumber` has the others.
 
     Leads with `queued` are in the dial queue; the lead called longest ago comes first. Until `claimed_until`, a lead is
     offered to nobody but `claimed_by`, who claimed it. Searches compare `name_folded`.
@@ -36,6 +38,7 @@ class Lead(Base):
     name: Mapped[str] = mapped_column(String(200), default="")
     name_folded: Mapped[str] = mapped_column(FOLDED, default="")
     number: Mapped[str] = mapped_column(String(16), index=True)
+    number_label: Mapped[str] = mapped_column(String(16), default="", server_default=text("''"))
     queued: Mapped[bool] = mapped_column(default=True)
     last_called_at: Mapped[datetime] = mapped_column(default=NEVER)
     claimed_until: Mapped[datetime | None]
@@ -44,6 +47,17 @@ class Lead(Base):
     created_by: Mapped[str] = mapped_column(String(64))
     changed_at: Mapped[datetime | None]
     changed_by: Mapped[str | None] = mapped_column(String(64))
+
+
+class LeadNumber(Base):
+    """A further number of a lead, beside `Lead.number`. `position` counts from 1; the row of the lead guards them."""
+
+    __tablename__ = "lead_numbers"
+
+    lead_id: Mapped[str] = mapped_column(ForeignKey("leads.id"), primary_key=True)
+    number: Mapped[str] = mapped_column(String(16), primary_key=True, index=True)
+    label: Mapped[str] = mapped_column(String(16), default="")
+    position: Mapped[int]
 
 
 def _of_lifted(name: str, *columns: str) -> Index:
@@ -114,9 +128,9 @@ class SuppressionEntry(Base):
         return case((cls.note != "", cls.note), else_=func.coalesce(imported, "")).label("note")
 
     @classmethod
-    def of_number(cls, number: str) -> ColumnElement[bool]:
-        """Return the condition for the entries of a number. Current and lifted ones have an index each."""
-        ids = select(cls.id).where(cls.number == number)
+    def of_number(cls, *numbers: str) -> ColumnElement[bool]:
+        """Return the condition for the entries of one or several numbers. Current and lifted ones have an index each."""
+        ids = select(cls.id).where(cls.number.in_(numbers))
         return cls.id.in_(union_all(ids.where(cls.lifted_at.is_(None)), ids.where(cls.lifted_at.is_not(None))))
 
 

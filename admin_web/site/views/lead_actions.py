@@ -5,25 +5,28 @@ from aiohttp import web
 from admin_web.people.permissions import Permission
 from admin_web.services.calling import AlreadyCalling, NoPbxConfigured, NotCalled, NoTelephone, call_lead
 from admin_web.services.do_not_call import Blocked, block_lead
+from admin_web.services.lead_numbers import NotANumberOfLead
 from admin_web.services.suppression import lift
 from admin_web.services.wrap_up import Outcome, WrappedUp, wrap_up
 from admin_web.site import lead_sentences
-from admin_web.site.forms import EMPTY, read_form
+from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import PBX, RECORDS
 from admin_web.site.labels import national
 from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
 from admin_web.site.views.leads import lead_of, the_lead
+from compliance.numbers import E164
 from compliance.refusal import Unwritable
 
 
 async def call(request: web.Request) -> web.StreamResponse:
     """Ask the PBX to ring the person's telephone and then dial the lead, through the gate."""
-    lead = lead_of(request)
+    form, lead = await read_form(request), lead_of(request)
+    number = E164(form.text("number")) if form.text("number") else None
     try:
-        done = await call_lead(request.app[RECORDS], request.app[PBX], actor(request), lead)
-    except (NoPbxConfigured, NoTelephone, AlreadyCalling, NotCalled) as error:
+        done = await call_lead(request.app[RECORDS], request.app[PBX], actor(request), lead, number)
+    except (NoPbxConfigured, NoTelephone, AlreadyCalling, NotCalled, NotANumberOfLead) as error:
         return see_other(request, "lead", lead=lead, notice=Notice(str(error), "bad"))
     text = f"{national(done.number)} is being dialled." if done.picked_up else "Your telephone is ringing: pick it up."
     return see_other(request, "lead", lead=lead, notice=Notice(f"{text} Wrap up the call when it is over."))
@@ -44,7 +47,10 @@ async def wrapped_up(request: web.Request) -> web.StreamResponse:
                 outcome,
                 note=form.text("note"),
                 decision_id=form.text("decision"),
+                numbers=_ticked(form),
             )
+        except NotANumberOfLead as error:
+            form.errors["outcome"] = str(error)
         except Unwritable as error:
             form.errors["note"] = str(error)
         else:
@@ -55,8 +61,11 @@ async def wrapped_up(request: web.Request) -> web.StreamResponse:
 
 async def switched_on(request: web.Request) -> web.StreamResponse:
     """Turn the Do-Not-Call switch on, which blocks every lead on the number at once."""
-    lead = lead_of(request)
-    done = await block_lead(request.app[RECORDS], actor(request), lead)
+    lead, numbers = lead_of(request), _ticked(await read_form(request))
+    try:
+        done = await block_lead(request.app[RECORDS], actor(request), lead, numbers)
+    except NotANumberOfLead as error:
+        return see_other(request, "lead", lead=lead, notice=Notice(f"Nothing was changed. {error}", "bad"))
     return see_other(request, "lead", lead=lead, notice=_blocked(done))
 
 
@@ -85,8 +94,13 @@ async def _wrapped_up(request: web.Request, done: WrappedUp) -> Notice:
     """Return the notice about a wrapped-up call."""
     if done.blocked is not None:
         return _blocked(done.blocked)
-    stand = (await the_lead(request)).stand
+    stand = (await the_lead(request)).best
     return Notice(lead_sentences.wrapped_up(was_queued=done.was_queued, queued=done.queued, stand=stand))
+
+
+def _ticked(form: Form) -> list[E164]:
+    """Return the numbers that were ticked; none if the form offered none."""
+    return [E164(number) for number in form.all("block")]
 
 
 ROUTES = (

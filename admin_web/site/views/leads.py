@@ -1,5 +1,7 @@
 """Leads: the list, the page of one lead, and the forms to add and to change a lead."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from admin_web.people.permissions import Permission
@@ -7,6 +9,8 @@ from admin_web.queries.lead import LeadPage, lead_page
 from admin_web.queries.lead_state import possible_states
 from admin_web.queries.leads import lead_list, wanted
 from admin_web.queries.paging import read_key
+from admin_web.services import LabelledNumber
+from admin_web.services.lead_numbers import MOST_NUMBERS, Label, distinct
 from admin_web.services.leads import LeadExists, NumberMoved, UnknownLead, add_lead, change_lead
 from admin_web.services.wrap_up import Outcome
 from admin_web.site.forms import EMPTY, Form, read_form
@@ -47,12 +51,12 @@ async def new(request: web.Request) -> web.StreamResponse:
 async def add(request: web.Request) -> web.StreamResponse:
     """Add a lead under the CRM's own id."""
     form = await read_form(request)
-    lead, number = lead_id(form.text("id")), _number(request, form)
+    lead, numbers = lead_id(form.text("id")), _numbers(request, form)
     if lead is None:
         form.errors["id"] = NOT_AN_ID
-    if lead is not None and number is not None:
+    if lead is not None and numbers:
         try:
-            await add_lead(request.app[RECORDS], actor(request), lead, number, form.text("name"))
+            await add_lead(request.app[RECORDS], actor(request), lead, numbers[0].number, form.text("name"), numbers)
             return see_other(request, "lead", lead=lead, notice=Notice(f"Lead {lead} is on record."))
         except LeadExists as error:
             form.errors["id"] = str(error)
@@ -64,40 +68,42 @@ async def add(request: web.Request) -> web.StreamResponse:
 async def edit(request: web.Request) -> web.StreamResponse:
     """Show the form for a change, with a warning if a new number would end an override."""
     lead = await the_lead(request)
-    values = {"name": lead.name, "number": lead.number, "was": lead.number, "queued": "yes" if lead.queued else ""}
+    values = {"name": lead.name, "was": _all_numbers(lead), "queued": "yes" if lead.queued else ""}
+    for place, one in enumerate(lead.numbers):
+        values |= {_field("number", place): one.number, _field("label", place): one.label}
     return await render(request, "leads/form.html", form=Form(values), lead=lead)
 
 
 async def change(request: web.Request) -> web.StreamResponse:
     """Change a lead as the form says, unless somebody else has changed its number meanwhile."""
     form, lead = await read_form(request), await the_lead(request)
-    number = _number(request, form)
-    if number is not None:
+    if numbers := _numbers(request, form):
         try:
             done = await change_lead(
                 request.app[RECORDS],
                 actor(request),
                 lead.id,
-                number=number,
+                numbers=numbers,
                 name=form.text("name"),
                 queued=form.ticked("queued"),
-                was=E164(form.text("was")),
+                was=[E164(number) for number in form.text("was").split(",")],
             )
         except NumberMoved as error:
             form.errors["number"] = f"{as_sentence(str(error))} Check the number and save again."
-            form = Form({**form.values, "was": lead.number}, form.errors)
+            form = Form({**form.values, "was": _all_numbers(lead)}, form.errors)
         except Unwritable as error:
             form.errors["name"] = str(error)
         else:
-            ended = " Its override ended with the old number." if done.ended_overrides else ""
+            ended = _ended(done.ended_overrides)
             notice = in_force(f"Lead {lead.id} is changed.{ended}", done.standing) if ended else Notice("Saved.")
             return see_other(request, "lead", lead=lead.id, notice=notice)
     return await render(request, "leads/form.html", status=422, form=form, lead=lead)
 
 
 async def the_lead(request: web.Request) -> LeadPage:
-    """Read the lead named in the URL. Raises UnknownLead."""
-    return await lead_page(request.app[DATABASE], lead_of(request), request.app[NOW]())
+    """Read the lead named in the URL, about the number in the query if it has that. Raises UnknownLead."""
+    wanted = request.query.get("number", "")
+    return await lead_page(request.app[DATABASE], lead_of(request), request.app[NOW](), wanted)
 
 
 def lead_of(request: web.Request) -> LeadId:
@@ -108,14 +114,41 @@ def lead_of(request: web.Request) -> LeadId:
     return lead
 
 
-def _number(request: web.Request, form: Form) -> E164 | None:
-    """Read the number in any spelling of the region. Record the reason, and return None, if it is no number."""
-    settings = request.app[SETTINGS]
-    try:
-        return normalize(form.text("number"), settings.region, settings.prefix)
-    except InvalidNumber as error:
-        form.errors["number"] = str(error)
-        return None
+def _ended(overrides: Sequence[int]) -> str:
+    """Return the sentence about overrides that ended with a removed number; empty if none did."""
+    if not overrides:
+        return ""
+    if len(overrides) == 1:
+        return f" Override {overrides[0]} ended with the old number."
+    return f" Overrides {', '.join(map(str, overrides))} ended with the old numbers."
+
+
+def _all_numbers(lead: LeadPage) -> str:
+    return ",".join(one.number for one in lead.numbers)
+
+
+def _field(name: str, place: int) -> str:
+    """Return the name of a form's field for the number at this place: `number`, `number2`, `number3`."""
+    return f"{name}{place + 1}" if place else name
+
+
+def _numbers(request: web.Request, form: Form) -> tuple[LabelledNumber, ...]:
+    """Read the numbers in any spelling of the region; empty fields beside the first one count for nothing.
+
+    If one is no number, record the reason and return nothing.
+    """
+    settings, numbers = request.app[SETTINGS], []
+    for place in range(MOST_NUMBERS):
+        name, label = _field("number", place), form.text(_field("label", place))
+        if place and not form.text(name):
+            continue
+        try:
+            number = normalize(form.text(name), settings.region, settings.prefix)
+        except InvalidNumber as error:
+            form.errors[name] = str(error)
+        else:
+            numbers.append(LabelledNumber(number, label if label in list(Label) else ""))
+    return () if any(name.startswith("number") for name in form.errors) else distinct(numbers)
 
 
 ROUTES = (

@@ -20,13 +20,14 @@ from compliance.consent import ATTESTATION, Basis
 
 async def form(request: web.Request) -> web.StreamResponse:
     """Show the form, if an override would open some block of the lead. Raises what `effect_of` raises."""
-    lead, at = await _subject(request), request.app[NOW]()
+    lead, at = await _subject(request, request.query.get("number", "")), request.app[NOW]()
     return await _page(request, lead, effect_of(lead.stand.facts, at, lead.stand.elsewhere), Form({}))
 
 
 async def place(request: web.Request) -> web.StreamResponse:
     """Place the override for the consent in the form. If a field is invalid, show its error beside it."""
-    upload, lead, at = await read_upload(request), await _subject(request), request.app[NOW]()
+    upload, at = await read_upload(request), request.app[NOW]()
+    lead = await _subject(request, upload.form.text("number"))
     sent, effect = upload.form, effect_of(lead.stand.facts, at, lead.stand.elsewhere)
     fields = read_consent(sent, lead, effect, request.app[RECORDS].rules, at)
     if not upload.file_name:
@@ -42,8 +43,9 @@ async def place(request: web.Request) -> web.StreamResponse:
     return await _page(request, lead, effect, sent, status=422)
 
 
-async def _subject(request: web.Request) -> ConsentSubject:
-    return await consent_subject(request.app[DATABASE], lead_of(request), request.app[NOW]())
+async def _subject(request: web.Request, number: str) -> ConsentSubject:
+    """Read the lead, about `number` if the lead has it."""
+    return await consent_subject(request.app[DATABASE], lead_of(request), request.app[NOW](), number)
 
 
 async def _kept(request: web.Request, upload: UploadForm) -> Kept:

@@ -483,3 +483,48 @@ async def test_an_entry_ends_by_itself_and_a_persons_request_does_not(crm: Progr
     assert (await crm.post("/suppress", {"number": NUMBER})).json["ends_at"] is None
     assert (await crm.get(f"/numbers/{NUMBER}")).json["ends_at"] is None
     assert (await crm.post("/suppress", {"number": NUMBER, "until": "2099-12-31"})).json["ends_at"] is None
+
+
+async def test_a_lead_has_several_numbers_and_each_is_judged_by_itself(crm: Program, site: Site):
+    numbers = [{"number": "(415) 555-0100", "label": "home"}, {"number": OTHER, "label": "mobile"}]
+    assert (await crm.post("/leads", {"lead": "L-1", "numbers": numbers})).status == 201
+    await crm.post("/suppress", {"number": NUMBER})
+    shown = (await crm.get("/leads/L-1")).json
+    assert (shown["number"], shown["state"]) == (NUMBER, "dialable")
+    judged = [(one["number"], one["label"], one["state"]) for one in shown["numbers"]]
+    assert judged == [(NUMBER, "home", "do-not-call"), (OTHER, "mobile", "dialable")]
+    claimed = (await crm.post("/queue/claim", {})).json["item"]
+    assert (claimed["number"], claimed["numbers"]) == (OTHER, [OTHER])
+    for number in (NUMBER, OTHER):
+        found = (await crm.get(f"/leads?search=%2B{number[1:]}")).json
+        assert [lead["lead"] for lead in found["items"]] == ["L-1"]
+    blocked = (await crm.post("/leads/L-1/block", {"numbers": [OTHER]})).json
+    assert blocked["numbers"] == [OTHER]
+    assert (await crm.get("/leads/L-1")).json["state"] == "do-not-call"
+    outcome = (await crm.post("/leads/L-1/outcome", {"outcome": "do-not-call"})).json
+    assert (outcome["number"], outcome["numbers"], outcome["added"]) == (NUMBER, [NUMBER, OTHER], False)
+
+
+async def test_number_stays_the_first_one_for_programs_that_know_only_one(crm: Program):
+    await crm.ask("PUT", "/leads/L-1", {"numbers": [{"number": NUMBER}, {"number": OTHER}]})
+    assert (await crm.ask("PATCH", "/leads/L-1", {"number": "+14155550102"})).json["changed"] is True
+    shown = (await crm.get("/leads/L-1")).json
+    assert [one["number"] for one in shown["numbers"]] == ["+14155550102", OTHER]
+    assert shown["number"] == "+14155550102"
+    for sent in ({"number": NUMBER, "numbers": [{"number": OTHER}]}, {}):
+        assert (await crm.ask("PUT", "/leads/L-1", sent)).problem == "refused"
+    wrong = await crm.ask("PUT", "/leads", {"leads": [{"lead": "x", "numbers": [{"number": "1"}]}]})
+    assert (wrong.problem, wrong.json["errors"][0]["at"]) == ("invalid-number", "/leads/0/numbers")
+
+
+async def test_a_consent_over_the_api_names_the_number_of_a_lead_with_several(crm: Program):
+    await crm.ask("PUT", "/leads/L-1", {"numbers": [{"number": NUMBER}, {"number": OTHER}]})
+    for number in (NUMBER, OTHER):
+        await crm.post("/suppress", {"number": number, **ASKED})
+    refused = await crm.place()
+    assert (refused.status, refused.problem) == (422, "refused")
+    placed = await crm.place(number=OTHER)
+    assert (placed.status, placed.json["number"]) == (201, OTHER)
+    assert (await crm.get(f"/numbers/{OTHER}?lead=L-1")).json["verdict"] == "ALLOW"
+    assert (await crm.get(f"/numbers/{NUMBER}?lead=L-1")).json["verdict"] == "BLOCK"
+    assert (await crm.place(lead="L-9", number=OTHER)).problem == "unknown-lead"

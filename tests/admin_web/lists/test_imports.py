@@ -18,12 +18,13 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.lists.imports import Intake, NothingTaken, Progress
-from admin_web.lists.lead_import import import_leads
+from admin_web.lists.lead_import import LeadColumns, import_leads
 from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import NotASheet, Sheet
 from admin_web.queries.lists import ListFilter, entries
 from admin_web.record.changes import Records
+from admin_web.record.lead_numbers import numbers_of
 from admin_web.record.models import (
     AuditEvent,
     DoNotCallRequest,
@@ -39,6 +40,7 @@ from admin_web.services.leads import add_lead
 from admin_web.services.suppression import CHUNK, suppress
 from admin_web.webhooks.events import Event
 from compliance.database_url import driven
+from compliance.numbers import LeadId
 from tests.support.records import ADMIN, AT, LEAD, NUMBER, OTHER, Clock, FakeProjector, rows
 
 
@@ -58,9 +60,10 @@ class Importer:
         with RejectedRows(self.path) as report:
             return await import_numbers(self.into(), sheet(content), report, region=region, columns=columns)
 
-    async def leads(self, content: str) -> Progress:
+    async def leads(self, content: str, **columns: str) -> Progress:
         with RejectedRows(self.path) as report:
-            return await import_leads(self.into(), sheet(content), report, region="US")
+            chosen = LeadColumns(**columns)
+            return await import_leads(self.into(), sheet(content), report, region="US", columns=chosen)
 
     def into(self) -> Intake:
         return Intake(self.records, ADMIN, self.progress.append, warn=self.warned.append)
@@ -574,3 +577,16 @@ def test_two_imports_of_one_list_at_once_make_one_entry_per_number(shell: Shell)
         said = [process.communicate(timeout=120) for process in (first, second)]
     assert [first.returncode, second.returncode] == [3, 3], said  # There is no Redis.
     assert shell.count("suppression_entries") == NUMBERS
+
+
+async def test_several_columns_are_all_numbers_of_a_lead_and_one_is_its_first(importer: Importer):
+    content = "lead,home,Mobile phone,name\nL-1,4155550100,4155550101,One\nL-2,,4155550102,\nL-3,oops,4155550103,\n"
+    done = await importer.leads(content, number="2,3")
+    assert (done.added, done.rejected) == (2, 1)
+    async with importer.records.database.read() as session:
+        one, two = await numbers_of(session, LeadId("L-1")), await numbers_of(session, LeadId("L-2"))
+    assert one == (("+14155550100", "home"), ("+14155550101", "mobile"))
+    assert two == (("+14155550102", "mobile"),)
+    await importer.leads("lead,phone\nL-1,4155550109\n")
+    async with importer.records.database.read() as session:
+        assert [one.number for one in await numbers_of(session, LeadId("L-1"))] == ["+14155550109", "+14155550101"]

@@ -13,6 +13,7 @@ from admin_web.queries import queue
 from admin_web.queries.queue import Offer, QueuePage, QueuePosition, dial_queue
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
+from admin_web.record.lead_numbers import LabelledNumber
 from admin_web.record.models import Lead
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.services.overrides import OverrideStands
@@ -257,3 +258,17 @@ async def newly_granted(world: World, on: str, lead: str) -> list[int]:
         return [await world.grant(on, lead)]
     except OverrideStands:
         return []
+
+
+async def test_a_lead_is_offered_if_any_of_its_numbers_may_be_dialled_with_those_in_order(world: World):
+    several = tuple(LabelledNumber(number(line)) for line in (1, 2, 3))
+    await put_leads(world.records, ADMIN, [LeadGiven(LeadId("A"), number(1), "A", several)])
+    await add(world, ("B", 1))
+    await world.suppress(number(1))
+    await world.projection.drain()
+    (offer,) = await stack(world)
+    assert (offer.lead, offer.number, offer.numbers) == ("A", number(2), (number(2), number(3)))
+    await world.suppress(number(2))
+    await world.suppress(number(3))
+    await world.projection.drain()
+    assert (await page(world)).blocked == 2

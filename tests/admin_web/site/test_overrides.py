@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from admin_web.record.lead_numbers import LabelledNumber
 from admin_web.record.models import Document, Override
 from admin_web.services.leads import add_lead, change_lead
 from admin_web.services.suppression import lift, suppress
@@ -219,3 +220,17 @@ async def test_with_redis_away_an_override_is_recorded_and_the_page_says_not_yet
     after = await supervisor.follow(await supervisor.upload(FORM, {**carried, **CONSENT}, "document", FILE))
     assert "Recorded, not yet in force" in after
     assert len(await rows(site.records, Override)) == 1
+
+
+async def test_the_form_names_the_number_that_it_opens_and_opens_no_other(site: Site, supervisor: Browser):
+    numbers = (LabelledNumber(NUMBER), LabelledNumber(OTHER))
+    await add_lead(site.records, ADMIN, LEAD, NUMBER, numbers=numbers)
+    for number in (NUMBER, OTHER):
+        await suppress(site.records, ADMIN, number, source="test")
+    page = await supervisor.page(f"{FORM}?number=%2B{OTHER[1:]}")
+    assert "It opens none of the lead's other numbers" in page
+    fields = {**dict(HIDDEN.findall(page)), **CONSENT}
+    await supervisor.follow(await supervisor.upload(FORM, fields, "document", FILE))
+    (override,) = await rows(site.records, Override)
+    assert override.number == OTHER
+    assert (await hidden(supervisor))["number"] == NUMBER
