@@ -107,14 +107,17 @@ async def _query(session: AsyncSession, sought: LeadFilter, at: datetime) -> _Le
     elif name:
         query = query.where(Lead.name_folded.between(name, name + _LAST))
     if sought.state is not LeadState.OVERRIDE:
-        return query.order_by(*_BY_NAME)
+        return query.order_by(*(_SORTED if sought.number else _BY_NAME))
     live = await session.scalars(select(Override.lead_id).where(*Override.opening(at)).distinct())
-    # Few leads hold a live override, so looking up each by id and then sorting them is fast. A query by the index on
-    # names would scan all leads. A subquery would do the same in PostgreSQL, because the planner considers a scan
-    # cheaper than a few thousand look-ups.
-    few = query.where(Lead.id.in_(select(each_of(session, live.all()))))
-    return few.order_by(Lead.name_folded.concat(""), Lead.id)
+    # A subquery would scan all leads in PostgreSQL, because the planner considers a scan cheaper than a few thousand
+    # look-ups.
+    return query.where(Lead.id.in_(select(each_of(session, live.all())))).order_by(*_SORTED)
 
+
+_SORTED = (Lead.name_folded.concat(""), Lead.id)
+"""The order of names for few leads: looking up each by id and then sorting them is fast. A query by the index on names
+would scan all leads.
+"""
 
 _LAST = "\U0010ffff"
 """The highest code point. All names that begin with `smi` sort between `smi` and `smi` followed by this."""

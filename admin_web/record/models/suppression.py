@@ -129,7 +129,7 @@ class SuppressionEntry(Base):
 
     @classmethod
     def of_number(cls, *numbers: str) -> ColumnElement[bool]:
-        """Return the condition for the entries of one or several numbers. Current and lifted ones have an index each."""
+        """Return the condition for the entries of these numbers. Current and lifted ones have an index each."""
         ids = select(cls.id).where(cls.number.in_(numbers))
         return cls.id.in_(union_all(ids.where(cls.lifted_at.is_(None)), ids.where(cls.lifted_at.is_not(None))))
 

@@ -696,3 +696,18 @@ def test_a_file_is_listed_for_a_while_but_never_a_file_of_requests(in_force: Adm
     assert "column 2 'expires' may say when entries end" in again.err.lower()
     assert "Add --until-column to read it." in again.err
     assert sql(database_url, "SELECT 1 FROM suppression_entries WHERE ends_at IS NOT NULL") == []
+
+
+def test_a_lead_has_several_numbers_by_command_and_by_file(in_force: Admin, database_url: str, tmp_path: Path):
+    added = in_force("lead", "add", "L-1", "4155550100", "4155550101", "4155550100")
+    assert added.out == "Lead L-1 added with +14155550100 and +14155550101.\n"
+    assert in_force("lead", "change", "L-1", "--number", "4155550102").code == 0
+    numbers = "SELECT number FROM leads UNION ALL SELECT number FROM lead_numbers"
+    assert sql(database_url, numbers) == [("+14155550102",), ("+14155550101",)]
+    assert in_force("lead", "change", "L-1", "--number", "4155550103", "--number", "4155550104").code == 0
+    assert sql(database_url, numbers) == [("+14155550103",), ("+14155550104",)]
+    (tmp_path / "leads.csv").write_text("lead,home,work\nL-1,4155550105,4155550106\n")
+    done = in_force("import", "leads", "leads.csv", "--column", "home", "--column", "work")
+    assert (done.code, done.out.startswith("1 rows: 1 added or changed")) == (0, True)
+    assert sql(database_url, numbers) == [("+14155550105",), ("+14155550106",)]
+    assert sql(database_url, "SELECT label FROM lead_numbers") == [("work",)]

@@ -2,14 +2,17 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from admin_web.judging.facts import facts_on_record
+from admin_web.pbx.pbx import Originate
 from admin_web.record.changes import Records
 from admin_web.record.lead_numbers import LabelledNumber, numbers_of
-from admin_web.record.models import AuditEvent, DoNotCallRequest, LeadNumber, Override
+from admin_web.record.models import AuditEvent, CallRequest, DoNotCallRequest, Lead, LeadNumber, Override, User
+from admin_web.services.calling import call_lead
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.keeping import NothingToKeep, keep_override
 from admin_web.services.lead_numbers import MOST_NUMBERS, NotANumberOfLead, TooManyNumbers
@@ -21,7 +24,7 @@ from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance.numbers import E164
 from compliance.rule import judge
 from compliance.verdict import Verdict
-from tests.support.records import ADMIN, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR, Clock, rows
+from tests.support.records import ADMIN, AT, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR, Clock, rows
 
 THIRD = E164("+14155550102")
 TWO = (LabelledNumber(NUMBER, "home"), LabelledNumber(OTHER, "mobile"))
@@ -203,3 +206,32 @@ async def test_two_leads_with_the_same_numbers_in_another_order_ask_at_once(reco
     await add_lead(records, ADMIN, SECOND, OTHER, numbers=TWO[::-1])
     await asyncio.gather(*(block_lead(records, ADMIN, lead) for lead in (LEAD, SECOND) * 4))
     assert await opened(records) == [False, False]
+
+
+class Ringing:
+    """A PBX whose telephones are picked up at once."""
+
+    configured = True
+
+    def __init__(self) -> None:
+        self.dialed: list[str] = []
+
+    async def originate(self, call: Originate) -> None:
+        self.dialed.append(call.dialed)
+
+
+async def test_a_click_dials_the_chosen_number_of_the_lead_and_none_that_it_does_not_have(
+    records: Records, clock: Clock
+):
+    async with records.database.write() as session:
+        session.add(User(name=ADMIN.name, role="admin", password_hash="", created_at=AT, created_by="test"))
+    await add_lead(records, ADMIN, LEAD, NUMBER, numbers=TWO)
+    pbx = Ringing()
+    for number in (None, OTHER):
+        await call_lead(records, pbx, ADMIN, LEAD, number)
+        clock.move(minutes=1)
+        assert (await rows(records, Lead))[0].last_called_at == clock() - timedelta(minutes=1)
+    with pytest.raises(NotANumberOfLead, match="Nobody was called"):
+        await call_lead(records, pbx, ADMIN, LEAD, THIRD)
+    assert pbx.dialed == [NUMBER, OTHER]
+    assert [one.number for one in await rows(records, CallRequest)] == [NUMBER, OTHER]

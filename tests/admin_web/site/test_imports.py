@@ -8,11 +8,12 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from sqlalchemy import select
 
 from admin_web.lists.import_jobs import sweep_sheets
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.queries.lists import ListFilter, entries
-from admin_web.record.models import DoNotCallRequest, Job, Lead, Override, SuppressionEntry
+from admin_web.record.models import DoNotCallRequest, Job, Lead, LeadNumber, Override, SuppressionEntry
 from admin_web.services.campaign_lists import add_campaign_list
 from admin_web.services.job_kinds import IMPORT_NUMBERS
 from admin_web.services.leads import add_lead
@@ -446,3 +447,20 @@ async def test_a_file_is_listed_for_a_while_by_one_date_or_by_a_column(site: Sit
     await work(site)
     ends = [f"{entry.ends_at:%Y-%m-%d}" for entry in await rows(site.records, SuppressionEntry)]
     assert ends == ["2098-07-01", "2100-01-01"]
+
+
+async def test_several_columns_of_numbers_are_all_numbers_of_a_lead(site: Site):
+    browser = await site.person("admin")
+    content = b"lead,home,mobile\nL-1,4155550100,4155550101\nL-2,4155550102,\n"
+    uploaded = await upload(browser, content, kind="leads")
+    page = unescape(await browser.follow(uploaded))
+    assert '<option value="2,3">2 and 3: all that contain numbers</option>' in page
+    chosen = await browser.page(f"{uploaded.location}?lead=1&number=2,3")
+    assert "+14155550100" in chosen
+    assert "+14155550101" in chosen
+    await browser.post(uploaded.location, {"lead": "1", "number": "2,3"})
+    await work(site)
+    assert [lead.number for lead in await rows(site.records, Lead)] == ["+14155550100", "+14155550102"]
+    async with site.database.read() as session:
+        found = {(one.lead_id, one.number, one.label) for one in await session.scalars(select(LeadNumber))}
+    assert found == {("L-1", "+14155550101", "mobile")}

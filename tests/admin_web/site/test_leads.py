@@ -294,10 +294,11 @@ async def test_a_lead_is_dialable_if_one_of_its_numbers_is_and_found_by_both(sit
         assert "L-1" in await agent.page(f"/lists/numbers/%2B{number[1:]}")
     assert await names(agent, "state=dialable") == ["L-1"]
     page = await agent.page("/leads/L-1")
-    assert "This lead may be called." in page
+    assert "This lead may be called on (415) 555-0101." in page
     assert "The rest of this page is about" in page
     assert "and 1 more" in await agent.page("/leads")
-    assert "This lead may not be called." in await agent.page(f"/leads/L-1?number=%2B{NUMBER[1:]}")
+    other = await agent.page(f"/leads/L-1?number=%2B{NUMBER[1:]}")
+    assert "This lead may not be called on (415) 555-0100." in other
 
 
 @pytest.mark.usefixtures("two_numbers")
