@@ -182,3 +182,13 @@ async def test_what_is_listed_while_the_worker_lifts_stays_listed(records: Recor
     work = [again(records) if again in {by_number, by_many} else again(records, None)]
     await asyncio.gather(lift_ended(records, WORKER), *work, lift_ended(records, WORKER))
     assert not await ended(records, clock, LATE)
+
+
+@pytest.mark.parametrize("again", [block, block_many])
+async def test_an_entry_that_somebody_else_extends_keeps_the_note_of_its_import(records: Records, again):
+    async with records.change(ADMIN) as change:
+        import_id = await begin_import(change, "list.csv", "the list of March")
+        await add_entries_within(change, import_id, [NUMBER], ends_at=SOON)
+    await again(records, LATE)
+    entry = next(one for one in await rows(records, SuppressionEntry) if one.number == NUMBER)
+    assert (entry.note, entry.import_id, entry.ends_at) == ("the list of March", None, LATE)
