@@ -124,10 +124,10 @@ async def make_token(
         made = insert.on_conflict_do_nothing(index_elements=["name"]).returning(ApiToken.id)
         if await change.session.scalar(made) is None:
             raise TokenNameTaken(f"There is already a token {name}, perhaps a revoked one. Choose another name.")
-        may, until = " ".join(sorted(scopes)), f"{end:%Y-%m-%d}"
         change.audit(
-            "make-token", "token", name, scopes=may, expires_at=until, person=terms.responsible, addresses=networks
-        )
+            "make-token", "token", name, scopes=" ".join(sorted(scopes)), expires_at=end.isoformat(),
+            person=terms.responsible, addresses=networks,
+        )  # fmt: skip
     return token
 
 
