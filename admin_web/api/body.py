@@ -68,8 +68,9 @@ def _fitting_body(request: web.Request, operation: AnyOperation, sent: Mapping[s
 
 
 def _form_fields(body: bytes, asks: type[Arguments]) -> dict[str, object]:
-    """Parse a form. A field of a list may occur several times; an empty field counts as missing. Raises Problem.
+    """Parse a form. A field of a list may occur several times. Raises Problem.
 
+    An empty field counts as missing, except in a required list, where it is an item that is no number.
     In a form, `+` means a space. But a number written with an unescaped `+` must not lose it, because the digits alone
     may be another number. So a `+` before the first digit of a field stands for itself.
     """
@@ -81,9 +82,11 @@ def _form_fields(body: bytes, asks: type[Arguments]) -> dict[str, object]:
         )  # fmt: skip
     except ValueError:
         raise Problem("bad-request", "The form cannot be read as UTF-8 in URL encoding.") from None
-    lists = {name for name, field in asks.model_fields.items() if get_origin(field.annotation) is list}
+    fields = asks.model_fields
+    lists = {name for name, field in fields.items() if get_origin(field.annotation) in {list, tuple}}
+    whole = {name for name in lists if fields[name].is_required()}
     sent: dict[str, object] = {}
-    for name, value in ((name, value) for name, value in found if value):
+    for name, value in ((name, value) for name, value in found if value or name in whole):
         if name in lists:
             sent.setdefault(name, []).append(value)  # type: ignore[attr-defined]
         elif name in sent:

@@ -111,7 +111,10 @@ def _as_text(schema: Schema) -> Schema:
     """
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     plain = {name: value for name, value in schema.items() if name != "anyOf" and value is not None}
-    return plain | kinds[0] if kinds else schema
+    text = plain | kinds[0] if kinds else schema
+    items = text.get("items", {})
+    # An item of any kind in JSON is text here.
+    return text | {"items": items | {"type": "string"}} if items and not items.keys() & {"type", "$ref"} else text
 
 
 def _named(operation: AnyOperation | Stream, parameters: list[Schema]) -> Schema:

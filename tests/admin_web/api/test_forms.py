@@ -7,6 +7,7 @@ import pytest
 from admin_web.api import body
 from admin_web.api.operations import OPERATIONS
 from admin_web.people.tokens import Scope
+from admin_web.record.lead_numbers import LabelledNumber
 from admin_web.services.leads import LeadGiven, put_leads
 from compliance.numbers import E164, LeadId
 from tests.support.api import Program
@@ -56,6 +57,17 @@ async def test_many_numbers_are_many_fields_and_a_bad_one_holds_up_nothing(crm: 
     assert (answer.json["added"], [one["at"] for one in answer.json["rejected"]]) == (2, [1])
     one = await crm.post("/suppress/many", b"numbers=%2B14155550101", **FORM)
     assert one.json["added"] == 1
+    empty = await crm.post("/suppress/many", b"numbers=&numbers=%2B14155550102", **FORM)
+    assert (empty.json["added"], [one["at"] for one in empty.json["rejected"]]) == (1, [0])
+
+
+async def test_a_form_names_one_or_several_numbers_of_a_lead(site: Site, crm: Program):
+    numbers = tuple(LabelledNumber(E164(f"+1415555010{line}"), "") for line in range(3))
+    await put_leads(site.records, ADMIN, [LeadGiven(LeadId("L-1"), E164(NUMBER), "Lead 1", numbers)])
+    one = await crm.post("/leads/L-1/block", b"numbers=%2B14155550101", **FORM)
+    assert one.json["numbers"] == ["+14155550101"]
+    two = await crm.post("/leads/L-1/block", b"numbers=%2B14155550100&numbers=%2B14155550102&note=", **FORM)
+    assert two.json["numbers"] == ["+14155550100", "+14155550102"]
 
 
 async def test_a_lead_is_blocked_by_an_empty_form(site: Site, crm: Program):

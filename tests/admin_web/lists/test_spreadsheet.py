@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_a_text_begins_a_formula_only_when_it_is_a_number_of_digits(text: str):
 
 
 def in_an_export(text: str, _: Path) -> str:
-    return cell(text)
+    return cell(text, UTC)
 
 
 def in_a_report(text: str, directory: Path) -> str:
