@@ -33,8 +33,8 @@ SECURITY = frozenset(
 SHELL = "shell:"
 """How the name of an operator at the shell begins. A command has no log beside its results."""
 
-LONG_DIGITS = re.compile(r"\+?\d[\d ().-]{5,}\d")
-"""What may be a telephone number, in any spelling."""
+LONG_DIGITS = re.compile(r"(?P<moment>\d{4}-\d\d-\d\dT[\d:.+-]+)|\+?\d[\d ().-]{5,}\d")
+"""What may be a telephone number, in any spelling; or a moment, which is none."""
 
 
 class NotInForce(Exception):
@@ -146,7 +146,7 @@ def log_security(action: str, kind: str, subject: str, actor: Actor, particulars
 
 
 def _masked(value: str | int) -> str | int:
-    return LONG_DIGITS.sub(lambda found: mask(found[0]), value) if isinstance(value, str) else value
+    return LONG_DIGITS.sub(lambda found: found["moment"] or mask(found[0]), value) if isinstance(value, str) else value
 
 
 @asynccontextmanager

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import pytest
 from sqlalchemy import select
 
 from admin_web.people.security_events import MOST_OF_ACTION, MOST_OF_NETWORK
+from admin_web.people.tokens import Scope, make_token
 from admin_web.record.changes import Actor
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.models import AuditEvent
@@ -142,6 +144,12 @@ async def test_a_number_in_the_filter_of_an_export_is_masked_in_the_log_alone(si
         await (await site.person(Role.AUDITOR)).get("/calls/export.csv?number=%2B1+415+555+0100")
     assert (await events(site))[-1].particulars["filter"] == "number=+1 415 555 0100"
     assert "0100" not in log[-1]["particulars"]["filter"]
+
+
+async def test_the_end_of_a_token_stands_in_the_log_unmasked(site: Site):
+    with logged() as log:
+        await make_token(site.database, ADMIN, "crm", [Scope.READ])
+    assert datetime.fromisoformat(log[-1]["particulars"]["expires_at"]).tzinfo
 
 
 async def test_a_flood_of_refusals_is_thinned_and_counted(timed: Site):
