@@ -63,11 +63,12 @@ class Peer(asyncio.Protocol):
     """One connection. A session uses it like a `listener.Connection`."""
 
     def __init__(self, listener: TransportListener) -> None:
-        self._listener = listener
+        self._listener, self.peer = listener, ""
         self.owner: ConnectionOwner | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self.peer = transport.get_extra_info("peername")[0]
         self._listener.peers.add(self)
         self.owner = self._listener.owner_of(self)
         if self.owner is None:

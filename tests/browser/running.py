@@ -3,7 +3,7 @@
 import asyncio
 import json
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from itertools import count
@@ -105,9 +105,12 @@ class Running(Stack):
             return await work(Records(database, projection))
 
     def add_people(self) -> None:
+        self.add_people_named({role.value: role for role in Role})
+
+    def add_people_named(self, people: Mapping[str, Role]) -> None:
         async def work(records: Records) -> None:
-            for role in Role:
-                await add_user(records.database, SHELL, role.value, role, PASSWORD)
+            for name, role in people.items():
+                await add_user(records.database, SHELL, name, role, PASSWORD)
             async with records.database.write() as session:  # as if each had changed their first password
                 await session.execute(update(User).values(password_until=None))
 

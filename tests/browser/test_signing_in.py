@@ -2,11 +2,10 @@
 
 from playwright.sync_api import expect
 
-from admin_web.people.accounts import add_user
 from compliance.consent import Role
 from tests.browser.browsing import sign_in
 from tests.browser.conftest import OpenAs
-from tests.browser.running import PASSWORD, SHELL, Running
+from tests.browser.running import Running
 
 
 def test_a_person_signs_in_and_out(open_as):
@@ -44,7 +43,7 @@ def test_signing_in_leads_to_the_page_that_was_asked_for(open_as):
 def test_the_first_sign_in_sets_the_zone_of_the_browser_and_the_account_page_changes_it(
     product: Running, open_as: OpenAs
 ):
-    product.do(lambda records: add_user(records.database, SHELL, "traveller", Role.AUDITOR, PASSWORD))
+    product.add_people_named({"traveller": Role.AUDITOR})
     page = open_as(timezone_id="Asia/Colombo")
     sign_in(page, "traveller")
     footer = page.get_by_role("contentinfo")
@@ -61,7 +60,7 @@ def test_the_first_sign_in_sets_the_zone_of_the_browser_and_the_account_page_cha
 
 
 def test_without_scripts_the_zone_is_that_of_the_installation(product: Running, open_as: OpenAs):
-    product.do(lambda records: add_user(records.database, SHELL, "plain", Role.AGENT, PASSWORD))
+    product.add_people_named({"plain": Role.AGENT})
     page = open_as(timezone_id="Asia/Colombo", java_script_enabled=False)
     sign_in(page, "plain")
     expect(page.get_by_role("contentinfo")).to_contain_text("the zone of this installation). Change")
