@@ -196,6 +196,14 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(autouse=True)
+def file_mode_mask() -> Iterator[None]:
+    """Restore the process's umask: a command that a test runs in its own process makes new files private."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a sweep in the test's own process begin soon: no call is under way. Other processes keep their grace."""
     monkeypatch.setattr(sweep, "GRACE_S", 0.02)
