@@ -1,7 +1,6 @@
 """A gate whose clock is behind that of Redis opens nothing by an override, and answers other calls as before."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -82,17 +81,21 @@ def handmade(redis_server: RedisServer) -> HandmadeProjection:
 
 
 class GateWithAnotherClock(GateProcess):
-    """A gate whose clock is `offset` beside the real one (`faketime`, libfaketime)."""
+    """A gate whose clock is `offset` beside the real one (libfaketime).
+
+    The library is loaded directly, because the command `faketime` starts a child, which would outlive its end.
+    """
 
     def __init__(self, offset: str, directory: Path, redis_url: str) -> None:
         self._offset = offset
         super().__init__(directory, redis_url, DNC_DEADLINE_MS="500")
 
     def begin(self, words: list[str], log: Path, environment: dict[str, str]) -> Process:
-        if not (faketime := shutil.which("faketime")):
-            unavailable(NotInstalled("No faketime: install the package faketime."))
-        command = [faketime, "-f", self._offset, sys.executable, "-m", "agi_gate", *words]
-        return Process(command, log, {**os.environ, **environment, "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+        libraries = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        if not libraries:
+            unavailable(NotInstalled("No libfaketime: install the package faketime."))
+        clock = {"LD_PRELOAD": str(libraries[0]), "FAKETIME": self._offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        return Process([sys.executable, "-m", "agi_gate", *words], log, {**os.environ, **environment, **clock})
 
 
 @pytest.fixture(params=["-5s", "-1h"])
