@@ -92,7 +92,7 @@ async def take(database: Database, attempt: Attempt, at: datetime) -> None:
 
 
 async def give_back(session: AsyncSession, attempt: Attempt, at: datetime) -> None:
-    """Give the tokens of an attempt back, because the password was right.
+    """Return the tokens of an attempt to its buckets, because the password was right.
 
     The buckets of the name are full again. A shared bucket gets its one token back.
     """

@@ -46,6 +46,18 @@ async def test_the_log_says_that_the_file_of_call_records_was_lost(site: Site):
     assert "file lost" in await browser.page("/calls")
 
 
+async def test_an_allowed_call_without_a_record_of_the_pbx_is_marked_once_the_record_is_due(site: Site):
+    named = record(2, decision_id=decision(2).id, verdict="ALLOW", reason="not-listed")
+    await put(site.database, record(0, at=AT), decision(1), decision(2), named)
+    read = CdrFile(path="/cdr.csv", inode=1, position=9, head="", unreadable=0, read_at=AT + timedelta(minutes=10))
+    await put(site.database, read)
+    browser = await site.person(Role.AUDITOR)
+    assert "no call record" not in await browser.page("/calls"), "the call may still last"
+    async with site.database.write() as session:
+        (await session.merge(read)).read_at = AT + timedelta(hours=1)
+    assert (await browser.page("/calls")).count("no call record") == 1
+
+
 async def test_a_number_is_found_in_any_spelling_and_one_that_is_none_is_said_to_be(site: Site):
     await put(site.database, decision(1), decision(2, number=OTHER, dialed="4155550101"))
     browser = await site.person(Role.SUPERVISOR)
