@@ -63,7 +63,8 @@ class Settings(BaseSettings):
         ge=0,
         le=10,
         validate_default=True,
-        description="How many replicas of Redis must have a decision before ALLOW, and a change before it is in force.",
+        description="At least how many replicas of Redis must have a decision before ALLOW, and a change before it is "
+        "in force.",
     )
     region: Region = Field("US", description="Region of numbers that are written without a country code.")
     prefix: str = Field(
