@@ -114,7 +114,7 @@ def test_a_block_in_force_on_the_new_master_is_obeyed_by_a_gate_that_still_hears
     answers = [stack.gate.screen(LATER) for _ in range(50)]
     assert not any(answer.allowed for answer in answers)
     assert stack.gate.until("internal-dnc", LATER, within_s=FAILOVER_S + LEASE_S).reason == "internal-dnc"
-    assert stack.gate.screen("+14155550199").allowed
+    assert stack.gate.until("not-listed", "+14155550199", within_s=FAILOVER_S + LEASE_S)
 
 
 def test_without_the_replicas_that_are_asked_for_no_call_is_allowed_and_no_block_is_in_force(
