@@ -14,7 +14,6 @@ from typer.testing import CliRunner, Result
 
 from admin_web.cli.program import command_line
 from admin_web.services.leads import add_lead
-from admin_web.services.overrides import NotOpenable
 from admin_web.services.suppression import suppress
 from agi_gate.canary import Answer, ask
 from agi_gate.serving.server import Server
@@ -22,6 +21,7 @@ from agi_gate.settings import GateSettings
 from compliance import rule
 from compliance.consent import ATTESTATION, Role
 from compliance.numbers import E164, LeadId
+from compliance.openable import NotOpenable
 from lab.redis import RedisServer
 from tests.support import toy_check
 from tests.support.api import Program

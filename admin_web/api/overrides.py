@@ -11,8 +11,9 @@ from admin_web.api.problem import Problem
 from admin_web.queries.leads import lead_of
 from admin_web.queries.monitor import OverrideRow, OverrideState, WholeOverride, override_page, whole_override
 from admin_web.queries.monitor_filter import MonitorFilter, Shown
+from admin_web.services.consents import Consent, ConsentRecord
 from admin_web.services.leads import UnknownLead
-from admin_web.services.overrides import Consent, ConsentRecord, grant_override, renew_override
+from admin_web.services.overrides import grant_override, renew_override
 from admin_web.services.revocation import UnknownOverride, revoke_override
 from compliance.consent import ATTESTATION, Basis
 from compliance.consent_rules import Origin, Tie

@@ -14,20 +14,19 @@ from admin_web.services import DatabaseUnavailable
 from admin_web.services.campaign_lists import UnknownList
 from admin_web.services.idempotency import KeyReused
 from admin_web.services.leads import LeadExists, UnknownLead
-from admin_web.services.overrides import (
-    BasisNotEnough,
-    ConsentOutdated,
-    NothingToRenew,
-    NotOpenable,
-    NotSuppressed,
-    NotYetRenewable,
-    OverrideStands,
-    SameDayUnexplained,
-)
+from admin_web.services.overrides import NothingToRenew, NotYetRenewable
 from admin_web.services.patterns import PatternStands
 from admin_web.services.revocation import OverrideExpired, UnknownOverride
 from admin_web.services.suppression import NotListed
 from compliance.numbers import InvalidNumber
+from compliance.openable import (
+    BasisNotEnough,
+    ConsentOutdated,
+    NotOpenable,
+    NotSuppressed,
+    OverrideStands,
+    SameDayUnexplained,
+)
 from compliance.patterns import UnfitPattern
 from compliance.refusal import NotPermitted, Refused
 

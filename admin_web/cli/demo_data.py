@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from admin_web.cli.one_page import pdf_of
 from admin_web.documents import DocumentStore
 from admin_web.services import Actor, Records, Standing
+from admin_web.services.consents import Consent
 from admin_web.services.leads import LeadGiven, put_leads
-from admin_web.services.overrides import Consent, OverrideStands, grant_override
+from admin_web.services.overrides import grant_override
 from admin_web.services.suppression import suppress_many
 from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance.consent import ATTESTATION, Basis
 from compliance.numbers import E164, LeadId
+from compliance.openable import OverrideStands
 
 LISTED = (E164("+14155550100"), E164("+14155550101"))
 FREE = E164("+14155550199")

@@ -9,10 +9,11 @@ import typer
 from admin_web.cli.shell import actor, lead_of, number_of, run, tell
 from admin_web.documents import documents_of, pieces_of
 from admin_web.services import utc_now
+from admin_web.services.consents import Consent, ConsentRecord
 from admin_web.services.documents import or_discarded
 from admin_web.services.keeping import KeptOverride, RequestNotSeen, keep_override
 from admin_web.services.opening import opened_database, opened_records
-from admin_web.services.overrides import Consent, ConsentRecord, Granted, grant_override, live_overrides
+from admin_web.services.overrides import Granted, grant_override, live_overrides
 from admin_web.services.revocation import (
     Reviewed,
     Revoked,

@@ -15,8 +15,8 @@ from admin_web.record.lead_numbers import LabelledNumber, has_number
 from admin_web.record.models import Lead, Override, Registry, RegistryVersion, SuppressionEntry
 from admin_web.record.models.suppression import NEVER
 from admin_web.services.leads import UnknownLead
-from admin_web.services.overrides import renewable
 from compliance.numbers import E164, LeadId
+from compliance.openable import renewable
 from compliance.redis_schema import INTERNAL
 from compliance.verdict import Verdict
 

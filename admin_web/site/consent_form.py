@@ -6,35 +6,32 @@ from datetime import date, datetime
 
 from admin_web.documents import DocumentNotKept, Kept
 from admin_web.queries.consent import ConsentSubject
-from admin_web.services.overrides import (
-    BasisNotEnough,
-    Consent,
-    ConsentInFuture,
-    ConsentOutdated,
-    ConsentRecord,
-    ConsentStatement,
-    ConsentTooOld,
-    Effect,
-    ExpiryNotAllowed,
-    NoBasis,
-    NotAttested,
-    NotDated,
-    NothingToRenew,
-    NotOpenable,
-    NotSuppressed,
-    NotYetRenewable,
-    NumberNotNamed,
-    OtherNumber,
-    OverrideStands,
-    RelationshipEnded,
-    SameDayUnexplained,
-    TieMissing,
-    faults_of,
-)
+from admin_web.services.consents import Consent, ConsentRecord, ExpiryNotAllowed, NumberNotNamed, OtherNumber
+from admin_web.services.overrides import NothingToRenew, NotYetRenewable
 from admin_web.site.forms import Form, day_in
 from admin_web.site.labels import national
 from compliance.consent import Basis, ends_at
 from compliance.consent_rules import ConsentRules, Tie
+from compliance.consent_statement import (
+    ConsentInFuture,
+    ConsentStatement,
+    ConsentTooOld,
+    NoBasis,
+    NotAttested,
+    NotDated,
+    RelationshipEnded,
+    TieMissing,
+    faults_of,
+)
+from compliance.openable import (
+    BasisNotEnough,
+    ConsentOutdated,
+    Effect,
+    NotOpenable,
+    NotSuppressed,
+    OverrideStands,
+    SameDayUnexplained,
+)
 from compliance.refusal import Refused, Unwritable
 
 STALE = "stale"

@@ -21,9 +21,10 @@ from admin_web.projection.projection import Projection
 from admin_web.record.changes import Actor, Records, utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import User
+from admin_web.services.consents import Consent
 from admin_web.services.job_kinds import IMPORT_REGISTRY
 from admin_web.services.leads import LeadGiven, put_leads
-from admin_web.services.overrides import Consent, grant_override
+from admin_web.services.overrides import grant_override
 from admin_web.services.suppression import suppress
 from admin_web.settings import AdminSettings
 from agi_gate.canary import Answer

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from admin_web.services.overrides import Consent, Granted, grant_override
+from admin_web.services.consents import Consent
+from admin_web.services.overrides import Granted, grant_override
 from compliance.consent import ATTESTATION, Basis
 from compliance.numbers import E164, LeadId
 from tests.support.records import DOCUMENT, SUPERVISOR

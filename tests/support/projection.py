@@ -17,7 +17,8 @@ from admin_web.projection.shared import Shared
 from admin_web.record.changes import Actor, Records, utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import Override
-from admin_web.services.overrides import Consent, grant_override
+from admin_web.services.consents import Consent
+from admin_web.services.overrides import grant_override
 from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.settings import AdminSettings

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from admin_web.documents import Kept
 from admin_web.record.changes import Actor, NotInForce, Records
 from admin_web.record.models import Base
-from admin_web.services.overrides import Consent
+from admin_web.services.consents import Consent
 from compliance.consent import ATTESTATION, Basis, Role
 from compliance.numbers import E164, LeadId
 

@@ -22,7 +22,6 @@ from admin_web.queries.monitor_filter import MonitorFilter, Shown, key_of, searc
 from admin_web.queries.paging import Page, read_key
 from admin_web.queries.users import another_admin
 from admin_web.services.keeping import NothingToKeep, RequestNotSeen, keep_override
-from admin_web.services.overrides import RENEWABLE
 from admin_web.services.revocation import (
     OverrideExpired,
     OwnOverride,
@@ -42,6 +41,7 @@ from admin_web.site.routing import Route
 from admin_web.site.views import filters
 from admin_web.site.views.monitor_sentences import reviewed_already, since_then, what_follows
 from compliance.consent import Basis
+from compliance.openable import RENEWABLE
 from compliance.refusal import Unwritable
 
 PARTS = {

@@ -6,7 +6,7 @@ from admin_web.documents import Kept
 from admin_web.people.permissions import Permission
 from admin_web.queries.consent import ConsentSubject, consent_subject, neighbours
 from admin_web.services.documents import or_discarded
-from admin_web.services.overrides import Effect, Granted, effect_of, grant_override, renew_override
+from admin_web.services.overrides import Granted, grant_override, renew_override
 from admin_web.site.consent_form import FIELDS, STALE, ConsentFields, carried, field_of, read_consent
 from admin_web.site.forms import Form, UploadForm, read_upload
 from admin_web.site.guard import actor
@@ -16,6 +16,7 @@ from admin_web.site.routing import Route
 from admin_web.site.views.leads import lead_of
 from compliance import dates
 from compliance.consent import ATTESTATION, Basis
+from compliance.openable import Effect, effect_of
 
 
 async def form(request: web.Request) -> web.StreamResponse:

@@ -21,7 +21,7 @@ from admin_web.projection.sweep import sweep
 from admin_web.record.changes import NotInForce
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.models import Override
-from admin_web.services.overrides import OverrideStands
+from compliance.openable import OverrideStands
 from lab.redis import RedisServer
 from tests.support.faults import Fuse, Killed
 from tests.support.projection import GateView, World

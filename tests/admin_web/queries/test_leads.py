@@ -15,8 +15,9 @@ from admin_web.queries.paging import read_key
 from admin_web.record.changes import Records
 from admin_web.record.models import Lead, Override
 from admin_web.record.schema import go_back, migrate
+from admin_web.services.consents import Consent
 from admin_web.services.leads import LeadGiven, UnknownLead, change_lead, put_leads
-from admin_web.services.overrides import Consent, NothingToRenew, NotYetRenewable, grant_override, renew_override
+from admin_web.services.overrides import NothingToRenew, NotYetRenewable, grant_override, renew_override
 from admin_web.services.revocation import revoke_override
 from admin_web.services.suppression import lift, suppress
 from admin_web.services.wrap_up import Outcome, wrap_up

@@ -16,8 +16,8 @@ from admin_web.record.database import Database
 from admin_web.record.lead_numbers import LabelledNumber
 from admin_web.record.models import Lead
 from admin_web.services.leads import LeadGiven, put_leads
-from admin_web.services.overrides import OverrideStands
 from compliance.numbers import E164, LeadId
+from compliance.openable import OverrideStands
 from compliance.redis_schema import LEASE, STATE, exchange_and_line, listed_key, override_key
 from compliance.verdict import NOT_LISTED, OVERRIDE
 from lab.redis import RedisServer

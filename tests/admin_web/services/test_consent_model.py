@@ -20,19 +20,14 @@ from admin_web.services.do_not_call import block_lead
 from admin_web.services.ending import lift_ended
 from admin_web.services.keeping import NothingToKeep, keep_override
 from admin_web.services.leads import add_lead
-from admin_web.services.overrides import (
-    ConsentOutdated,
-    NotSuppressed,
-    OverrideStands,
-    SameDayUnexplained,
-    grant_override,
-)
+from admin_web.services.overrides import grant_override
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.revocation import OverrideExpired, revoke_override
 from admin_web.services.suppression import NotListed, lift, suppress, suppress_many
 from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance.ends import later
 from compliance.numbers import E164, LeadId
+from compliance.openable import ConsentOutdated, NotSuppressed, OverrideStands, SameDayUnexplained
 from lab.postgres import PostgresServer
 from tests.support.records import ADMIN, CONSENT, SUPERVISOR, Clock, FakeProjector
 

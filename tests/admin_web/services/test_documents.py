@@ -17,8 +17,9 @@ from admin_web.record.database import Database
 from admin_web.record.models import Document, Override
 from admin_web.services.documents import FEW, GRACE, TooManyOrphans, discard, or_discarded, sweep_documents
 from admin_web.services.leads import add_lead
-from admin_web.services.overrides import NotAttested, grant_override
+from admin_web.services.overrides import grant_override
 from admin_web.services.suppression import suppress
+from compliance.consent_statement import NotAttested
 from tests.support.records import ADMIN, CONSENT, LEAD, NUMBER, SUPERVISOR, rows
 from tests.support.samples import PDF
 

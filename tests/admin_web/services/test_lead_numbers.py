@@ -13,15 +13,17 @@ from admin_web.record.changes import Records
 from admin_web.record.lead_numbers import LabelledNumber, numbers_of
 from admin_web.record.models import AuditEvent, CallRequest, DoNotCallRequest, Lead, LeadNumber, Override, User
 from admin_web.services.calling import call_lead
+from admin_web.services.consents import NumberNotNamed, OtherNumber
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.keeping import NothingToKeep, keep_override
 from admin_web.services.lead_numbers import MOST_NUMBERS, NotANumberOfLead, TooManyNumbers
 from admin_web.services.leads import LeadGiven, NumberMoved, add_lead, change_lead, put_leads
-from admin_web.services.overrides import NumberNotNamed, OtherNumber, OverrideStands, grant_override
+from admin_web.services.overrides import grant_override
 from admin_web.services.requests import record_request
 from admin_web.services.suppression import suppress_many
 from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance.numbers import E164
+from compliance.openable import OverrideStands
 from compliance.rule import judge
 from compliance.verdict import Verdict
 from tests.support.records import ADMIN, AT, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR, Clock, rows

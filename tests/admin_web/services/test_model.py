@@ -19,10 +19,11 @@ from admin_web.record.changes import Records
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, OutboxRow, Override, SuppressionEntry
 from admin_web.services.leads import LeadExists, UnknownLead, add_lead, change_lead
-from admin_web.services.overrides import NotSuppressed, OverrideStands, grant_override, live_overrides
+from admin_web.services.overrides import grant_override, live_overrides
 from admin_web.services.revocation import OverrideExpired, UnknownOverride, revoke_override
 from admin_web.services.suppression import NotListed, lift, suppress, suppress_many
 from compliance.numbers import E164, LeadId
+from compliance.openable import NotSuppressed, OverrideStands
 from compliance.refusal import Refused
 from lab.postgres import PostgresServer
 from tests.support.records import ADMIN, AT, CONSENT, SUPERVISOR, Clock, FakeProjector, rows

@@ -8,20 +8,15 @@ import pytest
 
 from admin_web.record.changes import Actor, Records
 from admin_web.record.models import AuditEvent, Document, Lead, OutboxRow, Override
+from admin_web.services.consents import ExpiryNotAllowed, OtherNumber
 from admin_web.services.leads import UnknownLead, add_lead
-from admin_web.services.overrides import (
-    ConsentInFuture,
-    ExpiryNotAllowed,
-    NotAttested,
-    NotSuppressed,
-    OtherNumber,
-    OverrideStands,
-    grant_override,
-)
+from admin_web.services.overrides import grant_override
 from admin_web.services.revocation import UnknownOverride, review_override, revoke_override
 from admin_web.services.suppression import lift, suppress
 from compliance.consent import ATTESTATION, Basis, Role
+from compliance.consent_statement import ConsentInFuture, NotAttested
 from compliance.numbers import LeadId
+from compliance.openable import NotSuppressed, OverrideStands
 from compliance.refusal import NotPermitted, Refused, Unwritable
 from tests.support.records import (
     ADMIN,

@@ -6,14 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from admin_web.judging.facts import facts_on_record
 from admin_web.queries.patterns import pattern_effect, pattern_page
 from admin_web.record.changes import Actor, Records
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, DecisionTotal, OutboxRow, SuppressionPattern
 from admin_web.services import patterns as service
 from admin_web.services.leads import add_lead
-from admin_web.services.overrides import grant_override, origins_of
+from admin_web.services.overrides import grant_override
 from admin_web.services.patterns import (
     PatternNotListed,
     PatternStands,
@@ -23,7 +22,6 @@ from admin_web.services.patterns import (
 )
 from admin_web.services.suppression import suppress
 from compliance.consent import Role
-from compliance.consent_rules import Origin
 from compliance.numbers import E164, LeadId
 from compliance.patterns import Pattern
 from compliance.redis_schema import STATE, TERMS, terms_key
@@ -98,11 +96,6 @@ async def test_an_override_opens_one_lead_on_a_number_that_a_pattern_blocks(worl
         await add_lead(records, ADMIN, lead, NUMBER)
     await grant_override(records, SUPERVISOR, replace(CONSENT, consented_on=world.now().date()))
     assert [world.gate.rule(NUMBER, lead).reason for lead in (LEAD, SECOND)] == ["override", "internal-pattern"]
-    async with world.database.read() as session:
-        (facts,) = await facts_on_record(session, [(NUMBER, LEAD)], world.now())
-    assert origins_of(facts, None) == {Origin.OWN_LIST}
-    assert origins_of(facts._replace(listed=("us-ftc",)), None) == {Origin.OWN_LIST, Origin.REGISTRY}
-    assert origins_of(facts, world.now().date()) == {Origin.OWN_LIST, Origin.REQUEST}
 
 
 async def test_a_pattern_stands_once_and_may_come_again_after_it_was_lifted(records: Records):

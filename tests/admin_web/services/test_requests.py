@@ -11,21 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.judging.facts import facts_on_record
 from admin_web.record.changes import Actor, Records
 from admin_web.record.models import AuditEvent, DoNotCallRequest, Override, SuppressionEntry
-from admin_web.services import keeping, overrides
+from admin_web.services import consents, keeping
+from admin_web.services.consents import Consent
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.keeping import KeptOverride, NothingToKeep, RequestNotSeen, keep_override
 from admin_web.services.leads import add_lead
-from admin_web.services.overrides import (
-    BasisNotEnough,
-    Consent,
-    ConsentOutdated,
-    ConsentTooOld,
-    RelationshipEnded,
-    SameDayUnexplained,
-    TieMissing,
-    grant_override,
-    renew_override,
-)
+from admin_web.services.overrides import grant_override, renew_override
 from admin_web.services.requests import (
     RequestNotDated,
     UnknownRequest,
@@ -41,7 +32,9 @@ from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance import dates
 from compliance.consent import Basis, Role
 from compliance.consent_rules import US_STRICT, ConsentRules, Tie
+from compliance.consent_statement import ConsentTooOld, RelationshipEnded, TieMissing
 from compliance.numbers import E164, LeadId
+from compliance.openable import BasisNotEnough, ConsentOutdated, SameDayUnexplained
 from compliance.refusal import NotPermitted, Unwritable
 from tests.support.records import ADMIN, AT, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR, Clock, rows
 
@@ -193,7 +186,7 @@ async def test_a_request_of_another_lead_during_a_grant_contests_it(records: Rec
         await asyncio.wait(asking, timeout=0.5)
         return found
 
-    monkeypatch.setattr(overrides, "newest_request", read_and_wait)
+    monkeypatch.setattr(consents, "newest_request", read_and_wait)
     granted = await grant_override(records, SUPERVISOR, dated(0))
     await asking[0]
     assert (await opens(records), await contested(records)) == (True, [granted.override_id])
@@ -318,7 +311,7 @@ async def test_a_request_during_a_grant_ends_the_override(
         await asyncio.wait(asking, timeout=0.5)
         return found
 
-    monkeypatch.setattr(overrides, "newest_request", read_and_wait)
+    monkeypatch.setattr(consents, "newest_request", read_and_wait)
     await grant_override(records, SUPERVISOR, dated(-7))
     await asking[0]
     assert not await opens(records)

@@ -15,9 +15,10 @@ from admin_web.lists.sheet_store import SheetStore
 from admin_web.queries.lists import ListFilter, entries
 from admin_web.record.models import DoNotCallRequest, Job, Lead, LeadNumber, Override, SuppressionEntry
 from admin_web.services.campaign_lists import add_campaign_list
+from admin_web.services.consents import Consent
 from admin_web.services.job_kinds import IMPORT_NUMBERS
 from admin_web.services.leads import add_lead
-from admin_web.services.overrides import Consent, grant_override
+from admin_web.services.overrides import grant_override
 from admin_web.services.requests import record_request
 from admin_web.services.suppression import suppress
 from admin_web.worker.jobs.run import Tools

@@ -7,11 +7,11 @@ import pytest
 from admin_web.record.models import SuppressionPattern
 from admin_web.services.campaign_lists import add_campaign_list, add_to_list
 from admin_web.services.leads import add_lead
-from admin_web.services.overrides import NotSuppressed
 from admin_web.services.patterns import add_pattern
 from admin_web.services.registries import EditedTerms, add_registry
 from admin_web.services.suppression import suppress
 from compliance.consent import Role
+from compliance.openable import NotSuppressed
 from compliance.patterns import Pattern
 from tests.support.consent import grant
 from tests.support.records import ADMIN, LEAD, NUMBER, OTHER, SECOND, rows

@@ -8,10 +8,10 @@ import pytest
 
 from admin_web.record.models import Registry, RegistryExchange, RegistryVersion
 from admin_web.services.leads import add_lead
-from admin_web.services.overrides import NotSuppressed
 from admin_web.services.registries import EditedTerms, add_registry, set_terms
 from admin_web.services.suppression import suppress
 from compliance.consent import ATTESTATION, Role
+from compliance.openable import NotSuppressed
 from compliance.redis_schema import exchange_and_line
 from tests.support.consent import PDF, grant
 from tests.support.records import ADMIN, LEAD, NUMBER, SECOND
