@@ -32,7 +32,7 @@ from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance import dates
 from compliance.consent import Basis, Role
 from compliance.consent_rules import US_STRICT, ConsentRules, Tie
-from compliance.consent_statement import ConsentTooOld, RelationshipEnded, TieMissing
+from compliance.consent_statement import TieMissing
 from compliance.numbers import E164, LeadId
 from compliance.openable import BasisNotEnough, ConsentOutdated, SameDayUnexplained
 from compliance.refusal import NotPermitted, Unwritable
@@ -396,20 +396,6 @@ async def test_a_consent_dated_tomorrow_is_no_shield_against_a_request_of_today(
     assert len(done.ended) == 1
 
 
-@pytest.mark.parametrize(
-    ("basis", "days"),
-    [(Basis.SIGNED_CONSENT, -3653), (Basis.WRITTEN_CONSENT, -46_000), (Basis.EXISTING_RELATIONSHIP, -1097),
-     (Basis.OTHER, -1828)],
-)  # fmt: skip
-async def test_a_consent_has_an_oldest_day_by_its_basis(records: Records, basis: Basis, days: int):
-    await add_lead(records, ADMIN, LEAD, NUMBER)
-    await suppress(records, ADMIN, NUMBER, source="import")
-    with pytest.raises(ConsentTooOld):
-        await grant_override(records, SUPERVISOR, dated(days, basis=basis, basis_note="x"))
-    if days > -4000:
-        await grant_override(records, SUPERVISOR, dated(days + 2, basis=basis, basis_note="x"))
-
-
 @pytest.fixture
 def strict(records: Records) -> Records:
     """The record of an installation with the policy us-strict."""
@@ -446,15 +432,6 @@ async def test_us_strict_ends_a_relationship_by_its_last_purchase_or_inquiry(
         await grant_override(strict, SUPERVISOR, tied)
     granted = await grant_override(strict, SUPERVISOR, replace(tied, tie=tie))
     assert granted.expires_at == end
-
-
-@pytest.mark.parametrize(("tie", "on"), [(Tie.PURCHASE, date(2024, 9, 1)), (Tie.INQUIRY, date(2025, 12, 1))])
-async def test_us_strict_opens_nothing_by_a_relationship_that_has_ended(strict: Records, tie: Tie, on: date):
-    await add_lead(strict, ADMIN, LEAD, NUMBER)
-    await suppress(strict, ADMIN, NUMBER, source="import")
-    ended = replace(CONSENT, basis=Basis.EXISTING_RELATIONSHIP, consented_on=on, tie=tie)
-    with pytest.raises(RelationshipEnded):
-        await grant_override(strict, SUPERVISOR, ended)
 
 
 async def test_who_placed_an_override_does_not_review_it(records: Records):
