@@ -32,6 +32,7 @@ from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.requests import checked_day
 from admin_web.settings import AdminSettings
 from compliance.ends import end_in, request_with_end
+from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused
 from compliance.rule import opens_by_override, sentence_of
 from compliance.terms import campaign_id
@@ -162,16 +163,7 @@ def export_internal(
     lifted: Annotated[bool, typer.Option("--all", help="Include lifted entries.")] = False,
 ) -> None:
     """Write the company's own list as CSV."""
-    settings = AdminSettings.load()
-
-    async def work() -> int:
-        async with opened_database(settings) as database:
-            with _output(file) as out:
-                rows = await export_numbers(database, out, lifted=lifted)
-            await record_export(database, actor(), "lists-export", rows, "all" if lifted else "")
-            return rows
-
-    print(f"{run(work())} entries", file=sys.stderr)
+    _export(file, lifted)
 
 
 @exports.command("campaign-list")
@@ -181,14 +173,20 @@ def export_campaign_list(
     lifted: Annotated[bool, typer.Option("--all", help="Include lifted entries.")] = False,
 ) -> None:
     """Write a campaign list as CSV."""
+    _export(file, lifted, name)
+
+
+def _export(file: str, lifted: bool, campaign_list: str | None = None) -> None:
+    """Write a campaign list, or without one the company's own list. Raises UnknownList."""
     settings = AdminSettings.load()
 
     async def work() -> int:
         async with opened_database(settings) as database:
-            await one_campaign_list(database, name)
+            if campaign_list is not None:
+                await one_campaign_list(database, campaign_list)
             with _output(file) as out:
-                rows = await export_numbers(database, out, lifted=lifted, list_name=name)
-            await record_export(database, actor(), name, rows, "all" if lifted else "")
+                rows = await export_numbers(database, out, lifted=lifted, list_name=campaign_list or INTERNAL)
+            await record_export(database, actor(), campaign_list or "lists-export", rows, "all" if lifted else "")
             return rows
 
     print(f"{run(work())} entries", file=sys.stderr)
