@@ -20,7 +20,7 @@ from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.schema import SchemaMismatch, require_current
 from admin_web.settings import AdminSettings
 from admin_web.site import answers, pages, routing
-from admin_web.site.forwarding import forwarding, networks
+from admin_web.site.forwarding import forwarding
 from admin_web.site.guard import guard
 from admin_web.site.keys import (
     DATABASE,
@@ -47,7 +47,7 @@ def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> 
     """Build the site. It connects to nothing before it serves requests."""
     root = settings.web_prefix
     middlewares = [
-        forwarding(networks(settings.web_proxies), settings.hosts, root),
+        forwarding(settings.proxies, settings.hosts, root),
         answers.timed,
         answers.explained,
         guard,

@@ -2,7 +2,6 @@
 
 import re
 from datetime import tzinfo
-from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,7 +12,9 @@ from admin_web.pbx.settings import PbxSettings
 from compliance.consent import Role
 from compliance.consent_rules import AS_DOCUMENTED, POLICIES, ConsentRules
 from compliance.database_url import driven
+from compliance.networks import Network, WrittenNetworks, networks
 from compliance.secrets import secrets_of
+from compliance.separated import between_commas
 from compliance.settings import HostPort, host_port
 from compliance.zones import of_machine
 
@@ -24,12 +25,6 @@ def _database_url(url: str) -> str:
     if url:
         driven(url)
     return url
-
-
-def _networks(written: str) -> str:
-    for one in filter(None, written.split(",")):
-        ip_network(one.strip(), strict=False)  # The ValueError of `ip_network` says what is wrong.
-    return written
 
 
 _HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
@@ -77,7 +72,7 @@ def _zone(name: str) -> str:
 
 
 def _roles(written: str) -> str:
-    if unknown := {role.strip() for role in written.split(",") if role.strip()} - set(Role):
+    if unknown := set(between_commas(written)) - set(Role):
         raise ValueError(f"{', '.join(sorted(unknown))} is no role; write some of {', '.join(Role)}")
     return written
 
@@ -105,7 +100,7 @@ class AdminSettings(PbxSettings):
         "",
         description="Address on which the worker answers `/healthz`, `/readyz` and `/metrics` over HTTP; empty: none.",
     )
-    web_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+    web_proxies: WrittenNetworks = Field(
         "",
         description="Addresses or networks of trusted reverse proxies (their X-Forwarded headers are used), "
         "separated by commas.",
@@ -177,22 +172,22 @@ class AdminSettings(PbxSettings):
     @property
     def gate_addresses(self) -> tuple[str, ...]:
         """The FastAGI address of each gate, HOST:PORT."""
-        return tuple(address.strip() for address in (self.gates or self.agi_bind).split(",") if address.strip())
+        return between_commas(self.gates or self.agi_bind)
 
     @property
-    def proxies(self) -> tuple[str, ...]:
+    def proxies(self) -> tuple[Network, ...]:
         """The addresses and networks of the trusted reverse proxies."""
-        return tuple(address.strip() for address in self.web_proxies.split(",") if address.strip())
+        return networks(self.web_proxies)
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The host names under which the site may be asked for; empty for any."""
-        return tuple(host.strip().lower() for host in self.web_hosts.split(",") if host.strip())
+        return between_commas(self.web_hosts.lower())
 
     @property
     def roles_with_codes(self) -> frozenset[Role]:
         """The roles that must use one-time codes."""
-        return frozenset(Role(role.strip()) for role in self.require_totp.split(",") if role.strip())
+        return frozenset(map(Role, between_commas(self.require_totp)))
 
     @property
     def database(self) -> str:

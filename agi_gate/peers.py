@@ -5,10 +5,9 @@ FastAGI has no password, so the address is the only thing by which the gate know
 
 from collections import Counter
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import TypeAlias
+from ipaddress import ip_address, ip_network
 
-Network: TypeAlias = IPv4Network | IPv6Network
+from compliance.networks import Network
 
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 

@@ -1,21 +1,10 @@
 """The settings of the gate, from the environment."""
 
-from ipaddress import ip_network
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import AfterValidator, Field
-
-from agi_gate.peers import Network, is_loopback
+from agi_gate.peers import is_loopback
+from compliance.networks import Network, WrittenNetworks, networks
 from compliance.settings import HostPort, Settings, SettingsError
-
-
-def _networks(written: str) -> str:
-    for part in filter(None, map(str.strip, written.split(","))):
-        try:
-            ip_network(part, strict=False)
-        except ValueError:
-            raise ValueError("write addresses or networks, such as 192.0.2.10 or 10.8.0.0/24") from None
-    return written
 
 
 class GateSettings(Settings):
@@ -25,7 +14,7 @@ class GateSettings(Settings):
         "127.0.0.1:9573",
         description="Address on which the gate answers `/healthz`, `/readyz` and `/metrics` over HTTP.",
     )
-    agi_peers: Annotated[str, AfterValidator(_networks)] = Field(
+    agi_peers: WrittenNetworks = Field(
         "",
         description="Addresses and networks of the PBXs that may ask the gate, separated by commas, such as "
         "192.0.2.10,10.8.0.0/24; empty: this machine only.",
@@ -55,7 +44,7 @@ class GateSettings(Settings):
     @property
     def networks(self) -> tuple[Network, ...]:
         """The networks of the PBXs."""
-        return tuple(ip_network(part.strip(), strict=False) for part in self.agi_peers.split(",") if part.strip())
+        return networks(self.agi_peers)
 
     def require_peers(self) -> None:
         """Raise SettingsError if other machines can reach the AGI port, and no PBX is named."""

@@ -13,12 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import cast
 
 import structlog
 from aiohttp import StreamReader, web
 from aiohttp.typedefs import Handler, Middleware
+
+from compliance.networks import Network
 
 LONGEST_HEAD = 32 * 1024
 """Bytes of a head that are kept. A longer one is passed on to aiohttp, which refuses it."""
@@ -54,7 +56,7 @@ class Limits:
     head_s: float = 10.0
     stall_s: float = 60.0
     idle_s: float = 75.0
-    trusted: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted: tuple[Network, ...] = ()
 
     def trusts(self, host: str) -> bool:
         """Return whether an address is that of a proxy."""

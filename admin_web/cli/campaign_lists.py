@@ -11,6 +11,7 @@ from admin_web.services.campaign_lists import add_campaign_list, add_to_list, li
 from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.suppression import Lifted, Suppressed
 from admin_web.settings import AdminSettings
+from compliance.separated import words
 
 campaign_lists = typer.Typer(
     help="Campaign lists: their numbers are blocked only in calls of some campaigns.", no_args_is_help=True
@@ -90,8 +91,3 @@ def show() -> None:
 
     for one in run(work()):
         typer.echo(f"{one.name}\t{' '.join(one.campaigns)}\t{one.numbers} numbers")
-
-
-def words(text: str) -> tuple[str, ...]:
-    """Return the words of a text that are separated by spaces or commas."""
-    return tuple(text.replace(",", " ").split())

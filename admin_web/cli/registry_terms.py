@@ -18,6 +18,7 @@ from admin_web.services.registries import (
     terms_preset,
 )
 from admin_web.settings import AdminSettings
+from compliance.separated import words
 
 registries = typer.Typer(
     help="Registries: lists that authorities publish, and the terms on which they apply.", no_args_is_help=True
@@ -143,4 +144,4 @@ def _changed(
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(text.replace(",", " ").split())
+    return None if text is None else words(text)

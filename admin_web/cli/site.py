@@ -10,7 +10,7 @@ import typer
 from admin_web.app import make_app
 from admin_web.cli.shell import run
 from admin_web.settings import AdminSettings
-from admin_web.site.forwarding import networks, warning_of
+from admin_web.site.forwarding import warning_of
 from compliance.http_door import Limits
 from compliance.http_server import serving
 from compliance.listening import listen
@@ -33,11 +33,10 @@ def serve() -> None:
     log_to_stderr(settings.log_level, settings.secrets)
     settings.require_private()
     socket = listen("DNC_WEB_BIND", settings.web_bind)
-    proxies = networks(settings.web_proxies)
-    if warning := warning_of(settings.web_bind, proxies):
+    if warning := warning_of(settings.web_bind, settings.proxies):
         log.warning("not encrypted", why=warning)
     socket.setblocking(False)
-    limits = Limits(CONNECTIONS, PER_ADDRESS, trusted=proxies)
+    limits = Limits(CONNECTIONS, PER_ADDRESS, trusted=settings.proxies)
 
     async def work() -> None:
         stop, app = asyncio.Event(), make_app(settings)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from compliance.separated import between_commas
 from compliance.settings import HostPort, Settings
 
 AGENT = "{agent}"
@@ -49,4 +50,4 @@ class PbxSettings(Settings):
     @property
     def trunks(self) -> tuple[str, ...]:
         """The patterns of `trunk_channels` as a tuple."""
-        return tuple(pattern.strip() for pattern in self.trunk_channels.split(",") if pattern.strip())
+        return between_commas(self.trunk_channels)

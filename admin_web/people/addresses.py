@@ -3,6 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from compliance.refusal import Unwritable
+from compliance.separated import words
 
 LONGEST_NETWORKS = 1000
 """The maximum length of a list of networks as text."""
@@ -34,7 +35,7 @@ def read_networks(text: str) -> str:
     The parts may be separated by blanks, commas or line ends.
     """
     try:
-        found = [str(ip_network(part)) for part in text.replace(",", " ").split()]
+        found = [str(ip_network(part)) for part in words(text)]
     except ValueError as error:
         raise Unwritable(f"Write addresses or networks, such as 192.0.2.7 or 2001:db8::/48. {error}.") from None
     networks = " ".join(dict.fromkeys(found))

@@ -8,13 +8,14 @@ nor a reason to refuse the request.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from compliance.networks import Network
+
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
 _PORTS = {"http": "80", "https": "443"}
@@ -34,11 +35,6 @@ class Client:
     remote: str
     scheme: str
     host: str
-
-
-def networks(written: str) -> tuple[Network, ...]:
-    """Parse addresses and networks, separated by commas. Raises ValueError with the reason."""
-    return tuple(ip_network(one.strip(), strict=False) for one in written.split(",") if one.strip())
 
 
 def address_in(text: str) -> Address | None:

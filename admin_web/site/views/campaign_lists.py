@@ -18,6 +18,7 @@ from admin_web.site.pages import in_force, render, see_other
 from admin_web.site.routing import Route
 from compliance.numbers import InvalidNumber, normalize
 from compliance.refusal import Refused, Unwritable
+from compliance.separated import words
 
 SOURCE = "list-page"
 
@@ -32,7 +33,7 @@ async def add(request: web.Request) -> web.StreamResponse:
     form = await read_form(request)
     name = form.text("name")
     try:
-        standing = await add_campaign_list(request.app[RECORDS], actor(request), name, _words(form))
+        standing = await add_campaign_list(request.app[RECORDS], actor(request), name, words(form.text("campaigns")))
     except Refused as error:
         form.errors["campaigns" if isinstance(error, UnfitCampaigns) else "name"] = str(error)
         return await _lists(request, form, 422)
@@ -48,7 +49,7 @@ async def change(request: web.Request) -> web.StreamResponse:
     """Set the campaigns of a list."""
     form, name = await read_form(request), request.match_info["list"]
     try:
-        standing = await set_campaigns(request.app[RECORDS], actor(request), name, _words(form))
+        standing = await set_campaigns(request.app[RECORDS], actor(request), name, words(form.text("campaigns")))
     except UnfitCampaigns as error:
         form.errors["campaigns"] = str(error)
         return await _one(request, form, 422)
@@ -71,10 +72,6 @@ async def put(request: web.Request) -> web.StreamResponse:
         said = f"{national(number)} {'is' if done.added else 'was already'} on the campaign list {name}."
         return see_other(request, "lists-number", number=number, notice=in_force(said, done.standing))
     return await _one(request, form, 422)
-
-
-def _words(form: Form) -> tuple[str, ...]:
-    return tuple(form.text("campaigns").replace(",", " ").split())
 
 
 async def _lists(request: web.Request, form: Form, status: int = 200) -> web.StreamResponse:

@@ -25,6 +25,7 @@ from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
 from compliance.known_registries import PRESETS
 from compliance.refusal import Refused
+from compliance.separated import words
 from compliance.terms import BLOCK, PASS, WARN
 
 STALE = ((BLOCK, "Block calls to the numbers it covers"), (WARN, "Show a warning and let calls pass"))
@@ -85,12 +86,12 @@ def _terms(form: Form) -> EditedTerms:
     days = form.text("fresh_days")
     return EditedTerms(
         owner_account=form.text("owner_account"),
-        area_codes=_words(form.text("area_codes")),
+        area_codes=words(form.text("area_codes")),
         by_area_code=form.text("covers") != "whole",
         fresh_days=int(days) if days.isdecimal() and len(days) < 6 else -1,
         when_stale=form.text("when_stale"),
         when_uncovered=form.text("when_uncovered"),
-        spared=_words(form.text("spared")),
+        spared=words(form.text("spared")),
     )
 
 
@@ -103,10 +104,6 @@ def _seen(form: Form) -> datetime:
         return datetime.fromisoformat(form.text("seen")).astimezone(UTC)
     except (ValueError, OverflowError):
         return datetime.fromtimestamp(0, UTC)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.replace(",", " ").split())
 
 
 def _notice(what: str, standing: Standing) -> Notice:

@@ -11,10 +11,10 @@ from admin_web.site.forwarding import (
     client_of,
     forwarding,
     host_allowed,
-    networks,
     same_host,
     warning_of,
 )
+from compliance.networks import networks
 from compliance.settings import SettingsError
 
 TRUSTED = networks("127.0.0.1, 10.0.0.0/8, ::1, 2001:db8:5::/48")
