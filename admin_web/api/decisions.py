@@ -6,8 +6,9 @@ from typing import Annotated
 from pydantic import Field
 
 from admin_web.api import words
-from admin_web.api.operation import ApiCall, Arguments, Result
+from admin_web.api.operation import ApiCall, Arguments, Result, operation
 from admin_web.api.problem import Problem
+from admin_web.people.tokens import Scope
 from admin_web.queries.call_filter import CallFilter
 from admin_web.queries.calls import CallPosition, CallSeen, decision_of, decision_page
 from compliance.verdict import Verdict
@@ -81,8 +82,9 @@ class DecisionPage(Result):
     next: str
 
 
+@operation("list-decisions", "GET", "/decisions", Scope.READ, refuses=("unknown-page", "invalid-number"))
 async def list_decisions(call: ApiCall, asked: ListDecisions) -> DecisionPage:
-    """Find decisions."""
+    """Find what the gate decided on calls, the latest first, a page at a time."""
     wanted = CallFilter(
         number=call.number(asked.number) if asked.number is not None else None,
         lead=asked.lead or "",
@@ -97,8 +99,9 @@ async def list_decisions(call: ApiCall, asked: ListDecisions) -> DecisionPage:
     return DecisionPage(items=[_shown(decided) for decided in found.rows], next=found.next_key)
 
 
+@operation("get-decision", "GET", "/decisions/{decision}", Scope.READ, refuses=("unknown-decision",))
 async def get_decision(call: ApiCall, asked: GetDecision) -> Decision:
-    """Read one decision."""
+    """Read one decision, and how its call ended."""
     found = await decision_of(call.database, asked.decision)
     if found is None:
         raise Problem("unknown-decision", f"There is no decision {asked.decision}, or it is not archived yet.")

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from admin_web.api import words
-from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
+from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult, operation
 from admin_web.api.problem import Problem
+from admin_web.people.tokens import Scope
 from admin_web.queries.lead_state import LeadState, NumberStand
 from admin_web.queries.leads import LeadRow, lead_list, lead_of, wanted
 from admin_web.services import LabelledNumber as NumberOfLead
@@ -148,36 +149,41 @@ class LeadsKept(WriteResult):
     changed: int
 
 
+@operation("list-leads", "GET", "/leads", Scope.READ, refuses=("unknown-page",))
 async def list_leads(call: ApiCall, asked: ListLeads) -> LeadPage:
-    """Find leads."""
+    """Find leads by number, id or name, a page at a time."""
     sought = wanted(asked.search, asked.state or "", region=call.settings.region)
     key = asked.key(str, str)
     found = await lead_list(call.database, sought, call.records.now(), after=key, rows=asked.limit)
     return LeadPage(items=[_shown(row) for row in found.page.rows], next=found.page.next_key)
 
 
+@operation("get-lead", "GET", "/leads/{lead}", Scope.READ, refuses=("unknown-lead",))
 async def get_lead(call: ApiCall, asked: GetLead) -> LeadShown:
-    """Read one lead."""
+    """Read one lead, and whether it may be dialled."""
     row = await lead_of(call.database, LeadId(asked.lead), call.records.now())
     if row is None:
         raise UnknownLead(f"There is no lead {asked.lead}.")
     return _shown(row)
 
 
+@operation("add-lead", "POST", "/leads", Scope.LEADS, status=201, refuses=("lead-exists", "invalid-number"))
 async def post_lead(call: ApiCall, asked: AddLead) -> LeadKept:
-    """Add a lead."""
+    """Add a new lead."""
     number, numbers = _some_numbers(call, asked)
     await add_lead(call.records, call.actor, LeadId(asked.lead), number, asked.name, numbers)
     return LeadKept(lead=asked.lead, changed=True, ended_overrides=[])
 
 
+@operation("put-lead", "PUT", "/leads/{lead}", Scope.LEADS, refuses=("invalid-number",))
 async def put_lead(call: ApiCall, asked: PutLead) -> LeadsKept:
-    """Add a lead, or change it if it exists."""
-    return await put_many(call, PutLeads(leads=[asked]))
+    """Add a lead, or change an existing one. If it loses a number, its live override on it ends."""
+    return await put_many.run(call, PutLeads(leads=[asked]))
 
 
+@operation("change-lead", "PATCH", "/leads/{lead}", Scope.LEADS, refuses=("unknown-lead", "invalid-number"))
 async def patch_lead(call: ApiCall, asked: ChangeLead) -> LeadKept:
-    """Change the given fields of a lead."""
+    """Change a lead's numbers or name. If it loses a number, its live override on it ends."""
     number, numbers = _numbers(call, asked)
     done = await change_lead(
         call.records, call.actor, LeadId(asked.lead), number=number, numbers=numbers, name=asked.name
@@ -185,8 +191,9 @@ async def patch_lead(call: ApiCall, asked: ChangeLead) -> LeadKept:
     return LeadKept(lead=done.lead, changed=done.changed, ended_overrides=list(done.ended_overrides))
 
 
+@operation("put-leads", "PUT", "/leads", Scope.LEADS, refuses=("invalid-number",))
 async def put_many(call: ApiCall, asked: PutLeads) -> LeadsKept:
-    """Add and change many leads."""
+    """Add or change up to 1,000 leads: all of them or, after an error, none."""
     given = []
     for place, lead in enumerate(asked.leads):
         try:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from inspect import getdoc
+from typing import Any, Generic, TypeAlias, TypeVar, get_type_hints
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
@@ -94,6 +95,41 @@ class Operation(Generic[ArgumentsT, ResultT]):
 
 
 AnyOperation = Operation[Any, Any]
+
+Run: TypeAlias = Callable[[ApiCall, ArgumentsT], Awaitable[ResultT]]
+
+
+def operation(
+    name: str,
+    method: str,
+    path: str,
+    scope: Scope,
+    *,
+    form: bool = False,
+    status: int = 200,
+    refuses: tuple[str, ...] = (),
+    file: str = "",
+) -> Callable[[Run[ArgumentsT, ResultT]], Operation[ArgumentsT, ResultT]]:
+    """Make an operation of a function. Its annotations are the models, and its docstring begins with what it does."""
+
+    def made(run: Run[ArgumentsT, ResultT]) -> Operation[ArgumentsT, ResultT]:
+        *_, asks, gives = get_type_hints(run).values()
+        return Operation(
+            name=name,
+            method=method,
+            path=path,
+            scope=scope,
+            does=" ".join((getdoc(run) or "").partition("\n\n")[0].split()),
+            asks=asks,
+            gives=gives,
+            run=run,
+            form=form,
+            status=status,
+            refuses=refuses,
+            file=file,
+        )
+
+    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from admin_web.api import words
-from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
+from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult, operation
 from admin_web.api.problem import Problem
+from admin_web.people.tokens import Scope
 from admin_web.queries.leads import lead_of
 from admin_web.queries.monitor import OverrideRow, OverrideState, WholeOverride, override_page, whole_override
 from admin_web.queries.monitor_filter import MonitorFilter, Shown
@@ -15,30 +16,11 @@ from admin_web.services.consents import Consent, ConsentRecord
 from admin_web.services.leads import UnknownLead
 from admin_web.services.overrides import grant_override, renew_override
 from admin_web.services.revocation import UnknownOverride, revoke_override
-from compliance.consent import ATTESTATION, Basis
-from compliance.consent_rules import Origin, Tie
+from compliance.consent import Basis
+from compliance.consent_rules import Tie
 from compliance.numbers import LeadId
 
 Detail = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=200)]
-
-
-class GetConsentTerms(Arguments):
-    """No arguments."""
-
-
-class ConsentTerms(Result):
-    """What an override needs: the statement to confirm word for word, the possible bases, and a document.
-
-    `largest_document` is its maximum size in bytes. `lifts` says what each basis opens under the policy of the
-    installation, `months` how long an existing relationship lasts, if the policy limits it.
-    """
-
-    attestation: str
-    bases: list[Basis]
-    largest_document: int
-    policy: str
-    lifts: dict[Basis, list[Origin]]
-    months: dict[Tie, int]
 
 
 class ListOverrides(words.Paged):
@@ -176,21 +158,9 @@ class OverrideRevoked(WriteResult):
     already: bool
 
 
-async def get_terms(call: ApiCall, _: GetConsentTerms) -> ConsentTerms:
-    """Return what an override needs."""
-    policy = call.records.rules.policy
-    return ConsentTerms(
-        attestation=ATTESTATION,
-        bases=list(Basis),
-        largest_document=call.settings.document_bytes,
-        policy=policy.name,
-        lifts={basis: sorted(origins) for basis, origins in policy.lifts.items()},
-        months=dict(policy.months),
-    )
-
-
+@operation("list-overrides", "GET", "/overrides", Scope.READ, refuses=("unknown-page", "invalid-number"))
 async def list_overrides(call: ApiCall, asked: ListOverrides) -> OverridePage:
-    """Find overrides."""
+    """Find consent overrides, a page at a time."""
     sought = MonitorFilter(
         shown=asked.state,
         person=asked.placed_by,
@@ -206,6 +176,7 @@ async def list_overrides(call: ApiCall, asked: ListOverrides) -> OverridePage:
     return OverridePage(items=[_shown(row, at) for row in found.rows], next=found.next_key)
 
 
+@operation("get-override", "GET", "/overrides/{override}", Scope.READ, refuses=("unknown-override",))
 async def get_override(call: ApiCall, asked: GetOverride) -> OverrideWhole:
     """Read one override."""
     at = call.records.now()
@@ -215,8 +186,29 @@ async def get_override(call: ApiCall, asked: GetOverride) -> OverrideWhole:
     return _whole(found, at)
 
 
+@operation(
+    "place-override",
+    "POST",
+    "/overrides",
+    Scope.OVERRIDE,
+    status=201,
+    file="document",
+    refuses=(
+        "unknown-lead",
+        "not-suppressed",
+        "consent-outdated",
+        "same-day-unexplained",
+        "basis-not-enough",
+        "not-openable",
+        "override-stands",
+        "nothing-to-renew",
+        "not-yet-renewable",
+        "document-not-kept",
+        "documents-unavailable",
+    ),
+)
 async def post_override(call: ApiCall, asked: PlaceOverride) -> OverridePlaced:
-    """Open a lead."""
+    """Open a lead whose number is listed, on a consent document."""
     if call.document is None:
         raise Problem("bad-request", "There is no document: send one file as the field document. Nothing was changed.")
     number = call.number(asked.number) if asked.number is not None else None
@@ -244,8 +236,15 @@ async def post_override(call: ApiCall, asked: PlaceOverride) -> OverridePlaced:
     )
 
 
+@operation(
+    "revoke-override",
+    "POST",
+    "/overrides/{override}/revoke",
+    Scope.REVOKE,
+    refuses=("unknown-override", "override-expired"),
+)
 async def post_revoke(call: ApiCall, asked: RevokeOverride) -> OverrideRevoked:
-    """End an override."""
+    """End an override at once."""
     done = await revoke_override(call.records, call.actor, asked.override, reason=asked.reason)
     return OverrideRevoked(override=done.override_id, lead=done.lead, number=done.number, already=done.already)
 

@@ -6,8 +6,9 @@ from typing import Annotated
 from pydantic import Field
 
 from admin_web.api import words
-from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
+from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult, operation
 from admin_web.api.suppression import NotTaken, numbers_of
+from admin_web.people.tokens import Scope
 from admin_web.queries.campaign_lists import all_campaign_lists
 from admin_web.queries.patterns import pattern_effect, pattern_page
 from admin_web.services.campaign_lists import (
@@ -165,8 +166,9 @@ class LiftedFromCampaignList(WriteResult):
     entry: int
 
 
+@operation("list-patterns", "GET", "/patterns", Scope.READ, refuses=("unknown-page",))
 async def list_patterns(call: ApiCall, asked: ListPatterns) -> PatternPage:
-    """Return the patterns in force."""
+    """Return the patterns in force, a page at a time."""
     page = await pattern_page(call.database, after=asked.key(int), rows=asked.limit)
     items = [
         PatternShown(
@@ -177,8 +179,9 @@ async def list_patterns(call: ApiCall, asked: ListPatterns) -> PatternPage:
     return PatternPage(items=items, next=page.next_key)
 
 
+@operation("get-pattern", "GET", "/patterns/{pattern}", Scope.READ, refuses=("invalid-pattern",))
 async def get_pattern(call: ApiCall, asked: GetPattern) -> PatternEffect:
-    """Return what a pattern blocks."""
+    """Return how many leads and calls a pattern blocks, or would block."""
     found = await pattern_effect(call.database, pattern_of(asked.pattern, call.settings.region), call.records.now())
     return PatternEffect(
         pattern=f"+{found.pattern}",
@@ -190,22 +193,25 @@ async def get_pattern(call: ApiCall, asked: GetPattern) -> PatternEffect:
     )
 
 
+@operation("add-pattern", "POST", "/patterns", Scope.LISTS, refuses=("invalid-pattern", "pattern-stands"))
 async def post_pattern(call: ApiCall, asked: AddPattern) -> PatternChanged:
-    """Block the numbers that begin with a pattern."""
+    """Block all numbers that begin with a pattern: an area code or an exchange."""
     pattern = pattern_of(asked.pattern, call.settings.region)
     await add_pattern(call.records, call.actor, pattern, reason=asked.reason, source=SOURCE)
     return PatternChanged(pattern=f"+{pattern}")
 
 
+@operation("lift-pattern", "POST", "/patterns/{pattern}/lift", Scope.LISTS, refuses=("invalid-pattern", "not-listed"))
 async def post_pattern_lift(call: ApiCall, asked: LiftPattern) -> PatternChanged:
-    """Lift a pattern."""
+    """Lift a pattern. It stays on record."""
     pattern = pattern_of(asked.pattern, call.settings.region)
     await lift_pattern(call.records, call.actor, pattern, reason=asked.reason)
     return PatternChanged(pattern=f"+{pattern}")
 
 
+@operation("list-campaign-lists", "GET", "/campaign-lists", Scope.READ)
 async def list_campaign_lists(call: ApiCall, asked: ListCampaignLists) -> CampaignLists:
-    """Return all campaign lists."""
+    """Return the campaign lists with their campaigns."""
     del asked
     found = await all_campaign_lists(call.database)
     return CampaignLists(
@@ -213,6 +219,7 @@ async def list_campaign_lists(call: ApiCall, asked: ListCampaignLists) -> Campai
     )
 
 
+@operation("put-campaign-list", "PUT", "/campaign-lists/{name}", Scope.LISTS)
 async def put_campaign_list(call: ApiCall, asked: PutCampaignList) -> CampaignListKept:
     """Make a campaign list, or set the campaigns of an existing one."""
     try:
@@ -223,8 +230,9 @@ async def put_campaign_list(call: ApiCall, asked: PutCampaignList) -> CampaignLi
     return CampaignListKept(name=asked.name, added=False)
 
 
+@operation("add-to-campaign-list", "POST", "/campaign-lists/{name}/numbers", Scope.SUPPRESS, refuses=("unknown-list",))
 async def post_to_campaign_list(call: ApiCall, asked: AddToCampaignList) -> AddedToCampaignList:
-    """Put numbers on a campaign list."""
+    """Put up to 1,000 numbers on a campaign list. Invalid numbers are reported and do not stop the others."""
     numbers, rejected = numbers_of(call, asked.numbers)
     if not numbers:
         return AddedToCampaignList(added=0, already=0, rejected=rejected)
@@ -232,8 +240,15 @@ async def post_to_campaign_list(call: ApiCall, asked: AddToCampaignList) -> Adde
     return AddedToCampaignList(added=done.added, already=done.already, rejected=rejected)
 
 
+@operation(
+    "lift-from-campaign-list",
+    "POST",
+    "/campaign-lists/{name}/lift",
+    Scope.LIFT,
+    refuses=("unknown-list", "not-listed", "invalid-number"),
+)
 async def post_campaign_list_lift(call: ApiCall, asked: LiftFromCampaignList) -> LiftedFromCampaignList:
-    """Take a number off a campaign list."""
+    """Take a number off a campaign list. Its entry stays on record."""
     number = call.number(asked.number)
     done = await lift_from_list(call.records, call.actor, asked.name, number, reason=asked.reason)
     return LiftedFromCampaignList(name=asked.name, number=done.number, entry=done.entry_id)

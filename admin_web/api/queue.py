@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from admin_web.api import words
-from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
+from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult, operation
 from admin_web.api.problem import Problem
+from admin_web.people.tokens import Scope
 from admin_web.queries.paging import spelled
 from admin_web.queries.queue import Offer, QueuePage, QueuePosition, dial_queue, queue_within
 from admin_web.services.claims import LONGEST_S, SHORTEST_S, claim_first
@@ -122,8 +123,12 @@ class LeadQueued(WriteResult):
     changed: bool
 
 
+@operation("get-queue", "GET", "/queue", Scope.READ, refuses=("unknown-page", "queue-unavailable"))
 async def get_queue(call: ApiCall, asked: GetQueue) -> Queue:
-    """Return the next leads to dial. Raises Problem when the gate would block every call."""
+    """Return the next leads to dial, judged as the gate will judge the call.
+
+    Raises Problem when the gate would block every call.
+    """
     behind = _place(asked)
     found = await dial_queue(
         call.database,
@@ -137,8 +142,12 @@ async def get_queue(call: ApiCall, asked: GetQueue) -> Queue:
     return Queue(items=[_shown(offer) for offer in found.offers], blocked=found.blocked, next=_spelled(found.behind))
 
 
+@operation("claim-lead", "POST", "/queue/claim", Scope.DIAL, refuses=("unknown-page", "queue-unavailable"))
 async def post_claim(call: ApiCall, asked: ClaimLead) -> Claimed:
-    """Claim the next lead to dial. Raises Problem when the gate would block every call."""
+    """Claim the next lead to dial: until the lease ends, it is offered to nobody else.
+
+    Raises Problem when the gate would block every call.
+    """
     offered = partial(
         queue_within,
         projection=call.projection,
@@ -156,8 +165,9 @@ async def post_claim(call: ApiCall, asked: ClaimLead) -> Claimed:
     )
 
 
+@operation("report-outcome", "POST", "/leads/{lead}/outcome", Scope.DIAL, refuses=("unknown-lead",))
 async def post_outcome(call: ApiCall, asked: ReportOutcome) -> OutcomeKept:
-    """Record how a call to a lead ended."""
+    """Record how a call to a lead ended. The outcome do-not-call also lists the lead's numbers."""
     done = await wrap_up(
         call.records,
         call.actor,
@@ -180,14 +190,16 @@ async def post_outcome(call: ApiCall, asked: ReportOutcome) -> OutcomeKept:
     )
 
 
+@operation("requeue-lead", "POST", "/leads/{lead}/requeue", Scope.DIAL, refuses=("unknown-lead",))
 async def post_requeue(call: ApiCall, asked: QueuedLead) -> LeadQueued:
-    """Put a lead back into the queue."""
+    """Put a lead back into the dial queue, and end the sender's claim of it."""
     done = await change_lead(call.records, call.actor, LeadId(asked.lead), queued=True)
     return LeadQueued(lead=done.lead, changed=done.changed, queued=True, offered=done.offered)
 
 
+@operation("dequeue-lead", "POST", "/leads/{lead}/dequeue", Scope.DIAL, refuses=("unknown-lead",))
 async def post_dequeue(call: ApiCall, asked: QueuedLead) -> LeadQueued:
-    """Take a lead off the queue."""
+    """Take a lead off the dial queue, and end the sender's claim of it."""
     done = await change_lead(call.records, call.actor, LeadId(asked.lead), queued=False)
     return LeadQueued(lead=done.lead, changed=done.changed, queued=False, offered=False)
 

@@ -1,8 +1,9 @@
 """The reasons of verdicts in words, over the API."""
 
 from admin_web.api import words
-from admin_web.api.operation import ApiCall, Arguments, Result
+from admin_web.api.operation import ApiCall, Arguments, Result, operation
 from admin_web.api.problem import Problem
+from admin_web.people.tokens import Scope
 from compliance.rule import opens_by_override, sentence_of
 
 
@@ -20,8 +21,12 @@ class ReasonShown(Result):
     openable: bool
 
 
+@operation("get-reason", "GET", "/reasons/{reason}", Scope.READ, refuses=("unknown-reason",))
 async def get_reason(_: ApiCall, asked: GetReason) -> ReasonShown:
-    """Return a reason in words. Raises Problem for a reason that no verdict has."""
+    """Explain the reason of a verdict, and whether an override opens a block for it.
+
+    Raises Problem for a reason that no verdict has.
+    """
     sentence = sentence_of(asked.reason)
     if sentence == asked.reason:
         raise Problem("unknown-reason", f"No verdict has the reason {asked.reason}.")

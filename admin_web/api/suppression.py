@@ -1,4 +1,4 @@
-"""The company's own list over the API: put numbers on it, lift them, and judge a number."""
+"""The company's own list over the API: put numbers on it, and lift them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,46 +7,14 @@ from typing import Annotated
 from pydantic import Field
 
 from admin_web.api import words
-from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult
-from admin_web.judging.facts import read_record
-from admin_web.queries.lists import own_end
+from admin_web.api.operation import ApiCall, Arguments, Result, WriteResult, operation
+from admin_web.people.tokens import Scope
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.requests import record_request, record_requests
 from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many
 from compliance.ends import end_in, request_with_end
 from compliance.json_numbers import dialed_in
 from compliance.numbers import E164, InvalidNumber, LeadId
-from compliance.rule import decide, openable, sentence_of
-from compliance.verdict import Verdict
-
-
-class GetNumber(Arguments):
-    """The number to judge, and the lead and the campaign for which it would be dialled."""
-
-    number: words.Number
-    lead: words.Lead | None = None
-    campaign: words.Campaign | None = None
-
-
-class NumberShown(Result):
-    """The verdict on a number, according to the database; `override` is the id of the override that opens the lead, or
-    empty.
-
-    `sentence` is the reason in words. `openable` says whether an override can open this block. `pattern` is the pattern
-    of the company's own list with which the number begins, or empty. `campaigns` are the campaigns for which a campaign
-    list blocks the number. `ends_at` is when the entry on the company's own list ends by itself; null if it does not.
-    """
-
-    number: str
-    verdict: Verdict
-    reason: str
-    sentence: str
-    openable: bool
-    lists: list[str]
-    override: str
-    pattern: str
-    campaigns: list[str]
-    ends_at: datetime | None
 
 
 class Suppress(Arguments):
@@ -150,31 +118,9 @@ class Lifted(WriteResult):
     entry: int
 
 
-async def get_number(call: ApiCall, asked: GetNumber) -> NumberShown:
-    """Judge one number by the gate's rule."""
-    number, at = call.number(asked.number), call.records.now()
-    lead = LeadId(asked.lead) if asked.lead else None
-    async with call.database.read() as session:
-        record = await read_record(session, [(number, lead)], at, asked.campaign or "")
-        ends_at = await own_end(session, number)
-    (facts,), elsewhere = record.facts, record.elsewhere[number]
-    ruling = decide(number, facts, at)
-    return NumberShown(
-        number=number,
-        verdict=ruling.verdict,
-        reason=ruling.reason,
-        sentence=sentence_of(ruling.reason),
-        openable=openable(ruling),
-        lists=list(facts.listed),
-        override=ruling.override,
-        pattern=f"+{facts.applying.pattern}" if facts.applying and facts.applying.pattern else "",
-        campaigns=sorted({campaign for campaigns in elsewhere.values() for campaign in campaigns}),
-        ends_at=ends_at,
-    )
-
-
+@operation("suppress", "POST", "/suppress", Scope.SUPPRESS, form=True, refuses=("unknown-lead", "invalid-number"))
 async def post_suppress(call: ApiCall, asked: Suppress) -> Suppressed:
-    """Put a number on the list."""
+    """Put a number on the company's own Do-Not-Call list."""
     if asked.until is not None:
         return await _suppress_until(call, asked, asked.until)
     lead = LeadId(asked.lead) if asked.lead else None
@@ -218,8 +164,9 @@ def _end(call: ApiCall, until: str) -> datetime:
     return end_in(until, call.records.rules, call.records.now())
 
 
+@operation("suppress-many", "POST", "/suppress/many", Scope.SUPPRESS, form=True)
 async def post_suppress_many(call: ApiCall, asked: SuppressMany) -> SuppressedMany:
-    """Put the valid numbers on the list, and report the others."""
+    """Put up to 1,000 numbers on the list. Invalid numbers are reported and do not stop the others."""
     if asked.until is not None and asked.asked_on is not None:
         raise request_with_end("`asked_on`")
     ends_at = _end(call, asked.until) if asked.until is not None else None
@@ -257,8 +204,9 @@ def numbers_of(call: ApiCall, items: Sequence[object]) -> tuple[list[E164], list
     return numbers, rejected
 
 
+@operation("block-lead", "POST", "/leads/{lead}/block", Scope.SUPPRESS, form=True, refuses=("unknown-lead",))
 async def post_block(call: ApiCall, asked: Block) -> Blocked:
-    """List the numbers of a lead who asked not to be called again, and end the lead's own overrides."""
+    """Record that a lead asked not to be called: list its numbers, and end the lead's own overrides."""
     numbers = [call.number(number) for number in asked.numbers]
     done = await block_lead(call.records, call.actor, LeadId(asked.lead), numbers)
     return Blocked(
@@ -271,7 +219,8 @@ async def post_block(call: ApiCall, asked: Block) -> Blocked:
     )
 
 
+@operation("lift", "POST", "/lift", Scope.LIFT, refuses=("not-listed", "invalid-number"))
 async def post_lift(call: ApiCall, asked: Lift) -> Lifted:
-    """Lift a number from the list."""
+    """Lift a number: take it off the company's own list. Its entry stays on record."""
     done = await lift(call.records, call.actor, call.number(asked.number), reason=asked.reason)
     return Lifted(number=done.number, entry=done.entry_id)
