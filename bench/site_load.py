@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from admin_web.record.database import Database
 from admin_web.record.models import Base
-from bench import site_data
+from bench import site_calls, site_data
 from bench.site_data import Rows, Scale
 
 PARTS: tuple[tuple[str, str, Callable[[Scale], Rows]], ...] = (
@@ -23,10 +23,10 @@ PARTS: tuple[tuple[str, str, Callable[[Scale], Rows]], ...] = (
     ("suppression_entries", site_data.ENTRIES, site_data.entries),
     ("documents", site_data.DOCUMENTS, site_data.documents),
     ("overrides", site_data.OVERRIDES, site_data.overrides),
-    ("decisions", site_data.DECISIONS, site_data.decisions),
-    ("call_details", site_data.DETAILS, site_data.details),
-    ("call_requests", site_data.REQUESTS, site_data.requests),
-    ("dispositions", site_data.DISPOSITIONS, site_data.dispositions),
+    ("decisions", site_calls.DECISIONS, site_calls.decisions),
+    ("call_details", site_calls.DETAILS, site_calls.details),
+    ("call_requests", site_calls.REQUESTS, site_calls.requests),
+    ("dispositions", site_calls.DISPOSITIONS, site_calls.dispositions),
     ("audit_events", site_data.EVENTS, site_data.events),
     ("jobs", site_data.JOBS, site_data.jobs),
 )

@@ -50,7 +50,7 @@ def _calls_behind(**fixed: str) -> Asked:
 
 
 def _decision(chance: Random, scale: Scale) -> str:
-    """Return the id of a random decision, computed as in `site_data.calls`."""
+    """Return the id of a random decision, computed as in `site_calls.calls`."""
     place = chance.randrange(scale.decisions)
     epoch = datetime(1970, 1, 1)  # noqa: DTZ001 - as the tables hold it
     step = (YEARS.total_seconds() - 60) / scale.decisions
