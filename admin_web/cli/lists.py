@@ -18,9 +18,10 @@ from admin_web.cli.progress import ImportBar
 from admin_web.cli.registries import ANY, Lists, import_registry
 from admin_web.cli.shell import NOT_IN_FORCE, ROWS_REJECTED, actor, run, say_error
 from admin_web.lists.export import export_numbers
-from admin_web.lists.imports import Intake, NothingTaken, Progress
+from admin_web.lists.imports import Intake, NothingTaken
 from admin_web.lists.lead_import import LeadColumns, import_leads
 from admin_web.lists.number_import import import_numbers
+from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.row_ends import EndsAsked
 from admin_web.lists.scrub import Scrubbed, scrub

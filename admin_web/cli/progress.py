@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from admin_web.lists.imports import Progress
+from admin_web.lists.progress import Progress
 
 PLAIN_EVERY_S = 5.0
 

@@ -12,9 +12,10 @@ from admin_web.cli.phases import PhaseBars
 from admin_web.cli.progress import ImportBar
 from admin_web.cli.shell import ROWS_REJECTED, actor, run, say_error, tell
 from admin_web.lists.registries.following import standing
-from admin_web.lists.registries.intake import CHANGES, FULL, PART, ImportedVersion, RegistryIntake, VersionRequest
+from admin_web.lists.registries.intake import RegistryIntake
 from admin_web.lists.registries.reader import Reading, found_format
 from admin_web.lists.registries.source import Source
+from admin_web.lists.registries.version_request import CHANGES, FULL, PART, ImportedVersion, VersionRequest
 from admin_web.lists.report import RejectedRows
 from admin_web.projection.projection import Projection
 from admin_web.services import Records, Standing, utc_now

@@ -7,8 +7,9 @@ import typer
 
 from admin_web.cli.progress import ImportBar
 from admin_web.cli.shell import ROWS_REJECTED, actor, run, say_error, tell
-from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.imports import Intake
 from admin_web.lists.lift_import import LiftCounts, lift_numbers, preview_lift
+from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
 from admin_web.services.opening import opened_database, opened_records

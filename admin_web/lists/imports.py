@@ -5,71 +5,24 @@ completed by running it again.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import islice
-from time import sleep
-from typing import Any, Generic, NamedTuple, TypeVar
-from zlib import crc32
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.lists.columns import shown
-from admin_web.lists.layout import Layout, RowRejected
+from admin_web.lists.import_kind import Import, Item, Recorded
+from admin_web.lists.layout import Layout
+from admin_web.lists.progress import NOT_BEGUN, Progress, keep_nothing
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import NotASheet, Sheet, SheetRow
-from admin_web.record.changes import IN_FORCE, Actor, Change, NotInForce, Projector, Records, Standing
-from admin_web.services.suppression import CHUNK
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from admin_web.lists.windows import Window, read_ahead, skip
+from admin_web.record.changes import IN_FORCE, Actor, NotInForce, Projector, Records, Standing
 
 EXAMPLES = 10
 """Maximum number of kept numbers that a result names."""
-
-YIELDS_AFTER = 200
-"""Rows after which the reading thread lets the event loop run. Otherwise Python switches only after 5 ms, and each
-statement of the transaction that is open meanwhile would wait that long.
-"""
-
-MALFORMED = RowRejected("malformed", "the quotation marks do not match")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of an import: rows read so far, by result.
-
-    `line` is the line on which the last row began, `report_bytes` the size of the report of rejected rows.
-    `import_id` is the import on record, 0 for none. `kept` counts numbers that stay on the list because the person
-    asked not to be called; `such_as` are the first of them. At the end, `not_read` says in sentences what was not read,
-    and `unread` is whether columns that contain numbers are among it.
-
-    The first `taken` items of the rows after these are on record too. `mark` is a checksum of all items of the window
-    to which they belong.
-    """
-
-    rows: int = 0
-    added: int = 0
-    already: int = 0
-    rejected: int = 0
-    line: int = 0
-    report_bytes: int = 0
-    import_id: int = 0
-    kept: int = 0
-    such_as: Sequence[str] = ()
-    taken: int = 0
-    mark: int = 0
-    standing: Standing = IN_FORCE
-    not_read: str = ""
-    unread: bool = False
-
-
-async def keep_nothing(session: AsyncSession, done: Progress) -> None:
-    """Save no checkpoint."""
-    del session, done
 
 
 def say_nothing(said: str) -> None:
@@ -90,62 +43,13 @@ class Intake:
     actor: Actor
     on_progress: Callable[[Progress], None]
     keep: Callable[[AsyncSession, Progress], Awaitable[None]] = keep_nothing
-    begun: Progress = Progress()
+    begun: Progress = NOT_BEGUN
     pause_s: float = 0.0
     warn: Callable[[str], None] = say_nothing
 
 
 class NothingTaken(NotASheet):
     """No row of a sheet was taken; the message says what the sheet looks like."""
-
-
-class Recorded(NamedTuple):
-    """How many items of a chunk were new or changed, and the numbers that stay because the person asked."""
-
-    new: int
-    kept: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Import(Generic[Item]):
-    """The kind of an import: `read` converts a row's cells into items, `put` records a chunk of items in a change.
-
-    `read` also returns why the row is rejected, if anything in it cannot be taken. A row has at most `most` items.
-    `put` also gets the id of the import, and returns what became of the items. `begin` records the import in the
-    transaction of its first items, and returns its id. `count` records the progress of the import in each
-    transaction.
-
-    A window is the rows with up to `window` items, which are read at a time. `arrange` may put the items of a window
-    into another order and drop duplicates. A transaction records up to `chunk` of them.
-    """
-
-    read: Callable[[Sequence[str]], tuple[Sequence[Item], RowRejected | None]]
-    put: Callable[[Change, Sequence[Item], int], Awaitable[Recorded]]
-    most: int = 1
-    begin: Callable[[Change], Awaitable[int]] | None = None
-    count: Callable[[Change, Progress], Awaitable[None]] | None = None
-    window: int = CHUNK
-    chunk: int = CHUNK
-    arrange: Callable[[list[Item]], list[Item]] = list
-
-
-class Window(NamedTuple, Generic[Item]):
-    """Some rows that were read: the items to record, and the positions in sheet and report after these rows.
-
-    `given` is how many items the rows have, duplicates included.
-    """
-
-    rows: int
-    items: list[Item]
-    given: int
-    line: int
-    rejected: int
-    report_bytes: int
-
-    @property
-    def mark(self) -> int:
-        """A checksum of the items, in their order."""
-        return crc32("\n".join(map(str, self.items)).encode())
 
 
 async def take_in(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows, into: Intake) -> Progress:
@@ -156,10 +60,10 @@ async def take_in(rows: Iterator[SheetRow], work: Import[Item], report: Rejected
     """
     records = replace(into.records, projector=UntilRefused(into.records.projector))
     done = into.begun
-    await _skip(rows, done.rows)
+    await skip(rows, done.rows)
     coming_into_force = asyncio.ensure_future(_nothing_to_do())
     try:
-        async with aclosing(_read_ahead(rows, work, report)) as windows:
+        async with aclosing(read_ahead(rows, work, report)) as windows:
             async for window in windows:
                 mark, first = window.mark if len(window.items) > work.chunk else 0, done
                 # The checksum differs if another version of the program read this window. Then it is recorded again
@@ -225,56 +129,6 @@ def _shown(first: Progress, done: Progress, window: Window[Item]) -> Progress:
 
 async def _nothing_to_do() -> Standing:
     return IN_FORCE
-
-
-async def _skip(rows: Iterator[SheetRow], many: int) -> None:
-    for first in range(0, many, CHUNK):
-        await in_thread(_pass_over, rows, min(CHUNK, many - first))
-
-
-def _pass_over(rows: Iterator[SheetRow], many: int) -> None:
-    for _ in islice(rows, many):
-        pass
-
-
-async def _read_ahead(
-    rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows
-) -> AsyncGenerator[Window[Item]]:
-    """Yield window after window. The next one is read while the caller records the last one."""
-    reading = asyncio.ensure_future(in_thread(_read_window, rows, work, report))
-    try:
-        while (window := await reading).rows:
-            reading = asyncio.ensure_future(in_thread(_read_window, rows, work, report))
-            yield window
-    finally:
-        reading.cancel()
-        await asyncio.wait({reading})
-
-
-async def in_thread(work: Callable[..., Result], *given: object, pool: Executor | None = None) -> Result:
-    """Run in a thread.
-
-    A thread cannot be stopped, so a cancellation waits for its end; the sheet stays open until then.
-    """
-    running = asyncio.get_running_loop().run_in_executor(pool, partial(work, *given))
-    try:
-        return await asyncio.shield(running)
-    finally:
-        await asyncio.wait({running})
-
-
-def _read_window(rows: Iterator[SheetRow], work: Import[Item], report: RejectedRows) -> Window[Item]:
-    items: list[Item] = []
-    count = line = 0
-    for row in islice(rows, max(1, work.window // work.most)):
-        count, line = count + 1, row.line
-        if count % YIELDS_AFTER == 0:
-            sleep(0)
-        taken, rejected = work.read(row.cells) if row.cells is not None else ((), MALFORMED)
-        items.extend(taken)
-        if rejected is not None:
-            report.add(row.line, rejected.reason, str(rejected), row.text)
-    return Window(count, work.arrange(items), len(items), line, report.count, report.flush())
 
 
 async def _record(

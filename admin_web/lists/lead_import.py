@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from admin_web.lists.columns import LEAD_NAMES, PERSON_NAMES, SAMPLE, NoColumn, NumberColumn, chosen_column, plain
-from admin_web.lists.imports import Import, Intake, Progress, Recorded, require_some, take_in
+from admin_web.lists.import_kind import Import, Recorded
+from admin_web.lists.imports import Intake, require_some, take_in
 from admin_web.lists.layout import Layout, RowRejected, rows_above
+from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet, SheetRow
 from admin_web.lists.unread import Unread

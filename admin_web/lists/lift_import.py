@@ -5,10 +5,13 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
 from admin_web.lists.columns import SAMPLE, NoColumn
-from admin_web.lists.imports import EXAMPLES, Import, Intake, Progress, Recorded, in_thread, require_some, take_in
+from admin_web.lists.import_kind import Import, Recorded
+from admin_web.lists.imports import EXAMPLES, Intake, require_some, take_in
 from admin_web.lists.layout import Layout
+from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet, SheetRow
+from admin_web.lists.threads import in_thread
 from admin_web.lists.unread import Unread
 from admin_web.record.changes import Change
 from admin_web.record.database import Database

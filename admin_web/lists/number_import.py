@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from admin_web.lists.columns import SAMPLE, NoColumn
 from admin_web.lists.deeds import is_added
-from admin_web.lists.imports import Import, Intake, Progress, Recorded, require_some, take_in
+from admin_web.lists.import_kind import Import, Recorded
+from admin_web.lists.imports import Intake, require_some, take_in
 from admin_web.lists.layout import Layout, RowRejected
+from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.row_ends import NO_ENDS, EndsAsked, Listed, RowEnds, ends_not_read
 from admin_web.lists.sheet import Sheet, SheetRow

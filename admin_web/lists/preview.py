@@ -7,13 +7,13 @@ from itertools import islice
 
 from admin_web.lists.columns import SAMPLE, NoColumn
 from admin_web.lists.import_jobs import SheetImport
-from admin_web.lists.imports import MALFORMED
 from admin_web.lists.layout import Layout, number_places, rows_above
 from admin_web.lists.lead_import import LeadCells
 from admin_web.lists.lift_import import layout_of_lifts
 from admin_web.lists.number_import import NumberRows
 from admin_web.lists.row_ends import EndsAsked, Listed, ends_not_read
 from admin_web.lists.sheet import Sheet, SheetRow
+from admin_web.lists.windows import MALFORMED
 from admin_web.services.job_kinds import IMPORT_LEADS, LIFT_NUMBERS
 from admin_web.services.leads import LeadGiven
 from compliance.numbers import E164, visible

@@ -22,10 +22,10 @@ import numpy as np
 
 from admin_web.judging.listing import Numbers
 from admin_web.judging.rulings import Rulings, integers, rulings_on_record
-from admin_web.lists.imports import in_thread
 from admin_web.lists.scrub_input import ScrubRow, asked_of_sheet
 from admin_web.lists.sheet import Sheet
 from admin_web.lists.spreadsheet import defused
+from admin_web.lists.threads import in_thread
 from admin_web.record.database import Database
 from compliance.numbers import E164, InvalidNumber, LeadId
 from compliance.verdict import Reason, Ruling, Verdict

@@ -14,7 +14,7 @@ from sqlalchemy import text, update
 
 from admin_web.documents import DocumentStore, Kept, pieces_of
 from admin_web.lists.registries.import_jobs import RegistryImport, ask_import
-from admin_web.lists.registries.intake import FULL
+from admin_web.lists.registries.version_request import FULL
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.people.accounts import add_user
 from admin_web.projection.projection import Projection

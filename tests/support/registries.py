@@ -7,10 +7,11 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from admin_web.lists.imports import Progress
-from admin_web.lists.registries.intake import FULL, ImportedVersion, RegistryIntake, VersionRequest
+from admin_web.lists.progress import Progress
+from admin_web.lists.registries.intake import RegistryIntake
 from admin_web.lists.registries.reader import Reading, found_format
 from admin_web.lists.registries.source import Source
+from admin_web.lists.registries.version_request import FULL, ImportedVersion, VersionRequest
 from admin_web.lists.report import RejectedRows
 from admin_web.record.changes import Actor, Records
 from admin_web.record.lines import unpack

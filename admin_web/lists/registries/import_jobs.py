@@ -11,7 +11,7 @@ from typing import Any, Self
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.lists.registries.intake import VersionRequest
+from admin_web.lists.registries.version_request import VersionRequest
 from admin_web.lists.sheet_store import KeptSheet
 from admin_web.record.changes import Actor, Change, utc_now
 from admin_web.record.database import Database

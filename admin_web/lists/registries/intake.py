@@ -7,20 +7,28 @@ other writers wait only briefly. Memory: 1,250 bytes for each exchange that stil
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.lists.imports import Progress, in_thread
+from admin_web.lists.progress import Progress, keep_nothing
 from admin_web.lists.registries import leftovers
-from admin_web.lists.registries.gathered import SIX_DIGITS, Gathered, Ints, TooManyExchanges, split
+from admin_web.lists.registries.collected import Collected
+from admin_web.lists.registries.gathered import SIX_DIGITS, Ints
 from admin_web.lists.registries.reader import Reading
 from admin_web.lists.registries.rows import Piece
 from admin_web.lists.registries.source import Source
+from admin_web.lists.registries.version_request import (
+    CHANGES,
+    FULL,
+    PART,
+    ImportedVersion,
+    VersionRequest,
+    require_deeds,
+)
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import NotASheet
+from admin_web.lists.threads import in_thread
 from admin_web.projection.rebuild_outcome import FEW_NUMBERS, SMALL_SHARE
 from admin_web.record import registry_versions as versions
 from admin_web.record.changes import Actor, Change, Records
@@ -30,75 +38,8 @@ from admin_web.record.models import Registry, RegistryVersion
 from admin_web.services.registries import VersionMoved, registry_for
 from compliance.refusal import Refused
 
-FULL, PART, CHANGES = "full", "part", "changes"
-"""What a file contains: the whole registry, all numbers of some area codes, or a list of added and deleted numbers."""
-
-NO_DEEDS = (
-    "The file does not say which numbers were added and which deleted: a file of changes has A or D beside each number."
-)
-ARE_CHANGES = (
-    "The file lists added and deleted numbers: import it as changes. As a whole registry, or as some area codes, it "
-    "would take the unchanged numbers off the list."
-)
-
 FEW_EXCHANGES = 16_000
 """From this many exchanges in memory (20 MB) on, those without further rows are written to SQL."""
-
-MOST_REPORTED = 100_000
-"""Rejected rows in the report; further ones are only counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class VersionRequest:
-    """The version to import: of the registry `name`, obtained at `obtained_at` (aware UTC).
-
-    A moment that is still to come, such as the start of a day that has begun only in the east, counts as now.
-
-    `country` and `account` are as in `registry_for`. With `allow_drop` the list may become much smaller. `pause_s` is
-    the pause, in seconds, after each transaction, for other writers. `over` is the version in force that the person has
-    seen and wants to replace, 0 for none; None replaces whichever is in force.
-    """
-
-    name: str
-    kind: str
-    obtained_at: datetime
-    country: str | None = None
-    account: str | None = None
-    allow_drop: bool = False
-    pause_s: float = 0.0
-    over: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedVersion:
-    """A complete version, which is in force in SQL. `not_read` says in sentences what was not read of the files."""
-
-    version: int
-    numbers: int
-    added: int
-    removed: int
-    rows: int
-    rejected: int
-    not_read: str = ""
-
-    def __str__(self) -> str:
-        changed = f"{self.added:,} added and {self.removed:,} removed since the previous version"
-        numbers = "1 number" if self.numbers == 1 else f"{self.numbers:,} numbers"
-        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        return f"{numbers}, {changed}; {rows}, {self.rejected:,} rejected"
-
-
-def require_deeds(kind: str, *, says_deeds: bool) -> None:
-    """Raise NotASheet unless the files say what was added and deleted if, and only if, they are imported as changes."""
-    if kind == CHANGES and not says_deeds:
-        raise NotASheet(NO_DEEDS)
-    if kind != CHANGES and says_deeds:
-        raise NotASheet(ARE_CHANGES)
-
-
-async def nothing_to_keep(session: AsyncSession, done: Progress) -> None:
-    """Save no checkpoint."""
-    del session, done
 
 
 class RegistryIntake:
@@ -111,15 +52,13 @@ class RegistryIntake:
         wanted: VersionRequest,
         report: RejectedRows,
         on_progress: Callable[[Progress], None],
-        keep: Callable[[AsyncSession, Progress], Awaitable[None]] = nothing_to_keep,
+        keep: Callable[[AsyncSession, Progress], Awaitable[None]] = keep_nothing,
     ) -> None:
-        self._records, self._actor, self._wanted, self._report = records, actor, wanted, report
+        self._records, self._actor, self._wanted = records, actor, wanted
         self._on_progress, self._keep = on_progress, keep
-        self._done = Progress()
-        self._listed, self._deleted = Gathered(), Gathered()
+        self._found = Collected(wanted.kind, report)
         self._written: set[int] = set()
         self._areas: set[str] = set()
-        self._not_read: list[str] = []
         self.version = 0
         self._base: int | None = None
 
@@ -167,60 +106,12 @@ class RegistryIntake:
 
     async def _gather(self, pieces: Iterator[Piece]) -> None:
         """Collect the numbers of all pieces. Meanwhile write exchanges without further rows to SQL."""
-        while await in_thread(self._gather_one, pieces):
-            self._on_progress(self._done)
-            if self._done.rejected > max(MOST_REPORTED, self._done.added):
-                self._require_sane()
-            if self._wanted.kind != CHANGES and self._listed.size > FEW_EXCHANGES < 2 * self._listed.silent:
-                await self._write(self._listed.pop(silent_only=True))
-        self._require_sane()
-
-    def _gather_one(self, pieces: Iterator[Piece]) -> bool:
-        """Collect the next piece. Return whether there was one. Raises NotASheet."""
-        piece = next(pieces, None)
-        if piece is None:
-            self._report.flush()
-            return False
-        if piece.deleted and self._wanted.kind != CHANGES:
-            raise NotASheet(ARE_CHANGES)
-        try:
-            self._put(piece)
-        except TooManyExchanges:
-            raise NotASheet("The numbers are spread over more exchanges than exist; this is not a registry.") from None
-        self._reject(piece)
-        if piece.not_read:
-            self._not_read.append(piece.not_read)
-        return True
-
-    def _put(self, piece: Piece) -> None:
-        """Collect the numbers of a piece. If a number is both listed and deleted, its last row counts."""
-        self._listed.listen()
-        for exchanges, lines in (*piece.arrays, split(piece.listed)):
-            self._listed.put(exchanges, lines)
-            if self._wanted.kind == CHANGES:
-                self._deleted.take_out(exchanges, lines)
-        if piece.deleted:
-            exchanges, lines = split(piece.deleted)
-            self._deleted.put(exchanges, lines)
-            self._listed.take_out(exchanges, lines)
-
-    def _reject(self, piece: Piece) -> None:
-        for row in piece.rejected[: max(0, MOST_REPORTED - self._report.count)]:
-            self._report.add(row.line, row.reason, row.explanation, row.text)
-        rejected = len(piece.rejected)
-        self._done = replace(
-            self._done, rows=self._done.rows + piece.rows, added=self._done.added + piece.rows - rejected,
-            rejected=self._done.rejected + rejected, line=piece.line,
-        )  # fmt: skip
-
-    def _require_sane(self) -> None:
-        done = self._done
-        if not done.added and not done.rejected:
-            raise NotASheet("The file contains no rows; the previous version stays in force.")
-        if done.rejected > done.added:
-            raise NotASheet(
-                f"{done.rejected:,} of the first {done.rows:,} rows are not numbers; the old version stays in force."
-            )
+        while await in_thread(self._found.take_next, pieces):
+            self._on_progress(self._found.done)
+            self._found.require_mostly_numbers()
+            if self._wanted.kind != CHANGES and self._found.listed.size > FEW_EXCHANGES < 2 * self._found.listed.silent:
+                await self._write(self._found.listed.pop(silent_only=True))
+        self._found.require_sane()
 
     async def _write(self, batches: Iterator[tuple[Ints, Bytes]]) -> None:
         for exchanges, bitmaps in batches:
@@ -242,7 +133,7 @@ class RegistryIntake:
             await self._copy(leaving=())
             await self._change_copied()
             return
-        await self._write(self._listed.pop(silent_only=False))
+        await self._write(self._found.listed.pop(silent_only=False))
         if self._wanted.kind == PART:
             await self._copy(leaving=sorted(self._areas))
 
@@ -256,9 +147,9 @@ class RegistryIntake:
                 return
 
     async def _change_copied(self) -> None:
-        for exchanges, bitmaps in self._listed.pop(silent_only=False):
+        for exchanges, bitmaps in self._found.listed.pop(silent_only=False):
             await self._apply(exchanges, lambda old, new: old | new, bitmaps)
-        for exchanges, bitmaps in self._deleted.pop(silent_only=False):
+        for exchanges, bitmaps in self._found.deleted.pop(silent_only=False):
             await self._apply(exchanges, lambda old, new: old & ~new, bitmaps)
 
     async def _apply(self, exchanges: Ints, change_of: Callable[[Bytes, Bytes], Bytes], bitmaps: Bytes) -> None:
@@ -286,7 +177,7 @@ class RegistryIntake:
             self._require_credible(was, sizes.numbers)
             version.numbers, version.exchanges = sizes.numbers, sizes.exchanges
             version.added, version.removed = sizes.numbers - sizes.common, was - sizes.common
-            version.accepted, version.rejected = self._done.added, self._done.rejected
+            version.accepted, version.rejected = self._found.done.added, self._found.done.rejected
             kept_areas = before.area_codes if before and self._wanted.kind != FULL else []
             version.area_codes = sorted({*self._areas, *kept_areas})
             if before and self._wanted.kind == PART:
@@ -294,10 +185,10 @@ class RegistryIntake:
             version.file_sha256, version.whole_at = sha256, change.at
             registry.version_in_force_id = version.id
             self._tell(change, version)
+        done, not_read = self._found.done, " ".join(dict.fromkeys(self._found.not_read))
         return ImportedVersion(
-            self.version, sizes.numbers, version.added, version.removed, self._done.rows, self._done.rejected,
-            " ".join(dict.fromkeys(self._not_read)),
-        )  # fmt: skip
+            self.version, sizes.numbers, version.added, version.removed, done.rows, done.rejected, not_read
+        )
 
     def _obtained(self, before: RegistryVersion, kept: Sequence[str]) -> dict[str, str]:
         """Return when each area code that is missing in these files was obtained.
@@ -326,7 +217,7 @@ class RegistryIntake:
     async def _change(self) -> AsyncIterator[Change]:
         async with self._records.change(self._actor) as change:
             yield change
-            await self._keep(change.session, self._done)
+            await self._keep(change.session, self._found.done)
 
     @asynccontextmanager
     async def _ours(self) -> AsyncIterator[Change]:

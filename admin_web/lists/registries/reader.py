@@ -8,13 +8,13 @@ from itertools import chain, islice
 
 from admin_web.lists.columns import SAMPLE, is_heading
 from admin_web.lists.deeds import is_added
-from admin_web.lists.imports import MALFORMED
 from admin_web.lists.layout import Layout, RowRejected
 from admin_web.lists.registries.formats import CSV, FORMATS, XML, Format, sniff
 from admin_web.lists.registries.rows import Odd, Piece, Rejected, read_block
 from admin_web.lists.registries.source import Source, SourceText
 from admin_web.lists.sheet import LONGEST_LINE, NotASheet, Sheet, SheetRow, only_cell
 from admin_web.lists.unread import Unread
+from admin_web.lists.windows import MALFORMED
 from compliance.numbers import InvalidNumber, normalize
 
 ROWS_AT_ONCE = 20_000

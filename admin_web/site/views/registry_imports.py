@@ -9,10 +9,10 @@ from aiohttp import web
 
 from admin_web.lists.registries.formats import CSV, FORMATS
 from admin_web.lists.registries.import_jobs import RegistryImport, ask_import
-from admin_web.lists.registries.intake import ARE_CHANGES, CHANGES, FULL, NO_DEEDS, PART
 from admin_web.lists.registries.preview import RegistryPreview, preview
 from admin_web.lists.registries.reader import Reading, found_format
 from admin_web.lists.registries.source import Source
+from admin_web.lists.registries.version_request import ARE_CHANGES, CHANGES, FULL, NO_DEEDS, PART
 from admin_web.lists.sheet import NotASheet
 from admin_web.lists.sheet_store import KeptSheet, SheetNotKept, SheetStore, UnknownSheet
 from admin_web.people.permissions import Permission

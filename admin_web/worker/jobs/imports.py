@@ -7,10 +7,11 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.lists.import_jobs import SheetImport
-from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.imports import Intake
 from admin_web.lists.lead_import import import_leads
 from admin_web.lists.lift_import import lift_numbers
 from admin_web.lists.number_import import import_numbers
+from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
 from admin_web.lists.sheet_store import SheetStore

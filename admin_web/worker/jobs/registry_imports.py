@@ -7,12 +7,13 @@ import.
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.lists.imports import Progress
+from admin_web.lists.progress import Progress
 from admin_web.lists.registries.following import standing
 from admin_web.lists.registries.import_jobs import RegistryImport
-from admin_web.lists.registries.intake import ImportedVersion, RegistryIntake
+from admin_web.lists.registries.intake import RegistryIntake
 from admin_web.lists.registries.reader import Reading, found_format
 from admin_web.lists.registries.source import Source
+from admin_web.lists.registries.version_request import ImportedVersion
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.projection.live import StoreUnfit

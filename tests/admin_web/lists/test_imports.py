@@ -17,9 +17,10 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.lists.imports import Intake, NothingTaken, Progress
+from admin_web.lists.imports import Intake, NothingTaken
 from admin_web.lists.lead_import import LeadColumns, import_leads
 from admin_web.lists.number_import import import_numbers
+from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import NotASheet, Sheet
 from admin_web.queries.lists import ListFilter, entries

@@ -2,12 +2,15 @@
 
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.import_kind import Import
+from admin_web.lists.imports import Intake
 from admin_web.lists.lift_import import lift_numbers, preview_lift
+from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
 from admin_web.record.changes import Records
@@ -85,6 +88,6 @@ async def test_the_preview_says_whether_it_has_counted_every_number(listed: Reco
 
 
 async def test_what_each_chunk_keeps_is_added_up(listed: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("admin_web.lists.imports.CHUNK", 1)
+    monkeypatch.setattr("admin_web.lists.lift_import.Import", partial(Import, chunk=1))
     done = await lifted(listed, tmp_path, [ASKED, LISTED, ABSENT, ASKED])
     assert (done.rows, done.added, done.already, done.kept, list(done.such_as)) == (4, 1, 1, 2, [ASKED])

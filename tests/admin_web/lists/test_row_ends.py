@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from admin_web.lists.columns import NoColumn
-from admin_web.lists.imports import Intake, Progress
+from admin_web.lists.imports import Intake
 from admin_web.lists.number_import import import_numbers
+from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.row_ends import EndsAsked
 from admin_web.lists.sheet import Sheet

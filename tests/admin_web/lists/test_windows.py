@@ -13,9 +13,11 @@ from typing import Any, cast
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from admin_web.lists.imports import Import, Intake, Progress, Recorded, take_in
+from admin_web.lists.import_kind import Import, Recorded
+from admin_web.lists.imports import Intake, take_in
 from admin_web.lists.layout import Layout
 from admin_web.lists.number_import import in_order, read_row
+from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
 from admin_web.record.changes import IN_FORCE, Change, Records, Standing

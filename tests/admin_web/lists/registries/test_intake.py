@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from admin_web.lists.registries import intake, source
-from admin_web.lists.registries.intake import CHANGES, PART
+from admin_web.lists.registries.version_request import CHANGES, PART
 from admin_web.lists.sheet import NotASheet
 from admin_web.record.changes import Records
 from admin_web.record.models import AuditEvent, RegistryExchange, RegistryVersion

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from admin_web.lists.registries.import_jobs import RegistryImport, ask_import
-from admin_web.lists.registries.intake import FULL
+from admin_web.lists.registries.version_request import FULL
 from admin_web.lists.sheet_store import KeptSheet
 from admin_web.services.job_kinds import IMPORT_REGISTRY
 from admin_web.services.jobs import cancel
