@@ -61,6 +61,13 @@ def test_each_way_to_write_is_seen(source):
     assert list(writes(wrapped))
 
 
+@pytest.mark.parametrize("room", ["site", "api", "cli"])
+def test_the_faces_of_the_product_open_no_transaction_even_to_read(room):
+    opened = re.compile(r"\bdatabase\.(read|write|alter)\(|DATABASE\]\.(read|write|alter)\(")
+    found = [str(path.relative_to(ROOT)) for path in (SITE / room).rglob("*.py") if opened.search(path.read_text())]
+    assert found == []
+
+
 def test_the_rooms_that_write_do_write():
     for room in WRITERS:
         assert any(list(writes(path.read_text())) for path in (SITE / room).rglob("*.py")), room

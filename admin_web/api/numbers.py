@@ -4,11 +4,10 @@ from datetime import datetime
 
 from admin_web.api import words
 from admin_web.api.operation import ApiCall, Arguments, Result, operation
-from admin_web.judging.facts import read_record
 from admin_web.people.tokens import Scope
-from admin_web.queries.lists import own_end
+from admin_web.queries.judged_number import judged_number
 from compliance.numbers import LeadId
-from compliance.rule import decide, openable, sentence_of
+from compliance.rule import openable, sentence_of
 from compliance.verdict import Verdict
 
 
@@ -44,22 +43,18 @@ class NumberShown(Result):
 @operation("get-number", "GET", "/numbers/{number}", Scope.SCRUB, refuses=("invalid-number",))
 async def get_number(call: ApiCall, asked: GetNumber) -> NumberShown:
     """Judge one number, for a lead if one is given, by the rule of the gate."""
-    number, at = call.number(asked.number), call.records.now()
-    lead = LeadId(asked.lead) if asked.lead else None
-    async with call.database.read() as session:
-        record = await read_record(session, [(number, lead)], at, asked.campaign or "")
-        ends_at = await own_end(session, number)
-    (facts,), elsewhere = record.facts, record.elsewhere[number]
-    ruling = decide(number, facts, at)
+    number, lead = call.number(asked.number), LeadId(asked.lead) if asked.lead else None
+    found = await judged_number(call.database, number, lead, call.records.now(), asked.campaign or "")
+    ruling = found.ruling
     return NumberShown(
         number=number,
         verdict=ruling.verdict,
         reason=ruling.reason,
         sentence=sentence_of(ruling.reason),
         openable=openable(ruling),
-        lists=list(facts.listed),
+        lists=list(found.lists),
         override=ruling.override,
-        pattern=f"+{facts.applying.pattern}" if facts.applying and facts.applying.pattern else "",
-        campaigns=sorted({campaign for campaigns in elsewhere.values() for campaign in campaigns}),
-        ends_at=ends_at,
+        pattern=f"+{found.pattern}" if found.pattern else "",
+        campaigns=list(found.campaigns),
+        ends_at=found.ends_at,
     )

@@ -8,12 +8,13 @@ import typer
 
 from admin_web.cli.shell import actor, lead_of, number_of, run, tell
 from admin_web.documents import documents_of, pieces_of
+from admin_web.queries.live_overrides import every_live_override
 from admin_web.services import utc_now
 from admin_web.services.consents import Consent, ConsentRecord
 from admin_web.services.documents import or_discarded
 from admin_web.services.keeping import KeptOverride, RequestNotSeen, keep_override
 from admin_web.services.opening import opened_database, opened_records
-from admin_web.services.overrides import Granted, grant_override, live_overrides
+from admin_web.services.overrides import Granted, grant_override
 from admin_web.services.revocation import (
     Reviewed,
     Revoked,
@@ -141,8 +142,8 @@ def list_live() -> None:
     settings = AdminSettings.load()
 
     async def work() -> None:
-        async with opened_database(settings) as database, database.read() as session:
-            for row in await live_overrides(session, utc_now()):
+        async with opened_database(settings) as database:
+            for row in await every_live_override(database, utc_now()):
                 until = f"{row.expires_at:%Y-%m-%d %H:%M} UTC"
                 typer.echo(f"{row.id}\t{row.lead_id}\t{row.number}\t{until}\t{row.placed_by}")
 

@@ -3,9 +3,6 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from admin_web.documents import Kept
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.models import Document, Override
@@ -81,11 +78,6 @@ async def renew_override(records: Records, actor: Actor, consent: Consent, overr
         granted = await _open(change, number, consent, records.rules)
         end(change, old, f"Renewed: override {granted.override_id} took its place.")
     return replace(granted, standing=await records.standing())
-
-
-async def live_overrides(session: AsyncSession, at: datetime) -> list[Override]:
-    """Return the overrides that are live at `at` (aware UTC), in the order in which they were placed."""
-    return list(await session.scalars(select(Override).where(*Override.live(at)).order_by(Override.id)))
 
 
 async def _open(change: Change, number: E164, consent: Consent, rules: ConsentRules) -> Granted:

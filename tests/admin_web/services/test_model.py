@@ -15,11 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import select
 
 from admin_web.judging.listing import lists_of_many
+from admin_web.queries.live_overrides import every_live_override
 from admin_web.record.changes import Records
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, OutboxRow, Override, SuppressionEntry
 from admin_web.services.leads import LeadExists, UnknownLead, add_lead, change_lead
-from admin_web.services.overrides import grant_override, live_overrides
+from admin_web.services.overrides import grant_override
 from admin_web.services.revocation import OverrideExpired, UnknownOverride, revoke_override
 from admin_web.services.suppression import NotListed, lift, suppress, suppress_many
 from compliance.numbers import E164, LeadId
@@ -175,7 +176,7 @@ class RecordMachine(RuleBasedStateMachine):
     async def _truth(self) -> tuple[set[E164], set[tuple[str, str]]]:
         async with self.records.database.read() as session:
             lists = await lists_of_many(session, NUMBERS)
-            live = await live_overrides(session, self.clock.at)
+        live = await every_live_override(self.records.database, self.clock.at)
         return {number for number, on in lists.items() if on}, {(row.lead_id, row.number) for row in live}
 
     @invariant()
