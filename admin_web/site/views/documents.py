@@ -12,7 +12,8 @@ from admin_web.services.downloads import document_given
 from admin_web.site.guard import actor
 from admin_web.site.keys import DOCUMENTS, RECORDS
 from admin_web.site.routing import Route
-from admin_web.site.views.monitor import ONE, override_of
+from admin_web.site.subjects import override_of
+from admin_web.site.views.monitor import ONE
 
 
 async def document(request: web.Request) -> web.StreamResponse:

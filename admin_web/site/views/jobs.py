@@ -14,8 +14,7 @@ from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW, SETTINGS
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
-
-LONGEST_ID = 18
+from admin_web.site.subjects import id_in
 
 
 async def jobs(request: web.Request) -> web.StreamResponse:
@@ -65,10 +64,10 @@ async def _shown(request: web.Request, template: str) -> web.StreamResponse:
 
 async def _job(request: web.Request) -> JobSeen:
     """Return the job named in the URL. Raises UnknownJob."""
-    asked = request.match_info["job"]
-    if not (asked.isascii() and asked.isdigit() and len(asked) <= LONGEST_ID):
+    job_id = id_in(request.match_info["job"])
+    if job_id is None:
         raise UnknownJob("There is no such job.")
-    return await reading.one_job(request.app[DATABASE], int(asked), request.app[NOW]())
+    return await reading.one_job(request.app[DATABASE], job_id, request.app[NOW]())
 
 
 def _report(request: web.Request, found: JobSeen) -> Path | None:

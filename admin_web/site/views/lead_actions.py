@@ -15,7 +15,7 @@ from admin_web.site.keys import PBX, RECORDS
 from admin_web.site.labels import national
 from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
-from admin_web.site.views.leads import lead_of, the_lead
+from admin_web.site.subjects import lead_of, the_lead
 from compliance.numbers import E164
 from compliance.refusal import Unwritable
 

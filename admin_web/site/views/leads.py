@@ -5,20 +5,21 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from admin_web.people.permissions import Permission
-from admin_web.queries.lead import LeadPage, lead_page
+from admin_web.queries.lead import LeadPage
 from admin_web.queries.lead_state import possible_states
 from admin_web.queries.leads import lead_list, wanted
 from admin_web.queries.paging import read_key
 from admin_web.services import LabelledNumber
 from admin_web.services.lead_numbers import MOST_NUMBERS, Label, distinct
-from admin_web.services.leads import LeadExists, NumberMoved, UnknownLead, add_lead, change_lead
+from admin_web.services.leads import LeadExists, NumberMoved, add_lead, change_lead
 from admin_web.services.wrap_up import Outcome
 from admin_web.site.forms import EMPTY, Form, read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW, PBX, RECORDS, SETTINGS
 from admin_web.site.pages import Notice, in_force, render, see_other
 from admin_web.site.routing import Route
-from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
+from admin_web.site.subjects import the_lead
+from compliance.numbers import E164, InvalidNumber, lead_id, normalize
 from compliance.refusal import Unwritable, as_sentence
 
 NOT_AN_ID = "A lead id is 1 to 64 letters, digits, dots, dashes and underscores, as your CRM has it."
@@ -98,20 +99,6 @@ async def change(request: web.Request) -> web.StreamResponse:
             notice = in_force(f"Lead {lead.id} is changed.{ended}", done.standing) if ended else Notice("Saved.")
             return see_other(request, "lead", lead=lead.id, notice=notice)
     return await render(request, "leads/form.html", status=422, form=form, lead=lead)
-
-
-async def the_lead(request: web.Request) -> LeadPage:
-    """Read the lead named in the URL, about the number in the query if it has that. Raises UnknownLead."""
-    wanted = request.query.get("number", "")
-    return await lead_page(request.app[DATABASE], lead_of(request), request.app[NOW](), wanted)
-
-
-def lead_of(request: web.Request) -> LeadId:
-    """Read the lead's id from the URL. Raises UnknownLead."""
-    lead = lead_id(request.match_info["lead"])
-    if lead is None:
-        raise UnknownLead("There is no such lead.")
-    return lead
 
 
 def _ended(overrides: Sequence[int]) -> str:

@@ -16,7 +16,6 @@ from admin_web.queries.monitor import (
     every_override,
     override_page,
     people,
-    whole_override,
 )
 from admin_web.queries.monitor_filter import MonitorFilter, Shown, key_of, searching
 from admin_web.queries.paging import Page, read_key
@@ -25,7 +24,6 @@ from admin_web.services.keeping import NothingToKeep, RequestNotSeen, keep_overr
 from admin_web.services.revocation import (
     OverrideExpired,
     OwnOverride,
-    UnknownOverride,
     review_override,
     revoke_override,
 )
@@ -38,6 +36,7 @@ from admin_web.site.labels import BASES
 from admin_web.site.labels import actor as actor_label
 from admin_web.site.pages import in_force, render, see_other
 from admin_web.site.routing import Route
+from admin_web.site.subjects import id_in, override_of
 from admin_web.site.views import filters
 from admin_web.site.views.monitor_sentences import reviewed_already, since_then, what_follows
 from compliance.consent import Basis
@@ -59,9 +58,6 @@ COLUMNS = (
     "override", "state", "lead", "lead_name", "number", "basis", "consented_on", "document", "placed_at", "placed_by",
     "expires_at", "reviewed_at", "reviewed_by", "revoked_at", "revoked_by", "revoke_reason", "asked_on", "listed_at",
 )  # fmt: skip
-LONGEST_ID = 18
-"""Maximum number of digits of an override's id. A number of 18 digits always fits into a 64-bit integer."""
-
 FILTERS = ("shown", "q", "person", "basis", "since", "until")
 
 
@@ -149,16 +145,6 @@ async def revoke(request: web.Request) -> web.StreamResponse:
     return see_other(request, "monitor-override", notice=in_force(said, done.standing), override=str(done.override_id))
 
 
-async def override_of(request: web.Request) -> WholeOverride:
-    """Return the override named in the URL. Raises UnknownOverride."""
-    asked = request.match_info["override"][:LONGEST_ID]
-    if asked.isascii() and asked.isdigit():
-        whole = await whole_override(request.app[DATABASE], int(asked), request.app[NOW]())
-        if whole is not None:
-            return whole
-    raise UnknownOverride(f"There is no override {asked}.")
-
-
 async def _page(
     request: web.Request, whole: WholeOverride, form: Form = EMPTY, trouble: str = "", status: int = 0
 ) -> web.Response:
@@ -194,8 +180,7 @@ async def _calls(request: web.Request, override_id: int, after: str) -> Page[Cal
 
 def _seen(form: Form) -> int | None:
     """Return the id of the request that the form showed; None if it showed none."""
-    shown = form.text("request")[:LONGEST_ID]
-    return int(shown) if shown.isascii() and shown.isdigit() else None
+    return id_in(form.text("request"))
 
 
 def _stale(form: Form, whole: WholeOverride, at: datetime) -> str:

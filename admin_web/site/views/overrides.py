@@ -13,7 +13,7 @@ from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, DOCUMENTS, NOW, RECORDS, SETTINGS
 from admin_web.site.pages import in_force, render, see_other
 from admin_web.site.routing import Route
-from admin_web.site.views.leads import lead_of
+from admin_web.site.subjects import lead_of
 from compliance import dates
 from compliance.consent import ATTESTATION, Basis
 from compliance.openable import Effect, effect_of

@@ -12,9 +12,8 @@ from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
+from admin_web.site.subjects import id_in
 from compliance.refusal import Unwritable, cleaned
-
-LONGEST_ID = 18
 
 
 async def shown(request: web.Request) -> web.StreamResponse:
@@ -49,10 +48,10 @@ async def _one(request: web.Request, sent: Form, status: int = 200) -> web.Strea
 
 def _import_id(request: web.Request) -> int:
     """Return the id in the URL. Raises UnknownImport."""
-    asked = request.match_info["imported"]
-    if not (asked.isascii() and asked.isdigit() and len(asked) <= LONGEST_ID):
+    import_id = id_in(request.match_info["imported"])
+    if import_id is None:
         raise UnknownImport("There is no such import.")
-    return int(asked)
+    return import_id
 
 
 ROUTES = (
