@@ -176,3 +176,8 @@ class World:
     async def __aexit__(self, *_: object) -> None:
         await self.projection.close()
         self.redis.close()
+
+
+def forces(world: World) -> Records:
+    """Return records whose changes are put in force at once."""
+    return Records(world.database, world.projection, world.now)

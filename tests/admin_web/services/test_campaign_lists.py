@@ -30,7 +30,7 @@ from compliance.patterns import Pattern
 from compliance.refusal import NotPermitted, Refused
 from compliance.rule import decide
 from lab.redis import RedisServer
-from tests.support.projection import World
+from tests.support.projection import World, forces
 from tests.support.records import ADMIN, LEAD, NUMBER, OTHER, rows
 
 
@@ -39,11 +39,6 @@ async def world(database: Database, redis_server: RedisServer) -> AsyncIterator[
     async with World(database, redis_server) as world:
         await world.projection.rebuild()
         yield world
-
-
-def forces(world: World) -> Records:
-    """Return records whose changes are put in force at once."""
-    return Records(world.database, world.projection, world.now)
 
 
 def reasons(world: World, number: E164 = NUMBER) -> list[str]:

@@ -29,7 +29,7 @@ from compliance.redis_terms import terms_digest, terms_value
 from compliance.refusal import NotPermitted, Unwritable
 from lab.redis import RedisServer
 from tests.support.call_log import decision, put
-from tests.support.projection import World
+from tests.support.projection import World, forces
 from tests.support.records import ADMIN, CONSENT, LEAD, NUMBER, OTHER, SECOND, SUPERVISOR, rows
 
 AREA, EXCHANGE = Pattern("1415"), Pattern("1415555")
@@ -41,11 +41,6 @@ async def world(database: Database, redis_server: RedisServer) -> AsyncIterator[
     async with World(database, redis_server) as world:
         await world.projection.rebuild()
         yield world
-
-
-def forces(world: World) -> Records:
-    """Return records whose changes are put in force at once."""
-    return Records(world.database, world.projection, world.now)
 
 
 async def add(records: Records, pattern: Pattern = AREA) -> int:

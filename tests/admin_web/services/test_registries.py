@@ -9,7 +9,7 @@ import pytest
 from admin_web.judging.facts import facts_on_record
 from admin_web.judging.rulings import integers, rulings_on_record
 from admin_web.projection import facts
-from admin_web.record.changes import Actor, Records
+from admin_web.record.changes import Actor
 from admin_web.record.database import Database
 from admin_web.record.models import Registry, RegistryExchange, RegistryVersion
 from admin_web.services.registries import (
@@ -37,7 +37,7 @@ from compliance.refusal import NotPermitted, Refused
 from compliance.rule import decide
 from compliance.verdict import Verdict
 from lab.redis import RedisServer
-from tests.support.projection import ADMIN, World
+from tests.support.projection import ADMIN, World, forces
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FREE, OUTSIDE, BRITISH = E164("+14155550199"), E164("+12125550100"), E164("+442079460000")
@@ -49,11 +49,6 @@ BLOCKING = EditedTerms(when_uncovered="block")
 async def world(database: Database, redis_server: RedisServer) -> AsyncIterator[World]:
     async with World(database, redis_server) as world:
         yield world
-
-
-def forces(world: World) -> Records:
-    """Return records whose changes are put in force at once."""
-    return Records(world.database, world.projection, world.now)
 
 
 async def hold(world: World, name: str, numbers: list[E164], obtained_at: datetime, areas: tuple[str, ...]) -> None:
