@@ -43,7 +43,9 @@ def pattern_of(text: str, region: str) -> Pattern:
         raise UnfitPattern(f"{text.strip()!r} is not a pattern: write + and the first digits, such as +1415.")
     own = phonenumbers.country_code_for_region(region)
     if not digits.startswith(("+", str(own))):
-        raise UnfitPattern(f"{digits} has no country code: write + and the country code first, such as +{own}….")
+        raise UnfitPattern(
+            f"{digits} has no country code: write + and the country code first; for {region} it is +{own}."
+        )
     return _checked(digits.removeprefix("+"))
 
 

@@ -243,7 +243,10 @@ def records(directory: Path) -> Iterator[str]:
 
 def faults(directory: Path) -> list[str]:
     """Return every fault of the dialplan in `directory`, one line for each."""
-    contexts = read(sorted(directory.glob("extensions*.conf")))
+    files = sorted(directory.glob("extensions*.conf"))
+    if not files:
+        return [f"{directory}: there is no directory with files extensions*.conf"]
+    contexts = read(files)
     if SCREEN not in contexts or not contexts[SCREEN].steps:
         return [f"there is no context {SCREEN}"]
     found = [fault for rule in RULES for fault in rule(contexts)]

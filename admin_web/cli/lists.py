@@ -289,6 +289,8 @@ def _output(file: str) -> Iterator[TextIO]:
         yield sys.stdout
         return
     target = Path(file)
+    if not os.access(target.parent, os.W_OK | os.X_OK):  # The error of the temporary file would not name the target.
+        raise Refused(f"{file}: cannot write into the directory {target.parent}; choose another one.")
     with tempfile.NamedTemporaryFile(
         "w",
         encoding="utf-8",

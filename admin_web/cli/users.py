@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from admin_web.cli.shell import actor, run
+from admin_web.cli.shell import actor, run, say_error
 from admin_web.people.accounts import (
     FIRST_ADMIN,
     add_first_admin,
@@ -76,6 +76,8 @@ def add_first() -> None:
 
     if made_up := run(work()):
         _tell(f"User {FIRST_ADMIN} added, role {Role.ADMIN}.", made_up)
+    else:
+        say_error("there is a user already, so none was added; `dnc-admin user password NAME` sets another password")
 
 
 @people.command("password")
@@ -184,7 +186,8 @@ def list_users() -> None:
 
 
 def _tell(what: str, made_up: str | None) -> None:
-    typer.echo(f"{what} The password is valid for {FIRST_PASSWORD_LIFE.days} days and opens only its change.")
+    days = FIRST_PASSWORD_LIFE.days
+    typer.echo(f"{what} The password is valid for {days} days, and only to sign in and choose another one.")
     if made_up:
         typer.echo(f"Password, shown this once: {made_up}")
 
@@ -200,6 +203,8 @@ def _given(*, ask: bool, stdin: bool) -> str | None:
     """Read the password from the terminal or standard input; None when a random one is wanted. Raises Refused."""
     if not ask and not stdin:
         return None
+    if not stdin and not sys.stdin.isatty():
+        raise Refused("There is no terminal to ask on. Use --stdin instead of --ask; nothing was changed.")
     password = sys.stdin.readline().rstrip("\r\n") if stdin else getpass.getpass("Password: ")
     if not stdin and password != getpass.getpass("Again: "):
         raise Refused("The two passwords differ; nothing was changed.")

@@ -72,7 +72,9 @@ def test_what_is_too_short_too_long_or_no_beginning_of_numbers_is_refused_with_w
 )
 def test_digits_without_plus_and_country_code_are_not_guessed(text, region):
     """415555 would be an exchange in California, or a part of Switzerland."""
-    with pytest.raises(UnfitPattern, match=r"has no country code: write \+ and the country code first"):
+    code = {"US": "1", "DE": "49"}[region]
+    told = rf"has no country code: write \+ and the country code first; for {region} it is \+{code}\."
+    with pytest.raises(UnfitPattern, match=told):
         pattern_of(text, region)
 
 

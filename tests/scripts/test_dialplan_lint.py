@@ -107,3 +107,10 @@ def test_the_emergency_numbers_of_each_country_are_those_that_phonenumbers_knows
 
 
 SHORT = [str(number).zfill(length) for length in (2, 3, 4) for number in range(10**length)]
+
+
+@pytest.mark.parametrize("place", ["missing", "empty", "file"])
+def test_a_place_without_dialplan_files_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    assert lint.faults(tmp_path / place) == [f"{tmp_path / place}: there is no directory with files extensions*.conf"]
