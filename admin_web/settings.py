@@ -15,7 +15,7 @@ from compliance.database_url import driven
 from compliance.networks import Network, WrittenNetworks, networks
 from compliance.secrets import secrets_of
 from compliance.separated import between_commas
-from compliance.settings import HostPort, host_port
+from compliance.settings import host_port, host_port_such_as
 from compliance.zones import of_machine
 
 DATABASE_FILE = "dnc.sqlite3"
@@ -46,7 +46,7 @@ def _host_ports(written: str) -> str:
 
 
 def _optional_host_port(bind: str) -> str:
-    return host_port(bind) if bind else bind
+    return host_port(bind, "127.0.0.1:9574") if bind else bind
 
 
 def _path_prefix(path: str) -> str:
@@ -91,7 +91,9 @@ class AdminSettings(PbxSettings):
         repr=False,
         description=f"Database of the system of record; empty: SQLite, `{DATABASE_FILE}` in the data directory.",
     )
-    web_bind: HostPort = Field("127.0.0.1:8080", description="Address on which the site answers HTTP.")
+    web_bind: Annotated[str, host_port_such_as("127.0.0.1:8080")] = Field(
+        "127.0.0.1:8080", description="Address on which the site answers HTTP."
+    )
     web_prefix: Annotated[str, AfterValidator(_path_prefix)] = Field(
         "",
         description="Path under which the site is reached, such as /dnc, if it shares its host name; empty: none.",

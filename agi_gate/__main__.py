@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Coroutine
+from textwrap import fill
 from typing import Annotated, Any
 
 import structlog
@@ -12,6 +13,7 @@ from agi_gate.canary import NoAnswer, ask
 from agi_gate.serving.processes import Parent, serve_alone, serve_as_child
 from agi_gate.settings import GateSettings
 from agi_gate.store.wire import StoreUnavailable, require_redis
+from compliance.command_line import WrongWords, invoke
 from compliance.listening import CannotListen
 from compliance.log import log_to_stderr
 from compliance.private_files import keep_new_files_private, open_to_others
@@ -31,6 +33,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+COLUMNS, INDENT = 69, " " * 7
+"""Width of the canary's lines, and what stands before a reason. `scripts/up` shows them 11 columns further right."""
 
 DEMO_BLOCKED, DEMO_ALLOWED, DEMO_LEAD = "+14155550100", "+14155550199", "demo-2"
 
@@ -81,10 +86,9 @@ def canary(
         right = answer.allowed is expected
         wrong += not right
         asked = f"{number} for lead {lead}" if lead else number
-        typer.echo(
-            f"{'right' if right else 'WRONG'}  {'ALLOW' if answer.allowed else 'BLOCK'}  {asked:<32}"
-            f"  {answer.reason}: {sentence_of(answer.reason)}  [{answer.decision}]"
-        )
+        typer.echo(f"{'right' if right else 'WRONG'}  {'ALLOW' if answer.allowed else 'BLOCK'}  {asked}")
+        why = f"{answer.reason}: {sentence_of(answer.reason)} [{answer.decision}]"
+        typer.echo(fill(why, COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False))
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -111,9 +115,10 @@ def main() -> None:
     keep_new_files_private()
     log_to_stderr("INFO")
     try:
-        app()
-    except (SettingsError, StoreUnavailable, CannotListen, NoAnswer) as error:
-        print(f"agi-gate: {error}", file=sys.stderr)
+        sys.exit(invoke(app, "agi-gate"))
+    except (SettingsError, StoreUnavailable, CannotListen, NoAnswer, WrongWords) as error:
+        if message := str(error):
+            print(f"agi-gate: {message}", file=sys.stderr)
         sys.exit(2)
     except Exception:  # A bug. Python's own report would not mask passwords.
         log.exception("failed")

@@ -1,6 +1,7 @@
 """Query the gate through its AGI port, as a PBX would."""
 
 import asyncio
+import os
 import secrets
 from dataclasses import dataclass
 
@@ -79,10 +80,17 @@ async def ask(host: str, port: int, dialed: str, lead: str = "") -> Answer:
     except TimeoutError:
         raise NoAnswer(f"no answer from {host}:{port} within {ANSWER_WITHIN_S:g} s") from None
     except OSError as error:
-        raise NoAnswer(f"cannot reach the gate at {host}:{port}: {error.strerror or error}") from None
+        raise NoAnswer(
+            f"cannot reach the gate at {host}:{port} ({_why(error)}); start `agi-gate serve`, or check DNC_AGI_BIND"
+        ) from None
     if not line:
         raise NoAnswer(
             f"{host}:{port} closed the connection without a verdict; see dnc_gate_refused_peers_total in the gate's "
             "/metrics, or its log, for the reason"
         )
     return Answer(channel, read_line(line))
+
+
+def _why(error: OSError) -> str:
+    # asyncio writes a text of its own into `strerror`.
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

@@ -1,16 +1,18 @@
 """The settings of the gate, from the environment."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from agi_gate.peers import is_loopback
 from compliance.networks import Network, WrittenNetworks, networks
-from compliance.settings import HostPort, Settings, SettingsError
+from compliance.settings import Settings, SettingsError, host_port_such_as
 
 
 class GateSettings(Settings):
     """The settings of `agi-gate`."""
 
-    metrics_bind: HostPort = Field(
+    metrics_bind: Annotated[str, host_port_such_as("127.0.0.1:9573")] = Field(
         "127.0.0.1:9573",
         description="Address on which the gate answers `/healthz`, `/readyz` and `/metrics` over HTTP.",
     )

@@ -29,8 +29,12 @@ URL_HELP = (
 DIRECT_SCHEMES = {"redis", "rediss", "unix"}
 SENTINEL_SCHEMES = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
-NO_SOCKET = "there is no such socket; set DNC_REDIS_URL, to redis://127.0.0.1:6379 say, or start the private Redis"
+NO_SOCKET = (
+    "there is no such socket; set DNC_REDIS_URL, to redis://127.0.0.1:6379 say, "
+    "or start the private Redis with scripts/up"
+)
 """The message for an operator who has not set a URL while no private Redis runs."""
+NOTHING_LISTENS = "nothing listens there; check that this Redis runs, and check DNC_REDIS_URL"
 
 SENTINEL_PORT = 26379
 CLUSTER_PORT = 6379
@@ -235,10 +239,13 @@ def without_secrets(url: str) -> str:
 
 
 def unreachable(url: str, error: Exception) -> str:
-    """Return why the Redis at `url` could not be reached. If the socket of the URL is missing, say what to do."""
+    """Return why the Redis at `url` could not be reached. If nothing listens there, say what to do."""
     # redis-py may raise its own error while it handles the FileNotFoundError, which is then in __context__.
     missing = isinstance(error, FileNotFoundError) or isinstance(error.__context__, FileNotFoundError)
-    return NO_SOCKET if missing and url.startswith("unix:") else str(error)
+    if missing and url.startswith("unix:"):
+        return NO_SOCKET
+    refused = any(isinstance(one, ConnectionRefusedError) for one in (error, error.__context__, error.__cause__))
+    return NOTHING_LISTENS if refused else str(error)
 
 
 class _Parts(NamedTuple):

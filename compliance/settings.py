@@ -5,12 +5,14 @@ secrets, the content of the file that `DNC_<NAME>_FILE` names.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from compliance.command_line import plain
 from compliance.numbers import known_region
 from compliance.private_files import ENV_FILE, open_to_others
 from compliance.redis_url import Cluster, read_redis_url
@@ -35,12 +37,28 @@ def _region(region: str) -> str:
     return region
 
 
-def host_port(bind: str) -> str:
-    """Return `bind` unchanged. Raises ValueError, with the correct form, unless it is HOST:PORT."""
+def host_port(bind: str, example: str = "127.0.0.1:4573") -> str:
+    """Return `bind` unchanged. Raises ValueError, with `example` of the correct form, unless it is HOST:PORT."""
     host, _, port = bind.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("write HOST:PORT, such as 127.0.0.1:4573")
+        raise ValueError(f"write HOST:PORT, such as {example}")
     return bind
+
+
+def host_port_such_as(example: str) -> AfterValidator:
+    """Return the validator of a setting that is HOST:PORT. Its message shows `example`."""
+    return AfterValidator(lambda bind: host_port(bind, example))
+
+
+def text_like(pattern: str, otherwise: str) -> AfterValidator:
+    """Return the validator of a setting whose text matches `pattern`. Its message is `otherwise`: what to write."""
+
+    def validated(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(otherwise)
+        return text
+
+    return AfterValidator(validated)
 
 
 HostPort = Annotated[str, AfterValidator(host_port)]
@@ -67,9 +85,8 @@ class Settings(BaseSettings):
         "in force.",
     )
     region: Region = Field("US", description="Region of numbers that are written without a country code.")
-    prefix: str = Field(
+    prefix: Annotated[str, text_like(r"[0-9]{0,4}", "write at most four digits, such as 9")] = Field(
         "",
-        pattern=r"^[0-9]{0,4}$",
         description="Digits that the PBX puts before outside numbers, for example a leading 9.",
     )
     lease_s: float = Field(
@@ -78,15 +95,14 @@ class Settings(BaseSettings):
         le=86400,
         description="Seconds after which calls stop if the projection is not kept current; 0: never.",
     )
-    log_level: str = Field(
-        "INFO",
-        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
-        description="Lowest level that is logged to standard error.",
+    log_level: Annotated[str, text_like("DEBUG|INFO|WARNING|ERROR", "write DEBUG, INFO, WARNING or ERROR")] = Field(
+        "INFO", description="Lowest level that is logged to standard error."
     )
     agi_bind: HostPort = Field("127.0.0.1:4573", description="Address on which the gate answers FastAGI.")
-    instance: str = Field(
+    instance: Annotated[
+        str, text_like(r"[A-Za-z0-9_-]{0,64}", "write at most 64 letters, digits, dashes and underscores")
+    ] = Field(
         "",
-        pattern=r"^[A-Za-z0-9_-]{0,64}$",
         description="Text that `/readyz` returns in the header `DNC-Instance`, so that a starter knows its program.",
     )
 
@@ -165,5 +181,4 @@ def _from_files(settings: type[BaseSettings]) -> dict[str, Any]:
 def _first_line(error: ValidationError) -> str:
     """Return the first error as one line, without the value, which may be a secret."""
     first = error.errors(include_input=False, include_url=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{PREFIX}{str(first['loc'][0]).upper()}: {message}"
+    return f"{PREFIX}{str(first['loc'][0]).upper()}: {plain(first['msg'])}"

@@ -12,6 +12,7 @@ import typer
 
 from admin_web.settings import AdminSettings
 from agi_gate.__main__ import DEMO_ALLOWED, DEMO_BLOCKED
+from compliance.command_line import WrongWords, invoke
 from compliance.listening import CannotListen
 from compliance.settings import SettingsError
 from lab.data_dir import AlreadyRunning, Unusable, claimed
@@ -37,11 +38,15 @@ def wait(stack: Stack, stop: threading.Event) -> int:
     return 0
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
     pbx: Annotated[bool, typer.Option("--pbx", help="Also run a real Asterisk, and place calls over SIP.")] = False,
     sip: Annotated[str, typer.Option(help="With --pbx: address at which a SIP telephone can register.")] = SIP_BIND,
     once: Annotated[bool, typer.Option("--once", help="Stop after the checks, instead of serving.")] = False,
-    demo: Annotated[bool, typer.Option(help="Add a few leads, two listed numbers and an override.")] = True,
+    demo: Annotated[bool, typer.Option(help="Add a few leads, listed numbers and overrides to try.")] = True,
 ) -> None:
     """Start dnc-gate on this machine, prove that it works, and serve until Ctrl-C."""
     stop = threading.Event()
@@ -122,6 +127,8 @@ NEXT = """What next
   {site:<35}  sign in: leads, lists, overrides, calls; the first start shows the password
   {pbx}
   .venv/bin/dnc-admin suppress NUMBER  put a number on the list; the next call to it is blocked
+  .venv/bin/dnc-admin user password admin
+                                       set another password if this one is lost
   .venv/bin/dnc-admin --help           overrides, imports, rebuild, verify
   .venv/bin/agi-gate canary            test the gate again
   dialplan/README.md                   put the gate in front of your own PBX (agi://{agi})
@@ -129,4 +136,7 @@ NEXT = """What next
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        sys.exit(invoke(app, "scripts/up"))
+    except WrongWords as error:
+        sys.exit(_fail(str(error)))

@@ -10,6 +10,7 @@ import typer
 from admin_web.cli.shell import give_up
 from admin_web.lists.sheet import NotASheet
 from admin_web.services import DatabaseUnavailable, NotInForce, SchemaMismatch
+from compliance.command_line import WrongWords, invoke
 from compliance.listening import CannotListen
 from compliance.log import log_to_stderr
 from compliance.private_files import keep_new_files_private
@@ -39,7 +40,9 @@ log = structlog.get_logger()
 
 COMMAND_LOG_LEVEL = "WARNING"
 
-OPERATOR_ERRORS = (SettingsError, CannotListen, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet)
+OPERATOR_ERRORS = (
+    SettingsError, CannotListen, DatabaseUnavailable, SchemaMismatch, NotInForce, Refused, NotASheet, WrongWords,
+)  # fmt: skip
 
 
 def command_line(words: Sequence[str] = ()) -> typer.Typer:
@@ -63,7 +66,7 @@ def run(app: typer.Typer) -> None:
     keep_new_files_private()
     log_to_stderr(COMMAND_LOG_LEVEL)  # Standard output is for results only. Site and worker set their own level.
     try:
-        app()
+        sys.exit(invoke(app, "dnc-admin"))
     except OPERATOR_ERRORS as error:
         give_up(str(error))
     except OSError as error:

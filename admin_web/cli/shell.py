@@ -76,6 +76,7 @@ def say_error(message: str) -> None:
 
 
 def give_up(message: str) -> NoReturn:
-    """Print the reason as one line on standard error, and exit with code 2."""
-    say_error(message)
+    """Print the reason, unless it is empty, as one line on standard error, and exit with code 2."""
+    if message:
+        say_error(message)
     sys.exit(2)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from compliance.separated import between_commas
-from compliance.settings import HostPort, Settings
+from compliance.settings import Settings, host_port, text_like
 
 AGENT = "{agent}"
 
@@ -16,21 +16,30 @@ def _template(written: str) -> str:
     return written
 
 
+def _ami_address(address: str) -> str:
+    return host_port(address, "127.0.0.1:5038") if address else address
+
+
 class PbxSettings(Settings):
     """The settings for click-to-call, for hanging up calls, and for call-detail records."""
 
-    ami_address: HostPort | Annotated[str, Field(max_length=0)] = Field(
+    ami_address: Annotated[str, AfterValidator(_ami_address)] = Field(
         "",
         description="Manager interface (AMI) of the PBX, HOST:PORT; empty: no click-to-call, and no call is hung up.",
     )
-    ami_user: str = Field("dnc-gate", pattern=r"^[!-~]{1,80}$", description="User of the manager interface.")
-    ami_secret: str = Field("", repr=False, pattern=r"^[ -~]{0,200}$", description="Password of that user.")
+    ami_user: Annotated[
+        str, text_like(r"[!-~]{1,80}", "write 1 to 80 characters of ASCII without spaces, such as dnc-gate")
+    ] = Field("dnc-gate", description="User of the manager interface.")
+    ami_secret: Annotated[str, text_like(r"[ -~]{0,200}", "write one line of at most 200 characters of ASCII")] = Field(
+        "", repr=False, description="Password of that user."
+    )
     agent_channel: Annotated[str, AfterValidator(_template)] = Field(
         f"PJSIP/{AGENT}", description=f"How the PBX rings an agent; `{AGENT}` stands for the agent's extension."
     )
-    call_context: str = Field(
+    call_context: Annotated[
+        str, text_like(r"[A-Za-z0-9_-]{1,79}", "write 1 to 79 letters, digits, dashes and underscores")
+    ] = Field(
         "dnc-click-to-call",
-        pattern=r"^[A-Za-z0-9_-]{1,79}$",
         description="Dialplan context that screens and dials the numbers that agents click.",
     )
     ring_s: int = Field(20, ge=3, le=120, description="Seconds for which an agent's telephone rings.")

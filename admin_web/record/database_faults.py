@@ -21,13 +21,17 @@ _SCHEMA = (
 )
 _TRY_AGAIN = "another transaction has locked it for too long; nothing was changed; try again"
 _CHECK = "check DNC_DATABASE_URL and DNC_DATA_DIR"
+_NO_FILE = (
+    f"the file cannot be opened; run the command in the directory in which dnc-gate was started, or {_CHECK}; "
+    "for a new installation run `dnc-admin migrate` to create it"
+)
 
 _SQLITE = {
     "no such table": _MIGRATE,
     "no such column": _MIGRATE,
     "has no column": _MIGRATE,
     "database is locked": _TRY_AGAIN,
-    "unable to open database file": f"the file cannot be opened; run `dnc-admin migrate` to create it, or {_CHECK}",
+    "unable to open database file": _NO_FILE,
     "file is not a database": f"the file is not an SQLite database; {_CHECK}",
 }
 

@@ -8,6 +8,7 @@ import pytest
 from compliance.redis_url import (
     ESCAPES,
     NO_SOCKET,
+    NOTHING_LISTENS,
     Cluster,
     Master,
     Named,
@@ -237,9 +238,18 @@ def test_the_same_server_in_another_reign_is_another_incarnation():
 def test_only_of_a_socket_that_is_not_there_it_is_said_what_to_set():
     missing = FileNotFoundError(2, "No such file or directory")
     assert unreachable("unix:///run/r.sock", missing) == NO_SOCKET
-    assert unreachable("unix:///run/r.sock", ConnectionRefusedError("refused")) == "refused"
+    assert unreachable("unix:///run/r.sock", PermissionError("denied")) == "denied"
     # A missing certificate of a TLS connection raises the same error.
     assert unreachable("rediss://h", missing) == str(missing)
+
+
+def test_of_an_address_where_nothing_listens_it_is_said_what_to_check():
+    refused = ConnectionError("Error 111 connecting to localhost:1")
+    refused.__context__ = ConnectionRefusedError(111, "Connect call failed")
+    for url in ("redis://localhost:1", "unix:///run/r.sock"):
+        assert unreachable(url, refused) == NOTHING_LISTENS
+        assert unreachable(url, ConnectionRefusedError("refused")) == NOTHING_LISTENS
+    assert unreachable("redis://localhost:1", ConnectionError("reset")) == "reset"
 
 
 def asking(told):

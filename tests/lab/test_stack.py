@@ -168,7 +168,7 @@ def test_an_answer_of_another_start_is_not_ready(standing):
 
 def test_a_worker_that_cannot_start_ends_the_start_at_once(environment):
     code, said = again({**environment, "DNC_AMI_ADDRESS": "127.0.0.1:1", "DNC_LEASE_S": "-1"})
-    assert (code, said) == (2, "scripts/up: DNC_LEASE_S: Input should be greater than or equal to 0\n")
+    assert (code, said) == (2, "scripts/up: DNC_LEASE_S: write 0 or more.\n")
 
 
 def test_a_data_directory_that_cannot_be_used_is_one_line(environment):

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -169,6 +170,25 @@ def test_an_unreachable_database_is_one_line_without_the_password(admin, tmp_pat
 def test_a_wrong_setting_is_one_line_that_names_it(admin, monkeypatch, variable, value, words):
     monkeypatch.setenv(variable, value)
     assert one_line(admin(*words)).startswith(variable)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["suppress"], "Missing argument 'NUMBER'"),
+        (["suppress", "+14155550100", "--asked-on", "1/2/2027"], "--asked-on: '1/2/2027' is not a day"),
+        (["lift", "+14155550100"], "Missing option '--reason'"),
+        (["lift", "+14155550100", "--reason", "not", "ours"], "Put text with spaces between quotes"),
+        (["override", "revoke", "one", "--reason", "x"], "ID: write a whole number"),
+        (["user", "add", "ann", "--role", "boss"], "--role: 'boss' is not one of 'agent'"),
+        (["supress", "+14155550100"], "Did you mean 'suppress'?"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)
+def test_wrong_words_are_one_line_that_names_the_help(admin: Admin, words: list[str], says: str):
+    said = one_line(admin(*words))
+    assert says in said
+    assert re.search(r" See dnc-admin( [a-z]+)* --help\.$", said)
 
 
 def test_tables_of_a_newer_version_are_refused(migrated: Admin, database_url: str):
@@ -480,10 +500,13 @@ def test_a_list_is_exported_and_scrubbed(in_force: Admin, database_url: str, tmp
     assert [row["verdict"] for row in csv.DictReader(said.out.splitlines())] == ["BLOCK", "ALLOW"]
     assert in_force("scrub", "ask.txt", "--output", "verdicts.csv").code == 0
     assert (tmp_path / "verdicts.csv").read_text().count("\n") == 3
-    assert "No such file" in one_line(in_force("export", "internal", "nowhere/out.csv"))
+    refused = one_line(in_force("export", "internal", "nowhere/out.csv"))
+    assert refused == "nowhere/out.csv: cannot write into the directory nowhere; choose another one."
     (tmp_path / "ask.txt").write_text("home,work\n4155550100,4155550101\n")
     assert "--column" in one_line(in_force("scrub", "ask.txt", "--output", "verdicts.csv"))
     assert (tmp_path / "verdicts.csv").read_text().count("\n") == 3
+    for words in (["scrub", "ask.txt", "--output", "no/such.csv"], ["export", "internal", "no/such.csv"]):
+        assert one_line(in_force(*words)) == "no/such.csv: cannot write into the directory no; choose another one."
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
@@ -493,7 +516,7 @@ def test_names_in_another_encoding_come_out_of_a_scrub_as_they_went_in(in_force:
     assert b'\n"Jos\xe9,4155550101",+14155550101,,ALLOW' in (tmp_path / "verdicts.csv").read_bytes()
 
 
-FIRST = "The password is valid for 3 days and opens only its change."
+FIRST = "The password is valid for 3 days, and only to sign in and choose another one."
 
 
 def test_a_made_up_password_is_shown_once(migrated: Admin, database_url: str):
@@ -525,6 +548,7 @@ def test_a_password_comes_from_standard_input_or_the_terminal(migrated: Admin, m
     def typed(*lines: str) -> None:
         answers = iter(lines)
         monkeypatch.setattr("sys.stdin.readline", lambda: next(answers) + "\n")
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True)
         monkeypatch.setattr("getpass.getpass", lambda _: next(answers))
 
     typed("correct horse battery")
@@ -539,6 +563,14 @@ def test_a_password_comes_from_standard_input_or_the_terminal(migrated: Admin, m
     assert "empty" in one_line(migrated("user", "password", "first", "--stdin"))
     typed("short")
     assert "12 to 1024" in one_line(migrated("user", "password", "first", "--stdin"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    assert "Use --stdin instead of --ask" in one_line(migrated("user", "password", "first", "--ask"))
+
+
+def test_a_first_admin_who_is_there_already_is_said_and_how_to_set_another_password(migrated: Admin):
+    assert "Password, shown this once" in migrated("user", "first").out
+    assert "`dnc-admin user password NAME` sets another password" in one_line(migrated("user", "first"), code=0)
+    assert migrated("user", "list").out.count("\n") == 1
 
 
 def test_a_token_is_shown_once_and_revoked(migrated: Admin, database_url: str):

@@ -20,6 +20,7 @@ from compliance import verdict
 from compliance.facts import State
 from compliance.redis_records import decision_fields
 from compliance.redis_schema import DECISIONS, LEASE, STATE, listed_key, terms_key
+from compliance.redis_url import NOTHING_LISTENS
 from compliance.verdict import Decision, allow
 from lab.process import Process
 from lab.redis import RedisServer
@@ -208,7 +209,7 @@ async def test_a_signal_ends_it_cleanly_while_redis_does_not_answer(shop: Worksh
     ("settings", "said"),
     [
         ({"DNC_REDIS_URL": "unix:///nowhere/redis.sock"}, "no usable Redis at unix:///nowhere/redis.sock"),
-        ({"DNC_REDIS_URL": "redis://127.0.0.1:1"}, "no usable Redis at redis://127.0.0.1:1"),
+        ({"DNC_REDIS_URL": "redis://127.0.0.1:1"}, f"no usable Redis at redis://127.0.0.1:1: {NOTHING_LISTENS}"),
         ({"DNC_REDIS_URL": "redis://:secret@127.0.0.1:1"}, "no usable Redis at redis://127.0.0.1:1"),
         ({"DNC_REDIS_URL": "redis://127.0.0.1:many"}, "DNC_REDIS_URL"),
         ({"DNC_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "DNC_DATABASE_URL"),

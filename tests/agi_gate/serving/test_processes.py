@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agi_gate.canary import header, read_line
-from compliance.redis_url import NO_SOCKET
+from compliance.redis_url import NO_SOCKET, NOTHING_LISTENS
 from lab.process import free_port
 from lab.redis import RedisServer
 from tests.support.asterisk import GateProcess, Pbx
@@ -56,6 +56,10 @@ class TestRefusalToStart:
             (
                 {"DNC_REDIS_URL": "unix:///nowhere/redis.sock"},
                 f"DNC_REDIS_URL: no usable Redis at unix:///nowhere/redis.sock: {NO_SOCKET}",
+            ),
+            (
+                {"DNC_REDIS_URL": "redis://127.0.0.1:1/0"},
+                f"DNC_REDIS_URL: no usable Redis at redis://127.0.0.1:1/0: {NOTHING_LISTENS}",
             ),
             ({"DNC_DEADLINE_MS": "fast"}, "DNC_DEADLINE_MS: "),
             ({"DNC_REGION": "XX"}, "DNC_REGION: "),
