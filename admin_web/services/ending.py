@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, select
 
 from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.models import SuppressionEntry
@@ -15,27 +16,30 @@ ENDED = "ended"
 """The reason of the lifting."""
 
 
-async def lift_ended(records: Records, actor: Actor) -> int:
+async def lift_ended(records: Records, actor: Actor, latest: datetime) -> int:
     """Lift up to CHUNK entries that have ended. Return how many were looked at; 0 if none is left.
 
-    If nobody calls this in time, the numbers stay blocked. One audit event is written for each entry, or one for all
-    entries of the same import. Raises DatabaseUnavailable.
+    `latest` is the time of Redis (aware UTC). An entry has ended only if it has ended by both clocks, so a machine
+    whose clock is fast opens no number too early. If nobody calls this in time, the numbers stay blocked. One audit
+    event is written for each entry, or one for all of these entries that the same import made. Raises
+    DatabaseUnavailable.
     """
+    at = min(records.now(), latest)
     async with records.database.read() as session:
-        if await session.scalar(_ended(records).limit(1)) is None:
+        if await session.scalar(select(SuppressionEntry.id).where(*_ended(at)).limit(1)) is None:
             return 0
     async with records.change(actor) as change:
         await let_end(change.session)
-        entries = (await change.session.scalars(_ended(records).limit(CHUNK).with_for_update())).all()
+        some = select(SuppressionEntry).where(*_ended(at)).order_by(SuppressionEntry.ends_at, SuppressionEntry.id)
+        entries = (await change.session.scalars(some.limit(CHUNK).with_for_update())).all()
         for list_name in sorted({entry.list_name for entry in entries}):
             await _lift(change, [entry for entry in entries if entry.list_name == list_name])
     return len(entries)
 
 
-def _ended(records: Records) -> Select[SuppressionEntry]:
+def _ended(at: datetime) -> tuple[ColumnElement[bool], ...]:
     entry = SuppressionEntry
-    ended = select(entry).where(entry.ends_at <= records.now(), entry.ends_at.is_not(None), entry.lifted_at.is_(None))
-    return ended.order_by(entry.ends_at, entry.id)
+    return entry.ends_at <= at, entry.ends_at.is_not(None), entry.lifted_at.is_(None)
 
 
 async def _lift(change: Change, entries: Sequence[SuppressionEntry]) -> None:

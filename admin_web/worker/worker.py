@@ -143,7 +143,8 @@ class Worker:
 
     async def _lift_ended(self) -> float:
         """Lift entries that have ended."""
-        return 0.0 if await lift_ended(self._records, WORKER) else ENDS_S
+        some = await lift_ended(self._records, WORKER, await self._projection.time())
+        return 0.0 if some else ENDS_S
 
     async def _sweep_documents(self) -> float:
         """Delete uploaded documents that no override uses."""

@@ -152,7 +152,7 @@ class ConsentMachine(RuleBasedStateMachine):
     @rule()
     def let_the_worker_lift(self) -> None:
         self.begin()
-        while self.runner.run(lift_ended(self.records, ADMIN)):
+        while self.runner.run(lift_ended(self.records, ADMIN, self.clock())):
             pass
         self.listed = {number: end for number, end in self.listed.items() if end is None or end > self.clock()}
 

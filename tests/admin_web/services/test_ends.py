@@ -13,9 +13,11 @@ from admin_web.services.importing import add_entries_within, begin_import
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many
 from admin_web.services.undoing import undo_import
+from admin_web.worker.worker import ENDS_S, Worker
 from compliance.ends import EndPassed
 from compliance.numbers import E164
 from tests.support.records import ADMIN, AT, NUMBER, OTHER, Clock, rows
+from tests.support.site import settings_of
 
 WORKER = Actor("system:worker")
 SOON, LATE = AT + timedelta(days=1), AT + timedelta(days=2)
@@ -38,7 +40,7 @@ async def listed(records: Records, number: E164 = NUMBER) -> bool:
 async def ended(records: Records, clock: Clock, at: datetime) -> bool:
     """Let the worker lift at a moment. Return whether the number is off the list."""
     clock.at = at
-    while await lift_ended(records, WORKER):
+    while await lift_ended(records, WORKER, at):
         pass
     return not await listed(records)
 
@@ -56,6 +58,16 @@ async def test_an_entry_ends_at_its_moment_and_not_before(records: Records, cloc
 async def test_the_number_stays_blocked_while_the_worker_is_late(records: Records, clock: Clock):
     await block(records, SOON)
     clock.at = LATE
+    assert await listed(records)
+
+
+@pytest.mark.parametrize(("here", "redis"), [(LATE, AT), (AT, LATE), (SOON, AT), (LATE, SOON - timedelta(seconds=1))])
+async def test_an_entry_has_not_ended_before_it_has_by_the_clock_of_redis_too(
+    records: Records, clock: Clock, here: datetime, redis: datetime
+):
+    await block(records, SOON)
+    clock.at = here
+    assert await lift_ended(records, WORKER, redis) == 0
     assert await listed(records)
 
 
@@ -136,7 +148,7 @@ async def test_a_lifted_entry_does_not_end_again(records: Records, clock: Clock)
     await block(records, SOON)
     await lift(records, ADMIN, NUMBER, reason="test")
     clock.at = LATE
-    assert await lift_ended(records, WORKER) == 0
+    assert await lift_ended(records, WORKER, LATE) == 0
 
 
 async def imported(records: Records, numbers: list[E164], ends_at: datetime | None) -> int:
@@ -152,7 +164,7 @@ async def test_entries_of_an_import_end_in_portions_with_one_event_each(records:
     await imported(records, numbers[CHUNK // 2 :], SOON)
     await block(records, SOON, OTHER.replace("415", "416"))
     clock.at = SOON
-    assert [await lift_ended(records, WORKER) for _ in range(3)] == [CHUNK, 1, 0]
+    assert [await lift_ended(records, WORKER, SOON) for _ in range(3)] == [CHUNK, 1, 0]
     events = [event for event in await rows(records, AuditEvent) if event.done_by == WORKER.name]
     assert [(one.action, one.subject_id, one.particulars.get("lifted")) for one in events] == [
         ("end-entries", "1", CHUNK // 2), ("end-entries", "2", CHUNK // 2), ("end-entry", "+14165550101", None)
@@ -180,8 +192,29 @@ async def test_what_is_listed_while_the_worker_lifts_stays_listed(records: Recor
     await suppress_many(records, ADMIN, numbers, source="import", ends_at=SOON)
     clock.at = SOON
     work = [again(records) if again in {by_number, by_many} else again(records, None)]
-    await asyncio.gather(lift_ended(records, WORKER), *work, lift_ended(records, WORKER))
+    await asyncio.gather(lift_ended(records, WORKER, SOON), *work, lift_ended(records, WORKER, SOON))
     assert not await ended(records, clock, LATE)
+
+
+class RedisClock:
+    """The projection of a worker, of which only the time is asked."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    async def time(self) -> datetime:
+        return self.at
+
+
+async def test_the_worker_asks_redis_for_the_time(records: Records, clock: Clock, database_url: str, tmp_path):
+    await suppress(records, ADMIN, NUMBER, source="phone", ends_at=SOON)
+    late = RedisClock(AT)
+    worker = Worker(records.database, late, settings_of(database_url, "redis://127.0.0.1", tmp_path))  # type: ignore[arg-type]
+    assert await worker._lift_ended() == ENDS_S
+    assert await listed(records)
+    late.at = LATE
+    assert await worker._lift_ended() == 0
+    assert not await listed(records)
 
 
 @pytest.mark.parametrize("again", [block, block_many])
