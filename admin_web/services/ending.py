@@ -30,8 +30,7 @@ async def lift_ended(records: Records, actor: Actor, latest: datetime) -> int:
             return 0
     async with records.change(actor) as change:
         await let_end(change.session)
-        some = select(SuppressionEntry).where(*_ended(at)).order_by(SuppressionEntry.ends_at, SuppressionEntry.id)
-        entries = (await change.session.scalars(some.limit(CHUNK).with_for_update())).all()
+        entries = await _locked(change, at)
         for list_name in sorted({entry.list_name for entry in entries}):
             await _lift(change, [entry for entry in entries if entry.list_name == list_name])
     return len(entries)
@@ -40,6 +39,14 @@ async def lift_ended(records: Records, actor: Actor, latest: datetime) -> int:
 def _ended(at: datetime) -> tuple[ColumnElement[bool], ...]:
     entry = SuppressionEntry
     return entry.ends_at <= at, entry.ends_at.is_not(None), entry.lifted_at.is_(None)
+
+
+async def _locked(change: Change, at: datetime) -> Sequence[SuppressionEntry]:
+    """Lock the entries that ended first. The order is that of every other change of several numbers."""
+    entry = SuppressionEntry
+    first = select(entry.id).where(*_ended(at)).order_by(entry.ends_at, entry.id).limit(CHUNK)
+    some = select(entry).where(entry.id.in_(first), *_ended(at)).order_by(entry.number, entry.list_name)
+    return (await change.session.scalars(some.with_for_update())).all()
 
 
 async def _lift(change: Change, entries: Sequence[SuppressionEntry]) -> None:

@@ -142,9 +142,9 @@ class Worker:
         return EXPIRIES_S
 
     async def _lift_ended(self) -> float:
-        """Lift entries that have ended."""
+        """Lift entries that have ended. While more are left, other writers get their turns in between."""
         some = await lift_ended(self._records, WORKER, await self._projection.time())
-        return 0.0 if some else ENDS_S
+        return self._database.pause_s if some else ENDS_S
 
     async def _sweep_documents(self) -> float:
         """Delete uploaded documents that no override uses."""

@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from admin_web.judging.listing import lists_of
 from admin_web.record.changes import Actor, Records
@@ -11,7 +12,7 @@ from admin_web.record.models import AuditEvent, OutboxRow, SuppressionEntry
 from admin_web.services.ending import lift_ended
 from admin_web.services.importing import add_entries_within, begin_import
 from admin_web.services.requests import record_request, record_requests, withdraw_request
-from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many
+from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many, suppress_within
 from admin_web.services.undoing import undo_import
 from admin_web.worker.worker import ENDS_S, Worker
 from compliance.ends import EndPassed
@@ -206,15 +207,41 @@ class RedisClock:
         return self.at
 
 
-async def test_the_worker_asks_redis_for_the_time(records: Records, clock: Clock, database_url: str, tmp_path):
+async def test_the_worker_asks_redis_for_the_time_and_pauses_for_other_writers(
+    records: Records, clock: Clock, database_url: str, tmp_path
+):
     await suppress(records, ADMIN, NUMBER, source="phone", ends_at=SOON)
     late = RedisClock(AT)
     worker = Worker(records.database, late, settings_of(database_url, "redis://127.0.0.1", tmp_path))  # type: ignore[arg-type]
     assert await worker._lift_ended() == ENDS_S
     assert await listed(records)
     late.at = LATE
-    assert await worker._lift_ended() == 0
+    assert await worker._lift_ended() == records.database.pause_s
     assert not await listed(records)
+
+
+async def waiting_for_a_lock(records: Records, work: asyncio.Task[int]) -> None:
+    """Wait until PostgreSQL lets the work wait for a lock. SQLite has one lock, which the test holds."""
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid <> pg_backend_pid()")
+    async with asyncio.timeout(60):
+        while not (records.database.on_sqlite or work.done()):
+            async with records.database.read() as session:
+                if await session.scalar(waiting):
+                    return
+            await asyncio.sleep(0.01)
+
+
+async def test_the_worker_and_a_change_of_two_numbers_do_not_wait_for_each_other(records: Records, clock: Clock):
+    await block(records, LATE)
+    await block(records, SOON, OTHER)
+    clock.at = LATE
+    async with records.change(ADMIN) as change:
+        await suppress_within(change, NUMBER, source="phone")
+        lifting = asyncio.create_task(lift_ended(records, WORKER, LATE))
+        await waiting_for_a_lock(records, lifting)
+        await suppress_within(change, OTHER, source="phone")
+    assert await lifting == 0
+    assert (await listed(records), await listed(records, OTHER)) == (True, True)
 
 
 @pytest.mark.parametrize("again", [block, block_many])
