@@ -53,6 +53,8 @@ class Revoked:
 async def revoke_override(records: Records, actor: Actor, override_id: int, *, reason: str) -> Revoked:
     """Revoke an override at once. If it was revoked before, only its state is written to Redis again.
 
+    If a request had ended it, nobody can keep it any more.
+
     Raises UnknownOverride, OverrideExpired, NotPermitted, Unwritable.
     """
     require(may_revoke, actor.role, "revoke overrides")
@@ -62,6 +64,8 @@ async def revoke_override(records: Records, actor: Actor, override_id: int, *, r
         lead, number = LeadId(override.lead_id), E164(override.number)
         already = override.revoked_at is not None
         if already:
+            if override.ended_by_request is not None:
+                _close(change, override, reason)
             change.project_override(number, lead)
         elif override.has_expired(change.at):
             ended = dates.utc(override.expires_at)
@@ -104,13 +108,27 @@ async def end_overrides_elsewhere(
 ) -> tuple[int, ...]:
     """End the live overrides of a lead that are not on one of these numbers. Returns their ids.
 
-    The actor may have any role.
+    The lead may get such a number back later, when its telephone has been another person's. So nobody can keep the
+    overrides that a request has ended. The actor may have any role.
     """
     live = select(Override).where(Override.lead_id == lead, Override.number.not_in(numbers), *Override.live(change.at))
     ended = (await change.session.scalars(live.with_for_update())).all()
     for override in ended:
         end(change, override, reason)
+    by_request = select(Override).where(
+        Override.lead_id == lead, Override.number.not_in(numbers), Override.ended_by_request.is_not(None)
+    )
+    for override in await change.session.scalars(by_request.with_for_update()):
+        _close(change, override, reason)
     return tuple(override.id for override in ended)
+
+
+def _close(change: Change, override: Override, reason: str) -> None:
+    """Let nobody keep an override that a request has ended. Its row must be locked."""
+    override.ended_by_request, override.revoke_reason = None, f"{override.revoke_reason} {reason}"
+    change.audit(
+        "revoke-override", "override", override.id, lead=override.lead_id, number=override.number, reason=reason
+    )
 
 
 def end(change: Change, override: Override, reason: str) -> None:

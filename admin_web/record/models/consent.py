@@ -33,8 +33,8 @@ class Override(Base):
     that is dated on that day or later contests the override. If a request has the same day as the consent,
     `same_day_reason` says why the consent is the later one. An admin may keep a contested override (`kept_at`).
     `seen_request` is the id of the last request that stood on the number when the override was placed or kept.
-    `ended_by_request` is the id of the request that ended it. While `held`, the override opens nothing, because nobody
-    has reviewed it yet.
+    `ended_by_request` is the id of the request that ended it, as long as an admin may keep it all the same. While
+    `held`, the override opens nothing, because nobody has reviewed it yet.
     """
 
     __tablename__ = "overrides"

@@ -123,6 +123,23 @@ async def test_a_kept_override_needs_its_number(listed: Records, clock: Clock):
         await keep_override(listed, ADMIN, override, reason="another person", seen=1)
 
 
+@pytest.mark.parametrize("by", [{"numbers": TWO[:1]}, {"numbers": (LabelledNumber(THIRD),)}])
+async def test_what_a_request_ended_is_not_kept_after_the_lead_has_lost_the_number_for_a_while(
+    listed: Records, clock: Clock, by
+):
+    """In the meantime the telephone may have been another person's."""
+    override = await place(listed, OTHER)
+    await record_request(listed, ADMIN, OTHER, source="phone")
+    await change_lead(listed, ADMIN, LEAD, **by)
+    await change_lead(listed, ADMIN, LEAD, numbers=TWO)
+    with pytest.raises(NothingToKeep):
+        await keep_override(listed, ADMIN, override, reason="another person", seen=1)
+    assert await opened(listed) == [False, False]
+    (row,) = await rows(listed, Override)
+    assert row.revoke_reason is not None
+    assert "(request 1). The lead's number" in row.revoke_reason
+
+
 async def test_an_override_on_another_number_does_not_stop_the_keeping(listed: Records):
     override = await place(listed, OTHER)
     await place(listed, NUMBER)

@@ -240,11 +240,19 @@ async def test_an_admin_may_keep_what_a_request_by_number_ended(records: Records
         await keep(records, opened, "again")
 
 
-async def test_what_an_admin_revoked_is_never_kept(records: Records, opened: int):
+@pytest.mark.parametrize("asked_first", [False, True])
+async def test_what_an_admin_revoked_is_never_kept(records: Records, opened: int, asked_first: bool):
+    if asked_first:
+        await record_request(records, ADMIN, NUMBER, source="ivr")
     await revoke_override(records, ADMIN, opened, reason="false document")
     await record_request(records, ADMIN, NUMBER, source="ivr")
     with pytest.raises(NothingToKeep):
         await keep(records, opened, "x")
+    (row,) = await rows(records, Override)
+    assert row.revoke_reason is not None
+    assert row.revoke_reason.endswith("false document")
+    revoked = [event for event in await rows(records, AuditEvent) if event.action == "revoke-override"]
+    assert revoked[-1].particulars["reason"] == "false document"
 
 
 async def test_what_a_request_ended_is_not_reopened_beside_a_newer_override(
