@@ -8,11 +8,25 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, MetaData, Table, inspect, literal_column, select, text
 
+from admin_web.record.changes import Records
 from admin_web.record.database import Database
 from admin_web.record.database_faults import DatabaseUnavailable
-from admin_web.record.models import ApiToken, Base, DecisionRecord, DoNotCallRequest, Override, ProjectionRow, User
+from admin_web.record.migrations.versions.r0012_large_imports import RANGES
+from admin_web.record.models import (
+    ApiToken,
+    Base,
+    DecisionRecord,
+    DoNotCallRequest,
+    ListImport,
+    Override,
+    ProjectionRow,
+    SuppressionEntry,
+    User,
+)
 from admin_web.record.schema import SchemaMismatch, go_back, migrate, newest, require_current
+from admin_web.services.undoing import undo_import
 from lab.postgres import PostgresServer
+from tests.support.records import ADMIN, FakeProjector, rows
 
 
 def differences(connection: Connection) -> list[object]:
@@ -100,6 +114,45 @@ async def test_entries_that_people_asked_for_become_requests_at_the_upgrade(data
         assert [one.counts_from for one in overrides] == [date(2026, 2, 27), date(2026, 2, 27), date(2026, 2, 20)]
         contested = list(await session.scalars(select(Override.number).where(Override.contested())))
         assert contested == ["+14155550100"]
+
+
+IMPORTS = """
+    INSERT INTO list_imports (list_name, file_name, note, imported_at, imported_by)
+    VALUES ('internal', 'a.csv', 'a', '2026-03-01 12:00:00', 'admin'),
+           ('internal', 'b.csv', 'b', '2026-03-01 12:00:00', 'admin'),
+           ('internal', 'c.csv', 'c', '2026-03-01 12:00:00', 'admin')
+"""
+IMPORTED = """
+    INSERT INTO suppression_entries (list_name, number, source, note, added_at, added_by, lifted_at, import_id)
+    VALUES ('internal', '+14155550100', 'import', 'a', '2026-03-01 12:00:00', 'admin', '2026-03-02 12:00:00', 1),
+           ('internal', '+14155550101', 'ivr', 'asked', '2026-03-01 12:00:00', 'token:crm', NULL, NULL),
+           ('internal', '+14155550102', 'import', 'b', '2026-03-01 12:00:00', 'admin', NULL, 2),
+           ('internal', '+14155550103', 'import', 'a', '2026-03-01 12:00:00', 'admin', NULL, 1),
+           ('internal', '+14155550104', 'import', 'b', '2026-03-01 12:00:00', 'admin', NULL, 2)
+"""
+
+
+async def test_imports_of_before_get_the_range_of_their_entries_and_can_be_undone(database: Database):
+    """Two of them ran at once, and the third found every number on the list."""
+    await go_back(database, "0011")
+    async with database.alter() as connection:
+        for statement in (IMPORTS, IMPORTED):
+            await connection.execute(text(statement))
+    await migrate(database)
+    records = Records(database, FakeProjector())
+    ranges = [(one.first_entry, one.last_entry, one.ended_at) for one in await rows(records, ListImport)]
+    ended = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert ranges == [(1, 4, ended), (3, 5, ended), (None, None, ended)]
+    assert [(await undo_import(records, ADMIN, one, reason="x")).lifted for one in (1, 2, 3)] == [1, 2, 0]
+    assert [one.number for one in await rows(records, SuppressionEntry) if one.lifted_at is None] == ["+14155550101"]
+
+
+async def test_the_ranges_of_imports_are_filled_in_one_pass_over_the_entries(database: Database):
+    """Many imports of many entries would otherwise take hours."""
+    async with database.read() as session:
+        plan = "EXPLAIN QUERY PLAN " if database.on_sqlite else "EXPLAIN "
+        steps = [str(row).lower() for row in await session.execute(text(f"{plan}{RANGES}"))]
+    assert not [step for step in steps if "subplan" in step or "correlated" in step], steps
 
 
 PERSON = """

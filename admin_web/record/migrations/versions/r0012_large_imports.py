@@ -61,10 +61,14 @@ def downgrade() -> None:
                 altered.drop_column(column.name)
 
 
+# The entries are read once. No index has their import, so a subquery for each import would read all of them each time.
 RANGES = """
-UPDATE list_imports SET
-    first_entry = (SELECT min(id) FROM suppression_entries WHERE import_id = list_imports.id),
-    last_entry = (SELECT max(id) FROM suppression_entries WHERE import_id = list_imports.id)
+UPDATE list_imports SET first_entry = made.first_id, last_entry = made.last_id
+FROM (
+    SELECT import_id, min(id) AS first_id, max(id) AS last_id FROM suppression_entries
+    WHERE import_id IS NOT NULL GROUP BY import_id
+) AS made
+WHERE made.import_id = list_imports.id
 """
 
 
