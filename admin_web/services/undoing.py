@@ -75,7 +75,7 @@ async def one_import(database: Database, import_id: int) -> ImportOnRecord:
         row = await session.get(ListImport, import_id)
         if row is None:
             raise UnknownImport(f"There is no import {import_id}.")
-        return _on_record(row, await _count(session, import_id), await _count(session, import_id, _requested()))
+        return _on_record(row, await _count(session, row), await _count(session, row, _requested()))
 
 
 async def undo_import(
@@ -103,7 +103,7 @@ async def undo_import(
             on_progress(lifted)
         await asyncio.sleep(records.database.pause_s)
     async with records.database.read() as session:
-        kept = await _count(session, import_id)
+        kept = await _count(session, await session.get_one(ListImport, import_id))
     return Undone(import_id, lifted, kept, await records.standing())
 
 
@@ -160,8 +160,10 @@ async def _lift_some(change: Change, these: Lifting) -> int:
     return len(lifted)
 
 
-async def _count(session: AsyncSession, import_id: int, *conditions: ColumnElement[bool]) -> int:
-    query = select(func.count()).select_from(SuppressionEntry).where(*_made_by(import_id), *conditions)
+async def _count(session: AsyncSession, row: ListImport, *conditions: ColumnElement[bool]) -> int:
+    """Count the entries of an import that are not lifted. Only its range of ids is read."""
+    made = *_made_by(row.id), SuppressionEntry.id.between(row.first_entry, row.last_entry)
+    query = select(func.count()).select_from(SuppressionEntry).where(*made, *conditions)
     return await session.scalar(query) or 0
 
 

@@ -16,6 +16,7 @@ from admin_web.services.undoing import ImportUnderWay, UnknownImport, imports_on
 from admin_web.webhooks.events import Event
 from compliance.numbers import E164
 from compliance.refusal import NotPermitted, Unwritable
+from tests.support.plans import plans_of
 from tests.support.records import ADMIN, AT, SUPERVISOR, rows
 
 A, B, C, D = (E164(f"+1415555010{line}") for line in range(4))
@@ -55,6 +56,21 @@ async def test_only_the_entries_that_the_import_made_are_lifted(records: Records
     (lifted,) = [entry for entry in await rows(records, SuppressionEntry) if entry.lifted_at]
     assert (lifted.number, lifted.lifted_by, lifted.lift_reason) == (B, "admin", "The wrong file.")
     assert [one.id for one in await imports_on_record(records.database)] == [second, first]
+
+
+async def test_the_preview_of_an_undoing_reads_the_entries_of_its_import_and_no_others(
+    records: Records, importer: Importer
+):
+    made = await importer.take(A, B)
+    await importer.take(C, D)
+    plans = await plans_of(records.database, lambda: one_import(records.database, made))
+    counting = [plan for plan in plans if "suppression_entries" in plan]
+    # PostgreSQL chooses an index by the size of the table, which is small here.
+    by_ids = "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" if records.database.on_sqlite else "(id >= "
+    assert len(counting) == 2
+    assert all(by_ids in plan for plan in counting), counting
+    found = await one_import(records.database, made)
+    assert (found.standing, found.requested) == (2, 0)
 
 
 async def test_a_number_whose_person_asked_stays_until_the_request_is_withdrawn(records: Records, importer: Importer):

@@ -1,0 +1,36 @@
+"""How the database finds the rows of statements, as its query planner says."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import event, text
+
+from admin_web.record.database import Database
+
+
+async def plans_of(database: Database, work: Callable[[], Awaitable[object]]) -> list[str]:
+    """Return the plan of each statement that `work` executes, as text.
+
+    PostgreSQL reads a small table as a whole whatever its indexes are, so it is told not to.
+    """
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, given: Any, *___: object) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, given))
+
+    engine = database._engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        await work()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    async with database.read() as session:
+        if not database.on_sqlite:
+            await session.execute(text("SET LOCAL enable_seqscan = off"))
+        explain = "EXPLAIN QUERY PLAN " if database.on_sqlite else "EXPLAIN "
+        connection = await session.connection()
+        return [
+            "\n".join(str(step) for step in await connection.exec_driver_sql(explain + statement, given))
+            for statement, given in asked
+        ]
