@@ -92,7 +92,7 @@ def import_internal(
 ) -> None:
     """Put the numbers in a file on the company's own list.
 
-    After an interruption, run it again: numbers that are listed already are left unchanged.
+    After an interruption, run it again: numbers that are listed already stay listed.
 
     Without --column, every column of telephone numbers is read. Exit code 1: some rows were rejected, or another column
     contains numbers and was not read; 3: recorded, not yet in force.
@@ -125,7 +125,7 @@ def import_campaign_list(
 ) -> None:
     """Put the numbers in a file on a campaign list, which `dnc-admin campaign-list add` has made.
 
-    After an interruption, run it again: numbers that are listed already are left unchanged.
+    After an interruption, run it again: numbers that are listed already stay listed.
 
     Exit code 1: some rows were rejected; 3: recorded, not yet in force.
     """

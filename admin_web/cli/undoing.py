@@ -96,6 +96,8 @@ def take_back(
 ) -> None:
     """Lift every entry that an import made, except where the person has asked not to be called.
 
+    A number that was listed again since stays on the list. `undo entries` lifts the numbers of a file.
+
     Exit code 3: recorded, not yet in force.
     """
     settings = AdminSettings.load()

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, exists, func, literal, null, select, update
+from sqlalchemy import ColumnElement, case, exists, func, literal, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import Change
@@ -39,40 +39,52 @@ def end_unless_asked(number: ColumnElement[str], ends_at: datetime | None) -> Co
     return case((asked, null()), else_=end)
 
 
-def extend_entry(change: Change, entry: SuppressionEntry, ends_at: datetime | None) -> None:
-    """Let a locked entry end at `ends_at` if that is later than its end; None removes the end."""
+def extend_entry(change: Change, entry: SuppressionEntry, ends_at: datetime | None, *, asked: bool = False) -> None:
+    """Let a locked entry end at `ends_at` if that is later than its end; None removes the end.
+
+    The entry of an import then belongs to no import, as in `list_again`.
+    """
     end = later(entry.ends_at, ends_at)
+    if entry.import_id is not None and (end != entry.ends_at or not asked):
+        entry.note, entry.import_id = SuppressionEntry.full_note().element, None
     if end != entry.ends_at:
-        entry.note = SuppressionEntry.full_note().element
-        entry.ends_at, entry.extended_at, entry.extended_by, entry.import_id = end, change.at, change.actor.name, None
+        entry.ends_at, entry.extended_at, entry.extended_by = end, change.at, change.actor.name
 
 
-async def extend(
-    change: Change, list_name: str, numbers: Collection[str], ends_at: datetime | None, import_id: int | None = None
-) -> int:
-    """Let the standing entries of these numbers end at `ends_at` where that is later. Returns how many changed.
+async def list_again(
+    change: Change,
+    list_name: str,
+    numbers: Collection[str],
+    ends_at: datetime | None,
+    import_id: int | None = None,
+    *,
+    asked: bool = False,
+) -> None:
+    """Let the standing entries of these numbers end at `ends_at` where that is later.
 
-    The entry of another import then belongs to no import, so that undoing that one does not lift it. It takes the note
-    of its import along.
+    The entry of another import then belongs to no import, so that undoing that one does not open a number that was
+    listed again since. It takes the note of its import along. With `asked`, the person's request is what keeps the
+    number listed, so only an entry whose end moves leaves its import.
     """
     entry = SuppressionEntry
     until = _FOREVER if ends_at is None else literal(ends_at, UtcDateTime)
-    earlier = (
+    # With COALESCE, SQLite finds the entries by number, and never walks all entries that have an end.
+    ends_earlier = func.coalesce(entry.ends_at, _FOREVER) < until
+    is_of_another = entry.import_id.is_not(None) if import_id is None else entry.import_id != import_id
+    again = (
         update(entry)
         .where(
             entry.list_name == list_name,
             entry.number.in_(select(each_of(change.session, numbers))),
             entry.lifted_at.is_(None),
-            # With COALESCE, SQLite finds the entries by number, and never walks all entries that have an end.
-            func.coalesce(entry.ends_at, _FOREVER) < until,
+            ends_earlier if asked else or_(ends_earlier, is_of_another),
         )
         .values(
-            ends_at=ends_at,
-            extended_at=change.at,
-            extended_by=change.actor.name,
-            note=case((entry.import_id == import_id, entry.note), else_=entry.full_note().element),
-            import_id=case((entry.import_id == import_id, entry.import_id), else_=null()),
+            ends_at=case((ends_earlier, literal(ends_at, UtcDateTime)), else_=entry.ends_at),
+            extended_at=case((ends_earlier, literal(change.at, UtcDateTime)), else_=entry.extended_at),
+            extended_by=case((ends_earlier, change.actor.name), else_=entry.extended_by),
+            note=case((is_of_another, entry.full_note().element), else_=entry.note),
+            import_id=case((is_of_another, null()), else_=entry.import_id),
         )
     )
-    connection = await change.session.connection()
-    return (await connection.execute(earlier)).rowcount
+    await (await change.session.connection()).execute(again)

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ColumnElement, String, Text, func, literal, s
 from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.dialect import Range, each_of, insert_into, insert_range
 from admin_web.record.models import Job, ListImport, SuppressionEntry, UtcDateTime
-from admin_web.services.ends import end_unless_asked, extend, stay_listed
+from admin_web.services.ends import end_unless_asked, list_again, stay_listed
 from admin_web.services.job_kinds import IMPORT_NUMBERS
 from admin_web.services.suppression import CHUNK, LONGEST_NOTE
 from admin_web.webhooks.events import Event
@@ -62,7 +62,7 @@ async def add_entries_within(
     await stay_listed(change.session)
     made = await _insert(change, import_id, list_name, numbers, ends_at)
     if made.many < len(numbers):
-        await extend(change, list_name, numbers, ends_at, import_id)
+        await list_again(change, list_name, numbers, ends_at, import_id)
     if made.many:
         change.project_entries(list_name, made.first, made.last)
         await _extend_range(change, import_id, made)

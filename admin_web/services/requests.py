@@ -128,7 +128,7 @@ async def request_within(change: Change, number: E164, request: Request, row: Le
     """
     await hold(change.session, REQUESTS, shared=True)
     lead = LeadId(row.id) if row is not None else None
-    listed = await suppress_within(change, number, source=request.source, note=request.note, lead=lead)
+    listed = await suppress_within(change, number, source=request.source, note=request.note, lead=lead, asked=True)
     (request_id,) = await _record(change, [number], request, lead)
     who = lead if lead is not None and await has_telephone(change.session, lead, number) else None
     ended = await _end_older(change, {number: request_id}, request, who)
@@ -149,7 +149,7 @@ async def requests_within(
         raise ValueError(f"at most {CHUNK} numbers at a time")
     await hold(change.session, REQUESTS, shared=True)
     added = await suppress_many_within(
-        change, wanted, source=request.source, note=request.note, hold=True, audited=audited
+        change, wanted, source=request.source, note=request.note, asked=True, audited=audited
     )
     ids = await _record(change, wanted, request, None)
     return added, await _end_older(change, dict(zip(wanted, ids, strict=True)), request, None)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.dialect import each_of, insert_into
 from admin_web.record.models import Override, SuppressionEntry, UtcDateTime
-from admin_web.services.ends import end_unless_asked, extend, extend_entry, stay_listed
+from admin_web.services.ends import end_unless_asked, extend_entry, list_again, stay_listed
 from admin_web.services.leads import existing_lead
 from admin_web.webhooks.events import Event
 from compliance.consent import may_revoke
@@ -105,10 +105,14 @@ async def suppress_within(
     lead: LeadId | None = None,
     list_name: str = INTERNAL,
     ends_at: datetime | None = None,
+    asked: bool = False,
 ) -> Suppressed:
-    """Add a number to a list within a change. The block comes into force only after the change. Raises Unwritable."""
+    """Add a number to a list within a change. The block comes into force only after the change. Raises Unwritable.
+
+    `asked` is as in `suppress_many_within`.
+    """
     note = cleaned(note, LONGEST_NOTE, "The note")
-    provenance = _Provenance(list_name, source, note, lead, ends_at=ends_at)
+    provenance = _Provenance(list_name, source, note, lead, ends_at, asked)
     entry_id, added, ends_at = await _add_or_find(change, provenance, number)
     open_overrides = await _open_overrides(change, number)
     end = {"ends_at": f"{ends_at:%Y-%m-%dT%H:%M:%SZ}"} if ends_at else {}
@@ -151,23 +155,24 @@ async def suppress_many_within(
     note: str = "",
     list_name: str = INTERNAL,
     ends_at: datetime | None = None,
-    hold: bool = False,
+    asked: bool = False,
     audited: bool = True,
 ) -> int:
     """Add up to CHUNK numbers to a list within a change. Returns how many were new. Raises Unwritable.
 
-    Entries that exist already end no earlier than `ends_at`. With `hold`, they are locked until the transaction ends,
-    so that nobody lifts them meanwhile. Without `audited`, the caller writes the audit event.
+    Entries that exist already end no earlier than `ends_at`. With `asked`, their people have asked not to be called:
+    the entries are locked until the transaction ends, so that nobody lifts them meanwhile. Without `audited`, the
+    caller writes the audit event.
     """
     wanted = list(dict.fromkeys(numbers))
     if len(wanted) > CHUNK:
         raise ValueError(f"at most {CHUNK} numbers at a time")
     note = cleaned(note, LONGEST_NOTE, "The note")
-    add = _add_and_hold if hold else _add
+    add = _add_and_hold if asked else _add
     await stay_listed(change.session)
     added = await add(change, _Provenance(list_name, source, note, ends_at=ends_at), wanted)
     if listed := [number for number in wanted if number not in added]:
-        await extend(change, list_name, listed, ends_at)
+        await list_again(change, list_name, listed, ends_at, asked=asked)
     if audited:
         already = len(listed)
         change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
@@ -199,6 +204,7 @@ class _Provenance:
     note: str
     lead: LeadId | None = None
     ends_at: datetime | None = None
+    asked: bool = False
 
 
 async def _add_or_find(change: Change, provenance: _Provenance, number: E164) -> tuple[int, bool, datetime | None]:
@@ -210,7 +216,7 @@ async def _add_or_find(change: Change, provenance: _Provenance, number: E164) ->
         added = await _add(change, provenance, [number])
         if entry := await _locked_entry(change.session, provenance.list_name, number):
             if not added:
-                extend_entry(change, entry, provenance.ends_at)
+                extend_entry(change, entry, provenance.ends_at, asked=provenance.asked)
             return entry.id, bool(added), entry.ends_at
 
 

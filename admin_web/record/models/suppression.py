@@ -80,7 +80,8 @@ class SuppressionEntry(Base):
     """One number on one of the company's own lists.
 
     Entries are lifted, not deleted. At most one entry of a number on a list is not lifted. `import_id` is the import
-    that made the entry. The note of such an entry is empty, because the import's row has it.
+    that made the entry, unless it was listed again since. The note of such an entry is empty, because the import's row
+    has it.
 
     An entry with `ends_at` ends by itself: the worker lifts it then. Until it is lifted, it blocks. `extended_at` is
     when its end was removed or moved to a later moment.

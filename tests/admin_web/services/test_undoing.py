@@ -1,6 +1,7 @@
 """Undoing an import lifts the entries that it made, and no number whose person has asked not to be called."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -10,6 +11,8 @@ from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
 from admin_web.record.changes import Records
 from admin_web.record.models import AuditEvent, Job, ListImport, SuppressionEntry, Webhook, WebhookDelivery
+from admin_web.services.campaign_lists import add_campaign_list, add_to_list
+from admin_web.services.importing import add_entries_within
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.suppression import CHUNK, suppress, suppress_many
 from admin_web.services.undoing import ImportUnderWay, UnknownImport, imports_on_record, one_import, undo_import
@@ -49,13 +52,54 @@ async def listed(records: Records) -> list[str]:
 async def test_only_the_entries_that_the_import_made_are_lifted(records: Records, importer: Importer):
     await suppress(records, ADMIN, A, source="phone")
     first = await importer.take(A, B)
-    second = await importer.take(B, C, name="other.txt")
+    second = await importer.take(C, name="other.txt")
     done = await undo_import(records, ADMIN, first, reason="The wrong file.")
     assert (done.lifted, done.kept, done.standing.in_force) == (1, 0, True)
     assert await listed(records) == [A, C]
     (lifted,) = [entry for entry in await rows(records, SuppressionEntry) if entry.lifted_at]
     assert (lifted.number, lifted.lifted_by, lifted.lift_reason) == (B, "admin", "The wrong file.")
     assert [one.id for one in await imports_on_record(records.database)] == [second, first]
+
+
+async def by_file(records: Records, importer: Importer) -> None:
+    await importer.take(B, C, name="other.txt")
+
+
+async def until_tomorrow(records: Records, importer: Importer) -> None:
+    await suppress(records, ADMIN, B, source="phone", ends_at=AT + timedelta(days=1))
+
+
+async def many_until_tomorrow(records: Records, importer: Importer) -> None:
+    await suppress_many(records, ADMIN, [B, C], source="crm", ends_at=AT + timedelta(days=1))
+
+
+async def without_an_end(records: Records, importer: Importer) -> None:
+    await suppress(records, ADMIN, B, source="phone")
+
+
+@pytest.mark.parametrize("again", [by_file, until_tomorrow, many_until_tomorrow, without_an_end])
+async def test_a_number_that_was_listed_again_meanwhile_stays_with_the_note_of_its_import(
+    records: Records, importer: Importer, again
+):
+    first = await importer.take(A, B)
+    await again(records, importer)
+    assert (await one_import(records.database, first)).standing == 1
+    assert (await undo_import(records, ADMIN, first, reason="The wrong file.")).lifted == 1
+    (entry,) = [one for one in await rows(records, SuppressionEntry) if one.number == B]
+    assert (entry.lifted_at, entry.note, entry.added_by) == (None, "from list.txt", "admin")
+    assert (entry.ends_at, entry.extended_at) == (None, None)
+
+
+async def test_the_same_import_or_one_to_another_list_takes_no_entry_from_an_import(
+    records: Records, importer: Importer
+):
+    first = await importer.take(A, B)
+    await add_campaign_list(records, ADMIN, "spring", ["spring"])
+    await add_to_list(records, ADMIN, "spring", B, source="phone")
+    async with records.change(ADMIN) as change:
+        assert await add_entries_within(change, first, [A, B, C]) == 1
+    assert (await undo_import(records, ADMIN, first, reason="x")).lifted == 3
+    assert await listed(records) == [B]
 
 
 async def test_the_preview_of_an_undoing_reads_the_entries_of_its_import_and_no_others(
