@@ -30,7 +30,7 @@ async def campaign_lists(session: AsyncSession) -> list[CampaignListShown]:
     entry, row = SuppressionEntry, CampaignListRow
     counted = (
         select(entry.list_name, func.count().label("numbers"))
-        .where(entry.lifted_at.is_(None), entry.list_name.in_(select(row.name)))
+        .where(entry.on_campaign_lists(), entry.list_name.in_(select(row.name)))
         .group_by(entry.list_name)
         .subquery()
     )
@@ -41,6 +41,12 @@ async def campaign_lists(session: AsyncSession) -> list[CampaignListShown]:
         )
         for one, numbers in await session.execute(asked.order_by(row.name))
     ]
+
+
+async def campaign_list_names(database: Database) -> list[str]:
+    """Return the names of all campaign lists, sorted. Raises DatabaseUnavailable."""
+    async with database.read() as session:
+        return list(await session.scalars(select(CampaignListRow.name).order_by(CampaignListRow.name)))
 
 
 async def all_campaign_lists(database: Database) -> list[CampaignListShown]:

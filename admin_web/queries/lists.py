@@ -71,6 +71,11 @@ class ListFilter:
     list_name: str = ""
 
     @property
+    def is_of_campaign_list(self) -> bool:
+        """Whether only entries of one campaign list match."""
+        return self.list_name not in {"", INTERNAL}
+
+    @property
     def key_types(self) -> tuple[type, ...]:
         """Types of the page key."""
         return (str, int) if self.beginning else (int,)
@@ -105,6 +110,10 @@ async def entries(
             found = await _by_number(session, sought, after, rows + 1)
         elif (sought.source or sought.by) and sought.state is not EntryState.LIFTED:
             found = await _with_imports(session, sought, after, rows + 1)
+        elif sought.is_of_campaign_list and sought.state is None:
+            states = [replace(sought, state=state) for state in EntryState]
+            parts = [await _some(session, _sifted(one), _NEWEST, after, rows + 1) for one in states]
+            found = sorted((one for part in parts for one in part), key=lambda entry: -entry.id)[: rows + 1]
         else:
             found = await _some(session, _sifted(sought), _NEWEST, after, rows + 1)
     return page_of(found, lambda entry: (entry.number, entry.id) if sought.beginning else (entry.id,), rows)
@@ -129,6 +138,8 @@ async def _with_imports(session: AsyncSession, sought: ListFilter, after: Key | 
     imports = select(row.id, row.first_entry, row.last_entry).where(row.last_entry.is_not(None))
     if sought.by:
         imports = imports.where(row.imported_by == sought.by)
+    if sought.list_name:
+        imports = imports.where(row.list_name == sought.list_name)
     for import_id, first, last in await session.execute(imports.order_by(row.last_entry.desc())):
         if len(found) >= rows and (last or 0) < found[-1].id:
             break
@@ -226,7 +237,9 @@ def _sifted(sought: ListFilter) -> Select[*tuple[Any, ...]]:
     if sought.beginning:
         last = sought.beginning.ljust(LONGEST_NUMBER, "9")
         conditions.append(SuppressionEntry.number.between(sought.beginning, last))
-    if sought.state is EntryState.STANDING:
+    if sought.state is EntryState.STANDING and sought.is_of_campaign_list:
+        conditions.append(SuppressionEntry.on_campaign_lists())
+    elif sought.state is EntryState.STANDING:
         # With this condition instead of IS NULL, PostgreSQL scans from the newest entry. During a long import the
         # statistics are outdated. For IS NULL, PostgreSQL then expects one row in 200 and sorts all current entries
         # (selfuncs.h, DEFAULT_UNK_SEL).

@@ -2,7 +2,20 @@
 
 from datetime import UTC, date, datetime
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, String, Text, case, func, select, text, union_all
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    and_,
+    case,
+    func,
+    literal_column,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from admin_web.record.models.base import Base
@@ -60,6 +73,11 @@ class LeadNumber(Base):
     position: Mapped[int]
 
 
+ON_CAMPAIGN_LISTS = "list_name <> 'internal' AND lifted_at IS NULL"
+"""The condition for the current entries of campaign lists, which may be few beside millions on the company's own list.
+"""
+
+
 def _of_lifted(name: str, *columns: str) -> Index:
     """Return an index of the lifted entries. They are few, so the index is small."""
     lifted = text("lifted_at IS NOT NULL")
@@ -95,6 +113,10 @@ class SuppressionEntry(Base):
         ),
         _of_lifted("ix_suppression_entries_lifted", "id"),
         _of_lifted("ix_suppression_entries_lifted_number", "number", "id"),
+        Index(
+            "ix_suppression_entries_campaign_lists", "list_name", "id",
+            sqlite_where=text(ON_CAMPAIGN_LISTS), postgresql_where=text(ON_CAMPAIGN_LISTS),
+        ),
         _without_imports("ix_suppression_entries_source_id", "source", "id"),
         _without_imports("ix_suppression_entries_added_by_id", "added_by", "id"),
         _without_imports("ix_suppression_entries_added_by_source_id", "added_by", "source", "id"),
@@ -127,6 +149,11 @@ class SuppressionEntry(Base):
         """Return the expression for the note of an entry, or of the import that made it."""
         imported = select(ListImport.note).where(ListImport.id == cls.import_id).scalar_subquery()
         return case((cls.note != "", cls.note), else_=func.coalesce(imported, "")).label("note")
+
+    @classmethod
+    def on_campaign_lists(cls) -> ColumnElement[bool]:
+        """Return the condition for the current entries of campaign lists, which have an index."""
+        return and_(cls.list_name != literal_column("'internal'"), cls.lifted_at.is_(None))
 
     @classmethod
     def of_number(cls, *numbers: str) -> ColumnElement[bool]:

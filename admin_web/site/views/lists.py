@@ -6,7 +6,7 @@ from datetime import date
 from aiohttp import web
 
 from admin_web.people.permissions import Permission
-from admin_web.queries.campaign_lists import all_campaign_lists
+from admin_web.queries.campaign_lists import campaign_list_names
 from admin_web.queries.listed_number import ListedNumber, listed_number
 from admin_web.queries.lists import (
     LONGEST_SEARCH,
@@ -58,7 +58,7 @@ async def lists(request: web.Request) -> web.StreamResponse:
     """Show the entries that match the filter, one page at a time."""
     form, sought = Form(request.query), _sought(request)
     after = read_key(request.query.get("after", ""), *sought.key_types)
-    own = await all_campaign_lists(request.app[DATABASE])
+    own = await campaign_list_names(request.app[DATABASE])
     return await render(
         request,
         "lists/list.html",
@@ -66,7 +66,7 @@ async def lists(request: web.Request) -> web.StreamResponse:
         sought=sought,
         sources=SOURCES.items(),
         campaign_lists=own,
-        list_choices=[(INTERNAL, "The company's own list"), *((one.name, one.name) for one in own)],
+        list_choices=[(INTERNAL, "The company's own list"), *((name, name) for name in own)],
         page=await entries(request.app[DATABASE], sought, after=after),
         query={name: value for name in FILTERS if (value := form.text(name))},
         at_start=after is None,

@@ -9,14 +9,17 @@ from admin_web.lists.imports import Intake
 from admin_web.lists.number_import import import_numbers
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import Sheet
+from admin_web.queries.campaign_lists import all_campaign_lists
 from admin_web.queries.lead import lead_page
 from admin_web.queries.lists import EntryState, ListEntry, ListFilter, entries, entries_of, every_entry
 from admin_web.queries.paging import read_key
 from admin_web.record.changes import Records
+from admin_web.services.campaign_lists import add_campaign_list, add_to_list, lift_from_list
 from admin_web.services.leads import add_lead
 from admin_web.services.suppression import lift, suppress
 from admin_web.services.undoing import undo_import
 from compliance.numbers import E164
+from tests.support.plans import plans_of
 from tests.support.records import ADMIN, LEAD, NUMBER, SUPERVISOR
 
 
@@ -67,6 +70,50 @@ async def test_every_filter_finds_what_looking_at_every_entry_finds(records: Rec
         order = (lambda entry: (entry.number, entry.id)) if beginning else (lambda entry: -entry.id)
         for rows in (1, 3, 50):
             assert await paged(records, sought, rows) == sorted(wanted, key=order), (sought, rows)
+
+
+async def listed_by_campaign(records: Records, tmp_path: Path) -> None:
+    """Put some numbers on two campaign lists, between others on the company's own list."""
+    await imported(records, tmp_path, range(10, 17))
+    for name in ("autumn", "spring"):
+        await add_campaign_list(records, ADMIN, name, [name])
+    for line in range(12, 16):
+        await add_to_list(records, ADMIN, "spring", E164(f"+141555500{line}"), source="phone")
+    await add_to_list(records, ADMIN, "autumn", E164("+14155550013"), source="phone")
+    await lift_from_list(records, ADMIN, "spring", E164("+14155550012"), reason="x")
+    await suppress(records, ADMIN, E164("+14155550001"), source="phone")
+
+
+async def test_the_entries_of_a_campaign_list_are_found_among_those_of_other_lists(records: Records, tmp_path: Path):
+    await listed_by_campaign(records, tmp_path)
+    everything = [entry async for entry in every_entry(records.database, ListFilter(state=None))]
+    for name, state, source in product(("internal", "autumn", "spring", "none"), (None, *EntryState), ("", "phone")):
+        wanted = [
+            entry
+            for entry in everything
+            if entry.list_name == name
+            and state in {None, EntryState.LIFTED if entry.lifted_at else EntryState.STANDING}
+            and source in {"", entry.source}
+        ]
+        sought = ListFilter(state=state, source=source, list_name=name)
+        for rows in (1, 50):
+            assert await paged(records, sought, rows) == sorted(wanted, key=lambda entry: -entry.id), (sought, rows)
+    counted = {one.name: one.numbers for one in await all_campaign_lists(records.database)}
+    assert counted == {"autumn": 1, "spring": 3}
+
+
+async def test_a_campaign_list_is_found_and_counted_without_reading_the_companys_own_list(
+    records: Records, tmp_path: Path
+):
+    await listed_by_campaign(records, tmp_path)
+    for work in (
+        lambda: all_campaign_lists(records.database),
+        lambda: entries(records.database, ListFilter(list_name="spring")),
+        lambda: entries(records.database, ListFilter(list_name="spring", state=None)),
+        lambda: entries(records.database, ListFilter(list_name="spring", source="import")),
+    ):
+        for plan in await plans_of(records.database, work):
+            assert "suppression_entries" not in plan or "ix_suppression_entries_" in plan, plan
 
 
 async def test_the_note_of_an_import_is_the_note_of_each_of_its_entries(records: Records, tmp_path: Path):
