@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import phonenumbers
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from admin_web.queries.lists import LONGEST_NUMBER
 from admin_web.queries.paging import PAGE_ROWS, Key, Page, behind, page_of
 from admin_web.record.database import Database
-from admin_web.record.models import DecisionRecord, DecisionTotal, Lead, Override, SuppressionPattern
+from admin_web.record.models import DecisionRecord, DecisionTotal, Lead, LeadNumber, Override, SuppressionPattern
 from compliance.patterns import country_code_of, samples
 from compliance.verdict import Verdict
 
@@ -36,7 +36,7 @@ class PatternRow:
 
 @dataclass(frozen=True, slots=True)
 class PatternEffect:
-    """What a pattern blocks: leads on its numbers, and how many of the calls of the last seven days.
+    """What a pattern blocks: leads with any of its numbers, and how many of the calls of the last seven days.
 
     `opened` of the leads stay open by an override of their own. `calls` are the allowed calls to its numbers without an
     override, of all `allowed` calls since `since`. `in_plan` is False if no number is known to begin with it.
@@ -106,7 +106,8 @@ async def pattern_effect(database: Database, pattern: str, at: datetime) -> Patt
     # Old totals are counted by the hour, so the week begins with a whole hour.
     since = (at - WEEK).replace(minute=0, second=0, microsecond=0)
     async with database.read() as session:
-        leads = await _count(session, select(Lead.id).where(_covered(Lead.number, pattern)))
+        first, others = _covered(Lead.number, pattern), _covered(LeadNumber.number, pattern)
+        leads = await _count(session, select(Lead.id).where(first).union(select(LeadNumber.lead_id).where(others)))
         held = select(Override.lead_id).where(_covered(Override.number, pattern), *Override.opening(at)).distinct()
         calls = select(DecisionRecord.id).where(
             DecisionRecord.verdict == Verdict.ALLOW,
@@ -141,7 +142,7 @@ def _covered(number: InstrumentedAttribute[str], pattern: str) -> ColumnElement[
     return number.between(f"+{pattern}", f"+{pattern}".ljust(LONGEST_NUMBER, "9"))
 
 
-async def _count(session: AsyncSession, rows: Select[str]) -> int:
+async def _count(session: AsyncSession, rows: Select[str] | CompoundSelect[str]) -> int:
     return await session.scalar(select(func.count()).select_from(rows.subquery())) or 0
 
 

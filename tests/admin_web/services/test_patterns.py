@@ -9,6 +9,7 @@ import pytest
 from admin_web.queries.patterns import pattern_effect, pattern_page
 from admin_web.record.changes import Actor, Records
 from admin_web.record.database import Database
+from admin_web.record.lead_numbers import LabelledNumber
 from admin_web.record.models import AuditEvent, DecisionTotal, OutboxRow, SuppressionPattern
 from admin_web.services import patterns as service
 from admin_web.services.leads import add_lead
@@ -173,6 +174,15 @@ async def test_the_preview_counts_leads_and_the_share_of_last_weeks_allowed_call
     nothing = await pattern_effect(records.database, "1911", at)
     assert nothing.sentence.startswith("It covers 0 leads, and would have blocked 0 of the 8")
     assert nothing.sentence.endswith("No number is known to begin with these digits.")
+
+
+async def test_the_preview_counts_a_lead_once_whichever_of_its_numbers_are_covered(records: Records):
+    several = [LabelledNumber(number) for number in (OUTSIDE, NUMBER, OTHER)]
+    await add_lead(records, ADMIN, LEAD, OUTSIDE, numbers=several)
+    await add_lead(records, ADMIN, SECOND, NUMBER, numbers=several[1:])
+    await add_lead(records, ADMIN, LeadId("L-3"), OUTSIDE)
+    assert (await pattern_effect(records.database, AREA, records.now())).leads == 2
+    assert (await pattern_effect(records.database, "1212", records.now())).leads == 2
 
 
 async def test_before_the_first_call_the_share_is_not_divided_by_nothing(records: Records):
