@@ -21,6 +21,7 @@ from admin_web.services.campaign_lists import require_own_list
 from admin_web.services.importing import (
     ENTRIES_AT_ONCE,
     SOURCE,
+    add_each_within,
     add_entries_within,
     begin_import,
     count_within,
@@ -86,11 +87,7 @@ async def import_numbers(  # noqa: PLR0913 - each is a choice of the person who 
         return Recorded(added)
 
     async def put_each(change: Change, listed: Sequence[Listed], import_id: int) -> Recorded:
-        added = [
-            await add_entries_within(change, import_id, numbers, list_name=list_name, ends_at=ends_at)
-            for ends_at, numbers in _by_end(listed).items()
-        ]
-        return Recorded(sum(added))
+        return Recorded(await add_each_within(change, import_id, dict(listed), list_name=list_name))
 
     def read(cells: Sequence[str]) -> tuple[Sequence[E164], RowRejected | None]:
         return read_row(layout, cells)
@@ -99,7 +96,7 @@ async def import_numbers(  # noqa: PLR0913 - each is a choice of the person who 
     coming, most = unread.watched(chain(sample[layout.skipped :], rows)), len(layout.columns)
     if asked_on is not None:
         done = await take_in(coming, Import(read, request, most, begin, count), report, into)
-    elif reader.ends.place is None:  # Plain numbers: a million rows with an end of their own would take more time.
+    elif reader.ends.place is None:
         work = Import(read, put, most, begin, count, WINDOW, ENTRIES_AT_ONCE, in_order)
         done = await take_in(coming, work, report, into)
     else:
@@ -123,13 +120,6 @@ def require_no_end(asked_on: date | None, ends: EndsAsked) -> None:
     """Raise EndRefused if the requests of a file, which are dated `asked_on`, are to end."""
     if asked_on is not None and (ends.until is not None or ends.column):
         raise request_with_end("the option for requests")
-
-
-def _by_end(listed: Sequence[Listed]) -> dict[datetime | None, list[E164]]:
-    groups: dict[datetime | None, list[E164]] = {}
-    for number, ends_at in listed:
-        groups.setdefault(ends_at, []).append(number)
-    return groups
 
 
 class NumberRows(NamedTuple):

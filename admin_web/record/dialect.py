@@ -1,14 +1,15 @@
 """SQL that differs between SQLite and PostgreSQL."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import JSON, ColumnElement, String, cast, func, literal, select, text
+from sqlalchemy import JSON, ColumnElement, String, cast, column, func, literal, select, text, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.record.models import Base
+from admin_web.record.models import Base, UtcDateTime
 
 
 class Range(NamedTuple):
@@ -34,6 +35,22 @@ def each_of(session: AsyncSession, values: Collection[str]) -> ColumnElement[str
     if on_sqlite(session):
         return func.json_each(array).table_valued("value").c.value
     return func.json_array_elements_text(cast(array, JSON)).table_valued("value").c.value
+
+
+def each_moment(
+    session: AsyncSession, moments: Mapping[str, datetime | None]
+) -> tuple[ColumnElement[str], ColumnElement[datetime]]:
+    """Return two SQL columns of the same rows: the keys of `moments`, and the moment (aware UTC) of each or NULL.
+
+    Like those of `each_of`, they are sent as one JSON parameter.
+    """
+    spelled = f"%Y-%m-%d %H:%M:%S.%f{'' if on_sqlite(session) else '+00'}"  # As SQLite stores moments: without a zone.
+    array = literal(json.dumps([(key, at and f"{at:{spelled}}") for key, at in moments.items()]), String)
+    if on_sqlite(session):
+        pair = func.json_each(array).table_valued("value").c.value
+        return func.json_extract(pair, "$[0]"), type_coerce(func.json_extract(pair, "$[1]"), UtcDateTime)
+    pair = func.json_array_elements(cast(array, JSON)).table_valued(column("value", postgresql.JSON)).c.value
+    return pair[0].astext, cast(pair[1].astext, UtcDateTime)
 
 
 async def insert_range(session: AsyncSession, table: type[Base], insert: sqlite.Insert | postgresql.Insert) -> Range:

@@ -1,14 +1,13 @@
 """Ends of entries: what a second listing does to the end of a standing entry. A request removes every end."""
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, exists, func, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, case, exists, func, literal, null, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import Change
-from admin_web.record.dialect import each_of, hold
+from admin_web.record.dialect import hold
 from admin_web.record.models import DoNotCallRequest, SuppressionEntry, UtcDateTime
 from compliance.ends import later
 
@@ -30,13 +29,19 @@ async def let_end(session: AsyncSession) -> None:
     await hold(session, ENDS)
 
 
-def end_unless_asked(number: ColumnElement[str], ends_at: datetime | None) -> ColumnElement[Any]:
+def end_of(ends_at: ColumnElement[datetime] | datetime | None) -> ColumnElement[Any]:
+    """Return an end as an SQL value: a column that has an end for each number, or one end for all."""
+    return ends_at if isinstance(ends_at, ColumnElement) else literal(ends_at, UtcDateTime)
+
+
+def end_unless_asked(
+    number: ColumnElement[str], ends_at: ColumnElement[datetime] | datetime | None
+) -> ColumnElement[Any]:
     """Return the end of a new entry as an SQL value. If a request stands on the number, the entry has no end."""
-    end = literal(ends_at, UtcDateTime)
     if ends_at is None:
-        return end
+        return end_of(None)
     asked = exists().where(DoNotCallRequest.number == number, DoNotCallRequest.withdrawn_at.is_(None))
-    return case((asked, null()), else_=end)
+    return case((asked, null()), else_=end_of(ends_at))
 
 
 def extend_entry(change: Change, entry: SuppressionEntry, ends_at: datetime | None, *, asked: bool = False) -> None:
@@ -54,33 +59,32 @@ def extend_entry(change: Change, entry: SuppressionEntry, ends_at: datetime | No
 async def list_again(
     change: Change,
     list_name: str,
-    numbers: Collection[str],
-    ends_at: datetime | None,
+    number: ColumnElement[str],
+    ends_at: ColumnElement[datetime] | datetime | None,
     import_id: int | None = None,
     *,
     asked: bool = False,
 ) -> None:
-    """Let the standing entries of these numbers end at `ends_at` where that is later.
+    """Let the standing entries of numbers end at `ends_at` where that is later. `number` is a column of `each_of`.
 
     The entry of another import then belongs to no import, so that undoing that one does not open a number that was
     listed again since. It takes the note of its import along. With `asked`, the person's request is what keeps the
     number listed, so only an entry whose end moves leaves its import.
     """
-    entry = SuppressionEntry
-    until = _FOREVER if ends_at is None else literal(ends_at, UtcDateTime)
+    entry, end = SuppressionEntry, end_of(ends_at)
     # With COALESCE, SQLite finds the entries by number, and never walks all entries that have an end.
-    ends_earlier = func.coalesce(entry.ends_at, _FOREVER) < until
+    ends_earlier = func.coalesce(entry.ends_at, _FOREVER) < func.coalesce(end, _FOREVER)
     is_of_another = entry.import_id.is_not(None) if import_id is None else entry.import_id != import_id
     again = (
         update(entry)
         .where(
             entry.list_name == list_name,
-            entry.number.in_(select(each_of(change.session, numbers))),
+            entry.number == number,
             entry.lifted_at.is_(None),
             ends_earlier if asked else or_(ends_earlier, is_of_another),
         )
         .values(
-            ends_at=case((ends_earlier, literal(ends_at, UtcDateTime)), else_=entry.ends_at),
+            ends_at=case((ends_earlier, end), else_=entry.ends_at),
             extended_at=case((ends_earlier, literal(change.at, UtcDateTime)), else_=entry.extended_at),
             extended_by=case((ends_earlier, change.actor.name), else_=entry.extended_by),
             note=case((is_of_another, entry.full_note().element), else_=entry.note),

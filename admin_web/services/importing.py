@@ -1,13 +1,13 @@
 """Imports to the company's own lists: the row of an import, its entries chunk by chunk, and its one audit event."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, String, Text, func, literal, select, true, update
 
 from admin_web.record.changes import Actor, Change, Records
-from admin_web.record.dialect import Range, each_of, insert_into, insert_range
+from admin_web.record.dialect import Range, each_moment, each_of, insert_into, insert_range
 from admin_web.record.models import Job, ListImport, SuppressionEntry, UtcDateTime
 from admin_web.services.ends import end_unless_asked, list_again, stay_listed
 from admin_web.services.job_kinds import IMPORT_NUMBERS
@@ -57,12 +57,33 @@ async def add_entries_within(
     A number that is listed already has reached Redis with its own change, or is still pending there. So only the new
     entries are projected, by the range of their ids.
     """
-    if len(numbers) > ENTRIES_AT_ONCE:
+    given = Given(each_of(change.session, sorted(numbers)), ends_at, len(numbers))
+    return await _add(change, import_id, list_name, given)
+
+
+async def add_each_within(
+    change: Change, import_id: int, ends: Mapping[E164, datetime | None], *, list_name: str = INTERNAL
+) -> int:
+    """Do the same for numbers that each have an end of their own."""
+    number, ends_at = each_moment(change.session, dict(sorted(ends.items())))
+    return await _add(change, import_id, list_name, Given(number, ends_at, len(ends)))
+
+
+class Given(NamedTuple):
+    """Numbers as an SQL column, sorted, with one end for all or a column of ends, and how many they are."""
+
+    number: ColumnElement[str]
+    ends_at: ColumnElement[datetime] | datetime | None
+    many: int
+
+
+async def _add(change: Change, import_id: int, list_name: str, given: Given) -> int:
+    if given.many > ENTRIES_AT_ONCE:
         raise ValueError(f"at most {ENTRIES_AT_ONCE} numbers at a time")
     await stay_listed(change.session)
-    made = await _insert(change, import_id, list_name, numbers, ends_at)
-    if made.many < len(numbers):
-        await list_again(change, list_name, numbers, ends_at, import_id)
+    made = await _insert(change, import_id, list_name, given)
+    if made.many < given.many:
+        await list_again(change, list_name, given.number, given.ends_at, import_id)
     if made.many:
         change.project_entries(list_name, made.first, made.last)
         await _extend_range(change, import_id, made)
@@ -115,24 +136,21 @@ def _end(change: Change, row: ListImport, outcome: str) -> None:
     )  # fmt: skip
 
 
-async def _insert(
-    change: Change, import_id: int, list_name: str, numbers: Collection[E164], ends_at: datetime | None
-) -> Range:
+async def _insert(change: Change, import_id: int, list_name: str, given: Given) -> Range:
     """Insert the numbers that are not on the list, in one statement. Returns the range of the new entries.
 
     If another transaction adds the same number, the statement waits for it and then skips the number. The numbers are
     sorted, so that two such statements lock them in the same order and cannot deadlock.
     """
-    number = each_of(change.session, sorted(numbers))
     values: dict[str, ColumnElement[Any]] = {
         "list_name": literal(list_name, String),
-        "number": number,
+        "number": given.number,
         "source": literal(SOURCE, String),
         "note": literal("", Text),
         "added_at": literal(change.at, UtcDateTime),
         "added_by": literal(change.actor.name, String),
         "import_id": literal(import_id, BigInteger),
-        "ends_at": end_unless_asked(number, ends_at),
+        "ends_at": end_unless_asked(given.number, given.ends_at),
     }
     entry = SuppressionEntry
     insert = (

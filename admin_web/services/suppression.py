@@ -172,7 +172,7 @@ async def suppress_many_within(
     await stay_listed(change.session)
     added = await add(change, _Provenance(list_name, source, note, ends_at=ends_at), wanted)
     if listed := [number for number in wanted if number not in added]:
-        await list_again(change, list_name, listed, ends_at, asked=asked)
+        await list_again(change, list_name, each_of(change.session, listed), ends_at, asked=asked)
     if audited:
         already = len(listed)
         change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)

@@ -8,16 +8,12 @@ from sqlalchemy import event, text
 from admin_web.record.database import Database
 
 
-async def plans_of(database: Database, work: Callable[[], Awaitable[object]]) -> list[str]:
-    """Return the plan of each statement that `work` executes, as text.
-
-    PostgreSQL reads a small table as a whole whatever its indexes are, so it is told not to.
-    """
+async def statements_of(database: Database, work: Callable[[], Awaitable[object]]) -> list[tuple[str, Any]]:
+    """Return the statements that `work` executes, each with its parameters."""
     asked: list[tuple[str, Any]] = []
 
     def note(_: object, __: object, statement: str, given: Any, *___: object) -> None:
-        if statement.startswith("SELECT"):
-            asked.append((statement, given))
+        asked.append((statement, given))
 
     engine = database._engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
@@ -25,6 +21,15 @@ async def plans_of(database: Database, work: Callable[[], Awaitable[object]]) ->
         await work()
     finally:
         event.remove(engine, "before_cursor_execute", note)
+    return asked
+
+
+async def plans_of(database: Database, work: Callable[[], Awaitable[object]]) -> list[str]:
+    """Return the plan of each query that `work` executes, as text.
+
+    PostgreSQL reads a small table as a whole whatever its indexes are, so it is told not to.
+    """
+    asked = await statements_of(database, work)
     async with database.read() as session:
         if not database.on_sqlite:
             await session.execute(text("SET LOCAL enable_seqscan = off"))
@@ -33,4 +38,5 @@ async def plans_of(database: Database, work: Callable[[], Awaitable[object]]) ->
         return [
             "\n".join(str(step) for step in await connection.exec_driver_sql(explain + statement, given))
             for statement, given in asked
+            if statement.startswith("SELECT")
         ]

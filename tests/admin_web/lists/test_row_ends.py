@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,13 @@ from admin_web.lists.report import RejectedRows
 from admin_web.lists.row_ends import EndsAsked
 from admin_web.lists.sheet import Sheet
 from admin_web.record.changes import Records
+from admin_web.record.database import Database
 from admin_web.record.models import SuppressionEntry
+from admin_web.services.requests import record_request
+from admin_web.services.suppression import lift, suppress
 from compliance.ends import EndPassed, EndRefused
+from compliance.numbers import E164
+from tests.support.plans import statements_of
 from tests.support.records import ADMIN, AT, rows
 
 LATE = datetime(2026, 7, 1, tzinfo=UTC)
@@ -53,6 +59,39 @@ def importing(records: Records, tmp_path: Path) -> Importing:
 async def test_all_entries_of_a_file_end_at_the_same_moment(importing: Importing):
     await importing.take("4155550100\n4155550101\n", until=LATE)
     assert await importing.ends() == {"00": LATE, "01": LATE}
+
+
+async def test_each_row_moves_the_end_of_its_own_number_only_to_a_later_one(importing: Importing, records: Records):
+    await importing.take("4155550100\n4155550101\n4155550102\n4155550103\n", until=LATE)
+    await suppress(records, ADMIN, E164("+14155550104"), source="phone")
+    await record_request(records, ADMIN, E164("+14155550105"), source="phone")
+    await lift(records, ADMIN, E164("+14155550105"), reason="x")
+    later = LATE + timedelta(seconds=1, microseconds=5)
+    rows_ = (("0100", later.isoformat()), ("0101", "2026-06-30T23:59:59Z"), ("0102", ""), ("0104", "2026-09-01"))
+    content = "".join(f"415555{line},{end}\n" for line, end in (*rows_, ("0105", "2026-09-01"), ("0106", "2026-09-01")))
+    done = await importing.take(f"number,ends\n{content}", column="ends")
+    assert (done.added, done.already) == (2, 4)
+    entries = {one.number[-2:]: one for one in await rows(records, SuppressionEntry) if one.lifted_at is None}
+    assert {number: one.ends_at for number, one in entries.items()} == {
+        "00": later, "01": LATE, "02": None, "03": LATE, "04": None, "05": None,
+        "06": datetime(2026, 9, 2, tzinfo=UTC),
+    }  # fmt: skip
+    assert {number: one.import_id for number, one in entries.items()} == {
+        "00": None, "01": None, "02": None, "03": 1, "04": None, "05": 2, "06": 2
+    }  # fmt: skip
+
+
+async def test_a_file_with_many_ends_takes_no_more_statements_than_one_with_a_few(
+    importing: Importing, database: Database
+):
+    """On SQLite, nobody else can block a number meanwhile."""
+    counts = []
+    for first, many in ((0, 3), (10, 60)):
+        lines = [f"415555{first + at:04d},{(LATE + timedelta(seconds=at)).isoformat()}\n" for at in range(many)]
+        take = partial(importing.take, f"number,ends\n{''.join(lines)}", column="ends")
+        counts.append(len(await statements_of(database, take)))
+    assert counts[0] == counts[1]
+    assert len(await importing.ends()) == 63
 
 
 async def test_each_row_ends_as_its_cell_says_and_an_empty_cell_as_the_file(importing: Importing):
