@@ -163,8 +163,7 @@ class AdminSettings(PbxSettings):
     @property
     def consent_rules(self) -> ConsentRules:
         """The rules by which overrides are granted."""
-        zone = ZoneInfo(self.time_zone) if self.time_zone else None
-        return ConsentRules(POLICIES[self.consent_policy], zone, self.review_first)
+        return ConsentRules(POLICIES[self.consent_policy], self.zone, self.review_first)
 
     @property
     def zone(self) -> tzinfo:

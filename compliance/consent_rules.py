@@ -7,11 +7,12 @@ shows exactly the values by which overrides are granted.
 from calendar import monthrange
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from enum import StrEnum
 from types import MappingProxyType
 
 from compliance.consent import Basis, ends_at
+from compliance.zones import start_of
 
 
 class Origin(StrEnum):
@@ -91,13 +92,10 @@ POLICIES: Mapping[str, ConsentPolicy] = MappingProxyType({one.name: one for one 
 
 @dataclass(frozen=True, slots=True)
 class ConsentRules:
-    """The rules of one installation: its policy, its time zone, and whether an override is held until its review.
-
-    A zone of None is the zone of the machine.
-    """
+    """The rules of one installation: its policy, its time zone, and whether an override is held until its review."""
 
     policy: ConsentPolicy = AS_DOCUMENTED
-    zone: tzinfo | None = UTC
+    zone: tzinfo = UTC
     reviewed_first: bool = False
 
     def today(self, at: datetime) -> date:
@@ -117,9 +115,7 @@ class ConsentRules:
 
     def begin_of(self, day: date) -> datetime:
         """Return the moment (aware UTC) at which a day begins in the installation's time zone."""
-        midnight = datetime.combine(day, time())
-        aware = midnight.replace(tzinfo=self.zone) if self.zone else midnight.astimezone()
-        return aware.astimezone(UTC)
+        return start_of(day, self.zone)
 
 
 def _months_later(day: date, months: int) -> date:

@@ -1,5 +1,7 @@
-"""Valid and invalid settings of the database in the environment."""
+"""Settings in the environment: of the database, and the installation's time zone."""
 
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from admin_web.settings import AdminSettings
 from compliance.database_url import driven, postgres_fields
 from compliance.settings import SettingsError
+from compliance.zones import start_of
 
 
 @pytest.fixture(autouse=True)
@@ -115,3 +118,19 @@ def test_the_url_may_stand_in_a_file_and_is_not_shown(monkeypatch, tmp_path):
 def test_the_document_limit_is_in_megabytes(monkeypatch):
     monkeypatch.setenv("DNC_DOCUMENT_MB", "0.5")
     assert AdminSettings.load().document_bytes == 500_000
+
+
+@pytest.mark.parametrize("machine", ["EST5EDT,M3.2.0,M11.1.0", "Asia/Kolkata", "<+14>-14"])
+def test_the_zone_of_the_rules_is_the_one_that_people_see(monkeypatch: pytest.MonkeyPatch, machine: str):
+    """Also on a machine whose zone has no name."""
+    monkeypatch.setenv("TZ", machine)
+    time.tzset()
+    try:
+        settings = AdminSettings(time_zone="")
+        at = datetime(2026, 3, 1, 2, tzinfo=UTC)
+        days = {settings.consent_rules.today(at + timedelta(hours=hour)) for hour in range(24)}
+        assert days == {(at + timedelta(hours=hour)).astimezone(settings.zone).date() for hour in range(24)}
+        assert settings.consent_rules.begin_of(at.date()) == start_of(at.date(), settings.zone)
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
