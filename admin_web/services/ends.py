@@ -1,5 +1,6 @@
 """Ends of entries: what a second listing does to the end of a standing entry. A request removes every end."""
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from admin_web.record.changes import Change
 from admin_web.record.dialect import hold
 from admin_web.record.models import DoNotCallRequest, SuppressionEntry, UtcDateTime
 from compliance.ends import later
+from compliance.numbers import E164
 
 ENDS = 0x646E635F656E6473
 """The key of PostgreSQL's advisory lock of ends ("dnc_ends" in ASCII). Imports share it; the worker holds it alone
@@ -17,6 +19,24 @@ while it lifts ended entries. Without it, an import could find an entry on the l
 """
 
 _FOREVER = literal(datetime(9999, 12, 31, tzinfo=UTC), UtcDateTime)
+
+
+def end_on_record(ends_at: datetime | None) -> dict[str, str]:
+    """Return the end of an entry as data of audit and webhook events; nothing if it has none."""
+    return {"ends_at": f"{ends_at:%Y-%m-%dT%H:%M:%SZ}"} if ends_at else {}
+
+
+def by_end(numbers: Mapping[E164, datetime | None], most: int) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Yield the numbers of new entries for webhooks: up to `most` of the same end at a time, with this end.
+
+    Entries of one change may differ in their end, because an entry has none if the person has asked not to be called.
+    """
+    groups: dict[datetime | None, list[str]] = {}
+    for number, ends_at in numbers.items():
+        groups.setdefault(ends_at, []).append(number)
+    for ends_at, some in groups.items():
+        for at in range(0, len(some), most):
+            yield some[at : at + most], end_on_record(ends_at)
 
 
 async def stay_listed(session: AsyncSession) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, String, Text, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.dialect import each_of, insert_into
 from admin_web.record.models import Override, SuppressionEntry, UtcDateTime
-from admin_web.services.ends import end_unless_asked, extend_entry, list_again, stay_listed
+from admin_web.services.ends import by_end, end_on_record, end_unless_asked, extend_entry, list_again, stay_listed
 from admin_web.services.leads import existing_lead
 from admin_web.webhooks.events import Event
 from compliance.consent import may_revoke
@@ -115,10 +115,10 @@ async def suppress_within(
     provenance = _Provenance(list_name, source, note, lead, ends_at, asked)
     entry_id, added, ends_at = await _add_or_find(change, provenance, number)
     open_overrides = await _open_overrides(change, number)
-    end = {"ends_at": f"{ends_at:%Y-%m-%dT%H:%M:%SZ}"} if ends_at else {}
+    end = end_on_record(ends_at)
     change.audit("suppress", "number", number, list=list_name, entry=entry_id, added=added, lead=lead or "", **end)
     if added:
-        change.notify(Event.SUPPRESS, list=list_name, numbers=[number], source=source, lead=lead or "")
+        change.notify(Event.SUPPRESS, list=list_name, numbers=[number], source=source, lead=lead or "", **end)
     change.project_list(list_name, [number])
     return Suppressed(number, entry_id, added, open_overrides, PENDING, ends_at)
 
@@ -176,8 +176,9 @@ async def suppress_many_within(
     if audited:
         already = len(listed)
         change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
-    if added:
-        change.notify(Event.SUPPRESS, list=list_name, numbers=list(added), source=source, lead="")
+    ends = {number: end for number, (_, end) in added.items()}
+    for some, end in by_end(ends, CHUNK):
+        change.notify(Event.SUPPRESS, list=list_name, numbers=some, source=source, lead="", **end)
     change.project_list(list_name, wanted)
     return len(added)
 
@@ -207,6 +208,11 @@ class _Provenance:
     asked: bool = False
 
 
+class _Added(NamedTuple):
+    entry_id: int
+    ends_at: datetime | None
+
+
 async def _add_or_find(change: Change, provenance: _Provenance, number: E164) -> tuple[int, bool, datetime | None]:
     """Return the id of the number's entry, whether it is new, and its end.
 
@@ -220,8 +226,8 @@ async def _add_or_find(change: Change, provenance: _Provenance, number: E164) ->
             return entry.id, bool(added), entry.ends_at
 
 
-async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164]) -> dict[E164, int]:
-    """Insert the numbers that are not on the list, in one statement. Returns the ids of the new entries.
+async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164]) -> dict[E164, _Added]:
+    """Insert the numbers that are not on the list, in one statement. Returns the new entries.
 
     If another transaction adds the same number, the statement waits for it and then skips the number. The numbers are
     sorted, so that two such statements lock them in the same order and cannot deadlock.
@@ -245,17 +251,18 @@ async def _add(change: Change, provenance: _Provenance, numbers: Collection[E164
         .on_conflict_do_nothing(
             index_elements=["number", "list_name"], index_where=SuppressionEntry.lifted_at.is_(None)
         )
-        .returning(SuppressionEntry.number, SuppressionEntry.id)
+        .returning(SuppressionEntry.number, SuppressionEntry.id, SuppressionEntry.ends_at)
     )
-    return {E164(number): entry_id for number, entry_id in await change.session.execute(insert)}
+    new = await change.session.execute(insert)
+    return {E164(number): _Added(entry_id, ends_at) for number, entry_id, ends_at in new}
 
 
-async def _add_and_hold(change: Change, provenance: _Provenance, numbers: Collection[E164]) -> dict[E164, int]:
-    """Insert the numbers that are not on the list, and lock the entries of the others. Returns the ids of the new ones.
+async def _add_and_hold(change: Change, provenance: _Provenance, numbers: Collection[E164]) -> dict[E164, _Added]:
+    """Insert the numbers that are not on the list, and lock the entries of the others. Returns the new entries.
 
     Another transaction may lift an entry before this one locks it. In that case the loop adds a new entry.
     """
-    added, missing = dict[E164, int](), set(numbers)
+    added, missing = dict[E164, _Added](), set(numbers)
     while missing:
         added |= await _add(change, provenance, missing)
         standing = select(SuppressionEntry.number).where(

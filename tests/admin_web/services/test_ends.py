@@ -8,12 +8,13 @@ from sqlalchemy import text
 
 from admin_web.judging.listing import lists_of
 from admin_web.record.changes import Actor, Records
-from admin_web.record.models import AuditEvent, OutboxRow, SuppressionEntry
+from admin_web.record.models import AuditEvent, OutboxRow, SuppressionEntry, Webhook, WebhookDelivery
 from admin_web.services.ending import lift_ended
 from admin_web.services.importing import add_entries_within, begin_import
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many, suppress_within
 from admin_web.services.undoing import undo_import
+from admin_web.webhooks.events import Event
 from admin_web.worker.worker import ENDS_S, Worker
 from compliance.ends import EndPassed
 from compliance.numbers import E164
@@ -252,3 +253,55 @@ async def test_an_entry_that_somebody_else_extends_keeps_the_note_of_its_import(
     await again(records, LATE)
     entry = next(one for one in await rows(records, SuppressionEntry) if one.number == NUMBER)
     assert (entry.note, entry.import_id, entry.ends_at) == ("the list of March", None, LATE)
+
+
+async def told(records: Records) -> list[tuple[str, str | None, list[str]]]:
+    """Return the events of the webhook: their type, the end that they name, and their numbers."""
+    bodies = [delivery.body for delivery in await rows(records, WebhookDelivery)]
+    return [(body["type"], body["data"].get("ends_at"), body["data"]["numbers"]) for body in bodies]
+
+
+async def subscribe(records: Records) -> None:
+    async with records.database.write() as session:
+        hook = Webhook(
+            url="https://x.test", secret="x", events=[Event.SUPPRESS, Event.LIFT], created_at=AT, created_by="x"
+        )
+        session.add(hook)
+
+
+async def test_a_webhook_is_told_the_end_of_an_entry_and_when_it_has_ended(records: Records, clock: Clock):
+    await subscribe(records)
+    await block(records, SOON)
+    await suppress(records, ADMIN, OTHER, source="phone")
+    assert await ended(records, clock, LATE)
+    assert await told(records) == [
+        ("suppress", "2026-03-02T12:00:00Z", [NUMBER]),
+        ("suppress", None, [OTHER]),
+        ("lift", None, [NUMBER]),
+    ]
+
+
+async def test_a_webhook_is_told_the_end_that_the_entry_has_and_not_the_one_that_was_asked_for(records: Records):
+    asked = await record_request(records, ADMIN, NUMBER, source="phone")
+    await lift(records, ADMIN, NUMBER, reason="test")
+    await subscribe(records)
+    await block(records, SOON)
+    assert await told(records) == [("suppress", None, [NUMBER])]
+    assert asked.added
+
+
+@pytest.mark.parametrize("by_import", [False, True], ids=["many", "import"])
+async def test_of_many_numbers_a_webhook_is_told_each_end_with_its_numbers(records: Records, by_import: bool):
+    await record_request(records, ADMIN, NUMBER, source="phone")
+    await lift(records, ADMIN, NUMBER, reason="test")
+    await subscribe(records)
+    if by_import:
+        async with records.change(ADMIN) as change:
+            import_id = await begin_import(change, "list.csv", "")
+            await add_entries_within(change, import_id, [NUMBER, OTHER], ends_at=SOON)
+    else:
+        await suppress_many(records, ADMIN, [NUMBER, OTHER], source="import", ends_at=SOON)
+    assert sorted(await told(records), key=str) == [
+        ("suppress", "2026-03-02T12:00:00Z", [OTHER]),
+        ("suppress", None, [NUMBER]),
+    ]
