@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
-from admin_web.people.permissions import Permission
+from admin_web.people.permissions import Permission, allowed
 from admin_web.queries.campaign_lists import all_campaign_lists, one_campaign_list
+from admin_web.queries.recent_campaigns import LATEST_CALLS, recent_campaigns
 from admin_web.services.campaign_lists import (
     UnfitCampaigns,
     add_campaign_list,
@@ -11,7 +12,7 @@ from admin_web.services.campaign_lists import (
     set_campaigns,
 )
 from admin_web.site.forms import EMPTY, Form, read_form
-from admin_web.site.guard import actor
+from admin_web.site.guard import actor, person
 from admin_web.site.keys import DATABASE, RECORDS, SETTINGS
 from admin_web.site.labels import national
 from admin_web.site.pages import in_force, render, see_other
@@ -76,7 +77,11 @@ async def put(request: web.Request) -> web.StreamResponse:
 
 async def _lists(request: web.Request, form: Form, status: int = 200) -> web.StreamResponse:
     found = await all_campaign_lists(request.app[DATABASE])
-    return await render(request, "campaign_lists/list.html", status=status, lists=found, form=form)
+    sees_calls = allowed(person(request).role, Permission.SEE_CALLS)
+    recent = await recent_campaigns(request.app[DATABASE], found) if sees_calls else ()
+    return await render(
+        request, "campaign_lists/list.html", status=status, lists=found, form=form, recent=recent, latest=LATEST_CALLS
+    )
 
 
 async def _one(request: web.Request, form: Form, status: int = 200) -> web.StreamResponse:

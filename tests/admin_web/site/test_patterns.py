@@ -13,6 +13,7 @@ from admin_web.services.suppression import suppress
 from compliance.consent import Role
 from compliance.openable import NotSuppressed
 from compliance.patterns import Pattern
+from tests.support.call_log import decision, put
 from tests.support.consent import grant
 from tests.support.records import ADMIN, LEAD, NUMBER, OTHER, SECOND, rows
 from tests.support.site import Browser, Site
@@ -176,6 +177,17 @@ async def test_a_campaign_list_is_made_changed_and_filled_and_the_pages_say_for_
     assert "is off the campaign list spring. In force now." in await admin.follow(done)
     assert "Taken off the list spring" in await admin.page("/leads/L-1")
     assert "are blocked by the campaign list" not in await admin.page(f"/lists/numbers/{NUMBER}")
+
+
+async def test_a_campaign_that_calls_misspell_stands_beside_the_one_of_the_list(site: Site, admin: Browser):
+    await add_campaign_list(site.records, ADMIN, "spring", ["spring-26"])
+    await put(site.database, decision(1, campaign="sprnig-26"), decision(2, campaign="<b>"))
+    page = plain(await admin.page("/campaign-lists"))
+    assert re.search("sprnig-26 ?1 ?1 Mar 2026 12:00 ?on no campaign list", page), page
+    assert re.search("spring-26 ?0 no call names it ?spring", page)
+    assert "&lt;b&gt;" in await admin.page("/campaign-lists")
+    agent = await site.person(Role.AGENT)
+    assert "sprnig-26" not in await agent.page("/campaign-lists")
 
 
 @pytest.mark.parametrize(
