@@ -1,4 +1,7 @@
-"""Random histories of requests, entries, their ends, grants, revocations and imports, against the rule of consent."""
+"""Random histories of requests, entries, grants, revocations, imports and leads, against the rule of consent.
+
+Leads have one number or several, and their numbers change. The entries and the overrides end by themselves.
+"""
 
 import asyncio
 import shutil
@@ -15,12 +18,15 @@ from sqlalchemy import select
 
 from admin_web.record.changes import Records
 from admin_web.record.database import Database
+from admin_web.record.lead_numbers import LabelledNumber
 from admin_web.record.models import Override, SuppressionEntry
+from admin_web.services.consents import Consent as ConsentGiven
+from admin_web.services.consents import NumberNotNamed, OtherNumber
 from admin_web.services.do_not_call import block_lead
 from admin_web.services.ending import lift_ended
 from admin_web.services.keeping import NothingToKeep, keep_override
-from admin_web.services.leads import add_lead
-from admin_web.services.overrides import grant_override
+from admin_web.services.leads import LeadGiven, add_lead, change_lead, put_leads
+from admin_web.services.overrides import NothingToRenew, grant_override, renew_override
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.revocation import OverrideExpired, revoke_override
 from admin_web.services.suppression import NotListed, lift, suppress, suppress_many
@@ -32,15 +38,23 @@ from lab.postgres import PostgresServer
 from tests.support.records import ADMIN, CONSENT, SUPERVISOR, Clock, FakeProjector
 
 NUMBERS = [E164(f"+1415555010{digit}") for digit in range(2)]
-LEADS = {LeadId(f"L-{place}"): NUMBERS[place % 2] for place in range(4)}
+LEADS = {LeadId(f"L-{place}"): some for place, some in enumerate([NUMBERS[:1], NUMBERS[1:], NUMBERS, NUMBERS[::-1]])}
 EXAMPLES = settings().max_examples
 
 numbers, leads, days_ago = st.sampled_from(NUMBERS), st.sampled_from(list(LEADS)), st.integers(0, 4)
+several = st.sampled_from(list(LEADS.values()))
+
+
+def labelled(some: list[E164]) -> tuple[LabelledNumber, ...]:
+    return tuple(map(LabelledNumber, some))
 
 
 @dataclass
 class Request:
-    """A request in the model: its day, when it was recorded (a step of the history), and who asked."""
+    """A request in the model: its day, when it was recorded (a step of the history), and who asked.
+
+    `lead` is None if nobody knows who asked: the request names no lead, or one that did not have the number.
+    """
 
     number: E164
     asked_on: date
@@ -54,8 +68,10 @@ class Consent:
     """An override in the model. `kept` is the step at which an admin kept it last, -1 if never."""
 
     lead: LeadId
+    number: E164
     counts_from: date
     step: int
+    expires_at: datetime
     live: bool = True
     kept: int = -1
     ended_by_request: bool = False
@@ -69,6 +85,7 @@ class ConsentMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.clock = Clock()
         self.records = Records(Database(make()), FakeProjector(), self.clock)
+        self.numbers = dict(LEADS)
         self.listed: dict[E164, datetime | None] = {}
         self.requests: dict[int, Request] = {}
         self.overrides: dict[int, Consent] = {}
@@ -80,8 +97,8 @@ class ConsentMachine(RuleBasedStateMachine):
 
     @initialize()
     def add_leads(self) -> None:
-        for lead, number in LEADS.items():
-            self.runner.run(add_lead(self.records, ADMIN, lead, number))
+        for lead, some in LEADS.items():
+            self.runner.run(add_lead(self.records, ADMIN, lead, some[0], numbers=labelled(some)))
 
     def begin(self) -> None:
         """Let a minute pass before a step, so that the moments of two steps differ as their days may."""
@@ -92,16 +109,21 @@ class ConsentMachine(RuleBasedStateMachine):
     def today(self) -> date:
         return self.records.today()
 
+    def lives(self, one: Consent) -> bool:
+        """Return whether an override is live, by the model."""
+        return one.live and one.expires_at > self.clock()
+
     def asked(self, number: E164, lead: LeadId | None, asked_on: date, ended: tuple[int, ...]) -> None:
         """Apply a request to the model, and compare what the service has ended."""
+        lead = lead if lead is not None and number in self.numbers[lead] else None
         self.listed[number] = None
         self.requests[len(self.requests) + 1] = Request(number, asked_on, self.step, lead)
         older = {
             override_id
             for override_id, one in self.overrides.items()
-            if one.live and LEADS[one.lead] == number and one.counts_from <= asked_on and lead in {None, one.lead}
+            if self.lives(one) and one.number == number and one.counts_from <= asked_on and lead in {None, one.lead}
         }
-        assert set(ended) >= older
+        assert {override_id for override_id in ended if self.overrides[override_id].number == number} == older
         for override_id in older:
             self.overrides[override_id].live, self.overrides[override_id].ended_by_request = False, True
 
@@ -113,22 +135,43 @@ class ConsentMachine(RuleBasedStateMachine):
         assert done.added == (number not in self.listed)
         self.asked(number, None, asked_on, done.ended)
 
-    @rule(lead=leads, ago=days_ago)
-    def ask_by_lead(self, lead: LeadId, ago: int) -> None:
+    @rule(lead=leads, number=numbers, ago=days_ago)
+    def ask_by_lead(self, lead: LeadId, number: E164, ago: int) -> None:
         self.begin()
-        number, asked_on = LEADS[lead], self.today - timedelta(days=ago)
+        asked_on = self.today - timedelta(days=ago)
         work = record_request(self.records, ADMIN, number, source="api", lead=lead, asked_on=asked_on)
         self.asked(number, lead, asked_on, self.runner.run(work).ended)
 
-    @rule(lead=leads, wrapped_up=st.booleans())
-    def ask_an_agent(self, lead: LeadId, wrapped_up: bool) -> None:
+    @rule(lead=leads, wrapped_up=st.booleans(), left_out=st.none() | numbers)
+    def ask_an_agent(self, lead: LeadId, wrapped_up: bool, left_out: E164 | None) -> None:
         self.begin()
+        chosen = [number for number in self.numbers[lead] if number != left_out] or self.numbers[lead]
         if wrapped_up:
-            blocked = self.runner.run(wrap_up(self.records, SUPERVISOR, lead, Outcome.DO_NOT_CALL)).blocked
+            work = wrap_up(self.records, SUPERVISOR, lead, Outcome.DO_NOT_CALL, numbers=chosen)
+            blocked = self.runner.run(work).blocked
         else:
-            blocked = self.runner.run(block_lead(self.records, SUPERVISOR, lead))
+            blocked = self.runner.run(block_lead(self.records, SUPERVISOR, lead, chosen))
         assert blocked is not None
-        self.asked(LEADS[lead], lead, self.today, blocked.ended)
+        for number in sorted(chosen):
+            self.asked(number, lead, self.today, blocked.ended)
+
+    @rule(lead=leads, some=several, by_file=st.booleans())
+    def change_numbers(self, lead: LeadId, some: list[E164], by_file: bool) -> None:
+        self.begin()
+        ends = {
+            override_id
+            for override_id, one in self.overrides.items()
+            if one.lead == lead and one.number not in some and self.lives(one)
+        }
+        if by_file:
+            self.runner.run(put_leads(self.records, ADMIN, [LeadGiven(lead, some[0], numbers=labelled(some))]))
+        else:
+            done = self.runner.run(change_lead(self.records, ADMIN, lead, numbers=labelled(some)))
+            assert set(done.ended_overrides) == ends
+        self.numbers[lead] = some
+        for one in self.overrides.values():
+            if one.lead == lead and one.number not in some:  # Its telephone may be somebody else's from now on.
+                one.live = one.ended_by_request = False
 
     @rule()
     def ask_by_file(self) -> None:
@@ -170,32 +213,72 @@ class ConsentMachine(RuleBasedStateMachine):
             with pytest.raises(NotListed):
                 self.runner.run(lift(self.records, ADMIN, number, reason="test"))
 
-    @rule(lead=leads, ago=days_ago, explained=st.booleans())
-    def grant(self, lead: LeadId, ago: int, explained: bool) -> None:
+    @rule(
+        lead=leads, named=st.none() | numbers, ago=days_ago, explained=st.booleans(), lasts=st.sampled_from([1, 2, 20])
+    )
+    def grant(self, lead: LeadId, named: E164 | None, ago: int, explained: bool, lasts: int) -> None:
         self.begin()
-        consented_on, number = self.today - timedelta(days=ago), LEADS[lead]
-        newest = max(
-            (one.asked_on for one in self.requests.values() if one.number == number and not one.withdrawn), default=None
+        consent = self.consent(lead, named, ago, explained, lasts)
+        self.try_to(grant_override(self.records, SUPERVISOR, consent), consent, self.refusal(consent, None))
+
+    @rule(data=st.data(), ago=days_ago, explained=st.booleans(), lasts=st.sampled_from([1, 2, 20]))
+    def renew(self, data, ago: int, explained: bool, lasts: int) -> None:
+        self.begin()
+        if not self.overrides:
+            return
+        override_id = data.draw(st.sampled_from(sorted(self.overrides)))
+        old = self.overrides[override_id]
+        consent = self.consent(old.lead, old.number, ago, explained, lasts)
+        work = renew_override(self.records, SUPERVISOR, consent, override_id)
+        if self.try_to(work, consent, self.refusal(consent, old)):
+            old.live = False
+
+    def consent(self, lead: LeadId, named: E164 | None, ago: int, explained: bool, lasts: int) -> ConsentGiven:
+        return replace(
+            CONSENT,
+            lead=lead,
+            number=named,
+            consented_on=self.today - timedelta(days=ago),
+            same_day_reason="It was signed after the call." if explained else "",
+            expires_at=self.clock() + timedelta(days=lasts),
         )
-        reason = "It was signed after the call." if explained else ""
-        consent = replace(CONSENT, lead=lead, consented_on=consented_on, same_day_reason=reason)
-        refusal = self.refusal(lead, newest, consented_on, explained)
+
+    def try_to(self, work, consent: ConsentGiven, refusal: type[Exception] | None) -> bool:
+        """Place an override, and put it into the model. Return False if it is refused as the rule says."""
         if refusal is not None:
             with pytest.raises(refusal):
-                self.runner.run(grant_override(self.records, SUPERVISOR, consent))
-            return
-        done = self.runner.run(grant_override(self.records, SUPERVISOR, consent))
-        self.overrides[done.override_id] = Consent(lead, consented_on, self.step)
+                self.runner.run(work)
+            return False
+        done, expires_at = self.runner.run(work), consent.expires_at
+        assert expires_at is not None
+        assert done.number == (consent.number or self.numbers[consent.lead][0])
+        self.overrides[done.override_id] = Consent(
+            consent.lead, done.number, consent.consented_on, self.step, expires_at
+        )
+        return True
 
-    def refusal(self, lead: LeadId, newest: date | None, consented_on: date, explained: bool) -> type[Exception] | None:
-        """Return what the rule says to a consent; None if it opens the lead."""
-        if LEADS[lead] not in self.listed:
+    def refusal(self, consent: ConsentGiven, renewed: Consent | None) -> type[Exception] | None:
+        """Return what the rule says to a consent; None if it opens the lead on the number."""
+        had, number = self.numbers[consent.lead], consent.number
+        if number is None and len(had) > 1:
+            return NumberNotNamed
+        if number not in {None, *had}:
+            return OtherNumber
+        number = number or had[0]
+        if number not in self.listed:
             return NotSuppressed
-        if newest is not None and consented_on < newest:
+        asked = [one.asked_on for one in self.requests.values() if one.number == number and not one.withdrawn]
+        newest = max(asked, default=None)
+        if newest is not None and consent.consented_on < newest:
             return ConsentOutdated
-        if consented_on == newest and not explained:
+        if consent.consented_on == newest and not consent.same_day_reason:
             return SameDayUnexplained
-        return OverrideStands if any(one.live and one.lead == lead for one in self.overrides.values()) else None
+        if renewed is not None:
+            return None if self.lives(renewed) else NothingToRenew
+        stands = any(
+            self.lives(one) and (one.lead, one.number) == (consent.lead, number) for one in self.overrides.values()
+        )
+        return OverrideStands if stands else None
 
     @rule(data=st.data())
     def revoke(self, data) -> None:
@@ -217,8 +300,12 @@ class ConsentMachine(RuleBasedStateMachine):
             return
         override_id = data.draw(st.sampled_from(sorted(self.overrides)))
         one = self.overrides[override_id]
-        others = any(other.live and other.lead == one.lead for other in self.overrides.values())
+        others = any(
+            self.lives(other) and (other.lead, other.number) == (one.lead, one.number)
+            for other in self.overrides.values()
+        )
         may = self.contested(one) if one.live else one.ended_by_request and not others
+        may = may and one.expires_at > self.clock()
         work = keep_override(self.records, ADMIN, override_id, reason="test", seen=max(self.requests, default=None))
         if not may:
             with pytest.raises(NothingToKeep):
@@ -243,7 +330,7 @@ class ConsentMachine(RuleBasedStateMachine):
     def contested(self, one: Consent) -> bool:
         """Return whether a request is newer than a consent, by the model."""
         return any(
-            request.number == LEADS[one.lead]
+            request.number == one.number
             and not request.withdrawn
             and request.step > one.kept
             and (
@@ -266,17 +353,18 @@ class ConsentMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_override_is_live_that_the_rule_forbids(self) -> None:
-        live = {override_id for override_id, one in self.overrides.items() if one.live}
+        live = {override_id for override_id, one in self.overrides.items() if self.lives(one)}
         contested = {override_id for override_id in live if self.contested(self.overrides[override_id])}
         found = self.runner.run(self.read())
         assert found == (live, contested)
+        assert all(self.overrides[one].number in self.numbers[self.overrides[one].lead] for one in live)
         for override_id in contested:  # Only another lead's request leaves an override open.
             one = self.overrides[override_id]
             since = max(one.kept, one.step)
             newer = [
                 request
                 for request in self.requests.values()
-                if request.number == LEADS[one.lead] and request.step > since and request.asked_on >= one.counts_from
+                if request.number == one.number and request.step > since and request.asked_on >= one.counts_from
             ]
             newer = [request for request in newer if not request.withdrawn]
             assert all(request.lead not in {None, one.lead} for request in newer)
