@@ -6,11 +6,13 @@ from collections.abc import Iterable
 Fault = tuple[str, re.Pattern[str]]
 
 _DAY, _MONTH, _YEAR = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])", "(?:19|20)[0-9]{2}"
-_TIME = r"(?:[T ,][0-9 :.+-]*Z?)?"
+_NEXT, _SAME = r" *([-./]) *", r" *\1 *"
+_TIME = r"\.?(?:[T ,][0-9 :.+-]*Z?)?"
+_SERIAL = r"(?: *\1 *[0-9]{1,4})?"
 _DATES = (
-    ("date", re.compile(rf"\A *{_YEAR}([-./]){_MONTH}\1{_DAY}{_TIME}\Z", re.IGNORECASE)),
-    ("date", re.compile(rf"\A *{_DAY}([-./]){_MONTH}\1{_YEAR}{_TIME}\Z", re.IGNORECASE)),
-    ("date", re.compile(rf"\A *{_MONTH}([-./]){_DAY}\1{_YEAR}{_TIME}\Z", re.IGNORECASE)),
+    ("date", re.compile(rf"\A *{_YEAR}{_NEXT}{_MONTH}{_SAME}{_DAY}{_SERIAL}{_TIME}\Z", re.IGNORECASE)),
+    ("date", re.compile(rf"\A *{_DAY}{_NEXT}{_MONTH}{_SAME}{_YEAR}{_TIME}\Z", re.IGNORECASE)),
+    ("date", re.compile(rf"\A *{_MONTH}{_NEXT}{_DAY}{_SAME}{_YEAR}{_TIME}\Z", re.IGNORECASE)),
 )
 # In Germany, Austria, the Netherlands and Poland the digits after these words are often dialled as part of the number.
 _DIALLED_THROUGH = r"dw|durchwahl|nst|nebenstelle|app|apparat|kl|klappe|tst|toestel|wew"

@@ -24,6 +24,10 @@ _EXTENSION = re.compile(
     re.IGNORECASE,
 )
 _LAST_DIGITS = re.compile(r"([0-9]{2,}) +-+ +([0-9]{1,2}) *\Z")
+# All numbers of an exchange: 123450-59, 12340-9
+_WHOLE_TEN = re.compile(r"([0-9]?)0-+\1?9 *\Z")
+_PAIRS = re.compile(r"(?:[0-9]{2} *-+ *){2,}[0-9]{2} *\Z")
+_LONG_DASHES = "\N{EN DASH}\N{EM DASH}\N{HORIZONTAL BAR}"
 _THREE_THREE_FOUR = re.compile(r" *\+ *\(?([2-9][0-9]{2})[ ).-]+[2-9][0-9]{2}[ .-]*[0-9]{4} *")
 
 
@@ -58,6 +62,8 @@ def _plain(char: str) -> str:
         return ""
     if category == "Zs":
         return " "
+    if char in _LONG_DASHES:  # Between numbers it means "to", as a hyphen between spaces does.
+        return " - "
     return "-" if category == "Pd" or char == "\N{MINUS SIGN}" else char
 
 
@@ -71,10 +77,11 @@ def _require_one_number(text: str) -> None:
     """Raise InvalidNumber if the text ends like a range of numbers, such as 123450 - 59.
 
     In a range, the digits after the dash are greater than those that they replace. So 12345 - 0 is a number with an
-    extension.
+    extension. Digits in pairs, such as 01 - 42 - 68 - 53 - 60, are one number.
     """
     ends = _LAST_DIGITS.search(text)
-    if ends and ends[2] > ends[1][-len(ends[2]) :]:
+    a_range = ends is not None and ends[2] > ends[1][-len(ends[2]) :]
+    if (a_range or _WHOLE_TEN.search(text)) and not _PAIRS.search(text):
         raise InvalidNumber("two-numbers")
 
 

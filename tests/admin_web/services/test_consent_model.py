@@ -389,6 +389,7 @@ def check(make, examples: int) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(1200)
 def test_on_sqlite_no_override_is_live_that_the_rule_forbids(sqlite_template: Path, tmp_path: Path):
     numbered = count()
 

@@ -120,6 +120,12 @@ class TestSpreadsheets:
             ("2024-05-17 10:30", "NO"),
             ("2024-05-17T10:30:00Z", "NO"),
             ("'2024-05-17", "NO"),
+            ("2024 - 05 - 17", "NO"),
+            ("2024\N{EN DASH}05\N{EN DASH}17", "NO"),
+            ("17. 05. 2024", "NO"),
+            ("2024. 05. 17.", "NO"),
+            ("2024-05-17-01", "US"),
+            ("2024.05.17.01", "US"),
         ],
     )
     def test_a_date_is_not_a_number(self, cell, region):
@@ -231,6 +237,11 @@ class TestNotes:
             ("030 123450 - 59", "DE"),
             ("030 12 34 50 - 59", "DE"),
             ("030 123450 \N{EN DASH} 9", "DE"),
+            ("030 123450\N{EN DASH}59", "DE"),
+            ("030 1234567\N{EM DASH}68", "DE"),
+            ("030 123450-59", "DE"),
+            ("030 12340-9", "DE"),
+            ("+49 30 123450-59", "US"),
         ],
     )
     def test_a_range_is_more_than_one_number(self, written, region):
@@ -243,9 +254,25 @@ class TestNotes:
             ("030 12345-67", "DE", "+49301234567"),
             ("030 12345 - 12", "DE", "+49301234512"),
             ("04 - 123 - 4567", "AE", "+97141234567"),
+            ("030 12345-49", "DE", "+49301234549"),
+            ("030 1234560-0", "DE", "+493012345600"),
         ],
     )
     def test_an_extension_that_is_dialled_as_part_of_the_number_is_read(self, written, region, number):
+        assert outcome(written, region) == number
+
+    @pytest.mark.parametrize(
+        ("written", "region", "number"),
+        [
+            ("01 - 42 - 68 - 53 - 60", "FR", "+33142685360"),
+            ("01\N{EN DASH}42\N{EN DASH}68\N{EN DASH}50\N{EN DASH}59", "FR", "+33142685059"),
+            ("01-42-68-50-59", "FR", "+33142685059"),
+            ("415\N{EN DASH}555\N{EN DASH}0159", "US", "+14155550159"),
+            ("+49 30 \N{EN DASH} 1234567", "US", "+49301234567"),
+            ("415\N{FIGURE DASH}555\N{NON-BREAKING HYPHEN}0159", "US", "+14155550159"),
+        ],
+    )
+    def test_dashes_between_the_groups_of_one_number_are_read(self, written, region, number):
         assert outcome(written, region) == number
 
 
