@@ -199,9 +199,19 @@ def named_column(headings: Sequence[str], names: Collection[str]) -> int | None:
     return _only(found, headings) if found else None
 
 
+COUNTING_DIGITS = 2
+"""Maximum number of digits in the heading of one of several columns of telephone numbers."""
+
+
 def is_heading(cell: str) -> bool:
-    """Return whether the first cell of a number column is its heading: it has letters and no digits."""
-    return plain(cell) in NUMBER_NAMES or (any(map(str.isalpha, cell)) and not any(map(str.isdigit, cell)))
+    """Return whether the first cell of a number column is its heading.
+
+    It has letters and no digits, or it names telephones and counts them: Phone 2.
+    """
+    digits = sum(map(str.isdigit, cell))
+    if plain(cell) in NUMBER_NAMES or (digits <= COUNTING_DIGITS and is_telephone_heading(cell)):
+        return True
+    return digits == 0 and any(map(str.isalpha, cell))
 
 
 def shown(headings: Sequence[str]) -> str:

@@ -193,7 +193,16 @@ def test_a_heading_is_known_by_name_or_by_having_no_digit(cell: str):
     assert is_heading(cell)
 
 
-@pytest.mark.parametrize("cell", ["4155550100", "+1 415 555 0100", "1-800-FLOWERS", "", "?", "tel:4155550100"])
+@pytest.mark.parametrize("cell", ["Phone 1 - Value", "Phone2", "Tel. 1", "2. Telefon", "Mobil 10"])
+def test_the_headings_of_several_columns_may_be_counted(cell: str):
+    assert is_heading(cell)
+    found = layout([f"name,{cell}", "A,4155550113"])
+    assert (found.has_headings, len(found.columns)) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    "cell", ["4155550100", "+1 415 555 0100", "1-800-FLOWERS", "", "?", "tel:4155550100", "tel 911", "Sales 12"]
+)
 def test_what_may_be_a_number_is_no_heading(cell: str):
     assert not is_heading(cell)
 
