@@ -5,6 +5,10 @@ import typer
 from admin_web.cli.shell import run, say_error
 from admin_web.services import opening
 from admin_web.settings import AdminSettings
+from compliance import dates
+
+SHOWN = 50
+"""Maximum number of overrides that are printed."""
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +24,14 @@ def migrate_tables() -> None:
     typer.echo(f"The tables are at revision {revision}.")
     if contested:
         say_error(
-            f"{contested} live overrides are open although somebody on their number has asked not to be called since. "
-            "The Compliance Monitor lists them; an admin keeps or revokes each."
+            f"{len(contested)} live overrides are open although somebody on their number has asked not to be called "
+            "since. The Compliance Monitor lists them; an admin keeps or revokes each."
         )
+    for one in contested[:SHOWN]:
+        typer.echo(
+            f"  override {one.id}, lead {one.lead}, {one.number}: consent of {dates.day(one.consented_on)}, "
+            f"request of {dates.day(one.asked_on)}",
+            err=True,
+        )
+    if len(contested) > SHOWN:
+        typer.echo(f"  and {len(contested) - SHOWN} more", err=True)

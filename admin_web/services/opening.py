@@ -1,14 +1,16 @@
 """How each program opens the database and the projection at its start."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 
 from admin_web.projection.projection import Projection
 from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database
-from admin_web.record.models import Override
+from admin_web.record.models import DoNotCallRequest, Override
 from admin_web.record.schema import migrate, require_current
 from admin_web.settings import AdminSettings
 
@@ -28,16 +30,27 @@ async def opened_records(settings: AdminSettings) -> AsyncIterator[Records]:
         yield Records(database, projection, rules=settings.consent_rules)
 
 
-async def migrate_tables(settings: AdminSettings) -> tuple[str, int]:
+class ContestedOverride(NamedTuple):
+    """A live override although somebody on its number has asked not to be called since, and the days of both."""
+
+    id: int
+    lead: str
+    number: str
+    consented_on: date
+    asked_on: date
+
+
+async def migrate_tables(settings: AdminSettings) -> tuple[str, Sequence[ContestedOverride]]:
     """Migrate the tables to this version. Raises DatabaseUnavailable, SchemaMismatch.
 
-    Returns the revision, and how many live overrides are open although somebody on their number has asked not to be
-    called since.
+    Returns the revision, and the live overrides that break the rule that a newer request closes a lead.
     """
     async with Database(settings.database) as database:
         revision = await migrate(database)
         async with database.read() as session:
-            contested = (
-                select(func.count()).select_from(Override).where(*Override.live(utc_now()), Override.contested())
+            one, asked = Override, DoNotCallRequest
+            newest = select(func.max(asked.asked_on)).where(asked.number == one.number, asked.withdrawn_at.is_(None))
+            contested = select(one.id, one.lead_id, one.number, one.consented_on, newest.scalar_subquery()).where(
+                *one.live(utc_now()), one.contested()
             )
-            return revision, await session.scalar(contested) or 0
+            return revision, [ContestedOverride(*row) for row in await session.execute(contested.order_by(one.id))]

@@ -290,6 +290,14 @@ def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_
     in_force("lead", "add", "L-9", "+14155550100")
     assert "override 1 still opens a lead on this number" in in_force("suppress", "+14155550100", "--lead", "L-9").err
     assert "You placed this override" in one_line(in_force("override", "review", "1"))
+    upgraded = in_force("migrate").err
+    assert "1 live overrides are open although somebody on their number has asked not to be called since" in upgraded
+    assert re.search(r"override 1, lead L-1, \+14155550100: consent of .* 20\d\d, request of .* 20\d\d\n", upgraded)
+    withdrawn = in_force("withdraw-request", "2", "--reason", "a typing error")
+    assert (withdrawn.code, withdrawn.out) == (0, "Request 2 withdrawn.\n")
+    assert in_force("withdraw-request", "2", "--reason", "again").out == "Request 2 was already withdrawn.\n"
+    assert "There is no request 9" in one_line(in_force("withdraw-request", "9", "--reason", "x"))
+    assert in_force("migrate").err == ""
     revoked = in_force("override", "revoke", "1", "--reason", "asked to stop")
     assert revoked.out == "Override 1 of lead L-1 on +14155550100 revoked: in force\n"
     again = in_force("override", "revoke", "1", "--reason", "asked to stop")

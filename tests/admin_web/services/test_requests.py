@@ -275,6 +275,16 @@ async def test_a_consent_older_than_the_newest_request_opens_nothing(records: Re
     assert await rows(records, Override) == []
 
 
+@pytest.mark.parametrize("rules", [ConsentRules(), ConsentRules(US_STRICT), ConsentRules(reviewed_first=True)])
+async def test_no_rules_of_an_installation_open_a_lead_by_an_older_consent(records: Records, rules: ConsentRules):
+    await add_lead(records, ADMIN, LEAD, NUMBER)
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    for basis in Basis:
+        consent = dated(-1, basis=basis, basis_note="by letter", tie=Tie.PURCHASE)
+        with pytest.raises(ConsentOutdated):
+            await grant_override(replace(records, rules=rules), ADMIN, consent)
+
+
 async def test_a_consent_of_the_same_day_needs_a_reason_which_the_reviewer_sees(records: Records):
     await add_lead(records, ADMIN, LEAD, NUMBER)
     await record_request(records, ADMIN, NUMBER, source="ivr")

@@ -15,6 +15,8 @@ from lab.redis import RedisServer
 from tests.support.consent import PDF, grant
 from tests.support.projection import GateView
 from tests.support.records import ADMIN, LEAD, NUMBER, SECOND, rows
+from tests.support.samples import PDF as SIGNED_PDF
+from tests.support.samples import PNG
 from tests.support.site import Answer, Browser, Site
 
 FILE = ("consent.pdf", PDF, "application/pdf")
@@ -29,14 +31,14 @@ async def shared(site: Site) -> None:
     await suppress(site.records, ADMIN, NUMBER, source="import")
 
 
-async def send(site: Site, browser: Browser, days: int, **fields: str) -> Answer:
+async def send(site: Site, browser: Browser, days: int, file: tuple[str, bytes, str] = FILE, **fields: str) -> Answer:
     """Send the consent form with a consent that is dated so many days from today."""
     consented_on = site.records.today() + timedelta(days=days)
     sent = {
         "number": NUMBER, "until": "", "replaces": "", "basis": "signed-consent", "basis_note": "",
         "consented_on": consented_on.isoformat(), "attestation": ATTESTATION, **fields,
     }  # fmt: skip
-    return await browser.upload(FORM, sent, "document", FILE)
+    return await browser.upload(FORM, sent, "document", file)
 
 
 @pytest.mark.usefixtures("shared")
@@ -87,6 +89,41 @@ async def test_the_form_shows_the_dates_side_by_side_and_refuses_an_older_consen
     assert (await send(site, supervisor, 0, same_day_reason="Signed at six, in the shop.")).status == 303
     admin = await site.person(Role.ADMIN)
     assert "Signed at six, in the shop." in await admin.page("/monitor/1")
+
+
+def words_of(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+@pytest.mark.usefixtures("shared")
+async def test_the_days_of_request_entry_and_consent_stand_side_by_side_on_every_page_that_judges(site: Site):
+    today = site.records.today()
+    asked, consented = (f"{day.day} {day:%b %Y}" for day in (today - timedelta(days=5), today - timedelta(days=2)))
+    listed = f"{today.day} {today:%b %Y} [0-9:]+"
+    await record_request(site.records, ADMIN, NUMBER, source="ivr", asked_on=today - timedelta(days=5))
+    supervisor, admin = await site.person(Role.SUPERVISOR), await site.person(Role.ADMIN)
+    form = words_of(await supervisor.page(FORM))
+    assert re.search(f"Newest request not to be called {asked} On the company's own list since {listed}", form)
+    assert (await send(site, supervisor, -2)).status == 303
+    assert re.search(f"consent {consented} request {asked} listed {listed}", words_of(await admin.page("/monitor")))
+    review = f"Date of consent {consented} Newest request not to be called {asked} .*own list since {listed}"
+    assert re.search(review, words_of(await admin.page("/monitor/1")))
+
+
+@pytest.mark.usefixtures("shared")
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "shown"),
+    [
+        ("consent.pdf", SIGNED_PDF, "application/pdf", "application/pdf, .* Bytes, 1 page"),
+        ("consent.png", PNG, "image/png", "image/png, [0-9]+ Bytes, 1 × 1 pixels"),
+    ],
+)
+async def test_the_review_page_shows_the_pages_or_the_pixels_of_the_document(
+    site: Site, name: str, content: bytes, kind: str, shown: str
+):
+    assert (await send(site, await site.person(Role.SUPERVISOR), -1, (name, content, kind))).status == 303
+    page = words_of(await (await site.person(Role.ADMIN)).page("/monitor/1"))
+    assert re.search(shown, page)
 
 
 @pytest.mark.usefixtures("shared")
