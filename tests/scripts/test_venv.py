@@ -108,3 +108,18 @@ def test_python3_venv_is_asked_for_only_if_it_is_missing(checkout: Path, ensurep
 
 def test_another_word_is_refused(checkout: Path):
     assert said(checkout, "requirements.lock") == (2, ["scripts/venv: write run or dev"])
+
+
+def test_the_installation_says_how_many_packages_it_has():
+    script = (ROOT / "scripts" / "venv").read_text()
+    function = re.search(r"^progress\(\) \{.*?^    \{ fflush\(\) \}' >&2\n\}$", script, re.MULTILINE | re.DOTALL)
+    assert function
+    lines = ["Ignoring colorama: markers do not match", *(f"Collecting p{place}" for place in range(24))]
+    lines += ["  Using cached p", "Installing collected packages: p"]
+    ended = subprocess.run(
+        ["bash", "-c", f"{function[0]}\nprogress 25"],
+        input="\n".join(lines), capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    assert [line.strip() for line in ended.stderr.splitlines()] == [
+        "10 of 24 packages", "20 of 24 packages", "writing them to .venv ...",
+    ]  # fmt: skip

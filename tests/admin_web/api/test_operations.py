@@ -69,6 +69,8 @@ async def test_a_lead_lives_through_suppression_override_and_revocation(crm: Pro
     shown = (await crm.get(f"/overrides/{override}")).json
     assert (shown["state"], shown["placed_by"], shown["document"]) == ("active", "token:program-0", "consent.pdf")
     assert shown["document_size"] == len(PDF)
+    assert (shown["asked_on"], shown["consented_on"], shown["contested"]) == ("2020-01-01", "2026-02-27", False)
+    assert shown["listed_at"] > "2020-01-01"
 
     revoked = await crm.post(f"/overrides/{override}/revoke", {"reason": "they called us"})
     assert (revoked.status, revoked.json["already"], revoked.json["in_force"]) == (200, False, True)
