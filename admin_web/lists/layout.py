@@ -110,8 +110,7 @@ class Layout:
         other columns.
         """
         if len(cells) > self.width and any(cells[self.width :]):
-            said = f"this row has {len(cells)} cells, but the {'first row has' if self.has_headings else 'others have'}"
-            return [], RowRejected("too-many-cells", f"{said} {self.width}")
+            return [], self._too_many(cells)
         numbers: list[tuple[NumberColumn, E164]] = []
         faults: list[RowRejected] = []
         for column in self.columns:
@@ -123,6 +122,19 @@ class Layout:
         if not numbers and not faults:
             return [], self._no_number(cells)
         return numbers, _together(faults) if faults else None
+
+    def _too_many(self, cells: Sequence[str]) -> RowRejected:
+        """Return why a row with too many cells is rejected. A comma of a spreadsheet may have cut its number in two."""
+        more = len(cells) - self.width
+        for column in self.columns:
+            whole = ",".join(cells[column.places[0] : column.places[-1] + more + 1])
+            try:
+                normalize(whole, self.region)
+            except InvalidNumber as error:
+                if error.reason == "spreadsheet-number":
+                    return RowRejected(error.reason, self._explained(column, str(error)))
+        said = f"this row has {len(cells)} cells, but the {'first row has' if self.has_headings else 'others have'}"
+        return RowRejected("too-many-cells", f"{said} {self.width}")
 
     def added(self, cells: Sequence[str]) -> bool:
         """Return whether a row adds its number, or deletes it. Raises RowRejected if it says neither."""

@@ -210,3 +210,19 @@ def test_what_may_be_a_number_is_no_heading(cell: str):
 def test_names_are_compared_without_case_spaces_and_dashes():
     assert named_column(["Name", "Lead-ID"], LEAD_NAMES) == 1
     assert named_column(["Name"], NUMBER_NAMES) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (["phone", "14155550182,00"], "spreadsheet-number"),
+        (["name,phone", "A,14155550182,0"], "spreadsheet-number"),
+        (["name,phone,city", "A,14,155,550,183,X"], "spreadsheet-number"),
+        (["phone", "1,4155E+10"], "spreadsheet-number"),
+        (["name,phone", "A,4155550100,4155550101"], "too-many-cells"),
+        (["name,phone", "A,B,4155550100"], "too-many-cells"),
+    ],
+)
+def test_a_row_in_which_the_comma_of_a_spreadsheet_cut_a_number_is_said_to_be_one(rows, reason):
+    numbers, rejected = layout([rows[0], "4155550199", *rows[1:]], "phone").read(rows[-1].split(","))
+    assert (numbers, rejected and rejected.reason) == ([], reason)
