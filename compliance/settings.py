@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("var"), description="Directory for SQLite, the private Redis and documents.")
     redis_url: RedisUrl = Field(
         "",
+        repr=False,
         description="Redis of the projection: server, Sentinel or cluster; empty: a private one in the data directory.",
     )
     replicas: int = Field(

@@ -73,6 +73,13 @@ def test_a_refusal_never_repeats_what_may_be_a_secret(monkeypatch):
     assert "hunter2" not in str(error.value)
 
 
+def test_settings_that_are_printed_show_no_url_with_a_password(monkeypatch):
+    monkeypatch.setenv("DNC_REDIS_URL", "redis://:hunter2@127.0.0.1:6379/0")
+    settings = GateSettings.load()
+    assert "hunter2" in settings.redis
+    assert "hunter2" not in f"{settings} {settings!r}"
+
+
 def test_a_secret_may_come_from_a_file(monkeypatch, tmp_path):
     (tmp_path / "url").write_text("redis://:secret@127.0.0.1:6379/0\n")
     monkeypatch.setenv("DNC_REDIS_URL_FILE", str(tmp_path / "url"))
