@@ -99,7 +99,8 @@ def blocked(done: Blocked) -> str:
     if done.ended:
         said += f" The lead's own override{' has' if len(done.ended) == 1 else 's have'} ended."
     if not done.still_open:
-        return f"{said} No lead on {'them' if several else 'it'} may be called."
+        # Not "no lead on it may be called": a lead may have another number.
+        return f"{said} No lead may be called on {'them' if several else 'it'}."
     return f"{said} An override of their own still opens: {_named(done.still_open)}. An admin can revoke it."
 
 

@@ -306,11 +306,22 @@ async def test_the_switch_blocks_the_numbers_that_are_ticked_and_all_by_default(
     agent = await site.person(Role.AGENT)
     assert (await agent.page("/leads/L-1")).count('name="block"') == 4
     said = await agent.follow(await agent.post("/leads/L-1/do-not-call", {"block": OTHER}))
-    assert "(415) 555-0101 is on the Do-Not-Call list" in said
+    assert "(415) 555-0101 is on the Do-Not-Call list. No lead may be called on it." in said
     said = await agent.follow(await agent.post("/leads/L-1/do-not-call"))
     assert "(415) 555-0100, (415) 555-0101 are on the Do-Not-Call list" in said
     refused = await agent.follow(await agent.post("/leads/L-1/do-not-call", {"block": "+14155550177"}))
     assert "Nothing was changed." in refused
+
+
+@pytest.mark.usefixtures("two_numbers")
+async def test_a_lead_whose_other_number_stays_free_is_not_said_to_be_blocked(site: Site):
+    agent = await site.person(Role.AGENT)
+    said = await agent.follow(await agent.post("/leads/L-1/do-not-call", {"block": NUMBER}))
+    assert "(415) 555-0100 is on the Do-Not-Call list, as it was before. No lead may be called on it." in said
+    assert "This lead may be called on (415) 555-0101." in said
+    done = await agent.post("/leads/L-1/wrap-up", {"outcome": "do-not-call", "block": NUMBER})
+    assert "No lead may be called on it." in await agent.follow(done)
+    assert 'href="/leads/L-1"' in await agent.page("/queue")
 
 
 @pytest.mark.usefixtures("two_numbers")

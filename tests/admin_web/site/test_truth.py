@@ -311,7 +311,7 @@ async def test_the_answer_to_do_not_call_names_who_may_still_be_called(
     supervisor = await site.person(Role.SUPERVISOR)
     answer = await supervisor.post(f"/leads/{case.lead}/wrap-up", {"outcome": "do-not-call"})
     page = plain(await supervisor.follow(answer))
-    assert ("No lead on it may be called." in page) is (override != "other")
+    assert ("No lead may be called on it." in page) is (override != "other")
     assert (f"An override of their own still opens: {case.other}." in page) is (override == "other")
     assert ("The lead's own override has ended." in page) is (override == "this")
 
