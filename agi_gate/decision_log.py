@@ -46,6 +46,7 @@ class DecisionLog:
         """Decisions of the backlog that Redis has and its replicas may not have."""
         self._appended_on = 0
         self._wake = asyncio.Event()
+        self._heir: DecisionLog | None = None
         self.dropped = 0
 
     @property
@@ -89,6 +90,9 @@ class DecisionLog:
 
     def note(self, decision: Decision) -> None:
         """Put a decision into the backlog; drop and log the oldest if the backlog is full."""
+        if self._heir:
+            self._heir.note(decision)
+            return
         # The backlog is bounded, because a gate without Redis adds a decision to it for every call. An unbounded
         # backlog would grow until the system kills the process.
         if len(self._backlog) >= LONGEST_BACKLOG:
@@ -102,6 +106,12 @@ class DecisionLog:
         """Drain the backlog and yield its decisions, oldest first, so that another log can record them."""
         while self._backlog:
             yield self._backlog.popleft()
+
+    def bequeath(self, heir: "DecisionLog") -> None:
+        """Leave the backlog to another log, with all decisions that are noted later: nothing runs this log any more."""
+        self._heir = heir
+        for decision in self.drain_backlog():
+            heir.note(decision)
 
     async def run(self) -> None:
         """Append the backlog whenever Redis accepts it, until cancelled."""

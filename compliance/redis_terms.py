@@ -56,7 +56,7 @@ def read_terms(value: bytes) -> AllTerms:
             tuple(map(_pattern, document["patterns"])),
             tuple(_campaign_list(name, campaigns) for name, campaigns in document["campaign_lists"].items()),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError("this is not a document of terms") from error
 
 
@@ -66,24 +66,34 @@ def _pattern(digits: str) -> str:
     raise ValueError(f"{digits!r} is not a pattern")
 
 
-def _campaign_list(name: str, campaigns: list[str]) -> CampaignList:
+def _campaign_list(name: str, campaigns: object) -> CampaignList:
     # With such terms the gate would look a number up on the list `internal` only for these campaigns.
-    if name == INTERNAL or not isinstance(campaigns, list):
+    if name == INTERNAL:
         raise ValueError(f"{name!r} is not a campaign list")
-    return CampaignList(name, tuple(campaigns))
+    return CampaignList(name, _texts(campaigns))
 
 
 def _decode(one: dict[str, Any]) -> RegistryTerms:
+    (name,) = _texts([one["name"]])
+    if name == INTERNAL:  # The gate looks a number up in a registry only if the registry should cover it.
+        raise ValueError(f"{name!r} is not a registry")
     return RegistryTerms(
-        one["name"],
-        frozenset(one["prefixes"]),
-        {prefix: from_epoch_ms(int(ms)) for ms, prefixes in one["covered"].items() for prefix in prefixes},
+        name,
+        frozenset(_texts(one["prefixes"])),
+        {prefix: from_epoch_ms(int(ms)) for ms, prefixes in one["covered"].items() for prefix in _texts(prefixes)},
         # A later version may write a value that this version does not know. Such a value must not allow calls, so every
         # value except "warn" and "pass" means block.
         one["when_stale"] != "warn",
         one["when_uncovered"] != "pass",
-        tuple(one["spared"]),
+        _texts(one["spared"]),
     )
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    """Return a list of texts as a tuple. Raises ValueError for anything else, which could match no number or call."""
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{values!r} is not a list of texts")
+    return tuple(values)
 
 
 def terms_digest(value: bytes) -> str:

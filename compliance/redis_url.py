@@ -79,6 +79,17 @@ class Named(NamedTuple):
     is_replacing: bool
 
 
+class Found(NamedTuple):
+    """The master of the latest failover that the sentinels know of.
+
+    `by_majority` says whether more than half of them have answered. Sentinels that are cut off together with a master
+    do not know that the others have replaced it.
+    """
+
+    master: Master
+    by_majority: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Sentinels:
     """A parsed Sentinel URL. `addresses` are HOST:PORT, and `name` is the sentinels' name for the master."""
@@ -116,7 +127,7 @@ class Sentinels:
         flags = fields.get("flags", "")
         return Named(int(epoch), "down" not in flags, Master(url, epoch), "failover_in_progress" in flags)
 
-    async def find(self, ask: Callable[[str], Awaitable[Sequence[bytes | None]]], within_s: float) -> Master:
+    async def find(self, ask: Callable[[str], Awaitable[Sequence[bytes | None]]], within_s: float) -> Found:
         """Query all sentinels at once for `within_s` seconds; return the master of the latest failover.
 
         `ask` sends `question` to the sentinel at a URL and returns the reply; it may raise anything. Raises NoMaster.
@@ -140,7 +151,7 @@ class Sentinels:
         best = max((named for named in found if not named.is_replacing), key=lambda named: named[:2], default=None)
         if best is None or best.master.url in leaving:
             raise NoMaster(f"the sentinels are replacing the master {self.name}")
-        return best.master
+        return Found(best.master, by_majority=2 * len(found) > len(self.addresses))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
-from time import monotonic
 
 import structlog
 
@@ -15,7 +14,7 @@ from agi_gate.request import Request
 from agi_gate.screening import OnDecision
 from agi_gate.serving.backend import ProcessContext, RedisBackend
 from agi_gate.store.health import Health
-from agi_gate.store.link import FOLLOW_S
+from agi_gate.store.mastership import FOLLOW_S
 from agi_gate.store.shard import ShardLink, ShardStore
 from agi_gate.store.wire import StoreUnavailable, discover
 from compliance.cluster import SLOTS, Topology
@@ -100,7 +99,8 @@ class ClusterBackend:
         await asyncio.gather(*(shard.leave() for shard in self._shards.values()))
 
     async def _discover(self, tasks: asyncio.TaskGroup) -> None:
-        began = monotonic()
+        for shard in self._shards.values():
+            shard.link.mastership.asking()
         try:
             found = await discover(self._cluster, self._topology.addresses, self._process.timeout_s)
         except StoreUnavailable as error:
@@ -114,7 +114,7 @@ class ClusterBackend:
             self._topology = found
             self._apply(found, tasks)
         for shard in self._shards.values():
-            shard.link.confirm(began)
+            shard.link.mastership.confirm()
         if (shard := self._any()) is not self._nowhere:
             _move_backlog(self._nowhere, shard)
 
@@ -125,7 +125,8 @@ class ClusterBackend:
             self._running.pop(first).cancel()
             gone = self._shards.pop(first)
             self._dropped += gone.dropped  # A counter in the metrics must never decrease.
-            _move_backlog(gone, self._nowhere)
+            # Its open calls end only now that its link is cancelled, and note their decisions then.
+            gone.log.bequeath(self._nowhere.log)
         for shard in found.shards:
             self._follow(shard.first, self._cluster.master(shard), tasks)
         owners = [found.owner(slot) for slot in range(SLOTS)]
@@ -136,9 +137,7 @@ class ClusterBackend:
         if shard is None:
             shard = self._shards[first] = self._shard(first)
             self._running[first] = tasks.create_task(shard.run())
-        link = shard.link
-        assert isinstance(link, ShardLink)  # noqa: S101 - made below
-        link.follow(master)
+        shard.link.mastership.announce(master)
 
     def _shard(self, first: int) -> RedisBackend:
         process = self._process

@@ -1,17 +1,16 @@
-"""How many replicas must acknowledge a record before the gate answers ALLOW.
+"""Which replicas must acknowledge a record before the gate answers ALLOW.
 
 A replica that is promoted stops following the old master. So the old master cannot have a record acknowledged by all
 replicas that followed it before the promotion. It can have one acknowledged by another replica, which will discard the
 record when it follows the new master. Therefore one acknowledgement is not enough: all replicas that followed the
 master when it was last known to be the master must acknowledge.
 
-The number falls only in this order: the replicas are counted, then the sentinels or the nodes are asked, and they still
-name the same master. A promotion that took a replica away before the count is known to the sentinel or the node that
-decided it.
+A replica that no longer follows is required until this order of events is complete: the replicas are counted without
+it, then the sentinels or the nodes are asked, and they still name the same master. A promotion that took the replica
+away before the count is known to the sentinel or the node that decided it.
 """
 
 import re
-from time import monotonic
 
 LATE_S = 6
 """Seconds without an acknowledgement after which a replica does not count.
@@ -21,40 +20,59 @@ the master drops it (`repl-timeout`, 60 s). Sentinel promotes no replica that ha
 source, sentinelSelectSlave).
 """
 
-_REPLICA = re.compile(r"^slave\d+:(?=.*\bstate=online\b).*\blag=(\d+)", re.MULTILINE)
+Replicas = frozenset[str]
+"""The addresses of replicas, such as "ip=127.0.0.1,port=7001"."""
+
+_REPLICA = re.compile(
+    r"^slave\d+:(?P<address>ip=[^,]*,port=\d+),(?=.*\bstate=online\b).*\blag=(?P<lag>\d+)", re.MULTILINE
+)
 
 
-def count_followers(info: object) -> int | None:
-    """Return how many replicas follow, from the reply to INFO replication; None if it is no such reply."""
+def following(info: object) -> Replicas | None:
+    """Return the addresses of the replicas that follow, from the reply to INFO replication; None for another reply."""
     if not isinstance(info, bytes) or b"role:master" not in info:
         return None
-    return sum(int(lag) <= LATE_S for lag in _REPLICA.findall(info.decode("utf-8", "replace")))
+    found = _REPLICA.finditer(info.decode("utf-8", "replace"))
+    return frozenset(one["address"] for one in found if int(one["lag"]) <= LATE_S)
 
 
 class Followers:
-    """Counts the replicas of one master. `least` is the number that the settings require; with 0 nothing is counted."""
+    """The replicas of one master. `least` is the number that the settings require; with 0 none is required."""
 
     def __init__(self, least: int) -> None:
         self.least = least
         self.needed: int | None = None
         """The number of replicas that must acknowledge a record; None while no master is confirmed."""
-        self._count = 0
-        self._counted_at = float("inf")
+        self._counted: Replicas | None = None
+        self._asked_about: Replicas | None = None
+        self._required: Replicas = frozenset()
 
     def counted(self, info: object) -> None:
-        """Take the reply to INFO replication. A replica more counts at once, a replica less after a confirmation."""
-        count = count_followers(info)
-        if count is None:
+        """Take the reply to INFO replication. One more replica is required at once."""
+        found = following(info)
+        if found is None:
             return
-        self._count, self._counted_at = count, monotonic()
+        self._counted = found
+        if self._asked_about is not None:
+            self._asked_about |= found
         if self.needed is not None:
-            self.needed = max(self.needed, count)
+            self._require(self._required | found)
 
-    def confirm(self, began: float) -> None:
-        """Require the counted replicas. A question that began at `began` (`time.monotonic`) found the same master."""
-        if began >= self._counted_at:
-            self.needed = max(self.least, self._count)
+    def asking(self) -> None:
+        """Note that a question about the master begins now. A later question replaces it."""
+        self._asked_about = self._counted
+
+    def confirm(self) -> None:
+        """Require the replicas counted before the last question or since, because it has found the same master."""
+        if self._asked_about is not None:
+            self._require(self._asked_about)
+            self._asked_about = None
 
     def forget(self) -> None:
         """Start again, for another connection."""
-        self.needed, self._counted_at = None, float("inf")
+        self.needed = self._counted = self._asked_about = None
+
+    def _require(self, replicas: Replicas) -> None:
+        # Addresses, not only their number: if another replica takes the place of one that was promoted, the number
+        # stays the same.
+        self._required, self.needed = replicas, max(self.least, len(replicas))

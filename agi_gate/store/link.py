@@ -5,9 +5,8 @@ in between. If all its questions are self-checking, it does not read the state. 
 per connection. A restart of the server breaks the connection, so all replies on one connection come from one
 incarnation.
 
-Behind Sentinel the link queries the sentinels for the master before it connects, and every second after that. A master
-that was replaced may not know it yet. Until the link leaves this master, not all of its replicas acknowledge its
-records, so the gate allows no call (`followers.py`).
+`mastership.py` says to which server the link connects, `opening.py` opens the connection, and `pipeline.py` describes
+one pipeline.
 
 The link calls an `AnswerReceiver` in the tick in which the replies arrive, so a call needs no task and no future. At
 most `MOST_IN_FLIGHT` pipelines are unanswered at a time: the gate works on one while Redis works on the other. Further
@@ -17,27 +16,22 @@ questions wait in a queue, so the next pipeline is larger.
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from time import monotonic
-from typing import NamedTuple
 
 import structlog
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from agi_gate.store.clock import CLOCK, ClockCheck
-from agi_gate.store.followers import Followers
 from agi_gate.store.health import Health
+from agi_gate.store.mastership import Mastership, mastership_of
+from agi_gate.store.opening import Opened, open_pipe
 from agi_gate.store.pipe import BROKEN, Pipe
+from agi_gate.store.pipeline import REPLIES_AROUND, REPLIES_BEFORE, Asked, Sent, StateReader, fail
 from agi_gate.store.questions import AnswerReceiver, Answers, Question, question
-from agi_gate.store.wire import CONNECTOR, Answer, Command, StoreUnavailable, exchange, handshake, locate, packed
-from compliance.facts import State
-from compliance.redis_schema import STATE_FIELDS, WHOLE, Keys, read_state
-from compliance.redis_url import Master, read_redis_url
-
-REPLIES_BEFORE, REPLIES_AROUND = 2, 3
-"""Numbers of replies to the link's own commands: the commands before the questions, and those before and after them."""
+from agi_gate.store.receivers import ReplyReceiver, Waiter
+from agi_gate.store.wire import Answer, Command, StoreUnavailable, packed
+from compliance.redis_schema import WHOLE, Keys
 
 MOST_COMMANDS = 2_000
 """Maximum number of commands in one pipeline. In a longer one the first replies would wait for the last ones."""
@@ -62,12 +56,6 @@ WAIT_SHARE = 0.125
 limit is half a deadline.
 """
 
-FOLLOW_S = 1.0
-"""Seconds between two queries of the sentinels for the current master."""
-
-FOLLOW_LEAST_S = 0.1
-"""Minimum time in seconds between two such queries, however many records lack an acknowledgement."""
-
 CHECKS_PER_TIMEOUT = 8
 """Number of times within `timeout_s` that the link checks whether Redis is silent."""
 
@@ -83,29 +71,29 @@ class Link:
     """
 
     def __init__(
-        self, url: str, *, timeout_s: float, replicas: int = 0, keys: Keys = WHOLE, opening: Sequence[Command] = ()
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        replicas: int = 0,
+        keys: Keys = WHOLE,
+        opening: Sequence[Command] = (),
+        mastership: Mastership | None = None,
     ) -> None:
-        self._url = url
-        self._opening = opening
-        self.keys = keys
-        # Packed once, because they are the same for every pipeline.
-        self._before = packed(("HMGET", keys.state, *STATE_FIELDS), ("EXISTS", keys.lease))
-        self._after = packed(("HMGET", keys.state, *STATE_FIELDS))
+        self.mastership = mastership or mastership_of(url, replicas, timeout_s)
+        self.keys, self._opening = keys, opening
+        self._state = StateReader(keys)
         self._timeout_s = timeout_s
-        self._followers = Followers(replicas)
-        self._missed = asyncio.Event()
-        self._poll: list[tuple[AnswerReceiver, Question]] = [(ClockCheck(lambda: self.health), CLOCK)]
-        if replicas:
-            self._poll.append((_Counter(self._count), question(("INFO", "replication"))))
-        self._master = self._announced = Master(url)
+        self._followers = self.mastership.followers
+        self._poll: list[Asked] = [(ClockCheck(lambda: self.health), CLOCK)]
+        if self._followers.least:
+            self._poll.append((ReplyReceiver(self.mastership.counted), question(("INFO", "replication"))))
         self._pipe: Pipe | None = None
-        self._queue: deque[tuple[AnswerReceiver, Question]] = deque()
+        self._queue: deque[Asked] = deque()
         self._flush_scheduled = False
         self._quiet = True
         # With a single core the gate must not poll, because Redis could not work meanwhile.
         self._awake_s = AWAKE_S if len(os.sched_getaffinity(0)) > 1 else 0.0
-        self._fields: Answer = None
-        self._state: State | None = None
         self.health = Health()
 
     def ask(self, receiver: AnswerReceiver, question: Question) -> None:
@@ -129,7 +117,7 @@ class Link:
 
     async def answers_to(self, *commands: Command, to_replicas: bool = False) -> Answers:
         """Send commands that belong to no call, and wait for the answers. Raises StoreUnavailable."""
-        waiter = _Waiter()
+        waiter = Waiter()
         self.ask(waiter, question(*commands, to_replicas=to_replicas))
         return await waiter.future
 
@@ -138,52 +126,16 @@ class Link:
         self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stay_connected())
-            if self._can_be_replaced():
-                tasks.create_task(self._follow())
-
-    def _can_be_replaced(self) -> bool:
-        """Return whether another server can become the master of this link."""
-        return read_redis_url(self._url) is not None
-
-    async def _follow(self) -> None:
-        """Leave the master when the sentinels name another one, and confirm it when they still name it."""
-        while True:
-            self._missed.clear()
-            began = monotonic()
-            # While no sentinel answers, or a failover is in progress, the master remains the same, unconfirmed.
-            with suppress(StoreUnavailable):
-                self._announced = await locate(self._url, self._timeout_s)
-                self.confirm(began)
-            if self._pipe and self._announced != self._master:
-                self._pipe.end(StoreUnavailable("the sentinels name another master now"))
-            await asyncio.sleep(FOLLOW_LEAST_S)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FOLLOW_S):
-                    await self._missed.wait()
-
-    def confirm(self, began: float) -> None:
-        """Confirm the master, by a question about it that began at `began` (`time.monotonic`)."""
-        if self._announced == self._master:
-            self._followers.confirm(began)
-        self.health.confirmed = self._followers.needed is not None
-
-    def _count(self, info: Answer) -> None:
-        """Count the replicas, from the reply to INFO replication."""
-        self._followers.counted(info)
-        if self._followers.needed is None:
-            self.miss()
-
-    def miss(self) -> None:
-        """Ask for the current master soon: a record lacks an acknowledgement, or the master is not confirmed yet."""
-        self._missed.set()
+            tasks.create_task(self.mastership.run())
 
     async def _stay_connected(self) -> None:
         attempt = 0
         while True:
             try:
-                async with self._connected() as connection:
+                async with open_pipe(self.mastership, self._opening, self._timeout_s) as opened:
                     attempt = 0
-                    await self._serve(connection)
+                    self._begin(opened)
+                    await self._serve(opened.pipe)
             except (RedisError, OSError, TimeoutError, StoreUnavailable) as error:
                 self._on_lost(error)
             finally:
@@ -192,37 +144,15 @@ class Link:
             await asyncio.sleep(RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)])
             attempt += 1
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AbstractConnection]:
-        master = await self._locate()
-        connection = CONNECTOR.connection(master.url, self._timeout_s)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                server = await self._handshake(connection, master)
-                await exchange(connection, self._opening)
-            self._master = self._announced = master
-            self._followers.forget()
-            self.health = Health(True, "", server, connects=self.health.connects + 1)
-            if not self._followers.least or not self._can_be_replaced():
-                self._followers.needed = self._followers.least
-            self.health.confirmed = self._followers.needed is not None
-            self._fields = self._state = None
-            log.info("redis connected", server=server)
-            yield connection
-        finally:
-            await connection.disconnect(nowait=True)
+    def _begin(self, opened: Opened) -> None:
+        """Begin with a new connection."""
+        self._pipe = opened.pipe
+        self.health = Health(True, "", opened.server, connects=self.health.connects + 1)
+        log.info("redis connected", server=opened.server)
+        self.mastership.begin(opened.master, self.health, opened.pipe.end)
 
-    async def _locate(self) -> Master:
-        """Return the master to connect to. Raises StoreUnavailable."""
-        return await locate(self._url, self._timeout_s)
-
-    async def _handshake(self, connection: AbstractConnection, master: Master) -> str:
-        """Open the connection and return the incarnation of the server. Raises StoreUnavailable."""
-        return master.incarnation(await handshake(connection))
-
-    async def _serve(self, connection: AbstractConnection) -> None:
+    async def _serve(self, pipe: Pipe) -> None:
         """Serve questions until the connection is lost, or Redis becomes silent. Raises the cause."""
-        pipe = self._pipe = Pipe(connection)
         poll_due = 0.0
         while not pipe.ended.done():
             if monotonic() >= poll_due:
@@ -249,9 +179,9 @@ class Link:
         if pipe.in_flight and monotonic() < until:
             self._loop.call_soon(self._stay_awake, pipe, until)
 
-    def _take(self) -> list[tuple[AnswerReceiver, Question]]:
+    def _take(self) -> list[Asked]:
         """Take questions from the queue, first in, first out, up to `MOST_COMMANDS` commands."""
-        taken: list[tuple[AnswerReceiver, Question]] = []
+        taken: list[Asked] = []
         room = MOST_COMMANDS
         while self._queue and room > 0:
             asked = self._queue.popleft()
@@ -260,7 +190,7 @@ class Link:
                 taken.append(asked)
         return taken
 
-    def _send(self, pipe: Pipe, asked: list[tuple[AnswerReceiver, Question]]) -> None:
+    def _send(self, pipe: Pipe, asked: list[Asked]) -> None:
         self._quiet = len(asked) < 2 or asked is self._poll
         watched, to_replicas = False, False
         commands, replies = [], 0
@@ -273,7 +203,7 @@ class Link:
         if watched or waited:
             # WAIT comes before the second read of the state, so that this read also sees changes during the wait.
             wait = [self._wait(self._followers.needed or 0)] * waited
-            commands = [self._before] * watched + commands + wait + [self._after] * watched
+            commands = [self._state.before] * watched + commands + wait + [self._state.after] * watched
             replies += REPLIES_AROUND * watched + waited
         pipe.send(Sent(self, asked, watched, waited), commands, replies)
 
@@ -282,14 +212,14 @@ class Link:
         # The timeout must not be 0, because WAIT then blocks for ever (Redis documentation, WAIT).
         return packed(("WAIT", replicas, max(1, int(self._timeout_s * 1000 * WAIT_SHARE))))
 
-    def distribute(self, sent: "Sent", replies: list[Answer]) -> None:
+    def distribute(self, sent: Sent, replies: list[Answer]) -> None:
         """Pass the replies of one pipeline to the receivers of its questions, then send the queue."""
         before = after = None
         if sent.watched:
             try:
-                before, after = self._read(replies[0]), self._read(replies[-1])
+                before, after = self._state.read(replies[0]), self._state.read(replies[-1])
             except StoreUnavailable as error:
-                _fail(sent.asked, error)
+                fail(sent.asked, error)
                 if self._pipe:
                     self._pipe.end(error)
                 return
@@ -298,7 +228,10 @@ class Link:
         replicated = not sent.waited or self._reached(replies[-1 - sent.watched])
         for receiver, put in sent.asked:
             end = at + put.replies
-            receiver.answered(Answers(server, before, after, leased, replies[at:end], replicated))
+            try:
+                receiver.answered(Answers(server, before, after, leased, replies[at:end], replicated))
+            except Exception:  # A fault in one receiver must not take the answers from the others.
+                log.exception("answers not received")
             at = end
         if not self._flush_scheduled and self._queue:
             self._flush()
@@ -308,22 +241,8 @@ class Link:
         needed = self._followers.needed
         if needed is not None and isinstance(reply, int) and reply >= needed:
             return True
-        self.miss()
+        self.mastership.miss()
         return False
-
-    def _read(self, reply: Answer) -> State | None:
-        """Parse the state from a reply to HMGET. Raises StoreUnavailable for an error reply.
-
-        A server that loads its data or takes part in a failover replies with an error. The link then reconnects, which
-        finds the master again and repeats the handshake.
-        """
-        # The state seldom changes, so comparing the raw reply is cheaper than parsing it twice for each pipeline.
-        if reply == self._fields and reply is not None:
-            return self._state
-        if not isinstance(reply, list):
-            raise StoreUnavailable(f"Redis did not return its state: {reply!r}")
-        self._fields, self._state = reply, read_state(reply)
-        return self._state
 
     def _on_lost(self, error: Exception) -> None:
         late = f"Redis did not answer within {self._timeout_s * 1000:.0f} ms"
@@ -331,64 +250,8 @@ class Link:
         if self.health.connected or trouble != self.health.trouble:
             log.warning("redis lost", trouble=trouble)
         self.health = Health(False, trouble, connects=self.health.connects)
+        self.mastership.miss()
 
     def _fail_queue(self) -> None:
         queue, self._queue = self._queue, deque()
-        _fail(queue, StoreUnavailable(self.health.trouble))
-
-
-class Sent(NamedTuple):
-    """The questions of one pipeline.
-
-    `watched` says whether the state is read before and after them, `waited` whether WAIT for replicas follows them.
-    """
-
-    link: Link
-    asked: list[tuple[AnswerReceiver, Question]]
-    watched: bool
-    waited: bool
-
-    def answered(self, replies: list[Answer]) -> None:
-        """Pass the replies to the receivers of the questions."""
-        self.link.distribute(self, replies)
-
-    def failed(self, error: StoreUnavailable) -> None:
-        """Fail every question."""
-        _fail(self.asked, error)
-
-
-def _fail(asked: Iterable[tuple[AnswerReceiver, Question]], error: StoreUnavailable) -> None:
-    for receiver, _ in asked:
-        receiver.failed(error)
-
-
-class _Counter:
-    """A receiver that passes on the reply to one command. Its failure means nothing: the next poll asks again."""
-
-    over = False
-
-    def __init__(self, take: Callable[[Answer], None]) -> None:
-        self._take = take
-
-    def answered(self, answers: Answers) -> None:
-        self._take(answers.replies[0])
-
-    def failed(self, _: StoreUnavailable) -> None:
-        """Do nothing."""
-
-
-class _Waiter:
-    """A receiver whose `future` a coroutine can await."""
-
-    over = False
-
-    def __init__(self) -> None:
-        self.future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-
-    def answered(self, answers: Answers) -> None:
-        if not self.future.done():
-            self.future.set_result(answers)
-
-    def failed(self, error: StoreUnavailable) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
+        fail(queue, StoreUnavailable(self.health.trouble))

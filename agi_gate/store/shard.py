@@ -14,71 +14,32 @@ A move of a slot never lets a listed number through, for three reasons:
 
 import asyncio
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
 from agi_gate.store.facts import FactStore
 from agi_gate.store.foreseen import LOAD
-from agi_gate.store.link import Link, Sent
+from agi_gate.store.link import Link
+from agi_gate.store.mastership import ShardMastership
+from agi_gate.store.pipeline import Sent
 from agi_gate.store.questions import Answers
-from agi_gate.store.wire import Answer, Command, StoreRefused, StoreUnavailable, handshake, own_view
+from agi_gate.store.wire import Answer, Command
 from compliance.facts import Facts, State
 from compliance.numbers import E164, LeadId
 from compliance.redis_schema import Keys
-from compliance.redis_url import Master
 from compliance.terms import Applying
 
 
 class ShardLink(Link):
-    """The link to one shard. Its owner calls `follow` with the shard's master.
-
-    The link sets `doubted` on any sign that the cluster has changed.
-    """
+    """The link to the shard from `first_slot`, which sets `doubted` on any sign that the cluster has changed."""
 
     def __init__(self, first_slot: int, doubted: asyncio.Event, *, timeout_s: float, replicas: int) -> None:
-        super().__init__("", timeout_s=timeout_s, replicas=replicas, keys=Keys(first_slot), opening=[LOAD])
-        self._first_slot, self._doubted = first_slot, doubted
-
-    async def run(self) -> None:
-        """Connect, serve questions, and reconnect, until cancelled."""
-        self._loop = asyncio.get_running_loop()
-        await self._stay_connected()
-
-    def follow(self, master: Master) -> None:
-        """Set the shard's current master, and leave the old master if it is a different one."""
-        self._announced = master
-        if self._pipe and master != self._master:
-            self._pipe.end(StoreUnavailable("the shard has another master, or other slots, now"))
-
-    def miss(self) -> None:
-        """Request a discovery of the cluster, which confirms the master."""
-        self._doubted.set()
-
-    def _can_be_replaced(self) -> bool:
-        return True
-
-    async def _locate(self) -> Master:
-        if not self._announced.url:
-            raise StoreUnavailable("no shard of the cluster is known yet")
-        return self._announced
-
-    async def _handshake(self, connection: AbstractConnection, master: Master) -> str:
-        """Open the connection and return the incarnation, with the reign that the server itself reports."""
-        run_id = await handshake(connection)
-        # Query this server itself, because it will answer the calls. The views of other nodes may be out of date.
-        myself = await own_view(connection)
-        if myself is None or myself.first != self._first_slot:
-            raise StoreRefused("its slots have moved")
-        return Master(master.url, myself.reign).incarnation(run_id)
-
-    def _on_lost(self, error: Exception) -> None:
-        self._doubted.set()
-        super()._on_lost(error)
+        mastership = ShardMastership(first_slot, replicas, doubted)
+        super().__init__("", timeout_s=timeout_s, keys=Keys(first_slot), opening=[LOAD], mastership=mastership)
 
     def distribute(self, sent: Sent, replies: list[Answer]) -> None:
         """Pass on the replies. On an error reply, such as MOVED, also request a new discovery of the cluster."""
         if any(isinstance(reply, ResponseError) for reply in replies):
-            self._doubted.set()
+            self.mastership.miss()
         super().distribute(sent, replies)
 
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from compliance.cluster import NotACluster, Shard, Topology, read_nodes
 from compliance.redis_connection import Connector
-from compliance.redis_url import Cluster, Master, NoMaster, read_redis_url, unreachable, without_secrets
+from compliance.redis_url import Cluster, Found, Master, NoMaster, read_redis_url, unreachable, without_secrets
 
 Command = tuple[str | bytes | int, ...]
 Answer = bytes | int | None | list[bytes | None] | ResponseError
@@ -29,13 +29,13 @@ class StoreRefused(StoreUnavailable):
     """Redis answers but must not be used: it may evict numbers, is a replica, or refuses the credentials."""
 
 
-async def locate(url: str, within_s: float) -> Master:
+async def locate(url: str, within_s: float) -> Found:
     """Return the master for `url`. For a Sentinel URL, query the sentinels. Raises StoreUnavailable."""
     sentinels = read_redis_url(url)
     if isinstance(sentinels, Cluster):
         raise StoreUnavailable("the Redis URL names a cluster, which has no single master")
     if sentinels is None:
-        return Master(url)
+        return Found(Master(url), by_majority=True)
 
     async def ask(sentinel_url: str) -> list[bytes | None]:
         reply = await CONNECTOR.ask(sentinel_url, sentinels.question, within_s)
@@ -160,5 +160,5 @@ async def _masters(url: str) -> list[str]:
     """Return the plain URL of each master that `url` leads to."""
     cluster = read_redis_url(url)
     if not isinstance(cluster, Cluster):
-        return [(await locate(url, REACH_S)).url]
+        return [(await locate(url, REACH_S)).master.url]
     return [cluster.url(shard.address) for shard in (await discover(cluster, (), REACH_S)).shards]

@@ -100,6 +100,15 @@ async def test_what_the_replicas_may_lack_is_appended_again_on_another_connectio
     assert (await log.flush(), log.backlog, link.appended) == (True, 0, ["id-1", "id-1"])
 
 
+def test_a_log_that_nothing_runs_any_more_leaves_all_its_decisions_to_another():
+    gone, heir = unreachable(), unreachable()
+    gone.note(decision(1))
+    gone.bequeath(heir)
+    gone.note(decision(2))
+    assert gone.backlog == 0
+    assert [one.id for one in heir.drain_backlog()] == ["id-1", "id-2"]
+
+
 def test_when_there_is_no_more_room_the_oldest_goes_and_is_logged(monkeypatch):
     monkeypatch.setattr(decision_log, "LONGEST_BACKLOG", 2)
     log = unreachable()

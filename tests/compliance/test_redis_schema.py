@@ -1,5 +1,6 @@
 """Keys and values in Redis: what one program encodes, the other decodes."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -212,6 +213,12 @@ def test_patterns_and_campaign_lists_are_read_as_they_were_spelled_in_whatever_o
     assert read_terms(terms_value([], [], [CampaignList("none", ())])) == AllTerms((), (), (CampaignList("none", ()),))
 
 
+def of_registry(**changed: object) -> bytes:
+    """Return a document of one registry with some changed fields."""
+    (encoded,) = json.loads(terms_value([FTC]))
+    return json.dumps([encoded | changed]).encode()
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -224,7 +231,17 @@ def test_patterns_and_campaign_lists_are_read_as_they_were_spelled_in_whatever_o
         b'{"registries":[],"patterns":[],"campaign_lists":{"internal":["spring"]}}',
         b'{"registries":[],"patterns":[],"campaign_lists":{"spring":"spring"}}',
         b'{"registries":[],"patterns":[],"campaign_lists":["spring"]}',
+        b'{"registries":[],"patterns":[],"campaign_lists":{"spring":[["spring"]]}}',
+        b'{"registries":[],"patterns":[],"campaign_lists":{"spring":["spring",1]}}',
         b'{"registries":[1],"patterns":[],"campaign_lists":{}}',
+        of_registry(name="internal"),
+        of_registry(name=["us-ftc"]),
+        of_registry(prefixes=[1]),
+        of_registry(prefixes="1415"),
+        of_registry(covered={"1767225600000": [1]}),
+        of_registry(covered={"9" * 30: ["1"]}),
+        of_registry(spared=[["spring"]]),
+        b"[" * 100_000,
         b'"registries"', b"7", b"null", b"{}", b"odd", b"[1]",
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ from compliance.redis_url import (
     NO_SOCKET,
     NOTHING_LISTENS,
     Cluster,
+    Found,
     Master,
     Named,
     NoMaster,
@@ -202,7 +203,7 @@ async def test_a_master_that_is_being_replaced_is_none(told):
 
 async def test_the_sentinel_that_leads_a_failover_does_not_outvote_one_that_knows_the_new_master():
     found = await sentinels().find(asking([answer(7000, 2, LEADS), answer(7001, 2), answer(7000, 1)]), 0.05)
-    assert found == Master("redis://127.0.0.1:7001/0", "2")
+    assert found == Found(Master("redis://127.0.0.1:7001/0", "2"), by_majority=True)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,21 @@ async def test_the_sentinel_that_leads_a_failover_does_not_outvote_one_that_know
 )
 async def test_of_all_that_the_sentinels_say_the_latest_failover_counts(told, port):
     found = await sentinels().find(asking(told), 0.05)
-    assert found.url == f"redis://127.0.0.1:{port}/0"
+    assert found.master.url == f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.mark.parametrize(
+    ("told", "most"),
+    [
+        ([answer(7000, 1), asyncio.Event(), answer(7000, 1)], True),
+        ([answer(7000, 1), answer(7001, 2), OSError("refused")], True),
+        ([answer(7000, 1), asyncio.Event(), OSError("refused")], False),
+        ([answer(7000, 1), [], [b"ip", b""]], False),
+    ],
+    ids=["all but a silent one", "all but a dead one", "one that was cut off", "one that knows the name"],
+)
+async def test_a_master_is_certain_only_by_more_than_half_of_the_sentinels(told, most):
+    assert (await sentinels().find(asking(told), 0.05)).by_majority is most
 
 
 async def test_when_no_sentinel_can_say_it_the_error_tells_what_each_of_them_did():

@@ -134,6 +134,16 @@ def test_without_the_replicas_that_are_asked_for_no_call_is_allowed_and_no_block
     assert stack.gate.until("not-listed", "+14155550199", within_s=FAILOVER_S + LEASE_S)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_sentinel_that_never_answers_stops_no_call(watched: Watched, stack: Stack):
+    silent = watched.sentinels[0].process
+    assert silent is not None
+    with watched.client() as client:
+        silent.pause()
+        client.client_kill_filter(skipme=True, _type="normal")
+    assert stack.gate.until("not-listed", "+14155550199", within_s=FAILOVER_S).allowed
+
+
 def until_in_force(stack: Stack, number: str) -> None:
     """Block a number, and wait until that is in force, which can take a rebuild."""
     said = stack.admin("suppress", number, code=None)

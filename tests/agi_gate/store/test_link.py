@@ -153,6 +153,34 @@ async def test_an_asker_that_gave_up_before_it_was_sent_is_not_sent(short_path):
     assert not [batch for batch in fake.batches if [b"ECHO", b"late"] in batch]
 
 
+class Faulty(Waiting):
+    """An asker with a fault."""
+
+    def answered(self, answers: Answers) -> None:
+        raise IndexError
+
+    def failed(self, error: StoreUnavailable) -> None:
+        raise ValueError
+
+
+async def test_a_fault_in_one_asker_takes_nothing_from_the_others(short_path):
+    async with linked(short_path, FakeRedis()) as link:
+        askers = [Waiting(), Faulty(), Waiting(), Faulty(), Waiting()]
+        for asker in askers:
+            link.ask(asker, question(("ECHO", b"word")))
+        async with asyncio.timeout(20):
+            assert [list((await asker.answers).replies) for asker in askers[::2]] == [[b"word"]] * 3
+        assert link.health.connects == 1
+        askers = [Waiting(), Faulty(), Waiting(), Faulty(), Waiting()]
+        for asker in askers:
+            link.ask(asker, question(("ECHO", b"word")))
+        link._pipe.end(ConnectionError("gone"))
+        async with asyncio.timeout(20):
+            for asker in askers[::2]:
+                with pytest.raises(StoreUnavailable):
+                    await asker.answers
+
+
 @pytest.mark.parametrize("rubbish", [b"what is no reply\r\n", b"-LOADING it reads its data\r\n", b"*-1\r\n"])
 async def test_a_state_that_is_none_fails_everybody_and_connects_anew(short_path, rubbish):
     spoiled = []

@@ -58,12 +58,14 @@ class Cluster:
 
     def __init__(self, directory: Path) -> None:
         self.said, self.doubted = nodes("5-100"), asyncio.Event()
+        self.at_handshake: Callable[[], object] = list
         self.master = Master(f"unix://{directory}/redis.sock", "what others say")
         self.link = ShardLink(5, self.doubted, timeout_s=0.5, replicas=0)
 
     def say(self, command: list[bytes]) -> bytes:
         match command:
             case [b"CLUSTER", b"NODES"]:
+                self.at_handshake()
                 return self.said
             case [b"MOVE"]:
                 return b"-MOVED 5 127.0.0.1:7001\r\n"
@@ -89,7 +91,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def connected(cluster: Cluster) -> None:
-    cluster.link.follow(cluster.master)
+    cluster.link.mastership.announce(cluster.master)
     await until(lambda: cluster.link.health.state is not None)
     cluster.doubted.clear()
 
@@ -104,7 +106,7 @@ async def test_a_node_that_has_other_slots_or_none_is_not_the_shard_and_the_clus
     cluster: Cluster, said: bytes
 ):
     cluster.said = said
-    cluster.link.follow(cluster.master)
+    cluster.link.mastership.announce(cluster.master)
     await until(lambda: cluster.link.health.trouble == "its slots have moved")
     assert cluster.doubted.is_set()
 
@@ -120,12 +122,24 @@ async def test_an_error_among_the_answers_has_the_cluster_looked_at_and_no_other
 
 async def test_another_master_is_connected_to_and_the_same_is_left_alone(cluster: Cluster):
     await connected(cluster)
-    cluster.link.follow(cluster.master)
+    cluster.link.mastership.announce(cluster.master)
     await cluster.link.answers_to(("ECHO", "word"))
     assert (cluster.link.health.connects, cluster.doubted.is_set()) == (1, False)
-    cluster.link.follow(Master(cluster.master.url, "another reign"))
+    cluster.link.mastership.announce(Master(cluster.master.url, "another reign"))
     await until(lambda: cluster.link.health.connects == 2)
     assert cluster.doubted.is_set()
+
+
+async def test_a_master_that_is_announced_during_the_handshake_with_the_old_one_is_connected_to(
+    cluster: Cluster, short_path: Path
+):
+    other = await asyncio.start_unix_server(FakeRedis(cluster.say).serve, short_path / "other.sock")
+    new = Master(f"unix://{short_path}/other.sock", "another reign")
+    cluster.at_handshake = lambda: cluster.link.mastership.announce(new)
+    cluster.link.mastership.announce(cluster.master)
+    await until(lambda: cluster.link.health.state is not None)
+    assert cluster.link.mastership.connected == new
+    other.close()
 
 
 async def test_as_long_as_no_shard_is_known_nothing_is_asked(cluster: Cluster):
