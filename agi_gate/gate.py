@@ -165,18 +165,19 @@ class Gate:
 
     def _decision(self, attempt: Attempt, number: str | InvalidNumber, ruling: Ruling, generation: int = 0) -> Decision:
         request = attempt.request
+        # By position, because keywords take twice as long.
         return Decision(
-            id=attempt.decision_id,
-            at=attempt.at,
-            ruling=ruling,
-            dialed=printable(request.arguments[0] if request.arguments else ""),
-            number="" if isinstance(number, InvalidNumber) else number,
-            lead=attempt.lead or "",
-            channel=request.channel,
-            generation=generation,
-            gate=self._name,
-            campaign=attempt.campaign,
-            peer=request.peer,
+            attempt.decision_id,
+            attempt.at,
+            ruling,
+            printable(request.arguments[0] if request.arguments else ""),
+            "" if isinstance(number, InvalidNumber) else number,
+            attempt.lead or "",
+            request.channel,
+            generation,
+            self._name,
+            attempt.campaign,
+            request.peer,
         )
 
 

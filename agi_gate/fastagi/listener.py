@@ -37,6 +37,9 @@ class ConnectionOwner(Protocol):
     def data_received(self, data: bytes) -> None:
         """Process bytes from the peer."""
 
+    def wait(self) -> None:
+        """Wait for more bytes. The listener calls this once, after the first read, if the connection is still open."""
+
     def connection_lost(self) -> None:
         """Release the connection, which either side may have closed."""
 
@@ -167,6 +170,7 @@ class Listener:
             connection.read()
             if (fd := connected.fileno()) >= 0:
                 self._epoll.register(fd, select.EPOLLIN)
+                connection.owner.wait()
         except Exception:  # A fault with one connection must not keep the gate from accepting the next one.
             log.exception("conversation failed")
             connection.close()

@@ -6,6 +6,7 @@ and `run_agi`.
 """
 
 import re
+import string
 from typing import NamedTuple
 
 from agi_gate.request import Request
@@ -38,7 +39,8 @@ _OTHERS = rb"(?:%s.*)*(?!%s)" % (_OTHER, _OTHER)
 _HEADER = re.compile(_OTHERS + _SCRIPT + _OTHERS + _CHANNEL + _OTHERS + _ARGUMENTS)
 
 _NAME = re.compile(r"[A-Za-z0-9_()]{1,64}", re.ASCII)
-_VALUES = re.compile(r"[A-Za-z0-9+._-]*", re.ASCII)
+_SAFE = (string.ascii_letters + string.digits + "+._-").encode()
+"""The bytes that a value may contain."""
 
 
 class PeerBroke(Exception):
@@ -63,6 +65,8 @@ class Reader:
 
     Feed them as they arrive, in pieces of any size.
     """
+
+    __slots__ = ("_buffer", "_has_header", "_peer")
 
     def __init__(self, peer: str = "") -> None:
         self._peer = peer
@@ -159,7 +163,8 @@ class SetVariables:
 
     def to(self, *values: str) -> bytes:
         """Return the command that sets each variable to its value. Raises ValueError for an unsafe value."""
-        if not _VALUES.fullmatch("".join(values)):
+        # Deleting the safe bytes takes half the time of a pattern. All but ASCII becomes `?`, which is unsafe.
+        if "".join(values).encode("ascii", "replace").translate(None, _SAFE):
             raise ValueError("a value contains characters that no AGI line may have")
         line = self._line % values
         if len(line) > LONGEST_COMMAND:

@@ -14,7 +14,7 @@ from agi_gate.deadlines import Deadlines
 from agi_gate.fastagi.listener import Connection
 from agi_gate.fastagi.protocol import HungUp, PeerBroke, Reader, Reply, SetVariables
 from agi_gate.metrics import Metrics
-from agi_gate.peers import Peers
+from agi_gate.peers import Peer
 from agi_gate.request import Request
 from agi_gate.screening import Screener
 from compliance import channel_vars
@@ -45,25 +45,31 @@ class OpenSessions:
     `peer_s` is the time limit in seconds for a peer's header, and again for its reply.
     """
 
-    def __init__(self, screener: Screener, metrics: Metrics, calls: CallLog, peers: Peers, *, peer_s: float) -> None:
-        self.screener, self.metrics, self.calls, self.peers = screener, metrics, calls, peers
+    def __init__(self, screener: Screener, metrics: Metrics, calls: CallLog, *, peer_s: float) -> None:
+        self.screener, self.metrics, self.calls = screener, metrics, calls
         self.deadlines = Deadlines[PeerDeadline](peer_s)
         self.sessions: set[Session] = set()
 
 
 class Session:
-    """One FastAGI session, for one call, over `connection`."""
+    """One FastAGI session, for one call, over `connection` from `peer`."""
 
-    def __init__(self, shared: OpenSessions, connection: Connection) -> None:
-        self._shared, self._connection = shared, connection
-        self._reader = Reader(connection.peer)
+    __slots__ = ("_connection", "_peer", "_reader", "_shared", "_started", "stage")
+
+    def __init__(self, shared: OpenSessions, connection: Connection, peer: Peer) -> None:
+        self._shared, self._connection, self._peer = shared, connection, peer
+        self._reader = Reader(peer.address)
         self.stage = Stage.HEADER
         shared.sessions.add(self)
-        shared.peers.opened(connection.peer)
+        peer.open += 1
         shared.metrics.open_conversations += 1
+
+    def wait(self) -> None:
+        """Start the deadline of the header, unless it has arrived."""
         # The limit is for the whole header. With a limit for each read, a peer could send one byte at a time and keep
-        # the session open for ever.
-        shared.deadlines.watch(PeerDeadline(self, Stage.HEADER))
+        # the session open for ever. Most headers arrive with the connection, and need no deadline.
+        if self.stage is Stage.HEADER:
+            self._shared.deadlines.watch(PeerDeadline(self, Stage.HEADER))
 
     def data_received(self, data: bytes) -> None:
         """Process bytes from the peer."""
@@ -90,7 +96,7 @@ class Session:
         """End the session. A decision that is still pending is recorded when it is made."""
         self.stage = Stage.OVER
         self._shared.sessions.discard(self)
-        self._shared.peers.closed(self._connection.peer)
+        self._peer.open -= 1
         self._shared.metrics.open_conversations -= 1
 
     def refuse(self, why: str) -> None:

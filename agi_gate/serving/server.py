@@ -53,7 +53,6 @@ class Server:
             self._backend.screener,
             self._metrics,
             CallLog(sys.stderr if logs_calls(settings.log_level) else None),
-            self._peers,
             peer_s=settings.peer_ms / 1000,
         )
         self._started_at = utc_now()
@@ -98,11 +97,12 @@ class Server:
         # The gate closes the connection at once, so that the PBX continues with its preset BLOCK, or with the next
         # gate. If the gate queued the connection instead, the call would wait until its time limit, and memory would
         # grow.
+        peer = self._peers.of(connection.peer)
         full = len(self._open.sessions) >= self._most
-        if why := self._peers.refusal(connection.peer) or ("too-many" if full else ""):
+        if why := self._peers.refusal(peer) or ("too-many" if full else ""):
             self._metrics.refused_peers[why] += 1
             return None
-        return Session(self._open, connection)
+        return Session(self._open, connection, peer)
 
     async def _drain(self) -> None:
         """Wait until there are no sessions and no backlog, at most `DRAIN_S`. Then close the remaining sessions."""

@@ -8,8 +8,8 @@ differs, the script appends nothing, and the gate judges the call again on facts
 import hashlib
 from functools import lru_cache
 
-from agi_gate.store.questions import Question, question
-from agi_gate.store.wire import Answer, Command
+from agi_gate.store.questions import Question
+from agi_gate.store.wire import Answer, Command, elements
 from compliance.facts import Facts, State
 from compliance.redis_records import DECISION_FIELDS, decision_values
 from compliance.redis_schema import STATE_FIELDS, WHOLE, Keys, exchange_and_line, listed_key, state_values
@@ -41,6 +41,8 @@ A missing field of the state is false in Lua (Redis documentation, "Lua API", co
 raises an error, so nothing is appended.
 """
 
+_BEGINNING = 7
+
 _SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 LOAD: Command = ("SCRIPT", "LOAD", SCRIPT)
@@ -51,26 +53,27 @@ def append_if(facts: Facts, state: State, decision: Decision, keys: Keys = WHOLE
 
     On a shard of a cluster, the mark of the number's slot must also name the incarnation of `state`.
     """
+    beginning = _beginning(state, keys)
     exchange, line = exchange_and_line(facts.number)
     lists = facts.applying.lists if facts.applying else ()
     listed = [listed_key(state.generation, name, exchange) for name in lists]
     mark = keys.mark(state.generation, facts.number)
-    # The 0 declares no keys. On a cluster all declared keys must share one slot, but the state's tag and the number's
-    # exchange hash to different slots. A script without a shebang may use any slot of its node (script.c,
-    # scriptVerifyClusterState). It raises an error for a slot of another node, and then nothing is appended.
-    command: Command = (
-        *("EVALSHA", _SHA, 0, keys.state, keys.lease, keys.decisions, _believed(state), line, mark),
-        *(*decision_values(decision), decision.campaign),
-        *listed,
-    )
-    return question(command, to_replicas=True, self_checking=True)
+    rest: list[str | int] = [line, mark, *decision_values(decision), decision.campaign, *listed]
+    command = b"*%d\r\n%b%b" % (_BEGINNING + len(rest), beginning, elements(*rest))
+    return Question(command, 1, to_replicas=True, self_checking=True)
 
 
 @lru_cache(maxsize=64)
-def _believed(state: State) -> str:
-    """Return the state in the form that the script compares."""
-    # Cached, because the state is the same for every call until it changes. A cluster has one state for each shard.
-    return "\n".join(state_values(state).values())
+def _beginning(state: State, keys: Keys) -> bytes:
+    """Return the first elements of the command, `_BEGINNING` in number."""
+    # Cached, because they are the same for every call until the state changes, and longer than all others together. A
+    # cluster has one state for each shard.
+    #
+    # The 0 declares no keys. On a cluster all declared keys must share one slot, but the state's tag and the number's
+    # exchange hash to different slots. A script without a shebang may use any slot of its node (script.c,
+    # scriptVerifyClusterState). It raises an error for a slot of another node, and then nothing is appended.
+    believed = "\n".join(state_values(state).values())
+    return elements("EVALSHA", _SHA, 0, keys.state, keys.lease, keys.decisions, believed)
 
 
 def is_unknown(reply: Answer) -> bool:

@@ -113,6 +113,12 @@ def packed(*commands: Command) -> bytes:
     return b"".join(map(pack_command, commands))  # type: ignore[arg-type]
 
 
+def elements(*words: str | bytes | int) -> bytes:
+    """Encode words as elements of a command, without the head that counts them."""
+    encoded: bytes = pack_command(words)  # type: ignore[arg-type]
+    return encoded[encoded.index(b"\n") + 1 :]
+
+
 async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Answer]:
     """Send commands in one write and return the reply to each. An error reply is returned, not raised."""
     await connection.send_packed_command(packed(*commands), check_health=False)

@@ -21,6 +21,10 @@ from tests.support.programs import run
 NETWORKS = tuple(map(ip_network, ("192.0.2.10/32", "10.8.0.0/24", "2001:db8:1::/48")))
 
 
+def refusal(peers: Peers, address: str) -> str:
+    return peers.refusal(peers.of(address))
+
+
 @pytest.mark.parametrize(
     ("peer", "refused"),
     [
@@ -40,29 +44,36 @@ NETWORKS = tuple(map(ip_network, ("192.0.2.10/32", "10.8.0.0/24", "2001:db8:1::/
 )
 def test_only_this_machine_and_the_networks_of_the_settings_may_ask(peer: str, refused: str):
     peers = Peers(NETWORKS, 10)
-    assert [peers.refusal(peer), peers.refusal(peer)] == [refused, refused]
+    assert [refusal(peers, peer), refusal(peers, peer)] == [refused, refused]
 
 
 def test_without_networks_only_this_machine_may_ask():
-    assert [Peers((), 10).refusal(peer) for peer in ("127.0.0.1", "192.0.2.10")] == ["", "unknown-peer"]
+    peers = Peers((), 10)
+    assert [refusal(peers, peer) for peer in ("127.0.0.1", "192.0.2.10")] == ["", "unknown-peer"]
 
 
 def test_each_peer_has_a_quota_of_its_own():
     peers = Peers(NETWORKS, 2)
-    peers.opened("10.8.0.1")
-    peers.opened("10.8.0.1")
-    assert [peers.refusal("10.8.0.1"), peers.refusal("10.8.0.2")] == ["too-many-of-peer", ""]
-    peers.closed("10.8.0.1")
-    assert peers.refusal("10.8.0.1") == ""
+    peers.of("10.8.0.1").open = 2
+    assert [refusal(peers, "10.8.0.1"), refusal(peers, "10.8.0.2")] == ["too-many-of-peer", ""]
+    peers.of("10.8.0.1").open -= 1
+    assert refusal(peers, "10.8.0.1") == ""
 
 
-def test_a_flood_from_many_addresses_takes_bounded_memory_and_keeps_the_counts():
-    peers = Peers((), 1)
-    peers.opened("127.0.0.1")
-    for low in range(2 * MOST_KNOWN):
-        peers.refusal(f"198.{low >> 16}.{low >> 8 & 255}.{low & 255}")
-    assert len(peers._known) <= MOST_KNOWN
-    assert peers.refusal("127.0.0.1") == "too-many-of-peer"
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "10.8.0.0/24"], ids=["admitted", "refused"])
+def test_a_flood_from_many_addresses_takes_bounded_memory_and_keeps_the_counts(network: str):
+    peers = Peers((ip_network(network),), 1)
+    held = [peers.of("127.0.0.1"), peers.of("10.8.0.1")]
+    for peer in held:
+        peer.open += 1
+    for low in range(2 * MOST_KNOWN + 10):
+        refusal(peers, f"198.{low >> 16}.{low >> 8 & 255}.{low & 255}")
+        assert len(peers._known) <= MOST_KNOWN + len(held)
+    assert [peers.of(peer.address) for peer in held] == held
+    assert {refusal(peers, peer.address) for peer in held} == {"too-many-of-peer"}
+    for peer in held:
+        peer.open -= 1
+    assert {refusal(peers, peer.address) for peer in held} == {""}
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,14 @@ class Guest:
     def __init__(self, connection: Connection, answer: Callable[[Connection, bytes], object]) -> None:
         self.connection, self.answer = connection, answer
         self.words = b""
-        self.farewells = 0
+        self.waits = self.farewells = 0
 
     def data_received(self, data: bytes) -> None:
         self.words += data
         self.answer(self.connection, data)
+
+    def wait(self) -> None:
+        self.waits += 1
 
     def connection_lost(self) -> None:
         self.farewells += 1
@@ -95,6 +98,14 @@ async def test_a_peer_hears_at_once_that_nothing_follows_and_what_it_says_then_i
     assert house.guests[0].farewells == 0
     writer.write(b", thanks")
     await until(lambda: house.guests[0].words == b"ask, thanks")
+
+
+async def test_an_owner_is_told_once_to_wait_even_if_its_peer_says_nothing(house: House):
+    _, writer = await house.call()
+    await until(lambda: bool(house.guests) and house.guests[0].waits == 1)
+    writer.write(b"x")
+    await until(lambda: house.guests[0].words == b"x")
+    assert house.guests[0].waits == 1
 
 
 async def test_a_peer_that_leaves_is_gone_once(house: House):

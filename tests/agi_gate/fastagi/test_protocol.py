@@ -222,7 +222,8 @@ def test_the_answer_is_one_line_that_sets_all_variables():
 
 
 @pytest.mark.parametrize(
-    "value", ["a,b", "a,DNC_VERDICT=ALLOW-1.1", "a=b", 'a"', "a\n", "\n", "a b", "a\\", "${X}", "%s", "ü", "a;b", "("]
+    "value",
+    ["a,b", "a,DNC_VERDICT=ALLOW-1.1", "a=b", 'a"', "a\n", "\n", "a b", "a\\", "${X}", "%s", "ü", "a;b", "(", "\ud800"],
 )
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_value_that_could_end_a_word_or_a_line_never_leaves(value, place):

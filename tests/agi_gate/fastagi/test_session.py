@@ -10,7 +10,7 @@ from agi_gate.call_log import CallLog
 from agi_gate.canary import header
 from agi_gate.fastagi.session import OpenSessions, Session, Stage, answer_line
 from agi_gate.metrics import Metrics
-from agi_gate.peers import Peers
+from agi_gate.peers import Peer
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
 
@@ -32,8 +32,6 @@ def test_an_allow_without_a_channel_is_never_said():
 
 class FakeConnection:
     """Keeps the sent lines. `close` notifies its owner, as the listener does."""
-
-    peer = "127.0.0.1"
 
     def __init__(self, takes: bool = True) -> None:
         self.said, self.owner, self.takes = list[bytes](), None, takes
@@ -61,8 +59,9 @@ class Call:
     def __init__(self, *, takes: bool = True, peer_s: float = 1) -> None:
         self.screener, self.metrics, self.log = FakeScreener(), Metrics(), io.StringIO()
         self.connection = FakeConnection(takes)
-        self.shared = OpenSessions(self.screener, self.metrics, CallLog(self.log), Peers((), 10), peer_s=peer_s)
-        self.session = self.connection.owner = Session(self.shared, self.connection)
+        self.shared = OpenSessions(self.screener, self.metrics, CallLog(self.log), peer_s=peer_s)
+        self.peer = Peer("127.0.0.1", admitted=True)
+        self.session = self.connection.owner = Session(self.shared, self.connection, self.peer)
         self.session.data_received(header("+14155550100", "lead-1", "pbx-1.1"))
 
     def decide(self) -> None:
@@ -78,10 +77,11 @@ async def test_a_decision_for_a_caller_who_has_gone_is_counted_and_said_to_nobod
 
 async def test_a_conversation_is_known_and_counted_until_it_is_over_and_its_call_is_logged():
     call = Call()
-    assert (call.shared.sessions, call.metrics.open_conversations) == ({call.session}, 1)
+    assert (call.shared.sessions, call.metrics.open_conversations, call.peer.open) == ({call.session}, 1, 1)
     call.decide()
     call.session.data_received(b"200 result=0\n")
     assert (call.session.stage, call.shared.sessions, call.metrics.open_conversations) == (Stage.OVER, set(), 0)
+    assert call.peer.open == 0
     await asyncio.sleep(0)
     assert '"decision":"id-1"' in call.log.getvalue()
     assert not call.metrics.refused_peers
