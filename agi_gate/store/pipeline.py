@@ -1,7 +1,7 @@
 """One pipeline: its questions, and how it reads the projection's state before and after them."""
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeGuard
 
 import structlog
 
@@ -65,7 +65,7 @@ class StateReader:
         self._state: State | None = None
 
     def read(self, reply: Answer) -> State | None:
-        """Parse the state from a reply to HMGET. Raises StoreUnavailable for an error reply.
+        """Parse the state from a reply to HMGET. Raises StoreUnavailable for any other reply.
 
         A server that loads its data or takes part in a failover replies with an error. The link then reconnects, which
         finds the master again and repeats the handshake.
@@ -73,7 +73,13 @@ class StateReader:
         # The state seldom changes, so comparing the raw reply is cheaper than parsing it twice for each pipeline.
         if reply == self._fields and reply is not None:
             return self._state
-        if not isinstance(reply, list):
+        if not _is_state(reply):
             raise StoreUnavailable(f"Redis did not return its state: {reply!r}")
         self._fields, self._state = reply, read_state(reply)
         return self._state
+
+
+def _is_state(reply: Answer) -> TypeGuard[list[bytes | None]]:
+    """Return whether a reply has the form of a state. Any other reply could belong to another command."""
+    fields = reply if isinstance(reply, list) else []
+    return len(fields) == len(STATE_FIELDS) and all(field is None or isinstance(field, bytes) for field in fields)

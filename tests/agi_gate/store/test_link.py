@@ -181,7 +181,18 @@ async def test_a_fault_in_one_asker_takes_nothing_from_the_others(short_path):
                     await asker.answers
 
 
-@pytest.mark.parametrize("rubbish", [b"what is no reply\r\n", b"-LOADING it reads its data\r\n", b"*-1\r\n"])
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"what is no reply\r\n",
+        b"-LOADING it reads its data\r\n",
+        b"*-1\r\n",
+        b"*0\r\n",
+        b"*1\r\n$1\r\n7\r\n",
+        b"*5\r\n" + b":7\r\n" * 5,
+        b"*5\r\n" + b"*0\r\n" * 5,
+    ],
+)
 async def test_a_state_that_is_none_fails_everybody_and_connects_anew(short_path, rubbish):
     spoiled = []
 
@@ -190,7 +201,8 @@ async def test_a_state_that_is_none_fails_everybody_and_connects_anew(short_path
 
     async with linked(short_path, FakeRedis(say)) as link:
         spoiled.append(True)
-        outcomes = await asyncio.gather(*(echoed(link, b"%d" % n) for n in range(5)), return_exceptions=True)
+        async with asyncio.timeout(20):
+            outcomes = await asyncio.gather(*(echoed(link, b"%d" % n) for n in range(5)), return_exceptions=True)
         assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
         spoiled.clear()
         async with asyncio.timeout(20):
