@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import select
 
 from admin_web.people import recovery_codes, sessions, totp
-from admin_web.people.accounts import full_name_of, locked_user
+from admin_web.people.accounts import locked_user
 from admin_web.people.passwords import new_hash
-from admin_web.people.sign_in import require_password
+from admin_web.people.sign_in import require_password, unchanged_user
 from admin_web.record.changes import Actor, changing
 from admin_web.record.database import Database
 from admin_web.record.models import User
@@ -39,12 +39,12 @@ async def change_password(database: Database, actor: Actor, session_id: int, old
 
     Raises WrongPassword, TooManyAttempts, Unwritable.
     """
-    await require_password(database, actor, old, now())
+    checked = await require_password(database, actor, old, now())
     if new == old:
         raise Unwritable("The new password is the current one. Choose another one.")
-    hashed = await new_hash(new, actor.name, await full_name_of(database, actor.name))
+    hashed = await new_hash(new, actor.name, checked.full_name)
     async with changing(database, actor, now) as change:
-        user = await locked_user(change, actor.name)
+        user = await unchanged_user(change, checked)
         user.password_hash, user.password_until = hashed, None
         ended = await sessions.end_all(change.session, actor.name, actor.name, change.at, but=session_id)
         change.audit("change-password", "user", actor.name, sessions=ended)
@@ -57,9 +57,9 @@ async def begin_totp(database: Database, actor: Actor, password: str, now: Now) 
     The password is needed, because whoever has the secret has the second factor. Raises WrongPassword,
     TooManyAttempts, TotpOn.
     """
-    await require_password(database, actor, password, now())
+    checked = await require_password(database, actor, password, now())
     async with changing(database, actor, now) as change:
-        user = await locked_user(change, actor.name)
+        user = await unchanged_user(change, checked)
         if user.totp_confirmed_at is not None:
             raise TotpOn("One-time codes are already turned on. Turn them off first.")
         user.totp_secret, user.totp_last_step = totp.new_secret(), 0
@@ -90,9 +90,9 @@ async def renew_recovery_codes(database: Database, actor: Actor, password: str, 
 
     Raises WrongPassword, TooManyAttempts, NotEnrolled.
     """
-    await require_password(database, actor, password, now())
+    checked = await require_password(database, actor, password, now())
     async with changing(database, actor, now) as change:
-        user = await locked_user(change, actor.name)
+        user = await unchanged_user(change, checked)
         if user.totp_confirmed_at is None:
             raise NotEnrolled("One-time codes are off, so there is nothing to recover.")
         change.audit("renew-recovery-codes", "user", actor.name)
@@ -104,9 +104,9 @@ async def end_totp(database: Database, actor: Actor, session_id: int, password: 
 
     Raises WrongPassword, TooManyAttempts.
     """
-    await require_password(database, actor, password, now())
+    checked = await require_password(database, actor, password, now())
     async with changing(database, actor, now) as change:
-        user = await locked_user(change, actor.name)
+        user = await unchanged_user(change, checked)
         if user.totp_confirmed_at is not None:
             ended = await sessions.end_all(change.session, actor.name, actor.name, change.at, but=session_id)
             change.audit("turn-off-totp", "user", actor.name, sessions=ended)

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from admin_web.people import recovery_codes, sessions, throttle, totp
+from admin_web.people.accounts import locked_user
 from admin_web.people.known_browsers import KnownBrowser, read_browser
 from admin_web.people.passwords import hash_password, is_password, random_password
 from admin_web.people.sign_in_queue import turn
@@ -79,7 +80,7 @@ async def _sign_in(database: Database, given: Given, origin: Actor, at: datetime
     right = await _is_password(given.password, user)
     async with changing(database, Actor(given.name[:64] if user else "", origin.address), lambda: at) as change:
         held = await change.session.scalar(select(User).where(User.name == given.name).with_for_update())
-        if held is None or not right or held.disabled_at is not None:
+        if held is None or not right or held.disabled_at is not None or not _is_unchanged(held, user):
             raise _wrong(user)
         second = await _second_factor(change, held, given.code)
         if second is None:
@@ -92,18 +93,40 @@ async def _sign_in(database: Database, given: Given, origin: Actor, at: datetime
     return SignedIn(session, browser.with_name(held.name))
 
 
-async def require_password(database: Database, actor: Actor, password: str, at: datetime) -> None:
-    """Check the password of a person who is signed in. Raises WrongPassword, TooManyAttempts.
+async def require_password(database: Database, actor: Actor, password: str, at: datetime) -> User:
+    """Check the password of a person who is signed in, and return the user as checked.
 
-    This check stops a stranger at an unattended browser from taking over the account.
+    This check stops a stranger at an unattended browser from taking over the account. Raises WrongPassword,
+    TooManyAttempts.
     """
     attempt = throttle.account_attempt(actor.name)
     async with turn():
         await throttle.take(database, attempt, at)
-        if not await _is_password(password, await _user(database, actor.name)):
-            raise WrongPassword("This is not your current password. Nothing was changed.")
+        user = await _user(database, actor.name)
+        if user is None or not await _is_password(password, user):
+            raise WrongPassword(_NOT_CURRENT)
         async with database.write() as session:
             await throttle.give_back(session, attempt, at)
+    return user
+
+
+async def unchanged_user(change: Change, checked: User) -> User:
+    """Return a user and lock the row until this change ends. Raises WrongPassword unless the password is as checked."""
+    held = await locked_user(change, checked.name)
+    if not _is_unchanged(held, checked):
+        raise WrongPassword(_NOT_CURRENT)
+    return held
+
+
+def _is_unchanged(held: User, checked: User | None) -> bool:
+    """Return whether a user still has the password that was checked.
+
+    Checking takes a while, without a lock. Whoever changes their password in that time wants the old one to be void.
+    """
+    return checked is not None and held.password_hash == checked.password_hash
+
+
+_NOT_CURRENT = "This is not your current password. Nothing was changed."
 
 
 def _attempt(name: str, address: str, browser: KnownBrowser) -> throttle.Attempt:
