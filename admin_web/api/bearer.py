@@ -12,7 +12,7 @@ from admin_web.api.problem import Problem
 from admin_web.api.quotas import QUOTA, QUOTAS, Quota
 from admin_web.api.tools import TOOLS, peer_of
 from admin_web.people.addresses import network_of, within
-from admin_web.people.tokens import PREFIX, Scope, live_token, record_use
+from admin_web.people.tokens import PREFIX, Scope, Token, live_token, record_use
 from admin_web.services import Actor, Database, DatabaseUnavailable
 
 _CREDENTIALS = re.compile(rf"bearer +({PREFIX}[A-Za-z0-9_-]{{43}})", re.ASCII | re.IGNORECASE)
@@ -58,10 +58,7 @@ async def bearer_of(request: web.Request, scope: Scope) -> Bearer:
     """Return who sent a request, by its Authorization header alone. Raises Problem unless the token has the scope."""
     tools = request.app[TOOLS]
     at, database = tools.now(), tools.database
-    found = _CREDENTIALS.fullmatch(request.headers.get("Authorization", ""))
-    token = await live_token(database, found[1], at) if found else None
-    if token is None:
-        raise await _unknown(request, at, shown="Authorization" in request.headers)
+    token = await _live_token(request, at)
     who = Actor(f"token:{token.name}"[:64], peer_of(request))
     if not within(who.address, token.addresses):
         await tools.security.audit("token-refused", "token", token.name, who, why="address")
@@ -74,6 +71,20 @@ async def bearer_of(request: web.Request, scope: Scope) -> Bearer:
         said = f"This operation needs a token with the scope {scope}; yours has {', '.join(token.scopes)}."
         raise Problem("forbidden", said, headers={"WWW-Authenticate": header})
     return Bearer(token.id, who)
+
+
+async def require_still_valid(request: web.Request) -> None:
+    """Check the token again, after an upload, which may take hours. Raises Problem if it was revoked meanwhile."""
+    await _live_token(request, request.app[TOOLS].now())
+
+
+async def _live_token(request: web.Request, at: datetime) -> Token:
+    """Return the record of the request's token. Raises Problem."""
+    found = _CREDENTIALS.fullmatch(request.headers.get("Authorization", ""))
+    token = await live_token(request.app[TOOLS].database, found[1], at) if found else None
+    if token is None:
+        raise await _unknown(request, at, shown="Authorization" in request.headers)
+    return token
 
 
 async def _take_quota(request: web.Request, who: Actor, name: str, quota: Quota) -> None:

@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 
 from aiohttp import web
 
-from admin_web.api.bearer import bearer_of
+from admin_web.api.bearer import bearer_of, require_still_valid
 from admin_web.api.operation import Stream
 from admin_web.api.problem import Problem
 from admin_web.api.tools import TOOLS
@@ -55,6 +55,7 @@ async def scrub(request: web.Request) -> web.StreamResponse:
     if campaign is not None and campaign_id(campaign) is None:
         raise Problem("bad-request", "A campaign has 1 to 64 letters, digits, dots, dashes and underscores.")
     async with _place(request), _spooled(request) as spool:
+        await require_still_valid(request)
         tools = request.app[TOOLS]
         asked = _asked(spool, request.content_type, tools.settings.region)
         async with aclosing(judged(tools.database, asked, tools.now(), campaign=campaign or "")) as pieces:

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from admin_web.api.bearer import Bearer, bearer_of
+from admin_web.api.bearer import Bearer, bearer_of, require_still_valid
 from admin_web.api.body import JSON, Upload, read_form, read_json, read_query
 from admin_web.api.once import UNDER_WAY, alone
 from admin_web.api.operation import AnyOperation, ApiCall, Arguments
@@ -76,6 +76,8 @@ async def _write(operation: AnyOperation, request: web.Request) -> web.StreamRes
             await held.enter_async_context(or_discarded(tools.database, documents, kept[0]))
 
         asked = await (read_form(request, operation, keep) if operation.file else read_json(request, operation))
+        if kept:
+            await require_still_valid(request)
         document = kept[0] if kept else None
         key = Key(bearer.token_id, text, _hash(operation, asked, document)) if text else None
 

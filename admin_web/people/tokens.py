@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeAlias
 
 from sqlalchemy import and_, select, update
 
@@ -32,6 +33,9 @@ MOST_PER_MINUTE = 600_000
 
 LONGEST_NAME = 58
 """The maximum length of a token's name. The record refers to a token as `token:NAME`, in columns of 64 characters."""
+
+Token: TypeAlias = ApiToken
+"""The record of a token, for callers that do not know the tables."""
 
 _ADMINS = select(User.name).where(User.role == Role.ADMIN, User.disabled_at.is_(None)).order_by(User.name)
 

@@ -10,7 +10,7 @@ from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDict, MultiMapping
 
-from admin_web.site.guard import CSRF_FIELD, MULTIPART, require_csrf
+from admin_web.site.guard import CSRF_FIELD, MULTIPART, require_csrf, require_still_allowed
 from compliance import dates
 from compliance.http_body import why_no_part
 
@@ -91,14 +91,19 @@ class UploadForm:
     media_type: str
     _part: BodyPartReader | None
     _reader: MultipartReader | None = None
+    _request: web.Request | None = None
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the file's content in chunks. Raises HTTPRequestTimeout if it stalls, HTTPBadRequest if truncated."""
-        if self._part is None or self._reader is None:
+        """Yield the file's content in chunks. Raises HTTPRequestTimeout if it stalls, HTTPBadRequest if truncated.
+
+        Raises HTTPException if the sender may not do this any more when the file is complete.
+        """
+        if self._part is None or self._reader is None or self._request is None:
             return
         while piece := await _in_time(self._part.read_chunk(PIECE)):
             yield piece
         await _in_time(self._reader.next())  # A file is complete only if the multipart boundary after it has arrived.
+        await require_still_allowed(self._request)
 
 
 async def read_upload(request: web.Request) -> UploadForm:
@@ -122,7 +127,7 @@ async def read_upload(request: web.Request) -> UploadForm:
                 require_csrf(request, fields.get(CSRF_FIELD, ""))
                 name = part.filename[:LONGEST_FIELD]
                 media_type = part.headers.get("Content-Type", "application/octet-stream")
-                return UploadForm(Form(fields), name, media_type, part, reader)
+                return UploadForm(Form(fields), name, media_type, part, reader, request)
             await _take_field(fields, part)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=_STALLED) from None

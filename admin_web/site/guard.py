@@ -59,6 +59,16 @@ def person(request: web.Request) -> Person:
     return request[PERSON]
 
 
+async def require_still_allowed(request: web.Request) -> None:
+    """Check the sender's session and role again, after an upload. Raises HTTPException.
+
+    An upload may take hours. Whoever was signed out, disabled or got another role meanwhile may not complete it.
+    """
+    route = route_of(request)
+    if route is not None:
+        _require_permission(request, route, await _person(request))
+
+
 def visitor(request: web.Request) -> Actor:
     """Return the sender of a request as an actor, with an empty name if they are not signed in."""
     return actor(request) if PERSON in request else Actor("", address_of(request))

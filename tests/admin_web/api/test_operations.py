@@ -20,7 +20,7 @@ from admin_web.worker.decision_rows import put, row_of
 from compliance import verdict
 from compliance.redis_records import decision_fields
 from compliance.verdict import Decision, allow, block, listed_on
-from tests.support.api import ASKED, PDF, Answered, Program
+from tests.support.api import ASKED, CONSENT, PDF, Answered, Program
 from tests.support.records import rows
 from tests.support.site import Site
 
@@ -205,6 +205,40 @@ async def test_an_override_that_is_not_in_order_leaves_nothing_behind(crm: Progr
     refused = await crm.place(**fields)
     assert (refused.status, refused.problem) == (status, slug), refused.text
     assert await rows(site.records, Override) == await rows(site.records, Document) == []
+    assert [path for path in site.documents.directory.rglob("*") if path.is_file()] == []
+
+
+def as_form(fields: dict[str, str]) -> bytes:
+    """Return a multipart body with fields and the beginning of a large document."""
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
+    texts = [part % (name.encode(), b"") + value.encode() + b"\r\n" for name, value in fields.items()]
+    return b"".join(texts) + part % (b"document", b'; filename="consent.pdf"') + PDF + b"%" * 1_000_000
+
+
+UPLOADS = {
+    "/overrides": (as_form(CONSENT), "multipart/form-data; boundary=x", b"\r\n--x--\r\n"),
+    "/scrub": (b"4155550100\n" * 100_000, "text/plain", b"4155550101\n"),
+}
+
+
+@pytest.mark.parametrize("path", UPLOADS)
+async def test_an_upload_is_void_if_its_token_is_revoked_meanwhile(scoped: Scoped, site: Site, path: str):
+    crm, sender = await scoped(), await scoped()
+    await crm.post("/leads", {"lead": "L-1", "number": NUMBER})
+    await crm.post("/suppress", {"number": NUMBER, **ASKED})
+    begin, kind, end = UPLOADS[path]
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield begin
+        while not (await rows(site.records, ApiToken))[-1].last_used_at:  # noqa: ASYNC110 - the site reports no event
+            await asyncio.sleep(0.01)
+        await revoke_token(site.database, Actor("admin"), "program-1")
+        yield end
+
+    async with asyncio.timeout(10):
+        refused = await sender.post(path, slow(), Content_Type=kind)
+    assert (refused.status, refused.problem) == (401, "unauthorized"), refused.text
+    assert await rows(site.records, Override) == []
     assert [path for path in site.documents.directory.rglob("*") if path.is_file()] == []
 
 

@@ -4,13 +4,14 @@ import asyncio
 import csv
 import hashlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from admin_web.people import accounts
 from admin_web.record.models import Document, Override
 from admin_web.services import suppression
 from admin_web.services.leads import LeadGiven, put_leads
@@ -141,6 +142,38 @@ async def test_an_upload_that_is_cut_short_leaves_nothing(listed: Site):
     browser = await listed.person(Role.SUPERVISOR)
     answer = await send(browser, head_of({"csrf": browser.csrf, **consent(listed)}, b"consent.pdf") + PDF)
     assert answer.status == 400
+    assert await overrides(listed) == 0
+    assert not [path for path in listed.documents.directory.rglob("*") if path.is_file()]
+
+
+async def signed_out(site: Site):
+    await accounts.end_sessions(site.database, ADMIN, Role.SUPERVISOR)
+
+
+async def disabled(site: Site):
+    await accounts.disable_user(site.database, ADMIN, Role.SUPERVISOR)
+
+
+async def made_an_auditor(site: Site):
+    await accounts.change_user(site.database, ADMIN, Role.SUPERVISOR, role=Role.AUDITOR)
+
+
+@pytest.mark.parametrize(("meanwhile", "status"), [(signed_out, 401), (disabled, 401), (made_an_auditor, 403)])
+async def test_an_upload_is_void_if_its_sender_lost_the_right_meanwhile(
+    listed: Site, meanwhile: Callable[[Site], Awaitable[None]], status: int
+):
+    browser = await listed.person(Role.SUPERVISOR)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield head_of({"csrf": browser.csrf, **consent(listed)}, b"consent.pdf") + PDF + b"%" * 1_000_000
+        while not list(listed.documents.directory.glob("arriving-*")):  # noqa: ASYNC110 - the site reports no event
+            await asyncio.sleep(0.01)
+        await meanwhile(listed)
+        yield f"\r\n--{BOUNDARY}--\r\n".encode()
+
+    async with asyncio.timeout(10):
+        answer = await send(browser, slow())
+    assert answer.status == status, answer.text[:2000]
     assert await overrides(listed) == 0
     assert not [path for path in listed.documents.directory.rglob("*") if path.is_file()]
 
