@@ -1,13 +1,32 @@
 """The bodies of requests: which encodings a server accepts, and what went wrong when one did not arrive."""
 
+import asyncio
 from collections.abc import Mapping
 
-from aiohttp import BodyPartReader, web
-from multidict import CIMultiDict
+from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 UTF_8 = {"utf-8", "utf8"}
 AS_IT_IS = {"", "identity"}
 PLAIN_TRANSFER = {"", "7bit", "8bit", "binary"}
+
+UNREADABLE = (ValueError, HttpProcessingError, AssertionError, EOFError)
+"""What aiohttp raises for a multipart body without boundaries, with an endless header line, or cut off."""
+
+
+class UnreadableForm(ValueError):
+    """A multipart body that is no form."""
+
+
+async def next_part(reader: MultipartReader, within_s: float) -> BodyPartReader | None:
+    """Return the next part of a form; None after the last one. Raises UnreadableForm, TimeoutError."""
+    try:
+        part = await asyncio.wait_for(reader.next(), within_s)
+    except (*UNREADABLE, RuntimeError) as error:  # RuntimeError: the field `_charset_` is too long.
+        raise UnreadableForm(str(error)) from error
+    if part is not None and not isinstance(part, BodyPartReader):
+        raise UnreadableForm("The form contains another form.")
+    return part
 
 
 def why_not_read(request: web.Request) -> str:
@@ -41,10 +60,17 @@ def _stripped(value: str) -> str:
 
 
 def _charset(content_type: str) -> str:
-    """Return the charset of a content type, in lower case; empty if it names none, `?` if it names several."""
-    parameters = [parameter.partition("=") for parameter in content_type.split(";")[1:]]
-    found = CIMultiDict((name.strip(), value) for name, _, value in parameters).getall("charset", [])
-    return "?" if len(found) > 1 else "".join(found).strip().strip("\"'").lower()
+    """Return the charset of a content type, in lower case; empty if it names none, `?` if it names several.
+
+    A value in the encoding of RFC 2231 (`charset*=`) counts as `?`.
+    """
+    parameters = [parameter.partition("=") for parameter in content_type.lower().split(";")[1:]]
+    found = ["?" if "*" in name else value for name, _, value in parameters if _is_charset(name)]
+    return "?" if len(found) > 1 else "".join(found).strip().strip("\"'")
+
+
+def _is_charset(name: str) -> bool:
+    return name.strip().partition("*")[0] == "charset"
 
 
 def has_left(request: web.Request, error: Exception) -> bool:

@@ -13,8 +13,7 @@ from pydantic_core import from_json
 
 from admin_web.api.operation import AnyOperation, Arguments
 from admin_web.api.problem import Problem
-from admin_web.api.tools import UNREADABLE
-from compliance.http_body import why_no_part
+from compliance.http_body import UNREADABLE, UnreadableForm, next_part, why_no_part
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -121,7 +120,7 @@ async def read_form(
                 fields[name] = (await _whole_part(part)).decode("utf-8", "replace")
     except TimeoutError:
         raise Problem("request-timeout", "The upload stalled. Nothing was changed; send it again.") from None
-    except (*UNREADABLE, AssertionError, EOFError):  # aiohttp raises all of these for malformed forms
+    except UNREADABLE:
         raise Problem("bad-request", "The form cannot be read. Nothing was changed.") from None
     return fitting(operation.asks, {**fields, **request.match_info})
 
@@ -153,10 +152,10 @@ async def _whole_body(request: web.Request) -> bytes:
 async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
     reader = await request.multipart()
     count = 0
-    while (part := await asyncio.wait_for(reader.next(), PIECE_S)) is not None:
+    while (part := await next_part(reader, PIECE_S)) is not None:
         count += 1
-        if count > MOST_FIELDS or not isinstance(part, BodyPartReader):
-            raise ValueError("not the form of this operation")
+        if count > MOST_FIELDS:
+            raise UnreadableForm("not the form of this operation")
         yield part
 
 

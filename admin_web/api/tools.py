@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from admin_web.documents import DocumentStore
 from admin_web.people.addresses import plain_address
@@ -13,9 +12,6 @@ from admin_web.people.security_events import SecurityEvents
 from admin_web.projection.projection import Projection
 from admin_web.services import Database, Records
 from admin_web.settings import AdminSettings
-
-UNREADABLE = (ValueError, HttpProcessingError)
-"""What aiohttp raises for a multipart body without boundaries, or with an endless header line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Headers of every response, and the error page for a view that fails."""
 
+from errno import ENAMETOOLONG
 from time import perf_counter
 
 import structlog
@@ -94,6 +95,8 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
             return web.Response(status=400)
         if isinstance(error, web.RequestPayloadError):
             return await _failed(request, 400, "The request was damaged on its way. Nothing was changed; repeat it.")
+        if isinstance(error, OSError) and error.errno == ENAMETOOLONG:  # a static file that cannot exist
+            return await _failed(request, 404, "")
         log.exception("failed", path=request.path)
         text = "The site failed; its log says why. Nothing was changed, and calls are judged as before."
         return await _failed(request, 500, text)
@@ -135,9 +138,9 @@ async def _failed(request: web.Request, status: int, text: str) -> web.Response:
 def _came_from(request: web.Request) -> str:
     """Return the page of this site that led here, for a Back link; empty when unknown."""
     try:
-        page = URL(request.headers.get("Referer", ""))
-    except ValueError:
+        page, here = URL(request.headers.get("Referer", "")), request.url
+    except ValueError:  # The header Host may be malformed, too.
         return ""
     path = page.raw_path_qs
-    ours = page.host == request.url.host and path.startswith("/") and not path.startswith("//")
+    ours = page.host == here.host and path.startswith("/") and not path.startswith("//")
     return path if ours and (request.method, path) != ("GET", request.path_qs) else ""

@@ -7,21 +7,18 @@ from datetime import date, datetime
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDict, MultiMapping
 
 from admin_web.site.guard import CSRF_FIELD, MULTIPART, require_csrf, require_still_allowed
 from compliance import dates
-from compliance.http_body import why_no_part
+from compliance.http_body import UNREADABLE, next_part, why_no_part
 
 LONGEST_FIELD = 4000
 LONGEST_FIELDS = 64 * 1024
+MOST_FIELDS = 50
 PIECE = 256 * 1024
 PIECE_S = 20.0
 """Seconds to wait for the next chunk of an upload. A stalled browser must not hold its connection for ever."""
-
-UNREADABLE = (ValueError, HttpProcessingError)
-"""What aiohttp raises for a multipart body without boundaries, or with an endless header line."""
 
 Got = TypeVar("Got")
 
@@ -116,9 +113,7 @@ async def read_upload(request: web.Request) -> UploadForm:
     fields: MultiDict[str] = MultiDict()
     try:
         reader = await request.multipart()
-        while (part := await asyncio.wait_for(reader.next(), PIECE_S)) is not None:
-            if not isinstance(part, BodyPartReader):
-                raise web.HTTPBadRequest(text="The form contains another form. Nothing was changed.")
+        while (part := await next_part(reader, PIECE_S)) is not None:
             if not fields and part.name != CSRF_FIELD:
                 break
             if why := why_no_part(part):
@@ -149,8 +144,10 @@ async def _take_field(fields: MultiDict[str], part: BodyPartReader) -> None:
     value = b""
     while piece := await _in_time(part.read_chunk(PIECE)):
         value += piece
-        if len(value) > LONGEST_FIELDS or len(fields) > 50:
+        if len(value) > LONGEST_FIELDS:
             raise web.HTTPRequestEntityTooLarge(LONGEST_FIELDS, len(value), text="The form is too large.")
+    if len(fields) >= MOST_FIELDS:  # An empty field needs memory too.
+        raise web.HTTPRequestEntityTooLarge(MOST_FIELDS, len(fields) + 1, text="The form has too many fields.")
     fields.add(part.name or "", _text(value.decode("utf-8", "replace")))
 
 

@@ -146,9 +146,18 @@ def _require_own_origin(request: web.Request) -> None:
     if site is not None:
         own = site in {"same-origin", "none"}
     else:
-        own = origin is not None and same_host(urlsplit(origin).netloc, request.host, request.scheme)
+        host = _host_of(origin or "")
+        own = bool(host) and same_host(host, request.host, request.scheme)
     if not own:
         raise ForgedForm(text="Another site sent this form, so nothing was changed. Open the page here and repeat.")
+
+
+def _host_of(origin: str) -> str:
+    """Return the host and port of an origin; empty if it has none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 async def _require_token(request: web.Request, route: Route, found: Person | None) -> None:
@@ -164,6 +173,8 @@ async def _require_token(request: web.Request, route: Route, found: Person | Non
         raise web.HTTPRequestTimeout(
             text="The form took too long to arrive. Nothing was changed; send it again."
         ) from None
+    except ValueError:
+        raise web.HTTPBadRequest(text="The form is not in UTF-8. Nothing was changed; send it again.") from None
     if found is not None:
         require_csrf(request, str(sent.get(CSRF_FIELD, "")))
 

@@ -1,7 +1,5 @@
 """Signing in and out."""
 
-from urllib.parse import urlsplit
-
 from aiohttp import web
 
 from admin_web.people.known_browsers import LIFE_S
@@ -80,8 +78,8 @@ def _set_cookie(request: web.Request, answer: web.Response, name: str, value: st
 
 def _onward(request: web.Request, wanted: str) -> web.Response:
     """Redirect to the page that the person asked for, if it is a page of this site; else to the dashboard."""
-    root, parts = request.app[SETTINGS].web_prefix, urlsplit(wanted)
-    own = wanted.startswith(f"{root}/") and not wanted.startswith(("//", "/\\")) and not (parts.scheme or parts.netloc)
+    root = request.app[SETTINGS].web_prefix
+    own = wanted.startswith(f"{root}/") and not wanted.startswith(("//", "/\\"))
     return web.Response(status=303, headers={"Location": wanted if own and wanted.isprintable() else f"{root}/"})
 
 

@@ -3,14 +3,16 @@
 import asyncio
 import gzip
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 
+from admin_web.people.tokens import Scope, make_token
 from compliance.consent import Role
 from compliance.http_body import why_not_decoded, why_not_read
-from tests.support.records import LEAD
+from tests.support.records import ADMIN, LEAD
 from tests.support.site import Site
 
 FORM, JSON, TEXT = "application/x-www-form-urlencoded", "application/json", "text/plain"
@@ -115,3 +117,61 @@ async def test_a_body_that_is_damaged_on_its_way_is_the_clients_fault(site: Site
 
 def test_a_request_without_a_body_may_name_any_encoding():
     assert why_not_read(make_mocked_request("GET", "/", {"Content-Encoding": "gzip"})) == ""
+
+
+POSTED = b"POST /sign-in HTTP/1.1\r\nContent-Length: 6\r\nContent-Type: application/x-www-form-urlencoded"
+POST = POSTED + b"\r\n"
+GET = b"GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n"
+MALFORMED = {
+    "origin-half-an-address": (POST + b"Host: x\r\nOrigin: http://[\r\n\r\nname=a", 403),
+    "origin-unnormalised": (POST + "Host: x\r\nOrigin: http://℀\r\n\r\nname=a".encode(), 403),
+    "origin-and-host-empty": (POST + b"Host:\r\nOrigin: null\r\n\r\nname=a", 403),
+    "body-not-utf-8": (POST + b"Host: x\r\nOrigin: http://x\r\n\r\nname=\xff", 400),
+    "charset-in-rfc-2231": (
+        POSTED + b"; charset*=utf-8''%ff\r\nHost: x\r\nOrigin: http://x\r\n\r\nname=a",
+        415,
+    ),
+    "port-out-of-range": (GET % (b"/none", b"x:99999", b"Referer: http://x/"), 404),
+    "host-no-text": (GET % (b"/none", b"\xff", b"Referer: http://x/"), 404),
+    "referer-half-an-address": (GET % (b"/none", b"x", b"Referer: http://["), 404),
+    "file-name-too-long": (GET % (b"/static/" + b"a" * 3000, b"x", b"X: y"), 404),
+    "next-half-an-address": (GET % (b"/sign-in?next=//[", b"x", b"X: y"), 200),
+}
+
+
+@pytest.mark.parametrize(("sent", "status"), MALFORMED.values(), ids=MALFORMED)
+async def test_a_malformed_request_is_the_clients_fault(site: Site, sent: bytes, status: int):
+    with capture_logs() as logs:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            line = await reader.readline()
+        writer.close()
+    assert line.startswith(f"HTTP/1.1 {status} ".encode())
+    assert [entry for entry in logs if entry["log_level"] in {"error", "critical"}] == []
+
+
+@pytest.mark.parametrize("path", [f"/leads/{LEAD}/override", "/api/v1/overrides"])
+async def test_a_form_that_names_an_impossible_charset_is_refused(site: Site, path: str):
+    browser, token = await site.person(Role.ADMIN), await make_token(site.database, ADMIN, "crm", [Scope.OVERRIDE])
+    body = b'--b\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\n' + b"u" * 40 + b"\r\n--b--"
+    headers = {"Origin": browser.origin, "Content-Type": "multipart/form-data; boundary=b"}
+    async with browser.session.post(path, data=body, headers={**headers, "Authorization": f"Bearer {token}"}) as answer:
+        assert answer.status == 400
+
+
+async def test_a_form_with_endless_empty_fields_is_cut_off(site: Site):
+    browser, sent = await site.person(Role.ADMIN), 0
+    csrf = f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{browser.csrf}\r\n'.encode()
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield csrf
+        while sent < 50_000:
+            sent += 1_000
+            yield b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n' * 1_000
+        yield b"--b--\r\n"
+
+    headers = {"Origin": browser.origin, "Content-Type": "multipart/form-data; boundary=b"}
+    async with browser.session.post(f"/leads/{LEAD}/override", data=endless(), headers=headers) as answer:
+        assert answer.status == 413

@@ -236,7 +236,7 @@ async def test_a_one_time_code_is_needed_once_it_is_turned_on_and_counts_once(ti
 
 
 @pytest.mark.parametrize(
-    "onward", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"]
+    "onward", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "//[", "//℀"]
 )
 async def test_signing_in_never_leads_to_another_site(site: Site, onward: str):
     answer = await site.browser().post("/sign-in", {"name": "agent", "password": PASSWORD, "next": onward})
