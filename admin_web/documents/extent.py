@@ -25,6 +25,9 @@ MOST_NODES, NODE = 300, 16_384
 MOST_STREAMS, STREAM_HEAD = 2_000, 400
 """Maximum number of object streams that are unpacked, and of bytes between the type of a stream and its data."""
 
+PACKED_PIECE = 256
+"""Number of packed bytes that are unpacked at a time. They become at most a thousand times as many."""
+
 _PAGES = re.compile(rb"/Type\s*/Pages\b")
 _COUNT = re.compile(rb"/Count\s+([0-9]{1,7})\b")
 _BRACKETS = re.compile(rb"<<|>>")
@@ -77,15 +80,28 @@ def _with_object_streams(data: bytes) -> Iterator[bytes]:
             continue
         yield data[at : stream.start()]
         at = packed.end()
-        try:
-            unpacked = zlib.decompressobj().decompress(memoryview(data)[at:], left)
-        except zlib.error:  # It is encrypted, or packed in another way.
-            continue
-        left -= len(unpacked)
-        yield unpacked
+        text, size = _unpacked(memoryview(data)[at:], left)
+        left -= size
+        yield text
         if left <= 0:
             return
     yield data[at:]
+
+
+def _unpacked(packed: memoryview, most: int) -> tuple[bytes, int]:
+    """Unpack at most `most` bytes. Return the text, or b"" if it is damaged, and how many bytes were unpacked.
+
+    A text that turns out to be damaged at its end was unpacked too, so it counts. Encrypted texts fail at once.
+    """
+    unpacker, text = zlib.decompressobj(), bytearray()
+    try:
+        for at in range(0, len(packed), PACKED_PIECE):
+            text += unpacker.decompress(packed[at : at + PACKED_PIECE], most - len(text))
+            if unpacker.eof or len(text) >= most:
+                break
+    except zlib.error:
+        return b"", len(text)
+    return bytes(text), len(text)
 
 
 def _nodes(data: bytes) -> Iterator[bytes]:

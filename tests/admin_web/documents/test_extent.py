@@ -73,11 +73,13 @@ def test_a_count_that_is_missing_or_beyond_belief_is_not_shown(content):
     [
         pdf(object_stream(b" " * 400_000_000)),
         pdf(*[object_stream(b"<<" * 10_000_000)] * 20),
+        pdf(*[object_stream(b" " * 31_000_000)[:-30] + b"damaged"] * 400),
+        pdf(*[object_stream(b" " * 200_000)[:200] + b"damaged"] * 2_000),
         pdf(b"<<" * 2_000_000 + b"/Type /Pages " * 100_000),
         pdf(b"/Type /Pages << " * 1_000_000),
         pdf(b"/Type /ObjStm " * 1_000_000),
     ],
-    ids=["bomb", "bombs", "brackets", "nodes", "streams"],
+    ids=["bomb", "bombs", "damaged-bombs", "many-damaged", "brackets", "nodes", "streams"],
 )
 def test_a_hostile_file_costs_seconds_at_most(content):
     began = time.process_time()
