@@ -31,6 +31,8 @@ ARRIVES_S = 30.0
 PIECE = 256 * 1024
 PIECE_S = 20.0
 MOST_ERRORS = 20
+MOST_FAULTS = 5_000
+"""Largest number of faults of a request that are described: five for each of a thousand leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,9 @@ def fitting(model: type[Arguments], given: Mapping[str, object]) -> Arguments:
     try:
         return model.model_validate(dict(given))
     except ValidationError as error:
+        if error.error_count() > MOST_FAULTS:  # Describing them would take seconds, in which the site answers nobody.
+            said = f"The request does not fit: it has {error.error_count():,} faults."
+            raise Problem("bad-request", said) from None
         wrong = error.errors(include_url=False, include_context=False, include_input=False)
         told = [{"at": "".join(f"/{place}" for place in one["loc"]), "detail": one["msg"]} for one in wrong]
         first = f"{told[0]['at'] or 'the request'}: {told[0]['detail']}"

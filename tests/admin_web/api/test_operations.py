@@ -208,6 +208,14 @@ async def test_an_override_that_is_not_in_order_leaves_nothing_behind(crm: Progr
     assert [path for path in site.documents.directory.rglob("*") if path.is_file()] == []
 
 
+async def test_thousands_of_faults_are_counted_and_not_described(crm: Program):
+    few = await crm.post("/leads", {str(place): 1 for place in range(100)})
+    assert (few.status, len(few.json["errors"])) == (400, body.MOST_ERRORS)
+    many = await crm.post("/leads", {str(place): 1 for place in range(body.MOST_FAULTS)})  # and a field is missing
+    assert (many.status, "errors" in many.json) == (400, False)
+    assert f"{body.MOST_FAULTS + 1:,} faults" in many.json["detail"]
+
+
 def as_form(fields: dict[str, str]) -> bytes:
     """Return a multipart body with fields and the beginning of a large document."""
     part = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
