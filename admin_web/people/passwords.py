@@ -1,7 +1,8 @@
 """Passwords: which ones are accepted, and their argon2id hashes.
 
 A hash takes 64 MiB of memory and about 50 ms of CPU time. Two threads compute all hashes of the process, so that a
-flood of attempts neither stalls the event loop nor exhausts the memory.
+flood of attempts neither stalls the event loop nor exhausts the memory. A third thread judges new passwords, which may
+take seconds, so that nobody's sign-in waits for them.
 """
 
 import asyncio
@@ -31,8 +32,10 @@ LEAST_GUESSES = 9
 zxcvbn's own limit for offline attacks on slow hashes is 8. Here a season with its year (`Summer2026!!`) is refused too.
 """
 
-JUDGED = 72
-"""The characters that are judged. zxcvbn accepts no more, and its running time grows with the square."""
+JUDGED = 32
+"""The characters that are judged. zxcvbn's running time grows with their square, and with the letters that figures and
+signs may stand for. So 72 characters can take 12 seconds, and 32 take 2 at most.
+"""
 
 HASHES_AT_ONCE = 2
 
@@ -40,6 +43,7 @@ _HASHER = PasswordHasher()
 """argon2id with the second set of parameters that RFC 9106, section 4, recommends: 64 MiB of memory, three passes."""
 
 _THREADS = ThreadPoolExecutor(HASHES_AT_ONCE, "password")
+_JUDGE = ThreadPoolExecutor(1, "new-password")
 
 _WORD = re.compile(r"\w+")
 
@@ -50,18 +54,19 @@ Result = TypeVar("Result")
 async def new_hash(password: str, *names: str) -> str:
     """Return the hash of a new password of the person with these names. Raises Unwritable."""
     require_length(password)
-    return await _in_thread(_checked_hash, password, tuple(names))
+    await _in_thread(_JUDGE, require_unguessable, password, names)
+    return await _in_thread(_THREADS, _HASHER.hash, password)
 
 
 async def hash_password(password: str) -> str:
     """Return the hash of a password of which only the length is checked. Raises Unwritable."""
     require_length(password)
-    return await _in_thread(_HASHER.hash, password)
+    return await _in_thread(_THREADS, _HASHER.hash, password)
 
 
 async def is_password(password: str, hashed: str) -> bool:
     """Return whether the password matches the hash."""
-    return await _in_thread(_verified, hashed, password)
+    return await _in_thread(_THREADS, _verified, hashed, password)
 
 
 def random_password() -> str:
@@ -95,11 +100,6 @@ def require_unguessable(password: str, names: Iterable[str]) -> None:
         )
 
 
-def _checked_hash(password: str, names: tuple[str, ...]) -> str:
-    require_unguessable(password, names)
-    return _HASHER.hash(password)
-
-
 def _verified(hashed: str, password: str) -> bool:
     try:
         return _HASHER.verify(hashed, password)
@@ -107,5 +107,7 @@ def _verified(hashed: str, password: str) -> bool:
         return False
 
 
-async def _in_thread(work: Callable[Given, Result], *args: Given.args, **_: Given.kwargs) -> Result:
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, work, *args)
+async def _in_thread(
+    threads: ThreadPoolExecutor, work: Callable[Given, Result], *args: Given.args, **_: Given.kwargs
+) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *args)

@@ -1,8 +1,13 @@
 """Which passwords are accepted."""
 
+import asyncio
+import threading
+import time
+
 import pytest
 
-from admin_web.people.passwords import random_password, require_unguessable
+from admin_web.people import passwords
+from admin_web.people.passwords import hash_password, is_password, new_hash, random_password, require_unguessable
 from compliance.refusal import Unwritable
 
 NAMES = ("m.lindqvist", "Marta Lindqvist")
@@ -61,3 +66,21 @@ def test_words_that_do_not_belong_together_are_accepted_at_any_length(password: 
 def test_every_random_password_is_accepted():
     for _ in range(50):
         require_unguessable(random_password(), NAMES)
+
+
+@pytest.mark.exhaustive
+def test_no_password_takes_long_to_judge():
+    began = time.process_time()
+    require_unguessable("4@8({[<369&!1|i0$57+2%xz" * 40, NAMES)
+    assert time.process_time() - began < 6  # 2 s; with 72 characters 12 s
+
+
+async def test_a_sign_in_does_not_wait_until_a_new_password_is_judged(monkeypatch: pytest.MonkeyPatch):
+    kept, judged = await hash_password("nine horses under a bridge"), threading.Event()
+    monkeypatch.setattr(passwords, "require_unguessable", lambda *_: judged.wait(30))
+    waiting = [asyncio.create_task(new_hash("nine horses under a bridge")) for _ in range(passwords.HASHES_AT_ONCE)]
+    async with asyncio.timeout(10):
+        await asyncio.sleep(0)
+        assert await is_password("nine horses under a bridge", kept)
+    judged.set()
+    await asyncio.gather(*waiting)
