@@ -5,14 +5,16 @@ lines, source text and the messages of exceptions. Values that some libraries pu
 so are the passwords of the settings, wherever they occur.
 """
 
+import io
 import logging
 import re
 import sys
 from collections.abc import Collection, MutableMapping
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -51,14 +53,33 @@ def log_to_stderr(level: str, secrets: Collection[str] = ()) -> None:
             structlog.processors.JSONRenderer(default=_kind),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
-        # `sys.stderr` is looked up for each message, because tests replace that stream.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(_STDERR),
         cache_logger_on_first_use=False,
     )
     logging.captureWarnings(capture=True)
     logging.basicConfig(
         handlers=[LibraryMessages()], level=max(lowest, logging.getLevelNamesMapping()[_LIBRARIES]), force=True
     )
+
+
+class _Stderr(io.TextIOBase):
+    """Standard error, whichever stream that is at the moment. A message that cannot be written is lost.
+
+    A full disk, or a reader that has gone, must not fail the call or the request that is logged. Without a standard
+    error, Python has None in its place.
+    """
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()
+
+
+_STDERR = cast("TextIO", _Stderr())
 
 
 def _is_long_enough(secret: str) -> bool:

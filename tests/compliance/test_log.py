@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -171,3 +173,27 @@ def test_debug_mode_of_asyncio_stays_off_in_the_programs(monkeypatch: pytest.Mon
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
     assert run(debugging()) is False
     run_gate(off())
+
+
+LOGGING = """
+import logging
+import os
+import subprocess
+import sys
+import structlog
+from compliance.log import log_to_stderr
+
+log_to_stderr("INFO")
+structlog.get_logger().info("one")
+logging.getLogger("library").error("two")
+print("goes on")
+"""
+
+
+@pytest.mark.parametrize("redirected", ["2>/dev/full", "2>&-", "2>&1 >&3 | true"], ids=["full", "closed", "gone"])
+def test_a_log_that_cannot_be_written_stops_nothing(redirected: str):
+    command = f'exec 3>&1; "$0" -c "$1" {redirected}'
+    ended = subprocess.run(
+        ["sh", "-c", command, sys.executable, LOGGING], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert ended.stdout == "goes on\n"
