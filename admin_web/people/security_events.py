@@ -9,9 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from admin_web.people.addresses import network_of
 from admin_web.record.changes import Actor, changing, log_security
 from admin_web.record.database import Database, DatabaseUnavailable
+
+log = structlog.get_logger()
 
 WINDOW = timedelta(minutes=1)
 MOST_OF_NETWORK = 10
@@ -78,3 +83,5 @@ class SecurityEvents:
                 change.audit(action, kind, subject, **particulars)
         except DatabaseUnavailable:  # The log has the event. The answer to the request must not depend on this.
             return
+        except SQLAlchemyError:  # The table of events is damaged. The same holds.
+            log.exception("security event not recorded", action=action)

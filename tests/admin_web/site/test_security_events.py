@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from structlog.testing import capture_logs
 
 from admin_web.people.security_events import MOST_OF_ACTION, MOST_OF_NETWORK
 from admin_web.people.tokens import Scope, make_token
@@ -187,3 +188,16 @@ async def test_a_refusal_is_answered_and_logged_while_the_database_is_away(timed
     with logged() as log:
         assert (await browser.get("/calls")).status == 403
     assert log[-1]["action"] == "forbidden"
+
+
+async def test_a_refusal_is_answered_while_the_table_of_events_is_damaged(timed: Site):
+    async with timed.database.alter() as connection:
+        await connection.execute(text("CREATE UNIQUE INDEX damaged ON audit_events (action)"))
+    browser = timed.browser()
+    with capture_logs():
+        for _ in range(MOST_OF_NETWORK + 1):
+            assert (await browser.get("/api/v1/leads", Authorization="Bearer nonsense")).status == 401
+        await timed.app[SECURITY].flush()
+    async with timed.database.alter() as connection:
+        await connection.execute(text("DROP INDEX damaged"))
+    assert [event.action for event in await events(timed)] == ["token-refused"]
