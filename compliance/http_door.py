@@ -146,6 +146,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Note that the client reads again."""
         self._blocked_at = None
+        if self.stage is Stage.IDLE:
+            self.since = self._door.now()
         if self.inner:
             self.inner.resume_writing()
 
@@ -184,7 +186,10 @@ class Connection(asyncio.Protocol):
         if self.stage is Stage.HEAD:
             return "slow-head" if now - self.since > limits.head_s else ""
         if self.stage is Stage.IDLE:
-            return "idle" if now - self.since > limits.idle_s and self._is_sent else ""
+            if self._is_sent:
+                return "idle" if now - self.since > limits.idle_s else ""
+            # The rest of an answer may be too small for aiohttp to be told that its client does not read it.
+            return "slow-reader" if now - self.since > limits.idle_s + limits.stall_s else ""
         if not self._awaits_body or self._progress >= LEAST_PROGRESS:
             self.since, self._progress = now, 0
         return "slow-body" if now - self.since > limits.stall_s else ""

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_network
 
 import pytest
@@ -18,6 +18,7 @@ from compliance.http_server import LEAST_CONNECTIONS, room_for, serving
 HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Half: "
 WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+PART = 60_000
 MANY = Limits(connections=100, per_address=100)
 
 
@@ -67,7 +68,7 @@ class Client:
 
 
 @asynccontextmanager
-async def served(limits: Limits) -> AsyncIterator[Served]:
+async def served(limits: Limits, buffer: int = 0) -> AsyncIterator[Served]:
     app, held = web.Application(), asyncio.Event()
 
     async def here(_: web.Request) -> web.Response:
@@ -79,6 +80,9 @@ async def served(limits: Limits) -> AsyncIterator[Served]:
     async def large(_: web.Request) -> web.Response:
         return web.Response(body=b"x" * 30_000_000)
 
+    async def part(_: web.Request) -> web.Response:
+        return web.Response(body=b"x" * PART)
+
     async def busy(_: web.Request) -> web.Response:
         await held.wait()
         return web.Response()
@@ -86,8 +90,11 @@ async def served(limits: Limits) -> AsyncIterator[Served]:
     app.router.add_route("*", "/", here)
     app.router.add_post("/read", read)
     app.router.add_get("/large", large)
+    app.router.add_get("/part", part)
     app.router.add_get("/busy", busy)
     listener = socket.create_server(("127.0.0.1", 0))
+    if buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     listener.setblocking(False)
     async with serving(app, listener, limits, stop_s=0.1):
         site = Served(listener.getsockname()[1])
@@ -130,6 +137,23 @@ async def test_a_client_that_takes_too_long_is_disconnected(limits: Limits, said
         while piece := await _read(client):
             got += piece
         assert len(got) < 30_000_000
+
+
+async def test_a_client_that_does_not_read_the_last_part_of_an_answer_is_disconnected():
+    """The part is too small for aiohttp to wait for the client, and too large for the buffers of the kernel."""
+    async with served(Limits(9, 9, stall_s=0.2, idle_s=0.2), buffer=4096) as site:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, ("127.0.0.1", site.port))
+            await loop.sock_sendall(client, b"GET /part HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.sleep(1)  # Only time shows that a client does not read.
+            got = 0
+            with suppress(ConnectionError):
+                while piece := await asyncio.wait_for(loop.sock_recv(client, 65536), 1):
+                    got += len(piece)
+            assert got < PART
 
 
 async def _read(client: Client) -> bytes:
