@@ -9,7 +9,7 @@ from admin_web.api.bearer import FAILURES, Failures
 from admin_web.api.once import UNDER_WAY
 from admin_web.api.openapi import PREFIX, described
 from admin_web.api.operations import OPERATIONS, STREAMS
-from admin_web.api.quotas import QUOTAS, Quotas, bear_quota
+from admin_web.api.quotas import QUOTAS, Quotas
 from admin_web.api.scrubbing import PLACES, places
 from admin_web.api.serving import handler_of, with_problems
 from admin_web.api.tools import TOOLS, ApiTools
@@ -20,7 +20,6 @@ def make_api(tools: ApiTools) -> web.Application:
     api = web.Application(middlewares=[with_problems])
     api[TOOLS] = tools
     api[FAILURES], api[QUOTAS], api[UNDER_WAY], api[PLACES] = Failures(), Quotas(), set(), places()
-    api.on_response_prepare.append(bear_quota)
     for operation in OPERATIONS:
         api.router.add_route(operation.method, operation.path, handler_of(operation))
     for stream in STREAMS:

@@ -60,7 +60,10 @@ QUOTAS = web.AppKey("quotas", Quotas)
 QUOTA = web.RequestKey("quota", Quota)
 
 
-async def bear_quota(request: web.Request, answer: web.StreamResponse) -> None:
-    """Add the headers to a response, if the request had a valid token."""
-    if (quota := request.get(QUOTA)) is not None:
-        answer.headers.update(quota.headers)
+def quota_headers(request: web.Request) -> Mapping[str, str]:
+    """Return the headers of a response; none if the request had no valid token.
+
+    `on_response_prepare` cannot add them: behind a proxy it gets the request as it arrived, without the quota.
+    """
+    quota = request.get(QUOTA)
+    return {} if quota is None else quota.headers

@@ -16,6 +16,7 @@ from aiohttp import web
 from admin_web.api.bearer import bearer_of, require_still_valid
 from admin_web.api.operation import Stream
 from admin_web.api.problem import Problem
+from admin_web.api.quotas import quota_headers
 from admin_web.api.tools import TOOLS
 from admin_web.lists.scrub import Judged, distinct, judged
 from admin_web.lists.scrub_input import ScrubRow, asked_of_json, asked_of_lines, asked_of_sheet
@@ -64,7 +65,7 @@ async def scrub(request: web.Request) -> web.StreamResponse:
 
 async def _answered(request: web.Request, pieces: AsyncIterator[Judged]) -> web.StreamResponse:
     """Stream the judged rows. An error before the first row becomes a problem; a later one truncates the response."""
-    answer = web.StreamResponse(headers={"Content-Type": NDJSON})
+    answer = web.StreamResponse(headers={"Content-Type": NDJSON, **quota_headers(request)})
     async for piece in pieces:
         said = await asyncio.to_thread(_spelled, piece)
         if not answer.prepared:

@@ -13,6 +13,7 @@ from admin_web.api.body import JSON, Upload, read_form, read_json, read_query
 from admin_web.api.once import UNDER_WAY, alone
 from admin_web.api.operation import AnyOperation, ApiCall, Arguments
 from admin_web.api.problem import Problem, problem_of
+from admin_web.api.quotas import quota_headers
 from admin_web.api.tools import TOOLS
 from admin_web.documents import Kept
 from admin_web.services import Records
@@ -28,9 +29,16 @@ log = structlog.get_logger()
 
 @web.middleware
 async def with_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into a problem response."""
+    """Turn whatever a handler raises into a problem response, and report the rate limit of the token."""
     if why := why_not_read(request):
         return Problem("unsupported-media-type", why).answer()
+    answer = await _answer(request, handler)
+    if not answer.prepared:
+        answer.headers.update(quota_headers(request))
+    return answer
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Exception as error:

@@ -74,17 +74,29 @@ async def test_nobody_claims_an_address_of_a_token_without_a_trusted_proxy(site:
     assert (await ask(site, token, **forwarded("192.0.2.7"))).status == 403
 
 
-async def test_each_response_says_what_is_left_and_too_many_requests_are_refused(site: Site):
-    token = await make_token(site.database, ADMIN, "crm", READ, TokenTerms(per_minute=2))
-    other = await make_token(site.database, ADMIN, "dialer", READ)
-    answers = [await ask(site, token) for _ in range(3)]
+@pytest.mark.parametrize("headers", [{}, forwarded("192.0.2.7")], ids=["direct", "behind-a-proxy"])
+async def test_each_response_says_what_is_left_and_too_many_requests_are_refused(
+    proxied: Site, headers: dict[str, str]
+):
+    token = await make_token(proxied.database, ADMIN, "crm", READ, TokenTerms(per_minute=2))
+    other = await make_token(proxied.database, ADMIN, "dialer", READ)
+    answers = [await ask(proxied, token, **headers) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
     assert [answer.headers["RateLimit"].split(";")[1] for answer in answers] == ["r=1", "r=0", "r=0"]
     assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"token";q=2;w=60'}
     assert answers[2].problem == "too-many-requests"
     assert 1 <= int(answers[2].headers["Retry-After"]) <= 30
-    assert (await ask(site, other)).headers["RateLimit-Policy"] == f'"token";q={USUAL_PER_MINUTE};w=60'
-    assert "RateLimit" not in (await ask(site, "dnc_" + "x" * 43)).headers
+    assert (await ask(proxied, other, **headers)).headers["RateLimit-Policy"] == f'"token";q={USUAL_PER_MINUTE};w=60'
+    assert "RateLimit" not in (await ask(proxied, "dnc_" + "x" * 43, **headers)).headers
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Forwarded-For": "192.0.2.7"}], ids=["direct", "behind-a-proxy"])
+async def test_a_streamed_response_says_what_is_left_too(proxied: Site, headers: dict[str, str]):
+    token = await make_token(proxied.database, ADMIN, "crm", [Scope.SCRUB], TokenTerms(per_minute=2))
+    sent = {"Authorization": f"Bearer {token}", "Content-Type": "text/plain", **headers}
+    url = proxied._server.make_url("/api/v1/scrub")
+    async with ClientSession() as session, session.post(url, headers=sent, data=b"4155550100\n") as answer:
+        assert (answer.status, answer.headers["RateLimit"].split(";")[1]) == (200, "r=1")
 
 
 def test_a_quota_comes_back_over_a_minute_and_a_clock_set_back_takes_nothing():
