@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from compliance.http_door import Connection, Door, Limits
+from compliance.http_connection import Connection
+from compliance.http_connections import Connections
+from compliance.http_limits import Limits
 
 LINGER_S = 2.0
 """Seconds for which a connection stays open after the answer to a request whose body was not read, so that the client
@@ -37,15 +39,17 @@ async def serving(
         lingering_time=LINGER_S,
         shutdown_timeout=stop_s,
     )
-    door = Door(replace(limits, connections=room_for(limits.connections)), lambda: _inner(runner))
-    app.middlewares.insert(0, door.middleware())
+    connections = Connections(replace(limits, connections=room_for(limits.connections)), lambda: _inner(runner))
+    app.middlewares.insert(0, connections.middleware())
     await runner.setup()
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(door), sock=listener, backlog=backlog)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(connections), sock=listener, backlog=backlog
+    )
     try:
         yield
     finally:
         server.close()
-        door.close_heads()
+        connections.close_heads()
         await runner.cleanup()
 
 

@@ -11,9 +11,10 @@ from aiohttp import web
 from admin_web.api.problem import Problem
 from admin_web.api.quotas import QUOTA, QUOTAS, Quota
 from admin_web.api.tools import TOOLS, peer_of
-from admin_web.people.addresses import network_of, within
+from admin_web.people.addresses import within
 from admin_web.people.tokens import PREFIX, Scope, Token, live_token, record_use
 from admin_web.services import Actor, Database, DatabaseUnavailable
+from compliance.addresses import network_of
 
 _CREDENTIALS = re.compile(rf"bearer +({PREFIX}[A-Za-z0-9_-]{{43}})", re.ASCII | re.IGNORECASE)
 _REALM = 'Bearer realm="dnc-gate"'

@@ -11,7 +11,7 @@ from admin_web.app import make_app
 from admin_web.cli.shell import run
 from admin_web.settings import AdminSettings
 from admin_web.site.forwarding import warning_of
-from compliance.http_door import Limits
+from compliance.http_limits import Limits
 from compliance.http_server import serving
 from compliance.listening import listen
 from compliance.log import log_to_stderr

@@ -1,15 +1,13 @@
 """Addresses that requests come from, and the networks that they belong to."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 
+from compliance.addresses import address_of
 from compliance.refusal import Unwritable
 from compliance.separated import words
 
 LONGEST_NETWORKS = 1000
 """The maximum length of a list of networks as text."""
-
-SITE_BITS = 64
-"""The part of an IPv6 address that the provider assigns (RFC 6177). The customer chooses the rest at will."""
 
 
 def plain_address(peer: str | None) -> str:
@@ -17,15 +15,7 @@ def plain_address(peer: str | None) -> str:
 
     An IPv4 address that is written as IPv6 (`::ffff:192.0.2.1`) is returned as IPv4.
     """
-    found = _parsed(peer)
-    return str(found) if found else ""
-
-
-def network_of(address: str) -> str:
-    """Return the network that shares one limit: an IPv4 address itself, or the /64 of an IPv6 address."""
-    found = _parsed(address)
-    if isinstance(found, IPv6Address):
-        return str(ip_network((int(found), SITE_BITS), strict=False))
+    found = address_of(peer or "")
     return str(found) if found else ""
 
 
@@ -46,13 +36,5 @@ def read_networks(text: str) -> str:
 
 def within(address: str, networks: str) -> bool:
     """Return whether an address is in one of the networks. An empty list contains every address."""
-    found = _parsed(address)
+    found = address_of(address)
     return not networks or (found is not None and any(found in ip_network(one) for one in networks.split()))
-
-
-def _parsed(peer: str | None) -> IPv4Address | IPv6Address | None:
-    try:
-        found = ip_address((peer or "").partition("%")[0])
-    except ValueError:
-        return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found

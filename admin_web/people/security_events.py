@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from admin_web.people.addresses import network_of
 from admin_web.record.changes import Actor, changing, log_security
 from admin_web.record.database import Database, DatabaseUnavailable
+from compliance.addresses import network_of
 
 log = structlog.get_logger()
 

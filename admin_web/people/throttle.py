@@ -13,10 +13,10 @@ from math import ceil
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.people.addresses import network_of
 from admin_web.record.database import Database
 from admin_web.record.dialect import insert_into
 from admin_web.record.models import SignInBucket
+from compliance.addresses import network_of
 from compliance.refusal import Refused
 
 UNLOCKED = timedelta(minutes=15)

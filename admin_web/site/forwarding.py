@@ -8,14 +8,12 @@ nor a reason to refuse the request.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from compliance.addresses import Address, address_of
 from compliance.networks import Network
-
-Address = IPv4Address | IPv6Address
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
 _PORTS = {"http": "80", "https": "443"}
@@ -47,11 +45,7 @@ def address_in(text: str) -> Address | None:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    try:
-        found = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+    return address_of(text)
 
 
 def is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from admin_web.settings import AdminSettings
 from admin_web.worker.loop_states import LoopStates
-from compliance.http_door import Limits
+from compliance.http_limits import Limits
 from compliance.http_server import serving
 from compliance.listening import INSTANCE_HEADER, listen
 

@@ -12,7 +12,7 @@ from agi_gate.serving.heartbeat import UNRECORDED
 from agi_gate.serving.server import listening
 from agi_gate.settings import GateSettings
 from agi_gate.store.health import CLOCK_BEHIND, CLOCK_UNKNOWN
-from compliance.http_door import Limits
+from compliance.http_limits import Limits
 from compliance.http_server import serving
 from compliance.listening import INSTANCE_HEADER
 

@@ -11,8 +11,9 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from compliance import http_door
-from compliance.http_door import Limits, network_of
+from compliance import http_connections
+from compliance.addresses import network_of
+from compliance.http_limits import Limits
 from compliance.http_server import LEAST_CONNECTIONS, room_for, serving
 
 HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Half: "
@@ -109,7 +110,7 @@ async def served(limits: Limits, buffer: int = 0) -> AsyncIterator[Served]:
 
 @pytest.fixture(autouse=True)
 def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_door, "SWEEP_S", 0.02)
+    monkeypatch.setattr(http_connections, "SWEEP_S", 0.02)
 
 
 LATE = {
