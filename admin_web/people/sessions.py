@@ -3,13 +3,14 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Update, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.record.database import Database
+from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.models import SignInSession, User
 from compliance.consent import Role
 
@@ -116,5 +117,6 @@ def _ending(by: str, at: datetime) -> Update:
 
 
 async def _seen(database: Database, session_id: int, at: datetime) -> None:
-    async with database.write() as session:
-        await session.execute(update(SignInSession).where(SignInSession.id == session_id).values(seen_at=at))
+    with suppress(DatabaseUnavailable):  # The page need not fail: a request one minute later writes again.
+        async with database.write() as session:
+            await session.execute(update(SignInSession).where(SignInSession.id == session_id).values(seen_at=at))

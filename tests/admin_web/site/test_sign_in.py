@@ -8,7 +8,9 @@ from sqlalchemy import select
 
 from admin_web.people import totp
 from admin_web.people.sessions import IDLE, LIFE
+from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.models import AuditEvent, SignInSession, User
+from compliance.consent import Role
 from tests.support.records import Clock
 from tests.support.site import PASSWORD, Site, password_hash, settings_of
 
@@ -107,6 +109,20 @@ async def test_a_session_ends_when_it_idles_and_when_its_life_is_over(timed_site
         assert await signed_in(browser)
     timed_site.clock.at = began + LIFE
     assert not await signed_in(browser)
+
+
+async def test_pages_are_shown_while_the_database_takes_no_writes(timed_site: Site, monkeypatch: pytest.MonkeyPatch):
+    browser = await timed_site.person(Role.AGENT)
+
+    def locked(_: Database):
+        raise DatabaseUnavailable("another transaction has locked it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "write", locked)
+        timed_site.clock.move(minutes=2)
+        assert (await browser.get("/leads")).status == 200
+    timed_site.clock.move(minutes=119)
+    assert (await browser.get("/leads")).status == 303  # The use in between was not recorded.
 
 
 async def test_signing_in_always_gives_a_new_cookie_and_ends_the_old_session(site: Site):
