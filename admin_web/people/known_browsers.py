@@ -1,7 +1,8 @@
 """Browsers in which a person has signed in before. A signed cookie proves it.
 
 A known browser has an allowance of its own for sign-in attempts, so nobody elsewhere can use it up (the device cookies
-of the OWASP guide against password guessing). The cookie opens nothing: the password is needed as before.
+of the OWASP guide against password guessing). The cookie opens nothing: the password is needed as before. It counts for
+one password of the person: who knew an older one may have made any number of cookies.
 """
 
 import re
@@ -28,22 +29,21 @@ class KnownBrowser:
     marks: tuple[str, ...] = ()
     key: bytes = field(default=b"", repr=False)
 
-    def knows(self, name: str) -> bool:
-        """Return whether this person has signed in with this browser."""
-        wanted = self._mark(name)
+    def knows(self, name: str, password_hash: str) -> bool:
+        """Return whether this person has signed in with this browser and this password."""
+        wanted = self._mark(name, password_hash)
         return any(compare_digest(mark, wanted) for mark in self.marks)
 
-    def with_name(self, name: str) -> str:
+    def with_name(self, name: str, password_hash: str) -> str:
         """Return the cookie after a sign-in of this person."""
-        return ".".join([self.id, *self._kept(name)])
+        return ".".join([self.id, *self._kept(self._mark(name, password_hash))])
 
-    def _kept(self, name: str) -> Iterator[str]:
-        mark = self._mark(name)
+    def _kept(self, mark: str) -> Iterator[str]:
         yield mark
         yield from [other for other in self.marks if other != mark][: MOST_NAMES - 1]
 
-    def _mark(self, name: str) -> str:
-        return digest(self.key, f"{self.id} {name}".encode("utf-8", "replace"), sha256).hex()[:32]
+    def _mark(self, name: str, password_hash: str) -> str:
+        return digest(self.key, f"{self.id} {name} {password_hash}".encode("utf-8", "replace"), sha256).hex()[:32]
 
 
 def read_browser(cookie: str, key: bytes) -> KnownBrowser:

@@ -74,9 +74,9 @@ async def sign_in(database: Database, given: Given, origin: Actor, at: datetime)
 
 async def _sign_in(database: Database, given: Given, origin: Actor, at: datetime) -> SignedIn:
     browser = read_browser(given.browser, await secret_of(database, KNOWN_BROWSERS, at))
-    attempt = _attempt(given.name, origin.address, browser)
-    await throttle.take(database, attempt, at)
     user = await _user(database, given.name)
+    attempt = _attempt(given.name, origin.address, browser, user)
+    await throttle.take(database, attempt, at)
     right = await _is_password(given.password, user)
     async with changing(database, Actor(given.name[:64] if user else "", origin.address), lambda: at) as change:
         held = await change.session.scalar(select(User).where(User.name == given.name).with_for_update())
@@ -90,7 +90,7 @@ async def _sign_in(database: Database, given: Given, origin: Actor, at: datetime
         await throttle.give_back(change.session, attempt, at)
         change.audit("sign-in", "user", held.name, code=second, **_first_zone(held, given.time_zone))
         session = sessions.start(change.session, held.name, origin.address, origin.name, at)
-    return SignedIn(session, browser.with_name(held.name))
+    return SignedIn(session, browser.with_name(held.name, held.password_hash))
 
 
 async def require_password(database: Database, actor: Actor, password: str, at: datetime) -> User:
@@ -129,8 +129,9 @@ def _is_unchanged(held: User, checked: User | None) -> bool:
 _NOT_CURRENT = "This is not your current password. Nothing was changed."
 
 
-def _attempt(name: str, address: str, browser: KnownBrowser) -> throttle.Attempt:
-    return throttle.sign_in_attempt(name, address, browser.id if browser.knows(name) else "")
+def _attempt(name: str, address: str, browser: KnownBrowser, user: User | None) -> throttle.Attempt:
+    known = user is not None and browser.knows(name, user.password_hash)
+    return throttle.sign_in_attempt(name, address, browser.id if known else "")
 
 
 def _wrong(user: User | None) -> NotSignedIn:

@@ -11,6 +11,7 @@ from admin_web.record.database import Database
 from tests.support.records import AT, Clock
 
 KEY = b"k" * 32
+HASH = "the hash of the password"
 
 
 async def passed(database: Database, attempt: Attempt, times: int, clock: Clock) -> int:
@@ -103,11 +104,11 @@ async def test_a_clock_that_was_set_back_takes_no_attempt_away(database: Databas
 def test_a_browser_is_known_for_those_who_signed_in_with_it_last():
     cookie = ""
     for place in range(MOST_NAMES + 1):
-        cookie = read_browser(cookie, KEY).with_name(f"name-{place}")
+        cookie = read_browser(cookie, KEY).with_name(f"name-{place}", HASH)
     browser = read_browser(cookie, KEY)
-    assert [browser.knows(f"name-{place}") for place in (0, 1, MOST_NAMES)] == [False, True, True]
-    assert browser.id == read_browser(browser.with_name("name-1"), KEY).id
-    assert not browser.knows("name-")
+    assert [browser.knows(f"name-{place}", HASH) for place in (0, 1, MOST_NAMES)] == [False, True, True]
+    assert browser.id == read_browser(browser.with_name("name-1", HASH), KEY).id
+    assert not browser.knows("name-", HASH)
     assert len(cookie) < 500
 
 
@@ -115,13 +116,14 @@ def test_a_browser_is_known_for_those_who_signed_in_with_it_last():
     "forge", [str.upper, lambda cookie: cookie[:-1] + "g", lambda cookie: cookie[::-1], lambda _: ""]
 )
 def test_a_cookie_that_was_changed_or_signed_by_another_site_is_known_for_nobody(forge):
-    cookie = read_browser("", KEY).with_name("agent")
-    assert read_browser(cookie, KEY).knows("agent")
-    assert not read_browser(forge(cookie), KEY).knows("agent")
-    assert not read_browser(cookie, b"j" * 32).knows("agent")
+    cookie = read_browser("", KEY).with_name("agent", HASH)
+    assert read_browser(cookie, KEY).knows("agent", HASH)
+    assert not read_browser(forge(cookie), KEY).knows("agent", HASH)
+    assert not read_browser(cookie, b"j" * 32).knows("agent", HASH)
+    assert not read_browser(cookie, KEY).knows("agent", "the hash of another password")
 
 
 def test_a_known_browser_is_known_by_its_id_and_name_together():
     ours, theirs = (read_browser("", KEY) for _ in range(2))
-    mixed = ".".join([theirs.id, *ours.with_name("agent").split(".")[1:]])
-    assert not read_browser(mixed, KEY).knows("agent")
+    mixed = ".".join([theirs.id, *ours.with_name("agent", HASH).split(".")[1:]])
+    assert not read_browser(mixed, KEY).knows("agent", HASH)

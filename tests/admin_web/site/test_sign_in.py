@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import select
 
 from admin_web.people import totp
+from admin_web.people.accounts import set_password
 from admin_web.people.sessions import IDLE, LIFE
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.models import AuditEvent, SignInSession, User
 from compliance.consent import Role
-from tests.support.records import Clock
+from tests.support.records import ADMIN, Clock
 from tests.support.site import PASSWORD, Site, password_hash, settings_of
 
 
@@ -165,6 +166,22 @@ async def test_a_known_browser_guesses_no_more_passwords_than_another_one(timed_
     statuses = [(await own.sign_in("agent", "wrong")).status for _ in range(8)]
     assert statuses == [422] * 6 + [429] * 2
     assert (await own.sign_in("supervisor")).status == 303  # The browser is known for one of them only.
+
+
+async def test_a_browser_that_is_known_for_an_older_password_has_no_attempts_of_its_own(timed_site: Site):
+    former = timed_site.browser()
+    await former.sign_in("agent")
+    await former.post("/sign-out")
+    await set_password(timed_site.database, ADMIN, "agent", "nine horses under a bridge", now=timed_site.clock)
+    for _ in range(6):
+        await timed_site.browser().sign_in("agent", "wrong")
+    assert (await former.sign_in("agent", "another guess")).status == 429
+    timed_site.clock.move(minutes=1)
+    assert (await former.sign_in("agent", "nine horses under a bridge")).status == 303
+    await former.post("/sign-out")
+    for _ in range(6):
+        await timed_site.browser().sign_in("agent", "wrong")
+    assert (await former.sign_in("agent", "nine horses under a bridge")).status == 303
 
 
 async def test_the_cookie_of_a_known_browser_is_signed_and_out_of_reach_of_scripts(timed_site: Site):
