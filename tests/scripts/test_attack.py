@@ -1,6 +1,7 @@
 """`scripts/attack`: what it reports as open, and what it says that wapiti did not reach."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,19 @@ def test_each_finding_that_is_left_alone_is_explained_in_the_guide(attack):
         ("/users/{user:[a-z0-9_.-]{1,64}}", "/users/agent", True),
         ("/users/{user:[a-z0-9_.-]{1,64}}", "/users/agent/x", False),
         ("/jobs/{job}/live", "/jobs/7/live", True),
+        ("/users/{user:[a-z0-9_.-]{1,64}}", "/users/+new", False),
+        ("/lists/numbers/{number}", "/lists/numbers/+12125550199", True),
     ],
 )
 def test_a_page_is_reached_if_a_path_fits_its_route(attack, route: str, path: str, reached: bool):
     assert attack._reached(route, [path]) == reached
+
+
+def test_a_failed_view_in_the_log_of_the_site_is_an_open_finding(attack, tmp_path: Path):
+    trace = 'Traceback (most recent call last):\n  File "x.py", line 1\nValueError: no such thing'
+    failed = {"path": "/leads", "level": "error", "exception": trace, "event": "failed"}
+    refused = {"path": "/leads", "level": "warning", "event": "security"}
+    (tmp_path / "log").mkdir()
+    log = "".join(f"{json.dumps(line)}\n" for line in (refused, failed, {"event": "failed", "loop": "keeper"}))
+    (tmp_path / "log" / "site.log").write_text(f"no JSON\n{log}")
+    assert list(attack.server_errors(tmp_path)) == ["site log: /leads ValueError: no such thing"]
