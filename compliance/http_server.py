@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from aiohttp import web
+from aiohttp import web, web_response
 
 from compliance.http_connection import Connection
 from compliance.http_connections import Connections
@@ -23,6 +23,9 @@ OTHER_FILES = 256
 
 LEAST_CONNECTIONS = 64
 
+SERVER = "dnc-gate"
+"""The value of the Server header. aiohttp's own one names its version and that of Python."""
+
 
 @asynccontextmanager
 async def serving(
@@ -30,6 +33,8 @@ async def serving(
 ) -> AsyncIterator[None]:
     """Serve `app` until the context ends. Requests that are being answered then get `stop_s` seconds to finish."""
     allow_many_files()
+    # aiohttp has no setting for it, and it answers a malformed request past all signals and middlewares.
+    web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]
     runner = web.AppRunner(
         app,
         access_log=None,

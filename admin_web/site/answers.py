@@ -15,6 +15,7 @@ from admin_web.site.keys import SECURITY, SETTINGS
 from admin_web.site.pages import render
 from admin_web.site.routing import route_of
 from compliance.http_body import has_left
+from compliance.http_server import SERVER
 from compliance.refusal import NotPermitted, Refused, as_sentence
 
 log = structlog.get_logger()
@@ -50,7 +51,7 @@ TITLES = {
 
 async def bear_headers(request: web.Request, answer: web.StreamResponse) -> None:
     """Add the common headers to a response. Headers set by the view are kept."""
-    answer.headers["Server"] = "dnc-gate"  # aiohttp names its version and that of Python.
+    answer.headers["Server"] = SERVER
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
     kept = "v" in request.query and _below_root(request).startswith("/static/")

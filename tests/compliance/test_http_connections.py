@@ -292,3 +292,22 @@ def test_connections_leave_files_for_everything_else(monkeypatch: pytest.MonkeyP
     for files, connections in [(1024, 768), (100, LEAST_CONNECTIONS), (100_000, 4000), (-1, 4000)]:
         monkeypatch.setattr("compliance.http_server.resource.getrlimit", lambda _, files=files: (files, files))
         assert room_for(4000) == connections
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (WHOLE, b"200"),
+        (b"GET /none HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),
+        (b"PUT /read HTTP/1.1\r\nHost: x\r\n\r\n", b"405"),
+        (b"not HTTP\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+    ],
+    ids=["found", "not-found", "another-method", "no-http", "two-lengths"],
+)
+async def test_no_answer_names_the_version_of_a_library(said: bytes, status: bytes):
+    async with served(Limits(9, 9)) as site:
+        head = (await _read(await site.open(said))).lower()
+        assert head.split(b" ", 2)[1] == status
+        assert b"server: dnc-gate\r\n" in head
+        assert b"aiohttp" not in head
