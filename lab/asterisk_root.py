@@ -101,7 +101,10 @@ def _fetch(target: Path) -> None:
         RELEASE,
         str(part),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FETCH_S)  # noqa: S603
+    # apt runs as a user of its own, who must be able to read this root file system.
+    done = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=False, timeout=FETCH_S, umask=0o022
+    )
     if done.returncode != 0:
         raise NotInstalled(f"No Asterisk: `{' '.join(command)}` failed: {done.stderr.strip()[-500:]}")
     # Asterisk resolves a host name for every call. The only name that it needs is in /etc/hosts. Without a DNS server

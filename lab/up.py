@@ -14,6 +14,7 @@ from admin_web.settings import AdminSettings
 from agi_gate.__main__ import DEMO_ALLOWED, DEMO_BLOCKED
 from compliance.command_line import WrongWords, invoke
 from compliance.listening import CannotListen
+from compliance.private_files import keep_new_files_private
 from compliance.settings import SettingsError
 from lab.data_dir import AlreadyRunning, Unusable, claimed
 from lab.demo_calls import place_calls
@@ -49,6 +50,8 @@ def main(
     demo: Annotated[bool, typer.Option(help="Add a few leads, listed numbers and overrides to try.")] = True,
 ) -> None:
     """Start dnc-gate on this machine, prove that it works, and serve until Ctrl-C."""
+    # Redis and Asterisk inherit this too. The data directory may have been made by hand, with rights for others.
+    keep_new_files_private()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())

@@ -101,6 +101,12 @@ async def test_the_first_start_shows_the_password_of_the_first_admin_who_can_sig
     assert not await signed_in(standing.environment, shown[::-1])
 
 
+def test_no_file_of_its_data_is_for_others(standing):
+    written = [path for path in Path(standing.environment["DNC_DATA_DIR"]).rglob("*") if not path.is_symlink()]
+    assert any(path.name.endswith(".aof") for path in written), "Redis has numbers on disk"
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
+
+
 def test_it_proves_itself_and_says_what_to_do_next(standing):
     said = standing.up.log_end(8000)
     assert said.count("right  BLOCK") == 2
