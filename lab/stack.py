@@ -131,7 +131,11 @@ class Stack:
         return f"http://{self.settings.web_bind}/"
 
     def _shown_database(self) -> str:
-        return self.settings.database.rpartition("@")[2]
+        """Return the URL without user and passwords. A password can also be in the query of the URL."""
+        shown = self.settings.database.rpartition("@")[2]
+        for secret in self.settings.secrets:
+            shown = shown.replace(secret, "***")
+        return shown
 
     def ended(self) -> str | None:
         """Return a message about a program that ended unexpectedly, with its last log line; None while all run."""

@@ -24,6 +24,7 @@ async def test_a_site_without_its_tables_lives_and_says_what_to_run(tmp_path):
     status, said = await asked(settings, "/readyz")
     assert status == 503
     assert said.count("\n") == 1
+    assert str(tmp_path) not in said, "strangers can ask"
 
 
 async def test_readyz_says_which_instance_answers_if_one_is_set(database_url: str):

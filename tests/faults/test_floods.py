@@ -18,7 +18,7 @@ from lab.redis import RedisServer
 from tests.conftest import unavailable
 from tests.support.asterisk import screen
 from tests.support.flood import HALF_AGI, HALF_BODY, HALF_HEAD, Flood
-from tests.support.programs import Program, run
+from tests.support.programs import run
 
 CLIENTS, FILES = 2_000, 1_024
 HOLD_S, LONG_HOLD_S = 1.5, 30.0
@@ -33,6 +33,7 @@ class House:
     web: int
     agi: int
     metrics: int
+    worker: int
     token: str
     suppressed: int = 0
 
@@ -63,21 +64,24 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         unavailable(NotInstalled("No prlimit: install the package util-linux."))
     directory = tmp_path_factory.mktemp("house")
     with RedisServer(tmp_path_factory.mktemp("r")) as redis:
-        web, agi, metrics = free_port(), free_port(), free_port()
+        web, agi, metrics, worker = (free_port() for _ in range(4))
         settings = {
             "DNC_REDIS_URL": redis.url, "DNC_DATA_DIR": str(directory), "DNC_WEB_BIND": f"127.0.0.1:{web}",
             "DNC_AGI_BIND": f"127.0.0.1:{agi}", "DNC_METRICS_BIND": f"127.0.0.1:{metrics}", "DNC_DEADLINE_MS": "500",
+            "DNC_WORKER_BIND": f"127.0.0.1:{worker}",
         }  # fmt: skip
         run("admin_web", ["migrate"], settings)
         run("admin_web", ["user", "first"], settings)
         made = run("admin_web", ["token", "make", "crm", "--scope", "suppress"], settings).stdout
         token = next(word for word in made.split() if word.startswith("dnc_"))
         few = [prlimit, f"--nofile={FILES}:{FILES}", sys.executable, "-m"]
-        programs = [Program("admin_web", ["worker"], directory / "worker.log", settings)]
-        for words, log in ((["admin_web", "serve"], "site.log"), (["agi_gate", "serve"], "gate.log")):
-            programs.append(Process([*few, *words], directory / log, {**os.environ, **settings}))
-        house = House(directory, web, agi, metrics, token)
-        for program, port in zip(programs[1:], (web, metrics), strict=True):
+        started = (["admin_web", "worker"], ["admin_web", "serve"], ["agi_gate", "serve"])
+        programs = [
+            Process([*few, *words], directory / f"{'-'.join(words)}.log", {**os.environ, **settings})
+            for words in started
+        ]
+        house = House(directory, web, agi, metrics, worker, token)
+        for program, port in zip(programs, (worker, web, metrics), strict=True):
             program.wait_until(lambda port=port: house.status(port, "/readyz") == 200, within_s=60)
         yield house
         for program in programs:
@@ -87,18 +91,19 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("port", "said"),
-    [("web", HALF_HEAD), ("web", HALF_BODY), ("metrics", HALF_HEAD), ("agi", HALF_AGI)],
-    ids=["site-head", "site-body", "gate-head", "agi"],
+    [("web", HALF_HEAD), ("web", HALF_BODY), ("metrics", HALF_HEAD), ("worker", HALF_HEAD), ("agi", HALF_AGI)],
+    ids=["site-head", "site-body", "gate-head", "worker-head", "agi"],
 )
 def test_half_sent_requests_stop_no_page_no_suppression_and_no_call(house: House, port: str, said: bytes, long: bool):
     before = house.log_size()
     with Flood(getattr(house, port), said, CLIENTS) as flood:
-        # The port for monitoring accepts a few in each turn of the event loop, so filling it several times takes long.
-        assert flood.until_opened(300 if port == "metrics" else FILES + 200)
+        # A port for monitoring accepts a few in each turn of the event loop, so filling it several times takes long.
+        assert flood.until_opened(300 if port in {"metrics", "worker"} else FILES + 200)
         until = time.monotonic() + (LONG_HOLD_S if long else HOLD_S)
         while time.monotonic() < until:
             assert house.status(house.web, "/healthz") == 200
             assert house.status(house.metrics, "/readyz") == 200
+            assert house.status(house.worker, "/readyz") == 200
             assert house.suppress() == 200
             assert screen(house.agi, "+14155550199").allowed
             time.sleep(0.1)

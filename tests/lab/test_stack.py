@@ -17,7 +17,7 @@ from aiohttp import ClientSession, CookieJar
 
 from lab.process import NotInstalled, Process, free_port
 from lab.redis import redis_binary
-from lab.stack import _answers
+from lab.stack import Stack, _answers
 from lab.up import NEXT
 from tests.conftest import unavailable
 
@@ -105,6 +105,22 @@ def test_no_file_of_its_data_is_for_others(standing):
     written = [path for path in Path(standing.environment["DNC_DATA_DIR"]).rglob("*") if not path.is_symlink()]
     assert any(path.name.endswith(".aof") for path in written), "Redis has numbers on disk"
     assert [path for path in written if path.stat().st_mode & 0o077] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://dnc:s3cret@db/dnc", "db/dnc"),
+        ("postgresql://dnc@db/dnc?password=s3cret", "db/dnc?password=***"),
+        ("postgresql:///dnc?host=db&password=s%2Fret&sslpassword=s3cret", "dnc?host=db&password=***&sslpassword=***"),
+        ("sqlite:///x.sqlite3", "sqlite:///x.sqlite3"),
+    ],
+)
+def test_the_database_is_shown_without_its_passwords(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url, shown):
+    monkeypatch.setenv("DNC_DATABASE_URL", url)
+    said = Stack(print, tmp_path)._shown_database()
+    assert said.endswith(shown)
+    assert "s3cret" not in said
 
 
 def test_it_proves_itself_and_says_what_to_do_next(standing):
