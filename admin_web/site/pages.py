@@ -19,7 +19,7 @@ from admin_web.services import Standing
 from admin_web.site import labels, lead_sentences
 from admin_web.site.clock import iso, zone_of
 from admin_web.site.forms import day_in
-from admin_web.site.guard import OBLIGATION, PERSON, cookie_path
+from admin_web.site.guard import OBLIGATION, PERSON, cookie_path, cookie_prefix
 from admin_web.site.keys import ENFORCEMENT, NOW, SETTINGS, ZONE
 from admin_web.site.navigation import places
 from compliance import dates
@@ -93,8 +93,8 @@ async def render(request: web.Request, template: str, *, status: int = 200, **co
     """Render a page. Templates also get what `_common` returns."""
     whole = {**await _common(request), **context}
     answer = await aiohttp_jinja2.render_template_async(template, request, whole, status=status)
-    if NOTICE in request.cookies:
-        answer.del_cookie(NOTICE, path=cookie_path(request))
+    if (name := _notice_cookie(request)) in request.cookies:
+        answer.del_cookie(name, path=cookie_path(request), secure=request.secure)
     return answer
 
 
@@ -111,8 +111,15 @@ def see_other(
     answer = web.Response(status=303, headers={"Location": str(url.with_query(query) if query else url)})
     if notice is not None:
         said = json.dumps([notice.kind, notice.text[:LONGEST_NOTICE]])
-        answer.set_cookie(NOTICE, quote(said), max_age=60, httponly=True, samesite="Strict", secure=request.secure)
-        answer.cookies[NOTICE]["path"] = cookie_path(request)
+        answer.set_cookie(
+            _notice_cookie(request),
+            quote(said),
+            max_age=60,
+            path=cookie_path(request),
+            httponly=True,
+            samesite="Strict",
+            secure=request.secure,
+        )
     return answer
 
 
@@ -138,10 +145,14 @@ async def _common(request: web.Request) -> dict[str, Any]:
     }
 
 
+def _notice_cookie(request: web.Request) -> str:
+    return f"{cookie_prefix(request)}{NOTICE}"
+
+
 def _notice(request: web.Request) -> Notice | None:
     """Read the notice from its cookie. A forged cookie does no harm: only its own sender sees the text."""
     try:
-        kind, text = json.loads(unquote(request.cookies.get(NOTICE, "")))
+        kind, text = json.loads(unquote(request.cookies.get(_notice_cookie(request), "")))
         return Notice(str(text)[:LONGEST_NOTICE], kind if kind in {"good", "warn", "bad"} else "warn")
     except (ValueError, TypeError, RecursionError):
         return None

@@ -1,6 +1,7 @@
 """Signing in and out over HTTP: who can sign in, how long sessions last, and requests refused before any view."""
 
 import asyncio
+import re
 import threading
 
 import pytest
@@ -72,6 +73,30 @@ async def test_behind_a_trusted_proxy_with_https_the_cookie_is_held_to_the_host(
         assert "Secure" in answer.headers["Set-Cookie"]
         async with site.database.read() as session:
             assert (await session.scalars(select(SignInSession.address))).all() == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize(("path", "prefix"), [("", "__Host-"), ("/dnc", "__Secure-")])
+async def test_over_https_no_cookie_can_be_set_by_another_host(database_url, redis_server, tmp_path, path, prefix):
+    proxied = {"web_proxies": "127.0.0.1", "web_prefix": path}
+    settings = settings_of(database_url, redis_server.url, tmp_path / "data", **proxied)
+    async with Site(settings) as site:
+        browser = site.browser()
+        headers = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "dnc.example"}
+        origin = {**headers, "Origin": "https://dnc.example"}
+        answer = await browser.post(f"{path}/sign-in", {"name": "agent", "password": PASSWORD}, **origin)
+        given = answer.headers.getall("Set-Cookie")
+        cookies = "; ".join(cookie.partition(";")[0] for cookie in given)
+        page = await browser.get(f"{path}/account", **headers, Cookie=cookies)
+        own = "four-words-of-ones-own"
+        csrf = re.findall(r'name="csrf" value="([^"]+)"', page.text)[0]
+        change = {"present": PASSWORD, "new": own, "again": own, "csrf": csrf}
+        told = await browser.post(f"{path}/account/password", change, **origin, Cookie=cookies)
+        notice = told.headers["Set-Cookie"]
+        shown = await browser.get(f"{path}/account", **headers, Cookie=f"{cookies}; {notice.partition(';')[0]}")
+    assert "password is changed" in shown.text
+    for cookie in (*given, notice, shown.headers["Set-Cookie"]):
+        assert cookie.startswith(prefix)
+        assert {"Secure", f"Path={path or '/'}"} <= {part.strip() for part in cookie.split(";")}
 
 
 async def test_forwarded_headers_of_anybody_else_are_not_believed(site: Site):
