@@ -21,6 +21,8 @@ Psycopg = AsyncConnection[Any]
 
 DEFAULTS = {
     "application_name": "dnc-gate",
+    # psycopg returns bytes for the texts of a database in SQL_ASCII unless the client has an encoding.
+    "client_encoding": "UTF8",
     # These settings detect a vanished server within seconds. The kernel's default keepalive waits two hours (tcp(7)).
     "tcp_user_timeout": "10000",
     "keepalives_idle": "10",

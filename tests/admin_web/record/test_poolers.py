@@ -161,6 +161,26 @@ async def test_the_operators_parameters_win_over_our_defaults(postgres_server: P
         assert await session.scalar(text("SHOW lock_timeout")) == "5s"
 
 
+@pytest.mark.parametrize("named_by", ["server", "environment"])
+async def test_every_name_is_read_as_it_was_written_whatever_the_encoding_is_elsewhere(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, named_by: str
+):
+    name, url = "encoded", postgres_server.url()
+    if named_by == "environment":
+        monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    else:
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        url = postgres_server.url(name)
+    try:
+        async with Database(url) as database, database.read() as session:
+            for text_of_a_person in ("Zoë", "王小明"):
+                found = await session.scalar(text("SELECT CAST(:said AS text)"), {"said": text_of_a_person})
+                assert found == text_of_a_person
+    finally:
+        postgres_server.drop_database(name)
+
+
 @pytest.mark.parametrize("form", ["socket", "hosts", "service", "sqlalchemy"])
 async def test_a_server_is_reached_in_every_way_that_libpq_knows(
     postgres_server: PostgresServer, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
