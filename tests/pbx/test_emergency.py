@@ -25,6 +25,9 @@ PROTECTED = {
     "DNC_REVIEW_FIRST": "true",
     "DNC_LEASE_S": "6",
     "DNC_DEADLINE_MS": "500",
+    "DNC_REQUIRE_TOTP": "admin,supervisor",
+    "DNC_WEB_HOSTS": "dnc.example.com",
+    "DNC_WEB_PROXIES": "127.0.0.1",
 }
 
 
