@@ -33,6 +33,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -65,14 +66,17 @@ class Mutation:
     def place(self, tree: Path) -> tuple[Path, str] | None:
         """Return the file of the first swap that fits, and its mutated text; None if none fits. Raises Ambiguous."""
         for was, becomes in self.swaps:
-            found = [path for path in _sources(tree, self.within) if was in path.read_text(encoding="utf-8")]
+            found = [path for path, text in _sources(tree).items() if was in text and self._may_be_in(path, tree)]
             if not found:
                 continue
-            text = found[0].read_text(encoding="utf-8")
+            text = _sources(tree)[found[0]]
             if len(found) > 1 or text.count(was) > 1:
                 raise Ambiguous(f"{self.name}: {was!r} occurs in several places: {', '.join(map(str, found))}")
             return found[0], text.replace(was, becomes)
         return None
+
+    def _may_be_in(self, path: Path, tree: Path) -> bool:
+        return self.within in str(path.relative_to(tree))
 
 
 class Ambiguous(Exception):
@@ -96,11 +100,11 @@ def _several(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def _sources(tree: Path, within: str) -> Iterator[Path]:
-    for package in PACKAGES:
-        for path in sorted((tree / package).rglob("*")):
-            if path.suffix in {".py", ".html"} and within in str(path.relative_to(tree)):
-                yield path
+@cache
+def _sources(tree: Path) -> Mapping[Path, str]:
+    """Return the product's modules and templates, unchanged. They are read once: each mutation looks for its text."""
+    paths = [path for package in PACKAGES for path in sorted((tree / package).rglob("*"))]
+    return {path: path.read_text(encoding="utf-8") for path in paths if path.suffix in {".py", ".html"}}
 
 
 def export(revision: str, tree: Path) -> str:

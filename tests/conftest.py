@@ -24,7 +24,7 @@ from lab.cluster import RedisCluster
 from lab.postgres import PostgresServer
 from lab.process import NotInstalled
 from lab.redis import RedisServer
-from tests.support.distribution import SharedFixturesTogether, is_quick, turn
+from tests.support.distribution import SharedFixturesTogether, quick, turn
 from tests.support.programs import fork_servers
 from tests.support.records import Clock, FakeProjector
 from tests.support.reuse import CompiledStatements, DatabasePool, RedisPool
@@ -37,15 +37,17 @@ TEMPLATE = "migrated"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run the slow tests first; with `--quick`, leave them out."""
     if config.getoption("--quick"):
-        slow = [item for item in items if not is_quick(item)]
-        items[:] = [item for item in items if is_quick(item)]
-        config.hook.pytest_deselected(items=slow)
+        chosen = list(quick(items))
+        config.hook.pytest_deselected(items=[*set(items).difference(chosen)])
+        items[:] = chosen
     items.sort(key=lambda item: turn(item.path))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--quick` and `--long`."""
-    parser.addoption("--quick", action="store_true", help="run short tests that need no engine but Redis")
+    parser.addoption(
+        "--quick", action="store_true", help="run short tests that need no engine but Redis, few cases of each"
+    )
     parser.addoption("--long", action="store_true", help="run storms and random examples ten times as long, at random")
 
 

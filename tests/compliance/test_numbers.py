@@ -680,6 +680,7 @@ def renumbered(draw: st.DrawFn) -> tuple[str, str]:
 
 
 class TestProperties:
+    @pytest.mark.exhaustive
     @settings(max_examples=5 * EXAMPLES)
     @given(spelled())
     def test_every_spelling_of_a_number_gives_its_key(self, case):
@@ -689,6 +690,7 @@ class TestProperties:
         assume(said != "country-code-missing")  # Digits of other countries can be grouped like a number of +1.
         assert said == key
 
+    @pytest.mark.exhaustive
     @settings(max_examples=5 * EXAMPLES)
     @given(renumbered(), st.sampled_from(REGIONS))
     def test_a_key_is_its_own_key_in_every_region(self, case, elsewhere):
@@ -698,6 +700,7 @@ class TestProperties:
         assert outcome(key, elsewhere, "9") == key
         assert slow_outcome(key, elsewhere, "9") == key
 
+    @pytest.mark.exhaustive
     @pytest.mark.parametrize("country_code", sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
     @settings(max_examples=EXAMPLES // 4)
     @given(digits=st.text("0123456789", min_size=4, max_size=13))

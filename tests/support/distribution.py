@@ -6,7 +6,9 @@ of session scope is made once in each worker.
 """
 
 import inspect
-from collections.abc import Iterator
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -61,6 +63,22 @@ PROGRAMS = {
 
 OURS = ("tests.", "lab.")
 
+ENGINES = {"database_url", "redis_server"}
+"""Fixtures that make a test take a hundred times as long as one without an engine."""
+
+FEW_CASES = 2
+"""Cases of one parametrised test with an engine that are enough for a quick look."""
+
+
+def quick(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
+    """Yield the tests of a quick run."""
+    cases = Counter[str]()
+    for item in filter(is_quick, items):
+        function, _, _ = item.nodeid.partition("[")
+        cases[function] += 1
+        if cases[function] <= FEW_CASES or ENGINES.isdisjoint(getattr(item, "fixturenames", ())):
+            yield item
+
 
 def is_quick(item: pytest.Item) -> bool:
     """Return whether a test needs no engine but one Redis, starts no program, and tries no more than a few cases."""
@@ -68,17 +86,29 @@ def is_quick(item: pytest.Item) -> bool:
         return False
     fixtures = getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009 - of tests that are functions
     used = [getattr(item, "function", None), *(definition.func for found in fixtures for definition in found)]
+    return not _start_a_program(tuple(used))
+
+
+@cache
+def _start_a_program(used: tuple[Any, ...]) -> bool:
+    """Return whether a test or one of its fixtures starts a program. The answer is the same for all of its cases."""
     seen: set[int] = set()
-    return not any(_uses(PROGRAMS, thing, seen) for thing in used)
+    return any(_uses(PROGRAMS, thing, seen) for thing in used)
 
 
 def _uses(named: set[str], thing: Any, seen: set[int]) -> bool:
-    """Return whether a function or class, or what its code names in turn, is one of those `named`."""
+    """Return whether a function or class, or what its code names in turn, is one of those `named`, or runs Python."""
     name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
     if id(thing) in seen or not name.startswith(OURS) or name == "lab.redis.RedisServer":
         return False
     seen.add(id(thing))
-    return name in named or any(_uses(named, part, seen) for part in _parts(thing))
+    return name in named or _runs_python(thing) or any(_uses(named, part, seen) for part in _parts(thing))
+
+
+def _runs_python(thing: Any) -> bool:
+    """Return whether a function names `sys.executable`, which is how a test runs Python other than as a `Program`."""
+    function = _function(thing)
+    return bool(function and function.__globals__.get("sys") is sys and "executable" in _names(function.__code__))
 
 
 def _parts(thing: Any) -> Iterator[Any]:
@@ -88,10 +118,14 @@ def _parts(thing: Any) -> Iterator[Any]:
         members = vars(thing).values()
         yield from (getattr(member, "fget", None) or getattr(member, "__func__", member) for member in members)
         return
-    function = inspect.unwrap(thing) if callable(thing) else None
-    if isinstance(function, FunctionType):
+    if function := _function(thing):
         for name in _names(function.__code__):
             yield function.__globals__.get(name)
+
+
+def _function(thing: Any) -> FunctionType | None:
+    function = inspect.unwrap(thing) if callable(thing) else None
+    return function if isinstance(function, FunctionType) else None
 
 
 def _names(code: CodeType) -> Iterator[str]:

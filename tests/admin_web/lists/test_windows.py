@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -103,6 +104,7 @@ def by_rows(content: str) -> tuple[set[str], list[int]]:
     return numbers, rejected
 
 
+@pytest.mark.exhaustive
 @given(
     cells=st.lists(st.sampled_from(CELLS), max_size=30), window=st.integers(1, 12), chunk=st.integers(1, 5),
     deaths=st.lists(st.integers(0, 6), max_size=3),

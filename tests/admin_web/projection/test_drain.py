@@ -273,6 +273,7 @@ async def test_a_full_redis_is_named_and_the_change_stays_pending(world: World):
     assert not world.gate.allows(LISTED)
 
 
+@pytest.mark.exhaustive
 async def test_a_process_killed_at_any_step_leaves_a_block_in_force_or_pending(world: World):
     await world.suppress(LISTED)
     await world.projection.drain()
@@ -293,6 +294,7 @@ async def test_a_process_killed_at_any_step_leaves_a_block_in_force_or_pending(w
     assert (await world.projection.verify()).clean
 
 
+@pytest.mark.exhaustive
 async def test_a_process_killed_at_any_step_of_a_revocation_leaves_it_in_force_or_pending(world: World):
     await world.suppress(LISTED)
     for step in range(100):

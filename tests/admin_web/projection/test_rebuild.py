@@ -240,6 +240,7 @@ async def test_a_single_change_at_any_step_of_a_rebuild_is_there_after_it(world:
     assert step > 20
 
 
+@pytest.mark.exhaustive
 async def test_a_builder_killed_at_any_step_lets_no_listed_number_through_and_the_next_one_succeeds(world: World):
     await world.suppress_many([LISTED, OTHER])
     await world.grant(OTHER, "lead-1")
@@ -317,6 +318,7 @@ async def test_redis_restarted_meanwhile_ends_the_rebuild(world: World):
     assert (await world.projection.rebuild()).counts == {"internal": 1}
 
 
+@pytest.mark.exhaustive
 async def test_redis_emptied_at_any_step_ends_the_rebuild_or_leaves_no_state(world: World):
     await world.suppress(LISTED)
 
@@ -380,6 +382,7 @@ async def test_an_empty_record_is_not_believed_when_redis_holds_numbers(world: W
         await world.projection.rebuild(only_if_lost=True)
 
 
+@pytest.mark.exhaustive
 async def test_a_small_or_slow_decline_is_believed(world: World):
     await world.suppress_many(MANY)
     await world.projection.rebuild()
@@ -470,6 +473,7 @@ async def test_counts_that_differ_from_the_record_stop_the_flip(world: World):
     assert world.gate.rule(OTHER).detail == "no-state"
 
 
+@pytest.mark.exhaustive
 async def test_many_numbers_and_rows_at_once_are_taken_whole(world: World):
     for first in range(0, 30_000, 1000):
         await world.suppress_many([f"+1416{first * 7 + line:07}" for line in range(2_000_000, 2_001_000)])

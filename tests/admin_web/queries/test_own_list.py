@@ -4,6 +4,8 @@ import io
 from itertools import product
 from pathlib import Path
 
+import pytest
+
 from admin_web.lists.export import export_numbers
 from admin_web.lists.imports import Intake
 from admin_web.lists.number_import import import_numbers
@@ -43,6 +45,7 @@ async def paged(records: Records, sought: ListFilter, rows: int) -> list[ListEnt
         key = read_key(page.next_key, *sought.key_types)
 
 
+@pytest.mark.exhaustive
 async def test_every_filter_finds_what_looking_at_every_entry_finds(records: Records, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("admin_web.queries.lists.FIRST_PART", 2)
     await suppress(records, ADMIN, E164("+14155550001"), source="phone")

@@ -229,6 +229,7 @@ async def test_a_long_stretch_of_blocked_leads_ends_the_page_and_the_next_goes_o
     assert ids(await stack(world)) == ["b"]
 
 
+@pytest.mark.exhaustive
 async def test_the_queue_offers_a_lead_if_and_only_if_the_gate_allows_the_call(world: World):
     """A hundred leads on thirty numbers, after each of many random changes, read in pages of seven."""
     chance = random.Random(20260301)

@@ -164,6 +164,7 @@ NUMBERS = [E164(f"+1{area}555{line:04d}") for area in (415, 212) for line in (10
 CAMPAIGNS = ["", "spring-26", "autumn", "unheard-of"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(4))
 async def test_gate_queue_and_record_say_the_same_of_patterns_and_campaign_lists(world: World, seed: int):
     chance = random.Random(seed)

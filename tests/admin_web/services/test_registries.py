@@ -212,6 +212,7 @@ NUMBERS = [E164(f"+1{area}5550{line:03d}") for area in (415, 212, 416, 876) for 
 LEADS = [None, LeadId("lead-1"), LeadId("lead-2")]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(6))
 async def test_gate_queue_and_record_say_the_same_on_random_states(world: World, seed: int):
     chance = random.Random(seed)

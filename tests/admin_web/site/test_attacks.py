@@ -196,6 +196,7 @@ async def test_a_body_that_is_no_form_is_refused(listed: Site, body: bytes):
     assert await overrides(listed) == 0
 
 
+@pytest.mark.exhaustive
 async def test_no_export_has_a_cell_that_a_spreadsheet_would_run(listed: Site):
     for place, formula in enumerate(FORMULAS):
         number, lead = E164(f"+1415555012{place}"), LeadId(f"F-{place}")

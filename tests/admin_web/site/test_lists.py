@@ -64,6 +64,7 @@ async def test_the_list_shows_what_stands_and_with_filters_what_was_lifted_when_
     assert NUMBER not in await browser.page("/lists?source=import&by=admin")
 
 
+@pytest.mark.exhaustive
 async def test_the_list_is_paged_by_key_and_shows_every_entry_once(site: Site):
     numbers = [f"+1415555{line:04}" for line in range(120)]
     for number in numbers:

@@ -81,6 +81,7 @@ async def test_who_is_not_signed_in_reaches_the_sign_in_page_and_nothing_else(fu
     assert {route.name for route in ROUTES if route.may is Permission.ANYBODY} == {"sign_in"}
 
 
+@pytest.mark.exhaustive
 async def test_a_role_without_the_permission_is_turned_away_and_nothing_is_changed(furnished: Site):
     before, wrong = await everything(furnished), []
     for role, route in product(Role, ROUTES):
@@ -92,6 +93,7 @@ async def test_a_role_without_the_permission_is_turned_away_and_nothing_is_chang
     assert await everything(furnished) == before
 
 
+@pytest.mark.exhaustive
 async def test_a_role_with_the_permission_is_let_through(furnished: Site):
     wrong = []
     for role, route in product(Role, ROUTES):
@@ -112,6 +114,7 @@ FORGED = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("fields", "headers"), FORGED.values(), ids=FORGED)
 async def test_no_write_is_taken_from_a_forged_form(furnished: Site, fields: dict[str, str], headers: dict[str, str]):
     admin, wrong = await furnished.person(Role.ADMIN), []

@@ -330,6 +330,7 @@ def is_right(machine: str, shown: str, zone: tzinfo) -> bool:
     return shown in {dates.moment(at, zone), dates.moment(at, zone, seconds=True), *as_day}
 
 
+@pytest.mark.exhaustive
 async def test_every_page_shows_dates_in_one_style_and_in_the_zone_of_its_reader(site: Site, tmp_path: Path):
     await furnish(site, tmp_path)
     admin = await person_in(site, EAST, Role.ADMIN)

@@ -215,6 +215,7 @@ async def test_what_is_read_again_changes_nothing(stream: Stream):
         assert (await session.execute(select(DecisionRecord.__table__))).one() == before
 
 
+@pytest.mark.exhaustive
 async def test_an_archive_killed_at_any_step_leaves_each_decision_once(stream: Stream):
     wanted = set()
     for step in range(60):
@@ -332,6 +333,7 @@ async def test_what_is_read_while_sql_is_away_waits_for_it(stream: Stream):
     assert len(await stream.archived()) == 10
 
 
+@pytest.mark.exhaustive
 async def test_two_archives_at_once_share_the_work_and_do_each_decision_once(stream: Stream):
     random, wanted = Random(7), set()
     others = [DecisionArchive(stream.database, stream.store, utc_now) for _ in range(3)]

@@ -119,6 +119,7 @@ class TestFrance:
         assert outcome("0912345678", region) == "local-form"
         assert outcome("0912345678", "FR") == "+33912345678"
 
+    @pytest.mark.exhaustive
     @given(st.data(), st.sampled_from(sorted(FRENCH_OVERSEAS - {"PM"})), st.sampled_from(["fixed_line", "mobile"]))
     def test_every_number_that_the_library_knows_overseas_is_read_as_dialled_there_and_in_france(
         self, data, region, kind

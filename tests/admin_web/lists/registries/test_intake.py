@@ -258,7 +258,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(BAD)))
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(at, marks=[pytest.mark.exhaustive] * (make is one_line)) for at, (make, _) in enumerate(BAD)],
+)
 async def test_a_bad_file_is_refused_in_a_sentence_and_the_version_before_stays(
     records: Records, tmp_path: Path, number: int
 ):
