@@ -67,7 +67,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         web, agi, metrics, worker = (free_port() for _ in range(4))
         settings = {
             "DNC_REDIS_URL": redis.url, "DNC_DATA_DIR": str(directory), "DNC_WEB_BIND": f"127.0.0.1:{web}",
-            "DNC_AGI_BIND": f"127.0.0.1:{agi}", "DNC_METRICS_BIND": f"127.0.0.1:{metrics}", "DNC_DEADLINE_MS": "500",
+            "DNC_AGI_BIND": f"127.0.0.1:{agi}", "DNC_METRICS_BIND": f"127.0.0.1:{metrics}", "DNC_DEADLINE_MS": "1000",
             "DNC_WORKER_BIND": f"127.0.0.1:{worker}",
         }  # fmt: skip
         run("admin_web", ["migrate"], settings)

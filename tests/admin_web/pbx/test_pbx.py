@@ -168,6 +168,7 @@ async def test_one_connection_is_opened_when_it_is_needed_and_kept(pbx_at: Make)
         assert not asked.connected
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("short_waits")
 async def test_an_action_whose_connection_ends_is_never_sent_again(pbx_at: Make):
     async with FakeAmi(end) as ami:
@@ -275,6 +276,7 @@ async def test_a_message_without_an_end_does_not_fill_the_memory(monkeypatch: py
             await opened.ask({"Action": "Ping"}, within_s=5)
 
 
+@pytest.mark.exhaustive
 async def test_closing_while_connecting_leaves_nothing_that_connects_later(pbx_at: Make):
     async with FakeAmi() as ami:
         asked = pbx_at(ami.address)
