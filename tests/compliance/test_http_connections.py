@@ -274,7 +274,9 @@ async def test_a_small_body_that_nobody_read_does_not_end_the_connection():
         client.writer.write(b"cde" + WHOLE)
         said = b""
         while said.count(b"200 OK") < 1:
-            said += await client.line()
+            line = await client.line()
+            assert line
+            said += line
         client.close()
 
 

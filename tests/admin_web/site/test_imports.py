@@ -54,7 +54,7 @@ async def test_a_list_goes_from_upload_by_preview_to_a_job_and_its_report(site: 
     uploaded = await upload(browser, LIST)
     preview = await browser.follow(uploaded)
     assert "Columns separated by commas" in preview
-    assert "not one number" in preview or "rejected" in preview
+    assert (preview.count(">accepted<"), preview.count(">rejected<")) == (2, 1)
     assert await rows(site.records, SuppressionEntry) == []
     started = await browser.post(uploaded.location, {"number": "2", "note": "The list of March."})
     job = await browser.follow(started)

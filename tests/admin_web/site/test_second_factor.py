@@ -145,6 +145,7 @@ async def test_recovery_codes_are_shown_once_and_only_their_hashes_are_kept(time
     assert not codes_of(await browser.get("/account"))
     async with timed.database.read() as session:
         kept = (await session.scalars(select(RecoveryCode.code_hash))).all()
+    assert len(kept) == len(codes) == HOW_MANY
     assert not any(code.replace("-", "") in " ".join(kept) for code in codes)
 
 
