@@ -63,6 +63,9 @@ PROGRAMS = {
 
 OURS = ("tests.", "lab.")
 
+OTHER_ENGINES = {"valkey_pool"}
+"""Fixtures with which a module repeats, on another engine, tests that the quick run has done."""
+
 ENGINES = {"database_url", "redis_server"}
 """Fixtures that make a test take a hundred times as long as one without an engine."""
 
@@ -83,6 +86,8 @@ def quick(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
 def is_quick(item: pytest.Item) -> bool:
     """Return whether a test needs no engine but one Redis, starts no program, and tries no more than a few cases."""
     if any(mark.name in NOT_QUICK for mark in item.iter_markers()) or item.path.is_relative_to(TESTS / "bench"):
+        return False
+    if not OTHER_ENGINES.isdisjoint(getattr(item, "fixturenames", ())):
         return False
     fixtures = getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009 - of tests that are functions
     used = [getattr(item, "function", None), *(definition.func for found in fixtures for definition in found)]

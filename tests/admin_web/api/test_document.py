@@ -44,6 +44,7 @@ def test_each_operation_has_an_example_that_names_its_scope():
         assert about.strip().startswith(f"Scope `{scopes[name]}`."), name
 
 
+@pytest.mark.exhaustive
 async def test_each_example_answers_what_stands_beside_it(site: Site, tmp_path: Path):
     await a_call_was_blocked(site)
     other = await somebody_elses_override(site)

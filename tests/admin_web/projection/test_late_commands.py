@@ -130,6 +130,7 @@ async def test_a_flip_that_arrives_after_its_generation_was_swept_is_not_made(wo
     assert (await world.projection.verify()).clean
 
 
+@pytest.mark.exhaustive
 async def test_a_flip_that_arrives_while_its_generation_is_swept_is_not_made(world: World, slow, proxy, monkeypatch):
     numbers = [f"+1415{line:07}" for line in range(2_000_000, 9_000_000, 1000)]
     for first in range(0, len(numbers), 1000):
