@@ -16,9 +16,10 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from compliance.cluster import NotACluster, Shard, Topology, merge_views, read_nodes
+from compliance.redis_options import options_of
 
 Reply = TypeVar("Reply")
 
@@ -223,6 +224,7 @@ def read_redis_url(url: str) -> Sentinels | Cluster | None:
         return _sentinels(url)
     if scheme not in DIRECT_SCHEMES or not _is_plain(url):
         raise ValueError(f"{URL_HELP}. {ESCAPES}")
+    options_of(scheme, urlsplit(url).query)
     return None
 
 
@@ -283,11 +285,11 @@ def _sentinels(url: str) -> Sentinels:
         raise ValueError(
             f"name the master after the sentinels: redis+sentinel://HOST:PORT,HOST:PORT/NAME or …/NAME/DB. {ESCAPES}"
         )
-    options = parse_qsl(parts.query, keep_blank_values=True)
+    options = options_of(parts.scheme, parts.query)
     if any(option == "db" for option, _ in options):
         raise ValueError("write the number of the database after the master's name: …/NAME/DB")
     addresses = tuple(_address(host.strip()) for host in hosts.split(","))
-    return Sentinels(SENTINEL_SCHEMES[parts.scheme], user + at, addresses, unquote(name), db or "0", tuple(options))
+    return Sentinels(SENTINEL_SCHEMES[parts.scheme], user + at, addresses, unquote(name), db or "0", options)
 
 
 def _cluster(url: str) -> Cluster:
@@ -295,11 +297,11 @@ def _cluster(url: str) -> Cluster:
     user, at, hosts = parts.hosts.rpartition("@")
     if parts.path.strip("/") or "@" in parts.query or "#" in url:
         raise ValueError(f"a cluster has only database 0: write redis+cluster://HOST:PORT,HOST:PORT. {ESCAPES}")
-    options = parse_qsl(parts.query, keep_blank_values=True)
+    options = options_of(parts.scheme, parts.query)
     if any(option == "db" for option, _ in options):
         raise ValueError("a cluster has only database 0: leave db out")
     addresses = tuple(_address(host.strip(), CLUSTER_PORT, "node") for host in hosts.split(","))
-    return Cluster(CLUSTER_SCHEMES[parts.scheme], user + at, addresses, tuple(options))
+    return Cluster(CLUSTER_SCHEMES[parts.scheme], user + at, addresses, options)
 
 
 def _address(host: str, port: int = SENTINEL_PORT, what: str = "sentinel") -> str:
