@@ -51,10 +51,11 @@ async def grant_override(records: Records, actor: Actor, consent: Consent) -> Gr
     """
     require(may_override, actor.role, "place an override")
     async with records.change(actor) as change:
+        document = await _document(change, consent.document)
         number, live = await checked(change, consent, records.rules)
         if live is not None:
             raise override_stands(consent.lead, live.id, live.expires_at)
-        granted = await _open(change, number, consent, records.rules)
+        granted = await _open(change, number, consent, document, records.rules)
     return replace(granted, standing=await records.standing())
 
 
@@ -65,6 +66,7 @@ async def renew_override(records: Records, actor: Actor, consent: Consent, overr
     """
     require(may_override, actor.role, "place an override")
     async with records.change(actor) as change:
+        document = await _document(change, consent.document)
         number, old = await checked(change, consent, records.rules)
         if old is None or old.id != override_id:
             raise NothingToRenew(
@@ -75,13 +77,13 @@ async def renew_override(records: Records, actor: Actor, consent: Consent, overr
                 f"Override {override_id} lasts until {dates.utc(old.expires_at)}; "
                 f"it can be renewed in its last {RENEWABLE.days} days."
             )
-        granted = await _open(change, number, consent, records.rules)
+        granted = await _open(change, number, consent, document, records.rules)
         end(change, old, f"Renewed: override {granted.override_id} took its place.")
     return replace(granted, standing=await records.standing())
 
 
-async def _open(change: Change, number: E164, consent: Consent, rules: ConsentRules) -> Granted:
-    """Write the override, its document and the event within a change, and queue it for the projection."""
+async def _open(change: Change, number: E164, consent: Consent, document: int, rules: ConsentRules) -> Granted:
+    """Write the override and the event within a change, and queue it for the projection."""
     latest = rules.end_of(change.at, consent.basis, consent.tie, consent.consented_on)
     expires_at, record = consent.expires_at or latest, consent.record
     override = Override(
@@ -98,7 +100,7 @@ async def _open(change: Change, number: E164, consent: Consent, rules: ConsentRu
         purpose=cleaned(record.purpose, LONGEST_DETAIL, "The purpose"),
         request_shown=cleaned(record.request_shown, LONGEST_NOTE, "The request as it was shown"),
         signature=cleaned(record.signature, LONGEST_DETAIL, "How it was signed"),
-        document_id=await _document(change, consent.document),
+        document_id=document,
         attestation=consent.attestation,
         placed_at=change.at,
         placed_by=change.actor.name,
@@ -125,7 +127,9 @@ async def _open(change: Change, number: E164, consent: Consent, rules: ConsentRu
 async def _document(change: Change, kept: Kept) -> int:
     """Record a document and return its id.
 
-    Raises DocumentNotKept if a sweep deleted its file before the row existed.
+    Do this before the consent is checked, because a bucket may take seconds to answer, and the check holds a lock for
+    which every request not to be called waits. Raises DocumentNotKept if a sweep deleted its file before the row
+    existed.
     """
     row = Document(
         sha256=kept.sha256,

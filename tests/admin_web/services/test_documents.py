@@ -14,13 +14,14 @@ from admin_web.documents.directory import Directory
 from admin_web.documents.shelf import relative_path
 from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database
-from admin_web.record.models import Document, Override
+from admin_web.record.models import Document, Override, SuppressionEntry
 from admin_web.services.documents import FEW, GRACE, TooManyOrphans, discard, or_discarded, sweep_documents
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import grant_override
+from admin_web.services.requests import record_request
 from admin_web.services.suppression import suppress
 from compliance.consent_statement import NotAttested
-from tests.support.records import ADMIN, CONSENT, LEAD, NUMBER, SUPERVISOR, rows
+from tests.support.records import ADMIN, CONSENT, LEAD, NUMBER, OTHER, SUPERVISOR, rows
 from tests.support.samples import PDF
 
 
@@ -100,6 +101,27 @@ async def test_a_sweep_waits_for_the_override_that_is_being_placed_and_then_sees
     assert shelf.crossing is not None
     assert await shelf.crossing is False
     assert there(documents, kept)
+
+
+class Asked(Directory):
+    """A store in which somebody asks not to be called while it looks for a document."""
+
+    def __init__(self, root: Path, records: Records) -> None:
+        super().__init__(root)
+        self._records = records
+
+    async def holds(self, sha256: str) -> bool:
+        async with asyncio.timeout(5):
+            await record_request(self._records, SUPERVISOR, OTHER, source="phone")
+        return await super().holds(sha256)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)  # SQLite has one writer at a time.
+@pytest.mark.usefixtures("listed")
+async def test_a_request_does_not_wait_for_a_slow_store_of_documents(records: Records, documents: DocumentStore):
+    kept = replace(await keep(documents), shelf=Asked(documents.directory, records))
+    await grant_override(records, SUPERVISOR, replace(CONSENT, document=kept))
+    assert {entry.number for entry in await rows(records, SuppressionEntry)} == {NUMBER, OTHER}
 
 
 @pytest.mark.usefixtures("listed")
