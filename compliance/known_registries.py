@@ -1,6 +1,5 @@
 """The registries that have built-in defaults, with the terms that their authorities set."""
 
-import re
 from typing import NamedTuple
 
 DAYS = 31
@@ -30,13 +29,18 @@ PRESETS = {
     "uk-ctps": Preset("GB", "Corporate Telephone Preference Service of the United Kingdom", UK_DAYS, False),
 }
 
-_STATE = re.compile(r"us-[a-z]{2}")
+_STATES = (
+    "al ak az ar ca co ct dc de fl ga hi ia id il in ks ky la ma md me mi mn mo ms mt nc nd ne nh nj nm nv ny oh ok or "
+    "pa pr ri sc sd tn tx ut va vt wa wi wv wy"
+)
+"""The states of the United States that may have a list, with the District of Columbia and Puerto Rico."""
 
 
 def preset_of(name: str) -> Preset:
     """Return the defaults of a registry. A custom registry has an empty country and is not sold by area code."""
     if known := PRESETS.get(name):
         return known
-    if _STATE.fullmatch(name):
-        return Preset("US", f"Do-Not-Call list of the state {name[3:].upper()}", DAYS, False)
+    prefix, _, state = name.partition("-")
+    if prefix == "us" and state in _STATES.split():
+        return Preset("US", f"Do-Not-Call list of the state {state.upper()}", DAYS, False)
     return Preset("", "Custom list", DAYS, False)

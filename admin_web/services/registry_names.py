@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from admin_web.record.database import Database
 from admin_web.record.models import Registry
+from compliance.known_registries import PRESETS, preset_of
 from compliance.numbers import known_region
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused
@@ -17,12 +18,9 @@ RESERVED = (INTERNAL, "leads", "override", "build", "terms", "campaign-list")
 LIST_NAMES = 0x646E635F6C697374
 """The key of PostgreSQL's advisory lock of list names ("dnc_list" in ASCII). Who names a new list holds it."""
 
-KNOWN = (("us-", "US"), ("ca-", "CA"), ("uk-", "GB"))
-"""Prefixes of names, and the country that each implies: us-ftc, us-tx, ca-dncl, uk-tps, uk-ctps."""
-
 
 class NoCountry(Refused):
-    """No country was given, and the name of the registry does not imply one."""
+    """No country was given, and the name is not that of a known registry."""
 
 
 def checked_name(name: str, what: str = "a registry", example: str = "us-ftc") -> str:
@@ -35,10 +33,16 @@ def checked_name(name: str, what: str = "a registry", example: str = "us-ftc") -
 
 
 def country_of(name: str, wanted: str | None = None) -> str:
-    """Return the country of a new registry, as a code of ISO 3166. Raises NoCountry."""
-    country = wanted or next((country for prefix, country in KNOWN if name.startswith(prefix)), "")
+    """Return the country of a new registry, as a code of ISO 3166. Raises NoCountry.
+
+    A mistyped name must not become a new registry, because the one that was meant would then go stale without a word.
+    """
+    country = wanted or preset_of(name).country
     if not known_region(country):
-        raise NoCountry(f"Give the country whose numbers {name} lists, as a code of two letters such as US.")
+        raise NoCountry(
+            f"{name} is no known registry, such as {', '.join(PRESETS)}, or us-tx for a state. If it is a list of your "
+            "own, give the country whose numbers it lists, as a code of two letters such as US."
+        )
     return country
 
 

@@ -89,8 +89,10 @@ async def test_terms_that_somebody_else_has_set_meanwhile_are_not_overwritten(si
         ({"name": "us-ftc"}, "name", "There is already a registry us-ftc."),
         ({"name": "internal"}, "name", "cannot be the name of a registry"),
         ({"name": "A b"}, "name", "cannot be the name of a registry"),
-        ({"name": "mine"}, "country", "Give the country whose numbers"),
-        ({"name": "mine", "country": "XX"}, "country", "Give the country whose numbers"),
+        ({"name": "mine"}, "country", "give the country whose numbers"),
+        ({"name": "mine", "country": "XX"}, "country", "give the country whose numbers"),
+        ({"name": "us-ftcc"}, "country", "us-ftcc is no known registry"),
+        ({"name": "us-zz"}, "country", "us-zz is no known registry"),
     ],
 )
 async def test_a_registry_that_cannot_be_added_is_refused_beside_its_field(
