@@ -17,7 +17,9 @@ Next, in the configuration of Asterisk ({readme} has each step, for FreePBX and 
   1. #include {directory}/extensions_dnc.conf and extensions_dnc_emergency.conf in extensions.conf.
   2. Set DNC_GATE under [globals] to the address of the gate, such as 127.0.0.1:4573.
   3. Screen each context that dials a trunk as in extensions_dnc_sample.conf.
-  4. Take cdr.conf and cdr_custom.conf over into your own, then run: asterisk -rx "dialplan reload"
+  4. Take cdr.conf and cdr_custom.conf over into your own, and make the directory of the records:
+     mkdir /var/log/asterisk/cdr-custom
+  5. Run: asterisk -rx "dialplan reload"
 """
 
 
@@ -31,6 +33,9 @@ def dialplan(
     force: Annotated[bool, typer.Option("--force", help="Replace files that differ.")] = False,
 ) -> None:
     """Write the files that put the gate in front of Asterisk into a directory of their own."""
+    directory = directory.resolve()
+    if directory.exists() and not directory.is_dir():
+        give_up(f"{directory} is a file; name a directory")
     contents = shipped()
     differing = [name for name, content in contents.items() if _differs(directory / name, content)]
     if differing and not force:
@@ -45,7 +50,7 @@ def dialplan(
         (directory / name).write_bytes(content)
         (directory / name).chmod(0o644)  # Asterisk reads them as its own user, and they hold no secret.
         typer.echo(f"wrote {directory / name}")
-    typer.echo(NEXT.format(directory=directory.absolute(), readme=directory / "README.md"), nl=False)
+    typer.echo(NEXT.format(directory=directory, readme=directory / "README.md"), nl=False)
 
 
 def shipped() -> dict[str, bytes]:

@@ -54,5 +54,13 @@ def test_with_force_it_is_replaced_and_other_files_are_left_alone(tmp_path: Path
 @pytest.mark.parametrize("force", [(), ("--force",)])
 def test_a_directory_that_cannot_be_made_is_an_error_of_the_system(tmp_path: Path, force: tuple[str, ...]):
     (tmp_path / "file").write_text("")
-    result = write(*force, str(tmp_path / "file"))
+    result = write(*force, str(tmp_path / "file" / "dnc"))
     assert isinstance(result.exception, OSError)
+
+
+def test_a_file_is_no_directory(tmp_path: Path):
+    (tmp_path / "file").write_text("mine")
+    result = write("--force", str(tmp_path / "file"))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "file is a file; name a directory" in " ".join(result.stderr.split())
+    assert (tmp_path / "file").read_text() == "mine"
