@@ -11,6 +11,7 @@ away before the count is known to the sentinel or the node that decided it.
 """
 
 import re
+from collections import Counter
 
 LATE_S = 6
 """Seconds without an acknowledgement after which a replica does not count.
@@ -20,8 +21,11 @@ the master drops it (`repl-timeout`, 60 s). Sentinel promotes no replica that ha
 source, sentinelSelectSlave).
 """
 
-Replicas = frozenset[str]
-"""The addresses of replicas, such as "ip=127.0.0.1,port=7001"."""
+Replicas = Counter[str]
+"""The addresses of replicas, such as "ip=127.0.0.1,port=7001", and how many replicas have each of them.
+
+Replicas behind one address translation have the same address for the master, and each of them counts.
+"""
 
 _REPLICA = re.compile(
     r"^slave\d+:(?P<address>ip=[^,]*,port=\d+),(?=.*\bstate=online\b).*\blag=(?P<lag>\d+)", re.MULTILINE
@@ -33,7 +37,7 @@ def following(info: object) -> Replicas | None:
     if not isinstance(info, bytes) or b"role:master" not in info:
         return None
     found = _REPLICA.finditer(info.decode("utf-8", "replace"))
-    return frozenset(one["address"] for one in found if int(one["lag"]) <= LATE_S)
+    return Counter(one["address"] for one in found if int(one["lag"]) <= LATE_S)
 
 
 class Followers:
@@ -45,7 +49,7 @@ class Followers:
         """The number of replicas that must acknowledge a record; None while no master is confirmed."""
         self._counted: Replicas | None = None
         self._asked_about: Replicas | None = None
-        self._required: Replicas = frozenset()
+        self._required = Replicas()
 
     def counted(self, info: object) -> None:
         """Take the reply to INFO replication. One more replica is required at once."""
@@ -54,7 +58,7 @@ class Followers:
             return
         self._counted = found
         if self._asked_about is not None:
-            self._asked_about |= found
+            self._asked_about = self._asked_about | found
         if self.needed is not None:
             self._require(self._required | found)
 
@@ -75,4 +79,4 @@ class Followers:
     def _require(self, replicas: Replicas) -> None:
         # Addresses, not only their number: if another replica takes the place of one that was promoted, the number
         # stays the same.
-        self._required, self.needed = replicas, max(self.least, len(replicas))
+        self._required, self.needed = replicas, max(self.least, replicas.total())

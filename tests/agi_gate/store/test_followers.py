@@ -1,5 +1,7 @@
 """Which replicas must have a record: all that followed the master when it was last known to be the master."""
 
+from collections import Counter
+
 import pytest
 from redis.exceptions import ResponseError
 
@@ -14,8 +16,8 @@ def info(*replicas: str, role: str = "master", ports: str = "012") -> bytes:
 ONLINE = "state=online,offset=14,lag=0"
 
 
-def addresses(*ports: int) -> frozenset[str]:
-    return frozenset(f"ip=127.0.0.1,port={port}" for port in ports)
+def addresses(*ports: int) -> Counter[str]:
+    return Counter(f"ip=127.0.0.1,port={port}" for port in ports)
 
 
 @pytest.mark.parametrize(
@@ -26,10 +28,10 @@ def addresses(*ports: int) -> frozenset[str]:
         (info(ONLINE, "state=send_bulk,offset=0,lag=0"), addresses(7000)),
         (info(ONLINE, "state=bg_transfer,offset=0,lag=0,type=main-channel"), addresses(7000)),
         (info("state=wait_bgsave,offset=0,lag=0", ONLINE, "state=online,offset=9,lag=11"), addresses(7001)),
-        (b"role:master\r\nslave0:ip=fd00::7,port=7000," + ONLINE.encode(), frozenset({"ip=fd00::7,port=7000"})),
+        (b"role:master\r\nslave0:ip=fd00::7,port=7000," + ONLINE.encode(), Counter(["ip=fd00::7,port=7000"])),
         (
             b"role:master\r\nslave0:ip=cache-2.example,port=7,state=online,lag=0",
-            frozenset({"ip=cache-2.example,port=7"}),
+            Counter(["ip=cache-2.example,port=7"]),
         ),
         (info(ONLINE, role="slave"), None),
         (ResponseError("LOADING"), None),
@@ -99,6 +101,31 @@ def test_a_question_confirms_once_and_only_what_was_counted_before_it():
 def test_a_replica_in_the_place_of_another_makes_both_needed_until_the_next_confirmation():
     followers = confirmed(ONLINE)
     followers.counted(info(ONLINE, ports="1"))
+    assert followers.needed == 2
+    followers.asking()
+    followers.confirm()
+    assert followers.needed == 1
+
+
+@pytest.mark.parametrize(("ports", "needed"), [("00", 2), ("000", 3), ("001", 3)])
+def test_replicas_that_the_master_sees_at_one_address_are_needed_each(ports, needed):
+    followers = Followers(1)
+    followers.counted(info(*[ONLINE] * len(ports), ports=ports))
+    followers.asking()
+    followers.confirm()
+    assert followers.needed == needed
+
+
+def test_a_second_replica_at_an_address_is_needed_at_once_and_until_the_next_confirmation():
+    followers = confirmed(ONLINE)
+    followers.counted(info(ONLINE, ONLINE, ports="00"))
+    assert followers.needed == 2
+    followers.counted(info(ONLINE))
+    assert followers.needed == 2
+    followers.asking()
+    followers.counted(info(ONLINE, ONLINE, ports="00"))
+    followers.counted(info(ONLINE))
+    followers.confirm()
     assert followers.needed == 2
     followers.asking()
     followers.confirm()
