@@ -11,7 +11,7 @@ import hashlib
 import re
 from binascii import crc_hqx
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
 
@@ -139,10 +139,15 @@ def _ranges(words: Iterable[str]) -> Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The shards, ascending by name, and the HOST:PORT of each node that is not marked as failed."""
+    """The shards, ascending by name, and the HOST:PORT of each node that is not marked as failed.
+
+    `by_majority` says whether more than half of the masters have answered. Masters that are cut off do not know whether
+    the others have replaced them.
+    """
 
     shards: tuple[Shard, ...] = ()
     addresses: frozenset[str] = frozenset()
+    by_majority: bool = field(default=False, compare=False)
 
     def owner(self, slot: int) -> Shard | None:
         """Return the shard that owns a slot; None if no shard serves it."""
@@ -167,5 +172,6 @@ def merge_views(views: Iterable[View]) -> Topology:
     if best is None or not best.shards:
         raise NotACluster("it knows no master with slots")
     own = {view.myself.id: view.myself for view in seen if view.myself}
-    shards = (own.get(node, shard) for node, shard in best.shards.items())
-    return Topology(tuple(sorted(shards, key=lambda one: one.ranges)), best.addresses)
+    shards = sorted((own.get(node, shard) for node, shard in best.shards.items()), key=lambda one: one.ranges)
+    answered = len(best.shards.keys() & own.keys())
+    return Topology(tuple(shards), best.addresses, by_majority=2 * answered > len(shards))

@@ -113,8 +113,10 @@ class ClusterBackend:
         if found != self._topology:
             self._topology = found
             self._apply(found, tasks)
-        for shard in self._shards.values():
-            shard.link.mastership.confirm()
+        # A master that is cut off together with the gate may be replaced, and takes records until it notices that.
+        if found.by_majority:
+            for shard in self._shards.values():
+                shard.link.mastership.confirm()
         if (shard := self._any()) is not self._nowhere:
             _move_backlog(self._nowhere, shard)
 

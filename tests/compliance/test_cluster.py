@@ -102,6 +102,37 @@ def test_what_a_shard_says_of_itself_outweighs_what_others_say():
     assert topology.owner(60) is None
 
 
+C = line("c", 7002, "master", 3, "200-299")
+REPLICA = told(A, B, C, line("r", 7003, "myself,slave", 1))
+FROM_A, FROM_B = (
+    told(*(one.replace("master", "myself,master") if one is me else one for one in (A, B, C))) for me in (A, B)
+)
+
+
+@pytest.mark.parametrize(
+    ("replies", "by_majority"),
+    [
+        ([FROM_A], False),
+        ([FROM_A, FROM_A, REPLICA, REPLICA], False),
+        ([FROM_A, FROM_B], True),
+        ([FROM_A, FROM_B, REPLICA], True),
+        ([told(ITSELF_A)], True),
+        ([told(ITSELF_A, B)], False),
+        (
+            [told(ITSELF_A, B), told(A.replace("master", "slave"), B, line("r", 7003, "myself,master", 9, "0-99"))],
+            False,
+        ),
+    ],
+)
+def test_a_majority_is_more_than_half_of_the_masters_and_each_counts_for_itself(replies, by_majority):
+    assert merge_views(map(read_nodes, replies)).by_majority is by_majority
+
+
+def test_a_cluster_that_fewer_masters_describe_is_the_same():
+    views = [read_nodes(FROM_A), read_nodes(FROM_B)]
+    assert merge_views(views) == merge_views(views[:1])
+
+
 def test_while_a_slot_moves_the_later_election_owns_it():
     topology = Topology((Shard("a", "a:1", 1, ((0, 99),)), Shard("b", "b:1", 5, ((50, 199),))))
     assert [topology.owner(slot).id for slot in (49, 50, 100)] == ["a", "b", "b"]
