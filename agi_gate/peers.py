@@ -6,6 +6,7 @@ FastAGI has no password, so the address is the only thing by which the gate know
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
+from compliance.addresses import address_of
 from compliance.networks import Network
 
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -36,7 +37,7 @@ class Peers:
         self._full = MOST_KNOWN
 
     def of(self, address: str) -> Peer:
-        """Return the peer at an address. All its open connections share one object. Raises ValueError."""
+        """Return the peer at an address. All its open connections share one object."""
         return self._known.get(address) or self._learn(address)
 
     def refusal(self, peer: Peer) -> str:
@@ -49,9 +50,8 @@ class Peers:
         if len(self._known) >= self._full:
             self._known = {peer.address: peer for peer in self._known.values() if peer.open}
             self._full = len(self._known) + MOST_KNOWN
-        ip = ip_address(address.partition("%")[0])
-        mapped = ip.ipv4_mapped if ip.version == 6 else None
-        admitted = any((mapped or ip) in network for network in self._networks)
+        ip = address_of(address)
+        admitted = ip is not None and any(ip in network for network in self._networks)
         peer = self._known[address] = Peer(address, admitted=admitted)
         return peer
 

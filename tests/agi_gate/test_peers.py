@@ -40,6 +40,9 @@ def refusal(peers: Peers, address: str) -> str:
         ("::ffff:192.0.2.11", "unknown-peer"),
         ("2001:db8:2::7", "unknown-peer"),
         ("fe80::1%eth0", "unknown-peer"),
+        ("2001:db8:1::7%eth0", ""),
+        ("", "unknown-peer"),
+        ("nowhere", "unknown-peer"),
     ],
 )
 def test_only_this_machine_and_the_networks_of_the_settings_may_ask(peer: str, refused: str):
