@@ -42,7 +42,7 @@ AWAKE_S = 0.0002
 """Seconds for which the loop polls for the reply to a single question instead of sleeping, with two cores or more."""
 
 RECONNECT_S = (0.0, 0.02, 0.05, 0.1, 0.25)
-"""Seconds to wait before each attempt to reconnect. The last value repeats."""
+"""Seconds to wait before each attempt to reconnect. The last value repeats, until Redis has returned its state."""
 
 POLL_S = 0.5
 """Seconds between two reads of the state.
@@ -92,6 +92,7 @@ class Link:
         self._queue: deque[Asked] = deque()
         self._flush_scheduled = False
         self._quiet = True
+        self._served = False
         # With a single core the gate must not poll, because Redis could not work meanwhile.
         self._awake_s = AWAKE_S if len(os.sched_getaffinity(0)) > 1 else 0.0
         self.health = Health()
@@ -133,10 +134,11 @@ class Link:
         while True:
             try:
                 async with open_pipe(self.mastership, self._opening, self._timeout_s) as opened:
-                    attempt = 0
                     self._begin(opened)
                     await self._serve(opened.pipe)
             except (RedisError, OSError, TimeoutError, StoreUnavailable) as error:
+                # A server that loads its data, or refuses this user its keys, accepts a connection and its handshake.
+                attempt = 0 if self._served else attempt
                 self._on_lost(error)
             finally:
                 self.health.connected, self._pipe = False, None
@@ -224,6 +226,7 @@ class Link:
                     self._pipe.end(error)
                 return
             self.health.state, self.health.leased = after, replies[1] == 1
+            self._served = True
         at, server, leased = REPLIES_BEFORE * sent.watched, self.health.server, self.health.leased
         replicated = not sent.waited or self._reached(replies[-1 - sent.watched])
         for receiver, put in sent.asked:
@@ -250,6 +253,7 @@ class Link:
         if self.health.connected or trouble != self.health.trouble:
             log.warning("redis lost", trouble=trouble)
         self.health = Health(False, trouble, connects=self.health.connects)
+        self._served = False
         self.mastership.miss()
 
     def _fail_queue(self) -> None:

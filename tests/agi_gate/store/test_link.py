@@ -12,6 +12,7 @@ from agi_gate.store import link as room
 from agi_gate.store.link import Link
 from agi_gate.store.questions import Answers, question
 from agi_gate.store.wire import StoreUnavailable
+from compliance.redis_url import Master
 from tests.support.scripted_redis import NOW, FakeRedis, as_redis, told
 
 
@@ -240,6 +241,63 @@ async def test_a_redis_that_takes_the_connection_and_never_greets_is_given_up_an
     async with linked(short_path, FakeRedis(say), timeout_s=0.5) as link:
         assert link.health.connects == 1
     assert len(greetings) == 6
+
+
+class Attempts:
+    """Counts the attempts of a link to connect, of which the third waits for ever unless one has served."""
+
+    def __init__(self, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count, self._locate = 0, link.mastership.locate
+        monkeypatch.setattr(link.mastership, "locate", self.locate)
+        monkeypatch.setattr(room, "RECONNECT_S", (0.0, 0.0, 3600.0))
+
+    async def locate(self) -> Master:
+        self.count += 1
+        return await self._locate()
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while self.count < count:  # noqa: ASYNC110 - no event to wait for
+                await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("refusal", [b"-LOADING it reads its data", b"-NOPERM no such key", b"-CLUSTERDOWN it is down"])
+async def test_a_redis_that_greets_and_refuses_its_state_is_not_connected_to_again_and_again(
+    short_path, monkeypatch, refusal
+):
+    refused = []
+
+    def say(command: list[bytes]) -> bytes:
+        return refusal + b"\r\n" if refused and command[0] == b"HMGET" else as_redis(command)
+
+    async with linked(short_path, FakeRedis(say)) as link:
+        attempts = Attempts(link, monkeypatch)
+        refused.append(True)
+        link._pipe.end(ConnectionError("gone"))
+        await attempts.until(2)
+        await asyncio.sleep(0.05)
+        assert (attempts.count, link.health.connects, link.health.connected) == (2, 3, False)
+
+
+async def test_a_redis_that_has_gone_is_not_looked_for_again_and_again(short_path, monkeypatch):
+    async with linked(short_path, FakeRedis()) as link:
+        attempts = Attempts(link, monkeypatch)
+        (short_path / "redis.sock").unlink()
+        link._pipe.end(ConnectionError("gone"))
+        await attempts.until(2)
+        await asyncio.sleep(0.05)
+        assert (attempts.count, link.health.connected) == (2, False)
+
+
+async def test_a_redis_that_served_is_connected_to_at_once(short_path, monkeypatch):
+    async with linked(short_path, FakeRedis()) as link:
+        attempts = Attempts(link, monkeypatch)
+        for count in range(1, 6):
+            link._pipe.end(ConnectionError("gone"))
+            await attempts.until(count)
+            async with asyncio.timeout(20):
+                while link.health.doubt:  # noqa: ASYNC110 - no event to wait for
+                    await asyncio.sleep(0.001)
 
 
 class Recording:
