@@ -288,7 +288,8 @@ def _sentinels(url: str) -> Sentinels:
     options = options_of(parts.scheme, parts.query)
     if any(option == "db" for option, _ in options):
         raise ValueError("write the number of the database after the master's name: …/NAME/DB")
-    addresses = tuple(_address(host.strip()) for host in hosts.split(","))
+    # A sentinel that is written twice must not count twice for a majority.
+    addresses = tuple(dict.fromkeys(_address(host.strip()) for host in hosts.split(",")))
     return Sentinels(SENTINEL_SCHEMES[parts.scheme], user + at, addresses, unquote(name), db or "0", options)
 
 

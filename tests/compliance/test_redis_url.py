@@ -170,6 +170,11 @@ def test_the_same_password_escaped_is_read(secret: str):
     assert sentinels(f"redis+sentinel://:{quote(secret, safe='')}@a:1/dnc").addresses == ("a:1",)
 
 
+@pytest.mark.parametrize("written", ["a,b:1", "a,a,b:1", "a, a:26379 ,b:1", "a,b:1,a,a,b:1"])
+def test_a_sentinel_that_is_written_twice_is_asked_once_and_counts_once(written):
+    assert sentinels(f"redis+sentinel://{written}/dnc").addresses == ("a:26379", "b:1")
+
+
 @pytest.mark.parametrize("url", ["redis://h:port", "redis://h:99999", "redis://h/x", "redis://:6379", "redis://h/0/1"])
 def test_a_url_with_another_fault_repeats_nothing_of_it(url: str):
     with pytest.raises(ValueError, match=r"^write redis://HOST:PORT/DB") as caught:
