@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class ConnectionOwner(Protocol):
-    """The owner of a connection. Its methods are named like those of `asyncio.Protocol`."""
+    """The owner of a connection. `data_received` and `connection_lost` are named as in `asyncio.Protocol`."""
 
     def data_received(self, data: bytes) -> None:
         """Process bytes from the peer."""

@@ -17,8 +17,8 @@ LATE_S = 6
 """Seconds without an acknowledgement after which a replica does not count.
 
 A replica acknowledges every second (Redis source, replicationCron). One that hangs would otherwise stop all calls until
-the master drops it (`repl-timeout`, 60 s). Sentinel promotes no replica that has been silent for five seconds (Redis
-source, sentinelSelectSlave).
+the master drops it (`repl-timeout`, 60 s). While it hangs it is not promoted: Sentinel promotes no replica that has
+been silent for five seconds (Redis source, sentinelSelectSlave), and a replica of a cluster must ask for votes itself.
 """
 
 Replicas = Counter[str]
