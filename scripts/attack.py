@@ -70,7 +70,7 @@ positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422, 42
 def main() -> int:
     """Start the site, run the attacks, print what they found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=20, help="most minutes for wapiti")
+    parser.add_argument("--minutes", type=float, default=20, help="maximum duration of wapiti, in minutes")
     parser.add_argument("--only", choices=["api", "site"], help="run one of the two")
     asked = parser.parse_args()
     said: list[str] = []

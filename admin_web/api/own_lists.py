@@ -29,7 +29,7 @@ Pattern = Annotated[
     Field(
         min_length=1,
         max_length=40,
-        description="The first digits of numbers: + and country code, and at least three digits more.",
+        description="The first digits of numbers: + and country code, and at least three more digits.",
         examples=["+1415555"],
     ),
 ]
