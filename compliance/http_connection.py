@@ -113,6 +113,7 @@ class Connection(asyncio.Protocol):
         self._blocked_at = None
         if self.stage is Stage.IDLE:
             self.since = self._all.now()
+        self._all.put_last(self)
         if self.inner:
             self.inner.resume_writing()
 
@@ -155,6 +156,8 @@ class Connection(asyncio.Protocol):
                 return "idle" if now - self.since > limits.idle_s else ""
             # The rest of an answer may be too small for aiohttp to be told that its client does not read it.
             return "slow-reader" if now - self.since > limits.idle_s + limits.stall_s else ""
+        if self._progress >= LEAST_PROGRESS:
+            self._all.put_last(self)
         if not self._awaits_body or self._progress >= LEAST_PROGRESS:
             self.since, self._progress = now, 0
         return "slow-body" if now - self.since > limits.stall_s else ""

@@ -1,8 +1,8 @@
 """All connections of an HTTP server: how many there may be, and which one is closed if there are too many.
 
-aiohttp has no limit of connections. If there are too many, the one that has waited longest for its client is closed,
-and the new one is accepted. So a flood of half-sent requests closes itself, and a client that sends its request at once
-is answered.
+aiohttp has no limit of connections. If there are too many, the one whose client has made no progress for the longest
+time is closed, and the new one is accepted. So a flood of half-sent requests closes itself, and a client that sends its
+request at once is answered.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Connections:
     def __init__(self, limits: Limits, make_inner: Callable[[], asyncio.Protocol]) -> None:
         self.limits, self.make_inner = limits, make_inner
         self._loop = asyncio.get_running_loop()
-        # In the order in which the connections entered their stages, so the first ones have waited longest.
+        # In the order in which their clients last made progress, so the first ones have waited longest.
         self._all: dict[asyncio.BaseTransport, Connection] = {}
         self._groups: dict[str, dict[asyncio.BaseTransport, Connection]] = {}
         self._closed: Counter[str] = Counter()
@@ -76,6 +76,11 @@ class Connections:
         """Move a connection to another stage."""
         if connection.stage is not stage and self._all.get(connection.transport) is connection:
             connection.stage, connection.since = stage, self.now()
+            self.put_last(connection)
+
+    def put_last(self, connection: Connection) -> None:
+        """Put a connection behind all others, because its client has just made progress."""
+        if self._all.get(connection.transport) is connection:
             self.forget(connection)
             self._add(connection)
 

@@ -101,6 +101,13 @@ async def served(limits: Limits, buffer: int = 0) -> AsyncIterator[Served]:
     async def part(_: web.Request) -> web.Response:
         return web.Response(body=b"x" * PART)
 
+    async def stream(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while not held.is_set():
+            await answer.write(b"x" * 200_000)
+        return answer
+
     async def busy(_: web.Request) -> web.Response:
         site.begun += 1
         await held.wait()
@@ -110,6 +117,7 @@ async def served(limits: Limits, buffer: int = 0) -> AsyncIterator[Served]:
     app.router.add_post("/read", read)
     app.router.add_get("/large", large)
     app.router.add_get("/part", part)
+    app.router.add_get("/stream", stream)
     app.router.add_get("/busy", busy)
     async with serving(app, listener, limits, stop_s=0.1):
         try:
@@ -220,6 +228,39 @@ async def test_when_all_places_are_taken_the_client_that_has_waited_longest_make
         assert await site.answers()
         assert await waiting[0].closed()
         assert not await waiting[4].closed(within_s=0.1)
+
+
+async def test_a_client_that_reads_slowly_but_steadily_gets_its_answer():
+    async with served(Limits(9, 9, head_s=0.1, stall_s=1.0, idle_s=0.1), buffer=4096) as site:
+        client = await site.open(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(10):
+            for _ in range(12):
+                await client.reader.readexactly(300_000)
+                await asyncio.sleep(0.15)
+
+
+async def test_a_download_that_makes_progress_makes_no_room_for_a_flood():
+    async with served(Limits(connections=3, per_address=100), buffer=4096) as site:
+        download = await site.open(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        await download.reader.readexactly(1000)
+        flood = [await site.open(HALF) for _ in range(2)]
+        await download.reader.readexactly(3_000_000)
+        assert await site.answers()
+        assert await flood[0].closed()
+        await download.reader.readexactly(3_000_000)
+
+
+async def test_an_upload_that_makes_progress_makes_no_room_for_a_flood():
+    async with served(Limits(connections=3, per_address=100)) as site:
+        upload = await site.open(POST % 100_000)
+        await site.until_begun(1)
+        flood = [await site.open(HALF) for _ in range(2)]
+        upload.writer.write(b"x" * 50_000)
+        await asyncio.sleep(0.2)  # Until the next sweep.
+        assert await site.answers()
+        assert await flood[0].closed()
+        upload.writer.write(b"x" * 50_000)
+        assert await upload.line() == b"HTTP/1.1 200 OK\r\n"
 
 
 async def test_requests_that_are_being_answered_make_no_room():

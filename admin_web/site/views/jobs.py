@@ -1,5 +1,7 @@
 """Background jobs: the list, one job with live progress, its report, and cancelling it."""
 
+import asyncio
+import os
 from pathlib import Path
 
 from aiohttp import web
@@ -15,6 +17,9 @@ from admin_web.site.keys import DATABASE, NOW, SETTINGS
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
 from admin_web.site.subjects import id_in
+
+PIECE = 256 * 1024
+"""Bytes of a report that are read and sent at a time. A client has a minute to read them (`http_connection.py`)."""
 
 
 async def jobs(request: web.Request) -> web.StreamResponse:
@@ -54,7 +59,15 @@ async def report(request: web.Request) -> web.StreamResponse:
         "Content-Type": "text/csv; charset=utf-8",
         "Content-Disposition": f'attachment; filename="rejected-rows-of-job-{found.id}.csv"',
     }
-    return web.FileResponse(path, headers=headers)
+    with path.open("rb") as file:
+        # Not a FileResponse: it hands the file to the kernel, which does not tell whether a slow client makes progress.
+        answer = web.StreamResponse(headers=headers)
+        answer.content_length = os.fstat(file.fileno()).st_size
+        await answer.prepare(request)
+        while piece := await asyncio.to_thread(file.read, PIECE):
+            await answer.write(piece)
+        await answer.write_eof()
+    return answer
 
 
 async def _shown(request: web.Request, template: str) -> web.StreamResponse:
