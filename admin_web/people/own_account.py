@@ -1,14 +1,17 @@
 """Changes that users make to their own account: password, one-time codes, open sessions, time zone."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 
 from admin_web.people import recovery_codes, sessions, totp
 from admin_web.people.accounts import locked_user
+from admin_web.people.known_browsers import read_browser
 from admin_web.people.passwords import new_hash
 from admin_web.people.sign_in import require_password, unchanged_user
+from admin_web.people.site_secrets import KNOWN_BROWSERS, secret_of
 from admin_web.record.changes import Actor, changing
 from admin_web.record.database import Database
 from admin_web.record.models import User
@@ -34,10 +37,21 @@ class UnknownSession(Refused):
     """This person has no open session with this id."""
 
 
-async def change_password(database: Database, actor: Actor, session_id: int, old: str, new: str, now: Now) -> int:
-    """Change the actor's own password and end all their other sessions. Returns how many were ended.
+@dataclass(frozen=True, slots=True)
+class PasswordChanged:
+    """How many other sessions have ended, and the cookie by which this browser is known from now on."""
 
-    Raises WrongPassword, TooManyAttempts, Unwritable.
+    ended: int
+    browser: str
+
+
+async def change_password(
+    database: Database, actor: Actor, session_id: int, old: str, new: str, now: Now, browser: str = ""
+) -> PasswordChanged:
+    """Change the actor's own password and end all their other sessions. `browser` is the cookie of a known browser.
+
+    The browser stays known: somebody who keeps failing for the name could otherwise keep the person out. Raises
+    WrongPassword, TooManyAttempts, Unwritable.
     """
     checked = await require_password(database, actor, old, now())
     if new == old:
@@ -48,7 +62,8 @@ async def change_password(database: Database, actor: Actor, session_id: int, old
         user.password_hash, user.password_until = hashed, None
         ended = await sessions.end_all(change.session, actor.name, actor.name, change.at, but=session_id)
         change.audit("change-password", "user", actor.name, sessions=ended)
-    return ended
+    known = read_browser(browser, await secret_of(database, KNOWN_BROWSERS, now()))
+    return PasswordChanged(ended, known.with_name(actor.name, hashed))
 
 
 async def begin_totp(database: Database, actor: Actor, password: str, now: Now) -> None:

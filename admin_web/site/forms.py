@@ -106,7 +106,8 @@ class UploadForm:
 async def read_upload(request: web.Request) -> UploadForm:
     """Read the fields of a form up to its file, and check the CSRF token.
 
-    The token is the first field, so nothing of a forged form is stored. Without a file, `file_name` is empty.
+    The token is the first field, so nothing of a forged form is stored. Without a file, `file_name` is empty, and the
+    sender's right has been checked again.
     """
     if request.content_type != MULTIPART:
         raise web.HTTPUnsupportedMediaType(text="Send this form as multipart/form-data, as a browser does.")
@@ -129,6 +130,7 @@ async def read_upload(request: web.Request) -> UploadForm:
     except UNREADABLE as error:
         raise web.HTTPBadRequest(text="The form cannot be read. Nothing was changed; send it again.") from error
     require_csrf(request, fields.get(CSRF_FIELD, ""))
+    await require_still_allowed(request)
     return UploadForm(Form(fields), "", "", None)
 
 

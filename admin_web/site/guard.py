@@ -110,6 +110,12 @@ def browser_cookie_name(request: web.Request) -> str:
     return f"{cookie_prefix(request)}dnc_browser"
 
 
+def set_cookie(request: web.Request, answer: web.Response, name: str, value: str, life_s: int | None = None) -> None:
+    """Set a cookie that no script can read. Without `life_s`, it lasts until the browser is closed."""
+    path = cookie_path(request)
+    answer.set_cookie(name, value, max_age=life_s, httponly=True, samesite="Lax", secure=request.secure, path=path)
+
+
 class ForgedForm(web.HTTPForbidden):
     """A form that does not come from a page of this site in the person's present session."""
 

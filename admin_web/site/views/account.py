@@ -7,6 +7,7 @@ from aiohttp import web
 
 from admin_web.people import own_account as own
 from admin_web.people import recovery_codes, totp
+from admin_web.people.known_browsers import LIFE_S
 from admin_web.people.own_account import NotEnrolled, UnknownSession, WrongCode
 from admin_web.people.permissions import Permission
 from admin_web.people.sessions import open_sessions
@@ -14,7 +15,7 @@ from admin_web.people.sign_in import WrongPassword
 from admin_web.people.throttle import TooManyAttempts
 from admin_web.queries.users import user_of
 from admin_web.site.forms import EMPTY, Form, read_form
-from admin_web.site.guard import actor, person
+from admin_web.site.guard import actor, browser_cookie_name, person, set_cookie
 from admin_web.site.keys import DATABASE, NOW, SECURITY
 from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
@@ -34,15 +35,19 @@ async def change_password(request: web.Request) -> web.StreamResponse:
     if new != form.values.get("again", ""):
         form.errors["again"] = "The two new passwords differ."
         return await _shown(request, form, 422)
+    browser = request.cookies.get(browser_cookie_name(request), "")
     try:
         sent = actor(request), who.session_id, old, new
-        ended = await own.change_password(request.app[DATABASE], *sent, request.app[NOW])
+        changed = await own.change_password(request.app[DATABASE], *sent, request.app[NOW], browser)
     except (WrongPassword, TooManyAttempts) as error:
         return await _refused(request, form, "present", error)
     except Unwritable as error:
         form.errors["new"] = str(error)
         return await _shown(request, form, 422)
-    return _done(request, f"Your password is changed; {ended} other {'session' if ended == 1 else 'sessions'} ended.")
+    others = f"{changed.ended} other {'session' if changed.ended == 1 else 'sessions'}"
+    answer = _done(request, f"Your password is changed; {others} ended.")
+    set_cookie(request, answer, browser_cookie_name(request), changed.browser, LIFE_S)
+    return answer
 
 
 async def begin_codes(request: web.Request) -> web.StreamResponse:
@@ -148,7 +153,7 @@ async def _shown(request: web.Request, form: Form, status: int = 200) -> web.Str
     )
 
 
-def _done(request: web.Request, sentence: str) -> web.StreamResponse:
+def _done(request: web.Request, sentence: str) -> web.Response:
     return see_other(request, "account", notice=Notice(sentence))
 
 

@@ -17,6 +17,7 @@ from admin_web.site.guard import (
     cookie_name,
     cookie_path,
     person,
+    set_cookie,
 )
 from admin_web.site.keys import DATABASE, NOW, SECURITY, SETTINGS
 from admin_web.site.pages import Notice, render, see_other
@@ -46,8 +47,8 @@ async def enter(request: web.Request) -> web.StreamResponse:
     if PERSON in request:
         await sign_out(request.app[DATABASE], actor(request), person(request).session_id, request.app[NOW])
     answer = _onward(request, onward)
-    _set_cookie(request, answer, cookie_name(request), opened.session)
-    _set_cookie(request, answer, browser_cookie_name(request), opened.browser, LIFE_S)
+    set_cookie(request, answer, cookie_name(request), opened.session)
+    set_cookie(request, answer, browser_cookie_name(request), opened.browser, LIFE_S)
     return answer
 
 
@@ -69,11 +70,6 @@ async def _note_refusal(request: web.Request, error: NotSignedIn | TooManyAttemp
     else:
         known = "known" if error.user else "unknown"
         await request.app[SECURITY].audit("sign-in-refused", "user", error.user, who, name=known)
-
-
-def _set_cookie(request: web.Request, answer: web.Response, name: str, value: str, life_s: int | None = None) -> None:
-    path = cookie_path(request)
-    answer.set_cookie(name, value, max_age=life_s, httponly=True, samesite="Lax", secure=request.secure, path=path)
 
 
 def _onward(request: web.Request, wanted: str) -> web.Response:

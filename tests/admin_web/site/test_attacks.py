@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from aiohttp import BodyPartReader, MultipartReader
 from sqlalchemy import select
 
 from admin_web.people import accounts
@@ -17,6 +18,7 @@ from admin_web.services import suppression
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.site.routes import ROUTES
 from compliance.consent import ATTESTATION, Role, ends_at
+from compliance.http_body import next_part
 from compliance.numbers import E164, LeadId
 from tests.support.paths import filled
 from tests.support.records import ADMIN, LEAD, NUMBER
@@ -176,6 +178,26 @@ async def test_an_upload_is_void_if_its_sender_lost_the_right_meanwhile(
     assert answer.status == status, answer.text[:2000]
     assert await overrides(listed) == 0
     assert not [path for path in listed.documents.directory.rglob("*") if path.is_file()]
+
+
+async def test_a_form_without_a_file_is_void_if_its_sender_lost_the_right_meanwhile(
+    listed: Site, monkeypatch: pytest.MonkeyPatch
+):
+    browser, begun = await listed.person(Role.SUPERVISOR), asyncio.Event()
+
+    async def noted(reader: MultipartReader, within_s: float) -> BodyPartReader | None:
+        begun.set()
+        return await next_part(reader, within_s)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield head_of({"csrf": browser.csrf, **consent(listed)}, b"").rpartition(b"--" + BOUNDARY.encode())[0]
+        await begun.wait()
+        await disabled(listed)
+        yield f"--{BOUNDARY}--\r\n".encode()
+
+    monkeypatch.setattr("admin_web.site.forms.next_part", noted)
+    async with asyncio.timeout(10):
+        assert (await send(browser, slow())).status == 401
 
 
 NO_FORMS = [
