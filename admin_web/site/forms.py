@@ -1,6 +1,7 @@
 """Submitted forms: text fields of bounded length, their errors, and an uploaded file read as a stream."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -19,6 +20,9 @@ MOST_FIELDS = 50
 PIECE = 256 * 1024
 PIECE_S = 20.0
 """Seconds to wait for the next chunk of an upload. A stalled browser must not hold its connection for ever."""
+
+CHECK_S = 60.0
+"""Seconds between two checks of the sender's right during an upload."""
 
 Got = TypeVar("Got")
 
@@ -93,11 +97,16 @@ class UploadForm:
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the file's content in chunks. Raises HTTPRequestTimeout if it stalls, HTTPBadRequest if truncated.
 
-        Raises HTTPException if the sender may not do this any more when the file is complete.
+        Raises HTTPException as soon as the sender may not do this any more. Each check also counts as a use of the
+        session, which would otherwise end as idle during an upload of hours.
         """
         if self._part is None or self._reader is None or self._request is None:
             return
+        checked = time.monotonic()
         while piece := await _in_time(self._part.read_chunk(PIECE)):
+            if time.monotonic() - checked >= CHECK_S:
+                await require_still_allowed(self._request)
+                checked = time.monotonic()
             yield piece
         await _in_time(self._reader.next())  # A file is complete only if the multipart boundary after it has arrived.
         await require_still_allowed(self._request)

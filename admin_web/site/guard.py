@@ -60,7 +60,7 @@ def person(request: web.Request) -> Person:
 
 
 async def require_still_allowed(request: web.Request) -> None:
-    """Check the sender's session and role again, after an upload. Raises HTTPException.
+    """Check the sender's session and role again, during and after an upload. Raises HTTPException.
 
     An upload may take hours. Whoever was signed out, disabled or got another role meanwhile may not complete it.
     """

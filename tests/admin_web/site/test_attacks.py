@@ -13,17 +13,18 @@ from aiohttp import BodyPartReader, MultipartReader
 from sqlalchemy import select
 
 from admin_web.people import accounts
-from admin_web.record.models import Document, Override
+from admin_web.record.models import Document, Override, SignInSession
 from admin_web.services import suppression
 from admin_web.services.leads import LeadGiven, put_leads
 from admin_web.site.routes import ROUTES
 from compliance.consent import ATTESTATION, Role, ends_at
 from compliance.http_body import next_part
 from compliance.numbers import E164, LeadId
+from lab.redis import RedisServer
 from tests.support.paths import filled
-from tests.support.records import ADMIN, LEAD, NUMBER
+from tests.support.records import ADMIN, LEAD, NUMBER, Clock, rows
 from tests.support.samples import PDF
-from tests.support.site import Answer, Browser, Site
+from tests.support.site import Answer, Browser, Site, settings_of
 
 FORMULAS = ["=HYPERLINK(0)", "+SUM(A1)", "-2+3", "@SUM(1)", "\t=1", "＝1"]
 BOUNDARY = "boundary-of-the-test"
@@ -56,9 +57,9 @@ def head_of(fields: dict[str, str], file_name: bytes) -> bytes:
     return "".join(parts).encode() + f"--{BOUNDARY}\r\n".encode() + file
 
 
-async def send(browser: Browser, body: bytes | AsyncIterator[bytes]) -> Answer:
+async def send(browser: Browser, body: bytes | AsyncIterator[bytes], path: str = PATH) -> Answer:
     headers = {"Origin": browser.origin, "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    async with browser.session.post(PATH, data=body, headers=headers, allow_redirects=False) as answer:
+    async with browser.session.post(path, data=body, headers=headers, allow_redirects=False) as answer:
         content = await answer.read()
         return Answer(answer.status, content.decode(), answer.headers, content)
 
@@ -198,6 +199,27 @@ async def test_a_form_without_a_file_is_void_if_its_sender_lost_the_right_meanwh
     monkeypatch.setattr("admin_web.site.forms.next_part", noted)
     async with asyncio.timeout(10):
         assert (await send(browser, slow())).status == 401
+
+
+async def test_an_upload_of_hours_is_a_use_of_its_session(
+    database_url: str, redis_server: RedisServer, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("admin_web.site.forms.CHECK_S", 0)
+    async with Site(settings_of(database_url, redis_server.url, tmp_path / "data"), clock) as site:
+        browser = await site.person(Role.ADMIN)
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield head_of({"csrf": browser.csrf}, b"numbers.csv").replace(b'"document"', b'"file"') + b"number\n"
+            for _ in range(3):
+                clock.move(hours=1.5)
+                yield f"{NUMBER}\n".encode() * 50_000
+                # The site reports no event when it has checked the session.
+                while max(one.seen_at for one in await rows(site.records, SignInSession)) < clock.at:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            yield f"\r\n--{BOUNDARY}--\r\n".encode()
+
+        async with asyncio.timeout(10):
+            assert (await send(browser, slow(), "/imports/numbers")).status == 303
 
 
 NO_FORMS = [
