@@ -57,12 +57,12 @@ async def change_password(
     if new == old:
         raise Unwritable("The new password is the current one. Choose another one.")
     hashed = await new_hash(new, actor.name, checked.full_name)
+    known = read_browser(browser, await secret_of(database, KNOWN_BROWSERS, now()))
     async with changing(database, actor, now) as change:
         user = await unchanged_user(change, checked)
         user.password_hash, user.password_until = hashed, None
         ended = await sessions.end_all(change.session, actor.name, actor.name, change.at, but=session_id)
         change.audit("change-password", "user", actor.name, sessions=ended)
-    known = read_browser(browser, await secret_of(database, KNOWN_BROWSERS, now()))
     return PasswordChanged(ended, known.with_name(actor.name, hashed))
 
 
