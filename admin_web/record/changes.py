@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.database import Database, DatabaseUnavailable
-from admin_web.record.events import WebhookEvent, is_wanted, write_deliveries
+from admin_web.record.events import Datum, WebhookEvent, is_wanted, write_deliveries
 from admin_web.record.models import AuditEvent, OutboxRow
 from admin_web.webhooks.events import Event
 from compliance.consent import Role
@@ -96,7 +96,7 @@ class Change:
         self.session.add(event)
         self.audited.append(event)
 
-    def notify(self, event: Event, **data: str | int | list[str]) -> None:
+    def notify(self, event: Event, **data: Datum) -> None:
         """Send an event to the webhooks once this change is committed. The actor is added to `data` as `by`."""
         self.events.append(WebhookEvent(event, {**data, "by": self.actor.name}))
 

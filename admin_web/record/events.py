@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.record.models import Webhook, WebhookDelivery
 from admin_web.webhooks.events import Event
 
-Data: TypeAlias = dict[str, str | int | list[str]]
+Datum: TypeAlias = str | int | list[str] | dict[str, str]
+Data: TypeAlias = dict[str, Datum]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, exists, func, literal, null, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.projection.batches import batches
 from admin_web.record.changes import Change
 from admin_web.record.dialect import hold
 from admin_web.record.models import DoNotCallRequest, SuppressionEntry, UtcDateTime
@@ -23,20 +24,26 @@ _FOREVER = literal(datetime(9999, 12, 31, tzinfo=UTC), UtcDateTime)
 
 def end_on_record(ends_at: datetime | None) -> dict[str, str]:
     """Return the end of an entry as data of audit and webhook events; nothing if it has none."""
-    return {"ends_at": f"{ends_at:%Y-%m-%dT%H:%M:%SZ}"} if ends_at else {}
+    return {"ends_at": _spelled(ends_at)} if ends_at else {}
 
 
-def by_end(numbers: Mapping[E164, datetime | None], most: int) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """Yield the numbers of new entries for webhooks: up to `most` of the same end at a time, with this end.
+def _spelled(ends_at: datetime) -> str:
+    return f"{ends_at:%Y-%m-%dT%H:%M:%SZ}"
 
-    Entries of one change may differ in their end, because an entry has none if the person has asked not to be called.
+
+def with_ends(
+    numbers: Mapping[E164, datetime | None], most: int
+) -> Iterator[tuple[list[str], Mapping[str, str | dict[str, str]]]]:
+    """Yield the numbers of new entries for webhooks, up to `most` at a time, and the data that say when they end.
+
+    `ends_at` is the end that all of them share. If they differ, `ends` has the end of each number that has one. With an
+    event for each end, a file with an end of its own in each row would send one for nearly every number.
     """
-    groups: dict[datetime | None, list[str]] = {}
-    for number, ends_at in numbers.items():
-        groups.setdefault(ends_at, []).append(number)
-    for ends_at, some in groups.items():
-        for at in range(0, len(some), most):
-            yield some[at : at + most], end_on_record(ends_at)
+    for some in batches(list(numbers), most):
+        if len({numbers[number] for number in some}) == 1:
+            yield [*some], end_on_record(numbers[some[0]])
+        else:
+            yield [*some], {"ends": {number: _spelled(end) for number in some if (end := numbers[number])}}
 
 
 async def stay_listed(session: AsyncSession) -> None:

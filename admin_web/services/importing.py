@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ColumnElement, String, Text, func, literal, s
 from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.dialect import Range, each_moment, each_of, insert_into, insert_range
 from admin_web.record.models import Job, ListImport, SuppressionEntry, UtcDateTime
-from admin_web.services.ends import by_end, end_unless_asked, list_again, stay_listed
+from admin_web.services.ends import end_unless_asked, list_again, stay_listed, with_ends
 from admin_web.services.job_kinds import IMPORT_NUMBERS
 from admin_web.services.suppression import CHUNK, LONGEST_NOTE
 from admin_web.webhooks.events import Event
@@ -179,5 +179,5 @@ async def _notify(change: Change, import_id: int, list_name: str, made: Range) -
         .order_by(entry.id)
     )
     ends = {E164(number): ends_at for number, ends_at in await change.session.execute(added)}
-    for some, end in by_end(ends, CHUNK):
-        change.notify(Event.SUPPRESS, list=list_name, numbers=some, source=SOURCE, lead="", **end)
+    for some, said in with_ends(ends, CHUNK):
+        change.notify(Event.SUPPRESS, list=list_name, numbers=some, source=SOURCE, lead="", **said)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.record.changes import PENDING, Actor, Change, Records, Standing
 from admin_web.record.dialect import each_of, insert_into
 from admin_web.record.models import Override, SuppressionEntry, UtcDateTime
-from admin_web.services.ends import by_end, end_on_record, end_unless_asked, extend_entry, list_again, stay_listed
+from admin_web.services.ends import end_on_record, end_unless_asked, extend_entry, list_again, stay_listed, with_ends
 from admin_web.services.leads import existing_lead
 from admin_web.webhooks.events import Event
 from compliance.consent import may_revoke
@@ -177,8 +177,8 @@ async def suppress_many_within(
         already = len(listed)
         change.audit("suppress", "list", list_name, source=source, note=note, added=len(added), already=already)
     ends = {number: end for number, (_, end) in added.items()}
-    for some, end in by_end(ends, CHUNK):
-        change.notify(Event.SUPPRESS, list=list_name, numbers=some, source=source, lead="", **end)
+    for some, said in with_ends(ends, CHUNK):
+        change.notify(Event.SUPPRESS, list=list_name, numbers=some, source=source, lead="", **said)
     change.project_list(list_name, wanted)
     return len(added)
 

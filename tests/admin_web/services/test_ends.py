@@ -4,13 +4,12 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import text
 
 from admin_web.judging.listing import lists_of
 from admin_web.record.changes import Actor, Records
 from admin_web.record.models import AuditEvent, OutboxRow, SuppressionEntry, Webhook, WebhookDelivery
 from admin_web.services.ending import lift_ended
-from admin_web.services.importing import add_entries_within, begin_import
+from admin_web.services.importing import add_each_within, add_entries_within, begin_import
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many, suppress_within
 from admin_web.services.undoing import undo_import
@@ -18,6 +17,7 @@ from admin_web.webhooks.events import Event
 from admin_web.worker.worker import ENDS_S, Worker
 from compliance.ends import EndPassed
 from compliance.numbers import E164
+from tests.support.locks import waiting_for_a_lock
 from tests.support.records import ADMIN, AT, NUMBER, OTHER, Clock, rows
 from tests.support.site import settings_of
 
@@ -221,17 +221,6 @@ async def test_the_worker_asks_redis_for_the_time_and_pauses_for_other_writers(
     assert not await listed(records)
 
 
-async def waiting_for_a_lock(records: Records, work: asyncio.Task[int]) -> None:
-    """Wait until PostgreSQL lets the work wait for a lock. SQLite has one lock, which the test holds."""
-    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid <> pg_backend_pid()")
-    async with asyncio.timeout(60):
-        while not (records.database.on_sqlite or work.done()):
-            async with records.database.read() as session:
-                if await session.scalar(waiting):
-                    return
-            await asyncio.sleep(0.01)
-
-
 async def test_the_worker_and_a_change_of_two_numbers_do_not_wait_for_each_other(records: Records, clock: Clock):
     await block(records, LATE)
     await block(records, SOON, OTHER)
@@ -301,7 +290,19 @@ async def test_of_many_numbers_a_webhook_is_told_each_end_with_its_numbers(recor
             await add_entries_within(change, import_id, [NUMBER, OTHER], ends_at=SOON)
     else:
         await suppress_many(records, ADMIN, [NUMBER, OTHER], source="import", ends_at=SOON)
-    assert sorted(await told(records), key=str) == [
-        ("suppress", "2026-03-02T12:00:00Z", [OTHER]),
-        ("suppress", None, [NUMBER]),
-    ]
+    (event,) = [delivery.body["data"] for delivery in await rows(records, WebhookDelivery)]
+    assert (event["numbers"], event["ends"]) == ([NUMBER, OTHER], {OTHER: "2026-03-02T12:00:00Z"})
+    assert "ends_at" not in event
+
+
+async def test_an_end_for_each_number_makes_no_more_events_than_one_end(records: Records):
+    await subscribe(records)
+    ends = {E164(f"+1415{line + 5_550_000}"): AT + timedelta(minutes=line + 1) for line in range(CHUNK + 2)}
+    async with records.change(ADMIN) as change:
+        await add_each_within(change, await begin_import(change, "list.csv", ""), ends)
+    sent = [delivery.body["data"] for delivery in await rows(records, WebhookDelivery)]
+    assert [len(one["numbers"]) for one in sent] == [CHUNK, 2]
+    assert [list(one["ends"]) for one in sent] == [one["numbers"] for one in sent]
+    assert {**sent[0]["ends"], **sent[1]["ends"]} == {
+        number: f"{end:%Y-%m-%dT%H:%M:%SZ}" for number, end in ends.items()
+    }
