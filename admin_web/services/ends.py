@@ -15,8 +15,9 @@ from compliance.ends import later
 from compliance.numbers import E164
 
 ENDS = 0x646E635F656E6473
-"""The key of PostgreSQL's advisory lock of ends ("dnc_ends" in ASCII). Imports share it; the worker holds it alone
-while it lifts ended entries. Without it, an import could find an entry on the list that is lifted at the same moment.
+"""The key of PostgreSQL's advisory lock of ends ("dnc_ends" in ASCII). Imports share it; who lifts ended entries, or
+those of an import, holds it alone. Without it, an import could find an entry on the list that is lifted at the same
+moment.
 """
 
 _FOREVER = literal(datetime(9999, 12, 31, tzinfo=UTC), UtcDateTime)

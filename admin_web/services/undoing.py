@@ -13,6 +13,7 @@ from admin_web.projection.batches import batches
 from admin_web.record.changes import Actor, Change, Records, Standing
 from admin_web.record.database import Database
 from admin_web.record.models import DoNotCallRequest, Job, ListImport, SuppressionEntry
+from admin_web.services.ends import let_end
 from admin_web.services.importing import ENTRIES_AT_ONCE
 from admin_web.services.job_kinds import IMPORT_NUMBERS
 from admin_web.services.suppression import CHUNK, LONGEST_NOTE
@@ -142,8 +143,10 @@ async def _lift_some(change: Change, these: Lifting) -> int:
     """Lift some entries of an import, except those of people who asked not to be called. Return how many.
 
     The entries are locked before the requests are read, in a statement of their own, so that a request that is recorded
-    meanwhile counts. Recording a request locks the entry of its number too.
+    meanwhile counts. Recording a request locks the entry of its number too. Who lists a number again takes its entry
+    from the import, and must not find it on the list while this lifts it.
     """
+    await let_end(change.session)
     entry = SuppressionEntry
     some = (*_made_by(these.import_id), entry.id.between(these.first, these.last))
     locked = select(entry.id).where(*some).order_by(entry.id).with_for_update().subquery()

@@ -12,13 +12,22 @@ from admin_web.lists.sheet import Sheet
 from admin_web.record.changes import Records
 from admin_web.record.models import AuditEvent, Job, ListImport, SuppressionEntry, Webhook, WebhookDelivery
 from admin_web.services.campaign_lists import add_campaign_list, add_to_list
+from admin_web.services.ends import list_again
 from admin_web.services.importing import add_entries_within
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.suppression import CHUNK, suppress, suppress_many
-from admin_web.services.undoing import ImportUnderWay, UnknownImport, imports_on_record, one_import, undo_import
+from admin_web.services.undoing import (
+    ImportUnderWay,
+    Undone,
+    UnknownImport,
+    imports_on_record,
+    one_import,
+    undo_import,
+)
 from admin_web.webhooks.events import Event
 from compliance.numbers import E164
 from compliance.refusal import NotPermitted, Unwritable
+from tests.support.locks import waiting_for_a_lock
 from tests.support.plans import plans_of
 from tests.support.records import ADMIN, AT, SUPERVISOR, rows
 
@@ -73,6 +82,10 @@ async def many_until_tomorrow(records: Records, importer: Importer) -> None:
     await suppress_many(records, ADMIN, [B, C], source="crm", ends_at=AT + timedelta(days=1))
 
 
+async def many_without_an_end(records: Records, importer: Importer) -> None:
+    await suppress_many(records, ADMIN, [B, C], source="crm")
+
+
 async def without_an_end(records: Records, importer: Importer) -> None:
     await suppress(records, ADMIN, B, source="phone")
 
@@ -88,6 +101,26 @@ async def test_a_number_that_was_listed_again_meanwhile_stays_with_the_note_of_i
     (entry,) = [one for one in await rows(records, SuppressionEntry) if one.number == B]
     assert (entry.lifted_at, entry.note, entry.added_by) == (None, "from list.txt", "admin")
     assert (entry.ends_at, entry.extended_at) == (None, None)
+
+
+@pytest.mark.parametrize(("again", "module"), [(by_file, "importing"), (many_without_an_end, "suppression")])
+async def test_a_number_that_is_listed_again_while_its_import_is_undone_stays(
+    records: Records, importer: Importer, monkeypatch: pytest.MonkeyPatch, again, module: str
+):
+    first = await importer.take(A, B)
+    undoings: list[asyncio.Task[Undone]] = []
+
+    async def late(*given, **named) -> None:
+        """Begin the undoing after the number was found on the list, and before its entry leaves the import."""
+        undoings.append(asyncio.create_task(undo_import(records, ADMIN, first, reason="x")))
+        await waiting_for_a_lock(records, undoings[0])
+        await list_again(*given, **named)
+
+    monkeypatch.setattr(f"admin_web.services.{module}.list_again", late)
+    await again(records, importer)
+    (undoing,) = undoings
+    assert (await undoing).lifted == 1
+    assert await listed(records) == [B, C]
 
 
 async def test_the_same_import_or_one_to_another_list_takes_no_entry_from_an_import(
