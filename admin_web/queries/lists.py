@@ -141,10 +141,12 @@ async def _with_imports(session: AsyncSession, sought: ListFilter, after: Key | 
     if sought.list_name:
         imports = imports.where(row.list_name == sought.list_name)
     for import_id, first, last in await session.execute(imports.order_by(row.last_entry.desc())):
-        if len(found) >= rows and (last or 0) < found[-1].id:
+        # Other files may have listed all numbers of an import again, so that a search for its entries reads them all.
+        oldest = found[-1].id if len(found) >= rows else 1
+        if (last or 0) < oldest:
             break
         made = query.where(entry.import_id == import_id)
-        found += await _of_import(session, made, (first or 1, last or 0), after, rows)
+        found += await _of_import(session, made, (max(first or 1, oldest), last or 0), after, rows)
         found = sorted(found, key=lambda entry: entry.id, reverse=True)[:rows]
     return found
 

@@ -21,7 +21,7 @@ from admin_web.services.leads import add_lead
 from admin_web.services.suppression import lift, suppress
 from admin_web.services.undoing import undo_import
 from compliance.numbers import E164
-from tests.support.plans import plans_of
+from tests.support.plans import plans_of, statements_of
 from tests.support.records import ADMIN, LEAD, NUMBER, SUPERVISOR
 
 
@@ -73,6 +73,22 @@ async def test_every_filter_finds_what_looking_at_every_entry_finds(records: Rec
         order = (lambda entry: (entry.number, entry.id)) if beginning else (lambda entry: -entry.id)
         for rows in (1, 3, 50):
             assert await paged(records, sought, rows) == sorted(wanted, key=order), (sought, rows)
+
+
+async def test_an_import_whose_numbers_were_listed_again_is_not_read_as_a_whole(
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("admin_web.queries.lists.FIRST_PART", 1)
+    for _ in range(2):
+        await imported(records, tmp_path, range(10, 310))
+
+    async def work() -> None:
+        page = await entries(records.database, ListFilter(source="import"), after=(200,), rows=3)
+        assert [entry.id for entry in page.rows] == [199, 198, 197]
+
+    asked = [statement for statement, _ in await statements_of(records.database, work)]
+    # One for the entries of no import, and two for the parts of the import that reach back to the last entry found.
+    assert sum("FROM suppression_entries" in statement for statement in asked) == 3
 
 
 async def listed_by_campaign(records: Records, tmp_path: Path) -> None:
