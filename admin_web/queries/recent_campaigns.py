@@ -14,7 +14,7 @@ LATEST_CALLS = 10_000
 """Number of calls that are searched for campaigns, the latest ones."""
 
 MOST_CAMPAIGNS = 200
-"""Maximum number of campaigns of calls that are shown."""
+"""Maximum number of campaigns that are shown for their calls, and of further ones for their campaign lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class RecentCampaign:
 async def recent_campaigns(database: Database, lists: Iterable[CampaignListShown]) -> Sequence[RecentCampaign]:
     """Return the campaigns of the latest calls and of these campaign lists: first those with the most calls.
 
+    Of the others, only those on campaign lists are returned.
+
     Raises DatabaseUnavailable.
     """
     known: dict[str, list[str]] = {}
@@ -48,9 +50,10 @@ async def recent_campaigns(database: Database, lists: Iterable[CampaignListShown
         .where(latest.c.campaign != "")
         .group_by(latest.c.campaign)
         .order_by(calls.desc(), latest.c.campaign)
-        .limit(MOST_CAMPAIGNS)
     )
     async with database.read() as session:
         found = (await session.execute(asked)).all()
     called = [RecentCampaign(name, count, last_at, tuple(known.pop(name, ()))) for name, count, last_at in found]
-    return [*called, *(RecentCampaign(name, 0, None, tuple(known[name])) for name in sorted(known))]
+    uncalled = [RecentCampaign(name, 0, None, tuple(known[name])) for name in sorted(known)]
+    others = [one for one in (*called[MOST_CAMPAIGNS:], *uncalled) if one.lists]
+    return [*called[:MOST_CAMPAIGNS], *others[:MOST_CAMPAIGNS]]

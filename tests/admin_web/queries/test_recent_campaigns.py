@@ -40,5 +40,18 @@ async def test_only_the_latest_calls_are_searched(records: Records, monkeypatch:
     assert await found(records) == [RecentCampaign("autumn-26", 1, at(3), ())]
 
 
+async def test_a_campaign_on_a_list_is_shown_with_its_calls_however_many_others_have_more(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "MOST_CAMPAIGNS", 1)
+    await add_campaign_list(records, ADMIN, "one", ["autumn-26", "spring-26", "summer-26"])
+    names = ["winter-26", "winter-26", "winter-26", "winter_26", "winter_26", "summer-26"]
+    await put(records.database, *(decision(place, campaign=name) for place, name in enumerate(names)))
+    assert await found(records) == [
+        RecentCampaign("winter-26", 3, at(2), ()),
+        RecentCampaign("summer-26", 1, at(5), ("one",)),
+    ]
+
+
 async def test_without_calls_and_lists_there_is_nothing_to_compare(records: Records):
     assert await found(records) == []
