@@ -15,14 +15,19 @@ from admin_web.services.suppression import CHUNK
 ENDED = "ended"
 """The reason of the lifting."""
 
+MOST_NAMED = 100
+"""From more entries of no import, the audit events do not name each. A million numbers may belong to no import, because
+two files have listed them.
+"""
+
 
 async def lift_ended(records: Records, actor: Actor, latest: datetime) -> int:
     """Lift up to CHUNK entries that have ended. Return how many were looked at; 0 if none is left.
 
     `latest` is the time of Redis (aware UTC). An entry has ended only if it has ended by both clocks, so a machine
     whose clock is fast opens no number too early. If nobody calls this in time, the numbers stay blocked. One audit
-    event is written for each entry, or one for all of these entries that the same import made. Raises
-    DatabaseUnavailable.
+    event is written for each entry, or one for all of these entries that the same import made, or that no import made
+    if they are many. Raises DatabaseUnavailable.
     """
     at = min(records.now(), latest)
     async with records.database.read() as session:
@@ -52,13 +57,19 @@ async def _locked(change: Change, at: datetime) -> Sequence[SuppressionEntry]:
 async def _lift(change: Change, entries: Sequence[SuppressionEntry]) -> None:
     """Lift ended entries of one list. The entries of people who have asked lose their end instead."""
     lifted = set((await lift_entries(change, entries, ENDED)).lifted)
-    imports = Counter[int]()
     for entry in entries:
         if entry.number not in lifted:
             entry.ends_at, entry.extended_at, entry.extended_by = None, change.at, change.actor.name
-        elif entry.import_id is None:
-            change.audit("end-entry", "number", entry.number, list=entry.list_name, entry=entry.id)
-        else:
-            imports[entry.import_id] += 1
-    for import_id, ended in sorted(imports.items()):
-        change.audit("end-entries", "import", import_id, list=entries[0].list_name, lifted=ended)
+    _audit(change, entries[0].list_name, [entry for entry in entries if entry.number in lifted])
+
+
+def _audit(change: Change, list_name: str, ended: Sequence[SuppressionEntry]) -> None:
+    alone = [entry for entry in ended if entry.import_id is None]
+    if len(alone) > MOST_NAMED:
+        change.audit("end-entries", "list", list_name, lifted=len(alone))
+    else:
+        for entry in alone:
+            change.audit("end-entry", "number", entry.number, list=list_name, entry=entry.id)
+    imports = Counter(entry.import_id for entry in ended if entry.import_id is not None)
+    for import_id, many in sorted(imports.items()):
+        change.audit("end-entries", "import", import_id, list=list_name, lifted=many)

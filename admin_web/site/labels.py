@@ -35,7 +35,7 @@ ACTIONS: Mapping[str, str] = {
     "disable-webhook": "Webhook turned off",
     "document-unfit": "Consent document refused: missing or damaged",
     "enable-user": "User enabled",
-    "end-entries": "Entries of an import to the Do-Not-Call list ended",
+    "end-entries": "Entries of the Do-Not-Call list ended",
     "end-entry": "Entry of the Do-Not-Call list ended",
     "end-job": "Background job ended",
     "end-telephone": "Telephone no longer assigned to a person",

@@ -8,7 +8,7 @@ import pytest
 from admin_web.judging.listing import lists_of
 from admin_web.record.changes import Actor, Records
 from admin_web.record.models import AuditEvent, OutboxRow, SuppressionEntry, Webhook, WebhookDelivery
-from admin_web.services.ending import lift_ended
+from admin_web.services.ending import MOST_NAMED, lift_ended
 from admin_web.services.importing import add_each_within, add_entries_within, begin_import
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many, suppress_within
@@ -171,6 +171,16 @@ async def test_entries_of_an_import_end_in_portions_with_one_event_each(records:
     assert [(one.action, one.subject_id, one.particulars.get("lifted")) for one in events] == [
         ("end-entries", "1", CHUNK // 2), ("end-entries", "2", CHUNK // 2), ("end-entry", "+14165550101", None)
     ]  # fmt: skip
+
+
+async def test_many_entries_that_belong_to_no_import_end_in_one_event(records: Records, clock: Clock):
+    numbers = [E164(f"+1415555{line:04d}") for line in range(MOST_NAMED + 1)]
+    for _ in range(2):
+        await imported(records, numbers, SOON)
+    assert await ended(records, clock, SOON)
+    (event,) = [event for event in await rows(records, AuditEvent) if event.done_by == WORKER.name]
+    assert (event.action, event.subject_kind, event.subject_id) == ("end-entries", "list", "internal")
+    assert event.particulars == {"lifted": MOST_NAMED + 1}
 
 
 async def test_undoing_an_import_keeps_entries_that_somebody_else_has_extended(records: Records):
