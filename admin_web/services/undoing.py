@@ -144,12 +144,13 @@ async def _lift_some(change: Change, these: Lifting) -> int:
 
     The entries are locked before the requests are read, in a statement of their own, so that a request that is recorded
     meanwhile counts. Recording a request locks the entry of its number too. Who lists a number again takes its entry
-    from the import, and must not find it on the list while this lifts it.
+    from the import, and must not find it on the list while this lifts it. The order of the locks is that of every other
+    change of several numbers.
     """
     await let_end(change.session)
     entry = SuppressionEntry
     some = (*_made_by(these.import_id), entry.id.between(these.first, these.last))
-    locked = select(entry.id).where(*some).order_by(entry.id).with_for_update().subquery()
+    locked = select(entry.id).where(*some).order_by(entry.number).with_for_update().subquery()
     await change.session.scalar(select(func.count()).select_from(locked))
     lifting = update(entry).where(*some, ~_requested()).returning(entry.number).values(
         lifted_at=change.at, lifted_by=change.actor.name, lift_reason=these.reason

@@ -14,7 +14,7 @@ from admin_web.record.models import AuditEvent, Job, ListImport, SuppressionEntr
 from admin_web.services.campaign_lists import add_campaign_list, add_to_list
 from admin_web.services.ends import list_again
 from admin_web.services.importing import add_entries_within
-from admin_web.services.requests import record_request, record_requests, withdraw_request
+from admin_web.services.requests import Request, record_request, record_requests, request_within, withdraw_request
 from admin_web.services.suppression import CHUNK, suppress, suppress_many
 from admin_web.services.undoing import (
     ImportUnderWay,
@@ -121,6 +121,19 @@ async def test_a_number_that_is_listed_again_while_its_import_is_undone_stays(
     (undoing,) = undoings
     assert (await undoing).lifted == 1
     assert await listed(records) == [B, C]
+
+
+async def test_an_undoing_and_a_change_of_two_numbers_do_not_wait_for_each_other(records: Records, importer: Importer):
+    made = await importer.take(B)
+    async with records.change(ADMIN) as change:
+        await add_entries_within(change, made, [A])
+    async with records.change(ADMIN) as change:
+        await request_within(change, A, Request("phone", AT.date()))
+        undoing = asyncio.create_task(undo_import(records, ADMIN, made, reason="x"))
+        await waiting_for_a_lock(records, undoing)
+        await request_within(change, B, Request("phone", AT.date()))
+    done = await undoing
+    assert (done.lifted, done.kept) == (0, 2)
 
 
 async def test_the_same_import_or_one_to_another_list_takes_no_entry_from_an_import(
