@@ -9,6 +9,7 @@ to another, empty database, and exports the list.
 import asyncio
 import os
 import random
+import secrets
 import subprocess
 import tempfile
 import time
@@ -107,7 +108,7 @@ class Installation:
     url: str
     directory: Path
     environment: Mapping[str, str]
-    password: str = "the-password-of-the-bench"
+    password: str
 
 
 @contextmanager
@@ -116,7 +117,7 @@ def _installed(kind: str) -> Iterator[Installation]:
         directory = Path(name)
         with RedisServer(directory / "redis", directory / "redis.sock") as redis:
             names = {"DNC_DATABASE_URL": url, "DNC_REDIS_URL": redis.url, "DNC_DATA_DIR": name}
-            installed = Installation(url, directory, os.environ | names)
+            installed = Installation(url, directory, os.environ | names, secrets.token_urlsafe(15))
             asyncio.run(_set_up(installed, redis.url))
             yield installed
 

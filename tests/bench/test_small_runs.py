@@ -31,8 +31,9 @@ def printed(*words: str) -> str:
         (("alternatives", "--rounds=1", "--seconds=0.1"), "gate / sleeping"),
         (("metrics", "--calls=1000", "--rounds=1"), "multiprocess mode"),
         (("restore", "--numbers=2500", "--rounds=1"), "       1   "),
+        (("imports", "--rows=3000", "--only=sqlite"), "| 3,000 rows |"),
     ],
-    ids=["gate", "against", "scrub", "alternatives", "metrics", "restore"],
+    ids=["gate", "against", "scrub", "alternatives", "metrics", "restore", "imports"],
 )
 def test_a_bench_runs_small_and_prints_what_it_found(words, said):
     try:
