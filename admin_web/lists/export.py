@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
 
-from sqlalchemy import ColumnElement, String, cast, select
+from sqlalchemy import ColumnElement, String, case, cast, func, select
 
 from admin_web.lists.spreadsheet import defused
 from admin_web.record.database import Database
-from admin_web.record.models import SuppressionEntry
+from admin_web.record.models import ListImport, SuppressionEntry
 from compliance.redis_schema import INTERNAL
 
 COLUMNS = ("number", "source", "note", "lead", "added_at", "added_by", "ends_at")
@@ -32,10 +32,13 @@ async def export_numbers(database: Database, out: TextIO, *, lifted: bool = Fals
     """
     entry = SuppressionEntry
     plain = entry.__table__.columns  # Selecting plain columns skips SQLAlchemy's object mapper.
-    chosen = [plain.number, plain.source, entry.full_note(), plain.lead_id, _as_text(plain.added_at), plain.added_by]
+    # A join, because a subquery for the note of the import would run for each row.
+    note = case((plain.note != "", plain.note), else_=func.coalesce(ListImport.note, ""))
+    chosen = [plain.number, plain.source, note, plain.lead_id, _as_text(plain.added_at), plain.added_by]
     chosen.append(_as_text(plain.ends_at))
     chosen += [_as_text(plain.lifted_at), plain.lifted_by, plain.lift_reason] if lifted else []
-    statement = select(*chosen).where(plain.list_name == list_name).order_by(plain.id)
+    statement = select(*chosen).select_from(entry).outerjoin(ListImport, ListImport.id == plain.import_id)
+    statement = statement.where(plain.list_name == list_name).order_by(plain.id)
     if not lifted:
         statement = statement.where(plain.lifted_at.is_(None))
     csv.writer(out).writerow(COLUMNS + LIFTED_COLUMNS if lifted else COLUMNS)

@@ -16,6 +16,7 @@ from admin_web.lists.scrub import scrub
 from admin_web.lists.sheet import Sheet
 from admin_web.record.changes import Records
 from admin_web.record.database import Database
+from admin_web.services.importing import add_entries_within, begin_import
 from admin_web.services.leads import add_lead
 from admin_web.services.overrides import grant_override
 from admin_web.services.revocation import revoke_override
@@ -52,6 +53,18 @@ async def test_a_number_is_written_as_it_is_and_a_full_width_formula_is_defused(
     await suppress(records, ADMIN, NUMBER, source="phone", note="＝1+1")
     ((number, note),) = [(row["number"], row["note"]) for row in await exported(records.database)]
     assert (number, note) == ("+14155550100", "'＝1+1")
+
+
+async def test_an_imported_entry_has_the_note_of_its_import_and_another_entry_its_own(records: Records):
+    async with records.change(ADMIN) as change:
+        await add_entries_within(change, await begin_import(change, "list.csv", "from the old dialer"), [NUMBER])
+    await suppress(records, ADMIN, OTHER, source="phone", note="called us")
+    await suppress(records, ADMIN, E164("+14155550177"), source="phone")
+    assert {row["number"]: row["note"] for row in await exported(records.database)} == {
+        NUMBER: "from the old dialer",
+        OTHER: "called us",
+        E164("+14155550177"): "",
+    }
 
 
 async def test_lifted_entries_are_written_when_asked_for(records: Records):
