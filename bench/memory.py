@@ -52,6 +52,7 @@ def decision(pipe: redis.client.Pipeline, at: int) -> None:
     made = Decision(
         id=f"01a20a789220-cf157d42-{at:08x}", at=NOW, ruling=allow(verdict.NOT_LISTED), dialed="4155550199",
         number="+14155550199", lead=f"lead-{at}", channel=f"1767225600.{at}", generation=1, gate="pbx-1:4711",
+        peer="192.0.2.10",
     )  # fmt: skip
     pipe.xadd(DECISIONS, decision_fields(made))  # type: ignore[arg-type]
 
