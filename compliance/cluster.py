@@ -74,6 +74,10 @@ class Shard:
         """Return whether the shard owns a slot."""
         return any(first <= slot <= last for first, last in self.ranges)
 
+    def owns_any(self, slots: Iterable[int]) -> bool:
+        """Return whether the shard owns any of `slots`."""
+        return any(map(self.owns, slots))
+
     def slots(self) -> Iterable[int]:
         """Return an iterator over the slots of the shard, ascending."""
         return (slot for first, last in self.ranges for slot in range(first, last + 1))

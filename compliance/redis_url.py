@@ -14,6 +14,7 @@ This module does no input or output: the caller passes a function that queries o
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -177,13 +178,21 @@ class Cluster:
         """Return the master of a shard."""
         return Master(self.url(shard.address), shard.reign)
 
-    async def find(self, known: Iterable[str], ask: Callable[[str], Awaitable[bytes]], within_s: float) -> Topology:
+    async def find(
+        self,
+        known: Iterable[str],
+        ask: Callable[[str], Awaitable[bytes]],
+        within_s: float,
+        *,
+        rest_s: float | None = None,
+    ) -> Topology:
         """Query the nodes of the URL and the `known` ones at once for `within_s` seconds; merge their views.
 
-        `ask` sends `question` to the node at a URL and returns the reply; it may raise anything. Raises NoMaster.
+        With `rest_s`, silent nodes are waited for only that long once most nodes have replied. `ask` sends `question`
+        to the node at a URL and returns the reply; it may raise anything. Raises NoMaster.
         """
         addresses = list(dict.fromkeys([*self.addresses, *known]))
-        outcomes = await _ask_all(ask, [self.url(address) for address in addresses], within_s)
+        outcomes = await _ask_all(ask, [self.url(address) for address in addresses], within_s, rest_s)
         views, troubles = [], list[str]()
         for address, outcome in zip(addresses, outcomes, strict=True):
             try:
@@ -200,16 +209,29 @@ class Cluster:
 
 
 async def _ask_all(
-    ask: Callable[[str], Awaitable[Reply]], urls: Sequence[str], within_s: float
+    ask: Callable[[str], Awaitable[Reply]], urls: Sequence[str], within_s: float, rest_s: float | None = None
 ) -> list[Reply | BaseException]:
     """Query all URLs at once; return the reply or the exception of each. CancelledError means no reply in time."""
     asking = [asyncio.ensure_future(ask(url)) for url in urls]
     try:
-        await asyncio.wait(asking, timeout=within_s)
+        if rest_s is None:
+            await asyncio.wait(asking, timeout=within_s)
+        else:
+            await _most(asking, within_s)
+            await asyncio.wait(asking, timeout=rest_s)
     finally:
         for task in asking:
             task.cancel()
     return await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def _most(asking: Sequence[asyncio.Future[Reply]], within_s: float) -> None:
+    """Wait until more than half of the queries have been answered, or all have ended, but at most `within_s`."""
+    left = set(asking)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while left and 2 * sum(one.done() and not one.exception() for one in asking) <= len(asking):
+                _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
 
 
 def read_redis_url(url: str) -> Sentinels | Cluster | None:

@@ -16,9 +16,9 @@ from admin_web.api.problem import Problem, problem_of
 from admin_web.api.quotas import quota_headers
 from admin_web.api.tools import TOOLS
 from admin_web.documents import Kept
-from admin_web.services import Records
+from admin_web.services import Change, Records, Standing
 from admin_web.services.documents import or_discarded
-from admin_web.services.idempotency import Json, Key, done_once, request_hash
+from admin_web.services.idempotency import Joined, Json, Key, done_once, request_hash
 from compliance.http_body import has_left, why_not_read
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -89,18 +89,21 @@ async def _write(operation: AnyOperation, request: web.Request) -> web.StreamRes
         document = kept[0] if kept else None
         key = Key(bearer.token_id, text, _hash(operation, asked, document)) if text else None
 
-        async def work(joined: Records) -> Json:
+        changes: list[Change] = []
+
+        async def work(joined: Joined) -> Json:
             given = await operation.run(_call(request, bearer, joined, document), asked)
             answer: Json = given.model_dump(mode="json")
+            changes.extend(joined.changes)
             return answer
 
         answer, again = await done_once(records, key, work)
-    return await _answered(operation, records, answer, again=again)
+    # The current standing, even if the write was carried out long ago.
+    return _answered(operation, await records.standing(*changes), answer, again=again)
 
 
-async def _answered(operation: AnyOperation, records: Records, answer: Json, *, again: bool) -> web.Response:
-    """Respond to a write with its current standing, even when the write was carried out long ago."""
-    standing = await records.standing()
+def _answered(operation: AnyOperation, standing: Standing, answer: Json, *, again: bool) -> web.Response:
+    """Respond to a write with its standing."""
     now = answer | {"in_force": standing.in_force, "why_not": standing.why_not}
     return web.json_response(
         operation.gives(**now).model_dump(mode="json"),

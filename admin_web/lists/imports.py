@@ -5,7 +5,7 @@ completed by running it again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import NotASheet, Sheet, SheetRow
 from admin_web.lists.windows import Window, read_ahead, skip
 from admin_web.record.changes import IN_FORCE, Actor, NotInForce, Projector, Records, Standing
+from compliance.numbers import E164
 
 EXAMPLES = 10
 """Maximum number of kept numbers that a result names."""
@@ -178,12 +179,12 @@ class UntilRefused:
         self._projector = projector
         self._refused: NotInForce | None = None
 
-    async def drain(self) -> None:
+    async def drain(self, numbers: Collection[E164] | None = None) -> None:
         """Apply every committed change, unless an earlier call has failed. Raises NotInForce."""
         if self._refused is not None:
             raise NotInForce(str(self._refused))
         try:
-            await self._projector.drain()
+            await self._projector.drain(numbers)
         except NotInForce as error:
             self._refused = error
             raise

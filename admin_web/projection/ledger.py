@@ -42,6 +42,12 @@ class Ledger:
         """Return the ids of the rows that have been applied by all shards they concern."""
         return [row.id for row in rows if all(self._has(shard, row.id) for shard in self._concerned(row))]
 
+    def owners_have(self, slots: Iterable[int], rows: Set[int]) -> bool:
+        """Return whether each of `slots` has an owner now, and each owner has applied all `rows`."""
+        topology = self._topology()
+        owners = {topology.owner(slot) for slot in slots}
+        return all(shard is not None and rows <= self._applied.get(_reign(shard), set()) for shard in owners)
+
     def _has(self, shard: Shard | None, row: int) -> bool:
         return shard is not None and row in self._applied.get(_reign(shard), ())
 

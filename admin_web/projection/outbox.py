@@ -111,9 +111,10 @@ async def mark_applied(session: AsyncSession, ids: Collection[int], turn: int, a
         await session.execute(marked.execution_options(synchronize_session=False))
 
 
-async def pending_ids(session: AsyncSession) -> set[int]:
-    """Return the ids of all pending rows."""
-    return set(await session.scalars(select(OutboxRow.id).where(_PENDING)))
+async def pending_ids(session: AsyncSession, newest: int | None = None) -> set[int]:
+    """Return the ids of all pending rows, or of those up to the id `newest`."""
+    asked = select(OutboxRow.id).where(_PENDING)
+    return set(await session.scalars(asked if newest is None else asked.where(OutboxRow.id <= newest)))
 
 
 async def ids_since(session: AsyncSession, turn: int) -> set[int]:

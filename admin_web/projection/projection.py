@@ -4,7 +4,7 @@ In a cluster each shard has its own projection, and an operation runs on all of 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Self, TypeVar
@@ -29,11 +29,13 @@ from admin_web.projection.sweep import sweep
 from admin_web.projection.truth import LeadOnNumber, registry_versions
 from admin_web.projection.turn import first_slots
 from admin_web.projection.verify import verify
-from admin_web.projection.wire import RedisUnavailable, words
+from admin_web.projection.wire import RedisSilent, RedisUnavailable, words
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.settings import AdminSettings
 from compliance.facts import Facts
+from compliance.numbers import E164
+from compliance.redis_schema import slot_of_number
 
 log = structlog.get_logger()
 
@@ -60,11 +62,14 @@ class Projection:
             ledger = Ledger(store.seen)
         self.sides = Sides(database, store, now, ledger)
         self._settings = settings
-        self._drain = Shared(partial(drain, self.sides))
+        self._drain = Shared(partial(drain, self.sides), hopeless=RedisSilent)
         self._shards: dict[int, Projection] = {}
 
-    async def shards(self) -> "Sequence[Projection]":
-        """Return the projection of each present shard; outside a cluster, this one."""
+    async def shards(self, slots: Collection[int] | None = None) -> "Sequence[Projection]":
+        """Return the projection of each present shard that owns any of `slots`, by default of all shards.
+
+        Outside a cluster, return this one.
+        """
         store, ledger = self.sides.store, self.sides.ledger
         if not isinstance(store, ClusterStore) or ledger is None:
             return (self,)
@@ -74,7 +79,7 @@ class Projection:
                 self._shards[shard.first] = Projection(
                     self.sides.database, self._settings, now=self.sides.now, shard=part
                 )
-        return [self._shards[shard.first] for shard in store.seen().shards]
+        return [self._shards[shard.first] for shard in store.seen().shards if slots is None or shard.owns_any(slots)]
 
     async def streams(self) -> Sequence[Store]:
         """Return the store of each decision stream, including those of former shards whose slots have moved."""
@@ -86,10 +91,11 @@ class Projection:
         now = {shard.first for shard in (await store.topology()).shards}
         return [store.shard(slot) for slot in sorted(now | set(known))]
 
-    async def drain(self) -> None:
+    async def drain(self, numbers: Collection[E164] | None = None) -> None:
         """Apply every change that was committed before this call.
 
-        When this returns, Redis has acknowledged all of them.
+        When this returns, Redis has acknowledged all of them. With `numbers`, only the shards of these numbers are
+        asked, and have acknowledged all changes.
         """
         if not isinstance(self.sides.store, ClusterStore):
             await self._drain()
@@ -97,14 +103,19 @@ class Projection:
         async with self.sides.database.read() as session:
             newest = await outbox.newest_pending(session)
         if newest is not None:
-            await self._each(Projection.drain)
-            await self._require_applied(newest)
+            slots = None if numbers is None else {slot_of_number(number) for number in numbers}
+            await self._each(lambda one: one.drain(), slots)
+            await self._require_applied(newest, slots)
 
-    async def _require_applied(self, newest: int) -> None:
-        """Raise RedisUnavailable while rows are pending, for example because slots moved while they were applied."""
+    async def _require_applied(self, newest: int, slots: Collection[int] | None) -> None:
+        """Raise RedisUnavailable while an owner of `slots` lacks rows, for example because slots have moved meanwhile.
+
+        Without `slots`, raise it while any row is pending.
+        """
         async with self.sides.database.read() as session:
-            rows, _ = await outbox.oldest_pending(session, newest)
-        if rows:
+            pending = await outbox.pending_ids(session, newest)
+        ledger = self.sides.ledger
+        if pending and (slots is None or ledger is None or not ledger.owners_have(slots, pending)):
             raise RedisUnavailable("the slots of the cluster are moving; the worker tries again")
 
     async def rebuild(
@@ -210,12 +221,14 @@ class Projection:
         """Remove the keys of earlier generations. Returns how many there were."""
         return sum(await self._each(lambda one: sweep(one.sides)))
 
-    async def _each(self, work: "Callable[[Projection], Awaitable[Given]]") -> list[Given]:
-        """Run `work` on all shards at once.
+    async def _each(
+        self, work: "Callable[[Projection], Awaitable[Given]]", slots: Collection[int] | None = None
+    ) -> list[Given]:
+        """Run `work` on all shards at once, or on the owners of `slots`.
 
         If it fails on some shards, it still finishes on the others; then the first error is raised.
         """
-        done = await asyncio.gather(*(work(one) for one in await self.shards()), return_exceptions=True)
+        done = await asyncio.gather(*(work(one) for one in await self.shards(slots)), return_exceptions=True)
         failed = [one for one in done if isinstance(one, BaseException)]
         if failed:
             raise failed[0]

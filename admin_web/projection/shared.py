@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 class Shared:
     """Calls `work` so that each call is served by a run that began after the call.
 
-    Calls that arrive during a run all wait for the next run, and share its success or failure.
+    Calls that arrive during a run all wait for the next run, and share its success or failure. If the run fails with
+    `hopeless`, they fail with it at once, because the next run would only take as long to fail.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[object]]) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[], Awaitable[object]], hopeless: type[Exception] | None = None) -> None:
+        self._work, self._hopeless = work, hopeless
         self._lock = asyncio.Lock()
         self._calls = 0
         self._served = 0
@@ -34,6 +35,8 @@ class Shared:
             await self._work()
         except Exception as failure:  # noqa: BLE001 - raised again in each waiting call
             self._failure = failure
+            if self._hopeless is not None and isinstance(failure, self._hopeless):
+                waiting = self._calls
         else:
             self._failure = None
         self._served = waiting

@@ -12,6 +12,13 @@ from admin_web.projection.pools import CONNECTOR, FOLLOW_S, NEVER
 from compliance.cluster import Topology
 from compliance.redis_url import Cluster, Master, NoMaster
 
+REST_S = 0.05
+"""Seconds for which silent nodes are waited for after most nodes have replied.
+
+While a node is silent, every operation would otherwise wait for it, also on the other shards. A view that is out of
+date does no harm: each master describes itself to the connection that is opened to it.
+"""
+
 
 class Nodes:
     """The nodes of a cluster. They are queried at the first use; `timeout_s` limits all queries together."""
@@ -27,7 +34,7 @@ class Nodes:
         async with self._asking:
             if monotonic() - self._asked_at >= FOLLOW_S:
                 known = self._topology.addresses
-                self._topology = await self.cluster.find(known, self._ask, self.timeout_s / 2)
+                self._topology = await self.cluster.find(known, self._ask, self.timeout_s / 2, rest_s=REST_S)
                 self._asked_at = monotonic()
         return self._topology
 

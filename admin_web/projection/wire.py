@@ -46,6 +46,10 @@ class RedisUnavailable(NotInForce):
     """Redis could not be reached or did not answer in time; the message says which."""
 
 
+class RedisSilent(RedisUnavailable):
+    """Redis did not answer in time."""
+
+
 class RedisRefused(RedisUnavailable):
     """Redis answered with an error; the message quotes it."""
 
@@ -148,7 +152,7 @@ def translated_errors(prefix: str, url: str = "") -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise RedisUnavailable("Redis did not answer in time") from None
+        raise RedisSilent("Redis did not answer in time") from None
     except (RedisError, OSError, NoMaster) as error:
         raise RedisUnavailable(f"{prefix}{unreachable(url, error)}") from error
 

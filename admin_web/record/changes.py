@@ -1,7 +1,7 @@
 """The record that services write to, and whether a recorded change is in force in Redis."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -44,8 +44,11 @@ class NotInForce(Exception):
 class Projector(Protocol):
     """Applies recorded changes to Redis."""
 
-    async def drain(self) -> object:
-        """Apply every committed change. Raises NotInForce unless Redis has acknowledged them all."""
+    async def drain(self, numbers: Collection[E164] | None = None) -> object:
+        """Apply every committed change. Raises NotInForce unless Redis has acknowledged them all.
+
+        With `numbers`, only the shards of a cluster that have these numbers must have acknowledged the changes.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,18 @@ PENDING = Standing(in_force=False, why_not="The change is not committed yet.")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One transaction by one actor at one moment (aware UTC). `events` go to the webhooks when it commits."""
+    """One transaction by one actor at one moment (aware UTC). `events` go to the webhooks when it commits.
+
+    `numbers` must reach Redis, and of `lists` terms or ranges of entries.
+    """
 
     session: AsyncSession
     actor: Actor
     at: datetime
     events: list[WebhookEvent] = field(default_factory=list)
     audited: list[AuditEvent] = field(default_factory=list)
+    numbers: set[E164] = field(default_factory=set)
+    lists: set[str] = field(default_factory=set)
 
     def audit(self, action: str, kind: str, subject: object, **particulars: str | int) -> None:
         """Add an audit event: the actor did `action` to this subject."""
@@ -102,14 +110,18 @@ class Change:
 
     def project_list(self, list_name: str, numbers: Iterable[E164]) -> None:
         """Queue numbers of a list whose state in SQL has changed and must reach Redis."""
-        self.session.add(OutboxRow(list_name=list_name, numbers=list(numbers), committed_at=self.at))
+        queued = list(numbers)
+        self.numbers.update(queued)
+        self.session.add(OutboxRow(list_name=list_name, numbers=queued, committed_at=self.at))
 
     def project_terms(self, list_name: str) -> None:
         """Queue all terms, because those of one list have changed and must reach Redis."""
+        self.lists.add(list_name)
         self.session.add(OutboxRow(list_name=list_name, numbers=[], committed_at=self.at))
 
     def project_entries(self, list_name: str, first: int, last: int) -> None:
         """Queue the numbers of a list's entries whose ids are between `first` and `last`."""
+        self.lists.add(list_name)
         self.session.add(
             OutboxRow(list_name=list_name, numbers=[], first_entry=first, last_entry=last, committed_at=self.at)
         )
@@ -120,7 +132,19 @@ class Change:
 
     def project_override(self, number: E164, lead: LeadId) -> None:
         """Queue the override of a lead on a number, whose state in SQL has changed and must reach Redis."""
+        self.numbers.add(number)
         self.session.add(OutboxRow(numbers=[number], lead_id=lead, committed_at=self.at))
+
+
+def concerned(changes: Iterable[Change]) -> Collection[E164] | None:
+    """Return the numbers that `changes` concern; None if they may concern any number.
+
+    A change without numbers may answer about an earlier change that has not reached Redis, so it concerns any number.
+    """
+    each = list(changes)
+    if not each or any(change.lists or not change.numbers for change in each):
+        return None
+    return set[E164]().union(*(change.numbers for change in each))
 
 
 def utc_now() -> datetime:
@@ -176,13 +200,14 @@ class Records:
         async with changing(self.database, actor, self.now) as change:
             yield change
 
-    async def standing(self) -> Standing:
+    async def standing(self, *changes: Change) -> Standing:
         """Apply every recorded change to Redis and return whether that worked.
 
-        If not, the changes stay recorded in SQL.
+        If not, the changes stay recorded in SQL. With `changes`, the answer is about their numbers alone: it does not
+        depend on the shards of a cluster that have none of these numbers.
         """
         try:
-            await self.projector.drain()
+            await self.projector.drain(concerned(changes))
         except (NotInForce, DatabaseUnavailable) as error:
             return Standing(in_force=False, why_not=str(error))
         return IN_FORCE

@@ -4,13 +4,14 @@ The names exported here are those that callers of services need (site, API, comm
 numbers of leads, and whether a change is in force. So callers need not import `record`.
 """
 
-from admin_web.record.changes import Actor, NotInForce, Records, Standing, utc_now
+from admin_web.record.changes import Actor, Change, NotInForce, Records, Standing, utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.lead_numbers import LabelledNumber
 from admin_web.record.schema import SchemaMismatch
 
 __all__ = [
     "Actor",
+    "Change",
     "Database",
     "DatabaseUnavailable",
     "LabelledNumber",

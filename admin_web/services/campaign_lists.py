@@ -82,7 +82,7 @@ async def add_to_list(
     async with records.change(actor) as change:
         await require_campaign_list(change.session, name)
         done = await suppress_within(change, number, source=source, note=note, list_name=name)
-    return replace(done, standing=await records.standing())
+    return replace(done, standing=await records.standing(change))
 
 
 async def add_many_to_list(
@@ -93,7 +93,7 @@ async def add_many_to_list(
     async with records.change(actor) as change:
         await require_campaign_list(change.session, name)
         added = await suppress_many_within(change, wanted, source=source, note=note, list_name=name)
-    return SuppressedMany(added, len(wanted) - added, await records.standing())
+    return SuppressedMany(added, len(wanted) - added, await records.standing(change))
 
 
 async def lift_from_list(records: Records, actor: Actor, name: str, number: E164, *, reason: str) -> Lifted:

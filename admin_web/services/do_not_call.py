@@ -43,7 +43,7 @@ async def block_lead(records: Records, actor: Actor, lead: LeadId, numbers: Sequ
         row = await existing_lead(change.session, lead)
         request = Request(SWITCH, records.today(), "The Do-Not-Call switch of the lead was turned on.")
         blocked = await block_within(change, row, request, numbers)
-    return replace(blocked, standing=await records.standing())
+    return replace(blocked, standing=await records.standing(change))
 
 
 async def block_within(change: Change, row: Lead, request: Request, numbers: Sequence[E164] = ()) -> Blocked:

@@ -9,7 +9,7 @@ second waits for the transaction of the first.
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from sqlalchemy import select, update
@@ -41,14 +41,16 @@ class Joined(Records):
     """Records that let a service run inside an open transaction, which the caller commits."""
 
     session: AsyncSession
+    changes: list[Change] = field(default_factory=list)
 
     @asynccontextmanager
     async def change(self, actor: Actor) -> AsyncIterator[Change]:
-        """Open a change in the caller's transaction."""
+        """Open a change in the caller's transaction, and keep it in `changes`."""
         async with change_within(self.session, actor, self.now()) as change:
+            self.changes.append(change)
             yield change
 
-    async def standing(self) -> Standing:
+    async def standing(self, *_: Change) -> Standing:
         """Return PENDING, because the change cannot be in force before the caller commits.
 
         After the commit, the caller calls `Records.standing`.
@@ -56,7 +58,7 @@ class Joined(Records):
         return PENDING
 
 
-async def done_once(records: Records, key: Key | None, work: Callable[[Records], Awaitable[Json]]) -> tuple[Json, bool]:
+async def done_once(records: Records, key: Key | None, work: Callable[[Joined], Awaitable[Json]]) -> tuple[Json, bool]:
     """Run `work` in one transaction, unless its key was used before.
 
     Returns the answer, and whether it is the recorded answer to an earlier request. Raises KeyReused, and whatever

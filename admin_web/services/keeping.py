@@ -71,7 +71,7 @@ async def keep_override(
             "keep-override", "override", override.id, lead=lead, number=number, reason=reason,
             request=override.seen_request,
         )  # fmt: skip
-    return KeptOverride(override_id, lead, number, request is not None, await records.standing())
+    return KeptOverride(override_id, lead, number, request is not None, await records.standing(change))
 
 
 async def _locked_lead(change: Change, override_id: int) -> Lead:

@@ -125,7 +125,7 @@ async def change_lead(
         if queued is not None and release(row, actor):
             change.audit("release-lead", "lead", lead)
         offered = bool(queued) and await may_be_called(change, row)
-    return LeadChanged(lead, changed, ended, offered, await records.standing())
+    return LeadChanged(lead, changed, ended, offered, await records.standing(change))
 
 
 async def put_leads(records: Records, actor: Actor, given: Sequence[LeadGiven]) -> tuple[int, int, Standing]:
@@ -135,7 +135,7 @@ async def put_leads(records: Records, actor: Actor, given: Sequence[LeadGiven]) 
     """
     async with records.change(actor) as change:
         added, altered = await put_leads_within(change, given)
-    return added, altered, await records.standing()
+    return added, altered, await records.standing(change)
 
 
 async def put_leads_within(change: Change, given: Sequence[LeadGiven]) -> tuple[int, int]:

@@ -56,7 +56,7 @@ async def grant_override(records: Records, actor: Actor, consent: Consent) -> Gr
         if live is not None:
             raise override_stands(consent.lead, live.id, live.expires_at)
         granted = await _open(change, number, consent, document, records.rules)
-    return replace(granted, standing=await records.standing())
+    return replace(granted, standing=await records.standing(change))
 
 
 async def renew_override(records: Records, actor: Actor, consent: Consent, override_id: int) -> Granted:
@@ -79,7 +79,7 @@ async def renew_override(records: Records, actor: Actor, consent: Consent, overr
             )
         granted = await _open(change, number, consent, document, records.rules)
         end(change, old, f"Renewed: override {granted.override_id} took its place.")
-    return replace(granted, standing=await records.standing())
+    return replace(granted, standing=await records.standing(change))
 
 
 async def _open(change: Change, number: E164, consent: Consent, document: int, rules: ConsentRules) -> Granted:

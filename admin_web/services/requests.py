@@ -96,7 +96,7 @@ async def record_request(
     async with records.change(actor) as change:
         row = await existing_lead(change.session, lead) if lead is not None else None
         done = await request_within(change, number, request, row)
-    return replace(done, standing=await records.standing())
+    return replace(done, standing=await records.standing(change))
 
 
 async def record_requests(
@@ -116,7 +116,7 @@ async def record_requests(
     request = Request(source, checked_day(asked_on, records.today()), note)
     async with records.change(actor) as change:
         added, ended = await requests_within(change, wanted, request)
-    return RequestedMany(added, len(wanted) - added, ended, await records.standing())
+    return RequestedMany(added, len(wanted) - added, ended, await records.standing(change))
 
 
 async def request_within(change: Change, number: E164, request: Request, row: Lead | None = None) -> Requested:

@@ -72,7 +72,7 @@ async def revoke_override(records: Records, actor: Actor, override_id: int, *, r
             raise OverrideExpired(f"Override {override_id} expired on {ended}, so there is nothing to revoke.")
         else:
             end(change, override, reason)
-    return Revoked(override_id, lead, number, already, await records.standing())
+    return Revoked(override_id, lead, number, already, await records.standing(change))
 
 
 async def review_override(records: Records, actor: Actor, override_id: int) -> Reviewed:
@@ -92,7 +92,7 @@ async def review_override(records: Records, actor: Actor, override_id: int) -> R
         if override.held:
             override.held = False
             change.project_override(E164(override.number), LeadId(override.lead_id))
-    return Reviewed(already=False, standing=await records.standing())
+    return Reviewed(already=False, standing=await records.standing(change))
 
 
 async def _who_else(change: Change, actor: Actor) -> str:

@@ -93,7 +93,7 @@ async def suppress(
         done = await suppress_within(
             change, number, source=source, note=note, lead=lead, list_name=list_name, ends_at=ends_at
         )
-    return replace(done, standing=await records.standing())
+    return replace(done, standing=await records.standing(change))
 
 
 async def suppress_within(
@@ -144,7 +144,7 @@ async def suppress_many(
         added = await suppress_many_within(
             change, wanted, source=source, note=note, list_name=list_name, ends_at=ends_at
         )
-    return SuppressedMany(added, len(wanted) - added, await records.standing())
+    return SuppressedMany(added, len(wanted) - added, await records.standing(change))
 
 
 async def suppress_many_within(
@@ -195,7 +195,7 @@ async def lift(records: Records, actor: Actor, number: E164, *, reason: str, lis
         change.audit("lift", "number", number, list=list_name, entry=entry.id, reason=reason)
         change.notify(Event.LIFT, list=list_name, numbers=[number], reason=reason)
         change.project_list(list_name, [number])
-    return Lifted(number, entry.id, await records.standing())
+    return Lifted(number, entry.id, await records.standing(change))
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ async def wrap_up(
         offered = row.queued and await may_be_called(change, row)
         change.audit("wrap-up", "lead", lead, outcome=outcome.value, disposition=disposition.id)
     if blocked is not None:
-        blocked = replace(blocked, standing=await records.standing())
+        blocked = replace(blocked, standing=await records.standing(change))
     return WrappedUp(disposition.id, lead, was_queued, row.queued, offered, blocked)
 
 

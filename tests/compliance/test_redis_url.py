@@ -118,6 +118,19 @@ async def test_some_nodes_are_enough_and_those_known_are_asked_too():
     assert asked == ["redis://127.0.0.1:1/0", "redis://127.0.0.1:2/0", "redis://127.0.0.1:7000/0"]
 
 
+@pytest.mark.parametrize(("silent", "at_once"), [(1, True), (2, False)])
+async def test_once_most_nodes_have_replied_the_silent_ones_delay_nothing(silent: int, at_once: bool):
+    async def ask(url: str) -> bytes:
+        if int(url[-3]) > silent:
+            return NODES
+        return await asyncio.Event().wait()
+
+    began = asyncio.get_running_loop().time()
+    found = await read_redis_url("redis+cluster://h:1,h:2,h:3").find((), ask, 0.5, rest_s=0.0)
+    assert found.owner(5) is not None
+    assert (asyncio.get_running_loop().time() - began < 0.4) == at_once
+
+
 async def test_when_no_node_can_tell_the_error_says_what_each_of_them_did():
     told = {"1": ConnectionRefusedError("refused"), "2": asyncio.Event(), "3": b"what?\n"}
 

@@ -169,7 +169,7 @@ def test_a_block_is_in_force_on_its_shard_while_another_shard_is_away(cluster: R
     for server in cluster.servers_of(first):
         server.running.kill()
     stack.admin("suppress", away, code=3)
-    stack.admin("suppress", here, code=None)
+    stack.admin("suppress", here)
     assert stack.gate.until("internal-dnc", here, within_s=FAILOVER_S).reason == "internal-dnc"
     assert not stack.gate.screen(away).allowed
     for server in cluster.servers:

@@ -1,5 +1,6 @@
 """The system of record for tests: with a clock that stands still, and a projection that can be made to fail."""
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
@@ -36,13 +37,15 @@ class Clock:
 
 
 class FakeProjector:
-    """Counts its drains. With `broken` set, each of them fails."""
+    """Counts its drains, and keeps the numbers of the last one. With `broken` set, each of them fails."""
 
     def __init__(self) -> None:
         self.drains = 0
+        self.numbers: Collection[E164] | None = None
         self.broken = ""
 
-    async def drain(self) -> None:
+    async def drain(self, numbers: Collection[E164] | None = None) -> None:
+        self.numbers = numbers
         self.drains += 1
         if self.broken:
             raise NotInForce(self.broken)

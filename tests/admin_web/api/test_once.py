@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from admin_web.app import make_app
 from admin_web.people.tokens import Scope, make_token
+from admin_web.projection.projection import Projection
 from admin_web.record.changes import Actor
 from admin_web.record.models import AuditEvent, Document, IdempotencyKey, Override
 from admin_web.worker.retention import KEYS_KEPT, forget
@@ -50,6 +51,20 @@ async def test_a_write_that_is_sent_again_is_done_once_and_answered_as_before(cr
     assert ("Idempotency-Replayed" in first.headers, again.headers["Idempotency-Replayed"]) == (False, "true")
     assert await done(site, "add-lead") == 1
     assert (await crm.post("/leads", LEAD)).problem == "lead-exists"
+
+
+async def test_an_answer_is_about_the_numbers_of_its_write_and_a_repeated_one_about_all(
+    crm: Program, site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    asked = list[object]()
+
+    async def drain(_: object, numbers: object = None) -> None:
+        asked.append(numbers)
+
+    monkeypatch.setattr(Projection, "drain", drain)
+    for _ in range(2):
+        await crm.post("/suppress", {"number": NUMBER}, Idempotency_Key="k-1")
+    assert asked == [{NUMBER}, None]
 
 
 async def test_a_key_that_came_with_something_else_is_refused(crm: Program, site: Site):

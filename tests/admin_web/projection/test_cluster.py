@@ -1,7 +1,11 @@
 """The projection in a Redis Cluster: each shard has its own part, and is rebuilt separately."""
 
 import asyncio
+import statistics
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress as suppressed
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ from redis import Redis
 from admin_web.projection import outbox
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import NotNeeded, SuspiciousDrop
-from admin_web.projection.wire import RedisUnavailable
+from admin_web.projection.wire import TIMEOUT_S, RedisUnavailable
 from admin_web.queries.alarm import NO_CALLS_OF_A_SHARD, alarm
 from admin_web.queries.call_coverage import coverage
 from admin_web.queries.enforcement import Enforcement
@@ -183,6 +187,57 @@ async def test_while_a_shard_is_away_changes_come_into_force_on_the_others(
     async with database.read() as session:
         assert (await outbox.lag(session)).pending == 0
     assert (await projection.verify()).clean
+
+
+async def test_a_change_waits_for_its_own_shards_alone_while_another_is_silent(
+    cluster: RedisCluster, projection: Projection, database: Database
+):
+    away, here, _ = cluster.topology().shards
+    records = Records(database, projection, utc_now)
+    lost, free = ([E164(number) for number in NUMBERS if shard.owns(slot(number))] for shard in (away, here))
+    silent = await asyncio.to_thread(cluster.servers_of, away)
+    for server in silent:
+        server.running.pause()
+    try:
+        waiting = asyncio.create_task(lift(records, ADMIN, lost[0], reason="test"))
+        took = list[float]()
+        for number in free[:9]:
+            began = time.monotonic()
+            assert (await lift(records, ADMIN, number, reason="test")).standing.in_force
+            took.append(time.monotonic() - began)
+        assert not (await waiting).standing.in_force
+        again = await suppress_many(records, ADMIN, [lost[0], free[0]], source="test")
+        terms = await add_pattern(records, ADMIN, Pattern("1416"), reason="x", source="test")
+        on_the_other = await lift(records, ADMIN, free[9], reason="test")
+    finally:
+        for server in silent:
+            server.running.resume()
+    # Each attempt at the silent shard takes TIMEOUT_S.
+    assert statistics.median(took) < TIMEOUT_S / 2
+    assert (again.standing.in_force, terms.standing.in_force, on_the_other.standing.in_force) == (False, False, True)
+    assert [holds(cluster.client_of(here.first), here, number) for number in (free[0], free[1])] == [True, False]
+    await asyncio.to_thread(cluster.until_at_rest)
+    projection.sides.store._nodes.invalidate()
+    with suppressed(NotNeeded):
+        await projection.rebuild(only_if_lost=True)
+    await projection.drain()
+    assert holds(cluster.client_of(away.first), cluster.topology().owner(slot(lost[0])), lost[0])
+    assert (await projection.verify()).clean
+
+
+async def test_a_change_is_not_in_force_while_its_slot_has_no_owner_or_moves(
+    cluster: RedisCluster, projection: Projection, records: Records
+):
+    number = E164(own(cluster.topology().shards[0]))
+    await lift(records, ADMIN, number, reason="test")
+    await projection.drain([E164(own(cluster.topology().shards[1]))])
+    store = projection.sides.store
+    seen = await store.topology()
+    store._nodes._topology = replace(seen, shards=seen.shards[1:])
+    with pytest.raises(RedisUnavailable):
+        await projection.drain([number])
+    store._nodes._topology = seen
+    await projection.drain([number])
 
 
 async def test_a_shard_that_gets_a_slot_is_not_believed_until_it_is_rebuilt(

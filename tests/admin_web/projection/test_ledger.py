@@ -1,5 +1,9 @@
 """Outbox rows count as applied when every shard of a cluster has applied its part."""
 
+from dataclasses import replace
+
+import pytest
+
 from admin_web.projection.ledger import Ledger
 from admin_web.projection.outbox import OutboxChange
 from compliance.cluster import SLOTS, Shard, Topology
@@ -44,6 +48,25 @@ def test_what_concerns_a_slot_that_nobody_serves_is_not_applied():
     kept.record(LOW, [1])
     assert kept.finished([row(1, ON_HIGH)]) == []
     assert ledger().finished([row(2)]) == []
+
+
+@pytest.mark.parametrize(
+    ("shards", "numbers", "rows", "have"),
+    [
+        ((LOW, HIGH), [ON_LOW], {1, 2}, True),
+        ((LOW, HIGH), [ON_LOW], {1, 3}, False),
+        ((LOW, HIGH), [ON_HIGH], {3}, True),
+        ((LOW, HIGH), [ON_LOW, ON_HIGH], {2}, False),
+        ((LOW,), [ON_HIGH], {3}, False),
+        ((LOW,), [ON_LOW, ON_HIGH], set[int](), False),
+        ((replace(LOW, epoch=9), HIGH), [ON_LOW], {1}, False),
+    ],
+)
+def test_the_owners_of_some_slots_have_rows_that_they_applied_under_their_present_reign(shards, numbers, rows, have):
+    kept = ledger(*shards)
+    kept.record(LOW, [1, 2])
+    kept.record(HIGH, [3])
+    assert kept.owners_have([slot_of_number(E164(number)) for number in numbers], rows) == have
 
 
 def test_what_a_shard_had_under_another_reign_does_not_count():

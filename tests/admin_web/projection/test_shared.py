@@ -65,6 +65,23 @@ async def test_all_who_wait_for_a_run_that_fails_are_told():
     await shared()
 
 
+async def test_all_who_wait_while_a_run_fails_hopelessly_fail_with_it():
+    work = Work()
+    shared = Shared(work, hopeless=TimeoutError)
+    first = asyncio.create_task(shared())
+    await settle()
+    others = [asyncio.create_task(shared()) for _ in range(3)]
+    await settle()
+    work.failure = TimeoutError("silent")
+    work.go_on.set()
+    failures = await asyncio.gather(first, *others, return_exceptions=True)
+    assert [str(failure) for failure in failures] == ["silent"] * 4
+    assert work.begun == 1
+    work.failure = None
+    await shared()
+    assert work.begun == 2
+
+
 async def test_when_the_one_who_runs_it_is_cancelled_the_next_in_line_does():
     work = Work()
     shared = Shared(work)

@@ -57,7 +57,7 @@ async def test_what_redis_did_not_acknowledge_is_recorded_and_not_called_in_forc
 
 
 async def test_a_database_that_goes_away_after_the_commit_does_not_undo_the_record(records, projector, monkeypatch):
-    async def gone() -> None:
+    async def gone(_: object) -> None:
         raise DatabaseUnavailable("database gone")
 
     monkeypatch.setattr(projector, "drain", gone)
