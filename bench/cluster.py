@@ -1,13 +1,17 @@
-"""Measure how long calls stop when a master of a Redis Cluster is killed, and check that no record is lost.
+"""Measure how long calls stop when a master of a Redis Cluster is killed or slots move, and that no record is lost.
 
-`python -m bench.cluster [kills] [numbers]` runs three masters, three replicas and a spare replica, with worker, gate
-and four callers. A record must be on disk and on one replica before the gate allows a call. A node is considered
+`python -m bench.cluster [kills] [numbers] [moves]` runs three masters, three replicas and a spare replica, with worker,
+gate and four callers. A record must be on disk and on one replica before the gate allows a call. A node is considered
 dead after one second of silence. Half of the calls go to listed numbers, on all shards. The masters are killed in turn.
 
 For each kill, it prints the seconds until another master is named, until that master has a replica, and until the shard
 has been rebuilt and allows a call. `elsewhere` counts the calls to other shards that were answered meanwhile. `stopped`
-counts the calls among these that were blocked although no list has the number. At the end, it prints how many calls
-were answered, and how many of the allowed ones are on record.
+counts the calls among these that were blocked although no list has the number.
+
+For each move, three slots move one after the other, so that a move may overtake the rebuild after an earlier one. It
+prints the seconds until the last of them has moved, and until all shards allow calls again.
+
+At the end, it prints how many calls were answered, and how many of the allowed ones are on record.
 """
 
 import random
@@ -24,6 +28,10 @@ from lab.cluster import RedisCluster
 from tests.support.stack import Callers, Stack
 
 LISTED = [f"+1415{exchange}0100" for exchange in range(200, 260)]
+SLOTS_MOVED = 3
+GOES_ON_S = 2.0
+"""Seconds for which all shards must allow calls. The gate notices a move after a second at the latest."""
+
 FREE = [f"+1415{exchange}0101" for exchange in range(200, 260)]
 
 
@@ -55,9 +63,26 @@ def kill(cluster: RedisCluster, stack: Stack, callers: Callers, shard: Shard) ->
     return named, followed, allowed, len(elsewhere), stopped
 
 
+def move(cluster: RedisCluster, stack: Stack, at: int) -> tuple[float, float]:
+    """Move three slots, and return the figures of their row in the table."""
+    shards = cluster.topology().shards
+    source, began = shards[at % len(shards)], time.monotonic()
+    free = [next(number for number in FREE if on(shard, number)) for shard in shards]
+    for slot in random.sample([*source.slots()][1:], SLOTS_MOVED):
+        time.sleep(random.uniform(0.25, 1.25))
+        cluster.move(slot)
+    moved = allowed = time.monotonic()
+    while time.monotonic() - allowed < GOES_ON_S:
+        # A block at the deadline says how busy the machine is.
+        if not {stack.gate.screen(number).reason for number in free} <= {"not-listed", "deadline"}:
+            allowed = time.monotonic()
+        time.sleep(0.05)
+    return moved - began, allowed - began
+
+
 def main() -> None:
     given = [int(word) for word in sys.argv[1:]]
-    kills, numbers = [*given, *(3, 100_000)[len(given) :]]
+    kills, numbers, moves = [*given, *(3, 100_000, 3)[len(given) :]]
     with tempfile.TemporaryDirectory(prefix="dnc-") as directory, RedisCluster(Path(directory) / "r") as cluster:
         sheet = Path(directory) / "numbers.txt"
         sheet.write_text(listed(numbers) + "\n".join(LISTED))
@@ -72,6 +97,10 @@ def main() -> None:
                     named, followed, allowed, elsewhere, stopped = kill(cluster, stack, callers, shard)
                     row = f"{named:>15.1f}{followed:>17.1f}{allowed:>17.1f}{elsewhere:>11,}{stopped:>9}"
                     print(f"kill {at + 1:<3}{row}", flush=True)
+                print(f"{'':<8}{'moved after s':>15}{'allowed after s':>17}")
+                for at in range(moves):
+                    moved, allowed = move(cluster, stack, at)
+                    print(f"move {at + 1:<3}{moved:>15.1f}{allowed:>17.1f}", flush=True)
             report(stack, callers)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.projection import outbox
 from admin_web.projection.batches import batches
 from admin_web.projection.drain import Sides
+from admin_web.projection.incarnation import what_happened
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.progress import Progress
 from admin_web.projection.rebuild_outcome import BuildLost, RebuildSuperseded
@@ -51,6 +52,10 @@ HEARTBEAT_S = 2.0
 """Seconds between two heartbeats of a builder."""
 
 
+INTACT_S = 0.5
+"""Seconds between two looks whether this build can still go live. If not, it would only delay the next one."""
+
+
 class Builder:
     """Builds `generation` over one connection, so that the whole generation is in one incarnation of Redis.
 
@@ -68,7 +73,7 @@ class Builder:
         self._mark = secrets.token_hex(8).encode()
         self._server = ""
         self._since_turn = 0
-        self._beat_at = monotonic()
+        self._beat_at = self._looked_at = monotonic()
 
     async def begin(self) -> None:
         """Write the build's mark. Without it this generation can never become the live one."""
@@ -77,12 +82,15 @@ class Builder:
         await self._wire.ask(("SET", self._wire.keys.build(self.generation), self._mark))
 
     async def require_intact(self, live: LiveProjection) -> None:
-        """Raise BuildLost if Redis was restarted or emptied since `begin`. Emptying Redis also removes the mark."""
+        """Raise BuildLost if the server is in another incarnation than at `begin`, or was emptied.
+
+        Emptying Redis also removes the mark.
+        """
+        if live.server != self._server:
+            raise BuildLost(what_happened(self._server, live.server))
         (mark,) = await self._wire.ask(("GET", self._wire.keys.build(self.generation)))
-        if live.server != self._server or mark != self._mark:
-            raise BuildLost(
-                "Redis was restarted or emptied while the projection was being rebuilt; run `dnc-admin rebuild` again"
-            )
+        if mark != self._mark:
+            raise BuildLost("Redis was emptied")
 
     async def load(self) -> None:
         """Write one snapshot of SQL."""
@@ -183,8 +191,11 @@ class Builder:
     async def _heartbeat(self) -> None:
         """Record a heartbeat of this build, at most every HEARTBEAT_S.
 
-        Raises RebuildSuperseded when another build has begun.
+        Raises RebuildSuperseded when another build has begun, and BuildLost as `require_intact` does.
         """
+        if monotonic() - self._looked_at >= INTACT_S:
+            await self.require_intact(await read_live(self._wire))
+            self._looked_at = monotonic()
         if monotonic() - self._beat_at < HEARTBEAT_S:
             return
         self._beat_at = monotonic()

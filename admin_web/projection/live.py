@@ -7,6 +7,7 @@ from datetime import datetime
 
 import structlog
 
+from admin_web.projection.incarnation import RESTARTED, had_other_slots, what_happened
 from admin_web.projection.wire import RedisRefused, RedisUnavailable, Reply, Wire, words
 from compliance.cluster import NotACluster, Shard, read_nodes
 from compliance.facts import State, doubt
@@ -17,7 +18,7 @@ log = structlog.get_logger()
 
 _LOST = {
     "no-state": "Redis holds no projection",
-    "other-incarnation": "Redis was restarted since the projection was verified",
+    "other-incarnation": "{happened} since the projection was verified",
     "other-generation": "Redis holds another generation than the one on record",
 }
 _INTSETS = {"setting": "set-max-intset-entries", "needed": MAX_INTSET_ENTRIES}
@@ -25,10 +26,13 @@ _CURE = "; the worker rebuilds it, and you can also run `dnc-admin rebuild`"
 
 
 class ProjectionLost(RedisUnavailable):
-    """Redis answers, but does not hold the projection on record, so no changes may be applied to it."""
+    """Redis answers, but does not hold the projection on record, so no changes may be applied to it.
 
-    def __init__(self, why: str) -> None:
-        super().__init__(_LOST[why] + _CURE)
+    `why` is the reason's slug, and `happened` says what happened to the server: see `incarnation.what_happened`.
+    """
+
+    def __init__(self, why: str, happened: str = RESTARTED) -> None:
+        super().__init__(_LOST[why].format(happened=happened) + _CURE)
         self.why = why
 
 
@@ -58,8 +62,8 @@ class LiveProjection:
     @property
     def had_other_slots(self) -> bool:
         """Whether the shard now owns different slots than those for which the projection was built."""
-        built_for = self.state.incarnation.rpartition(".")[2] if self.state else ""
-        return self.shard is not None and built_for != self.server.rpartition(".")[2]
+        built_for = self.state.incarnation if self.state else ""
+        return self.shard is not None and had_other_slots(built_for, self.server)
 
     def doubt(self, generation: int) -> str:
         """Return "" if this is `generation`, complete, and built on this server; otherwise the reason's slug."""
@@ -71,8 +75,13 @@ class LiveProjection:
         """Return the state. Raises ProjectionLost unless it is `generation`, complete, and built on this server."""
         why = self.doubt(generation)
         if why or self.state is None:
-            raise ProjectionLost(why or "no-state")
+            raise self.lost(why or "no-state")
         return self.state
+
+    def lost(self, why: str) -> "ProjectionLost":
+        """Return the error for a reason's slug."""
+        built_for = self.state.incarnation if self.state else ""
+        return ProjectionLost(why, what_happened(built_for, self.server))
 
 
 async def read_live(wire: Wire) -> LiveProjection:

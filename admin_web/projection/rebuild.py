@@ -29,6 +29,7 @@ this generation holds every number that was reported as in force.
   flip is not made.
 """
 
+import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -105,8 +106,13 @@ async def rebuild(sides: Sides, options: RebuildOptions, progress: Progress = qu
         builder = Builder(sides, wire, generation, progress)
         try:
             await _build(sides, options, wire, builder)
+        except asyncio.CancelledError:
+            await _give_up(sides, generation)
+            raise
         except Exception:
-            await _abandon(sides, generation)
+            with suppress(RedisUnavailable):
+                await discard(sides.store, generation)
+            await _give_up(sides, generation)
             raise
     built = Built(generation, dict(builder.counts), time.monotonic() - began)
     log.info("projection rebuilt", generation=generation, counts=built.counts, seconds=round(built.seconds, 1))
@@ -148,13 +154,11 @@ def _require_lost(turn: Turn, live: LiveProjection, current: int, sides: Sides, 
         raise RebuildUnderWay("another rebuild is running; wait until it has finished")
 
 
-async def _abandon(sides: Sides, generation: int) -> None:
-    """Remove a failed generation as far as possible.
+async def _give_up(sides: Sides, generation: int) -> None:
+    """Record that nobody builds a generation any more, so that the next builder need not wait for a heartbeat.
 
     Its number stays on record, so that no later generation gets the same number.
     """
-    with suppress(RedisUnavailable):
-        await discard(sides.store, generation)
     with suppress(DatabaseUnavailable):
         async with sides.database.write() as session:
             if (await take_turn(session, sides.row)).building == generation:

@@ -30,7 +30,10 @@ class RebuildSuperseded(NotRebuilt):
 
 
 class BuildLost(NotRebuilt):
-    """Redis lost a part of the new generation while it was being built."""
+    """Redis lost a part of the new generation while it was being built. `happened` says what happened to Redis."""
+
+    def __init__(self, happened: str) -> None:
+        super().__init__(f"{happened} while the projection was being rebuilt; run `dnc-admin rebuild` again")
 
 
 class RegistriesMoved(NotRebuilt):

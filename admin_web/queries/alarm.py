@@ -9,7 +9,7 @@ from typing import NamedTuple
 from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
 from admin_web.projection.health import NEVER_ENDS, NO_LEASE, lease_left, terms_lost
-from admin_web.projection.live import LiveProjection, ProjectionLost, read_live
+from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.outbox import Lag
 from admin_web.projection.turn import Turn, last_turn
 from admin_web.projection.wire import RedisUnavailable
@@ -103,7 +103,7 @@ def alarm_of(
 ) -> Alarm | None:
     """Compare the state of Redis (`live`, and the rest of the lease) with SQL at `at` (aware UTC)."""
     if why := _doubt_of(live, turn):
-        return Alarm(NO_CALLS, f"{as_sentence(str(ProjectionLost(why)))}{_waiting(lag)}")
+        return Alarm(NO_CALLS, f"{as_sentence(str(live.lost(why)))}{_waiting(lag)}")
     if terms_lost:
         return Alarm(NO_CALLS, f"{TERMS_LOST}{_waiting(lag)}")
     if lease_ms == NO_LEASE:

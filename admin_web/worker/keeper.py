@@ -8,9 +8,17 @@ import structlog
 
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.projection import Projection
-from admin_web.projection.rebuild_outcome import NotNeeded, NotRebuilt, RebuildUnderWay, SuspiciousDrop
+from admin_web.projection.rebuild_outcome import (
+    NotNeeded,
+    NotRebuilt,
+    RebuildSuperseded,
+    RebuildUnderWay,
+    SuspiciousDrop,
+)
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import IDLE_MS, DecisionArchive
+from admin_web.worker.retrying import Retrying
 
 Step: TypeAlias = Callable[[], Awaitable[float]]
 """One step of a loop; it returns the seconds to wait before the next."""
@@ -20,10 +28,6 @@ POLL_S = 0.1
 
 LEASE_S = 1.0
 """Maximum interval between renewals of the lease, in seconds. A short lease is renewed four times within its length."""
-
-REFUSED_S = 60.0
-FAILED_S = 5.0
-"""Seconds to wait after a rebuild was refused or failed, before the next attempt."""
 
 LOST_S = 0.5
 """Polling interval, in seconds, while another process rebuilds the projection."""
@@ -42,7 +46,8 @@ class Keeper:
     def __init__(self, projection: Projection, settings: AdminSettings) -> None:
         self._projection = projection
         self._lease_every_s = min(LEASE_S, settings.lease_s / 4 or LEASE_S)
-        self._lease_due = self._rebuild_due = self._sweep_due = self._follow_due = 0.0
+        self._lease_due = self._sweep_due = 0.0
+        self._rebuilding, self._following = Retrying(), Retrying()
 
     @property
     def loops(self) -> dict[str, Step]:
@@ -58,7 +63,7 @@ class Keeper:
             else:
                 await self._projection.drain()
         except ProjectionLost:
-            if monotonic() < self._rebuild_due:
+            if not self._rebuilding.is_due:
                 raise
             return await self._rebuild()
         return POLL_S
@@ -67,15 +72,14 @@ class Keeper:
         """Rebuild a lost projection, unless another process is rebuilding it or has just done so."""
         try:
             await self._projection.rebuild(only_if_lost=True)
-        except (NotNeeded, RebuildUnderWay):
+        except (NotNeeded, RebuildUnderWay, RebuildSuperseded):
             return LOST_S
-        except SuspiciousDrop as error:
-            self._rebuild_due = monotonic() + REFUSED_S
-            log.error("rebuild refused, calls stay blocked", why=str(error))
+        except NotRebuilt as error:
+            self._rebuilding.failed(error)
+            if isinstance(error, SuspiciousDrop):
+                log.error("rebuild refused, calls stay blocked", why=str(error))
             raise
-        except NotRebuilt:
-            self._rebuild_due = monotonic() + FAILED_S
-            raise
+        self._rebuilding.succeeded()
         self._lease_due = self._sweep_due = monotonic()
         return 0.0
 
@@ -84,17 +88,17 @@ class Keeper:
 
         If Redis has lost the registries' terms, it may have lost more, so the whole projection is rebuilt.
         """
-        if monotonic() < self._follow_due:
+        if not self._following.is_due:
             return LEASE_S
         lost = await self._projection.terms_lost()
         if lost or await self._projection.behind():
-            self._follow_due = monotonic() + FAILED_S
             try:
                 await (self._projection.rebuild() if lost else self._projection.follow())
-            except SuspiciousDrop:
-                self._follow_due = monotonic() + REFUSED_S
+            except (NotRebuilt, RedisUnavailable) as error:
+                self._following.failed(error)
                 raise
             self._sweep_due = monotonic()
+        self._following.succeeded()
         return LEASE_S
 
     async def sweep(self) -> float:

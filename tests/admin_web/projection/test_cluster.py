@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from admin_web.projection import builder as builder_room
 from admin_web.projection import outbox
+from admin_web.projection.builder import Builder
+from admin_web.projection.live import read_live
 from admin_web.projection.projection import Projection
-from admin_web.projection.rebuild_outcome import NotNeeded, SuspiciousDrop
+from admin_web.projection.rebuild_outcome import BuildLost, NotNeeded, SuspiciousDrop
 from admin_web.projection.wire import TIMEOUT_S, RedisUnavailable
 from admin_web.queries.alarm import NO_CALLS_OF_A_SHARD, alarm
 from admin_web.queries.call_coverage import coverage
@@ -25,6 +28,7 @@ from admin_web.services.patterns import add_pattern, lift_pattern
 from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import DecisionArchive
+from admin_web.worker.keeper import Keeper
 from compliance.cluster import Shard
 from compliance.numbers import E164, LeadId
 from compliance.patterns import Pattern
@@ -255,6 +259,43 @@ async def test_a_shard_that_gets_a_slot_is_not_believed_until_it_is_rebuilt(
     owner = cluster.topology().owner(slot(number))
     assert not holds(cluster.client_of(slot(number)), owner, number)
     await projection.drain()
+
+
+@pytest.mark.parametrize("moves", ["before the load", "after the load"])
+async def test_a_rebuild_that_a_move_of_slots_overtakes_is_tried_again_at_once(
+    cluster: RedisCluster, projection: Projection, monkeypatch: pytest.MonkeyPatch, moves: str
+):
+    first = cluster.topology().shards[0]
+    slots = [slot(number) for number in NUMBERS if first.owns(slot(number))]
+    loads = list[str]()
+    load = Builder.load
+
+    async def overtaken(builder: Builder) -> None:
+        loads.append("begun")
+        if moves == "before the load" and len(loads) == 1:
+            await move(projection, cluster, slots[1])
+        await load(builder)
+        loads.append("ended")
+        if moves == "after the load" and len(loads) == 2:
+            await move(projection, cluster, slots[1])
+
+    monkeypatch.setattr(Builder, "load", overtaken)
+    monkeypatch.setattr(builder_room, "INTACT_S", 0.0)
+    monkeypatch.setattr(builder_room, "COMMANDS_AT_ONCE", 1)
+    await move(projection, cluster, slots[0])
+    keeper = Keeper((await projection.shards())[0], projection._settings)
+    with pytest.raises(BuildLost, match="slots of the cluster moved"):
+        await keeper.keep()
+    # A build that cannot go live any more ends at its next heartbeat.
+    assert loads[1:] == ([] if moves == "before the load" else ["ended"])
+    await keeper.keep()
+    await keeper.keep()
+    assert loads[-1] == "ended"
+    shard = (await projection.shards())[0]
+    async with shard.sides.store.wire() as wire:
+        live = await read_live(wire)
+    assert live.state is not None
+    assert live.state.incarnation == live.server
 
 
 async def test_a_shard_with_another_name_leaves_no_state_under_the_old_one(

@@ -306,6 +306,24 @@ async def test_the_number_is_higher_than_any_that_redis_serves(world: World):
     assert (await world.projection.rebuild()).generation == 42
 
 
+async def test_a_rebuild_that_is_cancelled_delays_no_other_one(world: World, monkeypatch: pytest.MonkeyPatch):
+    loading = asyncio.Event()
+
+    async def load(_: Builder) -> None:
+        loading.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Builder, "load", load)
+        building = asyncio.create_task(world.projection.rebuild(only_if_lost=True))
+        await loading.wait()
+        with pytest.raises(RebuildUnderWay):
+            await world.projection.rebuild(only_if_lost=True)
+        building.cancel()
+        await asyncio.gather(building, return_exceptions=True)
+    assert (await world.projection.rebuild(only_if_lost=True)).generation == 2
+
+
 async def test_redis_restarted_meanwhile_ends_the_rebuild(world: World):
     await world.suppress(LISTED)
 

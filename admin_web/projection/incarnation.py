@@ -1,0 +1,37 @@
+"""What has happened to a server of Redis between two incarnations: see `Master.incarnation`."""
+
+from typing import NamedTuple
+
+RESTARTED = "Redis was restarted"
+FAILED_OVER = "another server became the master of Redis, or the same one did again,"
+SLOTS_MOVED = "slots of the cluster moved to this shard or away from it"
+
+
+class _Incarnation(NamedTuple):
+    """The id of the process, the epoch of the election that made it the master, and the digest of its slots.
+
+    The epoch is empty for a plain URL, and the digest outside a cluster.
+    """
+
+    run_id: str
+    epoch: str
+    slots: str
+
+
+def what_happened(before: str, now: str) -> str:
+    """Return what makes `now` another incarnation than `before`, as the subject and verb of a sentence."""
+    old, new = _read(before), _read(now)
+    if old.slots != new.slots:
+        return SLOTS_MOVED
+    return RESTARTED if old.epoch == new.epoch else FAILED_OVER
+
+
+def had_other_slots(before: str, now: str) -> bool:
+    """Return whether a shard has other slots in the incarnation `now` than in `before`."""
+    return _read(before).slots != _read(now).slots
+
+
+def _read(incarnation: str) -> _Incarnation:
+    run_id, _, reign = incarnation.partition(".")
+    epoch, _, slots = reign.partition(".")
+    return _Incarnation(run_id, epoch, slots)
