@@ -16,6 +16,7 @@ from agi_gate.store.link import Link
 from agi_gate.store.questions import Answers, RedisSteps, question
 from agi_gate.store.wire import Answer, Command, StoreUnavailable
 from compliance.facts import Facts, State
+from compliance.redis_connection import error_reply
 from compliance.redis_records import decision_fields
 from compliance.redis_schema import DECISIONS
 from compliance.verdict import Decision
@@ -163,7 +164,7 @@ def _appended(reply: Answer) -> None:
     # Redis replies OOM at maxmemory, and MISCONF if it cannot write its files (redis.conf,
     # stop-writes-on-bgsave-error). It still serves reads in both states, so only the append shows the fault.
     if not isinstance(reply, bytes):
-        raise RecordUnavailable(str(reply))
+        raise RecordUnavailable(error_reply(reply))
 
 
 def _replicated(answers: Answers) -> None:

@@ -10,6 +10,26 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+_MEANINGS = {
+    "MOVED": "another shard of the cluster owns the slot now",
+    "ASK": "the slot is moving to another shard of the cluster",
+}
+"""What the error replies mean whose text is only a slot and an address, which belongs in no message."""
+
+
+def error_reply(reply: object) -> str:
+    """Return an error reply as Redis wrote it, from its first word on. MOVED and ASK are explained instead.
+
+    redis-py takes the first word away from the errors that it knows (BaseParser.parse_error), and the repr of an error
+    is only the name of its class.
+    """
+    text, code = str(reply), getattr(reply, "status_code", None)
+    if code and code != "ERR" and not text.startswith(code):
+        text = f"{code} {text}"
+    word, _, rest = text.partition(" ")
+    meaning = _MEANINGS.get(word)
+    return f"{word} {rest.partition(' ')[0]}: {meaning}" if meaning else text or type(reply).__name__
+
 
 @dataclass(frozen=True, slots=True)
 class Connector:

@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from compliance.cluster import NotACluster, Shard, Topology, merge_views, read_nodes
+from compliance.redis_connection import error_reply
 from compliance.redis_options import options_of
 
 Reply = TypeVar("Reply")
@@ -280,7 +281,7 @@ def unreachable(url: str, error: Exception) -> str:
     if missing and url.startswith("unix:"):
         return NO_SOCKET
     refused = any(isinstance(one, ConnectionRefusedError) for one in (error, error.__context__, error.__cause__))
-    return NOTHING_LISTENS if refused else str(error)
+    return NOTHING_LISTENS if refused else error_reply(error)
 
 
 class _Parts(NamedTuple):
@@ -341,4 +342,4 @@ def _query(options: Sequence[tuple[str, str]]) -> str:
 def _trouble(outcome: BaseException) -> str:
     """Return the reason why a query failed, as words for a message."""
     silent = isinstance(outcome, asyncio.CancelledError | TimeoutError)
-    return "no answer" if silent else str(outcome) or type(outcome).__name__
+    return "no answer" if silent else error_reply(outcome)

@@ -87,10 +87,10 @@ class Builder:
         Emptying Redis also removes the mark.
         """
         if live.server != self._server:
-            raise BuildLost(what_happened(self._server, live.server))
+            raise BuildLost(what_happened(self._server, live.server) + self._wire.where)
         (mark,) = await self._wire.ask(("GET", self._wire.keys.build(self.generation)))
         if mark != self._mark:
-            raise BuildLost("Redis was emptied")
+            raise BuildLost(f"Redis was emptied{self._wire.where}")
 
     async def load(self) -> None:
         """Write one snapshot of SQL."""

@@ -1,6 +1,6 @@
 """The differences between SQL and Redis: counted by kind, with a few examples of each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 EXAMPLES = 10
@@ -26,7 +26,8 @@ class Drift:
     `numbers` and `overrides` are the totals in SQL. `counted` has the lists whose count in `dnc:state` differs from
     SQL: (Redis, SQL). `doubt` is the reason why the gate cannot rely on the projection: `no-state`,
     `other-incarnation`, `other-generation` or `no-lease`. It is empty if there is no such reason. `pending` changes
-    are recorded but not in force yet; their subjects are not compared. `behind` has the registries whose version in
+    are recorded but not in force yet; their subjects are not compared. `shard` is the lowest slot of a cluster's shard,
+    and `shards` are the outcomes of all shards that were added up here. `behind` has the registries whose version in
     Redis is not the one in force in SQL (see `following.behind`). The comparison uses the version that Redis holds.
     """
 
@@ -39,6 +40,8 @@ class Drift:
     behind: dict[str, tuple[int, int]] = field(default_factory=dict)
     found: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    shard: int | None = None
+    shards: Sequence["Drift"] = ()
 
     @property
     def clean(self) -> bool:
@@ -60,16 +63,24 @@ class Drift:
             lines.append(f"{waiting}; their numbers and overrides were not compared.")
         for name, (redis, sql) in self.behind.items():
             lines.append(f"{name}: version {sql} is recorded and not yet in force; Redis holds {redis or 'none'}.")
+        differences = sorted((line for one in self.shards or [self] for line in one.differences()), key=_urgency)
+        return [*lines, *differences, "No difference." if self.clean else "Run `dnc-admin rebuild` to put it right."]
+
+    def differences(self) -> Iterator[str]:
+        """Yield each difference as a line, which names the shard."""
+        where = "" if self.shard is None else f"shard from slot {self.shard}: "
         if self.doubt:
-            lines.append(
-                f"DOUBT: the gate cannot rely on generation {self.generation} ({self.doubt}) and blocks calls."
-            )
+            yield f"DOUBT: {where}the gate cannot rely on generation {self.generation} ({self.doubt}) and blocks calls."
         for kind in sorted(self.found, key=lambda kind: (kind not in DANGEROUS, kind)):
             word = "DANGER" if kind in DANGEROUS else "differs"
-            lines.append(f"{word}: {self.found[kind]:,} {kind}: {', '.join(self.examples[kind])}")
+            yield f"{word}: {where}{self.found[kind]:,} {kind}: {', '.join(self.examples[kind])}"
         for name, (redis, sql) in self.counted.items():
-            lines.append(f"differs: Redis counts {redis:,} numbers on {name}, SQL {sql:,}")
-        return [*lines, "No difference." if self.clean else "Run `dnc-admin rebuild` to put it right."]
+            yield f"differs: {where}Redis counts {redis:,} numbers on {name}, SQL {sql:,}"
+
+
+def _urgency(line: str) -> int:
+    """Return the place of a line among others. Sorting by it keeps the order of lines of the same place."""
+    return ("DOUBT", "DANGER", "differs").index(line.partition(":")[0])
 
 
 def together(each: Sequence[Drift]) -> Drift:
@@ -77,6 +88,7 @@ def together(each: Sequence[Drift]) -> Drift:
     if len(each) == 1:
         return each[0]
     drift = Drift(next((one.doubt for one in each if one.doubt), ""), max((one.generation for one in each), default=0))
+    drift.shards = each
     for one in each:
         drift.numbers, drift.overrides = drift.numbers + one.numbers, drift.overrides + one.overrides
         drift.pending = max(drift.pending, one.pending)

@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 
 from admin_web.projection.incarnation import RESTARTED, had_other_slots, what_happened
-from admin_web.projection.wire import RedisRefused, RedisUnavailable, Reply, Wire, words
+from admin_web.projection.wire import RedisRefused, RedisUnavailable, Reply, Wire, on_shard, words
 from compliance.cluster import NotACluster, Shard, read_nodes
 from compliance.facts import State, doubt
 from compliance.redis_schema import MAX_INTSET_ENTRIES, REBUILT_AT, STATE_FIELDS, read_counts, read_state, read_versions
@@ -17,9 +17,9 @@ from compliance.redis_url import Master
 log = structlog.get_logger()
 
 _LOST = {
-    "no-state": "Redis holds no projection",
-    "other-incarnation": "{happened} since the projection was verified",
-    "other-generation": "Redis holds another generation than the one on record",
+    "no-state": "Redis holds no projection{where}",
+    "other-incarnation": "{happened} since the projection was verified{where}",
+    "other-generation": "Redis holds another generation than the one on record{where}",
 }
 _INTSETS = {"setting": "set-max-intset-entries", "needed": MAX_INTSET_ENTRIES}
 _CURE = "; the worker rebuilds it, and you can also run `dnc-admin rebuild`"
@@ -29,10 +29,11 @@ class ProjectionLost(RedisUnavailable):
     """Redis answers, but does not hold the projection on record, so no changes may be applied to it.
 
     `why` is the reason's slug, and `happened` says what happened to the server: see `incarnation.what_happened`.
+    `where` names the shard.
     """
 
-    def __init__(self, why: str, happened: str = RESTARTED) -> None:
-        super().__init__(_LOST[why].format(happened=happened) + _CURE)
+    def __init__(self, why: str, happened: str = RESTARTED, where: str = "") -> None:
+        super().__init__(_LOST[why].format(happened=happened, where=where) + _CURE)
         self.why = why
 
 
@@ -81,7 +82,8 @@ class LiveProjection:
     def lost(self, why: str) -> "ProjectionLost":
         """Return the error for a reason's slug."""
         built_for = self.state.incarnation if self.state else ""
-        return ProjectionLost(why, what_happened(built_for, self.server))
+        where = on_shard(self.shard.first if self.shard else None)
+        return ProjectionLost(why, what_happened(built_for, self.server), where)
 
 
 async def read_live(wire: Wire) -> LiveProjection:
@@ -118,7 +120,7 @@ def _shard(nodes: Reply, first_slot: int | None) -> Shard:
     except NotACluster as error:
         raise RedisUnavailable(f"Redis does not describe its cluster: {error}") from None
     if myself is None or myself.first != first_slot:
-        raise RedisUnavailable("the slots of this shard have moved to another shard")
+        raise RedisUnavailable(f"the slots{on_shard(first_slot)} have moved to another shard")
     return myself
 
 

@@ -20,7 +20,7 @@ from admin_web.projection.health import terms_lost
 from admin_web.projection.lease import renew_lease
 from admin_web.projection.ledger import Ledger
 from admin_web.projection.live import StoreUnfit, read_live, require_fit
-from admin_web.projection.progress import Progress, quiet
+from admin_web.projection.progress import Progress, of_shard, quiet
 from admin_web.projection.rebuild import RebuildOptions, rebuild
 from admin_web.projection.rebuild_outcome import Built, NotNeeded, all_built
 from admin_web.projection.shared import Shared
@@ -64,6 +64,11 @@ class Projection:
         self._settings = settings
         self._drain = Shared(partial(drain, self.sides), hopeless=RedisSilent)
         self._shards: dict[int, Projection] = {}
+
+    @property
+    def first_slot(self) -> int | None:
+        """The lowest slot of the shard; None for a single Redis and for all shards together."""
+        return self.sides.store.keys.first_slot
 
     async def shards(self, slots: Collection[int] | None = None) -> "Sequence[Projection]":
         """Return the projection of each present shard that owns any of `slots`, by default of all shards.
@@ -130,7 +135,7 @@ class Projection:
         whole: NotNeeded | None = None
         for one in await self.shards():
             try:
-                built.append(await rebuild(one.sides, options, progress))
+                built.append(await rebuild(one.sides, options, of_shard(progress, one.first_slot)))
             except NotNeeded as error:
                 whole = error
         if whole and not built:
@@ -164,12 +169,14 @@ class Projection:
 
     async def follow(self, *, allow_drop: bool = False, progress: Progress = quiet) -> None:
         """Rebuild until Redis holds the registries' versions that are in force in SQL. Raises NotRebuilt too."""
+        options = RebuildOptions(self._settings.lease_s, allow_drop, only_if_lost=True)
         for one in await self.shards():
-            await follow(one.sides, RebuildOptions(self._settings.lease_s, allow_drop, only_if_lost=True), progress)
+            await follow(one.sides, options, of_shard(progress, one.first_slot))
 
     async def verify(self, progress: Progress = quiet) -> Drift:
         """Compare all of SQL with all of Redis."""
-        return together([await verify(one.sides, progress) for one in await self.shards()])
+        each = [await verify(one.sides, of_shard(progress, one.first_slot)) for one in await self.shards()]
+        return together(each)
 
     async def renew_lease(self) -> None:
         """Apply every pending change and extend the lease; see `lease.renew_lease`."""

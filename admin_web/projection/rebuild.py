@@ -114,8 +114,10 @@ async def rebuild(sides: Sides, options: RebuildOptions, progress: Progress = qu
                 await discard(sides.store, generation)
             await _give_up(sides, generation)
             raise
+    first = sides.store.keys.first_slot
+    shard = {} if first is None else {"shard": first}
     built = Built(generation, dict(builder.counts), time.monotonic() - began)
-    log.info("projection rebuilt", generation=generation, counts=built.counts, seconds=round(built.seconds, 1))
+    log.info("projection rebuilt", **shard, generation=generation, counts=built.counts, seconds=round(built.seconds, 1))
     return built
 
 

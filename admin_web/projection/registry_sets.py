@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from admin_web.projection.wire import Command, RedisRefused, Reply, Wire
 from admin_web.record.lines import Lines, dump, unpack
+from compliance.redis_connection import error_reply
 from compliance.redis_schema import listed_key
 
 AT_ONCE = 100
@@ -49,7 +50,8 @@ class RegistryWriter:
         replies = await self._transact([_added(one) for one in sets], sets)
         if isinstance(replies, list):
             return _sum(replies[len(sets) :])
-        raise RedisRefused(f"Redis refused: {replies!s}")
+        shown = error_reply(replies) if isinstance(replies, Exception) else repr(replies)
+        raise RedisRefused(f"Redis refused{self._wire.where}: {shown}")
 
     async def _transact(self, writes: Sequence[Command], sets: Sequence[Exchange]) -> Reply:
         counting: Iterator[Command] = (("SCARD", one.key) for one in sets)

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from admin_web.projection.pools import Pools
 from admin_web.projection.topology import Nodes, ShardPools
-from admin_web.projection.wire import TIMEOUT_S, RedisUnavailable, Wire, translated_errors
+from admin_web.projection.wire import TIMEOUT_S, RedisUnavailable, Wire, on_shard, translated_errors
 from compliance.cluster import Topology
 from compliance.redis_schema import WHOLE, Keys
 from compliance.redis_url import Cluster, read_redis_url, without_secrets
@@ -43,7 +43,8 @@ class Store:
     async def wire(self) -> AsyncIterator[Wire]:
         """Open a connection, or take a free one, for the length of a block. Raises RedisUnavailable."""
         reusable = False
-        with translated_errors(f"no usable Redis at {self.shown}: ", self.shown):
+        where = on_shard(self.keys.first_slot)
+        with translated_errors(f"no usable Redis at {self.shown}{where}: ", self.shown, where):
             async with asyncio.timeout(TIMEOUT_S):
                 master, pool = await self._pools.current()
                 connection = await self._connection(pool)

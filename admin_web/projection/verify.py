@@ -75,7 +75,7 @@ class _Comparison:
 
     def __init__(self, sides: Sides, wire: Wire, progress: Progress) -> None:
         self._sides, self._wire, self._progress = sides, wire, progress
-        self._drift = Drift()
+        self._drift = Drift(shard=wire.keys.first_slot)
         self._shard: Shard | None = None
         self._listed: dict[str, int] = {}
 

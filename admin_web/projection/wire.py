@@ -8,10 +8,11 @@ from typing import TypeAlias
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from admin_web.projection.batches import batches
 from admin_web.record.changes import NotInForce
+from compliance.redis_connection import error_reply
 from compliance.redis_schema import WHOLE, Keys
 from compliance.redis_url import Master, NoMaster, unreachable
 
@@ -75,6 +76,11 @@ class Wire:
         self.watching = False
 
     @property
+    def where(self) -> str:
+        """The end of a message's fact that names the shard; empty outside a cluster."""
+        return on_shard(self.keys.first_slot)
+
+    @property
     def to_shard(self) -> bool:
         """Whether the connection leads to one shard of a cluster."""
         return self.keys.first_slot is not None
@@ -84,8 +90,8 @@ class Wire:
         packed = [pack_command(command) for command in commands]  # type: ignore[arg-type]
         # Without this check redis-py would reconnect, and the watch on the keys would be lost.
         if packed and not self._connection.is_connected:
-            raise RedisUnavailable("the connection to Redis broke")
-        with translated_errors("the connection to Redis broke: "):
+            raise RedisUnavailable(f"the connection to Redis broke{self.where}")
+        with translated_errors(f"the connection to Redis broke{self.where}: ", where=self.where):
             try:
                 async with asyncio.timeout(within_s):
                     await self._connection.send_packed_command(b"".join(packed), check_health=False)
@@ -96,7 +102,7 @@ class Wire:
 
     async def ask(self, *commands: Command, within_s: float = TIMEOUT_S) -> list[Reply]:
         """Send commands in one write and return the replies. Raises RedisRefused when one of them is an error."""
-        return _accepted(await self.exchange(commands, within_s=within_s))
+        return _accepted(await self.exchange(commands, within_s=within_s), self.where)
 
     async def watch(self, *keys: str) -> None:
         """Watch keys: if any of them is changed from now on, the next `transact` writes nothing."""
@@ -111,12 +117,12 @@ class Wire:
         self.watching = False
         # An error here, such as OOM, makes EXEC discard all commands. Raise it, because it names the cause and EXEC
         # does not.
-        _accepted(queued)
+        _accepted(queued, self.where)
         if done is None:
             raise StoreMoved("another process changed the projection, so nothing was written; the worker tries again")
         if not isinstance(done, list):
-            raise RedisRefused(str(done))
-        return _accepted(done)
+            raise RedisRefused(f"Redis refused{self.where}: {error_reply(done)}")
+        return _accepted(done, self.where)
 
     async def unlink(self, keys: Sequence[str]) -> None:
         """Delete keys, of one slot or several. Raises RedisUnavailable."""
@@ -131,8 +137,8 @@ class Wire:
         (reached,) = await self.ask(waiting, within_s=within_s + TIMEOUT_S)
         if not isinstance(reached, int) or reached < self._replicas:
             raise TooFewReplicas(
-                f"{reached or 0!r} of the {self._replicas} replicas that DNC_REPLICAS requires have the change; "
-                "the worker tries again"
+                f"{reached or 0!r} of the {self._replicas} replicas that DNC_REPLICAS requires have the change"
+                f"{self.where}; the worker tries again"
             )
 
     async def _reply(self) -> Reply:
@@ -143,16 +149,23 @@ class Wire:
         return reply
 
 
+def on_shard(first_slot: int | None) -> str:
+    """Return the words that name a shard by its lowest slot, to follow a fact; empty outside a cluster."""
+    return "" if first_slot is None else f" on the shard from slot {first_slot}"
+
+
 @contextmanager
-def translated_errors(prefix: str, url: str = "") -> Iterator[None]:
+def translated_errors(prefix: str, url: str = "", where: str = "") -> Iterator[None]:
     """Turn connection errors into RedisUnavailable, with `prefix` before the cause.
 
-    `url` is given while a connection is being opened, for `unreachable`.
+    `url` is given while a connection is being opened, for `unreachable`. `where` is as in `Wire`.
     """
     try:
         yield
     except TimeoutError:
-        raise RedisSilent("Redis did not answer in time") from None
+        raise RedisSilent(f"Redis did not answer in time{where}") from None
+    except BusyLoadingError as error:
+        raise RedisRefused(f"Redis refused{where}: {error_reply(error)}") from None
     except (RedisError, OSError, NoMaster) as error:
         raise RedisUnavailable(f"{prefix}{unreachable(url, error)}") from error
 
@@ -173,9 +186,9 @@ def words(reply: Reply) -> list[bytes]:
     return [word for word in reply if isinstance(word, bytes)] if isinstance(reply, list) else []
 
 
-def _accepted(replies: list[Reply]) -> list[Reply]:
-    """Return the replies. Raises RedisRefused when one of them is an error."""
+def _accepted(replies: list[Reply], where: str) -> list[Reply]:
+    """Return the replies. Raises RedisRefused when one of them is an error; `where` is as in `Wire`."""
     for reply in replies:
         if isinstance(reply, ResponseError):
-            raise RedisRefused(f"Redis refused: {reply}")
+            raise RedisRefused(f"Redis refused{where}: {error_reply(reply)}")
     return replies

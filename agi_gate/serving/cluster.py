@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
 
-import structlog
-
 from agi_gate.request import Request
 from agi_gate.screening import OnDecision
 from agi_gate.serving.backend import ProcessContext, RedisBackend
 from agi_gate.store.health import Health
 from agi_gate.store.mastership import FOLLOW_S
+from agi_gate.store.notices import Notices
 from agi_gate.store.shard import ShardLink, ShardStore
 from agi_gate.store.wire import StoreUnavailable, discover
 from compliance.cluster import SLOTS, Topology
@@ -24,8 +23,6 @@ from compliance.redis_url import Cluster, Master
 
 LEAST_S = 0.2
 """Minimum time in seconds between two discoveries of the cluster, however many calls fail."""
-
-log = structlog.get_logger()
 
 
 class ClusterBackend:
@@ -38,6 +35,7 @@ class ClusterBackend:
         self._topology = Topology()
         self._shards: dict[int, RedisBackend] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._notices = Notices()
         self._trouble = "no shard of the cluster is known yet"
         self._dropped = 0
         # This backend never connects. It blocks every call, and keeps the decisions until a shard can record them.
@@ -107,7 +105,7 @@ class ClusterBackend:
             # The last known topology stays in use, because the living shards still answer. Even if it is outdated, no
             # listed number is allowed: see `store/shard.py`.
             if str(error) != self._trouble:
-                log.warning("redis cluster not found", trouble=str(error))
+                self._notices.note(self, "warning", "redis cluster not found", trouble=str(error))
             self._trouble = str(error)
             return
         if found != self._topology:
@@ -122,7 +120,8 @@ class ClusterBackend:
 
     def _apply(self, found: Topology, tasks: asyncio.TaskGroup) -> None:
         """Remove the backends of shards that are gone, update or add the others, and assign the slots."""
-        log.info("redis cluster", shards={shard.first: shard.address for shard in found.shards})
+        shards = {shard.first: shard.address for shard in found.shards}
+        self._notices.note(self, "info", "redis cluster", shards=shards)
         for first in self._shards.keys() - {shard.first for shard in found.shards}:
             self._running.pop(first).cancel()
             gone = self._shards.pop(first)
@@ -143,7 +142,9 @@ class ClusterBackend:
 
     def _shard(self, first: int) -> RedisBackend:
         process = self._process
-        link = ShardLink(first, self._doubted, timeout_s=process.timeout_s, replicas=process.settings.replicas)
+        link = ShardLink(
+            first, self._doubted, timeout_s=process.timeout_s, replicas=process.settings.replicas, notices=self._notices
+        )
         return RedisBackend(process, link, ShardStore(link))
 
     def _any(self) -> RedisBackend:

@@ -9,15 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
-import structlog
-
 from agi_gate.store.link import Link
 from agi_gate.store.questions import Answers
 from agi_gate.store.wire import Command, StoreUnavailable
+from compliance.redis_connection import error_reply
 from compliance.redis_records import GateHeartbeat, heartbeat_value
 from compliance.redis_schema import WHOLE, Keys, epoch_ms
-
-log = structlog.get_logger()
 
 UNRECORDED = "record-unavailable"
 """Slug of the doubt that Redis would refuse the record of a call. It is also the reason of such a call."""
@@ -57,9 +54,9 @@ class HeartbeatSender:
     def _note(self, refusal: str) -> None:
         health = self._link.health
         if refusal and not health.unrecorded:
-            log.error("records refused", trouble=refusal)
+            self._link.notices.note(self, "error", "records refused", trouble=refusal, **self._link.where)
         elif health.unrecorded and not refusal:
-            log.info("records accepted again")
+            self._link.notices.note(self, "info", "records accepted again", **self._link.where)
         health.unrecorded = refusal
 
     async def leave(self) -> None:
@@ -80,7 +77,7 @@ def refusal_of(answers: Answers) -> str:
     # `min-replicas-to-write` is not reached.
     reply = answers.replies[-1]
     if isinstance(reply, Exception):
-        return f"{UNRECORDED}: {reply}"
+        return f"{UNRECORDED}: {error_reply(reply)}"
     return "" if answers.replicated else f"{UNRECORDED}: too few replicas of Redis have the records"
 
 

@@ -7,6 +7,7 @@ from agi_gate.store.questions import Answers, RedisSteps, question
 from agi_gate.store.wire import Answer, Command, StoreUnavailable
 from compliance.facts import Facts, State
 from compliance.numbers import E164, LeadId
+from compliance.redis_connection import error_reply
 from compliance.redis_facts import MOST_ATTEMPTS, fact_commands, read_facts, same_build, terms_document
 from compliance.redis_terms import read_terms
 from compliance.terms import Applying, Terms
@@ -103,4 +104,5 @@ def _is_member(reply: object) -> bool:
     # An error reply, such as WRONGTYPE or MOVED, must never count as "not listed".
     if reply in (0, 1):
         return bool(reply)
-    raise StoreUnavailable(f"unexpected reply of Redis to SISMEMBER: {reply!r}")
+    shown = error_reply(reply) if isinstance(reply, Exception) else repr(reply)
+    raise StoreUnavailable(f"unexpected reply of Redis to SISMEMBER: {shown}")

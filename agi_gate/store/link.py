@@ -25,13 +25,17 @@ from redis.exceptions import RedisError
 from agi_gate.store.clock import CLOCK, ClockCheck
 from agi_gate.store.health import Health
 from agi_gate.store.mastership import Mastership, mastership_of
+from agi_gate.store.notices import Notices
 from agi_gate.store.opening import Opened, open_pipe
 from agi_gate.store.pipe import BROKEN, Pipe
 from agi_gate.store.pipeline import REPLIES_AROUND, REPLIES_BEFORE, Asked, Sent, StateReader, fail
 from agi_gate.store.questions import AnswerReceiver, Answers, Question, question
 from agi_gate.store.receivers import ReplyReceiver, Waiter
+from agi_gate.store.reconnecting import has_served, pause_s
 from agi_gate.store.wire import Answer, Command, StoreUnavailable, packed
+from compliance.redis_connection import error_reply
 from compliance.redis_schema import WHOLE, Keys
+from compliance.redis_url import without_secrets
 
 MOST_COMMANDS = 2_000
 """Maximum number of commands in one pipeline. In a longer one the first replies would wait for the last ones."""
@@ -40,9 +44,6 @@ MOST_IN_FLIGHT = 2
 
 AWAKE_S = 0.0002
 """Seconds for which the loop polls for the reply to a single question instead of sleeping, with two cores or more."""
-
-RECONNECT_S = (0.0, 0.02, 0.05, 0.1, 0.25)
-"""Seconds to wait before each attempt to reconnect. The last value repeats, until Redis has returned its state."""
 
 POLL_S = 0.5
 """Seconds between two reads of the state.
@@ -79,7 +80,9 @@ class Link:
         keys: Keys = WHOLE,
         opening: Sequence[Command] = (),
         mastership: Mastership | None = None,
+        notices: Notices | None = None,
     ) -> None:
+        self.notices = notices or Notices()
         self.mastership = mastership or mastership_of(url, replicas, timeout_s)
         self.keys, self._opening = keys, opening
         self._state = StateReader(keys)
@@ -92,10 +95,17 @@ class Link:
         self._queue: deque[Asked] = deque()
         self._flush_scheduled = False
         self._quiet = True
-        self._served = False
+        self._served_since: float | None = None
         # With a single core the gate must not poll, because Redis could not work meanwhile.
         self._awake_s = AWAKE_S if len(os.sched_getaffinity(0)) > 1 else 0.0
         self.health = Health()
+
+    @property
+    def where(self) -> dict[str, str | int]:
+        """The address of the server, and in a cluster the lowest slot of its shard, for the log."""
+        master = self.mastership.connected if self.health.connected else self.mastership.announced
+        shard = {} if self.keys.first_slot is None else {"shard": self.keys.first_slot}
+        return {"redis": without_secrets(master.url), **shard}
 
     def ask(self, receiver: AnswerReceiver, question: Question) -> None:
         """Send a question, at once or with the others of this tick. `receiver` is called after `ask` has returned.
@@ -137,21 +147,20 @@ class Link:
                     self._begin(opened)
                     await self._serve(opened.pipe)
             except (RedisError, OSError, TimeoutError, StoreUnavailable) as error:
-                # A server that loads its data, or refuses this user its keys, accepts a connection and its handshake.
-                attempt = 0 if self._served else attempt
+                attempt = 0 if has_served(self._served_since) else attempt
                 self._on_lost(error)
             finally:
                 self.health.connected, self._pipe = False, None
                 self._fail_queue()
-            await asyncio.sleep(RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)])
+            await asyncio.sleep(pause_s(attempt))
             attempt += 1
 
     def _begin(self, opened: Opened) -> None:
         """Begin with a new connection."""
         self._pipe = opened.pipe
         self.health = Health(True, "", opened.server, connects=self.health.connects + 1)
-        log.info("redis connected", server=opened.server)
         self.mastership.begin(opened.master, self.health, opened.pipe.end)
+        self.notices.note(self, "info", "redis connected", server=opened.server, **self.where)
 
     async def _serve(self, pipe: Pipe) -> None:
         """Serve questions until the connection is lost, or Redis becomes silent. Raises the cause."""
@@ -226,7 +235,8 @@ class Link:
                     self._pipe.end(error)
                 return
             self.health.state, self.health.leased = after, replies[1] == 1
-            self._served = True
+            if self._served_since is None:
+                self._served_since = monotonic()
         at, server, leased = REPLIES_BEFORE * sent.watched, self.health.server, self.health.leased
         replicated = not sent.waited or self._reached(replies[-1 - sent.watched])
         for receiver, put in sent.asked:
@@ -249,11 +259,11 @@ class Link:
 
     def _on_lost(self, error: Exception) -> None:
         late = f"Redis did not answer within {self._timeout_s * 1000:.0f} ms"
-        trouble = late if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+        trouble = late if isinstance(error, TimeoutError) else error_reply(error)
         if self.health.connected or trouble != self.health.trouble:
-            log.warning("redis lost", trouble=trouble)
+            self.notices.note(self, "warning", "redis lost", trouble=trouble, **self.where)
         self.health = Health(False, trouble, connects=self.health.connects)
-        self._served = False
+        self._served_since = None
         self.mastership.miss()
 
     def _fail_queue(self) -> None:

@@ -36,6 +36,11 @@ class Mastership:
         self._health = Health()
         self._leave: Leave = _nowhere
 
+    @property
+    def announced(self) -> Master:
+        """The master to connect to."""
+        return self._announced
+
     async def locate(self) -> Master:
         """Return the master to connect to. Raises StoreUnavailable."""
         return self._announced

@@ -8,6 +8,7 @@ import structlog
 from agi_gate.store.questions import AnswerReceiver, Question
 from agi_gate.store.wire import Answer, StoreUnavailable, packed
 from compliance.facts import State
+from compliance.redis_connection import error_reply
 from compliance.redis_schema import STATE_FIELDS, Keys, read_state
 
 REPLIES_BEFORE, REPLIES_AROUND = 2, 3
@@ -74,9 +75,13 @@ class StateReader:
         if reply == self._fields and reply is not None:
             return self._state
         if not _is_state(reply):
-            raise StoreUnavailable(f"Redis did not return its state: {reply!r}")
+            raise StoreUnavailable(f"Redis did not return its state: {_shown(reply)}")
         self._fields, self._state = reply, read_state(reply)
         return self._state
+
+
+def _shown(reply: Answer) -> str:
+    return error_reply(reply) if isinstance(reply, Exception) else repr(reply)
 
 
 def _is_state(reply: Answer) -> TypeGuard[list[bytes | None]]:

@@ -20,6 +20,7 @@ from agi_gate.store.facts import FactStore
 from agi_gate.store.foreseen import LOAD
 from agi_gate.store.link import Link
 from agi_gate.store.mastership import ShardMastership
+from agi_gate.store.notices import Notices
 from agi_gate.store.pipeline import Sent
 from agi_gate.store.questions import Answers
 from agi_gate.store.wire import Answer, Command
@@ -32,9 +33,19 @@ from compliance.terms import Applying
 class ShardLink(Link):
     """The link to the shard from `first_slot`, which sets `doubted` on any sign that the cluster has changed."""
 
-    def __init__(self, first_slot: int, doubted: asyncio.Event, *, timeout_s: float, replicas: int) -> None:
+    def __init__(
+        self,
+        first_slot: int,
+        doubted: asyncio.Event,
+        *,
+        timeout_s: float,
+        replicas: int,
+        notices: Notices | None = None,
+    ) -> None:
         mastership = ShardMastership(first_slot, replicas, doubted)
-        super().__init__("", timeout_s=timeout_s, keys=Keys(first_slot), opening=[LOAD], mastership=mastership)
+        super().__init__(
+            "", timeout_s=timeout_s, keys=Keys(first_slot), opening=[LOAD], mastership=mastership, notices=notices
+        )
 
     def distribute(self, sent: Sent, replies: list[Answer]) -> None:
         """Pass on the replies. On an error reply, such as MOVED, also request a new discovery of the cluster."""

@@ -9,7 +9,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from compliance.cluster import NotACluster, Shard, Topology, read_nodes
-from compliance.redis_connection import Connector
+from compliance.redis_connection import Connector, error_reply
 from compliance.redis_url import Cluster, Found, Master, NoMaster, read_redis_url, unreachable, without_secrets
 
 Command = tuple[str | bytes | int, ...]
@@ -41,7 +41,7 @@ async def locate(url: str, within_s: float) -> Found:
         reply = await CONNECTOR.ask(sentinel_url, sentinels.question, within_s)
         if isinstance(reply, list):
             return reply
-        raise StoreUnavailable(str(reply))
+        raise StoreUnavailable(error_reply(reply))
 
     try:
         return await sentinels.find(ask, within_s)
@@ -76,7 +76,7 @@ async def own_view(connection: AbstractConnection) -> Shard | None:
 def _text(answer: object) -> bytes:
     if isinstance(answer, bytes):
         return answer
-    raise StoreUnavailable(str(answer))
+    raise StoreUnavailable(error_reply(answer))
 
 
 async def handshake(connection: AbstractConnection) -> str:
@@ -105,7 +105,9 @@ def _field(info: Answer, name: str) -> str:
         key, _, value = line.partition(":")
         if key == name and value:
             return value
-    raise StoreRefused(f"INFO has no {name}: {info if isinstance(info, ResponseError) else 'no such field'}")
+    raise StoreRefused(
+        f"INFO has no {name}: {error_reply(info) if isinstance(info, ResponseError) else 'no such field'}"
+    )
 
 
 def packed(*commands: Command) -> bytes:

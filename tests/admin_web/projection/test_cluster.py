@@ -123,6 +123,27 @@ async def test_the_site_knows_what_a_call_to_any_number_would_be_told(projection
     assert reasons == ["internal-dnc"] * len(NUMBERS) + ["not-listed"]
 
 
+async def test_a_difference_a_phase_and_a_refusal_name_their_shard(
+    cluster: RedisCluster, projection: Projection, records: Records
+):
+    second = cluster.topology().shards[1]
+    client = cluster.client_of(second.first)
+    client.hset(Keys(second.first).state, "count:internal", 1)
+    phases = list[str]()
+    drift = await projection.verify(lambda phase, done, total: phases.append(phase))
+    found = [line for line in drift.lines() if line.startswith("differs: ")]
+    assert len(found) == 1
+    assert found[0].startswith(f"differs: shard from slot {second.first}: Redis counts 1 numbers on internal")
+    await projection.rebuild(progress=lambda phase, done, total: phases.append(phase))
+    for shard in cluster.topology().shards:
+        assert f"numbers of the shard from slot {shard.first}" in phases
+        assert f"Redis in SQL of the shard from slot {shard.first}" in phases
+    client.delete(Keys(second.first).state)
+    await lift(records, ADMIN, E164(own(second)), reason="test")
+    with pytest.raises(RedisUnavailable, match=f"Redis holds no projection on the shard from slot {second.first};"):
+        await projection.drain()
+
+
 async def test_registries_and_their_terms_are_on_every_shard(
     cluster: RedisCluster, projection: Projection, records: Records, tmp_path: Path
 ):

@@ -7,8 +7,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from agi_gate.store import link as room
+from agi_gate.store import notices, reconnecting
 from agi_gate.store.link import Link
 from agi_gate.store.questions import Answers, question
 from agi_gate.store.wire import StoreUnavailable
@@ -249,7 +251,7 @@ class Attempts:
     def __init__(self, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count, self._locate = 0, link.mastership.locate
         monkeypatch.setattr(link.mastership, "locate", self.locate)
-        monkeypatch.setattr(room, "RECONNECT_S", (0.0, 0.0, 3600.0))
+        monkeypatch.setattr(reconnecting, "RECONNECT_S", (0.0, 0.0, 3600.0))
 
     async def locate(self) -> Master:
         self.count += 1
@@ -289,7 +291,66 @@ async def test_a_redis_that_has_gone_is_not_looked_for_again_and_again(short_pat
         assert (attempts.count, link.health.connected) == (2, False)
 
 
+async def test_a_redis_that_closes_each_connection_after_it_has_served_is_connected_to_with_pauses(
+    short_path, monkeypatch
+):
+    monkeypatch.setattr(reconnecting, "SERVED_S", 3600.0)
+    async with linked(short_path, FakeRedis()) as link:
+        attempts = Attempts(link, monkeypatch)
+        for count in (1, 2):
+            link._pipe.end(ConnectionError("gone"))
+            await attempts.until(count)
+            async with asyncio.timeout(20):
+                while link.health.doubt:  # noqa: ASYNC110 - no event to wait for
+                    await asyncio.sleep(0.001)
+        link._pipe.end(ConnectionError("gone"))
+        await asyncio.sleep(0.05)
+        assert attempts.count == 2
+
+
+def test_the_pauses_of_gates_differ_and_the_first_attempt_has_none():
+    assert reconnecting.pause_s(0) == 0.0
+    pauses = {reconnecting.pause_s(99) for _ in range(20)}
+    assert len(pauses) > 1
+    longest = reconnecting.RECONNECT_S[-1]
+    assert all(0.7 * longest < pause < 1.3 * longest for pause in pauses)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        b"-LOADING Redis is loading the dataset in memory",
+        b"-CLUSTERDOWN The cluster is down",
+        b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        b"-NOPERM this user has no permissions to access one of the keys used as arguments",
+    ],
+)
+async def test_a_redis_that_refuses_its_state_is_named_in_the_log_with_its_refusal_once_a_second_at_most(
+    short_path, monkeypatch, refusal
+):
+    refused = []
+
+    def say(command: list[bytes]) -> bytes:
+        return refusal + b"\r\n" if refused and command[0] == b"HMGET" else as_redis(command)
+
+    monkeypatch.setattr(reconnecting, "RECONNECT_S", (0.0, 0.001))
+    monkeypatch.setattr(notices, "SECOND_S", 0.2)
+    with capture_logs() as said:
+        async with linked(short_path, FakeRedis(say)) as link, asyncio.timeout(20):
+            refused.append(True)
+            began = asyncio.get_running_loop().time()
+            while link.health.connects < 50 or "redis lost" not in {line["event"] for line in said}:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            took = asyncio.get_running_loop().time() - began
+    lines = [line for line in said if line["event"] in {"redis lost", "redis connected"}]
+    assert len(lines) <= 2 + took / 0.2
+    lost = next(line for line in lines if line["event"] == "redis lost")
+    assert lost["redis"] == f"unix://{short_path}/redis.sock"
+    assert lost["trouble"] == f"Redis did not return its state: {refusal[1:].decode()}"
+
+
 async def test_a_redis_that_served_is_connected_to_at_once(short_path, monkeypatch):
+    monkeypatch.setattr(reconnecting, "SERVED_S", 0.0)
     async with linked(short_path, FakeRedis()) as link:
         attempts = Attempts(link, monkeypatch)
         for count in range(1, 6):
