@@ -45,6 +45,11 @@ class Deadlines(Generic[Item]):
         if self._timer is None:
             self._timer = loop.call_at(watched[0][0], self._expire_due)
 
+    @property
+    def under_way(self) -> int:
+        """The number of items that are not over."""
+        return sum(not item.over for _, item in self._watched)
+
     def _expire_due(self) -> None:
         loop, watched, self._timer = self._loop, self._watched, None
         now = loop.time()

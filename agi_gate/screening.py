@@ -95,6 +95,11 @@ class Screenings:
         self._gate, self._link, self._deadline_s = gate, link, deadline_s
         self._expiries = Deadlines[Screening](deadline_s)
 
+    @property
+    def under_way(self) -> int:
+        """The number of screenings that have not ended, also of calls whose caller has hung up."""
+        return self._expiries.under_way
+
     def begin(self, request: Request, decided: OnDecision) -> None:
         """Begin to screen a call. `decided` is called once with the decision, possibly before `begin` returns."""
         screening = Screening(self._gate, self._link, request, decided, due=monotonic() + self._deadline_s)

@@ -40,6 +40,10 @@ class Backend(Protocol):
         """The health of the link to Redis."""
 
     @property
+    def under_way(self) -> int:
+        """The number of screenings that have not ended, also of calls whose caller has hung up."""
+
+    @property
     def backlog(self) -> int:
         """The number of decisions that are not recorded yet."""
 
@@ -99,6 +103,11 @@ class RedisBackend:
     def health(self) -> Health:
         """The health of the link to Redis."""
         return self.link.health
+
+    @property
+    def under_way(self) -> int:
+        """The number of screenings that have not ended."""
+        return self.screener.under_way
 
     @property
     def backlog(self) -> int:

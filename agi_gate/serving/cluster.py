@@ -66,6 +66,11 @@ class ClusterBackend:
         )  # fmt: skip
 
     @property
+    def under_way(self) -> int:
+        """The number of screenings that have not ended."""
+        return sum(one.under_way for one in self._all())
+
+    @property
     def backlog(self) -> int:
         """The number of decisions that are not recorded yet."""
         return sum(one.backlog for one in self._all())

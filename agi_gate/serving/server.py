@@ -105,13 +105,15 @@ class Server:
         return Session(self._open, connection, peer)
 
     async def _drain(self) -> None:
-        """Wait until there are no sessions and no backlog, at most `DRAIN_S`. Then close the remaining sessions."""
+        """Wait until there are no sessions, screenings and backlog, at most `DRAIN_S`. Then close the sessions left."""
+        backend = self._backend
         try:
             async with asyncio.timeout(DRAIN_S):
-                while self._open.sessions or self._backend.backlog:  # noqa: ASYNC110 - two counts, once per process
+                # The screening of a call outlives its session if the caller hangs up, and its decision goes on record.
+                while self._open.sessions or backend.under_way or backend.backlog:  # noqa: ASYNC110 - once per process
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            undone = {"conversations": len(self._open.sessions), "records": self._backend.backlog}
+            undone = {"conversations": len(self._open.sessions), "records": backend.under_way + backend.backlog}
             log.error("stopped with work undone", **undone)
         for session in tuple(self._open.sessions):
             session.refuse("stopping")

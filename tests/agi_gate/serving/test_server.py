@@ -1,6 +1,7 @@
 """The real gate on its AGI port, with a real Redis: allowed and blocked calls, and their records."""
 
 import re
+import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -251,6 +252,26 @@ def test_a_gate_that_stood_still_allows_nothing_on_what_it_knew_before(handmade,
         assert (answer.allowed, answer.reason) == (False, "deadline")
         gate.process.wait_until(lambda: handmade.redis.xlen(DECISIONS) == before + 2)
         assert handmade.decision(answer.decision).ruling == block(DEADLINE)
+
+
+def test_a_gate_that_is_stopped_records_the_call_of_a_caller_who_has_hung_up(handmade, redis_server, short_path):
+    with (
+        Relay(redis_server.socket) as relay,
+        GateProcess(short_path / "gate", f"redis://127.0.0.1:{relay.port}", DNC_DEADLINE_MS="1000") as gate,
+    ):
+        gate.until_ready()
+        assert gate.screen(LISTED).reason == "internal-dnc"
+        before = handmade.redis.xlen(DECISIONS)
+        relay.hold()
+        with Pbx(gate.port) as pbx:
+            pbx.send(header(LISTED, "", "pbx-1.1"))
+            gate.process.wait_until(lambda: gate.metric("dnc_gate_open_conversations") == 1)
+        gate.process.wait_until(lambda: gate.metric("dnc_gate_open_conversations") == 0)
+        gate.process.signal(signal.SIGTERM)
+        time.sleep(0.3)  # A gate that does not wait for the screening has ended by then.
+        relay.release()
+        assert gate.process.wait() == 0
+        assert handmade.redis.xlen(DECISIONS) == before + 1
 
 
 def test_metrics_count_calls_by_verdict_and_reason(gate):
