@@ -85,12 +85,14 @@ class Named(NamedTuple):
 class Found(NamedTuple):
     """The master of the latest failover that the sentinels know of.
 
-    `by_majority` says whether more than half of them have answered. Sentinels that are cut off together with a master
-    do not know that the others have replaced it.
+    `by_majority` says whether more than half of them have answered and do not consider this master down, `by_all`
+    whether all of them have. Sentinels that are cut off together with a master do not know that the others have
+    replaced it, and for a few seconds only the sentinel that led a failover knows of it.
     """
 
     master: Master
     by_majority: bool
+    by_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,9 @@ class Sentinels:
         best = max((named for named in found if not named.is_replacing), key=lambda named: named[:2], default=None)
         if best is None or best.master.url in leaving:
             raise NoMaster(f"the sentinels are replacing the master {self.name}")
-        return Found(best.master, by_majority=2 * len(found) > len(self.addresses))
+        sure = sum(named.is_up or named.master != best.master for named in found)
+        every = len(self.addresses)
+        return Found(best.master, by_majority=2 * sure > every, by_all=sure == every)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Pools:
             answer = await CONNECTOR.ask(url, sentinels.question, self._timeout_s)
             return cast("Sequence[bytes | None]", answer)
 
-        master, _ = await sentinels.find(ask, self._timeout_s / 2)
+        master = (await sentinels.find(ask, self._timeout_s / 2)).master
         self._asked_at = monotonic()
         if master != self._master:
             if self._pool is not None:  # Connections in use are closed by their users.

@@ -10,8 +10,10 @@ it, then the sentinels or the nodes are asked, and they still name the same mast
 away before the count is known to the sentinel or the node that decided it.
 """
 
+import math
 import re
 from collections import Counter
+from time import monotonic
 
 LATE_S = 6
 """Seconds without an acknowledgement after which a replica does not count.
@@ -50,12 +52,19 @@ class Followers:
         self._counted: Replicas | None = None
         self._asked_about: Replicas | None = None
         self._required = Replicas()
+        self.steady_since = math.inf
+        """When a replica was last missing that had been counted before, or the first count of this connection.
+
+        In seconds of `time.monotonic`; infinite before the first count.
+        """
 
     def counted(self, info: object) -> None:
         """Take the reply to INFO replication. One more replica is required at once."""
         found = following(info)
         if found is None:
             return
+        if self._counted is None or self._counted - found:
+            self.steady_since = monotonic()
         self._counted = found
         if self._asked_about is not None:
             self._asked_about = self._asked_about | found
@@ -75,6 +84,7 @@ class Followers:
     def forget(self) -> None:
         """Start again, for another connection."""
         self.needed = self._counted = self._asked_about = None
+        self.steady_since = math.inf
 
     def _require(self, replicas: Replicas) -> None:
         # Addresses, not only their number: if another replica takes the place of one that was promoted, the number

@@ -8,19 +8,26 @@ of its replicas acknowledge its records, so the gate allows no call (`followers.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 
 from redis.asyncio.connection import AbstractConnection
 
 from agi_gate.store.followers import Followers
 from agi_gate.store.health import Health
 from agi_gate.store.wire import Answer, StoreRefused, StoreUnavailable, handshake, locate, own_view
-from compliance.redis_url import Master, read_redis_url
+from compliance.redis_url import Found, Master, read_redis_url
 
 FOLLOW_S = 1.0
 """Seconds between two queries of the sentinels for the current master."""
 
 FOLLOW_LEAST_S = 0.1
 """Minimum time in seconds between two such queries, however many records lack an acknowledgement."""
+
+SURE_S = 5.0
+"""Seconds after which any sentinel knows of a failover that another one led.
+
+Each sentinel tells the others every two seconds who the master is (Redis source, SENTINEL_PUBLISH_PERIOD).
+"""
 
 Leave = Callable[[Exception], None]
 
@@ -34,6 +41,7 @@ class Mastership:
         self.followers = Followers(least)
         self._announced = self.connected = Master(url)
         self._health = Health()
+        self._is_new = False
         self._leave: Leave = _nowhere
 
     @property
@@ -54,6 +62,7 @@ class Mastership:
 
     def begin(self, master: Master, health: Health, leave: Leave) -> None:
         """Begin with a new connection to `master`. `health` is that of the connection, and `leave` ends it."""
+        self._is_new = bool(self.connected.epoch) and master.epoch != self.connected.epoch
         self.connected, self._health, self._leave = master, health, leave
         self.followers.forget()
         if not self.followers.least or not self.can_change:
@@ -112,18 +121,28 @@ class SentinelMastership(Mastership):
         """Leave the master when the sentinels name another one, and confirm it when they still name it."""
         while True:
             self._missed.clear()
+            began = monotonic()
             self.asking()
             # While no sentinel answers, or a failover is in progress, the master remains the same, unconfirmed.
             with suppress(StoreUnavailable):
                 found = await locate(self._url, self._timeout_s)
                 self.announce(found.master)
-                # A few sentinels, cut off together with the master, do not know that the others have replaced it.
-                if found.by_majority:
+                if self._is_certain(found, began):
                     self.confirm()
             await asyncio.sleep(FOLLOW_LEAST_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(FOLLOW_S):
                     await self._missed.wait()
+
+    def _is_certain(self, found: Found, began: float) -> bool:
+        """Return whether the answer to a question that began at `began` confirms the master.
+
+        A few sentinels, cut off together with the master, do not know that the others have replaced it. Most of them
+        may still lack the one that has just led a failover. Then a replica that was promoted is missing, so they are
+        believed only some time after a replica was last missing. A new election is known to those who took part in it.
+        """
+        steady = began - self.followers.steady_since >= SURE_S
+        return found.by_all or (found.by_majority and (steady or self._is_new))
 
     def miss(self) -> None:
         """Ask the sentinels soon."""

@@ -221,7 +221,7 @@ async def test_a_master_that_is_being_replaced_is_none(told):
 
 async def test_the_sentinel_that_leads_a_failover_does_not_outvote_one_that_knows_the_new_master():
     found = await sentinels().find(asking([answer(7000, 2, LEADS), answer(7001, 2), answer(7000, 1)]), 0.05)
-    assert found == Found(Master("redis://127.0.0.1:7001/0", "2"), by_majority=True)
+    assert found == Found(Master("redis://127.0.0.1:7001/0", "2"), by_majority=True, by_all=True)
 
 
 @pytest.mark.parametrize(
@@ -246,11 +246,28 @@ async def test_of_all_that_the_sentinels_say_the_latest_failover_counts(told, po
         ([answer(7000, 1), answer(7001, 2), OSError("refused")], True),
         ([answer(7000, 1), asyncio.Event(), OSError("refused")], False),
         ([answer(7000, 1), [], [b"ip", b""]], False),
+        ([answer(7000, 1, "master,s_down"), answer(7000, 1), answer(7000, 1, "master,s_down,o_down")], False),
+        ([answer(7000, 1, "master,s_down"), answer(7000, 1), answer(7000, 1)], True),
     ],
-    ids=["all but a silent one", "all but a dead one", "one that was cut off", "one that knows the name"],
+    ids=[
+        "all but a silent one",
+        "all but a dead one",
+        "one that was cut off",
+        "one that knows the name",
+        "one to whom it is up",
+        "all but one to whom it is down",
+    ],
 )
 async def test_a_master_is_certain_only_by_more_than_half_of_the_sentinels(told, most):
     assert (await sentinels().find(asking(told), 0.05)).by_majority is most
+
+
+@pytest.mark.parametrize(
+    ("last", "all_of_them"),
+    [(answer(7000, 1), True), (answer(7000, 1, "master,s_down"), False), (OSError("gone"), False)],
+)
+async def test_a_master_is_named_by_all_only_if_no_sentinel_is_missing_or_in_doubt(last, all_of_them):
+    assert (await sentinels().find(asking([answer(7000, 1), answer(7000, 1), last]), 0.05)).by_all is all_of_them
 
 
 async def test_when_no_sentinel_can_say_it_the_error_tells_what_each_of_them_did():

@@ -1,10 +1,12 @@
 """Which replicas must have a record: all that followed the master when it was last known to be the master."""
 
+import math
 from collections import Counter
 
 import pytest
 from redis.exceptions import ResponseError
 
+from agi_gate.store import followers as room
 from agi_gate.store.followers import Followers, following
 
 
@@ -130,6 +132,27 @@ def test_a_second_replica_at_an_address_is_needed_at_once_and_until_the_next_con
     followers.asking()
     followers.confirm()
     assert followers.needed == 1
+
+
+def test_a_missing_replica_and_a_new_connection_begin_the_time_without_loss_again(monkeypatch: pytest.MonkeyPatch):
+    clock = iter(range(1, 9))
+    monkeypatch.setattr(room, "monotonic", lambda: float(next(clock)))
+    followers = Followers(1)
+    assert followers.steady_since == math.inf
+    since = []
+    for ports in ("01", "01", "012", "02", "0", "01"):  # It was lost at the first, the fourth and the fifth count.
+        followers.counted(info(*[ONLINE] * len(ports), ports=ports))
+        since.append(followers.steady_since)
+    assert since == [1, 1, 1, 2, 3, 3]
+    followers.forget()
+    assert followers.steady_since == math.inf
+
+
+def test_a_replica_that_joins_is_needed_in_addition_at_the_next_count():
+    """One that joins a master whose replica was promoted stands in for it until this count (docs/design.md)."""
+    followers = confirmed(ONLINE, ONLINE)
+    followers.counted(info(ONLINE, ONLINE, ports="12"))
+    assert followers.needed == 3
 
 
 def test_another_connection_starts_again_even_during_a_question():

@@ -32,10 +32,13 @@ class Sentinels:
 
 
 @asynccontextmanager
-async def following(sentinels: Sentinels, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Mastership, Health]]:
+async def following(
+    sentinels: Sentinels, monkeypatch: pytest.MonkeyPatch, sure_s: float = 0.0
+) -> AsyncIterator[tuple[Mastership, Health]]:
     """Connect to OLD and follow; yield the mastership and the health of the connection."""
     monkeypatch.setattr(room, "locate", sentinels.locate)
     monkeypatch.setattr(room, "FOLLOW_LEAST_S", 0.001)
+    monkeypatch.setattr(room, "SURE_S", sure_s)
     mastership, health, ended = SentinelMastership("redis+sentinel://h/dnc", 1, 1.0), Health(True), list[Exception]()
     assert await mastership.locate() in (OLD, NEW)
     mastership.announce(OLD)
@@ -69,6 +72,49 @@ async def test_a_minority_of_the_sentinels_confirms_no_master(monkeypatch: pytes
     async with following(sentinels, monkeypatch) as (mastership, health):
         await asked(sentinels, mastership)
         assert (health.confirmed, mastership.followers.needed) == (False, None)
+
+
+BOTH = INFO.replace(b"port=7002", b"port=7001") + INFO.replace(b"role:master\r\nslave0", b"slave1")
+
+
+@pytest.mark.parametrize(("by_all", "needed"), [(False, 2), (True, 1)])
+async def test_a_replica_that_is_missing_is_needed_while_the_one_that_promoted_it_may_not_be_among_the_sentinels(
+    monkeypatch: pytest.MonkeyPatch, by_all: bool, needed: int
+):
+    sentinels = Sentinels(Found(OLD, by_majority=True, by_all=True))
+    async with following(sentinels, monkeypatch, sure_s=3600.0) as (mastership, _):
+        mastership.counted(BOTH)
+        await asked(sentinels, mastership)
+        assert mastership.followers.needed == 2
+        mastership.counted(INFO)  # The other one was promoted, and its sentinel does not answer.
+        sentinels.found = Found(OLD, by_majority=True, by_all=by_all)
+        await asked(sentinels, mastership)
+        assert mastership.followers.needed == needed
+
+
+async def test_most_sentinels_confirm_a_master_after_a_while_in_which_no_replica_was_missing(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    sentinels = Sentinels(Found(OLD, by_majority=True))
+    async with following(sentinels, monkeypatch, sure_s=0.5) as (mastership, health):
+        began = asyncio.get_running_loop().time()
+        while not health.confirmed:
+            await asked(sentinels, mastership, 1)
+        assert asyncio.get_running_loop().time() - began > 0.4
+
+
+async def test_most_sentinels_confirm_a_new_master_at_once_and_the_same_one_after_a_new_connection_not(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    sentinels = Sentinels(Found(NEW, by_majority=True))
+    async with following(sentinels, monkeypatch, sure_s=3600.0) as (mastership, _):
+        for new in (True, False):
+            health = Health(True)
+            mastership.announce(NEW)
+            mastership.begin(NEW, health, list)
+            mastership.counted(INFO)
+            await asked(sentinels, mastership)
+            assert health.confirmed == new
 
 
 async def test_even_a_minority_has_the_link_leave_a_master_that_was_replaced(monkeypatch: pytest.MonkeyPatch):
