@@ -3,7 +3,7 @@
 import secrets
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from time import monotonic
 
 from sqlalchemy import update
@@ -122,16 +122,17 @@ class Builder:
     async def _load_numbers(self, session: AsyncSession) -> None:
         total, parts, lines = sum((await own_counts(session)).values()), list[ExchangePart](), 0
         self._progress("numbers", 0, total)
-        async for list_name, exchange, some in all_exchanges(session):
-            if not self._owns(exchange):
-                continue
-            parts.append(ExchangePart(list_name, exchange, True, some))
-            lines += len(some)
-            if len(parts) >= COMMANDS_AT_ONCE or lines >= LINES_AT_ONCE:
-                await self._heartbeat()
-                await self._write_parts(parts)
-                self._progress("numbers", sum(self.counts.values()), total)
-                parts, lines = [], 0
+        async with aclosing(all_exchanges(session)) as exchanges:
+            async for list_name, exchange, some in exchanges:
+                if not self._owns(exchange):
+                    continue
+                parts.append(ExchangePart(list_name, exchange, True, some))
+                lines += len(some)
+                if len(parts) >= COMMANDS_AT_ONCE or lines >= LINES_AT_ONCE:
+                    await self._heartbeat()
+                    await self._write_parts(parts)
+                    self._progress("numbers", sum(self.counts.values()), total)
+                    parts, lines = [], 0
         await self._write_parts(parts)
         self._progress("numbers", sum(self.counts.values()), total)
 
@@ -139,25 +140,27 @@ class Builder:
         writer, expected = RegistryWriter(self._wire, WRITE_WITHIN_S), await counts(session)
         self._loaded = dict.fromkeys(self.versions, 0)
         for name, version in self.versions.items():
-            async for some in registry_exchanges(session, version):
-                for few in batches([one for one in some if self._owns(one[0])], AT_ONCE):
-                    await self._heartbeat()
-                    sets = exchanges_of(self.generation, name, few)
-                    self._loaded[name] += sum(len(one.lines) for one in sets)
-                    self.counts[name] += await writer.write(sets)
-                self._progress(name, self.counts[name], expected[name])
+            async with aclosing(registry_exchanges(session, version)) as exchanges:
+                async for some in exchanges:
+                    for few in batches([one for one in some if self._owns(one[0])], AT_ONCE):
+                        await self._heartbeat()
+                        sets = exchanges_of(self.generation, name, few)
+                        self._loaded[name] += sum(len(one.lines) for one in sets)
+                        self.counts[name] += await writer.write(sets)
+                    self._progress(name, self.counts[name], expected[name])
 
     async def _load_overrides(self, session: AsyncSession) -> None:
         commands: list[Command] = []
         loaded = 0
-        async for one in all_overrides(session, self._sides.now()):
-            if self._shard and not owns(self._shard, one[0][0]):
-                continue
-            commands += override_commands(self.generation, [one])
-            loaded += 1
-            if len(commands) >= COMMANDS_AT_ONCE:
-                await self._write(commands)
-                commands = []
+        async with aclosing(all_overrides(session, self._sides.now())) as overrides:
+            async for one in overrides:
+                if self._shard and not owns(self._shard, one[0][0]):
+                    continue
+                commands += override_commands(self.generation, [one])
+                loaded += 1
+                if len(commands) >= COMMANDS_AT_ONCE:
+                    await self._write(commands)
+                    commands = []
         await self._write(commands)
         self._progress("overrides", loaded, loaded)
 

@@ -1,7 +1,8 @@
 """What SQL says about a few subjects at one moment, or about everything in one snapshot."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -140,7 +141,7 @@ def _opened(row: Row[int, str, str, str, datetime]) -> tuple[LeadOnNumber, LiveO
     return (E164(number), LeadId(lead)), LiveOverride(str(override_id), basis, expires_at)
 
 
-async def all_exchanges(session: AsyncSession) -> AsyncIterator[tuple[str, str, list[int]]]:
+async def all_exchanges(session: AsyncSession) -> AsyncGenerator[tuple[str, str, list[int]], None]:
     """Yield every entry that is not lifted, as (list, exchange, ascending line numbers), in constant memory.
 
     An exchange comes in several parts when it is large, or when longer numbers sort in between.
@@ -152,17 +153,31 @@ async def all_exchanges(session: AsyncSession) -> AsyncIterator[tuple[str, str, 
         .order_by(entries.list_name, entries.number)
     )
     rows = await session.stream(standing.execution_options(yield_per=ROWS_AT_ONCE))
-    async for some in rows.partitions():
-        for (list_name, exchange), group in groupby(some, lambda row: (row[0], row[1][1:-LINE_DIGITS])):
-            yield list_name, exchange, [int(row[1][-LINE_DIGITS:]) for row in group]
+    async with _ending(rows.close):
+        async for some in rows.partitions():
+            for (list_name, exchange), group in groupby(some, lambda row: (row[0], row[1][1:-LINE_DIGITS])):
+                yield list_name, exchange, [int(row[1][-LINE_DIGITS:]) for row in group]
 
 
-async def all_overrides(session: AsyncSession, at: datetime) -> AsyncIterator[tuple[LeadOnNumber, LiveOverride]]:
+async def all_overrides(session: AsyncSession, at: datetime) -> AsyncGenerator[tuple[LeadOnNumber, LiveOverride], None]:
     """Yield every override that is live at `at`. If a lead has several, the one that lasts longest comes last."""
     rows = await session.stream(_live_overrides(at).execution_options(yield_per=ROWS_AT_ONCE))
-    async for some in rows.partitions():
-        for row in some:
-            yield _opened(row)
+    async with _ending(rows.close):
+        async for some in rows.partitions():
+            for row in some:
+                yield _opened(row)
+
+
+@asynccontextmanager
+async def _ending(close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Close a result at the end. A cursor on the server (PostgreSQL) must not outlive its transaction.
+
+    The caller closes the generator that reads the result (`contextlib.aclosing`), if an error may end its loop.
+    """
+    try:
+        yield
+    finally:
+        await close()
 
 
 async def registry_versions(session: AsyncSession) -> dict[str, int]:
@@ -172,13 +187,16 @@ async def registry_versions(session: AsyncSession) -> dict[str, int]:
     return {name: version for name, version in rows if version is not None}
 
 
-async def registry_exchanges(session: AsyncSession, version_id: int) -> AsyncIterator[Sequence[tuple[str, bytes]]]:
+async def registry_exchanges(
+    session: AsyncSession, version_id: int
+) -> AsyncGenerator[Sequence[tuple[str, bytes]], None]:
     """Yield the exchanges of a version, ascending, in batches of (exchange, lines as encoded in SQL)."""
     exchanges = RegistryExchange.__table__.columns
     held = select(exchanges.exchange, exchanges.lines).where(exchanges.version_id == version_id)
     rows = await session.stream(held.order_by(exchanges.exchange).execution_options(yield_per=EXCHANGES_AT_ONCE))
-    async for some in rows.partitions():
-        yield [(row[0], row[1]) for row in some if row[1]]
+    async with _ending(rows.close):
+        async for some in rows.partitions():
+            yield [(row[0], row[1]) for row in some if row[1]]
 
 
 async def counts(session: AsyncSession) -> dict[str, int]:
