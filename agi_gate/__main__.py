@@ -11,8 +11,8 @@ import typer
 
 from agi_gate.canary import NoAnswer, ask
 from agi_gate.serving.processes import Parent, serve_alone, serve_as_child
+from agi_gate.serving.sockets import calls_socket
 from agi_gate.settings import GateSettings
-from agi_gate.store.wire import StoreUnavailable, require_redis
 from compliance.command_line import WrongWords, invoke
 from compliance.listening import CannotListen
 from compliance.log import log_to_stderr
@@ -47,12 +47,12 @@ def serve(
     """Answer FastAGI requests until SIGTERM, then finish the open calls."""
     settings = GateSettings.load()
     log_to_stderr(settings.log_level, settings.secrets)
+    settings, reserved = calls_socket(settings)
     settings.require_peers()
     # The gate serves all the same: an upgrade must not stop calls. `dnc-admin migrate` and `serve` refuse to start.
     for trouble in open_to_others(settings.private):
         log.error("files are not private", trouble=trouble)
-    run(require_redis(settings.redis))
-    run(serve_alone(settings) if processes == 1 else Parent(settings, processes).serve())
+    run(serve_alone(settings, reserved) if processes == 1 else Parent(settings, processes, reserved).serve())
 
 
 @app.command(hidden=True)
@@ -116,7 +116,7 @@ def main() -> None:
     log_to_stderr("INFO")
     try:
         sys.exit(invoke(app, "agi-gate"))
-    except (SettingsError, StoreUnavailable, CannotListen, NoAnswer, WrongWords) as error:
+    except (SettingsError, CannotListen, NoAnswer, WrongWords) as error:
         if message := str(error):
             print(f"agi-gate: {message}", file=sys.stderr)
         sys.exit(2)

@@ -17,6 +17,9 @@ from agi_gate.store.health import Health
 from compliance.verdict import Decision
 
 BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+NOT_ACCEPTING = "not-accepting"
+"""Slug of the doubt that a process accepts no calls, although it could allow them."""
+
 Snapshot = dict[str, Any]
 """The counts of one process, as plain JSON values: see `Metrics.snapshot`."""
 
@@ -67,6 +70,7 @@ class Metrics:
             "seconds": self.seconds,
             "open_conversations": self.open_conversations,
             "live": True,
+            "accepting": True,
             "ready": not health.doubt,
             "connected": health.connected,
             "connects": health.connects,
@@ -79,10 +83,16 @@ class Metrics:
         }
 
 
+def not_accepting(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot of a process that accepts no calls: not yet, or no longer."""
+    return snapshot | {"accepting": False, "ready": False, "doubt": snapshot["doubt"] or NOT_ACCEPTING}
+
+
 def counters_only(snapshot: Snapshot) -> Snapshot:
     """Return the last snapshot of a process that no longer serves: its counters, with neutral values for all gauges."""
     neutral = {
         "live": False,
+        "accepting": False,
         "ready": True,
         "connected": True,
         "generation": 0,
@@ -104,7 +114,7 @@ class _Snapshots(Collector):
         yield self._calls()
         yield self._latency()
         yield self._refused()
-        yield _gauge("dnc_gate_processes", "Processes that serve.", sum(self._each("live")))
+        yield _gauge("dnc_gate_processes", "Processes that serve.", sum(self._each("accepting")))
         yield _gauge(
             "dnc_gate_ready",
             "1 if every process could allow a call now.",

@@ -270,7 +270,7 @@ def _is_plain(url: str) -> bool:
         return False
     if parts.scheme == "unix":
         return bool(parts.path) and not host and port is None
-    return bool(host) and _DATABASE.fullmatch(parts.path) is not None
+    return bool(host) and _is_host(host or "") and _DATABASE.fullmatch(parts.path) is not None
 
 
 def without_secrets(url: str) -> str:
@@ -334,9 +334,18 @@ def _cluster(url: str) -> Cluster:
 
 def _address(host: str, port: int = SENTINEL_PORT, what: str = "sentinel") -> str:
     found = _ADDRESS.fullmatch(host)
-    if found is None or int(found[2] or port) > 65535:
+    if found is None or int(found[2] or port) > 65535 or not _is_host(found[1]):
         raise ValueError(f"write each {what} as HOST or HOST:PORT, separated by commas. {ESCAPES}")
     return f"{found[1]}:{found[2] or port}"
+
+
+def _is_host(name: str) -> bool:
+    """Return whether a host name can be looked up: an impossible one raises UnicodeError (socket.getaddrinfo)."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _query(options: Sequence[tuple[str, str]]) -> str:

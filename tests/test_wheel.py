@@ -159,10 +159,14 @@ def test_the_lab_is_not_installed_and_the_product_is_the_wheels(installed: Insta
 
 
 def test_without_settings_each_program_says_in_one_line_what_is_missing(shell: Shell, record: Path):
-    missing = f"no usable Redis at unix://{record.parent}/redis.sock: {NO_SOCKET}"
+    url = f"unix://{record.parent}/redis.sock"
     shell.directory = record.parent.parent
-    assert shell.run("agi-gate", "serve") == (2, "", f"agi-gate: DNC_REDIS_URL: {missing}\n")
-    assert shell.run("dnc-admin", "rebuild") == (2, "", f"dnc-admin: {missing}\n")
+    shell.set(**{f"DNC_{name}_BIND": f"127.0.0.1:{free_port()}" for name in ("AGI", "METRICS")})
+    with shell.serving("agi-gate", "serve") as gate:
+        gate.wait_until(lambda: bool(gate.log_end()), within_s=60)
+        (line,) = (json.loads(line) for line in gate.log.read_text().splitlines())
+        assert (line["event"], line["redis"], line["trouble"]) == ("waiting for redis", url, NO_SOCKET)
+    assert shell.run("dnc-admin", "rebuild") == (2, "", f"dnc-admin: no usable Redis at {url}: {NO_SOCKET}\n")
 
 
 def test_with_a_redis_both_programs_work(shell: Shell, record: Path, redis_server: RedisServer):

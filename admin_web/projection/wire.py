@@ -166,7 +166,7 @@ def translated_errors(prefix: str, url: str = "", where: str = "") -> Iterator[N
         raise RedisSilent(f"Redis did not answer in time{where}") from None
     except BusyLoadingError as error:
         raise RedisRefused(f"Redis refused{where}: {error_reply(error)}") from None
-    except (RedisError, OSError, NoMaster) as error:
+    except (RedisError, OSError, NoMaster, UnicodeError) as error:
         raise RedisUnavailable(f"{prefix}{unreachable(url, error)}") from error
 
 

@@ -19,7 +19,7 @@ from agi_gate.store.wire import StoreUnavailable, discover
 from compliance.cluster import SLOTS, Topology
 from compliance.numbers import InvalidNumber
 from compliance.redis_schema import slot_of_number
-from compliance.redis_url import Cluster, Master
+from compliance.redis_url import Cluster, Master, without_secrets
 
 LEAST_S = 0.2
 """Minimum time in seconds between two discoveries of the cluster, however many calls fail."""
@@ -62,6 +62,7 @@ class ClusterBackend:
         connected = all(one.connected for one in each.values())
         return Health(
             connected, doubt, worst.server, worst.state, worst.leased, connects,
+            looked=any(one.looked for one in each.values()), confirmed=all(one.settled for one in each.values()),
             clock_behind_s=_furthest([one.clock_behind_s for one in each.values()]),
         )  # fmt: skip
 
@@ -110,7 +111,9 @@ class ClusterBackend:
             # The last known topology stays in use, because the living shards still answer. Even if it is outdated, no
             # listed number is allowed: see `store/shard.py`.
             if str(error) != self._trouble:
-                self._notices.note(self, "warning", "redis cluster not found", trouble=str(error))
+                event = "redis cluster not found" if self._shards else "waiting for redis"
+                shown = without_secrets(self._process.settings.redis)
+                self._notices.note(self, "warning", event, redis=shown, trouble=str(error))
             self._trouble = str(error)
             return
         if found != self._topology:

@@ -7,14 +7,13 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from agi_gate.metrics import Snapshot, exposition
+from agi_gate.metrics import NOT_ACCEPTING, Snapshot, exposition
 from agi_gate.serving.heartbeat import UNRECORDED
-from agi_gate.serving.server import listening
 from agi_gate.settings import GateSettings
 from agi_gate.store.health import CLOCK_BEHIND, CLOCK_UNKNOWN
 from compliance.http_limits import Limits
 from compliance.http_server import serving
-from compliance.listening import INSTANCE_HEADER
+from compliance.listening import INSTANCE_HEADER, listen
 
 LIMITS = Limits(connections=256, per_address=64, head_s=5.0)
 """A few monitors ask, one request at a time."""
@@ -29,6 +28,7 @@ SENTENCES = {
     "master-not-confirmed": "master-not-confirmed",
     "no-terms": "no-terms: Redis does not hold the terms of the registries that it names, so every call is blocked. "
     "The worker rebuilds it; if none runs, run dnc-admin rebuild",
+    NOT_ACCEPTING: f"{NOT_ACCEPTING}: the gate is starting or stopping, and its port takes no calls",
     UNRECORDED: f"{UNRECORDED}: Redis refuses to record calls, so every call is blocked. The log of the gate says why",
 }
 """What `/readyz` says of a doubt, by slug. The port has no password, so no path, host or setting is named."""
@@ -85,6 +85,7 @@ def public_doubt(doubt: str) -> str:
 async def observing(settings: GateSettings, snapshots: Snapshots, processes: int) -> AsyncIterator[None]:
     """Serve on `metrics_bind` until the context ends. Raises CannotListen."""
     app = observer_app(snapshots, processes, settings.instance)
-    listener = listening("DNC_METRICS_BIND", settings.metrics_bind, backlog=BACKLOG)
+    listener = listen("DNC_METRICS_BIND", settings.metrics_bind, BACKLOG)
+    listener.setblocking(False)
     async with serving(app, listener, LIMITS, backlog=BACKLOG):
         yield

@@ -3,21 +3,29 @@
 All processes accept from the same socket, so connections in its backlog survive the death of a process. Each child
 writes its counts to its standard output, one JSON object per line. If this pipe breaks, the parent is dead. The child
 then drains and ends.
+
+On SIGHUP the parent replaces its children one after another. A child is stopped only when its successor accepts calls.
 """
 
 import asyncio
 import json
+import os
+import signal
 import socket
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
 
 from agi_gate.metrics import Snapshot, counters_only
 from agi_gate.serving.observer import observing
-from agi_gate.serving.server import Server, gate_name, listening, stop_signal
+from agi_gate.serving.server import Server, gate_name, stop_signal
+from agi_gate.serving.start import LOOK_S, refuse_queue
 from agi_gate.settings import GateSettings
+from compliance.listening import CannotListen
 
 REPORT_EVERY_S = 0.25
 """Seconds between two reports of a child."""
@@ -28,21 +36,30 @@ STALE_S = 2.0
 RESTART_S = 0.5
 """Seconds to wait before starting another child. Otherwise children that fail at once would use a whole core."""
 
+SUCCEED_S = 10.0
+"""Seconds that a child gets to accept calls before its predecessor is stopped. After that the predecessor stays."""
+
+CANNOT_SERVE = 2
+"""Exit code of a child whose settings are wrong, or that cannot listen. It has said why."""
+
 log = structlog.get_logger()
 
 
-async def serve_alone(settings: GateSettings) -> None:
-    """Serve in this process until SIGTERM or SIGINT. Raises CannotListen."""
+async def serve_alone(settings: GateSettings, reserved: socket.socket) -> None:
+    """Serve on the socket `reserved` in this process until SIGTERM or SIGINT. Raises CannotListen."""
     server, stop = Server(settings, gate_name()), stop_signal()
-    listener = listening("DNC_AGI_BIND", settings.agi_bind)
-    async with observing(settings, lambda: [server.snapshot()], 1), server.serving(listener):
-        log.info("gate serves", agi=settings.agi_bind, metrics=settings.metrics_bind)
+    async with (
+        observing(settings, lambda: [server.snapshot()], 1),
+        server.serving(reserved),
+        _refusing(reserved, lambda: server.accepting),
+    ):
         await stop.wait()
 
 
 async def serve_as_child(settings: GateSettings, listener_fd: int) -> None:
-    """Serve on an inherited listening socket and report to the parent, until a stop signal or the parent's death."""
+    """Serve on an inherited socket and report to the parent, until a stop signal or the parent's death."""
     server, stop = Server(settings, gate_name()), stop_signal()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # It is for the parent, but a terminal sends it to the whole group.
     async with server.serving(socket.socket(fileno=listener_fd)):
         while not stop.is_set():
             try:
@@ -56,24 +73,54 @@ async def serve_as_child(settings: GateSettings, listener_fd: int) -> None:
                 return
 
 
+@asynccontextmanager
+async def _refusing(listener: socket.socket, is_served: Callable[[], bool]) -> AsyncIterator[None]:
+    """Close the connections that wait in vain, until the context ends."""
+    refusing = asyncio.create_task(refuse_queue(listener, is_served))
+    try:
+        yield
+    finally:
+        refusing.cancel()
+
+
 @dataclass(slots=True, eq=False)
 class _Child:
     process: asyncio.subprocess.Process
     snapshot: Snapshot | None = None
     reported_at: float = field(default_factory=time.monotonic)
+    retired: bool = False
 
     @property
     def fresh(self) -> bool:
         return self.snapshot is not None and time.monotonic() - self.reported_at < STALE_S
 
+    @property
+    def accepting(self) -> bool:
+        return self.has_accepted and self.process.returncode is None
+
+    @property
+    def has_accepted(self) -> bool:
+        return self.snapshot is not None and bool(self.snapshot["accepting"])
+
+    def retire(self) -> None:
+        """Let the child finish its sessions and end. Nothing replaces it."""
+        self.retired = True
+        if self.process.returncode is None:
+            self.process.terminate()
+
 
 class Parent:
-    """Keeps `count` children running on one socket, and sums their counts."""
+    """Keeps `count` children running on the socket `reserved`, and sums their counts."""
 
-    def __init__(self, settings: GateSettings, count: int) -> None:
-        self._settings, self._count = settings, count
+    def __init__(self, settings: GateSettings, count: int, reserved: socket.socket) -> None:
+        # All children share one socket. With SO_REUSEPORT each child would have its own accept queue, and when a child
+        # dies the kernel aborts the connections in its queue (Linux, networking/ip-sysctl, tcp_migrate_req).
+        self._settings, self._count, self._reserved = settings, count, reserved
         self._children: set[_Child] = set()
+        self._keepers: set[asyncio.Task[None]] = set()
         self._dead: list[Snapshot] = []
+        self._has_served = False
+        self._stop, self._failed = asyncio.Event(), False
 
     def snapshots(self) -> list[Snapshot]:
         """Return the counts of all children. Include the last counts of dead ones: a counter must never decrease."""
@@ -83,36 +130,92 @@ class Parent:
 
     async def serve(self) -> None:
         """Serve until SIGTERM or SIGINT, then wait until the children have drained. Raises CannotListen."""
-        # All children share one socket. With SO_REUSEPORT each child would have its own accept queue, and when a child
-        # dies the kernel aborts the connections in its queue (Linux, networking/ip-sysctl, tcp_migrate_req).
-        listener, stop = listening("DNC_AGI_BIND", self._settings.agi_bind), stop_signal()
-        async with observing(self._settings, self.snapshots, self._count):
-            keepers = [asyncio.create_task(self._keep(listener, stop)) for _ in range(self._count)]
-            log.info("gate serves", agi=self._settings.agi_bind, processes=self._count)
-            await stop.wait()
+        self._stop = stop_signal()
+        async with (
+            observing(self._settings, self.snapshots, self._count),
+            _refusing(self._reserved, lambda: any(child.accepting for child in self._children)),
+        ):
+            for _ in range(self._count):
+                self._keep()
+            replacing = asyncio.create_task(self._replace_on_sighup())
+            await self._stop.wait()
+            replacing.cancel()
             for child in self._children:
-                child.process.terminate()
-            await asyncio.gather(*keepers)
+                child.retire()
+            await asyncio.gather(*self._keepers)
+        if self._failed:
+            raise CannotListen
 
-    async def _keep(self, listener: socket.socket, stop: asyncio.Event) -> None:
-        """Run a child, and start another whenever it ends before `stop`."""
-        while not stop.is_set():
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "agi_gate", "child", str(listener.fileno()),
-                stdout=asyncio.subprocess.PIPE, pass_fds=[listener.fileno()],
-            )  # fmt: skip
-            child = _Child(process)
-            self._children.add(child)
-            await self._read_reports(child)
-            code = await process.wait()
-            self._children.discard(child)
-            if child.snapshot:
-                self._dead.append(counters_only(child.snapshot))
-            if not stop.is_set():
-                log.error("gate process ended; starting another", pid=process.pid, code=code)
-                await asyncio.sleep(RESTART_S)
+    def _keep(self, *, on_trial: bool = False) -> asyncio.Queue[_Child]:
+        """Keep one more child running. Return a queue with the first one, as soon as it has been started."""
+        started = asyncio.Queue[_Child]()
+        keeper = asyncio.create_task(self._keep_one(started, on_trial=on_trial))
+        self._keepers.add(keeper)
+        keeper.add_done_callback(self._keepers.discard)
+        return started
 
-    async def _read_reports(self, child: _Child) -> None:
+    async def _keep_one(self, started: asyncio.Queue[_Child], *, on_trial: bool) -> None:
+        """Run a child, and start another whenever it ends before it is told to; on trial, only if it has accepted."""
+        while not self._stop.is_set():
+            child = await self._start()
+            started.put_nowait(child)
+            code = await self._until_ended(child)
+            if child.retired or self._stop.is_set() or (on_trial and not child.has_accepted):
+                return
+            # If the first child cannot serve, then no other can. Later, the others serve meanwhile.
+            if code == CANNOT_SERVE and not self._has_served:
+                self._failed = True
+                self._stop.set()
+                return
+            log.error("gate process ended; starting another", pid=child.process.pid, code=code)
+            await asyncio.sleep(RESTART_S)
+
+    async def _start(self) -> _Child:
+        fd = self._reserved.fileno()
+        # A supervisor's socket has another address than the one in the environment.
+        environment = {**os.environ, "DNC_AGI_BIND": self._settings.agi_bind}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agi_gate", "child", str(fd),
+            stdout=asyncio.subprocess.PIPE, pass_fds=[fd], env=environment,
+        )  # fmt: skip
+        child = _Child(process)
+        self._children.add(child)
+        if self._stop.is_set():  # The signal came while the child was being started.
+            child.retire()
+        return child
+
+    async def _until_ended(self, child: _Child) -> int:
+        """Read the reports of a child until it ends, and return its exit code."""
         assert child.process.stdout is not None  # noqa: S101 - opened as a pipe above
         async for line in child.process.stdout:
             child.snapshot, child.reported_at = json.loads(line), time.monotonic()
+            self._has_served = self._has_served or child.has_accepted
+        code = await child.process.wait()
+        self._children.discard(child)
+        if child.snapshot:
+            self._dead.append(counters_only(child.snapshot))
+        return code
+
+    async def _replace_on_sighup(self) -> None:
+        """Replace all children, one after another, at each SIGHUP."""
+        asked = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+        while True:
+            await asked.wait()
+            asked.clear()
+            replaced = [await self._replace(old) for old in tuple(self._children)]
+            log.info("gate processes replaced", processes=sum(replaced), kept=len(replaced) - sum(replaced))
+
+    async def _replace(self, old: _Child) -> bool:
+        """Start a successor, and stop `old` when it accepts calls. Return False if it does not: then `old` stays."""
+        new = await self._keep(on_trial=True).get()
+        try:
+            async with asyncio.timeout(SUCCEED_S):
+                while not new.accepting and new.process.returncode is None:  # noqa: ASYNC110 - it reports by itself
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            log.error("a new gate process does not accept calls; the old one goes on", pid=new.process.pid)
+        # If the old process has died meanwhile, its keeper has already replaced it.
+        is_needed = new.accepting and old.process.returncode is None
+        (old if is_needed else new).retire()
+        return new.accepting

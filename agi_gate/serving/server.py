@@ -15,13 +15,14 @@ import structlog
 from agi_gate.call_log import CallLog
 from agi_gate.fastagi.listener import Connection, Listener
 from agi_gate.fastagi.session import OpenSessions, Session
-from agi_gate.metrics import Metrics, Snapshot
+from agi_gate.metrics import Metrics, Snapshot, not_accepting
 from agi_gate.peers import Peers
 from agi_gate.serving.backend import Backend, ProcessContext, RedisBackend, utc_now
 from agi_gate.serving.cluster import ClusterBackend
+from agi_gate.serving.start import first_look, listens
 from agi_gate.settings import GateSettings
 from compliance.http_server import allow_many_files, room_for
-from compliance.listening import listen
+from compliance.listening import CannotListen, start_to_listen
 from compliance.redis_records import GateHeartbeat
 from compliance.redis_url import Cluster, read_redis_url
 
@@ -56,29 +57,50 @@ class Server:
             peer_s=settings.peer_ms / 1000,
         )
         self._started_at = utc_now()
+        self.accepting = False
 
     def snapshot(self) -> Snapshot:
         """Return the counts of this process: see `metrics.Metrics.snapshot`."""
-        return self._metrics.snapshot(self._backend, self._backend)
+        snapshot = self._metrics.snapshot(self._backend, self._backend)
+        return snapshot if self.accepting else not_accepting(snapshot)
 
     @asynccontextmanager
-    async def serving(self, listening: socket.socket) -> AsyncIterator[None]:
-        """Answer calls on `listening` until the context ends, then drain sessions and records."""
+    async def serving(self, reserved: socket.socket) -> AsyncIterator[None]:
+        """Answer calls on the socket `reserved` until the context ends, then drain sessions and records.
+
+        Calls are accepted as soon as Redis can be queried. Raises CannotListen.
+        """
         tune_garbage_collector()
         # If a fault ends the backend, the task group ends the process, which is then restarted. Without the group the
         # process would keep running and block every call.
-        async with asyncio.TaskGroup() as tasks:
-            working = tasks.create_task(self._backend.run())
-            listener = Listener(listening, self._session_for)
-            listener.start()
-            try:
-                yield
-            finally:
-                listener.stop_accepting()
-                await self._drain()
-                listener.close()
-                await self._backend.leave()
-                working.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                working = tasks.create_task(self._backend.run())
+                listener = Listener(reserved, self._session_for)
+                opening = tasks.create_task(self._open_port(reserved, listener))
+                try:
+                    yield
+                finally:
+                    opening.cancel()
+                    self.accepting = False
+                    listener.stop_accepting()
+                    await self._drain()
+                    listener.close()
+                    await self._backend.leave()
+                    working.cancel()
+        except ExceptionGroup as faults:
+            if cannot := faults.subgroup(CannotListen):
+                raise cannot.exceptions[0] from None
+            raise
+
+    async def _open_port(self, reserved: socket.socket, listener: Listener) -> None:
+        """Start to accept calls after the first look at Redis."""
+        await first_look(lambda: self._backend.health)
+        if not listens(reserved):
+            start_to_listen("DNC_AGI_BIND", self._settings.agi_bind, reserved, BACKLOG)
+        listener.start()
+        self.accepting = True
+        log.info("gate serves", agi=self._settings.agi_bind)
 
     def _heartbeat(self) -> GateHeartbeat:
         health = self._backend.health
@@ -137,13 +159,6 @@ def tune_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def listening(setting: str, bind: str, backlog: int = BACKLOG) -> socket.socket:
-    """Open a non-blocking listening socket on `bind`, the value of `setting`. Raises CannotListen."""
-    listener = listen(setting, bind, backlog)
-    listener.setblocking(False)
-    return listener
 
 
 def stop_signal() -> asyncio.Event:

@@ -17,6 +17,7 @@ class Health:
 
     `clock_behind_s` says by how many seconds this machine's clock is behind that of Redis; None if this is not known.
     `trouble` says why there is no connection. `state_without_terms` is a state whose terms were missing in Redis.
+    `looked` says whether the state was read over the present connection, even if there was none.
     `confirmed` says whether the server was known to be the master after its replicas were counted.
     `unrecorded` says why Redis would refuse the record of a call.
     """
@@ -27,10 +28,16 @@ class Health:
     state: State | None = None
     leased: bool = False
     connects: int = 0
+    looked: bool = False
     state_without_terms: State | None = None
     confirmed: bool = True
     unrecorded: str = ""
     clock_behind_s: float | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything is known that the gate needs to allow calls."""
+        return self.looked and self.confirmed
 
     @property
     def clock_doubt(self) -> str:

@@ -33,9 +33,8 @@ from agi_gate.store.questions import AnswerReceiver, Answers, Question, question
 from agi_gate.store.receivers import ReplyReceiver, Waiter
 from agi_gate.store.reconnecting import has_served, pause_s
 from agi_gate.store.wire import Answer, Command, StoreUnavailable, packed
-from compliance.redis_connection import error_reply
 from compliance.redis_schema import WHOLE, Keys
-from compliance.redis_url import without_secrets
+from compliance.redis_url import unreachable, without_secrets
 
 MOST_COMMANDS = 2_000
 """Maximum number of commands in one pipeline. In a longer one the first replies would wait for the last ones."""
@@ -96,6 +95,7 @@ class Link:
         self._flush_scheduled = False
         self._quiet = True
         self._served_since: float | None = None
+        self._has_looked, self._said = False, ""
         # With a single core the gate must not poll, because Redis could not work meanwhile.
         self._awake_s = AWAKE_S if len(os.sched_getaffinity(0)) > 1 else 0.0
         self.health = Health()
@@ -146,7 +146,8 @@ class Link:
                 async with open_pipe(self.mastership, self._opening, self._timeout_s) as opened:
                     self._begin(opened)
                     await self._serve(opened.pipe)
-            except (RedisError, OSError, TimeoutError, StoreUnavailable) as error:
+            # A UnicodeError comes from an impossible host name, which a sentinel or a node may give.
+            except (RedisError, OSError, TimeoutError, StoreUnavailable, UnicodeError) as error:
                 attempt = 0 if has_served(self._served_since) else attempt
                 self._on_lost(error)
             finally:
@@ -160,7 +161,6 @@ class Link:
         self._pipe = opened.pipe
         self.health = Health(True, "", opened.server, connects=self.health.connects + 1)
         self.mastership.begin(opened.master, self.health, opened.pipe.end)
-        self.notices.note(self, "info", "redis connected", server=opened.server, **self.where)
 
     async def _serve(self, pipe: Pipe) -> None:
         """Serve questions until the connection is lost, or Redis becomes silent. Raises the cause."""
@@ -237,6 +237,7 @@ class Link:
             self.health.state, self.health.leased = after, replies[1] == 1
             if self._served_since is None:
                 self._served_since = monotonic()
+                self._on_looked()
         at, server, leased = REPLIES_BEFORE * sent.watched, self.health.server, self.health.leased
         replicated = not sent.waited or self._reached(replies[-1 - sent.watched])
         for receiver, put in sent.asked:
@@ -257,11 +258,19 @@ class Link:
         self.mastership.miss()
         return False
 
+    def _on_looked(self) -> None:
+        """Note that Redis has returned its state. Before that, a connection is of no use."""
+        self.health.looked = self._has_looked = True
+        self._said = ""
+        self.notices.note(self, "info", "redis connected", server=self.health.server, **self.where)
+
     def _on_lost(self, error: Exception) -> None:
         late = f"Redis did not answer within {self._timeout_s * 1000:.0f} ms"
-        trouble = late if isinstance(error, TimeoutError) else error_reply(error)
-        if self.health.connected or trouble != self.health.trouble:
-            self.notices.note(self, "warning", "redis lost", trouble=trouble, **self.where)
+        trouble = late if isinstance(error, TimeoutError) else unreachable(self.mastership.announced.url, error)
+        if trouble != self._said:
+            self._said = trouble
+            event = "redis lost" if self._has_looked else "waiting for redis"
+            self.notices.note(self, "warning", event, trouble=trouble, **self.where)
         self.health = Health(False, trouble, connects=self.health.connects)
         self._served_since = None
         self.mastership.miss()

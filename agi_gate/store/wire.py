@@ -1,24 +1,20 @@
 """Communicate with Redis: find the master, open a connection, check the server, send commands and read replies."""
 
-import asyncio
 import math
 from collections.abc import Iterable, Sequence
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from compliance.cluster import NotACluster, Shard, Topology, read_nodes
 from compliance.redis_connection import Connector, error_reply
-from compliance.redis_url import Cluster, Found, Master, NoMaster, read_redis_url, unreachable, without_secrets
+from compliance.redis_url import Cluster, Found, Master, NoMaster, read_redis_url
 
 Command = tuple[str | bytes | int, ...]
 Answer = bytes | int | None | list[bytes | None] | ResponseError
 
 CONNECTOR = Connector("agi-gate")
-
-REACH_S = 2.0
-"""Maximum time in seconds that a starting gate waits for Redis."""
 
 
 class StoreUnavailable(Exception):
@@ -132,41 +128,3 @@ async def exchange(connection: AbstractConnection, commands: Sequence[Command]) 
         except ResponseError as error:
             replies.append(error)
     return replies
-
-
-async def require_redis(url: str) -> None:
-    """Check once that a usable Redis answers at `url`. In a cluster, one master must answer, and none may be unfit.
-
-    Raises StoreUnavailable with a message that says what to change.
-    """
-    shown = without_secrets(url)
-    try:
-        met = await asyncio.gather(*map(_check, await _masters(url)), return_exceptions=True)
-        failed = [error for error in met if isinstance(error, BaseException)]
-        refused = [error for error in failed if isinstance(error, StoreRefused)]
-        # A silent master is tolerated: it may come back, and until then the gate blocks its shard's calls. An unfit
-        # master is an error, because it stays unfit.
-        if refused or len(failed) == len(met):
-            raise [*refused, *failed][0]
-    except StoreRefused as error:
-        raise StoreRefused(f"the Redis at {shown} cannot be used: {error}") from None
-    except (StoreUnavailable, RedisError, OSError, ValueError, TimeoutError) as error:
-        why = "no answer" if isinstance(error, TimeoutError) else unreachable(shown, error)
-        raise StoreUnavailable(f"DNC_REDIS_URL: no usable Redis at {shown}: {why}") from None
-
-
-async def _check(url: str) -> None:
-    connection = CONNECTOR.connection(url, REACH_S)
-    async with asyncio.timeout(REACH_S):
-        try:
-            await handshake(connection)
-        finally:
-            await connection.disconnect(nowait=True)
-
-
-async def _masters(url: str) -> list[str]:
-    """Return the plain URL of each master that `url` leads to."""
-    cluster = read_redis_url(url)
-    if not isinstance(cluster, Cluster):
-        return [(await locate(url, REACH_S)).master.url]
-    return [cluster.url(shard.address) for shard in (await discover(cluster, (), REACH_S)).shards]

@@ -56,9 +56,11 @@ def screen(port: int, dialed: str, lead: str = "", channel: str = "pbx-1.1") -> 
 
 
 class GateProcess:
-    """A real `agi-gate serve` process."""
+    """A real `agi-gate serve` process. It can be used when it accepts calls, unless `waiting` is set."""
 
-    def __init__(self, directory: Path, redis_url: str, processes: int = 1, **settings: str) -> None:
+    def __init__(
+        self, directory: Path, redis_url: str, processes: int = 1, *, waiting: bool = False, **settings: str
+    ) -> None:
         self.port, self.http = free_port(), free_port()
         environment = {
             "DNC_REDIS_URL": redis_url,
@@ -71,6 +73,8 @@ class GateProcess:
         directory.mkdir(parents=True, exist_ok=True)
         self.process = self.begin(words, directory / "gate.log", environment)
         self.process.wait_until(lambda: self.get("/healthz")[0] == 200)
+        if not waiting:
+            self.process.wait_until(lambda: self.metric("dnc_gate_processes") == processes)
 
     def begin(self, words: list[str], log: Path, environment: dict[str, str]) -> Process:
         return Program("agi_gate", words, log, environment)

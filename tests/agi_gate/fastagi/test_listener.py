@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from agi_gate.fastagi import listener as room
 from agi_gate.fastagi.listener import Connection, Listener
-from agi_gate.serving.server import listening
+from compliance.listening import listen
 
 
 class Guest:
@@ -36,7 +36,8 @@ class House:
     """A listener, and the owners of all its connections."""
 
     def __init__(self, listener: socket.socket | None = None) -> None:
-        self.listener = listener or listening("DNC_AGI_BIND", "127.0.0.1:0")
+        self.listener = listener or listen("DNC_AGI_BIND", "127.0.0.1:0")
+        self.listener.setblocking(False)
         self.address = self.listener.getsockname()
         self.guests: list[Guest] = []
         self.callers: list[asyncio.StreamWriter] = []
