@@ -42,6 +42,7 @@ def _listening(fd: int, name: str) -> socket.socket:
     except OSError as error:
         raise CannotListen(f"LISTEN_FDS: descriptor {fd} ({name}): {error.strerror}") from None
     if not listens or passed.family not in {socket.AF_INET, socket.AF_INET6}:
+        passed.close()
         raise CannotListen(f"LISTEN_FDS: descriptor {fd} ({name}) is not a TCP socket that listens")
     passed.setblocking(False)
     return passed
