@@ -78,6 +78,9 @@ def _bound_to_this_process() -> list[str]:
 class Process:
     """A running program whose output goes to `log`."""
 
+    _descriptors: Sequence[int] = ()
+    """Descriptors that the program inherits besides its streams."""
+
     def __init__(
         self,
         command: Sequence[str | Path],
@@ -97,6 +100,7 @@ class Process:
             stderr=subprocess.STDOUT,
             env={**os.environ, **env} if env is not None else None,
             cwd=cwd,
+            pass_fds=self._descriptors,
             process_group=0,  # Ctrl-C must reach only this process, which then stops its programs in order.
         )
 
