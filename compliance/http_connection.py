@@ -9,11 +9,11 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
-from aiohttp import StreamReader
-
 from compliance.addresses import network_of
 
 if TYPE_CHECKING:
+    from aiohttp import StreamReader
+
     from compliance.http_connections import Connections
 
 LONGEST_HEAD = 32 * 1024
@@ -38,7 +38,7 @@ class Stage(Enum):
 
 
 class Connection(asyncio.Protocol):
-    """One connection. It passes everything on to aiohttp's protocol, `inner`, once the first head is complete."""
+    """One connection. It passes everything on to the protocol `inner`, once the first head is complete."""
 
     __slots__ = (
         "_all",
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
         if self.inner:
             self.inner.resume_writing()
 
-    def begin(self, body: StreamReader) -> None:
+    def begin(self, body: "StreamReader") -> None:
         """Note that a request with this body is being answered."""
         self._body, self._progress, self._unread = body, 0, UNREAD
         self._all.enter(self, Stage.ANSWER)

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 import structlog
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from compliance.http_connection import TRUSTED, Connection, Stage
 from compliance.http_limits import Limits
@@ -26,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Connections:
-    """The connections of one server. `make_inner` returns aiohttp's protocol for one connection."""
+    """The connections of one server. `make_inner` returns the protocol that answers on one connection."""
 
     def __init__(self, limits: Limits, make_inner: Callable[[], asyncio.Protocol]) -> None:
         self.limits, self.make_inner = limits, make_inner
@@ -99,7 +97,7 @@ class Connections:
             self._groups.pop(connection.group, None)
 
     def close_heads(self) -> None:
-        """Close the connections that aiohttp does not know yet."""
+        """Close the connections whose first request is not complete."""
         if self._timer:
             self._timer.cancel()
         for connection in list(self._all.values()):
@@ -117,19 +115,3 @@ class Connections:
             log.warning("connections closed", open=len(self._all), **self._closed)
             self._closed, self._told_at = Counter(), now
         self._timer = self._loop.call_later(SWEEP_S, self._sweep) if self._all or self._closed else None
-
-    def middleware(self) -> Middleware:
-        """Return the middleware that notes which request is being answered. It must be the first one."""
-
-        @web.middleware
-        async def attended(request: web.Request, handler: Handler) -> web.StreamResponse:
-            connection = self.of(request.transport)
-            if connection is None:
-                return await handler(request)
-            connection.begin(request.content)
-            try:
-                return await handler(request)
-            finally:
-                connection.end()
-
-        return attended

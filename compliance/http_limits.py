@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from compliance.addresses import address_of
 from compliance.networks import Network
 
+SERVER = "dnc-gate"
+"""The value of the Server header."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -1,30 +1,23 @@
 """Serve an aiohttp application on a listening socket, with limits for its clients."""
 
 import asyncio
-import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from aiohttp import web, web_response
+from aiohttp.typedefs import Handler, Middleware
 
 from compliance.http_connection import Connection
 from compliance.http_connections import Connections
-from compliance.http_limits import Limits
+from compliance.http_limits import SERVER, Limits
+from compliance.open_files import allow_many_files, room_for
 
 LINGER_S = 2.0
 """Seconds for which a connection stays open after the answer to a request whose body was not read, so that the client
 can read the answer.
 """
-
-OTHER_FILES = 256
-"""Files that a program needs besides the connections of its clients."""
-
-LEAST_CONNECTIONS = 64
-
-SERVER = "dnc-gate"
-"""The value of the Server header. aiohttp's own one names its version and that of Python."""
 
 
 @asynccontextmanager
@@ -33,7 +26,8 @@ async def serving(
 ) -> AsyncIterator[None]:
     """Serve `app` until the context ends. Requests that are being answered then get `stop_s` seconds to finish."""
     allow_many_files()
-    # aiohttp has no setting for it, and it answers a malformed request past all signals and middlewares.
+    # The header of aiohttp names its version and that of Python. aiohttp has no setting for it, and it answers a
+    # malformed request past all signals and middlewares.
     web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]
     runner = web.AppRunner(
         app,
@@ -45,7 +39,7 @@ async def serving(
         shutdown_timeout=stop_s,
     )
     connections = Connections(replace(limits, connections=room_for(limits.connections)), lambda: _inner(runner))
-    app.middlewares.insert(0, connections.middleware())
+    app.middlewares.insert(0, _attending(connections))
     await runner.setup()
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(connections), sock=listener, backlog=backlog
@@ -58,22 +52,24 @@ async def serving(
         await runner.cleanup()
 
 
+def _attending(connections: Connections) -> Middleware:
+    """Return the middleware that notes which request is being answered. It must be the first one."""
+
+    @web.middleware
+    async def attended(request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = connections.of(request.transport)
+        if connection is None:
+            return await handler(request)
+        connection.begin(request.content)
+        try:
+            return await handler(request)
+        finally:
+            connection.end()
+
+    return attended
+
+
 def _inner(runner: web.AppRunner) -> asyncio.Protocol:
     if runner.server is None:
         raise RuntimeError("the server has not been set up")
     return runner.server()
-
-
-def allow_many_files() -> None:
-    """Raise the soft limit of open files to the hard limit."""
-    # The usual soft limit of 1,024 is below what a busy office, or a busy PBX, may need.
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def room_for(connections: int) -> int:
-    """Return how many of some connections leave enough files for everything else that the program opens."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return (
-        connections if soft == resource.RLIM_INFINITY else min(connections, max(LEAST_CONNECTIONS, soft - OTHER_FILES))
-    )

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from admin_web.record.database import Database
 from admin_web.record.models import DecisionRecord
 from admin_web.settings import DATABASE_FILE, AdminSettings
-from agi_gate.__main__ import DEMO_ALLOWED, DEMO_BLOCKED, DEMO_LEAD
+from agi_gate.commands import DEMO_ALLOWED, DEMO_BLOCKED, DEMO_LEAD
 from agi_gate.settings import GateSettings
 from compliance.settings import SettingsError
 from lab.asterisk import Asterisk

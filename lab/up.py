@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from admin_web.settings import AdminSettings
-from agi_gate.__main__ import DEMO_ALLOWED, DEMO_BLOCKED
+from agi_gate.commands import DEMO_ALLOWED, DEMO_BLOCKED
 from compliance.command_line import WrongWords, invoke
 from compliance.listening import CannotListen
 from compliance.private_files import keep_new_files_private

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from admin_web.cli.program import command_line
 from admin_web.settings import AdminSettings
-from agi_gate.__main__ import app as agi_gate
+from agi_gate.commands import app as agi_gate
 from agi_gate.settings import GateSettings
 from compliance import channel_vars
 from compliance.numbers import REFUSALS

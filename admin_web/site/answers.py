@@ -15,7 +15,7 @@ from admin_web.site.keys import SECURITY, SETTINGS
 from admin_web.site.pages import render
 from admin_web.site.routing import route_of
 from compliance.http_body import has_left
-from compliance.http_server import SERVER
+from compliance.http_limits import SERVER
 from compliance.refusal import NotPermitted, Refused, as_sentence
 
 log = structlog.get_logger()

@@ -3,8 +3,8 @@
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
-from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from agi_gate.metrics import NOT_ACCEPTING, Snapshot, exposition
@@ -12,7 +12,7 @@ from agi_gate.serving.heartbeat import UNRECORDED
 from agi_gate.settings import GateSettings
 from agi_gate.store.health import CLOCK_BEHIND, CLOCK_UNKNOWN
 from compliance.http_limits import Limits
-from compliance.http_server import serving
+from compliance.http_pages import Page, Pages, serving_pages
 from compliance.listening import INSTANCE_HEADER, listen
 
 LIMITS = Limits(connections=256, per_address=64, head_s=5.0)
@@ -48,30 +48,25 @@ CLOCKS = {
 Snapshots = Callable[[], list[Snapshot]]
 
 
-def observer_app(snapshots: Snapshots, processes: int, instance: str = "") -> web.Application:
-    """Build the app over the snapshots of all processes. Ready means that `processes` are live and all are ready."""
+def observer_pages(snapshots: Snapshots, processes: int, instance: str = "") -> Pages:
+    """Return the pages over the snapshots of all processes. Ready means that `processes` are live and all are ready."""
     headers = {INSTANCE_HEADER: instance} if instance else {}
 
-    async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="alive\n")
-
-    async def readyz(_: web.Request) -> web.Response:
+    def readyz() -> Page:
         live = [snapshot for snapshot in snapshots() if snapshot["live"]]
         doubts = {public_doubt(str(snapshot["doubt"])) for snapshot in live} - {""}
         if len(live) < processes:
             doubts.add(f"{len(live)} of {processes} processes serve")
         clocks = {CLOCKS[snapshot["clock"]] for snapshot in live if snapshot["clock"]}
         text = "\n".join([*(sorted(doubts) or ["ready"]), *sorted(clocks)]) + "\n"
-        return web.Response(text=text, status=503 if doubts else 200, headers=headers)
+        status = HTTPStatus.SERVICE_UNAVAILABLE if doubts else HTTPStatus.OK
+        return Page(text.encode(), status, headers=headers)
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=exposition(snapshots()), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    app = web.Application(client_max_size=1024)
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", metrics)
-    return app
+    return {
+        "/healthz": lambda: Page(b"alive\n"),
+        "/readyz": readyz,
+        "/metrics": lambda: Page(exposition(snapshots()), content_type=CONTENT_TYPE_LATEST),
+    }
 
 
 def public_doubt(doubt: str) -> str:
@@ -84,8 +79,8 @@ def public_doubt(doubt: str) -> str:
 @asynccontextmanager
 async def observing(settings: GateSettings, snapshots: Snapshots, processes: int) -> AsyncIterator[None]:
     """Serve on `metrics_bind` until the context ends. Raises CannotListen."""
-    app = observer_app(snapshots, processes, settings.instance)
+    pages = observer_pages(snapshots, processes, settings.instance)
     listener = listen("DNC_METRICS_BIND", settings.metrics_bind, BACKLOG)
     listener.setblocking(False)
-    async with serving(app, listener, LIMITS, backlog=BACKLOG):
+    async with serving_pages(pages, listener, LIMITS, backlog=BACKLOG):
         yield

@@ -21,8 +21,8 @@ from agi_gate.serving.backend import Backend, ProcessContext, RedisBackend, utc_
 from agi_gate.serving.cluster import ClusterBackend
 from agi_gate.serving.start import first_look, listens
 from agi_gate.settings import GateSettings
-from compliance.http_server import allow_many_files, room_for
 from compliance.listening import CannotListen, start_to_listen
+from compliance.open_files import allow_many_files, room_for
 from compliance.redis_records import GateHeartbeat
 from compliance.redis_url import Cluster, read_redis_url
 

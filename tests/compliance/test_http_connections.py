@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from compliance import http_connections
 from compliance.addresses import network_of
 from compliance.http_limits import Limits
-from compliance.http_server import LEAST_CONNECTIONS, room_for, serving
+from compliance.http_server import serving
+from compliance.open_files import LEAST_CONNECTIONS, room_for
 
 HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Half: "
 WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -352,7 +353,7 @@ def test_the_addresses_of_one_subscriber_are_one_client(one: str, other: str, sa
 
 def test_connections_leave_files_for_everything_else(monkeypatch: pytest.MonkeyPatch):
     for files, connections in [(1024, 768), (100, LEAST_CONNECTIONS), (100_000, 4000), (-1, 4000)]:
-        monkeypatch.setattr("compliance.http_server.resource.getrlimit", lambda _, files=files: (files, files))
+        monkeypatch.setattr("compliance.open_files.resource.getrlimit", lambda _, files=files: (files, files))
         assert room_for(4000) == connections
 
 

@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import BadStatusLine
 from pydantic import BaseModel, ValidationError
 
 from admin_web.cli.shell import run
-from agi_gate.__main__ import run as run_gate
+from agi_gate.commands import run as run_gate
 from compliance import log as log_module
 from compliance.log import MASKED, REPEAT_S, Thinned, is_fault_of_the_client, log_to_stderr
 from compliance.secrets import secrets_of

@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -13,12 +12,12 @@ from compliance.passed_sockets import bind_of, passed_sockets
 
 
 @pytest.fixture
-def fd(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def fd(monkeypatch: pytest.MonkeyPatch) -> int:
     """A descriptor of a listening socket, in the place of the first passed one."""
     listener = socket.create_server(("127.0.0.1", 0))
     monkeypatch.setattr(room, "FIRST_FD", listener.fileno())
     os.set_inheritable(listener.fileno(), True)
-    yield listener.detach()
+    return listener.detach()
 
 
 def passing(count: object = 1, pid: object = None, **more: str) -> dict[str, str]:

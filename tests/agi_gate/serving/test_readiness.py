@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -15,7 +14,7 @@ from agi_gate.metrics import Metrics
 from agi_gate.serving import heartbeat
 from agi_gate.serving.backend import utc_now
 from agi_gate.serving.heartbeat import HeartbeatSender
-from agi_gate.serving.observer import UNREACHABLE, observer_app, public_doubt
+from agi_gate.serving.observer import UNREACHABLE, observer_pages, public_doubt
 from agi_gate.store.link import Link
 from compliance.redis_records import GateHeartbeat
 from compliance.redis_schema import WRITING_PROBE
@@ -135,12 +134,11 @@ def test_readyz_tells_strangers_no_address_and_no_path(doubt: str, said: str):
     assert "/var" not in said
 
 
-async def test_the_page_shows_only_what_strangers_may_read():
+def test_the_page_shows_only_what_strangers_may_read():
     snapshot = Metrics().snapshot(Link("redis://10.0.0.7:6379/0", timeout_s=1), Nothing())
     snapshot["doubt"] = "Error 111 connecting to 10.0.0.7:6379."
-    async with TestClient(TestServer(observer_app(lambda: [snapshot], 1))) as client:
-        answer = await client.get("/readyz")
-        assert (answer.status, await answer.text()) == (503, f"{UNREACHABLE}\n")
+    page = observer_pages(lambda: [snapshot], 1)["/readyz"]()
+    assert (page.status, page.body.decode()) == (503, f"{UNREACHABLE}\n")
 
 
 class Nothing:
