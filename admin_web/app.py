@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import datetime
 
-import structlog
 from aiohttp import web
 
 from admin_web import api
@@ -36,8 +35,10 @@ from admin_web.site.keys import (
 )
 from admin_web.site.routes import ROUTES
 from compliance.listening import INSTANCE_HEADER
+from compliance.outage import Outage
 
-log = structlog.get_logger()
+OUTAGE = web.AppKey("outage", Outage)
+"""The outage of the database, as monitors see it."""
 
 LARGEST_FORM = 64 * 1024
 """Size limit of a form without a file, in bytes."""
@@ -72,6 +73,7 @@ def _add_shared_objects(app: web.Application, settings: AdminSettings, now: Call
     app[SECURITY] = SecurityEvents(app[DATABASE], now)
     app[RECORDS] = Records(app[DATABASE], app[PROJECTION], now, settings.consent_rules)
     app[DOCUMENTS] = documents_of(settings)
+    app[OUTAGE] = Outage("not ready", "ready again")
     app[PBX] = Pbx(settings)
     app[ENFORCEMENT] = Enforcement(app[PROJECTION].sides)
 
@@ -123,9 +125,10 @@ async def readyz(request: web.Request) -> web.Response:
     try:
         await require_current(request.app[DATABASE])
     except DatabaseUnavailable as error:
-        log.warning("not ready", trouble=str(error))
+        request.app[OUTAGE].note(str(error))
         text = "record-unavailable: the database cannot be used. The log of the site says why\n"
         return web.Response(text=text, status=503, headers=headers)
     except SchemaMismatch as error:
         return web.Response(text=f"{error}\n", status=503, headers=headers)
+    request.app[OUTAGE].end()
     return web.Response(text="ready\n", headers=headers)

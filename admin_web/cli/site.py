@@ -9,6 +9,7 @@ import typer
 
 from admin_web.app import make_app
 from admin_web.cli.shell import run
+from admin_web.services.opening import require_own_tables
 from admin_web.settings import AdminSettings
 from admin_web.site.forwarding import warning_of
 from compliance.http_limits import Limits
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve() -> None:
-    """Serve the site until SIGTERM."""
+    """Serve the site until SIGTERM. While the database cannot be reached, its pages say so."""
     settings = AdminSettings.load()
     log_to_stderr(settings.log_level, settings.secrets)
     settings.require_private()
@@ -39,6 +40,7 @@ def serve() -> None:
     limits = Limits(CONNECTIONS, PER_ADDRESS, trusted=settings.proxies)
 
     async def work() -> None:
+        await require_own_tables(settings)
         stop, app = asyncio.Event(), make_app(settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -26,20 +26,29 @@ _NO_FILE = (
     "for a new installation run `dnc-admin migrate` to create it"
 )
 
+_NOT_SQLITE = f"the file is not an SQLite database; {_CHECK}"
+
 _SQLITE = {
     "no such table": _MIGRATE,
     "no such column": _MIGRATE,
     "has no column": _MIGRATE,
     "database is locked": _TRY_AGAIN,
     "unable to open database file": _NO_FILE,
-    "file is not a database": f"the file is not an SQLite database; {_CHECK}",
+    "file is not a database": _NOT_SQLITE,
 }
+
+_WRONG = {_MIGRATE, _OPTIONS, _SCHEMA, _NO_FILE, _NOT_SQLITE}
+"""The explanations of faults that waiting does not mend."""
 
 _POSTGRES = (postgres.OperationalError, postgres.InterfaceError, postgres.InsufficientPrivilege)
 
 
 class DatabaseUnavailable(Exception):
     """The system of record cannot be reached, is locked, or lacks its tables. The message is one line with advice."""
+
+
+class WrongDatabase(DatabaseUnavailable):
+    """The settings lead to something that is not this program's database. It stays so until somebody changes it."""
 
 
 @contextmanager
@@ -56,7 +65,8 @@ def translated_errors(url: URL) -> Iterator[None]:
         explanation = _explanation(error.orig) if error.orig is not None else None
         if explanation is None:
             raise
-        raise DatabaseUnavailable(f"{_where(url)}: {_without_password(explanation, url)}") from error
+        kind = WrongDatabase if explanation in _WRONG else DatabaseUnavailable
+        raise kind(f"{_where(url)}: {_without_password(explanation, url)}") from error
 
 
 def _explanation(fault: BaseException) -> str | None:

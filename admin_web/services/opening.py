@@ -5,14 +5,18 @@ from contextlib import asynccontextmanager
 from datetime import date
 from typing import NamedTuple
 
+import structlog
 from sqlalchemy import func, select
 
 from admin_web.projection.projection import Projection
 from admin_web.record.changes import Records, utc_now
-from admin_web.record.database import Database
+from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.record.database_faults import WrongDatabase
 from admin_web.record.models import DoNotCallRequest, Override
 from admin_web.record.schema import migrate, require_current
 from admin_web.settings import AdminSettings
+
+log = structlog.get_logger()
 
 
 @asynccontextmanager
@@ -21,6 +25,20 @@ async def opened_database(settings: AdminSettings) -> AsyncIterator[Database]:
     async with Database(settings.database) as database:
         await require_current(database)
         yield database
+
+
+async def require_own_tables(settings: AdminSettings) -> None:
+    """Raise SchemaMismatch or WrongDatabase if the database is not one of this program.
+
+    A database that cannot be reached now is no fault, because it may come back. It is logged.
+    """
+    try:
+        async with opened_database(settings):
+            pass
+    except WrongDatabase:
+        raise
+    except DatabaseUnavailable as error:
+        log.warning("database away", trouble=str(error))
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """The worker, the one process that must run beside the gate: it keeps the projection current and archives decisions.
 
-It survives outages of Redis and SQL: it logs one line, keeps retrying, and logs when they are back. Two workers can run
-at the same time, because turns and the consumer group divide the work between them.
+It survives outages of Redis and SQL, also at its start: it logs one line, keeps retrying, and logs when they are back.
+Two workers can run at the same time, because turns and the consumer group divide the work between them.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ from admin_web.projection.rebuild_outcome import NotRebuilt
 from admin_web.projection.store import Store
 from admin_web.record.changes import NotInForce, Records, utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.record.database_faults import WrongDatabase
+from admin_web.record.schema import require_current
 from admin_web.services.documents import TooManyOrphans, sweep_documents
 from admin_web.services.ending import lift_ended
 from admin_web.services.importing import end_abandoned
@@ -32,9 +34,10 @@ from admin_web.worker.jobs.run import Tools
 from admin_web.worker.jobs.runner import Runner
 from admin_web.worker.jobs.work import WORK
 from admin_web.worker.keeper import Archivist, Keeper, Step
-from admin_web.worker.loop_states import LoopStates
+from admin_web.worker.loop_states import RETRY_S, LoopStates
 from admin_web.worker.retention import forget
 from admin_web.worker.telephony import Telephony
+from compliance.outage import Outage
 
 FORGET_S = 600.0
 DOCUMENTS_S = 3600.0
@@ -82,7 +85,11 @@ class Worker:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run until stopped. Steps that then take too long are cancelled, and the next worker resumes their work."""
+        """Run until stopped. Steps that then take too long are cancelled, and the next worker resumes their work.
+
+        Raises SchemaMismatch, WrongDatabase.
+        """
+        await self._until_usable()
         loops: dict[str, Step] = {"webhooks": self._courier.step, "retention": self._forget}
         loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
         loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "statistics": self._analyze}
@@ -99,6 +106,23 @@ class Worker:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._courier.close()
         await self._telephony.close()
+
+    async def _until_usable(self) -> None:
+        """Wait until SQL and Redis can be used. Raises SchemaMismatch, WrongDatabase."""
+        outage, tries = Outage("worker waits", "worker starts after waiting"), 0
+        while not self._stop.is_set():
+            try:
+                await require_current(self._database)
+                await self._projection.require_fit()
+            except WrongDatabase:
+                raise
+            except AWAY as error:
+                outage.note(str(error))
+                await self._pause(RETRY_S[min(tries, len(RETRY_S) - 1)])
+                tries += 1
+            else:
+                outage.end()
+                return
 
     async def _arrange(self) -> float:
         """Start the loops of each new shard of Redis, and cancel those of each shard that no longer exists."""
