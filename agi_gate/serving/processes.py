@@ -30,6 +30,9 @@ from compliance.listening import CannotListen
 REPORT_EVERY_S = 0.25
 """Seconds between two reports of a child."""
 
+REPORT_START_S = 0.02
+"""The same until the child accepts calls, so that the parent knows it at once."""
+
 STALE_S = 2.0
 """Seconds without a report after which a child counts as not serving."""
 
@@ -65,7 +68,7 @@ async def serve_as_child(settings: GateSettings, listener_fd: int) -> None:
             try:
                 sys.stdout.write(json.dumps(server.snapshot()) + "\n")
                 sys.stdout.flush()
-                async with asyncio.timeout(REPORT_EVERY_S):
+                async with asyncio.timeout(REPORT_EVERY_S if server.accepting else REPORT_START_S):
                     await stop.wait()
             except TimeoutError:
                 continue
@@ -133,7 +136,7 @@ class Parent:
         self._stop = stop_signal()
         async with (
             observing(self._settings, self.snapshots, self._count),
-            _refusing(self._reserved, lambda: any(child.accepting for child in self._children)),
+            _refusing(self._reserved, self._is_served),
         ):
             for _ in range(self._count):
                 self._keep()
@@ -145,6 +148,11 @@ class Parent:
             await asyncio.gather(*self._keepers)
         if self._failed:
             raise CannotListen
+
+    def _is_served(self) -> bool:
+        """Return whether a child accepts calls. A child that has not reported yet will soon do so."""
+        reporting = [child for child in self._children if child.fresh]
+        return not reporting or any(child.accepting for child in reporting)
 
     def _keep(self, *, on_trial: bool = False) -> asyncio.Queue[_Child]:
         """Keep one more child running. Return a queue with the first one, as soon as it has been started."""
