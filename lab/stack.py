@@ -1,5 +1,6 @@
 """The whole product on this machine: Redis, worker, gate and site as child processes."""
 
+import math
 import secrets
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from lab.process import NotStarted, Process, accepts
 from lab.redis import RedisServer
 
 READY_S = 60.0
+SAY_S = 5.0
+"""Seconds after which the start says what a program waits for."""
+
 CANARY_TRIES = 5
 
 
@@ -99,9 +103,15 @@ class Stack:
     def _until_ready(self, process: Process, url: str) -> None:
         """Wait until this start's own program is ready. Raises NotStarted, also when another program ends."""
 
+        say_at = time.monotonic() + SAY_S
+
         def ready() -> bool:
+            nonlocal say_at
             if trouble := self.ended():
                 raise NotStarted(trouble)
+            if time.monotonic() > say_at:
+                say_at = math.inf
+                self.say(f"Waiting    {process.last_line()}")
             return _answers(url, self._instance)
 
         process.wait_until(ready, within_s=READY_S, every_s=0.05)

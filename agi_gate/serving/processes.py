@@ -39,7 +39,7 @@ STALE_S = 2.0
 RESTART_S = 0.5
 """Seconds to wait before starting another child. Otherwise children that fail at once would use a whole core."""
 
-SUCCEED_S = 10.0
+SUCCEED_S = 30.0
 """Seconds that a child gets to accept calls before its predecessor is stopped. After that the predecessor stays."""
 
 CANNOT_SERVE = 2

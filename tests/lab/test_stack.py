@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 from aiohttp import ClientSession, CookieJar
 
-from lab.process import NotInstalled, Process, free_port
+from lab.process import NotInstalled, NotStarted, Process, free_port
 from lab.redis import redis_binary
 from lab.stack import Stack, _answers
 from lab.up import NEXT
@@ -223,3 +223,14 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(environment):
     code, said = again({**environment, "DNC_REGION": "XX"})
     assert code == 2
     assert said == "scripts/up: DNC_REGION: write a two-letter country code in capitals, such as US or GB\n"
+
+
+def test_a_start_that_waits_says_once_what_for(short_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lab.stack.READY_S", 0.5)
+    monkeypatch.setattr("lab.stack.SAY_S", 0.05)
+    said: list[str] = []
+    with Process(["sh", "-c", "echo waiting for redis; sleep 60"], short_path / "gate.log") as process:
+        with pytest.raises(NotStarted, match="gate is not ready after 0 s: waiting for redis"):
+            Stack(said.append, short_path)._until_ready(process, "http://127.0.0.1:1/readyz")
+    assert len(said) == 1
+    assert said[0].startswith("Waiting    waiting for redis (log: ")
