@@ -229,8 +229,9 @@ def test_a_start_that_waits_says_once_what_for(short_path: Path, monkeypatch: py
     monkeypatch.setattr("lab.stack.READY_S", 0.5)
     monkeypatch.setattr("lab.stack.SAY_S", 0.05)
     said: list[str] = []
-    with Process(["sh", "-c", "echo waiting for redis; sleep 60"], short_path / "gate.log") as process:
-        with pytest.raises(NotStarted, match="gate is not ready after 0 s: waiting for redis"):
-            Stack(said.append, short_path)._until_ready(process, "http://127.0.0.1:1/readyz")
+    waits = ["sh", "-c", "echo waiting for redis; sleep 60"]
+    why = "gate is not ready after 0 s: waiting for redis"
+    with Process(waits, short_path / "gate.log") as process, pytest.raises(NotStarted, match=why):
+        Stack(said.append, short_path)._until_ready(process, "http://127.0.0.1:1/readyz")
     assert len(said) == 1
     assert said[0].startswith("Waiting    waiting for redis (log: ")
