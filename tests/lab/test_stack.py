@@ -202,13 +202,15 @@ def test_a_data_directory_that_cannot_be_used_is_one_line(environment):
         assert said.startswith(f"scripts/up: DNC_DATA_DIR: cannot use {directory}: {file} is a file; choose another")
 
 
-def test_a_redis_that_cannot_be_used_is_one_line_without_a_command_line(environment, short_path):
+def test_a_redis_that_is_away_is_named_while_the_start_waits(environment, short_path):
     missing = short_path / "none.sock"
-    code, said = again({**environment, "DNC_REDIS_URL": f"unix://{missing}"})
-    assert code == 2
-    assert "setpriv" not in said
-    (line,) = [line for line in said.splitlines() if line.startswith("scripts/up: ")]
+    settings = {**environment, "DNC_REDIS_URL": f"unix://{missing}"}
+    with Process([sys.executable, "-m", "lab.up"], short_path / "up.log", settings) as up:
+        up.wait_until(lambda: "Waiting " in up.log_end(), within_s=120)
+        (line,) = [line for line in up.log_end().splitlines() if line.startswith("Waiting ")]
+        up.kill()  # The kernel then ends its programs.
     assert str(missing) in line
+    assert "waiting for redis" in line
 
 
 def test_a_program_that_ends_by_itself_is_named_and_the_rest_is_stopped(up):
