@@ -38,6 +38,7 @@ LISTS = "lists"
 CHANGES = "changes"
 TERMS = "terms"
 REBUILT_AT = "rebuilt_at"
+EVICTED = "evicted"
 _COUNT = "count:"
 _VERSION = "version:"
 

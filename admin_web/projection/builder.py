@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.projection import outbox
 from admin_web.projection.batches import batches
 from admin_web.projection.drain import Sides
+from admin_web.projection.eviction import NONE_YET
 from admin_web.projection.incarnation import what_happened
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.progress import Progress
@@ -71,23 +72,25 @@ class Builder:
         self._shard: Shard | None = None
         self._loaded: dict[str, int] = {}
         self._mark = secrets.token_hex(8).encode()
-        self._server = ""
+        self._server, self._evictions = "", NONE_YET
         self._since_turn = 0
         self._beat_at = self._looked_at = monotonic()
 
     async def begin(self) -> None:
         """Write the build's mark. Without it this generation can never become the live one."""
         live = await read_live(self._wire)
-        self._server, self._shard = live.server, live.shard
+        self._server, self._shard, self._evictions = live.server, live.shard, live.evictions
         await self._wire.ask(("SET", self._wire.keys.build(self.generation), self._mark))
 
     async def require_intact(self, live: LiveProjection) -> None:
-        """Raise BuildLost if the server is in another incarnation than at `begin`, or was emptied.
+        """Raise BuildLost if the server is in another incarnation than at `begin`, was emptied, or may have evicted.
 
         Emptying Redis also removes the mark.
         """
         if live.server != self._server:
             raise BuildLost(what_happened(self._server, live.server) + self._wire.where)
+        if live.evictions.may_take_sets or not live.evictions.spared(self._evictions):
+            raise BuildLost(f"Redis may have evicted numbers{self._wire.where}; set its maxmemory-policy to noeviction")
         (mark,) = await self._wire.ask(("GET", self._wire.keys.build(self.generation)))
         if mark != self._mark:
             raise BuildLost(f"Redis was emptied{self._wire.where}")

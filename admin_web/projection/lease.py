@@ -5,9 +5,10 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from admin_web.projection.drain import Sides
-from admin_web.projection.live import read_live
+from admin_web.projection.eviction import HAS_EVICTED
+from admin_web.projection.live import LiveProjection, ProjectionLost, StoreUnfit, read_live
 from admin_web.projection.turn import last_turn
-from admin_web.projection.wire import Command
+from admin_web.projection.wire import Command, Wire
 from compliance.redis_schema import Keys
 
 
@@ -27,19 +28,40 @@ async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], leas
     The lease counts from the moment before the drain, by Redis's clock. All changes committed before that moment are in
     force. So calls stop at most `lease_s` seconds after it, even if the command arrives late. Raises RedisUnavailable
     or a subclass, or DatabaseUnavailable.
+
+    If Redis may evict listed numbers, or may have evicted some, the lease ends at once, because it would outlive them.
     """
-    since_ms = await verified(sides)
-    await drain()
+    try:
+        since_ms = (await verified(sides)).at_ms
+        await drain()
+        live = await verified(sides)
+        async with sides.store.wire() as wire:
+            await _note_evictions(wire, live)
+            await wire.ask(lease_command(wire.keys, since_ms, lease_s))
+    except (StoreUnfit, ProjectionLost) as error:
+        if isinstance(error, StoreUnfit) or error.why == HAS_EVICTED:
+            await end_lease(sides)
+        raise
+
+
+async def end_lease(sides: Sides) -> None:
+    """End the lease, so that the gates block every call from now on. Raises RedisUnavailable."""
     async with sides.store.wire() as wire:
-        await wire.ask(lease_command(wire.keys, since_ms, lease_s))
+        await wire.unlink([wire.keys.lease])
 
 
-async def verified(sides: Sides) -> int:
-    """Return Redis's time in milliseconds. Raises ProjectionLost unless Redis holds the projection on record."""
+async def verified(sides: Sides) -> LiveProjection:
+    """Return what Redis holds. Raises ProjectionLost or StoreUnfit unless it is the projection on record."""
     async with sides.store.wire() as wire:
         live = await read_live(wire)
     async with sides.database.read() as session:
         turn = await last_turn(session, sides.row)
     if turn.building is None or live.doubt(turn.building):
         live.require(turn.generation)
-    return live.at_ms
+    return live
+
+
+async def _note_evictions(wire: Wire, live: LiveProjection) -> None:
+    """Keep the count and the policy with which the projection is still complete."""
+    if live.evictions != live.complete_at:
+        await wire.ask(("HSET", wire.keys.state, *live.evictions.field))

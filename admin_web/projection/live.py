@@ -7,8 +7,16 @@ from datetime import datetime
 
 import structlog
 
+from admin_web.projection.eviction import (
+    HAS_EVICTED,
+    MAY_EVICT,
+    NONE_YET,
+    Evictions,
+    read_evictions,
+    recorded_evictions,
+)
 from admin_web.projection.incarnation import RESTARTED, had_other_slots, what_happened
-from admin_web.projection.wire import RedisRefused, RedisUnavailable, Reply, Wire, on_shard, words
+from admin_web.projection.wire import Command, RedisRefused, RedisUnavailable, Reply, Wire, on_shard, words
 from compliance.cluster import NotACluster, Shard, read_nodes
 from compliance.facts import State, doubt
 from compliance.redis_schema import MAX_INTSET_ENTRIES, REBUILT_AT, STATE_FIELDS, read_counts, read_state, read_versions
@@ -20,9 +28,13 @@ _LOST = {
     "no-state": "Redis holds no projection{where}",
     "other-incarnation": "{happened} since the projection was verified{where}",
     "other-generation": "Redis holds another generation than the one on record{where}",
+    HAS_EVICTED: "Redis has evicted keys since the projection was built{where}",
 }
 _INTSETS = {"setting": "set-max-intset-entries", "needed": MAX_INTSET_ENTRIES}
 _CURE = "; the worker rebuilds it, and you can also run `dnc-admin rebuild`"
+
+
+_UNFIT = "Redis may evict listed numbers: set its maxmemory-policy to noeviction, not "
 
 
 class ProjectionLost(RedisUnavailable):
@@ -48,7 +60,8 @@ class LiveProjection:
     `server` is the run id of the process. Behind Sentinel and in a cluster it also includes the server's reign as
     master. `counts` are the numbers per list, `versions` the registries' versions. `at_ms` is the time by Redis's
     clock, in milliseconds since 1970 UTC; `rebuilt_at` is aware UTC. `version` is the name and version of the server.
-    `shard` is set in a cluster.
+    `shard` is set in a cluster. `complete_at` are the evictions at the last moment at which the projection was known to
+    be complete, `evictions` those until now.
     """
 
     server: str
@@ -59,6 +72,8 @@ class LiveProjection:
     rebuilt_at: datetime | None = None
     version: str = ""
     shard: Shard | None = None
+    evictions: Evictions = NONE_YET
+    complete_at: Evictions = NONE_YET
 
     @property
     def had_other_slots(self) -> bool:
@@ -70,13 +85,27 @@ class LiveProjection:
         """Return "" if this is `generation`, complete, and built on this server; otherwise the reason's slug."""
         why = doubt(self.state, self.server, leased=True)
         other = self.state is not None and self.state.generation != generation
-        return why or ("other-generation" if other else "")
+        return why or ("other-generation" if other else "") or self._evicting
+
+    @property
+    def _evicting(self) -> str:
+        """Return "" unless Redis may evict sets now, or may have evicted some of this projection."""
+        if self.evictions.may_take_sets:
+            return MAY_EVICT
+        return "" if self.evictions.spared(self.complete_at) else HAS_EVICTED
+
+    def trouble(self, why: str) -> RedisUnavailable:
+        """Return the error that explains a reason of `doubt`."""
+        return StoreUnfit(_UNFIT + self.evictions.policy) if why == MAY_EVICT else self.lost(why)
 
     def require(self, generation: int) -> State:
-        """Return the state. Raises ProjectionLost unless it is `generation`, complete, and built on this server."""
+        """Return the state. Raises ProjectionLost unless it is `generation`, complete, and built on this server.
+
+        Raises StoreUnfit while Redis may evict listed numbers.
+        """
         why = self.doubt(generation)
         if why or self.state is None:
-            raise self.lost(why or "no-state")
+            raise self.trouble(why or "no-state")
         return self.state
 
     def lost(self, why: str) -> "ProjectionLost":
@@ -89,7 +118,10 @@ class LiveProjection:
 async def read_live(wire: Wire) -> LiveProjection:
     """Read the identity and the state of Redis. Raises RedisUnavailable."""
     cluster = [("CLUSTER", "NODES")] if wire.to_shard else []
-    info, values, clock, *nodes = await wire.ask(("INFO", "server"), ("HGETALL", wire.keys.state), ("TIME",), *cluster)
+    about: list[Command] = [("INFO", "server"), ("INFO", "memory"), ("INFO", "stats")]
+    info, memory, stats, values, clock, *nodes = await wire.ask(
+        *about, ("HGETALL", wire.keys.state), ("TIME",), *cluster
+    )
     shard = _shard(nodes[0], wire.keys.first_slot) if nodes else None
     master = Master("", shard.reign) if shard else wire.master
     flat = words(values)
@@ -104,6 +136,8 @@ async def read_live(wire: Wire) -> LiveProjection:
         _moment(fields.get(REBUILT_AT.encode(), b"")),
         _version(info),
         shard,
+        read_evictions(_fields(memory), _fields(stats)),
+        recorded_evictions(fields),
     )
 
 
@@ -133,7 +167,7 @@ async def require_fit(wire: Wire, *, registries: bool) -> None:
     (memory,) = await wire.ask(("INFO", "memory"))
     policy = _field(memory, "maxmemory_policy")
     if policy.startswith("allkeys"):
-        raise StoreUnfit(f"Redis may evict listed numbers: set its maxmemory-policy to noeviction, not {policy}")
+        raise StoreUnfit(_UNFIT + policy)
     try:
         (answer,) = await wire.ask(("CONFIG", "GET", "set-max-intset-entries"))
     except RedisRefused as error:  # Hosted Redis services forbid the CONFIG command.

@@ -242,6 +242,7 @@ def _flip_commands(
     fields = state_values(State(generation, live.server, tuple(standing), changes, terms_digest(document)))
     fields |= {count_field(name): str(number) for name, number in standing.items()}
     fields |= {version_field(name): str(version) for name, version in builder.versions.items()}
+    fields |= dict([live.evictions.field])
     fields[REBUILT_AT] = sides.now().isoformat()
     return [
         ("DEL", keys.state),

@@ -103,7 +103,7 @@ def alarm_of(
 ) -> Alarm | None:
     """Compare the state of Redis (`live`, and the rest of the lease) with SQL at `at` (aware UTC)."""
     if why := _doubt_of(live, turn):
-        return Alarm(NO_CALLS, f"{as_sentence(str(live.lost(why)))}{_waiting(lag)}")
+        return Alarm(NO_CALLS, f"{as_sentence(str(live.trouble(why)))}{_waiting(lag)}")
     if terms_lost:
         return Alarm(NO_CALLS, f"{TERMS_LOST}{_waiting(lag)}")
     if lease_ms == NO_LEASE:

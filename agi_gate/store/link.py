@@ -32,7 +32,7 @@ from agi_gate.store.pipeline import REPLIES_AROUND, REPLIES_BEFORE, Asked, Sent,
 from agi_gate.store.questions import AnswerReceiver, Answers, Question, question
 from agi_gate.store.receivers import ReplyReceiver, Waiter
 from agi_gate.store.reconnecting import has_served, pause_s
-from agi_gate.store.wire import Answer, Command, StoreUnavailable, packed
+from agi_gate.store.wire import Answer, Command, StoreUnavailable, packed, require_no_eviction
 from compliance.redis_schema import WHOLE, Keys
 from compliance.redis_url import unreachable, without_secrets
 
@@ -48,7 +48,7 @@ POLL_S = 0.5
 """Seconds between two reads of the state.
 
 The link reads it even when there are no calls, so that it notices a lost server before the next call. It reads the time
-of Redis together with it.
+and the eviction policy of Redis together with it.
 """
 
 WAIT_SHARE = 0.125
@@ -87,7 +87,10 @@ class Link:
         self._state = StateReader(keys)
         self._timeout_s = timeout_s
         self._followers = self.mastership.followers
-        self._poll: list[Asked] = [(ClockCheck(lambda: self.health), CLOCK)]
+        self._poll: list[Asked] = [
+            (ClockCheck(lambda: self.health), CLOCK),
+            (ReplyReceiver(self._require_no_eviction), question(("INFO", "memory"))),
+        ]
         if self._followers.least:
             self._poll.append((ReplyReceiver(self.mastership.counted), question(("INFO", "replication"))))
         self._pipe: Pipe | None = None
@@ -249,6 +252,14 @@ class Link:
             at = end
         if not self._flush_scheduled and self._queue:
             self._flush()
+
+    def _require_no_eviction(self, memory: Answer) -> None:
+        """Leave a server that may evict listed numbers by now. The next handshake says why, and refuses it too."""
+        try:
+            require_no_eviction(memory)
+        except StoreUnavailable as error:
+            if self._pipe:
+                self._pipe.end(error)
 
     def _reached(self, reply: Answer) -> bool:
         """Return whether enough replicas have acknowledged. WAIT replies with their number, even after its timeout."""

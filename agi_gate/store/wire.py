@@ -86,12 +86,17 @@ async def handshake(connection: AbstractConnection) -> str:
     # A replica would serve reads, but would refuse to record decisions (READONLY; redis.conf, replica-read-only).
     if _field(replication, "role") != "master":
         raise StoreRefused("it is a replica of another Redis and takes no records")
+    require_no_eviction(memory)
+    return _field(server, "run_id")
+
+
+def require_no_eviction(memory: Answer) -> None:
+    """Raise StoreRefused if the server may evict listed numbers. `memory` is its reply to INFO memory."""
     policy = _field(memory, "maxmemory_policy")
     # A missing set looks like "not listed", and the policies allkeys-* may evict any set. The policies volatile-* evict
     # only keys with a TTL: overrides and the lease. If one is evicted, calls are blocked (Redis docs, "Key eviction").
     if policy.startswith("allkeys"):
         raise StoreRefused(f"its maxmemory-policy {policy} may evict listed numbers; set it to noeviction")
-    return _field(server, "run_id")
 
 
 def _field(info: Answer, name: str) -> str:

@@ -229,6 +229,18 @@ async def test_wrong_settings_are_one_line_and_code_2(shop: Workshop, program: s
     assert "secret" not in line
 
 
+async def test_calls_stop_within_a_second_when_redis_is_set_to_evict_and_go_on_when_it_is_set_back(shop: Workshop):
+    worker = shop.start()
+    await shop.until_verified()
+    shop.redis.config_set("maxmemory-policy", "allkeys-lru")
+    await shop.until(lambda: shop.gate.rule(OTHER).detail == "no-lease")
+    assert "not allkeys-lru" in worker.log.read_text()
+    shop.redis.config_set("maxmemory-policy", "noeviction")
+    await shop.until_verified()
+    assert shop.redis.hget(STATE, "generation") == b"1"
+    assert worker.exit_code is None
+
+
 async def test_a_redis_with_the_default_settings_is_taken(shop: Workshop):
     shop.redis.config_set("set-max-intset-entries", "512")
     worker = shop.start()
