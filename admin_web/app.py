@@ -12,11 +12,13 @@ from admin_web.api.tools import ApiTools
 from admin_web.documents import documents_of
 from admin_web.pbx.pbx import Pbx
 from admin_web.people.security_events import WINDOW, SecurityEvents
+from admin_web.projection.clock_watch import ClockWatch
 from admin_web.projection.projection import Projection
 from admin_web.queries.enforcement import Enforcement
 from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.schema import SchemaMismatch, require_current
+from admin_web.record.steady_clock import SteadyClock
 from admin_web.settings import AdminSettings
 from admin_web.site import answers, pages, routing
 from admin_web.site.forwarding import forwarding
@@ -63,6 +65,22 @@ def make_app(settings: AdminSettings, now: Callable[[], datetime] = utc_now) -> 
     for prefix in {"", root}:
         app.router.add_get(f"{prefix}/healthz", healthz)
         app.router.add_get(f"{prefix}/readyz", readyz)
+    return app
+
+
+def make_app_by_steady_clock(settings: AdminSettings) -> web.Application:
+    """Build the site with a clock that is not misled when the machine's clock is set."""
+    clock = SteadyClock()
+    app = make_app(settings, clock.now)
+    watch = ClockWatch(clock, app[DATABASE], app[PROJECTION].sides.store)
+
+    async def watching(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(watch.run())
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    app.cleanup_ctx.append(watching)
     return app
 
 

@@ -30,6 +30,9 @@ WRITING_PROBE = "dnc:probe"
 """A key that never exists. A gate sends appends to it with NOMKSTREAM, which write nothing, to see if Redis refuses."""
 """Sorted set of the names of gate processes. Each score is the last heartbeat, in milliseconds since 1970 UTC."""
 
+CLOCK = "dnc:clock"
+"""What is wrong with the clock of a worker, as a sentence. The key expires."""
+
 INTERNAL = "internal"
 
 STATE_FIELDS = ("generation", "incarnation", "lists", "changes", "terms")
@@ -121,6 +124,7 @@ class Keys:
         self.decisions = DECISIONS + self._tag
         self.unreadable_decisions = UNREADABLE_DECISIONS + self._tag
         self.gates = GATES + self._tag
+        self.clock = CLOCK + self._tag
         self.writing_probe = WRITING_PROBE + self._tag
 
     def build(self, generation: int) -> str:

@@ -14,7 +14,7 @@ from admin_web.cli.shell import NOT_IN_FORCE, give_up, run
 from admin_web.projection.drift import Drift
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import Built, NotRebuilt
-from admin_web.services import Database, DatabaseUnavailable, NotInForce
+from admin_web.services import Database, DatabaseUnavailable, NotInForce, SteadyClock
 from admin_web.services.opening import opened_database
 from admin_web.settings import AdminSettings
 from admin_web.worker.observer import observing
@@ -85,8 +85,12 @@ def worker() -> None:
         log.error("files are not private", trouble=trouble)
 
     async def work() -> None:
-        async with Database(settings.database) as database, Projection(database, settings) as projection:
-            worker = Worker(database, projection, settings)
+        clock = SteadyClock()
+        async with (
+            Database(settings.database) as database,
+            Projection(database, settings, now=clock.now) as projection,
+        ):
+            worker = Worker(database, projection, settings, clock)
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, worker.stop)
             async with observing(settings, worker.loops):

@@ -7,7 +7,7 @@ import signal
 import structlog
 import typer
 
-from admin_web.app import make_app
+from admin_web.app import make_app_by_steady_clock
 from admin_web.cli.shell import run
 from admin_web.services.opening import require_own_tables
 from admin_web.settings import AdminSettings
@@ -41,7 +41,7 @@ def serve() -> None:
 
     async def work() -> None:
         await require_own_tables(settings)
-        stop, app = asyncio.Event(), make_app(settings)
+        stop, app = asyncio.Event(), make_app_by_steady_clock(settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         # Exempt the objects that live as long as the process from garbage collection. A full collection of them

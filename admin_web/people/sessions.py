@@ -102,9 +102,13 @@ async def open_sessions(database: Database, user_name: str, at: datetime) -> Seq
 
 
 def is_open(at: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Return the SQL conditions of a session that is open at `at` (aware UTC): neither ended nor expired nor idle."""
+    """Return the SQL conditions of a session that is open at `at` (aware UTC): neither ended nor expired nor idle.
+
+    A session that began long after `at` was opened by a site with a wrong clock, and would live longer than `LIFE`.
+    """
     table = SignInSession
-    return table.ended_at.is_(None), table.expires_at > at, table.seen_at > at - IDLE
+    begun = table.expires_at < at + LIFE + IDLE
+    return table.ended_at.is_(None), table.expires_at > at, begun, table.seen_at > at - IDLE
 
 
 def hashed(token: str) -> str:

@@ -109,7 +109,8 @@ async def unlock(session: AsyncSession, name: str, at: datetime) -> None:
 
 async def _is_unlocked(session: AsyncSession, name: str, at: datetime) -> bool:
     since = await session.scalar(select(SignInBucket.filled_at).where(SignInBucket.key == _unlocking(name).key))
-    return since is not None and at - since < UNLOCKED
+    # A moment far ahead was recorded by a site with a wrong clock. It would lift the limits for longer.
+    return since is not None and abs(at - since) < UNLOCKED
 
 
 def _unlocking(name: str) -> AttemptBucket:
@@ -122,7 +123,10 @@ async def _filled(session: AsyncSession, bucket: AttemptBucket, at: datetime) ->
     await session.execute(new.on_conflict_do_nothing())
     kept = select(SignInBucket.tokens, SignInBucket.filled_at).where(SignInBucket.key == bucket.key)
     row = (await session.execute(kept.with_for_update())).one()
-    refilled: float = row.tokens + max((at - row.filled_at).total_seconds(), 0) / bucket.refill_s
+    waited_s = (at - row.filled_at).total_seconds()
+    if waited_s < -bucket.most * bucket.refill_s:  # A wrong clock has set this moment. Until then it would not refill.
+        return bucket.most
+    refilled: float = row.tokens + max(waited_s, 0) / bucket.refill_s
     return min(bucket.most, refilled)
 
 

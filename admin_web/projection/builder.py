@@ -73,12 +73,14 @@ class Builder:
         self._loaded: dict[str, int] = {}
         self._mark = secrets.token_hex(8).encode()
         self._server, self._evictions = "", NONE_YET
+        self._at = sides.now()
         self._since_turn = 0
         self._beat_at = self._looked_at = monotonic()
 
     async def begin(self) -> None:
         """Write the build's mark. Without it this generation can never become the live one."""
         live = await read_live(self._wire)
+        self._at = live.earlier(self._sides.now())
         self._server, self._shard, self._evictions = live.server, live.shard, live.evictions
         await self._wire.ask(("SET", self._wire.keys.build(self.generation), self._mark))
 
@@ -155,7 +157,7 @@ class Builder:
     async def _load_overrides(self, session: AsyncSession) -> None:
         commands: list[Command] = []
         loaded = 0
-        async with aclosing(all_overrides(session, self._sides.now())) as overrides:
+        async with aclosing(all_overrides(session, self._at)) as overrides:
             async for one in overrides:
                 if self._shard and not owns(self._shard, one[0][0]):
                     continue
@@ -179,7 +181,7 @@ class Builder:
             subjects = outbox.subjects_of(rows)
             if self._shard:
                 subjects.keep(self._shard)
-            truth = await truth_of(session, subjects, self._sides.now())
+            truth = await truth_of(session, subjects, self._at)
             await self._write_parts(parts_of(truth))
             await self._write([*override_commands(self.generation, truth.overrides.items())])
         self._since_turn, self.pending = turn.number, pending

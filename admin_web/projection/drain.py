@@ -102,7 +102,8 @@ async def _turn(sides: Sides, wire: Wire, newest: int, shard: Shard | None) -> b
             subjects = outbox.subjects_of(rows)
             if live.shard:
                 subjects.keep(live.shard)
-            truth, terms = await truth_of(session, subjects, sides.now()), await _terms(session, rows, live)
+            at = live.earlier(sides.now())
+            truth, terms = await truth_of(session, subjects, at), await _terms(session, rows, live)
             if subjects or terms is not None or not live.shard:
                 await change_live(wire, state, truth, terms)
                 await wire.acknowledged()

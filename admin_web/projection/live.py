@@ -19,7 +19,15 @@ from admin_web.projection.incarnation import RESTARTED, had_other_slots, what_ha
 from admin_web.projection.wire import Command, RedisRefused, RedisUnavailable, Reply, Wire, on_shard, words
 from compliance.cluster import NotACluster, Shard, read_nodes
 from compliance.facts import State, doubt
-from compliance.redis_schema import MAX_INTSET_ENTRIES, REBUILT_AT, STATE_FIELDS, read_counts, read_state, read_versions
+from compliance.redis_schema import (
+    MAX_INTSET_ENTRIES,
+    REBUILT_AT,
+    STATE_FIELDS,
+    from_epoch_ms,
+    read_counts,
+    read_state,
+    read_versions,
+)
 from compliance.redis_url import Master
 
 log = structlog.get_logger()
@@ -74,6 +82,14 @@ class LiveProjection:
     shard: Shard | None = None
     evictions: Evictions = NONE_YET
     complete_at: Evictions = NONE_YET
+
+    def earlier(self, at: datetime) -> datetime:
+        """Return `at`, or the time by Redis's clock if that is earlier.
+
+        A program whose clock is fast would otherwise leave out overrides that are live. Redis itself removes one that
+        has ended.
+        """
+        return min(at, from_epoch_ms(self.at_ms))
 
     @property
     def had_other_slots(self) -> bool:

@@ -40,9 +40,12 @@ class Turn:
     building_at: datetime | None
 
     def is_built(self, at: datetime, *, silent_s: float) -> bool:
-        """Return whether a builder is at work: its last heartbeat is less than `silent_s` seconds before `at`."""
+        """Return whether a builder is at work: its last heartbeat is less than `silent_s` seconds from `at`.
+
+        A heartbeat further ahead is that of a clock that was wrong, and its builder may be dead for days.
+        """
         beat_at = self.building_at
-        return bool(self.building and beat_at and at - beat_at < timedelta(seconds=silent_s))
+        return bool(self.building and beat_at and abs(at - beat_at) < timedelta(seconds=silent_s))
 
 
 async def take_turn(session: AsyncSession, row: int = ONLY) -> Turn:

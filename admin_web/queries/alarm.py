@@ -12,9 +12,10 @@ from admin_web.projection.health import NEVER_ENDS, NO_LEASE, lease_left, terms_
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.outbox import Lag
 from admin_web.projection.turn import Turn, last_turn
-from admin_web.projection.wire import RedisUnavailable
+from admin_web.projection.wire import RedisUnavailable, Wire
 from admin_web.queries.registries import RegistryStanding, standings
 from admin_web.record.database import DatabaseUnavailable
+from compliance.clocks import TOLERATED_S
 from compliance.refusal import as_sentence
 
 PATIENCE_S = 0.5
@@ -31,6 +32,9 @@ TERMS_LOST = (
 )
 NO_CALLS_OF_A_SHARD = "Calls to the numbers on one shard are stopped."
 NOT_IN_FORCE = "Recorded, not yet in force."
+CLOCK = "A clock is wrong."
+RECORDS_WAIT = "Until it is right, the worker records no end of an override or entry, and deletes nothing."
+STAMPS = "Moments are recorded by it. Set both clocks."
 STALE = "A registry is stale."
 STALE_SOON = "A registry will soon be stale."
 
@@ -74,7 +78,7 @@ async def _alarm_of_one(sides: Sides, lag: Lag) -> Alarm | None:
     try:
         async with asyncio.timeout(PATIENCE_S), sides.store.wire() as wire:
             live, lease_ms = await read_live(wire), await lease_left(wire)
-            lost = await terms_lost(wire, live)
+            lost, said = await terms_lost(wire, live), await _clock_trouble(wire)
     except (RedisUnavailable, TimeoutError) as error:
         return _unreachable(error, lag)
     try:
@@ -82,7 +86,25 @@ async def _alarm_of_one(sides: Sides, lag: Lag) -> Alarm | None:
             turn = await last_turn(session, sides.row)
     except DatabaseUnavailable:
         return Alarm(NO_RECORD, AS_BEFORE)
-    return alarm_of(live, lease_ms, turn, lag, sides.now(), terms_lost=lost)
+    found = alarm_of(live, lease_ms, turn, lag, sides.now(), terms_lost=lost)
+    return found or alarm_of_clocks(said, live, sides.now())
+
+
+async def _clock_trouble(wire: Wire) -> str:
+    """Return what a worker says about its clock; empty if it trusts it."""
+    (said,) = await wire.ask(("GET", wire.keys.clock))
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else ""
+
+
+def alarm_of_clocks(said: str, live: LiveProjection, at: datetime) -> Alarm | None:
+    """Return the alarm about the clock of a worker (`said`), or of this site: `at` is its time just now."""
+    if said:
+        return Alarm(CLOCK, f"Worker: {said} {RECORDS_WAIT}")
+    off_s = at.timestamp() - live.at_ms / 1000
+    if abs(off_s) <= TOLERATED_S + PATIENCE_S:
+        return None
+    place = "ahead of" if off_s > 0 else "behind"
+    return Alarm(CLOCK, f"The clock of this site is {abs(off_s):,.0f} s {place} that of Redis. {STAMPS}")
 
 
 def _unreachable(error: Exception, lag: Lag) -> Alarm:

@@ -8,6 +8,7 @@ from admin_web.record.changes import Actor, Change, NotInForce, Records, Standin
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.lead_numbers import LabelledNumber
 from admin_web.record.schema import SchemaMismatch
+from admin_web.record.steady_clock import SteadyClock
 
 __all__ = [
     "Actor",
@@ -19,5 +20,6 @@ __all__ = [
     "Records",
     "SchemaMismatch",
     "Standing",
+    "SteadyClock",
     "utc_now",
 ]

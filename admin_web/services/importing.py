@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, String, Text, func, literal, select, true, update
+from sqlalchemy import BigInteger, ColumnElement, String, Text, func, literal, or_, select, true, update
 
 from admin_web.record.changes import Actor, Change, Records
 from admin_web.record.dialect import Range, each_moment, each_of, insert_into, insert_range
@@ -109,8 +109,10 @@ async def end_import(records: Records, actor: Actor, import_id: int, file_sha256
 
 async def end_abandoned(records: Records) -> int:
     """Write the audit events of imports that were interrupted and that no job continues. Return how many."""
-    at = records.now()
-    open_ended = select(ListImport).where(ListImport.ended_at.is_(None), ListImport.recorded_at < at - ABANDONED)
+    at, recorded_at = records.now(), ListImport.recorded_at
+    # A moment far ahead was recorded by a program with a wrong clock.
+    silent = or_(recorded_at < at - ABANDONED, recorded_at > at + ABANDONED)
+    open_ended = select(ListImport).where(ListImport.ended_at.is_(None), silent)
     async with records.database.read() as session:
         found = {row.id: row.imported_by for row in await session.scalars(open_ended)}
         jobs = select(Job.place).where(Job.kind == IMPORT_NUMBERS.name, Job.outcome == "")

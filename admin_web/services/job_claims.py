@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select, update
+from sqlalchemy import ColumnElement, Select, false, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.changes import Change
@@ -56,14 +56,17 @@ def worker_name() -> str:
     return f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-async def is_any(session: AsyncSession, kind: str, worker: str, at: datetime) -> bool:
+async def is_any(session: AsyncSession, kind: str, worker: str, at: datetime, *, right_clock: bool = True) -> bool:
     """Return whether there is a job to claim, without waiting for locks."""
-    return await session.scalar(_claimable(kind, worker, at)) is not None
+    return await session.scalar(_claimable(kind, worker, at, right_clock=right_clock)) is not None
 
 
-async def claim(session: AsyncSession, kind: str, worker: str, at: datetime) -> Claim | None:
+async def claim(
+    session: AsyncSession, kind: str, worker: str, at: datetime, *, right_clock: bool = True
+) -> Claim | None:
     """Claim the oldest job that may be run; None if there is none."""
-    job = await session.scalar(_claimable(kind, worker, at).with_for_update(skip_locked=True))
+    claimable = _claimable(kind, worker, at, right_clock=right_clock)
+    job = await session.scalar(claimable.with_for_update(skip_locked=True))
     if job is None:
         return None
     if job.claimed_by != worker:
@@ -117,14 +120,19 @@ async def _write(session: AsyncSession, ours: Claim, **values: object) -> None:
         raise NotOurs(f"job {ours.id} was cancelled, or another worker has taken it over")
 
 
-def _claimable(kind: str, worker: str, at: datetime) -> Select[Job]:
+def _claimable(kind: str, worker: str, at: datetime, *, right_clock: bool) -> Select[Job]:
     """Select the oldest job that is queued, or whose worker sends no heartbeats.
+
+    A heartbeat far ahead of `at` was sent by a worker with a wrong clock. Only a worker whose own clock is right can
+    tell, so another one takes no job over.
 
     A worker runs one job of a kind at a time, and looks for the next one afterwards. So an open job that has this
     worker's name is one that the worker has stopped running.
     """
-    silent = or_(Job.claimed_by.is_(None), Job.claimed_by == worker, Job.beat_at < at - timedelta(seconds=SILENT_S))
-    return select(Job).where(Job.outcome == "", Job.kind == kind, silent).order_by(Job.id).limit(1)
+    within = timedelta(seconds=SILENT_S)
+    silent = or_(Job.beat_at < at - within, Job.beat_at > at + within) if right_clock else false()
+    free = or_(Job.claimed_by.is_(None), Job.claimed_by == worker, silent)
+    return select(Job).where(Job.outcome == "", Job.kind == kind, free).order_by(Job.id).limit(1)
 
 
 def _ours(ours: Claim) -> tuple[ColumnElement[bool], ...]:

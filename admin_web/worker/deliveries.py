@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import ColumnElement, case, exists, literal, or_, select, update
 
 from admin_web.record.database import Database
 from admin_web.record.models import Webhook, WebhookDelivery
+from admin_web.record.models.base import UtcDateTime
 
 AT_ONCE = 10
 HELD = timedelta(seconds=60)
@@ -46,7 +47,7 @@ class ClaimedDelivery:
 
 async def hooks_with_due(database: Database, at: datetime) -> list[Hook]:
     """Return the enabled webhooks that have due deliveries."""
-    due = exists().where(WebhookDelivery.webhook_id == Webhook.id, *_pending(), WebhookDelivery.due_at <= at)
+    due = exists().where(WebhookDelivery.webhook_id == Webhook.id, *_pending(), _due(at))
     hooks = select(Webhook.id, Webhook.url, Webhook.secret).where(Webhook.disabled_at.is_(None), due)
     async with database.read() as session:
         return [Hook(*row) for row in await session.execute(hooks)]
@@ -56,7 +57,7 @@ async def take(database: Database, hook: int, at: datetime) -> list[ClaimedDeliv
     """Claim the deliveries of one webhook that have been due longest."""
     due = (
         select(WebhookDelivery.id, WebhookDelivery.event_id, WebhookDelivery.body, WebhookDelivery.attempts + 1)
-        .where(WebhookDelivery.webhook_id == hook, *_pending(), WebhookDelivery.due_at <= at)
+        .where(WebhookDelivery.webhook_id == hook, *_pending(), _due(at))
         .order_by(WebhookDelivery.due_at)
         .limit(AT_ONCE)
         .with_for_update(skip_locked=True)
@@ -84,6 +85,17 @@ def _outcome(attempt: int, wrong: str, at: datetime) -> dict[str, Any]:
     if attempt > len(RETRY_S):
         return {"given_up_at": at, "last_error": wrong}
     return {"due_at": at + timedelta(seconds=RETRY_S[attempt - 1]), "last_error": wrong}
+
+
+def _due(at: datetime) -> ColumnElement[bool]:
+    """Select what is due at `at`, and what would be due later than after the longest wait for its number of attempts.
+
+    A program whose clock was wrong has set such a moment, and the delivery would wait until then.
+    """
+    waits = {0: HELD} | {tried: HELD + timedelta(seconds=wait_s) for tried, wait_s in enumerate(RETRY_S, start=1)}
+    latest = {tried: literal(at + wait, UtcDateTime) for tried, wait in waits.items()}
+    longest = case(latest, value=WebhookDelivery.attempts, else_=latest[len(RETRY_S)])
+    return or_(WebhookDelivery.due_at <= at, WebhookDelivery.due_at > longest)
 
 
 def _pending() -> tuple[Any, ...]:

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from admin_web.record.steady_clock import SteadyClock
+
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds to wait after consecutive failures; the last value repeats."""
 
@@ -74,8 +76,9 @@ class LoopState:
 class LoopStates(Collector):
     """The states of all loops. Loops of a shard that no longer exists are forgotten."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SteadyClock | None = None) -> None:
         self._loops: dict[str, LoopState] = {}
+        self._clock = clock or SteadyClock()
 
     def of(self, name: str) -> LoopState:
         """Return the new state of a loop that starts."""
@@ -116,3 +119,6 @@ class LoopStates(Collector):
             ):
                 family.add_metric([state.name], value)
         yield from (steps, failures, delayed, last)
+        right, step = "1 if the worker's clock can be trusted.", "By how much the worker's clock was set."
+        yield GaugeMetricFamily("dnc_worker_clock_right", right, value=self._clock.right)
+        yield GaugeMetricFamily("dnc_worker_clock_step_seconds", step, value=self._clock.step_s)

@@ -14,13 +14,15 @@ from admin_web.lists.import_jobs import sweep_sheets
 from admin_web.lists.registries.leftovers import sweep_versions
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.pbx.ami import PbxTrouble
+from admin_web.projection.clock_watch import WATCH_S, ClockWatch
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import NotRebuilt
 from admin_web.projection.store import Store
-from admin_web.record.changes import NotInForce, Records, utc_now
+from admin_web.record.changes import NotInForce, Records
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.database_faults import WrongDatabase
 from admin_web.record.schema import require_current
+from admin_web.record.steady_clock import DIFFERS, SteadyClock
 from admin_web.services.documents import TooManyOrphans, sweep_documents
 from admin_web.services.ending import lift_ended
 from admin_web.services.importing import end_abandoned
@@ -67,17 +69,24 @@ log = structlog.get_logger()
 class Worker:
     """Runs every loop until `stop` is called."""
 
-    def __init__(self, database: Database, projection: Projection, settings: AdminSettings) -> None:
+    def __init__(
+        self, database: Database, projection: Projection, settings: AdminSettings, clock: SteadyClock | None = None
+    ) -> None:
         self._projection, self._settings = projection, settings
-        self._records = Records(database, projection, rules=settings.consent_rules)
+        self.clock = clock or SteadyClock()
+        self._watch = ClockWatch(self.clock, database, projection.sides.store, tells=True)
+        self._records = Records(database, projection, self.clock.now, settings.consent_rules)
         self._documents = documents_of(settings)
         tools, name = Tools(self._records, projection, settings), worker_name()
-        self._runners = {f"jobs: {kind.name}": Runner(kind, work, tools, name) for kind, work in WORK.items()}
-        self._courier = Courier(database, settings, utc_now)
+        self._runners = {
+            f"jobs: {kind.name}": Runner(kind, work, tools, name, lambda: self.clock.right)
+            for kind, work in WORK.items()
+        }
+        self._courier = Courier(database, settings, self.clock.now)
         self._telephony = Telephony(self._records, settings)
         self._database, self._sheets = database, SheetStore.of(settings)
         self._keeping: dict[str, asyncio.Task[None]] = {}
-        self.loops = LoopStates()
+        self.loops = LoopStates(self.clock)
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -90,10 +99,11 @@ class Worker:
         Raises SchemaMismatch, WrongDatabase.
         """
         await self._until_usable()
-        loops: dict[str, Step] = {"webhooks": self._courier.step, "retention": self._forget}
-        loops |= {"expiries": self._record_expiries, "documents": self._sweep_documents}
-        loops |= {"sheets": self._sweep_sheets, "versions": self._sweep_versions, "statistics": self._analyze}
-        loops |= {"imports": self._end_imports, "ends": self._lift_ended}
+        judging_age: dict[str, Step] = {"retention": self._forget, "expiries": self._record_expiries}
+        judging_age |= {"documents": self._sweep_documents, "sheets": self._sweep_sheets}
+        judging_age |= {"versions": self._sweep_versions, "imports": self._end_imports, "ends": self._lift_ended}
+        loops = {name: self._by_a_right_clock(step) for name, step in judging_age.items()}
+        loops |= {"clock": self._watch.step, "webhooks": self._send_webhooks, "statistics": self._analyze}
         loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
@@ -130,8 +140,9 @@ class Worker:
         for one in await self._projection.shards():
             name, keeper = _name_of(one.sides.store), Keeper(one, self._settings)
             wanted |= {f"{loop}{name}": step for loop, step in keeper.loops.items()}
+            wanted[f"sweep{name}"] = self._by_a_right_clock(keeper.sweep)
         for store in await self._projection.streams():
-            wanted[f"archive{_name_of(store)}"] = Archivist(DecisionArchive(self._database, store, utc_now)).step
+            wanted[f"archive{_name_of(store)}"] = Archivist(DecisionArchive(self._database, store, self.clock.now)).step
         for name in self._keeping.keys() - wanted.keys():
             self._keeping.pop(name).cancel()
             self.loops.forget(name)
@@ -160,6 +171,18 @@ class Worker:
         except TimeoutError:
             return
 
+    def _by_a_right_clock(self, step: Step) -> Step:
+        """Return the step of a loop that deletes what is old, or records an end: it waits while the clock is wrong."""
+
+        async def waiting() -> float:
+            return await step() if self.clock.right else WATCH_S
+
+        return waiting
+
+    async def _send_webhooks(self) -> float:
+        """Send due webhooks. Receivers refuse a signature with a wrong time, and then a delivery would be given up."""
+        return WATCH_S if self.clock.doubt == DIFFERS else await self._courier.step()
+
     async def _record_expiries(self) -> float:
         """Record expired overrides."""
         await record_expiries(self._records, await self._projection.time())
@@ -173,14 +196,14 @@ class Worker:
     async def _sweep_documents(self) -> float:
         """Delete uploaded documents that no override uses."""
         try:
-            await sweep_documents(self._database, self._documents, utc_now())
+            await sweep_documents(self._database, self._documents, self.clock.now())
         except TooManyOrphans as error:
             log.error("documents not swept", why=str(error))
         return DOCUMENTS_S
 
     async def _sweep_sheets(self) -> float:
         """Delete old uploaded sheets that no open job needs."""
-        await sweep_sheets(self._database, self._sheets, utc_now())
+        await sweep_sheets(self._database, self._sheets, self.clock.now())
         return SHEETS_S
 
     async def _end_imports(self) -> float:
@@ -190,7 +213,7 @@ class Worker:
 
     async def _sweep_versions(self) -> float:
         """Delete the data of registry imports that were interrupted."""
-        await sweep_versions(self._database, utc_now())
+        await sweep_versions(self._database, self.clock.now())
         return VERSIONS_S
 
     async def _analyze(self) -> float:
@@ -200,7 +223,7 @@ class Worker:
 
     async def _forget(self) -> float:
         """Delete expired short-lived data from SQL."""
-        await forget(self._database, utc_now())
+        await forget(self._database, self.clock.now())
         return FORGET_S
 
 

@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass
 
+from compliance.clocks import TOLERATED_S
 from compliance.facts import State, doubt
 
 CLOCK_BEHIND, CLOCK_UNKNOWN = "clock-behind", "clock-unknown"
-
-TOLERATED_S = 2.0
-"""Seconds by which the clock of this machine may be behind that of Redis. Synchronised clocks differ by milliseconds.
-"""
 
 
 @dataclass(slots=True)

@@ -54,5 +54,5 @@ async def _left(session: AsyncSession, at: datetime) -> list[int]:
     return [
         version_id
         for version_id, beat_at in found
-        if not open_of.get(version_id, beat_at is not None and beat_at > at - SILENT)
+        if not open_of.get(version_id, beat_at is not None and abs(at - beat_at) < SILENT)
     ]

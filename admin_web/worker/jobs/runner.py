@@ -1,6 +1,7 @@
 """The runner in the worker: it claims jobs of one kind, one at a time, and carries them out."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -34,10 +35,16 @@ log = structlog.get_logger()
 
 
 class Runner:
-    """Carries out the jobs of one kind in the worker named `worker`."""
+    """Carries out the jobs of one kind in the worker named `worker`.
 
-    def __init__(self, kind: JobKind, work: Work, tools: Tools, worker: str) -> None:
+    While the clock is not right, it does not take over the jobs of workers that seem to be dead.
+    """
+
+    def __init__(
+        self, kind: JobKind, work: Work, tools: Tools, worker: str, clock_right: Callable[[], bool] = lambda: True
+    ) -> None:
         self._kind, self._work, self._tools, self._worker = kind, work, tools, worker
+        self._clock_right = clock_right
 
     async def step(self) -> float:
         """Carry out the next job, if there is one. Return the seconds to wait. Raises DatabaseUnavailable.
@@ -56,13 +63,13 @@ class Runner:
         return 0.0
 
     async def _claim(self) -> Claim | None:
-        database, at = self._tools.records.database, self._tools.records.now()
+        database, at, right = self._tools.records.database, self._tools.records.now(), self._clock_right()
         # Usually there is no job. Polling only reads, so that it does not delay other writers.
         async with database.read() as session:
-            if not await claims.is_any(session, self._kind.name, self._worker, at):
+            if not await claims.is_any(session, self._kind.name, self._worker, at, right_clock=right):
                 return None
         async with database.write() as session:
-            return await claims.claim(session, self._kind.name, self._worker, at)
+            return await claims.claim(session, self._kind.name, self._worker, at, right_clock=right)
 
     async def _carry_out(self, run: Run) -> None:
         work = asyncio.ensure_future(self._work(run))

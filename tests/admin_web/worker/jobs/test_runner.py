@@ -289,3 +289,28 @@ async def test_a_job_that_goes_on_for_long_beats_and_shows_how_far_it_is(
     await runner.step()
     job = await shop.job()
     assert (job.id, job.progress["phase"], job.message) == (job_id, "sleeping", "Slept.")
+
+
+async def test_a_job_whose_worker_died_with_a_fast_clock_is_taken_over_too(shop: Shop, clock: Clock):
+    runner = shop.runner()
+    await shop.ask()
+    clock.move(days=2)
+    await dead_claim(shop)
+    clock.move(days=-2)
+    assert await runner.step() == 0
+    assert (await shop.job()).outcome == "done"
+
+
+async def test_a_worker_whose_clock_is_wrong_takes_over_no_job_and_carries_out_new_ones(shop: Shop, clock: Clock):
+    runner = shop.runner()
+    runner._clock_right = lambda: False
+    await shop.ask()
+    await dead_claim(shop)
+    clock.move(days=2)
+    assert await runner.step() == POLL_S
+    runner._clock_right = lambda: True
+    assert await runner.step() == 0
+    runner._clock_right = lambda: False
+    await shop.ask()
+    assert await runner.step() == 0
+    assert (await shop.job()).outcome == "done"

@@ -1,0 +1,212 @@
+"""A worker whose clock is set wrong ends and deletes nothing, and what a wrong clock has put off comes back in time."""
+
+import asyncio
+import os
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from admin_web.people import sessions, throttle
+from admin_web.people.throttle import sign_in_attempt
+from admin_web.projection.clock_watch import ClockWatch
+from admin_web.projection.live import LiveProjection
+from admin_web.projection.turn import Turn
+from admin_web.queries.alarm import CLOCK, alarm, alarm_of_clocks
+from admin_web.record.changes import Records, utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import AuditEvent, SignInBucket, SignInSession, Webhook, WebhookDelivery
+from admin_web.record.steady_clock import DIFFERS, SteadyClock
+from admin_web.worker.deliveries import HELD, RETRY_S, hooks_with_due, take
+from compliance.redis_schema import CLOCK as CLOCK_KEY
+from lab.process import NotInstalled, Process, free_port
+from lab.redis import RedisServer
+from tests.admin_web.worker.test_worker import OTHER, Workshop
+from tests.conftest import unavailable
+from tests.support.records import AT, rows
+
+TWO_DAYS = timedelta(days=2)
+
+
+async def delivery(records: Records, attempts: int, due_in: timedelta) -> int:
+    async with records.database.write() as session:
+        hook = Webhook(url="https://example.com/", secret="s", events=["expiry"], created_at=AT, created_by="admin")
+        session.add(hook)
+        await session.flush()
+        session.add(
+            WebhookDelivery(
+                webhook_id=hook.id, event_id="e", event="expiry", body={}, told_at=AT, due_at=AT + due_in,
+                attempts=attempts,
+            )
+        )  # fmt: skip
+        return hook.id
+
+
+@pytest.mark.parametrize("attempts", [0, 1, len(RETRY_S)])
+async def test_a_delivery_that_a_wrong_clock_has_put_off_is_due_again(records: Records, attempts: int):
+    hook = await delivery(records, attempts, TWO_DAYS)
+    assert [one.id for one in await hooks_with_due(records.database, AT)] == [hook]
+    (taken,) = await take(records.database, hook, AT)
+    assert taken.attempt == attempts + 1
+    assert await take(records.database, hook, AT) == []
+
+
+@pytest.mark.parametrize(("attempts", "wait_s"), [(1, HELD.total_seconds()), (1, RETRY_S[0]), (11, RETRY_S[10])])
+async def test_a_delivery_that_waits_as_it_should_is_not_due(records: Records, attempts: int, wait_s: float):
+    wait = timedelta(seconds=wait_s)
+    hook = await delivery(records, attempts, wait)
+    assert await take(records.database, hook, AT) == []
+    assert await hooks_with_due(records.database, AT + wait) != []
+
+
+@pytest.mark.parametrize(("beat_in_s", "built"), [(0, True), (-9, True), (9, True), (-11, False), (172_800, False)])
+def test_a_builder_whose_heartbeat_lies_in_the_future_is_dead(beat_in_s: float, built: bool):
+    turn = Turn(1, 1, 2, AT + timedelta(seconds=beat_in_s))
+    assert turn.is_built(AT, silent_s=10.0) is built
+
+
+async def test_a_sign_in_limit_that_a_wrong_clock_has_filled_ends_no_later_than_another(database: Database):
+    attempt = sign_in_attempt("agent", "192.0.2.1")
+    for _ in range(6):
+        await throttle.take(database, attempt, AT + TWO_DAYS)
+    await throttle.take(database, attempt, AT)
+
+
+async def test_a_name_that_was_unlocked_by_a_wrong_clock_is_limited_again(database: Database):
+    async with database.write() as session:
+        await throttle.unlock(session, "agent", AT + TWO_DAYS)
+        assert not await throttle._is_unlocked(session, "agent", AT)
+        assert await throttle._is_unlocked(session, "agent", AT + TWO_DAYS)
+
+
+async def test_a_session_that_a_wrong_clock_has_opened_lives_no_longer_than_another(site):
+    async with site.database.write() as session:
+        now = site.now()
+        opened = select(SignInSession.id).where(*sessions.is_open(now))
+        before = len((await session.scalars(opened)).all())
+        sessions.start(session, "admin", "", "", now + TWO_DAYS)
+        sessions.start(session, "admin", "", "", now + timedelta(seconds=5))
+        await session.flush()
+        assert len((await session.scalars(opened)).all()) == before + 1
+
+
+@pytest.mark.parametrize(("off_s", "shown"), [(0, False), (2, False), (-2, False), (3, True), (-3, True)])
+def test_the_site_says_when_its_own_clock_is_not_that_of_redis(off_s: float, shown: bool):
+    live = LiveProjection("run-1", None, int(AT.timestamp() * 1000))
+    found = alarm_of_clocks("", live, AT + timedelta(seconds=off_s))
+    assert (found is not None) is shown
+
+
+class WorkerWithAnotherClock:
+    """The environment of a worker whose clock a test sets while it runs (libfaketime)."""
+
+    def __init__(self, directory: Path) -> None:
+        libraries = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        if not libraries:
+            unavailable(NotInstalled("No libfaketime: install the package faketime."))
+        self._file = directory / "faketime"
+        self.set("+0")
+        self.environment = {
+            "LD_PRELOAD": str(libraries[0]), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }  # fmt: skip
+
+    def set(self, offset: str) -> None:
+        self._file.write_text(offset)
+
+
+@pytest.fixture
+async def shop(
+    database: Database, database_url: str, redis_server: RedisServer, short_path: Path
+) -> AsyncIterator[Workshop]:
+    async with Workshop(database, redis_server, database_url, short_path) as shop:
+        yield shop
+        for worker in shop.workers:
+            worker.kill()
+
+
+async def ends(shop: Workshop) -> list[AuditEvent]:
+    return [event for event in await rows(shop.records, AuditEvent) if event.action == "expire-override"]
+
+
+def steps_of(port: int, loop: str) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as said:
+        lines = said.read().decode().splitlines()
+    return next(
+        (float(line.split()[1]) for line in lines if line.startswith(f'dnc_worker_steps_total{{loop="{loop}"')), 0
+    )
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("step", ["+2d", "-2d"])
+async def test_a_worker_whose_clock_is_wrong_or_set_records_no_end_and_deletes_nothing_until_it_is_right(
+    shop: Workshop, short_path: Path, step: str
+):
+    await shop.suppress(OTHER)
+    await shop.grant(OTHER, "lead-1", hours=1)
+    async with shop.database.write() as session:
+        session.add(SignInBucket(key="name:x", tokens=1, filled_at=utc_now() - timedelta(hours=1)))
+    clock, port = WorkerWithAnotherClock(short_path), free_port()
+    environment = {**os.environ, **shop.environment, **clock.environment, "DNC_WORKER_BIND": f"127.0.0.1:{port}"}
+    clock.set("+2d")
+    worker = Process([sys.executable, "-m", "admin_web", "worker"], short_path / "worker.log", environment)
+    shop.workers.append(worker)
+    await shop.until(lambda: "The clock of Redis is 172,800 s behind this machine" in worker.log.read_text())
+    await shop.until(lambda: steps_of(port, "retention") >= 3 and shop.gate.allows(OTHER, "lead-1"))
+    assert len(await rows_of(shop, SignInBucket)) == 1
+    clock.set("+0")
+    await shop.until(lambda: "can be trusted again" in worker.log.read_text())
+    await shop.grant(OTHER, "lead-2", seconds=3)
+    await shop.until(lambda: shop.gate.allows(OTHER, "lead-2"))
+    clock.set(step)
+    await shop.until(lambda: "clock was set" in worker.log.read_text() and shop.redis.exists(CLOCK_KEY) == 1)
+    shown = await alarm(shop.projection.sides)
+    assert shown is not None
+    assert shown.title == CLOCK
+    await shop.until(lambda: not shop.gate.allows(OTHER, "lead-2"))
+    done = steps_of(port, "expiries")
+    await shop.until(lambda: steps_of(port, "expiries") >= done + 2)
+    assert await ends(shop) == []
+    assert shop.gate.allows(OTHER, "lead-1")  # Calls go on.
+    clock.set("+0")
+    await shop.until(lambda: worker.log.read_text().count("can be trusted again") == 2)
+    event = await first_end(shop)
+    assert event.particulars["lead"] == "lead-2"
+    assert abs(event.done_at - utc_now()) < timedelta(minutes=1)
+    assert len(await rows_of(shop, SignInBucket)) == 1
+    assert not shop.redis.exists(CLOCK_KEY)
+    assert worker.log.read_text().count("clock cannot be trusted") == 2
+
+
+async def first_end(shop: Workshop) -> AuditEvent:
+    async with asyncio.timeout(60):
+        while not (found := await ends(shop)):  # noqa: ASYNC110 - no event to wait for
+            await asyncio.sleep(0.1)
+    return found[0]
+
+
+async def rows_of(shop: Workshop, table: type[SignInBucket]) -> list[SignInBucket]:
+    async with shop.database.read() as session:
+        return list(await session.scalars(select(table)))
+
+
+async def test_a_clock_is_compared_with_redis_and_the_database(shop: Workshop):
+    fast = SteadyClock(lambda: utc_now().timestamp())
+    watch = ClockWatch(fast, shop.database, shop.projection.sides.store, tells=True)
+    await watch.step()
+    assert fast.right
+    shifted = SteadyClock()
+    shifted._wall = lambda: utc_now().timestamp()
+    shifted.compare({"Redis": 0.0})
+    shifted.compare({"Redis": -7200.0})
+    assert shifted.doubt == DIFFERS
+    watch.clock = shifted
+    await watch._tell()
+    assert b"behind this machine's clock" in shop.redis.get(CLOCK_KEY)
+    await watch.step()
+    assert shifted.right
+    assert not shop.redis.exists(CLOCK_KEY)
