@@ -152,6 +152,12 @@ class AdminSettings(PbxSettings):
         description="Time zone in which days of requests and consents are compared, such as America/New_York; "
         "people see it until they have one of their own; empty: the machine's.",
     )
+    verify_hour: int = Field(
+        3,
+        ge=0,
+        le=23,
+        description="Hour, in the installation's time zone, at which the worker compares all of Redis with SQL.",
+    )
     consent_policy: Annotated[str, AfterValidator(_policy)] = Field(
         AS_DOCUMENTED.name,
         description="Which consent opens which list: `as-documented` or `us-strict`; see docs/operate.md.",

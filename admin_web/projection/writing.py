@@ -8,6 +8,7 @@ after SQL was read.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from admin_web.projection.truth import LeadOnNumber, Truth
@@ -78,10 +79,17 @@ def terms_commands(keys: Keys, generation: int, document: bytes) -> Iterator[Com
     yield "HSET", keys.state, TERMS, terms_digest(document)
 
 
-async def change_live(wire: Wire, state: State, truth: Truth, terms: bytes | None = None) -> None:
+async def change_live(
+    wire: Wire,
+    state: State,
+    truth: Truth,
+    terms: bytes | None = None,
+    counts: Mapping[str, int] = MappingProxyType({}),
+) -> None:
     """Write a truth, and the terms if they have changed, to the live generation, in one transaction.
 
-    The caller must have watched `dnc:state` before it read the truth. Raises StoreMoved when another process has
+    `counts` are counts of lists to set, instead of adding what was written to the present ones. The caller must have
+    watched `dnc:state` before it read the truth. Raises StoreMoved when another process has
     written since.
     """
     parts = parts_of(truth)
@@ -95,6 +103,7 @@ async def change_live(wire: Wire, state: State, truth: Truth, terms: bytes | Non
             *override_commands(state.generation, truth.overrides.items()),
             *(terms_commands(wire.keys, state.generation, terms) if terms is not None else ()),
             *_state_commands(wire.keys, state, gains),
+            *(("HSET", wire.keys.state, count_field(name), str(number)) for name, number in counts.items()),
         ]
     )
 

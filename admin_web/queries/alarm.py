@@ -1,6 +1,7 @@
 """The banner on every page while calls are stopped, or while recorded changes are not in force yet."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import NamedTuple
 
 from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
+from admin_web.projection.findings import Finding, findings
 from admin_web.projection.health import NEVER_ENDS, NO_LEASE, lease_left, terms_lost
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.outbox import Lag
@@ -35,6 +37,11 @@ NOT_IN_FORCE = "Recorded, not yet in force."
 CLOCK = "A clock is wrong."
 RECORDS_WAIT = "Until it is right, the worker records no end of an override or entry, and deletes nothing."
 STAMPS = "Moments are recorded by it. Set both clocks."
+DRIFT = "Redis did not hold what is on record."
+MENDED = (
+    "The worker has put it right, and compares everything again; this disappears once nothing differs. "
+    "Find out who else writes to Redis. The audit log and the log of the worker name the numbers."
+)
 STALE = "A registry is stale."
 STALE_SOON = "A registry will soon be stale."
 
@@ -51,7 +58,7 @@ async def alarm(sides: Sides) -> Alarm | None:
     try:
         async with sides.database.read() as session:
             lag = await outbox.lag(session)
-            found = await standings(session, sides.now())
+            found, drifted = await standings(session, sides.now()), await findings(session)
     except DatabaseUnavailable:
         return Alarm(NO_RECORD, AS_BEFORE)
     try:
@@ -62,7 +69,7 @@ async def alarm(sides: Sides) -> Alarm | None:
     each = await asyncio.gather(*(_alarm_of_one(replace(sides, store=store), lag) for store in shards))
     slots = [store.keys.first_slot for store in shards]
     first = next((of_shard(one, slot) for one, slot in zip(each, slots, strict=True) if one), None)
-    return first or alarm_of_registries(found)
+    return first or alarm_of_drift(drifted) or alarm_of_registries(found)
 
 
 def of_shard(alarm: Alarm, first_slot: int | None) -> Alarm:
@@ -110,6 +117,17 @@ def alarm_of_clocks(said: str, live: LiveProjection, at: datetime) -> Alarm | No
 def _unreachable(error: Exception, lag: Lag) -> Alarm:
     why = as_sentence(str(error) or "it does not answer")
     return Alarm(NO_CALLS, f"Redis cannot be queried: {why}{_waiting(lag)}")
+
+
+def alarm_of_drift(found: Sequence[Finding]) -> Alarm | None:
+    """Return the alarm about differences between SQL and Redis that no later comparison has cleared."""
+    kinds = Counter[str]()
+    for one in found:
+        kinds.update(one.kinds)
+    if not kinds:
+        return None
+    said = ", ".join(f"{many:,} {kind}" for kind, many in sorted(kinds.items()))
+    return Alarm(DRIFT, f"{said}. {MENDED}")
 
 
 def alarm_of_registries(found: Sequence[RegistryStanding]) -> Alarm | None:

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from admin_web.record.steady_clock import SteadyClock
+from admin_web.worker.verifier import Checked
 
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds to wait after consecutive failures; the last value repeats."""
@@ -79,6 +80,7 @@ class LoopStates(Collector):
     def __init__(self, clock: SteadyClock | None = None) -> None:
         self._loops: dict[str, LoopState] = {}
         self._clock = clock or SteadyClock()
+        self.checked: dict[str, Checked] = {}
 
     def of(self, name: str) -> LoopState:
         """Return the new state of a loop that starts."""
@@ -122,3 +124,12 @@ class LoopStates(Collector):
         right, step = "1 if the worker's clock can be trusted.", "By how much the worker's clock was set."
         yield GaugeMetricFamily("dnc_worker_clock_right", right, value=self._clock.right)
         yield GaugeMetricFamily("dnc_worker_clock_step_seconds", step, value=self._clock.step_s)
+        about = "Differences between SQL and Redis, since a comparison found none."
+        drift = GaugeMetricFamily("dnc_worker_drift", about, labels=["projection"])
+        compared = GaugeMetricFamily(
+            "dnc_worker_compared", "Unix time of the last complete comparison of SQL and Redis.", labels=["projection"]
+        )
+        for name, one in self.checked.items():
+            drift.add_metric([name.strip() or "all"], one.found.total())
+            compared.add_metric([name.strip() or "all"], one.complete_at)
+        yield from (drift, compared)

@@ -39,6 +39,7 @@ from admin_web.worker.keeper import Archivist, Keeper, Step
 from admin_web.worker.loop_states import RETRY_S, LoopStates
 from admin_web.worker.retention import forget
 from admin_web.worker.telephony import Telephony
+from admin_web.worker.verifier import Checked, Verifier
 from compliance.outage import Outage
 
 FORGET_S = 600.0
@@ -140,6 +141,9 @@ class Worker:
         for one in await self._projection.shards():
             name, keeper = _name_of(one.sides.store), Keeper(one, self._settings)
             wanted |= {f"{loop}{name}": step for loop, step in keeper.loops.items()}
+            checked = self.loops.checked.setdefault(name, Checked())
+            verifier = Verifier(one, self._settings, self.clock.now, checked)
+            wanted[f"verify{name}"] = verifier.step
             wanted[f"sweep{name}"] = self._by_a_right_clock(keeper.sweep)
         for store in await self._projection.streams():
             wanted[f"archive{_name_of(store)}"] = Archivist(DecisionArchive(self._database, store, self.clock.now)).step

@@ -24,7 +24,7 @@ from admin_web.record.models.people import (
     SiteSecret,
     User,
 )
-from admin_web.record.models.projection import OutboxRow, ProjectionRow
+from admin_web.record.models.projection import OutboxRow, ProjectionCheck, ProjectionRow
 from admin_web.record.models.suppression import (
     CampaignListRow,
     DoNotCallRequest,
@@ -59,6 +59,7 @@ __all__ = [
     "ListImport",
     "OutboxRow",
     "Override",
+    "ProjectionCheck",
     "ProjectionRow",
     "RecoveryCode",
     "Registry",

@@ -1,6 +1,7 @@
 """Changes that must reach Redis, and the turn that lets only one process at a time write to Redis."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -55,3 +56,18 @@ class ProjectionRow(Base):
     building: Mapped[int | None]
     building_since_turn: Mapped[int | None]
     building_at: Mapped[datetime | None]
+
+
+class ProjectionCheck(Base):
+    """When all of SQL was last compared with one Redis or shard, and what has differed since it last did not at all.
+
+    The id is that of the projection's row. `found` counts the differences by kind.
+    """
+
+    __tablename__ = "projection_checks"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    complete_at: Mapped[datetime | None]
+    found_at: Mapped[datetime | None]
+    found: Mapped[dict[str, Any]]
+    examples: Mapped[list[str]]

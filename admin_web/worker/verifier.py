@@ -1,0 +1,128 @@
+"""Continuous comparison of SQL with one Redis, or one shard: a step each minute or more, everything within an hour.
+
+Each night, at the start of the worker, and after a difference was found, the round is made at once. Even then a step is
+followed by a pause that is four times as long, so that Redis and SQL serve others for most of the time.
+"""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from datetime import date, datetime, timedelta
+from time import monotonic
+from typing import cast
+
+import structlog
+
+from admin_web.projection.findings import note_complete, note_found
+from admin_web.projection.lease import end_lease
+from admin_web.projection.live import ProjectionLost
+from admin_web.projection.mending import WidelyDrifted
+from admin_web.projection.projection import Projection
+from admin_web.projection.rounds import Round, StepDone
+from admin_web.projection.verify import ProjectionMoved
+from admin_web.settings import AdminSettings
+
+WITHIN_S = 3600.0
+"""Seconds within which everything is compared once."""
+
+MOST_WAIT_S = 60.0
+LEAST_WAIT_S = 0.02
+REST = 4
+"""How many times as long as a step the pause after it is, at least."""
+
+AGAIN_S = 5.0
+"""Seconds to wait after a rebuild has ended a round, or while there is no projection."""
+
+log = structlog.get_logger()
+
+
+class Checked:
+    """The outcome of the comparisons of one projection, for the metrics.
+
+    `found` counts the differences, by kind, since the last round without any. `steps` is the length of a round.
+    """
+
+    def __init__(self) -> None:
+        self.found: Counter[str] = Counter()
+        self.complete_at = 0.0
+        self.steps = 0
+
+
+class Verifier:
+    """Compares one projection. The worker repeats `step`."""
+
+    def __init__(
+        self, projection: Projection, settings: AdminSettings, now: Callable[[], datetime], checked: Checked
+    ) -> None:
+        self._projection, self._settings, self._now, self.checked = projection, settings, now, checked
+        self._steps: AsyncGenerator[StepDone] | None = None
+        self._done, self._at_once, self._clean = 0, True, True
+        self._night = self._last_night()
+
+    async def step(self) -> float:
+        """Compare the next part. Return the seconds to wait. Raises RedisUnavailable, DatabaseUnavailable."""
+        if (night := self._last_night()) != self._night:
+            self._night = night
+            self._begin_anew()
+        began = monotonic()
+        try:
+            await self._compare_next()
+        except (ProjectionMoved, ProjectionLost):
+            self._begin_anew()
+            return AGAIN_S
+        except WidelyDrifted as error:
+            await self._rebuild(error)
+            return AGAIN_S
+        except Exception:
+            self._begin_anew()
+            raise
+        return self._pause_s(monotonic() - began)
+
+    def _pause_s(self, took_s: float) -> float:
+        least_s = max(REST * took_s, LEAST_WAIT_S)
+        return least_s if self._at_once else max(least_s, min(MOST_WAIT_S, WITHIN_S / max(self.checked.steps, 1)))
+
+    def _last_night(self) -> date:
+        """Return the day on which the hour of the nightly comparison last began."""
+        local = self._now().astimezone(self._settings.zone)
+        return (local - timedelta(hours=self._settings.verify_hour)).date()
+
+    def _begin_anew(self) -> None:
+        self._steps, self._at_once = None, True
+
+    async def _compare_next(self) -> None:
+        if self._steps is None:
+            round_of = Round(self._projection.sides).steps()
+            self._steps, self._done, self._clean = cast("AsyncGenerator[StepDone]", round_of), 0, True
+        try:
+            done = await anext(self._steps)
+        except StopAsyncIteration:
+            await self._end()
+            return
+        self._done += 1
+        if done.kinds:
+            await self._note(done, mended=True)
+
+    async def _end(self) -> None:
+        sides = self._projection.sides
+        async with sides.database.write() as session:
+            await note_complete(session, sides.row, self._now(), clean=self._clean)
+        if self._clean:
+            self.checked.found.clear()
+        self.checked.complete_at, self.checked.steps = self._now().timestamp(), self._done
+        # After a difference, the next round begins at once: only a round without any clears the alarm.
+        self._steps, self._at_once = None, not self._clean
+
+    async def _note(self, done: StepDone, *, mended: bool) -> None:
+        sides = self._projection.sides
+        log.error("drift", found=done.kinds, some=done.examples, mended=mended, projection=sides.row)
+        self.checked.found.update(done.kinds)
+        self._clean, self._at_once = False, True
+        async with sides.database.write() as session:
+            await note_found(session, sides.row, done.kinds, done.examples, self._now())
+
+    async def _rebuild(self, error: WidelyDrifted) -> None:
+        """Stop calls at once, and rebuild. The rebuild sets a new lease."""
+        self._begin_anew()
+        await end_lease(self._projection.sides)
+        await self._note(StepDone(dict(error.kinds), []), mended=False)
+        await self._projection.rebuild()

@@ -1,0 +1,178 @@
+"""The worker compares SQL with Redis by itself, writes what differs as SQL has it, and raises an alarm."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from admin_web.projection import drift, mending, rounds
+from admin_web.projection.rounds import OTHER_COUNT
+from admin_web.queries.alarm import DRIFT, alarm
+from admin_web.record.changes import utc_now
+from admin_web.record.database import Database
+from admin_web.record.models import AuditEvent, ProjectionCheck
+from admin_web.worker.verifier import MOST_WAIT_S, WITHIN_S, Checked, Verifier
+from compliance.numbers import E164, LeadId
+from compliance.redis_schema import LEASE, STATE, listed_key, override_key
+from lab.redis import RedisServer
+from tests.support.projection import World
+from tests.support.records import rows
+
+LISTED, OTHER = "+14155550100", "+14155550199"
+MANY = [f"+1415{line:07}" for line in range(2_000_000, 2_000_300)]
+EXCHANGE = listed_key(1, "internal", "1415555")
+ONE_LEAD = override_key(1, E164(LISTED), LeadId("lead-1"))
+
+
+@pytest.fixture
+async def world(database: Database, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(rounds, "NUMBERS_AT_ONCE", 100)
+    async with World(database, redis_server) as world:
+        await world.suppress_many(MANY)
+        await world.suppress(LISTED)
+        await world.grant(LISTED, "lead-1")
+        await world.projection.rebuild()
+        await world.projection.renew_lease()
+        yield world
+
+
+def verifier_of(world: World) -> Verifier:
+    return Verifier(world.projection, world.settings, world.now, Checked())
+
+
+async def round_of(verifier: Verifier) -> None:
+    """Make one round: steps until the next one would begin a new round."""
+    await verifier.step()
+    while verifier._steps is not None:
+        await verifier.step()
+
+
+async def repairs(world: World) -> list[AuditEvent]:
+    return [event for event in await rows(world.records, AuditEvent) if event.action == "mend-drift"]
+
+
+async def test_a_round_over_what_is_the_same_finds_and_writes_nothing(world: World):
+    verifier, changes = verifier_of(world), world.redis.hget(STATE, "changes")
+    await round_of(verifier)
+    assert (verifier.checked.found.total(), world.redis.hget(STATE, "changes")) == (0, changes)
+    (check,) = await rows(world.records, ProjectionCheck)
+    assert (check.found, check.found_at) == ({}, None)
+    assert utc_now() - check.complete_at < timedelta(minutes=1)
+    assert verifier.checked.steps >= 6
+    assert await alarm(world.projection.sides) is None
+
+
+LOSSES = {
+    drift.MISSING: lambda redis: redis.srem(EXCHANGE, 100),
+    drift.EXTRA: lambda redis: redis.sadd(EXCHANGE, 199),
+    drift.OVERRIDE_MISSING: lambda redis: redis.delete(ONE_LEAD),
+    drift.OVERRIDE_EXTRA: lambda redis: redis.set(
+        override_key(1, E164(LISTED), LeadId("lead-2")), "9|other|99999999999999", px=60_000
+    ),
+    drift.OVERRIDE_OTHER: lambda redis: redis.set(ONE_LEAD, "1|signed-consent|99999999999999", px=60_000),
+    drift.OVERRIDE_ENDLESS: lambda redis: redis.persist(ONE_LEAD),
+    OTHER_COUNT: lambda redis: redis.hset(STATE, "count:internal", 7),
+}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+async def test_what_differs_is_found_mended_and_an_alarm_until_a_later_round_is_clean(world: World, kind: str):
+    verifier = verifier_of(world)
+    LOSSES[kind](world.redis)
+    await round_of(verifier)
+    assert verifier.checked.found == {kind: 1}
+    shown = await alarm(world.projection.sides)
+    assert shown is not None
+    assert shown.title == DRIFT
+    assert f"1 {kind}" in shown.text
+    assert (await world.projection.verify()).clean
+    assert not world.gate.allows(LISTED)
+    assert world.gate.allows(LISTED, "lead-1")
+    assert world.gate.allows(OTHER)
+    if kind != OTHER_COUNT:
+        (event,) = await repairs(world)
+        assert event.done_by == "system:worker"
+        assert event.particulars["found"] == f"1 {kind}"
+        assert LISTED in event.particulars["some"] or OTHER in event.particulars["some"]
+    await round_of(verifier)
+    assert verifier.checked.found.total() == 0
+    assert await alarm(world.projection.sides) is None
+
+
+async def test_a_whole_set_and_a_list_that_nobody_knows_are_mended(world: World):
+    world.redis.delete(listed_key(1, "internal", "1415200"))
+    world.redis.sadd(listed_key(1, "house", "1415555"), 100, 199)
+    verifier = verifier_of(world)
+    await round_of(verifier)
+    assert verifier.checked.found == {drift.MISSING: 300, drift.EXTRA: 2}
+    assert (await world.projection.verify()).clean
+
+
+async def test_a_pending_change_is_no_difference(world: World):
+    await world.suppress(OTHER)
+    await world.lift(LISTED)
+    verifier = verifier_of(world)
+    await round_of(verifier)
+    assert verifier.checked.found.total() == 0
+    assert await repairs(world) == []
+
+
+async def test_a_change_during_a_round_is_no_difference(world: World):
+    verifier, number = verifier_of(world), 0
+    await verifier.step()
+    while verifier._steps is not None:
+        number += 1
+        await (world.suppress(f"+1646555{number:04}") if number % 2 else world.lift(MANY[number]))
+        if number % 3:
+            await world.projection.drain()
+        await verifier.step()
+    assert verifier.checked.found.total() == 0
+
+
+async def test_so_much_that_only_a_rebuild_helps_stops_calls_until_it_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(mending, "MOST_MENDED", 50)
+    world.redis.delete(listed_key(1, "internal", "1415200"))
+    verifier, leased = verifier_of(world), []
+    rebuild = world.projection.rebuild
+
+    async def watched(**options: bool) -> None:
+        leased.append(world.redis.exists(LEASE))
+        await rebuild(**options)
+
+    monkeypatch.setattr(world.projection, "rebuild", watched)
+    while world.redis.hget(STATE, "generation") == b"1":
+        await verifier.step()
+    assert leased == [0]
+    assert world.gate.allows(OTHER)
+    assert (await world.projection.verify()).clean
+    await round_of(verifier)
+    assert await alarm(world.projection.sides) is None
+
+
+async def test_a_rebuild_during_a_round_begins_a_new_one(world: World):
+    verifier = verifier_of(world)
+    await verifier.step()
+    await world.projection.rebuild()
+    await world.projection.sweep()
+    await round_of(verifier)
+    await round_of(verifier)
+    assert verifier.checked.found.total() == 0
+    assert await repairs(world) == []
+
+
+async def test_everything_is_compared_within_an_hour_and_at_once_each_night(world: World):
+    now = world.now().replace(hour=12, minute=0, tzinfo=world.settings.zone)
+    verifier = Verifier(world.projection, world.settings, lambda: now, Checked())
+    assert await verifier.step() < 1  # The first round is made at once.
+    await round_of(verifier)
+    wait_s = await verifier.step()
+    assert wait_s == min(MOST_WAIT_S, WITHIN_S / verifier.checked.steps)
+    verifier.checked.steps = 7200
+    assert verifier._pause_s(0.01) == 0.5
+    assert verifier._pause_s(1.0) == 4.0
+    now += timedelta(days=1) - timedelta(hours=9, minutes=1)
+    assert await verifier.step() == 0.5
+    now += timedelta(minutes=1)
+    assert await verifier.step() < 0.5  # It is three at night.
