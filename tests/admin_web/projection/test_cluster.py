@@ -14,6 +14,7 @@ from redis import Redis
 from admin_web.projection import builder as builder_room
 from admin_web.projection import outbox
 from admin_web.projection.builder import Builder
+from admin_web.projection.drift import MISSING
 from admin_web.projection.live import read_live
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import BuildLost, NotNeeded, SuspiciousDrop
@@ -29,6 +30,7 @@ from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import DecisionArchive
 from admin_web.worker.keeper import Keeper
+from admin_web.worker.verifier import Checked, Verifier
 from compliance.cluster import Shard
 from compliance.numbers import E164, LeadId
 from compliance.patterns import Pattern
@@ -371,4 +373,22 @@ async def test_a_generation_that_is_over_is_swept_from_every_shard(cluster: Redi
     for shard in cluster.topology().shards:
         keys = [key.decode() for key in cluster.client_of(shard.first).scan_iter("dnc:1:*")]
         assert keys == []
+    assert (await projection.verify()).clean
+
+
+async def test_the_worker_mends_what_a_shard_has_lost_and_leaves_the_others_alone(
+    cluster: RedisCluster, projection: Projection
+):
+    for one in await projection.shards():
+        shard = one.sides.store.keys.first_slot
+        owner = next(each for each in cluster.topology().shards if each.first == shard)
+        number = own(owner)
+        exchange, line = exchange_and_line(E164(number))
+        async with one.sides.store.wire() as wire:
+            await wire.ask(("SREM", listed_key(1, "internal", exchange), line))
+        verifier = Verifier(one, AdminSettings(), utc_now, Checked())
+        await verifier.step()
+        while verifier._steps is not None:
+            await verifier.step()
+        assert verifier.checked.found == {MISSING: 1}
     assert (await projection.verify()).clean

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +14,12 @@ from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, ProjectionCheck
 from admin_web.worker.verifier import MOST_WAIT_S, WITHIN_S, Checked, Verifier
 from compliance.numbers import E164, LeadId
-from compliance.redis_schema import LEASE, STATE, listed_key, override_key
+from compliance.redis_schema import LEASE, STATE, listed_key, override_key, terms_key
+from compliance.redis_terms import terms_digest
 from lab.redis import RedisServer
 from tests.support.projection import World
 from tests.support.records import rows
+from tests.support.registries import file, flat, take
 
 LISTED, OTHER = "+14155550100", "+14155550199"
 MANY = [f"+1415{line:07}" for line in range(2_000_000, 2_000_300)]
@@ -176,3 +179,33 @@ async def test_everything_is_compared_within_an_hour_and_at_once_each_night(worl
     assert await verifier.step() == 0.5
     now += timedelta(minutes=1)
     assert await verifier.step() < 0.5  # It is three at night.
+
+
+async def test_numbers_and_sets_of_a_registry_are_mended_too(world: World, tmp_path: Path):
+    listed = [f"+1202555{line:04}" for line in range(0, 9_000, 3)]
+    await take(world.records, "us-ftc", file(tmp_path, flat(listed)))
+    await world.projection.follow()
+    key = listed_key(2, "us-ftc", "1202555")
+    world.redis.srem(key, 3, 6)
+    world.redis.sadd(key, 1)
+    world.redis.sadd(listed_key(2, "us-ftc", "1202556"), 7)
+    assert world.gate.allows("+12025550003")
+    verifier = verifier_of(world)
+    await round_of(verifier)
+    assert verifier.checked.found == {drift.MISSING: 2, drift.EXTRA: 2}
+    assert not world.gate.allows("+12025550003")
+    assert world.gate.allows("+12025560007")
+    assert (await world.projection.verify()).clean
+    await round_of(verifier)
+    assert verifier.checked.found.total() == 0
+
+
+async def test_terms_that_are_not_those_on_record_stop_calls_until_the_rebuild(world: World):
+    document = world.redis.get(terms_key(1)) + b" "
+    world.redis.set(terms_key(1), document)
+    world.redis.hset(STATE, "terms", terms_digest(document))
+    verifier = verifier_of(world)
+    while world.redis.hget(STATE, "generation") == b"1":
+        await verifier.step()
+    assert verifier.checked.found == {drift.TERMS_OTHER: 1}
+    assert (await world.projection.verify()).clean
