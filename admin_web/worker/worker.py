@@ -75,7 +75,6 @@ class Worker:
     ) -> None:
         self._projection, self._settings = projection, settings
         self.clock = clock or SteadyClock()
-        self._watch = ClockWatch(self.clock, database, projection.sides.store, tells=True)
         self._records = Records(database, projection, self.clock.now, settings.consent_rules)
         self._documents = documents_of(settings)
         tools, name = Tools(self._records, projection, settings), worker_name()
@@ -104,7 +103,8 @@ class Worker:
         judging_age |= {"documents": self._sweep_documents, "sheets": self._sweep_sheets}
         judging_age |= {"versions": self._sweep_versions, "imports": self._end_imports, "ends": self._lift_ended}
         loops = {name: self._by_a_right_clock(step) for name, step in judging_age.items()}
-        loops |= {"clock": self._watch.step, "webhooks": self._send_webhooks, "statistics": self._analyze}
+        watch = ClockWatch(self.clock, self._database, self._projection.sides.store, tells=True)
+        loops |= {"clock": watch.step, "webhooks": self._send_webhooks, "statistics": self._analyze}
         loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
