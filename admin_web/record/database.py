@@ -112,7 +112,13 @@ class Database:
 
 def _sqlite_engine(url: URL, lock_s: float) -> AsyncEngine:
     opened = partial(sqlite.connect, url.database or "", lock_s)
-    engine = create_async_engine(url, async_creator=opened, pool_timeout=CONNECT_S, hide_parameters=True)
+    engine = create_async_engine(
+        url,
+        async_creator=opened,
+        pool_timeout=CONNECT_S,
+        insertmanyvalues_page_size=sqlite.ROWS_AT_ONCE,
+        hide_parameters=True,
+    )
     event.listen(engine.sync_engine, "begin", sqlite.begin)
     return engine
 

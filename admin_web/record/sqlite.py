@@ -23,6 +23,15 @@ join. Without statistics, it uses the primary key.
 """
 
 
+ROWS_AT_ONCE = 50
+"""Rows that one INSERT with several rows writes.
+
+The text of such a statement differs with the number of rows. Each connection keeps the last 128 prepared statements
+(sqlite3.connect, cached_statements), and one for 1,000 rows of 15 columns takes some two megabytes. With batches of any
+size that grew to 300 MB in the worker.
+"""
+
+
 async def connect(path: str, lock_s: float) -> aiosqlite.Connection:
     """Open the file and apply the settings that SQLite keeps per connection. Raises sqlite3.Error.
 
