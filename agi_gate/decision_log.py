@@ -1,16 +1,17 @@
 """The decision stream: the gate appends each decision to it before it allows the call.
 
-If a decision cannot be appended, its call is blocked. The decision then waits in a bounded backlog in memory, and is
+If a decision cannot be appended, its call is blocked. The decision then waits in a backlog, which is bounded, and is
 appended as soon as Redis accepts it. So a blocked call is recorded even if Redis was down.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain, islice, takewhile
 
 import structlog
 
+from agi_gate.backlog import Backlog
+from agi_gate.spool import Spool
 from agi_gate.store.foreseen import LOAD, append_if, is_unknown
 from agi_gate.store.link import Link
 from agi_gate.store.questions import Answers, RedisSteps, question
@@ -21,14 +22,17 @@ from compliance.redis_records import decision_fields
 from compliance.redis_schema import DECISIONS
 from compliance.verdict import Decision
 
-LONGEST_BACKLOG = 20_000
-"""Maximum number of decisions in the backlog. At 500 bytes each they take 10 MB."""
-
 FLUSH_AT_ONCE = 200
 """Maximum number of decisions that one flush appends."""
 
 FLUSH_EVERY_S = 0.2
 """Seconds between two attempts to flush while Redis accepts no decisions."""
+
+ADOPT_EVERY_S = 1.0
+"""Seconds between two searches for decisions that dead processes have left on disk."""
+
+KEEP_S = 1.0
+"""Maximum time in seconds that a process which ends waits for the disk."""
 
 log = structlog.get_logger()
 
@@ -38,22 +42,31 @@ class RecordUnavailable(Exception):
 
 
 class DecisionLog:
-    """Appends decisions to the stream, and keeps the backlog."""
+    """Appends the decisions of the process `gate` to the stream. With a `spool`, those that wait are on disk too."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, spool: Spool | None = None, gate: str = "") -> None:
         self._link, self._stream = link, link.keys.decisions
-        self._backlog: deque[Decision] = deque()
+        self._backlog = Backlog(spool, gate)
         self._appended: list[Decision] = []
         """Decisions of the backlog that Redis has and its replicas may not have."""
         self._appended_on = 0
-        self._wake = asyncio.Event()
         self._heir: DecisionLog | None = None
-        self.dropped = 0
+        self._trouble = ""
 
     @property
     def backlog(self) -> int:
         """The number of decisions that are not recorded yet."""
         return len(self._backlog)
+
+    @property
+    def on_disk(self) -> int:
+        """The number of these decisions that survive the end of this process."""
+        return self._backlog.on_disk
+
+    @property
+    def dropped(self) -> int:
+        """The number of decisions that were lost."""
+        return self._backlog.loss.total
 
     def record(self, decision: Decision) -> RedisSteps[State | None]:
         """Append a decision; return the projection's state after the append.
@@ -90,45 +103,72 @@ class DecisionLog:
         return True
 
     def note(self, decision: Decision) -> None:
-        """Put a decision into the backlog; drop and log the oldest if the backlog is full."""
+        """Put a decision into the backlog."""
         if self._heir:
             self._heir.note(decision)
-            return
-        # The backlog is bounded, because a gate without Redis adds a decision to it for every call. An unbounded
-        # backlog would grow until the system kills the process.
-        if len(self._backlog) >= LONGEST_BACKLOG:
-            lost = self._backlog.popleft()
-            self.dropped += 1
-            log.error("decision dropped", decision=lost.id, verdict=lost.ruling.verdict, reason=lost.ruling.reason)
-        self._backlog.append(decision)
-        self._wake.set()
+        else:
+            self._backlog.add(decision, cut_off=not self._link.health.connected)
 
-    def drain_backlog(self) -> Iterator[Decision]:
-        """Drain the backlog and yield its decisions, oldest first, so that another log can record them."""
-        while self._backlog:
-            yield self._backlog.popleft()
+    def move_to(self, other: "DecisionLog") -> None:
+        """Move the backlog to another log."""
+        self._backlog.hand_over(other.note)
 
     def bequeath(self, heir: "DecisionLog") -> None:
         """Leave the backlog to another log, with all decisions that are noted later: nothing runs this log any more."""
         self._heir = heir
-        for decision in self.drain_backlog():
-            heir.note(decision)
+        self.move_to(heir)
+
+    async def keep(self) -> None:
+        """Write the backlog to disk, because this process ends."""
+        self._backlog.spool()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(KEEP_S):
+                await self._backlog.written()
 
     async def run(self) -> None:
         """Append the backlog whenever Redis accepts it, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._backlog.write())
+            tasks.create_task(self._adopt())
+            while True:
+                await self._backlog.filled.wait()
+                if not await self.flush():
+                    self._backlog.spool()
+                    await asyncio.sleep(FLUSH_EVERY_S)
+
+    async def _adopt(self) -> None:
+        """Adopt the decisions that dead processes have left, while Redis accepts decisions."""
         while True:
-            await self._wake.wait()
-            if not await self.flush():
-                await asyncio.sleep(FLUSH_EVERY_S)
+            if self._link.health.connected:
+                try:
+                    await self._backlog.adopt()
+                except OSError as error:
+                    self._say("decisions on disk cannot be read", str(error))
+            await asyncio.sleep(ADOPT_EVERY_S)
+
+    def _say(self, what: str, trouble: str) -> None:
+        """Log a trouble when it changes."""
+        if trouble != self._trouble:
+            log.error(what, trouble=trouble)
+        self._trouble = trouble
 
     async def flush(self) -> bool:
         """Append the oldest decisions of the backlog; return whether Redis and its replicas have all of them."""
+        backlog = self._backlog
         try:
-            await self._append_some()
+            if backlog.memory:
+                await self._append_some()
+            if not backlog.memory:
+                await backlog.refill()
         except (StoreUnavailable, RecordUnavailable):
             return False
-        if not self._backlog:
-            self._wake.clear()
+        except OSError as error:
+            self._say("decisions on disk cannot be read", str(error))
+            return False
+        if not backlog.memory and not backlog.spooling:
+            backlog.filled.clear()
+            if lost := backlog.loss.take():
+                self.note(lost)
         return True
 
     async def _append_some(self) -> None:
@@ -136,7 +176,7 @@ class DecisionLog:
         # WAIT covers all writes of its connection. So as long as the connection lasts, nothing is appended twice.
         if self._appended_on != self._link.health.connects:
             self._appended_on, self._appended = self._link.health.connects, []
-        some = [] if self._appended else list(islice(self._backlog, FLUSH_AT_ONCE))
+        some = [] if self._appended else list(islice(self._backlog.memory, FLUSH_AT_ONCE))
         answers = await self._link.answers_to(*(append(one, self._stream) for one in some), to_replicas=True)
         taken = takewhile(lambda pair: isinstance(pair[1], bytes), zip(some, answers.replies, strict=True))
         self._appended += [decision for decision, _ in taken]
@@ -149,9 +189,10 @@ class DecisionLog:
 
     def _forget(self, decision: Decision) -> None:
         """Remove a decision from the front of the backlog."""
-        # If the backlog filled up while the flush waited for Redis, `note` may already have dropped the decision.
-        if self._backlog and self._backlog[0] is decision:
-            self._backlog.popleft()
+        # If the backlog filled up while the flush waited for Redis, it may already have dropped the decision.
+        memory = self._backlog.memory
+        if memory and memory[0] is decision:
+            memory.popleft()
 
 
 def append(decision: Decision, stream: str = DECISIONS) -> Command:

@@ -43,6 +43,10 @@ class HasBacklog(Protocol):
     def dropped(self) -> int:
         """The number of decisions that were lost."""
 
+    @property
+    def on_disk(self) -> int:
+        """The number of decisions in the backlog that survive the end of this process."""
+
 
 @dataclass(slots=True)
 class Metrics:
@@ -80,6 +84,7 @@ class Metrics:
             "generation": health.state.generation if health.state else 0,
             "backlog": log.backlog,
             "dropped": log.dropped,
+            "on_disk": log.on_disk,
         }
 
 
@@ -97,6 +102,7 @@ def counters_only(snapshot: Snapshot) -> Snapshot:
         "connected": True,
         "generation": 0,
         "backlog": 0,
+        "on_disk": 0,
         "open_conversations": 0,
         "clock": "",
         "clock_behind_s": 0.0,
@@ -136,11 +142,10 @@ class _Snapshots(Collector):
             max(self._each("clock_behind_s"), default=0),
         )
         yield _gauge("dnc_gate_record_backlog", "Decisions that wait to be recorded.", sum(self._each("backlog")))
+        yield _gauge("dnc_gate_records_on_disk", "Those of them that are on disk.", sum(self._each("on_disk")))
         yield _gauge("dnc_gate_open_conversations", "AGI connections open.", sum(self._each("open_conversations")))
         yield CounterMetricFamily("dnc_gate_redis_connects", "Connections made.", value=sum(self._each("connects")))
-        yield CounterMetricFamily(
-            "dnc_gate_records_dropped", "Decisions never recorded.", value=sum(self._each("dropped"))
-        )
+        yield CounterMetricFamily("dnc_gate_records_dropped", "Decisions lost.", value=sum(self._each("dropped")))
 
     def _each(self, name: str) -> list[Any]:
         return [snapshot[name] for snapshot in self._all]

@@ -1,5 +1,6 @@
 """The settings of the gate, from the environment."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -42,6 +43,28 @@ class GateSettings(Settings):
         le=100_000,
         description="The same for the connections from one address, so that one PBX leaves room for the others.",
     )
+
+    spool_dir: str = Field(
+        "",
+        description="Directory in which the gate keeps decisions while Redis accepts none; empty: `spool` in the data "
+        "directory.",
+    )
+    spool_mb: int = Field(
+        64,
+        ge=0,
+        le=100_000,
+        description="Most that all gate processes together keep there, in megabytes of 1,000,000 bytes; 0: nothing.",
+    )
+
+    @property
+    def spool(self) -> Path:
+        """The directory in which decisions wait on disk."""
+        return Path(self.spool_dir) if self.spool_dir else self.data_dir / "spool"
+
+    @property
+    def private(self) -> tuple[Path, ...]:
+        """The directories and the file that other users of the machine must not read."""
+        return *super().private, self.spool
 
     @property
     def networks(self) -> tuple[Network, ...]:

@@ -22,6 +22,7 @@ EMERGENCY = Reason("emergency")
 INVALID_NUMBER = Reason("invalid-number")
 STORE_UNAVAILABLE = Reason("store-unavailable")
 RECORD_UNAVAILABLE = Reason("record-unavailable")
+RECORDS_LOST = Reason("records-lost")
 DEADLINE = Reason("deadline")
 BAD_CHANNEL = Reason("bad-channel")
 BAD_REQUEST = Reason("bad-request")
@@ -34,6 +35,7 @@ GATE_REASONS: dict[Reason, str] = {
     INVALID_NUMBER: "The dialled digits are not one telephone number.",
     STORE_UNAVAILABLE: "Redis could not be asked.",
     RECORD_UNAVAILABLE: "The decision could not be put on record.",
+    RECORDS_LOST: "The gate lost the records of calls. This record stands for them; its detail says how many.",
     DEADLINE: "No decision was reached in time.",
     BAD_CHANNEL: "The PBX sent a channel id that cannot be trusted.",
     BAD_REQUEST: "The PBX sent a request that the gate does not know.",

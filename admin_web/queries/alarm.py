@@ -4,8 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
@@ -17,8 +20,10 @@ from admin_web.projection.turn import Turn, last_turn
 from admin_web.projection.wire import RedisUnavailable, Wire
 from admin_web.queries.registries import RegistryStanding, standings
 from admin_web.record.database import DatabaseUnavailable
+from admin_web.record.models import DecisionRecord
 from compliance.clocks import TOLERATED_S
 from compliance.refusal import as_sentence
+from compliance.verdict import RECORDS_LOST, Verdict
 
 PATIENCE_S = 0.5
 """Seconds that a page waits for the state of Redis."""
@@ -42,6 +47,12 @@ MENDED = (
     "The worker has put it right, and compares everything again; this disappears once nothing differs. "
     "Find out who else writes to Redis. The audit log and the log of the worker name the numbers."
 )
+LOST = "Records of calls are lost."
+LOST_WHERE = "The call log shows when, with the reason records-lost. See that the gates' disks have room."
+MOST_LOSSES = 1_000
+LOST_FOR = timedelta(hours=24)
+"""How long the banner mentions a loss, counted from its first call."""
+
 STALE = "A registry is stale."
 STALE_SOON = "A registry will soon be stale."
 
@@ -59,6 +70,7 @@ async def alarm(sides: Sides) -> Alarm | None:
         async with sides.database.read() as session:
             lag = await outbox.lag(session)
             found, drifted = await standings(session, sides.now()), await findings(session)
+            lost = await _lost(session, sides.now())
     except DatabaseUnavailable:
         return Alarm(NO_RECORD, AS_BEFORE)
     try:
@@ -69,7 +81,7 @@ async def alarm(sides: Sides) -> Alarm | None:
     each = await asyncio.gather(*(_alarm_of_one(replace(sides, store=store), lag) for store in shards))
     slots = [store.keys.first_slot for store in shards]
     first = next((of_shard(one, slot) for one, slot in zip(each, slots, strict=True) if one), None)
-    return first or alarm_of_drift(drifted) or alarm_of_registries(found)
+    return first or alarm_of_drift(drifted) or lost or alarm_of_registries(found)
 
 
 def of_shard(alarm: Alarm, first_slot: int | None) -> Alarm:
@@ -112,6 +124,23 @@ def alarm_of_clocks(said: str, live: LiveProjection, at: datetime) -> Alarm | No
         return None
     place = "ahead of" if off_s > 0 else "behind"
     return Alarm(CLOCK, f"The clock of this site is {abs(off_s):,.0f} s {place} that of Redis. {STAMPS}")
+
+
+async def _lost(session: AsyncSession, at: datetime) -> Alarm | None:
+    """Return the alarm about decisions that gates have lost recently; None when there are none."""
+    lost = (DecisionRecord.verdict == Verdict.BLOCK, DecisionRecord.reason == RECORDS_LOST)
+    newest = select(DecisionRecord.gate, DecisionRecord.detail).where(*lost, DecisionRecord.at > at - LOST_FOR)
+    rows = (await session.execute(newest.order_by(DecisionRecord.at.desc()).limit(MOST_LOSSES))).all()
+    if not rows:
+        return None
+    who = ", ".join(sorted({gate for gate, _ in rows}))
+    return Alarm(LOST, f"{_sum_of([detail for _, detail in rows])} of {who} could not be kept. {LOST_WHERE}")
+
+
+def _sum_of(details: Sequence[str]) -> str:
+    """Add up the counts with which the details begin."""
+    counts = [int(first) for first in (detail.partition(" ")[0] for detail in details) if first.isdecimal()]
+    return "One record" if sum(counts) == 1 else f"{sum(counts):,} records"
 
 
 def _unreachable(error: Exception, lag: Lag) -> Alarm:

@@ -11,6 +11,7 @@ from agi_gate.gate import Gate, Numbering
 from agi_gate.screening import Screener, Screenings
 from agi_gate.serving.heartbeat import HeartbeatSender
 from agi_gate.settings import GateSettings
+from agi_gate.spool import Spool, opened
 from agi_gate.store.facts import FactStore
 from agi_gate.store.foreseen import LOAD
 from agi_gate.store.health import Health
@@ -51,11 +52,18 @@ class Backend(Protocol):
     def dropped(self) -> int:
         """The number of decisions that were lost."""
 
+    @property
+    def on_disk(self) -> int:
+        """The number of decisions in the backlog that survive the end of this process."""
+
     async def run(self) -> None:
         """Keep the links to Redis, append the backlog and send heartbeats, until cancelled."""
 
     async def leave(self) -> None:
         """Announce the end of this process. Everything else continues until `run` is cancelled."""
+
+    async def keep(self) -> None:
+        """Write the backlog to disk, because this process ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,10 @@ class ProcessContext:
         """Seconds of silence after which the link closes the connection to Redis."""
         return self.deadline_s * PATIENCE
 
+    def spool(self) -> Spool | None:
+        """Return a new spool, for one decision log; None if no decision can be kept on disk."""
+        return opened(self.settings.spool, self.settings.spool_mb)
+
     @property
     def numbering(self) -> Numbering:
         """How the PBX writes numbers."""
@@ -86,7 +98,7 @@ class RedisBackend:
     """The backend over one Redis: a single server, a master behind Sentinel, or one shard of a cluster."""
 
     def __init__(self, process: ProcessContext, link: Link, store: FactStore) -> None:
-        self.link, self.log = link, DecisionLog(link)
+        self.link, self.log = link, DecisionLog(link, process.spool(), process.name)
         gate = Gate(store, self.log, process.numbering, name=process.name, clock=utc_now)
         self.screener = Screenings(gate, link, deadline_s=process.deadline_s)
         self._heartbeat = HeartbeatSender(link, process.name, process.status, utc_now)
@@ -119,6 +131,11 @@ class RedisBackend:
         """The number of decisions that were lost."""
         return self.log.dropped
 
+    @property
+    def on_disk(self) -> int:
+        """The number of decisions in the backlog that survive the end of this process."""
+        return self.log.on_disk
+
     async def run(self) -> None:
         """Keep the link, append the backlog and send heartbeats, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -131,3 +148,7 @@ class RedisBackend:
         if self._heartbeats:
             self._heartbeats.cancel()
         await self._heartbeat.leave()
+
+    async def keep(self) -> None:
+        """Write the backlog to disk, because this process ends."""
+        await self.log.keep()

@@ -81,6 +81,11 @@ class ClusterBackend:
         """The number of decisions that were lost."""
         return self._dropped + sum(one.dropped for one in self._all())
 
+    @property
+    def on_disk(self) -> int:
+        """The number of decisions in the backlog that survive the end of this process."""
+        return sum(one.on_disk for one in self._all())
+
     def begin(self, request: Request, decided: OnDecision) -> None:
         """Begin to screen a call on the shard of its number. A call without a number goes to any connected shard."""
         number = self._numbering.read(request.arguments[0]) if request.arguments else InvalidNumber("malformed")
@@ -90,6 +95,7 @@ class ClusterBackend:
     async def run(self) -> None:
         """Discover the cluster every second, and soon after any sign of a change, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._nowhere.log.run())
             while True:
                 self._doubted.clear()
                 await self._discover(tasks)
@@ -101,6 +107,10 @@ class ClusterBackend:
     async def leave(self) -> None:
         """Announce the end of this process on every shard."""
         await asyncio.gather(*(shard.leave() for shard in self._shards.values()))
+
+    async def keep(self) -> None:
+        """Write the backlog to disk, because this process ends."""
+        await asyncio.gather(*(one.log.keep() for one in self._all()))
 
     async def _discover(self, tasks: asyncio.TaskGroup) -> None:
         for shard in self._shards.values():
@@ -124,7 +134,8 @@ class ClusterBackend:
             for shard in self._shards.values():
                 shard.link.mastership.confirm()
         if (shard := self._any()) is not self._nowhere:
-            _move_backlog(self._nowhere, shard)
+            # The archive merges all shards' streams, so any stream is suitable.
+            self._nowhere.log.move_to(shard.log)
 
     def _apply(self, found: Topology, tasks: asyncio.TaskGroup) -> None:
         """Remove the backends of shards that are gone, update or add the others, and assign the slots."""
@@ -168,9 +179,3 @@ def _furthest(behind: Sequence[float | None]) -> float | None:
     """Return by how much this machine's clock is behind that of any shard; None if one is not known."""
     known = [one for one in behind if one is not None]
     return max(known) if len(known) == len(behind) else None
-
-
-def _move_backlog(source: RedisBackend, target: RedisBackend) -> None:
-    """Move the backlog of one shard to another. The archive merges all shards' streams, so any stream is suitable."""
-    for decision in source.log.drain_backlog():
-        target.log.note(decision)

@@ -87,6 +87,7 @@ class Server:
                     await self._drain()
                     listener.close()
                     await self._backend.leave()
+                    await self._keep()
                     working.cancel()
         except ExceptionGroup as faults:
             if cannot := faults.subgroup(CannotListen):
@@ -135,10 +136,22 @@ class Server:
                 while self._open.sessions or backend.under_way or backend.backlog:  # noqa: ASYNC110 - once per process
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            undone = {"conversations": len(self._open.sessions), "records": backend.under_way + backend.backlog}
-            log.error("stopped with work undone", **undone)
+            undone = {"conversations": len(self._open.sessions), "screenings": backend.under_way}
+            if any(undone.values()):
+                log.error("stopped with work undone", **undone)
         for session in tuple(self._open.sessions):
             session.refuse("stopping")
+
+    async def _keep(self) -> None:
+        """Write the decisions that Redis has not accepted to disk, for the next gate."""
+        if not self._backend.backlog:
+            return
+        await self._backend.keep()
+        records, kept = self._backend.backlog, self._backend.on_disk
+        if kept < records:
+            log.error("stopped with work undone", records=records - kept)
+        if kept:
+            log.warning("decisions wait on disk for the next gate", records=kept)
 
 
 def backend_for(process: ProcessContext) -> Backend:

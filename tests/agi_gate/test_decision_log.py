@@ -1,12 +1,12 @@
 """Records that must wait: kept in order and up to a limit, and never dropped silently."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
-from agi_gate import decision_log
+from agi_gate import backlog
 from agi_gate.decision_id import DecisionIds
 from agi_gate.decision_log import DecisionLog, RecordUnavailable, append
 from agi_gate.store.health import Health
@@ -16,13 +16,21 @@ from agi_gate.store.wire import Command, StoreUnavailable
 from compliance import verdict
 from compliance.facts import Facts, State
 from compliance.numbers import E164
+from compliance.redis_records import read_decision
 from compliance.redis_schema import Keys
 from compliance.terms import Applying
 from compliance.verdict import Decision, allow, block
 
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
 
 def decision(number: int) -> Decision:
     return Decision(f"id-{number}", datetime.now(UTC), block(verdict.DEADLINE), "", "", "", "", 0, "gate")
+
+
+def fields_of(command: Command) -> dict[bytes, bytes]:
+    words = [str(word).encode() for word in command[3:]]
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def unreachable() -> DecisionLog:
@@ -72,10 +80,13 @@ class Replicated:
 
     def __init__(self) -> None:
         self.health, self.keys = Health(connected=True, connects=1), Keys()
-        self.replicas, self.appended = False, list[str]()
+        self.replicas, self.appended, self.decisions = False, list[str](), list[Decision]()
 
     async def answers_to(self, *commands: Command, to_replicas: bool = False) -> Answers:
+        if not self.health.connected:
+            raise StoreUnavailable("gone")
         self.appended += [command[4] for command in commands]
+        self.decisions += [read_decision(fields_of(command)) for command in commands]
         replies = [b"1-1" for _ in commands]
         return Answers("run-1", None, None, True, replies, replicated=self.replicas or not to_replicas)
 
@@ -106,17 +117,27 @@ def test_a_log_that_nothing_runs_any_more_leaves_all_its_decisions_to_another():
     gone.bequeath(heir)
     gone.note(decision(2))
     assert gone.backlog == 0
-    assert [one.id for one in heir.drain_backlog()] == ["id-1", "id-2"]
+    assert [one.id for one in heir._backlog.memory] == ["id-1", "id-2"]
 
 
-def test_when_there_is_no_more_room_the_oldest_goes_and_is_logged(monkeypatch):
-    monkeypatch.setattr(decision_log, "LONGEST_BACKLOG", 2)
-    log = unreachable()
+async def test_without_a_disk_the_oldest_goes_when_there_is_no_more_room_and_the_loss_goes_on_record(monkeypatch):
+    monkeypatch.setattr(backlog, "LONGEST", 2)
+    link = Replicated()
+    link.replicas, link.health.connected = True, False
+    log = DecisionLog(link, None, "pbx-1:7")
     with capture_logs() as said:
-        for number in range(3):
-            log.note(decision(number))
-    assert (log.backlog, log.dropped) == (2, 1)
-    assert [(line["event"], line["decision"]) for line in said] == [("decision dropped", "id-0")]
+        for number in range(4):
+            log.note(decision(number)._replace(at=AT + timedelta(seconds=number)))
+    assert (log.backlog, log.dropped) == (2, 2)
+    assert [line["event"] for line in said] == ["decisions lost: too many wait to be recorded"]
+    link.health.connected = True
+    while log.backlog:
+        assert await log.flush()
+    assert link.appended[:2] == ["id-2", "id-3"]
+    lost = link.decisions[-1]
+    assert (lost.at, lost.ruling.reason, lost.gate) == (AT, "records-lost", "pbx-1:7")
+    assert lost.ruling.detail == "2 calls until 2026-03-01T12:00:01Z"
+    assert len(link.decisions) == 3
 
 
 def test_an_entry_of_the_stream_carries_every_field():

@@ -10,16 +10,17 @@ from sqlalchemy import update
 
 from admin_web.projection.projection import Projection
 from admin_web.projection.wire import TIMEOUT_S
-from admin_web.queries.alarm import NO_CALLS, NOT_IN_FORCE, Alarm, alarm
+from admin_web.queries.alarm import LOST, LOST_WHERE, NO_CALLS, NOT_IN_FORCE, Alarm, alarm
 from admin_web.queries.cached import Cached
 from admin_web.queries.enforcement import Enforcement, ListCount
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import OutboxRow
+from admin_web.worker.decision_rows import put, row_of
 from compliance import verdict
 from compliance.redis_records import GateHeartbeat, decision_fields, heartbeat_value
 from compliance.redis_schema import DECISIONS, EPOCH, GATES, LEASE, STATE, TERMS, epoch_ms, gate_key, terms_key
-from compliance.verdict import Decision, allow
+from compliance.verdict import Decision, allow, block
 from lab.redis import RedisServer
 from tests.support.faults import Fuse, Killed
 from tests.support.projection import World
@@ -53,6 +54,31 @@ async def test_nothing_is_said_while_all_that_is_recorded_is_in_force(world: Wor
     await world.suppress(OTHER)
     await world.projection.drain()
     assert await alarm(world.projection.sides) is None
+
+
+async def lose(world: World, calls: int, gate: str = "pbx-1:7", **ago: float) -> None:
+    """Archive the record of lost decisions."""
+    at = utc_now() - timedelta(**ago)
+    ruling = block(verdict.RECORDS_LOST, f"{calls} calls until 2026-03-01T12:00:01Z")
+    lost = Decision(f"id-{calls}-{gate}", at, ruling, "", "", "", "", 0, gate)
+    fields = {name.encode(): value.encode() for name, value in decision_fields(lost).items()}
+    async with world.database.write() as session:
+        await put(session, [row_of(fields, at)])
+
+
+async def test_records_that_gates_have_lost_are_an_alarm_for_a_day(world: World):
+    await lose(world, 3, hours=25)
+    assert await alarm(world.projection.sides) is None
+    await lose(world, 1, hours=23)
+    assert (await said(world)) == Alarm(LOST, f"One record of pbx-1:7 could not be kept. {LOST_WHERE}")
+    await lose(world, 40_000, gate="pbx-2:9", hours=1)
+    assert (await said(world)).text.startswith("40,001 records of pbx-1:7, pbx-2:9 could not be kept.")
+
+
+async def test_calls_that_are_stopped_are_told_before_lost_records(world: World):
+    await lose(world, 3, hours=1)
+    world.redis.delete(LEASE)
+    assert (await said(world)).title == NO_CALLS
 
 
 async def test_a_change_of_this_very_moment_is_no_alarm_and_one_that_waits_is(world: World):

@@ -142,4 +142,4 @@ def test_the_page_shows_only_what_strangers_may_read():
 
 
 class Nothing:
-    backlog = dropped = 0
+    backlog = dropped = on_disk = 0
