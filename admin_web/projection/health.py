@@ -101,13 +101,26 @@ def together(each: Sequence[ProjectionHealth]) -> ProjectionHealth:
             rebuilt_at=min((one.live.rebuilt_at for one in each if one.live.rebuilt_at), default=None),
         ),
         _shortest([one.lease_ms for one in each]),
-        Backlog(
-            sum(one.backlog.waiting for one in each),
-            min((one.backlog.since for one in each if one.backlog.since), default=None),
-            sum(one.backlog.unreadable for one in each),
-        ),
+        _all_backlogs([one.backlog for one in each]),
         tuple(_latest(gate for one in each for gate in one.gates)),
         any(one.terms_lost for one in each),
+    )
+
+
+async def backlog_of(stores: Iterable[Store]) -> Backlog:
+    """Return how many decisions wait in Redis for the archive, in all streams together. Raises RedisUnavailable."""
+    each = []
+    for store in stores:
+        async with store.wire() as wire:
+            each.append(await _backlog(wire))
+    return _all_backlogs(each)
+
+
+def _all_backlogs(each: Sequence[Backlog]) -> Backlog:
+    return Backlog(
+        sum(one.waiting for one in each),
+        min((one.since for one in each if one.since), default=None),
+        sum(one.unreadable for one in each),
     )
 
 

@@ -1,15 +1,18 @@
 """SQL that differs between SQLite and PostgreSQL."""
 
 import json
-from collections.abc import Collection, Mapping
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, ColumnElement, String, cast, column, func, literal, select, text, type_coerce
+from sqlalchemy import JSON, ColumnElement, Select, String, cast, column, func, literal, select, text, true, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.models import Base, UtcDateTime
+
+_SPELLED = "%Y-%m-%d %H:%M:%S.%f"
+"""How SQLite stores moments: in UTC, without a zone."""
 
 
 class Range(NamedTuple):
@@ -44,13 +47,38 @@ def each_moment(
 
     Like those of `each_of`, they are sent as one JSON parameter.
     """
-    spelled = f"%Y-%m-%d %H:%M:%S.%f{'' if on_sqlite(session) else '+00'}"  # As SQLite stores moments: without a zone.
+    spelled = _SPELLED if on_sqlite(session) else f"{_SPELLED}+00"
     array = literal(json.dumps([(key, at and f"{at:{spelled}}") for key, at in moments.items()]), String)
     if on_sqlite(session):
         pair = func.json_each(array).table_valued("value").c.value
         return func.json_extract(pair, "$[0]"), type_coerce(func.json_extract(pair, "$[1]"), UtcDateTime)
     pair = func.json_array_elements(cast(array, JSON)).table_valued(column("value", postgresql.JSON)).c.value
     return pair[0].astext, cast(pair[1].astext, UtcDateTime)
+
+
+def each_row(
+    session: AsyncSession, table: type[Base], rows: Sequence[Mapping[str, str | int | datetime]]
+) -> Select[Any]:
+    """Return a query for `rows`, in their order. It has the columns of `table` that the first row names.
+
+    Like the values of `each_of`, they are sent as one JSON parameter. So the text of the statement is always the same,
+    and psycopg need not parse thousands of placeholders.
+    """
+    spelled = _SPELLED if on_sqlite(session) else f"{_SPELLED}+00"
+    texts = [{name: _in_json(value, spelled) for name, value in row.items()} for row in rows]
+    array, columns = literal(json.dumps(texts), String), [table.__table__.c[name] for name in rows[0]]
+    if on_sqlite(session):
+        each = func.json_each(array).table_valued("value").c.value
+        values = [type_coerce(func.json_extract(each, f"$.{one.name}"), one.type).label(one.name) for one in columns]
+        # Without the WHERE, SQLite parses the ON of "ON CONFLICT" as the ON of a join (lang_upsert.html, section 2.2).
+        return select(*values).where(true())
+    typed = [column(one.name, one.type) for one in columns]
+    records = func.json_to_recordset(cast(array, JSON)).table_valued(*typed).render_derived(with_types=True)
+    return select(*records.c)
+
+
+def _in_json(value: str | int | datetime, spelled: str) -> str | int:
+    return f"{value.astimezone(UTC):{spelled}}" if isinstance(value, datetime) else value
 
 
 async def insert_range(session: AsyncSession, table: type[Base], insert: sqlite.Insert | postgresql.Insert) -> Range:

@@ -20,7 +20,10 @@ from admin_web.worker.decision_rows import DecisionColumns, UnreadableDecision, 
 from compliance.redis_schema import ARCHIVE_GROUP
 
 CONSUMER = "worker"
-BATCH = 1_000
+BATCH = 4_000
+"""Maximum number of entries in one transaction. When SQL was away, larger batches catch up twice as fast as those of a
+thousand.
+"""
 
 BLOCK_MS = 500
 """Milliseconds that a read waits for the next decision."""

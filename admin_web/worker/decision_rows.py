@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import String, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.record.dialect import each_of, hold, insert_into
+from admin_web.record.dialect import each_of, each_row, hold, insert_into
 from admin_web.record.models import CallRequest, DecisionRecord, DecisionTotal, Lead
 from admin_web.worker.call_agents import LOCK, NOBODY, CallAgent, call_agents
 from compliance import verdict
@@ -117,8 +117,8 @@ async def _insert(session: AsyncSession, rows: Sequence[DecisionColumns]) -> set
 
     The statement waits for other writers of the same decisions.
     """
-    insert = insert_into(session, DecisionRecord).on_conflict_do_nothing().returning(DecisionRecord.id)
-    return set((await (await session.connection()).execute(insert, list(rows))).scalars())
+    insert = insert_into(session, DecisionRecord).from_select(list(rows[0]), each_row(session, DecisionRecord, rows))
+    return set(await session.scalars(insert.on_conflict_do_nothing().returning(DecisionRecord.id)))
 
 
 async def _correct(

@@ -9,16 +9,22 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from admin_web.projection.health import Backlog
 from admin_web.record.steady_clock import SteadyClock
 from admin_web.worker.verifier import Checked
 
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds to wait after consecutive failures; the last value repeats."""
 
+ARCHIVE_RETRY_S = 0.5
+"""The longest such wait for the archive: decisions that are not archived yet are in Redis alone."""
+
 STALLED_S = 30.0
 """Seconds without a successful step after which a loop that calls depend on counts as stalled."""
 
-CALLS_DEPEND_ON = ("redis", "projection", "archive")
+ARCHIVE = "archive"
+
+CALLS_DEPEND_ON = ("redis", "projection", ARCHIVE)
 """Beginnings of the names of loops without which calls stop, or are no longer archived."""
 
 log = structlog.get_logger()
@@ -53,7 +59,8 @@ class LoopState:
         self.trouble = trouble
         self.failures += 1
         self._met += 1
-        return RETRY_S[min(self._met, len(RETRY_S)) - 1]
+        wait_s = RETRY_S[min(self._met, len(RETRY_S)) - 1]
+        return min(wait_s, ARCHIVE_RETRY_S) if self.name.startswith(ARCHIVE) else wait_s
 
     def succeed(self) -> None:
         """Record a success."""
@@ -75,12 +82,16 @@ class LoopState:
 
 
 class LoopStates(Collector):
-    """The states of all loops. Loops of a shard that no longer exists are forgotten."""
+    """The states of all loops, and the decisions that are in Redis alone (`unarchived`; None if not known yet).
+
+    Loops of a shard that no longer exists are forgotten.
+    """
 
     def __init__(self, clock: SteadyClock | None = None) -> None:
         self._loops: dict[str, LoopState] = {}
         self._clock = clock or SteadyClock()
         self.checked: dict[str, Checked] = {}
+        self.unarchived: Backlog | None = None
 
     def of(self, name: str) -> LoopState:
         """Return the new state of a loop that starts."""
@@ -133,3 +144,16 @@ class LoopStates(Collector):
             drift.add_metric([name.strip() or "all"], one.found.total())
             compared.add_metric([name.strip() or "all"], one.complete_at)
         yield from (drift, compared)
+        if self.unarchived:
+            yield from _unarchived(self.unarchived)
+
+
+def _unarchived(backlog: Backlog) -> Iterator[Metric]:
+    oldest_s = time() - backlog.since.timestamp() if backlog.since else 0.0
+    yield GaugeMetricFamily("dnc_worker_unarchived", "Decisions that Redis alone holds.", value=backlog.waiting)
+    yield GaugeMetricFamily(
+        "dnc_worker_unarchived_oldest_seconds", "For how long the oldest one waits.", value=max(0.0, oldest_s)
+    )
+    yield GaugeMetricFamily(
+        "dnc_worker_unreadable", "Decisions that SQL cannot store, kept aside in Redis.", value=backlog.unreadable
+    )

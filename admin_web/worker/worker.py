@@ -5,7 +5,7 @@ Two workers can run at the same time, because turns and the consumer group divid
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -15,6 +15,7 @@ from admin_web.lists.registries.leftovers import sweep_versions
 from admin_web.lists.sheet_store import SheetStore
 from admin_web.pbx.ami import PbxTrouble
 from admin_web.projection.clock_watch import WATCH_S, ClockWatch
+from admin_web.projection.health import backlog_of
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import NotRebuilt
 from admin_web.projection.store import Store
@@ -55,6 +56,9 @@ EXPIRIES_S = 10.0
 ENDS_S = 10.0
 """Interval between searches for entries that have ended, in seconds. Such a number stays blocked until it is lifted."""
 
+UNARCHIVED_S = 1.0
+"""Interval between counts of the decisions that Redis alone holds, in seconds."""
+
 ARRANGE_S = 1.0
 """Interval, in seconds, at which the shards of Redis are listed again."""
 
@@ -87,6 +91,7 @@ class Worker:
         self._database, self._sheets = database, SheetStore.of(settings)
         self._keeping: dict[str, asyncio.Task[None]] = {}
         self.loops = LoopStates(self.clock)
+        self._streams: Sequence[Store] = ()
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -105,6 +110,7 @@ class Worker:
         loops = {name: self._by_a_right_clock(step) for name, step in judging_age.items()}
         watch = ClockWatch(self.clock, self._database, self._projection.sides.store, tells=True)
         loops |= {"clock": watch.step, "webhooks": self._send_webhooks, "statistics": self._analyze}
+        loops["unarchived"] = self._count_unarchived
         loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
@@ -145,7 +151,8 @@ class Worker:
             verifier = Verifier(one, self._settings, self.clock.now, checked)
             wanted[f"verify{name}"] = verifier.step
             wanted[f"sweep{name}"] = self._by_a_right_clock(keeper.sweep)
-        for store in await self._projection.streams():
+        self._streams = await self._projection.streams()
+        for store in self._streams:
             wanted[f"archive{_name_of(store)}"] = Archivist(DecisionArchive(self._database, store, self.clock.now)).step
         for name in self._keeping.keys() - wanted.keys():
             self._keeping.pop(name).cancel()
@@ -153,6 +160,12 @@ class Worker:
         for name in wanted.keys() - self._keeping.keys():
             self._keeping[name] = asyncio.create_task(self._repeat(name, wanted[name]))
         return ARRANGE_S
+
+    async def _count_unarchived(self) -> float:
+        """Count the decisions that Redis alone holds, also while SQL is away."""
+        if self._streams:
+            self.loops.unarchived = await backlog_of(self._streams)
+        return UNARCHIVED_S
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[float]]) -> None:
         """Repeat a step until the worker stops, with the pause that each step returns."""
