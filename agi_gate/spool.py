@@ -17,6 +17,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,13 +100,6 @@ class Spool:
     _own: deque[Segment] = field(default_factory=deque)
     _adopted: list[Segment] = field(default_factory=list)
 
-    def prepare(self) -> None:
-        """Create the directory, and check that files can be created in it. Raises OSError."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = self.directory / f"{secrets.token_hex(8)}{NEW}"
-        os.close(_created(probe))
-        probe.unlink()
-
     def write(self, decision: Decision, *, loaded: bool) -> None:
         """Append a decision. Raises OSError, SpoolFull.
 
@@ -183,17 +177,27 @@ class Spool:
         return Segment(path, descriptor, loaded)
 
 
+def prepare(directory: Path) -> None:
+    """Create the directory of a spool, and check that files can be created in it. Raises OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    probe = directory / f"{secrets.token_hex(8)}{NEW}"
+    os.close(_created(probe))
+    probe.unlink()
+
+
 def opened(directory: Path, megabytes: int) -> Spool | None:
     """Return a spool in `directory`; None, and a line in the log, if no file can be created there."""
-    if not megabytes:
-        return None
-    spool = Spool(directory, megabytes * 1_000_000)
+    return Spool(directory, megabytes * 1_000_000) if megabytes and _prepared(directory) else None
+
+
+@cache  # Once in a process: on a cluster, each new shard opens a spool while calls are being answered.
+def _prepared(directory: Path) -> bool:
     try:
-        spool.prepare()
+        prepare(directory)
     except OSError as error:
         log.warning("decisions are not kept on disk", directory=str(directory), trouble=str(error))
-        return None
-    return spool
+        return False
+    return True
 
 
 def encode(decision: Decision) -> bytes:

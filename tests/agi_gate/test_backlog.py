@@ -13,7 +13,7 @@ from agi_gate import backlog as module
 from agi_gate import spool as files
 from agi_gate.backlog import Backlog
 from agi_gate.decision_log import DecisionLog
-from agi_gate.spool import Spool, SpoolFull
+from agi_gate.spool import Spool, SpoolFull, prepare
 from tests.agi_gate.test_decision_log import Replicated, decision
 
 MOST = 10_000_000
@@ -27,7 +27,7 @@ def small(monkeypatch):
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    Spool(tmp_path, MOST).prepare()
+    prepare(tmp_path)
     return tmp_path
 
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agi_gate import spool
-from agi_gate.spool import Spool, SpoolFull, decode, encode, opened
+from agi_gate.spool import Spool, SpoolFull, decode, encode, opened, prepare
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
 
@@ -31,7 +31,7 @@ def ids(decisions: list[Decision]) -> list[str]:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    Spool(tmp_path / "spool", MOST).prepare()
+    prepare(tmp_path / "spool")
     return tmp_path / "spool"
 
 
