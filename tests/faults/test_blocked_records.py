@@ -16,6 +16,9 @@ from tests.support.stack import Stack
 
 AT_ONCE = 32
 UNLISTED, EMERGENCY = "+14155550199", "911"
+SETTINGS = {"DNC_LOG_LEVEL": "WARNING", "DNC_PEER_MS": "30000"}
+"""The callers may be slow, because all of them share one thread."""
+
 ARCHIVED_S = 180.0
 REPLACED_S = 90.0
 """Maximum seconds until a replica is promoted. A sentinel that stood still promotes none for 30 seconds (TILT)."""
@@ -67,7 +70,7 @@ def left(stack: Stack) -> list[Path]:
 def test_a_gate_that_is_cut_off_and_killed_leaves_a_record_of_each_blocked_call(
     redis_server: RedisServer, database_url: str, short_path: Path, many: int
 ):
-    with Stack(short_path / "whole", redis_server, database_url, DNC_LOG_LEVEL="WARNING") as stack:
+    with Stack(short_path / "whole", redis_server, database_url, **SETTINGS) as stack:
         redis_server.kill()
         decisions = called(stack, many) | called(stack, 10, EMERGENCY)
         assert len(decisions) == many + 10
@@ -85,7 +88,7 @@ def test_a_gate_that_is_cut_off_and_killed_leaves_a_record_of_each_blocked_call(
 def test_what_a_gate_that_ends_could_not_record_is_left_to_the_next(
     redis_server: RedisServer, database_url: str, short_path: Path
 ):
-    with Stack(short_path / "whole", redis_server, database_url, DNC_LOG_LEVEL="WARNING") as stack:
+    with Stack(short_path / "whole", redis_server, database_url, **SETTINGS) as stack:
         redis_server.kill()
         decisions = called(stack, 50)
         assert stack.gate.process.stop() == 0
@@ -111,8 +114,8 @@ def watched(short_path: Path) -> Iterator[Watched]:
 def test_a_gate_that_is_killed_during_a_failover_leaves_a_record_of_each_blocked_call(
     watched: Watched, database_url: str, short_path: Path, many: int
 ):
-    settings = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "1000", "DNC_LOG_LEVEL": "WARNING"}
-    with Stack(short_path / "whole", watched, database_url, **settings) as stack:
+    settings = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "1000"}
+    with Stack(short_path / "whole", watched, database_url, **SETTINGS, **settings) as stack:
         # Without a sentinel no replica is promoted, so the gate stays cut off until they go on.
         sentinels = [one.process for one in watched.sentinels]
         for sentinel in sentinels:
