@@ -42,6 +42,9 @@ CHANGES = "changes"
 TERMS = "terms"
 REBUILT_AT = "rebuilt_at"
 EVICTED = "evicted"
+MARK, MARK_BEFORE, WRITTEN = "mark", "mark_before", "written"
+"""The fields of `dnc:state` that tie it to the history of one database: see `admin_web/projection/history.py`."""
+
 _COUNT = "count:"
 _VERSION = "version:"
 

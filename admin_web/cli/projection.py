@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
@@ -10,17 +10,19 @@ import structlog
 import typer
 
 from admin_web.cli.phases import PhaseBars
-from admin_web.cli.shell import NOT_IN_FORCE, give_up, run
+from admin_web.cli.shell import NOT_IN_FORCE, actor, give_up, run
 from admin_web.projection.drift import Drift
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import Built, NotRebuilt
 from admin_web.services import Database, DatabaseUnavailable, NotInForce, SteadyClock
 from admin_web.services.opening import opened_database
+from admin_web.services.recovery import discard_foreign
 from admin_web.settings import AdminSettings
 from admin_web.worker.observer import observing
 from admin_web.worker.worker import Worker
 from compliance.log import log_to_stderr
 from compliance.private_files import open_to_others
+from compliance.refusal import Refused
 
 DRIFTED = 1
 
@@ -38,13 +40,24 @@ def rebuild(
         bool,
         typer.Option("--allow-drop", help="Rebuild even if a list becomes much smaller than before."),
     ] = False,
+    discard: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--discard",
+            metavar="MARK",
+            help="Throw away what Redis holds from another database, instead of recovering it. MARK is the mark of its "
+            "last write, as the message about it says; in a cluster, repeat the option for each shard.",
+        ),
+    ] = None,
 ) -> None:
     """Build a new copy in Redis beside the live one, then switch to it. Calls continue meanwhile."""
 
     async def work() -> Built:
         async with _opened(AdminSettings.load()) as projection:
+            if discard:
+                await _discard(projection, discard)
             with PhaseBars() as bars:
-                built = await projection.rebuild(allow_drop=allow_drop, progress=bars.update)
+                built = await projection.rebuild(allow_drop=allow_drop or bool(discard), progress=bars.update)
             with suppress(NotInForce, DatabaseUnavailable):  # It is live already; the worker sweeps again later.
                 await projection.sweep()
             return built
@@ -55,6 +68,12 @@ def rebuild(
         give_up(f"not rebuilt: {error}")
     lists = ", ".join(f"{numbers:,} on {name}" for name, numbers in built.counts.items())
     typer.echo(f"Generation {built.generation} is live after {built.seconds:.1f} s: {lists}.")
+
+
+async def _discard(projection: Projection, marks: Sequence[str]) -> None:
+    """Let the rebuild throw away what each Redis of another database holds. Raises Refused if there is none."""
+    if not any([await discard_foreign(one.sides, actor(), marks) for one in await projection.shards()]):
+        raise Refused("Redis was built from this database, so there is nothing to throw away. Nothing was changed.")
 
 
 def verify() -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.terms import terms_on_record
 from admin_web.projection import outbox
+from admin_web.projection.history import next_write, require_history
 from admin_web.projection.ledger import Ledger
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.store import Store
@@ -98,6 +99,7 @@ async def _turn(sides: Sides, wire: Wire, newest: int, shard: Shard | None) -> b
         if rows:
             await wire.watch(wire.keys.state)
             live = await read_live(wire)
+            await require_history(session, sides.row, live)
             state = live.require(await live_generation(session, turn, live, sides.row))
             subjects = outbox.subjects_of(rows)
             if live.shard:
@@ -105,7 +107,8 @@ async def _turn(sides: Sides, wire: Wire, newest: int, shard: Shard | None) -> b
             at = live.earlier(sides.now())
             truth, terms = await truth_of(session, subjects, at), await _terms(session, rows, live)
             if subjects or terms is not None or not live.shard:
-                await change_live(wire, state, truth, terms)
+                written = await next_write(session, sides.row, [row.id for row in rows], live.versions, sides.now())
+                await change_live(wire, state, truth, written, terms)
                 await wire.acknowledged()
             await outbox.mark_applied(session, applied(sides, live.shard, rows), turn.number, sides.now())
     return more

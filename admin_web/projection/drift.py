@@ -25,10 +25,11 @@ class Drift:
 
     `numbers` and `overrides` are the totals in SQL. `counted` has the lists whose count in `dnc:state` differs from
     SQL: (Redis, SQL). `doubt` is the reason why the gate cannot rely on the projection: `no-state`,
-    `other-incarnation`, `other-generation` or `no-lease`. It is empty if there is no such reason. `pending` changes
-    are recorded but not in force yet; their subjects are not compared. `shard` is the lowest slot of a cluster's shard,
-    and `shards` are the outcomes of all shards that were added up here. `behind` has the registries whose version in
-    Redis is not the one in force in SQL (see `following.behind`). The comparison uses the version that Redis holds.
+    `other-incarnation`, `other-generation`, `other-history`, `recovered-history` or `no-lease`. It is empty if there is
+    no such reason. `pending` changes are recorded but not in force yet; their subjects are not compared. `shard` is the
+    lowest slot of a cluster's shard, and `shards` are the outcomes of all shards that were added up here. `behind` has
+    the registries whose version in Redis is not the one in force in SQL (see `following.behind`). The comparison uses
+    the version that Redis holds.
     """
 
     doubt: str = ""

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from admin_web.projection.drain import Sides
 from admin_web.projection.eviction import HAS_EVICTED
-from admin_web.projection.live import LiveProjection, ProjectionLost, StoreUnfit, read_live
+from admin_web.projection.history import doubt
+from admin_web.projection.live import ForeignHistory, LiveProjection, ProjectionLost, StoreUnfit, read_live
+from admin_web.projection.marks import FOREIGN, OLDER, Written
 from admin_web.projection.turn import last_turn
 from admin_web.projection.wire import Command, Wire
 from compliance.redis_schema import Keys
@@ -51,14 +53,25 @@ async def end_lease(sides: Sides) -> None:
 
 
 async def verified(sides: Sides) -> LiveProjection:
-    """Return what Redis holds. Raises ProjectionLost or StoreUnfit unless it is the projection on record."""
-    async with sides.store.wire() as wire:
-        live = await read_live(wire)
-    async with sides.database.read() as session:
-        turn = await last_turn(session, sides.row)
-    if turn.building is None or live.doubt(turn.building):
-        live.require(turn.generation)
-    return live
+    """Return what Redis holds.
+
+    Raises ProjectionLost, StoreUnfit or ForeignHistory unless it is the projection on record.
+    """
+    seen: Written | None = None
+    while True:
+        async with sides.store.wire() as wire:
+            live = await read_live(wire)
+        async with sides.database.read() as session:
+            why = await doubt(session, sides.row, live, await last_turn(session, sides.row))
+        # Another process may have written between the two reads. Then Redis has another mark at the second look.
+        if why == OLDER and live.written != seen:
+            seen = live.written
+            continue
+        if why == FOREIGN:
+            raise ForeignHistory(live.written.mark)
+        if why:
+            raise live.trouble(why)
+        return live
 
 
 async def _note_evictions(wire: Wire, live: LiveProjection) -> None:

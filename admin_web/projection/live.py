@@ -16,6 +16,7 @@ from admin_web.projection.eviction import (
     recorded_evictions,
 )
 from admin_web.projection.incarnation import RESTARTED, had_other_slots, what_happened
+from admin_web.projection.marks import NOTHING, OLDER, RECOVERED, Written, read_written
 from admin_web.projection.wire import Command, RedisRefused, RedisUnavailable, Reply, Wire, on_shard, words
 from compliance.cluster import NotACluster, Shard, read_nodes
 from compliance.facts import State, doubt
@@ -37,6 +38,8 @@ _LOST = {
     "other-incarnation": "{happened} since the projection was verified{where}",
     "other-generation": "Redis holds another generation than the one on record{where}",
     HAS_EVICTED: "Redis has evicted keys since the projection was built{where}",
+    OLDER: "Redis holds an earlier state of the projection than the one on record{where}",
+    RECOVERED: "Redis holds the projection of another history of the database, and what it blocked is recovered{where}",
 }
 _INTSETS = {"setting": "set-max-intset-entries", "needed": MAX_INTSET_ENTRIES}
 _CURE = "; the worker rebuilds it, and you can also run `dnc-admin rebuild`"
@@ -57,6 +60,20 @@ class ProjectionLost(RedisUnavailable):
         self.why = why
 
 
+class ForeignHistory(RedisUnavailable):
+    """Redis was built from another database than this one, or from a history that this one has lost.
+
+    A rebuild would lose what Redis alone blocks, so it is refused until that is recovered.
+    """
+
+    def __init__(self, mark: str) -> None:
+        super().__init__(
+            "Redis was built from another database, or from changes that this database has lost since, as after the "
+            f"restore of a backup (mark {mark or 'none'}); calls are stopped until the worker has recovered what "
+            "Redis alone blocks"
+        )
+
+
 class StoreUnfit(RedisUnavailable):
     """Redis is configured so that it may lose listed numbers or waste memory; the message names the setting."""
 
@@ -70,6 +87,7 @@ class LiveProjection:
     clock, in milliseconds since 1970 UTC; `rebuilt_at` is aware UTC. `version` is the name and version of the server.
     `shard` is set in a cluster. `complete_at` are the evictions at the last moment at which the projection was known to
     be complete, `evictions` those until now.
+    `written` identifies the last write.
     """
 
     server: str
@@ -82,6 +100,7 @@ class LiveProjection:
     shard: Shard | None = None
     evictions: Evictions = NONE_YET
     complete_at: Evictions = NONE_YET
+    written: Written = NOTHING
 
     def earlier(self, at: datetime) -> datetime:
         """Return `at`, or the time by Redis's clock if that is earlier.
@@ -154,6 +173,7 @@ async def read_live(wire: Wire) -> LiveProjection:
         shard,
         read_evictions(_fields(memory), _fields(stats)),
         recorded_evictions(fields),
+        read_written(fields),
     )
 
 

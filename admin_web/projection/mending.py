@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.projection import drift, outbox
 from admin_web.projection.compare import Difference, compare, subjects_of
 from admin_web.projection.drain import Sides, live_generation
+from admin_web.projection.history import next_write, require_history
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.truth import Subjects, counts_of, own_counts, truth_of
 from admin_web.projection.turn import Turn, take_turn
@@ -53,7 +54,9 @@ async def settle(sides: Sides, wire: Wire, generation: int, suspects: Sequence[D
         _require_few(found)
         if found:
             truth = await truth_of(session, subjects_of(found), at)
-            await change_live(wire, state, truth, counts={} if pending else await _counts(session, live, subjects))
+            counts = {} if pending else await _counts(session, live, subjects)
+            written = await next_write(session, sides.row, (), live.versions, sides.now())
+            await change_live(wire, state, truth, written, counts=counts)
             await _acknowledged(session, sides, wire, generation, found)
     return found
 
@@ -103,6 +106,7 @@ async def _turn(session: AsyncSession, sides: Sides, wire: Wire, generation: int
     turn: Turn = await take_turn(session, sides.row)
     await wire.watch(wire.keys.state)
     live = await read_live(wire)
+    await require_history(session, sides.row, live)
     state = live.require(await live_generation(session, turn, live, sides.row))
     if state.generation != generation:
         raise ProjectionMoved

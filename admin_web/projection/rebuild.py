@@ -42,6 +42,7 @@ from admin_web.judging.terms import terms_on_record
 from admin_web.projection import outbox
 from admin_web.projection.builder import WRITE_WITHIN_S, Builder
 from admin_web.projection.drain import Sides, applied, live_generation
+from admin_web.projection.history import ensure_mark, next_write, require_own
 from admin_web.projection.lease import lease_command
 from admin_web.projection.live import LiveProjection, read_live, require_fit
 from admin_web.projection.progress import Progress, quiet
@@ -126,9 +127,13 @@ async def _claim(sides: Sides, wire: Wire, options: RebuildOptions) -> int:
     async with sides.database.write() as session:
         turn = await take_turn(session, sides.row)
         live = await read_live(wire)
-        current = await live_generation(session, turn, live, sides.row)
-        if options.only_if_lost:
+        why = await require_own(session, sides.row, live)
+        await ensure_mark(session, sides.row, sides.now())
+        current = turn.generation if why else await live_generation(session, turn, live, sides.row)
+        if options.only_if_lost and not why:
             _require_lost(turn, live, current, sides, await registry_versions(session))
+        elif options.only_if_lost:
+            _require_alone(turn, sides)
         known = (current, turn.building or 0, live.state.generation if live.state else 0)
         generation = max(known) + 1
         await update_generations(
@@ -152,6 +157,10 @@ async def _remove_former_states(wire: Wire, shard: Shard, first_slots: Sequence[
 def _require_lost(turn: Turn, live: LiveProjection, current: int, sides: Sides, versions: Mapping[str, int]) -> None:
     if not live.doubt(current) and live.versions == versions:
         raise NotNeeded("Redis already holds the projection on record; nothing was rebuilt")
+    _require_alone(turn, sides)
+
+
+def _require_alone(turn: Turn, sides: Sides) -> None:
     if turn.is_built(sides.now(), silent_s=SILENT_S):
         raise RebuildUnderWay("another rebuild is running; wait until it has finished")
 
@@ -189,6 +198,7 @@ async def _flip(session: AsyncSession, sides: Sides, options: RebuildOptions, wi
         raise RebuildSuperseded
     await wire.watch(wire.keys.state, wire.keys.build(builder.generation))
     live = await read_live(wire)
+    await require_own(session, sides.row, live)
     await builder.require_intact(live)
     async with sides.database.read() as snapshot:
         await builder.catch_up(snapshot)
@@ -200,7 +210,9 @@ async def _flip(session: AsyncSession, sides: Sides, options: RebuildOptions, wi
     _require_equal(builder.counts, standing)
     if not options.allow_drop and not live.had_other_slots:
         require_credible({name: was for name, was in live.counts.items() if name not in shrinkable}, standing)
-    await wire.transact(_flip_commands(wire.keys, live, builder, standing, document, sides, options.lease_s))
+    written = await next_write(session, sides.row, builder.pending, builder.versions, sides.now())
+    fields = written.fields() | {REBUILT_AT: sides.now().isoformat()}
+    await wire.transact(_flip_commands(wire.keys, live, builder, standing, document, fields, options.lease_s))
     await wire.acknowledged()
     await outbox.mark_applied(session, _applied(sides, live, builder, rows), turn.number, sides.now())
     await update_generations(session, sides.row, generation=builder.generation, building=None, building_at=None)
@@ -234,7 +246,7 @@ def _flip_commands(
     builder: Builder,
     standing: dict[str, int],
     document: bytes,
-    sides: Sides,
+    more: Mapping[str, str],
     lease_s: float,
 ) -> list[Command]:
     generation = builder.generation
@@ -243,7 +255,7 @@ def _flip_commands(
     fields |= {count_field(name): str(number) for name, number in standing.items()}
     fields |= {version_field(name): str(version) for name, version in builder.versions.items()}
     fields |= dict([live.evictions.field])
-    fields[REBUILT_AT] = sides.now().isoformat()
+    fields |= more
     return [
         ("DEL", keys.state),
         ("HSET", keys.state, *(word for pair in fields.items() for word in pair)),

@@ -18,6 +18,7 @@ from admin_web.projection.compare import Difference, compare, subjects_of
 from admin_web.projection.drain import Sides
 from admin_web.projection.drift import Drift
 from admin_web.projection.following import behind
+from admin_web.projection.history import doubt_seen
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.progress import Progress
 from admin_web.projection.registry_check import RegistryCheck
@@ -94,10 +95,9 @@ class _Comparison:
         live = await read_live(self._wire)
         (leased,) = await self._wire.ask(("EXISTS", self._wire.keys.lease))
         async with self._sides.database.read() as session:
-            turn = await last_turn(session, self._sides.row)
-        flipped = turn.building if turn.building and not live.doubt(turn.building) else turn.generation
+            why = await doubt_seen(session, self._sides.row, live, await last_turn(session, self._sides.row))
         self._shard = live.shard
-        self._drift.doubt = live.doubt(flipped) or ("" if leased else "no-lease")
+        self._drift.doubt = why or ("" if leased else "no-lease")
         self._drift.generation = live.state.generation if live.state else 0
         self._drift.behind = await behind(self._sides)
         return live
@@ -137,7 +137,7 @@ class _Comparison:
     async def _find_extra(self, registries: Collection[str]) -> None:
         """Find subjects that only Redis holds. `_find_missing` compares the subjects that SQL holds."""
         seen = 0
-        async for subjects in _projected(self._wire, self._drift.generation, registries):
+        async for subjects in projected(self._wire, self._drift.generation, registries):
             async with self._sides.database.read() as session:
                 truth = (await truth_of(session, subjects, self._sides.now())).negatives()
             await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
@@ -224,7 +224,7 @@ async def _recorded(session: AsyncSession, at: datetime, shard: Shard | None) ->
     yield Truth({}, overrides)
 
 
-async def _projected(wire: Wire, generation: int, registries: Collection[str]) -> AsyncIterator[Subjects]:
+async def projected(wire: Wire, generation: int, registries: Collection[str]) -> AsyncIterator[Subjects]:
     """Yield everything that a generation in Redis holds, except registries, in batches."""
     subjects, held = Subjects(), 0
     async for keys in scan(wire, generation_pattern(generation)):

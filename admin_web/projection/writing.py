@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from admin_web.projection.marks import Written
 from admin_web.projection.truth import LeadOnNumber, Truth
 from admin_web.projection.wire import Command, Reply, Wire
 from compliance.facts import LiveOverride, State
@@ -83,10 +84,11 @@ async def change_live(
     wire: Wire,
     state: State,
     truth: Truth,
+    written: Written,
     terms: bytes | None = None,
     counts: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
-    """Write a truth, and the terms if they have changed, to the live generation, in one transaction.
+    """Write a truth, the mark of this write, and the terms if they have changed, to the live generation at once.
 
     `counts` are counts of lists to set, instead of adding what was written to the present ones. The caller must have
     watched `dnc:state` before it read the truth. Raises StoreMoved when another process has
@@ -102,15 +104,16 @@ async def change_live(
             *(part.command(state.generation) for part in parts),
             *override_commands(state.generation, truth.overrides.items()),
             *(terms_commands(wire.keys, state.generation, terms) if terms is not None else ()),
-            *_state_commands(wire.keys, state, gains),
+            *_state_commands(wire.keys, state, gains, written),
             *(("HSET", wire.keys.state, count_field(name), str(number)) for name, number in counts.items()),
         ]
     )
 
 
-def _state_commands(keys: Keys, state: State, gains: Mapping[str, int]) -> Iterator[Command]:
+def _state_commands(keys: Keys, state: State, gains: Mapping[str, int], written: Written) -> Iterator[Command]:
     """Yield the changes to `dnc:state`. The gate compares `changes` to notice that the projection has changed."""
     yield "HINCRBY", keys.state, CHANGES, 1
+    yield "HSET", keys.state, *(word for pair in written.fields().items() for word in pair)
     for list_name, gain in gains.items():
         yield "HINCRBY", keys.state, count_field(list_name), gain
     if new := gains.keys() - set(state.lists):

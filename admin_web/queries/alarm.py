@@ -14,13 +14,16 @@ from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
 from admin_web.projection.findings import Finding, findings
 from admin_web.projection.health import NEVER_ENDS, NO_LEASE, lease_left, terms_lost
-from admin_web.projection.live import LiveProjection, read_live
+from admin_web.projection.history import doubt_seen
+from admin_web.projection.live import ForeignHistory, LiveProjection, read_live
+from admin_web.projection.marks import FOREIGN
 from admin_web.projection.outbox import Lag
-from admin_web.projection.turn import Turn, last_turn
+from admin_web.projection.turn import last_turn
 from admin_web.projection.wire import RedisUnavailable, Wire
 from admin_web.queries.registries import RegistryStanding, standings
 from admin_web.record.database import DatabaseUnavailable
 from admin_web.record.models import DecisionRecord
+from admin_web.services.recovery import unseen
 from compliance.clocks import TOLERATED_S
 from compliance.refusal import as_sentence
 from compliance.verdict import RECORDS_LOST, Verdict
@@ -53,6 +56,11 @@ MOST_LOSSES = 1_000
 LOST_FOR = timedelta(hours=24)
 """How long the banner mentions a loss, counted from its first call."""
 
+RECOVERED = "Recovered from Redis."
+LOOK_AT_IT = (
+    "The database had lost changes that Redis still held. What either of them blocks is blocked. "
+    "An admin must look at the differences: see the Compliance Monitor."
+)
 STALE = "A registry is stale."
 STALE_SOON = "A registry will soon be stale."
 
@@ -71,6 +79,7 @@ async def alarm(sides: Sides) -> Alarm | None:
             lag = await outbox.lag(session)
             found, drifted = await standings(session, sides.now()), await findings(session)
             lost = await _lost(session, sides.now())
+            recoveries = await unseen(session)
     except DatabaseUnavailable:
         return Alarm(NO_RECORD, AS_BEFORE)
     try:
@@ -81,7 +90,7 @@ async def alarm(sides: Sides) -> Alarm | None:
     each = await asyncio.gather(*(_alarm_of_one(replace(sides, store=store), lag) for store in shards))
     slots = [store.keys.first_slot for store in shards]
     first = next((of_shard(one, slot) for one, slot in zip(each, slots, strict=True) if one), None)
-    return first or alarm_of_drift(drifted) or lost or alarm_of_registries(found)
+    return first or alarm_of_recoveries(recoveries) or alarm_of_drift(drifted) or lost or alarm_of_registries(found)
 
 
 def of_shard(alarm: Alarm, first_slot: int | None) -> Alarm:
@@ -102,10 +111,10 @@ async def _alarm_of_one(sides: Sides, lag: Lag) -> Alarm | None:
         return _unreachable(error, lag)
     try:
         async with sides.database.read() as session:
-            turn = await last_turn(session, sides.row)
+            why = await doubt_seen(session, sides.row, live, await last_turn(session, sides.row))
     except DatabaseUnavailable:
         return Alarm(NO_RECORD, AS_BEFORE)
-    found = alarm_of(live, lease_ms, turn, lag, sides.now(), terms_lost=lost)
+    found = alarm_of(live, lease_ms, why, lag, sides.now(), terms_lost=lost)
     return found or alarm_of_clocks(said, live, sides.now())
 
 
@@ -148,6 +157,11 @@ def _unreachable(error: Exception, lag: Lag) -> Alarm:
     return Alarm(NO_CALLS, f"Redis cannot be queried: {why}{_waiting(lag)}")
 
 
+def alarm_of_recoveries(waiting: int) -> Alarm | None:
+    """Return the alarm about recoveries at whose differences no admin has looked; None when there is none."""
+    return Alarm(RECOVERED, LOOK_AT_IT) if waiting else None
+
+
 def alarm_of_drift(found: Sequence[Finding]) -> Alarm | None:
     """Return the alarm about differences between SQL and Redis that no later comparison has cleared."""
     kinds = Counter[str]()
@@ -168,10 +182,15 @@ def alarm_of_registries(found: Sequence[RegistryStanding]) -> Alarm | None:
 
 
 def alarm_of(
-    live: LiveProjection, lease_ms: int, turn: Turn, lag: Lag, at: datetime, *, terms_lost: bool = False
+    live: LiveProjection, lease_ms: int, why: str, lag: Lag, at: datetime, *, terms_lost: bool = False
 ) -> Alarm | None:
-    """Compare the state of Redis (`live`, and the rest of the lease) with SQL at `at` (aware UTC)."""
-    if why := _doubt_of(live, turn):
+    """Judge the state of Redis (`live`, and the rest of the lease) at `at` (aware UTC).
+
+    `why` is the slug that says why Redis does not hold the recorded projection; empty when it does.
+    """
+    if why == FOREIGN:
+        return Alarm(NO_CALLS, f"{as_sentence(str(ForeignHistory(live.written.mark)))}{_waiting(lag)}")
+    if why:
         return Alarm(NO_CALLS, f"{as_sentence(str(live.trouble(why)))}{_waiting(lag)}")
     if terms_lost:
         return Alarm(NO_CALLS, f"{TERMS_LOST}{_waiting(lag)}")
@@ -182,17 +201,6 @@ def alarm_of(
         return None
     ends = "" if lease_ms == NEVER_ENDS else f" Calls are stopped in {lease_ms / 1000:.0f} s unless they reach it."
     return Alarm(NOT_IN_FORCE, f"{_counted(lag)} not reached Redis for {waited_s:.0f} s.{ends}")
-
-
-def _doubt_of(live: LiveProjection, turn: Turn) -> str:
-    """Return the slug that says why Redis does not hold the recorded projection; empty when it does.
-
-    If the builder died just after its generation went live, SQL still marks that generation as being built: see
-    `drain.live_generation`.
-    """
-    if turn.building is not None and not live.doubt(turn.building):
-        return ""
-    return live.doubt(turn.generation)
 
 
 def _waiting(lag: Lag) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from admin_web.projection import outbox
 from admin_web.projection.drain import Sides
 from admin_web.projection.health import ProjectionHealth, health, together
+from admin_web.projection.history import doubt_seen
 from admin_web.projection.outbox import Lag
 from admin_web.projection.rebuild import SILENT_S
 from admin_web.projection.rebuild_outcome import SuspiciousDrop, require_credible
@@ -149,9 +150,13 @@ class Enforcement:
         Without an alarm, return the turn of a running rebuild, if any.
         """
         async with self._sides.database.read() as session:
-            turns = [await last_turn(session, row_of(one.first_slot)) for one in each]
-        for one, turn in zip(each, turns, strict=True):
-            if alarm := alarm_of(one.live, one.lease_ms, turn, lag, at, terms_lost=one.terms_lost):
+            rows = [row_of(one.first_slot) for one in each]
+            turns = [await last_turn(session, row) for row in rows]
+            doubts = [
+                await doubt_seen(session, row, one.live, turn) for row, one, turn in zip(rows, each, turns, strict=True)
+            ]
+        for one, turn, why in zip(each, turns, doubts, strict=True):
+            if alarm := alarm_of(one.live, one.lease_ms, why, lag, at, terms_lost=one.terms_lost):
                 return of_shard(alarm, one.first_slot), turn
         built = (turn for turn in turns if turn.is_built(at, silent_s=SILENT_S))
         return None, next(built, turns[0])

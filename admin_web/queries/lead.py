@@ -223,7 +223,7 @@ async def _consent(session: AsyncSession, lead: LeadId, number: E164, at: dateti
 
 
 async def _held(session: AsyncSession, lead: LeadId, number: E164, at: datetime) -> int | None:
-    """Return the id of the override of a lead on a number that waits for its review; None if there is none."""
+    """Return the id of the override of a lead on a number that waits for an admin; None if there is none."""
     held = select(Override.id).where(
         Override.lead_id == lead, Override.number == number, *Override.live(at), Override.held
     )

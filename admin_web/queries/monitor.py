@@ -36,7 +36,7 @@ class OverrideState(StrEnum):
 
     ACTIVE = "active"
     HELD = "held"
-    """Waits for its review, and opens nothing before."""
+    """Waits for its review or, after a recovery, for an admin to confirm it, and opens nothing before."""
 
     REVOKED = "revoked"
     EXPIRED = "expired"
@@ -48,6 +48,7 @@ class OverrideRow:
 
     `asked_on` is the day of the newest request not to be called on its number. `listed_at` (aware UTC) is the moment
     since which the number is on the company's own list. `contested` means that a request is newer than the consent.
+    `recovery_id` is the recovery that has held the override, if one has.
     """
 
     id: int
@@ -67,6 +68,7 @@ class OverrideRow:
     revoked_by: str | None
     revoke_reason: str | None
     held: bool
+    recovery_id: int | None
     contested: bool
     asked_on: date | None
     listed_at: datetime | None
@@ -244,7 +246,8 @@ _ROW = (
     Override.id, Override.lead_id, Lead.name, Override.number, Override.basis, Override.consented_on, Document.name,
     Override.placed_at, Override.placed_by, Override.expires_at, Override.expiry_recorded_at,
     Override.reviewed_at, Override.reviewed_by,
-    Override.revoked_at, Override.revoked_by, Override.revoke_reason, Override.held, Override.contested(),
+    Override.revoked_at, Override.revoked_by, Override.revoke_reason, Override.held, Override.recovery_id,
+    Override.contested(),
     newest_request_of(Override.number), listed_since(Override.number),
 )  # fmt: skip
 

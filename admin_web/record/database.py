@@ -120,6 +120,10 @@ def _sqlite_engine(url: URL, lock_s: float) -> AsyncEngine:
         hide_parameters=True,
     )
     event.listen(engine.sync_engine, "begin", sqlite.begin)
+    replaced = sqlite.Replacement(url.database or "")
+    event.listen(engine.sync_engine, "connect", replaced.remember)
+    event.listen(engine.sync_engine, "checkout", replaced.require_same)
+    event.listen(engine.sync_engine, "commit", replaced.refuse_to_commit)
     return engine
 
 

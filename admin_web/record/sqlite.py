@@ -3,15 +3,21 @@
 import asyncio
 import sqlite3
 from contextlib import suppress
+from pathlib import Path
 
 import aiosqlite
 from sqlalchemy import Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 WRITES = "dnc_writes"
 """Execution option of an engine whose transactions may write."""
 
 ALTERS = "dnc_alters"
 """Execution option of an engine whose transactions may alter tables."""
+
+REPLACED = "the file was replaced; nothing was changed; try again"
 
 SAMPLE = 1000
 """Rows that ANALYZE reads of each index (`PRAGMA analysis_limit`; lang_analyze.html, section 4)."""
@@ -79,3 +85,45 @@ def begin(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
     connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Replacement:
+    """Notices that the file at `path` is another one than a connection has open, as after the restore of a backup.
+
+    SQLite would go on with the file that was there before (howtocorrupt.html, section 1.3). What it wrote would be lost
+    without an error.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def remember(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        """Record which file a new connection has opened."""
+        del connection
+        record.info["file"] = self._identity()
+
+    def require_same(
+        self, connection: DBAPIConnection, record: ConnectionPoolEntry, proxy: PoolProxiedConnection
+    ) -> None:
+        """Let the pool replace all its connections if the file is another one. Raises an error if there is none.
+
+        A connection to a missing file would create an empty one.
+        """
+        del connection, proxy
+        now = self._identity()
+        if now is None and record.info.get("file"):
+            raise DBAPIError("", None, sqlite3.OperationalError("unable to open database file"))
+        if now != record.info.get("file"):
+            raise InvalidatePoolError
+
+    def refuse_to_commit(self, connection: Connection) -> None:
+        """Raise an error instead of a commit to a file that was replaced during the transaction."""
+        if connection.connection.info.get("file") != self._identity():
+            raise DBAPIError("", None, sqlite3.OperationalError(REPLACED))
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino

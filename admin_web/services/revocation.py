@@ -27,6 +27,10 @@ class OverrideExpired(Refused):
     """The override has already expired."""
 
 
+class NotHeld(Refused):
+    """No recovery holds the override."""
+
+
 class OwnOverride(Refused):
     """The reviewer placed the override."""
 
@@ -78,6 +82,8 @@ async def revoke_override(records: Records, actor: Actor, override_id: int, *, r
 async def review_override(records: Records, actor: Actor, override_id: int) -> Reviewed:
     """Record that the actor has reviewed an override. An override that was held for its review opens its lead now.
 
+    One that a recovery holds stays held: see `confirm_override`.
+
     If it was reviewed before, nothing is recorded. Raises UnknownOverride, OwnOverride, NotPermitted.
     """
     require(may_revoke, actor.role, "review overrides")
@@ -89,10 +95,28 @@ async def review_override(records: Records, actor: Actor, override_id: int) -> R
             raise OwnOverride(await _who_else(change, actor))
         override.reviewed_at, override.reviewed_by = change.at, actor.name
         change.audit("review-override", "override", override.id)
-        if override.held:
+        if override.held and override.recovery_id is None:
             override.held = False
             change.project_override(E164(override.number), LeadId(override.lead_id))
     return Reviewed(already=False, standing=await records.standing(change))
+
+
+async def confirm_override(records: Records, actor: Actor, override_id: int, *, reason: str) -> Standing:
+    """Let an override open its lead again that a recovery has held: it was not revoked after the backup.
+
+    Raises UnknownOverride, NotHeld, NotPermitted, Unwritable.
+    """
+    require(may_revoke, actor.role, "confirm overrides")
+    reason = cleaned(reason, LONGEST_REASON, "The reason", required=True)
+    async with records.change(actor) as change:
+        override = await locked_override(change, override_id)
+        ended = override.revoked_at is not None or override.has_expired(change.at)
+        if ended or not override.held or override.recovery_id is None:
+            raise NotHeld(f"Override {override_id} is not held by a recovery. Nothing was changed.")
+        override.held = False  # It opened its lead before the recovery, so it was not held for its review.
+        change.audit("confirm-override", "override", override.id, lead=override.lead_id, reason=reason)
+        change.project_override(E164(override.number), LeadId(override.lead_id))
+    return await records.standing()
 
 
 async def _who_else(change: Change, actor: Actor) -> str:

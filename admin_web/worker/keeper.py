@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 import structlog
 
-from admin_web.projection.live import ProjectionLost
+from admin_web.projection.lease import end_lease
+from admin_web.projection.live import ForeignHistory, ProjectionLost
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import (
     NotNeeded,
@@ -16,9 +17,13 @@ from admin_web.projection.rebuild_outcome import (
     SuspiciousDrop,
 )
 from admin_web.projection.wire import RedisUnavailable
+from admin_web.record.changes import NotInForce
+from admin_web.services.recovered_registries import RegistryNotRecovered
+from admin_web.services.recovery import recover
 from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import IDLE_MS, DecisionArchive
-from admin_web.worker.retrying import Retrying
+from admin_web.worker.expiry import WORKER
+from admin_web.worker.retrying import REFUSED_S, Retrying
 
 Step: TypeAlias = Callable[[], Awaitable[float]]
 """One step of a loop; it returns the seconds to wait before the next."""
@@ -46,7 +51,7 @@ class Keeper:
     def __init__(self, projection: Projection, settings: AdminSettings) -> None:
         self._projection = projection
         self._lease_every_s = min(LEASE_S, settings.lease_s / 4 or LEASE_S)
-        self._lease_due = self._sweep_due = 0.0
+        self._lease_due = self._sweep_due = self._recovery_due = 0.0
         self._rebuilding, self._following = Retrying(), Retrying()
 
     @property
@@ -55,18 +60,40 @@ class Keeper:
         return {"projection": self.keep, "registries": self.follow, "sweep": self.sweep}
 
     async def keep(self) -> float:
-        """Apply pending changes, renew the lease when it is due, and rebuild a projection that Redis has lost."""
+        """Apply pending changes, renew the lease when it is due, and rebuild a projection that Redis has lost.
+
+        If Redis has another history than the database, stop calls, and recover what Redis alone blocks.
+        """
         try:
             if monotonic() >= self._lease_due:
                 await self._projection.renew_lease()
                 self._lease_due = monotonic() + self._lease_every_s
             else:
                 await self._projection.drain()
+        except ForeignHistory as error:
+            await end_lease(self._projection.sides)
+            if monotonic() < self._recovery_due:
+                raise
+            log.error("redis has another history than the database, calls are stopped", why=str(error))
+            return await self._recover()
         except ProjectionLost:
             if not self._rebuilding.is_due:
                 raise
             return await self._rebuild()
         return POLL_S
+
+    async def _recover(self) -> float:
+        """Recover what Redis alone blocks, and rebuild it."""
+        try:
+            await recover(self._projection.sides, WORKER)
+        except RegistryNotRecovered as error:
+            self._recovery_due = monotonic() + REFUSED_S
+            log.error("not recovered, calls stay stopped", why=str(error))
+            raise
+        except NotInForce:
+            self._recovery_due = monotonic() + LOST_S
+            raise
+        return await self._rebuild()
 
     async def _rebuild(self) -> float:
         """Rebuild a lost projection, unless another process is rebuilding it or has just done so."""

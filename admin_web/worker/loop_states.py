@@ -84,7 +84,8 @@ class LoopState:
 class LoopStates(Collector):
     """The states of all loops, and the decisions that are in Redis alone (`unarchived`; None if not known yet).
 
-    Loops of a shard that no longer exists are forgotten.
+    Loops of a shard that no longer exists are forgotten. `unseen_recoveries` is how many recoveries wait for an admin
+    to look at them.
     """
 
     def __init__(self, clock: SteadyClock | None = None) -> None:
@@ -92,6 +93,7 @@ class LoopStates(Collector):
         self._clock = clock or SteadyClock()
         self.checked: dict[str, Checked] = {}
         self.unarchived: Backlog | None = None
+        self.unseen_recoveries = 0
 
     def of(self, name: str) -> LoopState:
         """Return the new state of a loop that starts."""
@@ -119,6 +121,11 @@ class LoopStates(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics."""
         yield GaugeMetricFamily("dnc_worker_ready", "1 if every needed loop works.", value=not any(self.doubts()))
+        yield GaugeMetricFamily(
+            "dnc_worker_unseen_recoveries",
+            "Recoveries from Redis at which no admin has looked yet.",
+            value=self.unseen_recoveries,
+        )
         steps = CounterMetricFamily("dnc_worker_steps", "Steps that succeeded.", labels=["loop"])
         failures = CounterMetricFamily("dnc_worker_failures", "Steps that failed.", labels=["loop"])
         delayed = GaugeMetricFamily("dnc_worker_delayed", "1 while a loop fails.", labels=["loop"])

@@ -28,6 +28,7 @@ from admin_web.services.documents import TooManyOrphans, sweep_documents
 from admin_web.services.ending import lift_ended
 from admin_web.services.importing import end_abandoned
 from admin_web.services.job_claims import worker_name
+from admin_web.services.recovery import unseen
 from admin_web.settings import AdminSettings
 from admin_web.worker.call_details.places import CdrFileUnreadable
 from admin_web.worker.courier import Courier
@@ -49,6 +50,7 @@ SHEETS_S = 3600.0
 VERSIONS_S = 60.0
 IMPORTS_S = 60.0
 ANALYZE_S = 3600.0
+RECOVERIES_S = 10.0
 EXPIRIES_S = 10.0
 """Interval between searches for expired overrides, in seconds. It delays only the audit event, not the expiry itself.
 """
@@ -110,7 +112,7 @@ class Worker:
         loops = {name: self._by_a_right_clock(step) for name, step in judging_age.items()}
         watch = ClockWatch(self.clock, self._database, self._projection.sides.store, tells=True)
         loops |= {"clock": watch.step, "webhooks": self._send_webhooks, "statistics": self._analyze}
-        loops["unarchived"] = self._count_unarchived
+        loops |= {"unarchived": self._count_unarchived, "recoveries": self._count_recoveries}
         loops |= self._telephony.loops
         loops |= {name: runner.step for name, runner in self._runners.items()}
         tasks = [asyncio.create_task(self._repeat(name, step)) for name, step in loops.items()]
@@ -227,6 +229,12 @@ class Worker:
         """Write the audit events of imports that were interrupted."""
         await end_abandoned(self._records)
         return IMPORTS_S
+
+    async def _count_recoveries(self) -> float:
+        """Count the recoveries that wait for an admin, for the metrics."""
+        async with self._database.read() as session:
+            self.loops.unseen_recoveries = await unseen(session)
+        return RECOVERIES_S
 
     async def _sweep_versions(self) -> float:
         """Delete the data of registry imports that were interrupted."""

@@ -24,7 +24,14 @@ from admin_web.record.models.people import (
     SiteSecret,
     User,
 )
-from admin_web.record.models.projection import OutboxRow, ProjectionCheck, ProjectionRow
+from admin_web.record.models.projection import (
+    LostOverride,
+    OutboxRow,
+    ProjectionCheck,
+    ProjectionMark,
+    ProjectionRow,
+    Recovery,
+)
 from admin_web.record.models.suppression import (
     CampaignListRow,
     DoNotCallRequest,
@@ -57,10 +64,13 @@ __all__ = [
     "Lead",
     "LeadNumber",
     "ListImport",
+    "LostOverride",
     "OutboxRow",
     "Override",
     "ProjectionCheck",
+    "ProjectionMark",
     "ProjectionRow",
+    "Recovery",
     "RecoveryCode",
     "Registry",
     "RegistryExchange",

@@ -34,7 +34,8 @@ class Override(Base):
     `same_day_reason` says why the consent is the later one. An admin may keep a contested override (`kept_at`).
     `seen_request` is the id of the last request that stood on the number when the override was placed or kept.
     `ended_by_request` is the id of the request that ended it, as long as an admin may keep it all the same. While
-    `held`, the override opens nothing, because nobody has reviewed it yet.
+    `held`, the override opens nothing: nobody has reviewed it yet, or the recovery `recovery_id` has not found it in
+    Redis. In the second case it may have been revoked, so an admin confirms or revokes it.
     """
 
     __tablename__ = "overrides"
@@ -81,6 +82,7 @@ class Override(Base):
     seen_request: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     # No foreign key: SQLite cannot add one to a table that exists (lang_altertable.html, section 2).
     ended_by_request: Mapped[int | None]
+    recovery_id: Mapped[int | None]
 
     @classmethod
     def live(cls, at: datetime) -> tuple[ColumnElement[bool], ...]:

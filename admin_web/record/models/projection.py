@@ -1,9 +1,11 @@
-"""Changes that must reach Redis, and the turn that lets only one process at a time write to Redis."""
+"""Changes that must reach Redis, the turn that lets only one process at a time write to Redis, and the marks of these
+writes.
+"""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, String, text
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from admin_web.record.models.base import Base
@@ -71,3 +73,62 @@ class ProjectionCheck(Base):
     found_at: Mapped[datetime | None]
     found: Mapped[dict[str, Any]]
     examples: Mapped[list[str]]
+
+
+class ProjectionMark(Base):
+    """The random mark of one write to a Redis or shard. The newest mark of a Redis is that of its last write.
+
+    A Redis whose mark is on record holds an earlier state of this database, or the present one. Any other Redis was
+    built from another database, or from changes that this one has lost: see `projection/history.py`.
+    """
+
+    __tablename__ = "projection_marks"
+    __table_args__ = (
+        Index("ix_projection_marks_projection_id_id", "projection_id", "id"),
+        Index("ix_projection_marks_projection_id_mark", "projection_id", "mark"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    projection_id: Mapped[int]
+    mark: Mapped[str] = mapped_column(String(16))
+    written_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Recovery(Base):
+    """What was recovered from a Redis, or shard, whose last write (`mark`) is not in the history of this database.
+
+    The counts are those of what Redis alone held: `numbers` and `patterns` that it blocked, `terms` of campaign lists
+    and registries that were stricter there, and overrides that it opened (`lost`). `held` are the overrides that this
+    database alone would have opened. The recovery is complete once `ended_at` is set. With `discarded` an operator has
+    thrown away what Redis held instead. `seen_at` is when an admin has looked at the differences.
+    """
+
+    __tablename__ = "recoveries"
+    __table_args__ = (UniqueConstraint("projection_id", "mark"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    projection_id: Mapped[int]
+    mark: Mapped[str] = mapped_column(String(16))
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    numbers: Mapped[int] = mapped_column(default=0)
+    patterns: Mapped[int] = mapped_column(default=0)
+    terms: Mapped[int] = mapped_column(default=0)
+    held: Mapped[int] = mapped_column(default=0)
+    lost: Mapped[int] = mapped_column(default=0)
+    discarded: Mapped[bool] = mapped_column(default=False)
+    seen_at: Mapped[datetime | None]
+    seen_by: Mapped[str | None] = mapped_column(String(64))
+
+
+class LostOverride(Base):
+    """An override that a Redis opened, and that this database does not have. It opens nothing any more."""
+
+    __tablename__ = "lost_overrides"
+
+    recovery_id: Mapped[int] = mapped_column(ForeignKey("recoveries.id"), primary_key=True)
+    number: Mapped[str] = mapped_column(String(16), primary_key=True)
+    lead_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    override_id: Mapped[str] = mapped_column(String(32))
+    basis: Mapped[str] = mapped_column(String(32))
+    expires_at: Mapped[datetime]

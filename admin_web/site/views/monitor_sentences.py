@@ -13,6 +13,8 @@ def what_follows(whole: WholeOverride) -> str:
     row, others, opened = whole.row, whole.neighbours.leads, whole.neighbours.open
     if not whole.objections:
         return f"{national(row.number)} is on no list now, so lead {row.lead} can be dialled without an override."
+    if row.held and row.recovery_id is not None:
+        return f"The override opens nothing, because a recovery holds it. Lead {row.lead} stays blocked."
     if row.held:
         return f"The override opens nothing yet, because nobody has reviewed it. Lead {row.lead} stays blocked."
     if not whole.needed:

@@ -14,7 +14,7 @@ from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.changes import IN_FORCE
 from admin_web.record.database import Database
 from admin_web.record.models import SuppressionEntry
-from compliance.redis_schema import STATE, listed_key
+from compliance.redis_schema import MARK, MARK_BEFORE, STATE, listed_key
 from compliance.redis_url import NO_SOCKET
 from lab.redis import RedisServer
 from tests.support.programs import run
@@ -120,6 +120,20 @@ async def test_a_rebuild_that_is_refused_is_one_line_and_code_2_until_it_is_allo
     assert not shell.gate.allows(LISTED)
     assert shell.run("rebuild", "--allow-drop")[0] == 0
     assert shell.gate.allows(LISTED)
+
+
+async def test_a_redis_of_another_database_is_thrown_away_only_by_its_mark(shell: Shell):
+    await shell.projection.rebuild()
+    assert "nothing to throw away" in shell.run("rebuild", "--discard", "0123456789abcdef")[2]
+    shell.redis.hset(STATE, mapping={MARK: "ab" * 8, MARK_BEFORE: "cd" * 8})
+    code, _, err = shell.run("rebuild")
+    assert code == 2
+    assert "abababababababab" in err
+    assert "(other-history)" in shell.run("verify")[1]
+    code, _, err = shell.run("rebuild", "--discard", "0123456789abcdef")
+    assert (code, "Nothing was thrown away" in err) == (2, True)
+    assert shell.run("rebuild", "--discard", "abababababababab")[0] == 0
+    assert "No difference." in shell.run("verify")[1]
 
 
 @pytest.mark.parametrize("command", ["rebuild", "verify"])

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from sqlalchemy import select
 
 from admin_web.projection import builder as builder_room
 from admin_web.projection import outbox
 from admin_web.projection.builder import Builder
 from admin_web.projection.drift import MISSING
-from admin_web.projection.live import read_live
+from admin_web.projection.live import ForeignHistory, read_live
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import BuildLost, NotNeeded, SuspiciousDrop
 from admin_web.projection.wire import TIMEOUT_S, RedisUnavailable
@@ -24,6 +25,7 @@ from admin_web.queries.call_coverage import coverage
 from admin_web.queries.enforcement import Enforcement
 from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database
+from admin_web.record.models import Recovery
 from admin_web.services.campaign_lists import add_campaign_list, add_many_to_list
 from admin_web.services.patterns import add_pattern, lift_pattern
 from admin_web.services.suppression import lift, suppress, suppress_many
@@ -39,6 +41,7 @@ from compliance.redis_terms import read_terms, terms_digest
 from compliance.rule import decide
 from compliance.terms import AllTerms, CampaignList
 from lab.cluster import RedisCluster
+from tests.support.backups import back_up
 from tests.support.projection import ADMIN, Undrained
 from tests.support.registries import file, flat, take
 
@@ -392,3 +395,47 @@ async def test_the_worker_mends_what_a_shard_has_lost_and_leaves_the_others_alon
             await verifier.step()
         assert verifier.checked.found == {MISSING: 1}
     assert (await projection.verify()).clean
+
+
+async def test_each_shard_recovers_what_an_older_backup_lacks(
+    cluster: RedisCluster,
+    projection: Projection,
+    records: Records,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+):
+    server = None if records.database.on_sqlite else request.getfixturevalue("postgres_server")
+    backup = await back_up(records.database, tmp_path, server)
+    first, second, third = cluster.topology().shards
+    numbers = [f"+1415{exchange}0199" for exchange in range(200, 260)]
+    lost = [next(number for number in numbers if shard.owns(slot(number))) for shard in (first, second)]
+    for number in lost:
+        await suppress(records, ADMIN, E164(number), source="test")
+    await add_pattern(records, ADMIN, Pattern("1212"), reason="test", source="test")
+    await projection.drain()
+    settings = AdminSettings(redis_url=cluster.url, replicas=1, lease_s=60, data_dir=tmp_path)
+    async with Database(backup.url) as database, Projection(database, settings) as later:
+        shards = await later.shards()
+        for one in shards:
+            with pytest.raises(ForeignHistory):
+                await one.renew_lease()
+        for one in shards:
+            await Keeper(one, settings).keep()
+        await later.drain()
+        assert all(
+            holds(cluster.client_of(shard.first), shard, number)
+            for shard, number in zip((first, second), lost, strict=True)
+        )
+        for shard in (first, second, third):
+            held = held_terms(cluster, shard)
+            assert held.patterns == ("1212",)
+            assert cluster.client_of(shard.first).exists(Keys(shard.first).lease)
+        assert (await later.verify()).clean
+        async with database.read() as session:
+            found = (await session.scalars(select(Recovery).order_by(Recovery.id))).all()
+        assert [(one.numbers, one.patterns) for one in found] == [(1, 1), (1, 0), (0, 0)]
+
+
+def held_terms(cluster: RedisCluster, shard: Shard) -> AllTerms:
+    client, keys = cluster.client_of(shard.first), Keys(shard.first)
+    return read_terms(client.get(keys.terms(int(client.hget(keys.state, "generation")))))

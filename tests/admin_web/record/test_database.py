@@ -1,9 +1,11 @@
 """Transactions on both databases: what readers see, what writers leave behind, and the messages of failures."""
 
 import asyncio
+import shutil
 import socket
 import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select, text
@@ -209,6 +211,58 @@ async def test_an_sqlite_file_in_no_directory_is_named(tmp_path):
     said = await refused(f"sqlite:///{tmp_path}/missing/dnc.sqlite3")
     assert f"{tmp_path}/missing/dnc.sqlite3" in said
     assert "DNC_DATA_DIR" in said
+
+
+def restore(path: Path, backup: Path) -> None:
+    """Put a backup in the place of an SQLite file, as an operator does: without its log."""
+    for file in path.parent.glob(f"{path.name}*"):
+        if file != backup:
+            file.unlink()
+    shutil.copy(backup, path)
+
+
+@pytest.fixture
+def path(sqlite_template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(sqlite_template, tmp_path / "dnc.db"))
+
+
+async def test_an_sqlite_file_that_is_replaced_is_opened_anew(path: Path, sqlite_template: Path):
+    async with Database(f"sqlite:///{path}") as database:
+        async with database.read() as one, database.read() as other:  # Two connections, both of the old file.
+            await asyncio.gather(one.execute(text("SELECT 1")), other.execute(text("SELECT 1")))
+        async with database.write() as session:
+            await add(session, 1)
+        restore(path, sqlite_template)
+        async with database.read() as one, database.read() as other:
+            for session in (one, other):
+                assert await session.scalar(select(func.count()).select_from(Lead)) == 0
+        async with database.write() as session:
+            await add(session, 2)
+    async with Database(f"sqlite:///{path}") as database:
+        assert await count(database) == 1, "what was written since is in the new file"
+
+
+async def test_nothing_is_committed_to_an_sqlite_file_that_was_replaced_meanwhile(path: Path, sqlite_template: Path):
+    async with Database(f"sqlite:///{path}") as database:
+
+        async def write() -> None:
+            async with database.write() as session:
+                await add(session, 1)
+                restore(path, sqlite_template)
+
+        with pytest.raises(DatabaseUnavailable, match="the file was replaced; nothing was changed"):
+            await write()
+        assert await count(database) == 0
+
+
+async def test_an_sqlite_file_that_is_gone_is_not_created_anew(path: Path):
+    async with Database(f"sqlite:///{path}") as database:
+        assert await count(database) == 0
+        await asyncio.to_thread(path.rename, path.with_suffix(".away"))
+        with pytest.raises(DatabaseUnavailable, match="the file cannot be opened"):
+            await count(database)
+        await asyncio.to_thread(path.with_suffix(".away").rename, path)
+        assert await count(database) == 0
 
 
 async def test_a_file_that_is_no_database_is_named(tmp_path):

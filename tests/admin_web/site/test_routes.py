@@ -335,8 +335,8 @@ NEEDS = {
         "registry-file registry-file! registry-files registry-files!"
     ),
     Permission.OVERRIDE: "lead-override lead-override!",
-    Permission.SEE_OVERRIDES: "monitor monitor-document monitor-override",
-    Permission.REVIEW: "monitor-review! monitor-keep! monitor-revoke!",
+    Permission.SEE_OVERRIDES: "monitor monitor-document monitor-override recoveries",
+    Permission.REVIEW: "monitor-confirm! monitor-review! monitor-keep! monitor-revoke! recoveries-seen!",
     Permission.SEE_CALLS: "calls calls-call calls-record",
     Permission.SEE_AUDIT: "audit",
     Permission.SEE_ENFORCEMENT: "enforcement enforcement-live registries registry",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,6 +24,7 @@ from compliance.redis_schema import DECISIONS, LEASE, STATE, listed_key, terms_k
 from compliance.verdict import Decision, allow
 from lab.process import Process, free_port
 from lab.redis import RedisServer
+from tests.support.backups import back_up
 from tests.support.programs import Program
 from tests.support.projection import World
 
@@ -282,3 +284,34 @@ async def test_two_workers_killed_at_random_apply_and_archive_everything_once(sh
     await shop.projection.drain()
     compared = await shop.projection.verify()
     assert (compared.clean, compared.numbers, compared.pending) == (True, 30, 0), compared
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("running", [True, False], ids=["under a running worker", "before a worker starts"])
+async def test_an_older_sqlite_file_that_is_put_back_is_noticed(shop: Workshop, tmp_path: Path, running: bool):
+    third = "+14155550101"
+    await shop.suppress(LISTED)
+    worker = shop.start()
+    await shop.until_verified()
+    backup = await back_up(shop.database, tmp_path)
+    await shop.suppress(third)
+    await shop.until(lambda: not shop.gate.allows(third))
+    if not running:
+        worker.kill()
+    await shop.database.close()
+    path = Path(shop.database.url.database)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+    shutil.copy(backup.url.removeprefix("sqlite:///"), path)
+    worker = worker if running else shop.start()
+
+    def recovered() -> bool:
+        assert not shop.gate.allows(third)
+        return any(line["event"].startswith("recovered") for line in shop.said(worker))
+
+    await shop.until(recovered)
+    await shop.until_verified()
+    assert not shop.gate.allows(third)
+    assert not shop.gate.allows(LISTED)
+    (stopped,) = [line["why"] for line in shop.said(worker) if line["event"].startswith("redis has another history")]
+    assert "the restore of a backup" in stopped

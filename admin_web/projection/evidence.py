@@ -1,0 +1,91 @@
+"""What Redis holds although SQL may have lost it: read from the live generation, in batches of constant memory."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from admin_web.projection.batches import batches
+from admin_web.projection.live import LiveProjection, read_live
+from admin_web.projection.sweep import scan
+from admin_web.projection.truth import LeadOnNumber, Subjects
+from admin_web.projection.verify import KEYS_AT_ONCE, SUBJECTS_AT_ONCE, projected
+from admin_web.projection.wire import StoreMoved, Wire, words
+from compliance.facts import LiveOverride, State
+from compliance.numbers import E164
+from compliance.redis_schema import listed_of, listed_pattern, number_of, override_key, override_value, read_override
+from compliance.redis_terms import read_terms, terms_digest
+from compliance.terms import AllTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The live generation of one Redis, or shard, read over one connection.
+
+    Each batch ends the lease first. Otherwise another worker that has not noticed yet could let calls go on.
+    """
+
+    wire: Wire
+    live: LiveProjection
+    state: State
+
+    @classmethod
+    async def of(cls, wire: Wire) -> Self | None:
+        """Return the evidence; None if Redis holds no projection. Raises RedisUnavailable."""
+        live = await read_live(wire)
+        return cls(wire, live, live.state) if live.state else None
+
+    async def require_unchanged(self) -> None:
+        """Raise StoreMoved if another process has written to Redis since."""
+        if (await read_live(self.wire)).written != self.live.written:
+            raise StoreMoved("another process changed the projection while it was compared; the worker tries again")
+
+    async def terms(self) -> AllTerms:
+        """Return the terms; none if Redis lacks those that its state names."""
+        (document,) = await self.wire.ask(("GET", self.wire.keys.terms(self.state.generation)))
+        if not isinstance(document, bytes) or terms_digest(document) != self.state.terms:
+            return AllTerms()
+        return read_terms(document)
+
+    async def subjects(self) -> AsyncIterator[Subjects]:
+        """Yield the numbers on the company's own lists, and the openings that have an override."""
+        async for some in projected(self.wire, self.state.generation, self.live.versions):
+            await self._stop_calls()
+            yield some
+
+    async def registry(self, name: str) -> AsyncIterator[Mapping[str, set[E164]]]:
+        """Yield the numbers of a registry by exchange. An exchange may come twice."""
+        async for keys in scan(self.wire, listed_pattern(self.state.generation, name)):
+            sets = [(key, found[1]) for key in keys if (found := listed_of(key))]
+            for some in batches(sets, KEYS_AT_ONCE):
+                await self._stop_calls()
+                replies = await self.wire.ask(*(("SMEMBERS", key) for key, _ in some))
+                yield {
+                    exchange: {number_of(exchange, int(line)) for line in words(lines) if line.isdigit()}
+                    for (_, exchange), lines in zip(some, replies, strict=True)
+                }
+
+    async def opened(self, openings: Collection[LeadOnNumber]) -> dict[LeadOnNumber, LiveOverride]:
+        """Return the override of each opening that has one in Redis."""
+        found: dict[LeadOnNumber, LiveOverride] = {}
+        for some in batches(list(openings), SUBJECTS_AT_ONCE):
+            values = await self.wire.ask(*(("GET", override_key(self.state.generation, *one)) for one in some))
+            for one, value in zip(some, values, strict=True):
+                if isinstance(value, bytes) and (override := _read(value)):
+                    found[one] = override
+        return found
+
+    async def lacking(self, overrides: Collection[tuple[LeadOnNumber, LiveOverride]]) -> list[int]:
+        """Return the ids of those overrides that Redis does not hold in the same form."""
+        held = await self.opened({opening for opening, _ in overrides})
+        same = {opening: override_value(override) for opening, override in held.items()}
+        return [int(one.id) for opening, one in overrides if same.get(opening) != override_value(one)]
+
+    async def _stop_calls(self) -> None:
+        await self.wire.unlink([self.wire.keys.lease])
+
+
+def _read(value: bytes) -> LiveOverride | None:
+    try:
+        return read_override(value)
+    except ValueError:
+        return None

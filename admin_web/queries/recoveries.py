@@ -1,0 +1,96 @@
+"""Recoveries from a Redis that held changes which the database had lost, and what is left for an admin to look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.record.database import Database
+from admin_web.record.models import LostOverride, Override, Recovery
+
+MOST = 20
+"""Maximum number of recoveries that the page shows, latest first."""
+
+MOST_OVERRIDES = 200
+"""Maximum number of overrides that the page shows of each recovery, for each kind of difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostRow:
+    """An override that Redis opened and the database has lost. It opens nothing any more."""
+
+    override_id: str
+    lead: str
+    number: str
+    basis: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """An override that waits until an admin confirms or revokes it."""
+
+    id: int
+    lead: str
+    number: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryShown:
+    """A recovery with its counts; see the table `recoveries`. `waiting` are the overrides that are still held,
+    `gone` those that only Redis opened.
+    """
+
+    id: int
+    mark: str
+    began_at: datetime
+    ended_at: datetime | None
+    numbers: int
+    patterns: int
+    terms: int
+    held: int
+    lost: int
+    discarded: bool
+    seen_at: datetime | None
+    seen_by: str | None
+    waiting: Sequence[HeldRow] = ()
+    gone: Sequence[LostRow] = ()
+
+
+_ROW = (
+    Recovery.id, Recovery.mark, Recovery.began_at, Recovery.ended_at, Recovery.numbers, Recovery.patterns,
+    Recovery.terms, Recovery.held, Recovery.lost, Recovery.discarded, Recovery.seen_at, Recovery.seen_by,
+)  # fmt: skip
+
+
+async def recoveries(database: Database, at: datetime) -> Sequence[RecoveryShown]:
+    """Return the recoveries, latest first, in their state at `at` (aware UTC). Raises DatabaseUnavailable."""
+    async with database.read() as session:
+        rows = (await session.execute(select(*_ROW).order_by(Recovery.id.desc()).limit(MOST))).all()
+        return [await _shown(session, tuple(row), at) for row in rows]
+
+
+async def _shown(session: AsyncSession, row: tuple[Any, ...], at: datetime) -> RecoveryShown:
+    shown = RecoveryShown(*row)
+    return replace(shown, waiting=await _waiting(session, shown.id, at), gone=await _gone(session, shown.id))
+
+
+async def _waiting(session: AsyncSession, recovery_id: int, at: datetime) -> Sequence[HeldRow]:
+    held = (
+        select(Override.id, Override.lead_id, Override.number, Override.expires_at)
+        .where(*Override.live(at), Override.held, Override.recovery_id == recovery_id)
+        .order_by(Override.id)
+        .limit(MOST_OVERRIDES)
+    )
+    return [HeldRow(*row) for row in await session.execute(held)]
+
+
+async def _gone(session: AsyncSession, recovery_id: int) -> Sequence[LostRow]:
+    one = LostOverride
+    lost = select(one.override_id, one.lead_id, one.number, one.basis, one.expires_at)
+    ordered = lost.where(one.recovery_id == recovery_id).order_by(one.lead_id, one.number).limit(MOST_OVERRIDES)
+    return [LostRow(*row) for row in await session.execute(ordered)]

@@ -1,0 +1,96 @@
+"""Overrides after a recovery: one opens its lead only if both Redis and SQL hold it."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from admin_web.projection.truth import LeadOnNumber, all_overrides, owns
+from admin_web.record.changes import Change
+from admin_web.record.dialect import each_of, insert_into
+from admin_web.record.models import LostOverride, Override
+from admin_web.services.recovering import Recovering
+from compliance.facts import LiveOverride
+from compliance.numbers import E164, LeadId
+
+AT_ONCE = 500
+"""Overrides per transaction, so that other writers wait only briefly."""
+
+
+async def hold_overrides(recovering: Recovering) -> None:
+    """Hold each override that Redis lacks, or has with another id or end: it may have been revoked."""
+    async for some in _recorded(recovering):
+        lacking = await recovering.evidence.lacking(some)
+        if lacking:
+            async with recovering.change() as change:
+                await _hold(recovering, change, lacking)
+
+
+async def _recorded(recovering: Recovering) -> AsyncIterator[Sequence[tuple[LeadOnNumber, LiveOverride]]]:
+    """Yield the overrides that SQL would open on this Redis, in batches."""
+    sides, shard = recovering.sides, recovering.evidence.live.shard
+    some: list[tuple[LeadOnNumber, LiveOverride]] = []
+    async with sides.database.read() as session:
+        async for one in all_overrides(session, sides.now()):
+            if shard is None or owns(shard, one[0][0]):
+                some.append(one)
+            if len(some) >= AT_ONCE:
+                yield some
+                some = []
+    yield some
+
+
+async def _hold(recovering: Recovering, change: Change, ids: Sequence[int]) -> None:
+    """Hold overrides. One that was placed since the recovery began, or that it has held before, is left alone."""
+    found = select(Override).where(
+        Override.id.in_(ids),
+        Override.placed_at < recovering.began_at,
+        or_(Override.recovery_id.is_(None), Override.recovery_id != recovering.id),
+        *Override.opening(change.at),
+    )
+    overrides = (await change.session.scalars(found.order_by(Override.id).with_for_update())).all()
+    for one in overrides:
+        one.held, one.recovery_id = True, recovering.id
+        change.audit("hold-override", "override", one.id, lead=one.lead_id, number=one.number, recovery=recovering.id)
+        change.project_override(E164(one.number), LeadId(one.lead_id))
+    await recovering.count(change, held=len(overrides))
+
+
+async def record_lost(recovering: Recovering) -> None:
+    """Record the overrides that Redis opened and SQL does not have, so that somebody can place them again."""
+    at = recovering.sides.now()
+    async for subjects in recovering.evidence.subjects():
+        opened = await recovering.evidence.opened(subjects.openings)
+        live = [(opening, one) for opening, one in opened.items() if one.expires_at > at]
+        if live:
+            async with recovering.change() as change:
+                known = await _known(change.session, live)
+                lost = [one for one in live if (*one[0], one[1].id) not in known]
+                await recovering.count(change, lost=await _record(recovering, change, lost))
+
+
+async def _known(
+    session: AsyncSession, overrides: Sequence[tuple[LeadOnNumber, LiveOverride]]
+) -> set[tuple[str, str, str]]:
+    """Return those overrides that SQL has, live or ended, as (number, lead, id)."""
+    numbers = each_of(session, sorted({number for (number, _), _ in overrides}))
+    found = select(Override.number, Override.lead_id, Override.id).where(Override.number.in_(select(numbers)))
+    return {(number, lead, str(override_id)) for number, lead, override_id in await session.execute(found)}
+
+
+async def _record(recovering: Recovering, change: Change, lost: Sequence[tuple[LeadOnNumber, LiveOverride]]) -> int:
+    rows = [
+        {
+            "recovery_id": recovering.id,
+            "number": number,
+            "lead_id": lead,
+            "override_id": one.id[:32],
+            "basis": one.basis[:32],
+            "expires_at": one.expires_at,
+        }
+        for (number, lead), one in lost
+    ]
+    if not rows:
+        return 0
+    insert = insert_into(change.session, LostOverride).on_conflict_do_nothing().returning(LostOverride.lead_id)
+    return len((await change.session.scalars(insert, rows)).all())

@@ -1,0 +1,77 @@
+"""The page of recoveries, and the held override that an admin confirms, with real requests and a real Redis."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from admin_web.record.changes import utc_now
+from admin_web.record.models import Recovery
+from admin_web.worker.keeper import Keeper
+from compliance.consent import Role
+from compliance.numbers import LeadId
+from compliance.redis_schema import MARK, MARK_BEFORE, STATE, override_key
+from lab.redis import RedisServer
+from tests.support.furnishing import furnish
+from tests.support.projection import GateView
+from tests.support.records import NUMBER
+from tests.support.site import Site
+
+
+@pytest.fixture
+async def recovered(site: Site, redis_server: RedisServer) -> AsyncIterator[Site]:
+    """A site whose database had lost changes: Redis lacks its one override, and opens another."""
+    await furnish(site)
+    redis = GateView(redis_server).redis
+    (found,) = redis.keys("dnc:1:override:*")
+    value = redis.get(found)
+    redis.delete(found)
+    redis.set(override_key(1, NUMBER, LeadId("L-9")), value.replace(b"1|", b"7|", 1))
+    redis.hset(STATE, mapping={MARK: "ab" * 8, MARK_BEFORE: "cd" * 8})
+    await Keeper(site.projection, site.settings).keep()
+    yield site
+    redis.close()
+
+
+async def test_the_page_shows_the_differences_until_an_admin_has_looked(recovered: Site):
+    boss, auditor = await recovered.person(Role.ADMIN), await recovered.person(Role.AUDITOR)
+    for browser in (boss, auditor):
+        assert "Recovered from Redis." in await browser.page("/")
+        page = await browser.page("/recoveries")
+        assert "to be looked at" in page
+        assert "of which 1 wait until an admin confirms or revokes them" in page
+        assert "L-9" in page
+        assert ("I have looked at the differences" in page) is (browser is boss)
+    page = await boss.follow(await boss.post("/recoveries/1/seen"))
+    assert "It is on record that you have looked at recovery 1." in page
+    assert "looked at" in page
+    assert "I have looked at the differences" not in page
+    assert "Nothing was changed" in await boss.follow(await boss.post("/recoveries/1/seen"))
+
+
+async def test_a_held_override_says_why_and_opens_its_lead_again_when_an_admin_confirms_it(
+    recovered: Site, redis_server: RedisServer
+):
+    gate, boss = GateView(redis_server), await recovered.person(Role.ADMIN)
+    page = await boss.page("/monitor/1")
+    assert "Held since a recovery" in page
+    assert "it may have been revoked after the backup" in page
+    assert not gate.allows(NUMBER, "L-1")
+    assert "The reason" in await boss.follow(await boss.post("/monitor/1/confirm", {"confirm_reason": " "}))
+    said = await boss.follow(await boss.post("/monitor/1/confirm", {"confirm_reason": "The CRM has no revocation."}))
+    assert "Override 1 is confirmed and opens its lead again." in said
+    assert "Override confirmed after a recovery" in said
+    assert gate.allows(NUMBER, "L-1")
+    assert "Held since a recovery" not in await boss.page("/monitor/1")
+
+
+async def test_the_page_is_empty_where_nothing_was_ever_recovered(site: Site):
+    assert "No recoveries" in await (await site.person(Role.AUDITOR)).page("/recoveries")
+
+
+async def test_what_was_thrown_away_is_shown_as_that(site: Site):
+    at = utc_now()
+    async with site.database.write() as session:
+        session.add(
+            Recovery(projection_id=1, mark="", began_at=at, ended_at=at, seen_at=at, seen_by="shell:x", discarded=True)
+        )
+    assert "thrown away what Redis held" in await (await site.person(Role.ADMIN)).page("/recoveries")
