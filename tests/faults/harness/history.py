@@ -60,7 +60,8 @@ class Change:
 
     `by` is the way in: api, site or command. `code` is the HTTP status or the exit code (None without an answer), and
     `said` the words of the answer. `id` is the entry or the override: the one that a grant made, or that a revocation
-    named. `expires` is the end of a granted override. `list` is the name of the list.
+    named. `expires` is the end of a granted override. `list` is the name of the list. `ended` are the overrides that
+    the change ended, as its answer says.
     """
 
     kind: Kind
@@ -75,6 +76,7 @@ class Change:
     id: str = ""
     expires: int = 0
     list: str = "internal"
+    ended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
