@@ -241,7 +241,7 @@ def parsed(lines: Iterable[str]) -> Iterator[Event]:
 
 def _event(name: str, *values: Any) -> Event:
     # A million calls share a few thousand numbers, leads and reasons. Interned, they take a third of the memory.
-    shared = (intern(value) if type(value) is str else value for value in values)
+    shared: list[Any] = [intern(value) if type(value) is str else value for value in values]
     if name == "Change":
-        shared = (tuple(value) if type(value) is list else value for value in shared)
+        shared = [tuple(value) if type(value) is list else value for value in shared]
     return _BY_NAME[name](*shared)
