@@ -22,8 +22,8 @@ Outcome = Literal["in-force", "recorded", "refused", "unknown"]
 class Run:
     """What the run was: the first event of its history.
 
-    `deadline_ms` is the gates' deadline and `slack_ms` what the harness adds for a busy machine. `wall` is the wall
-    clock at `began`.
+    `deadline_ms` is the gates' deadline and `slack_ms` what the harness adds for a busy machine. `lease_ms` is the
+    lease of the projection, 0 if it is turned off. `wall` is the wall clock at `began`.
     """
 
     configuration: str
@@ -33,6 +33,7 @@ class Run:
     wall: int
     deadline_ms: int
     slack_ms: int
+    lease_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

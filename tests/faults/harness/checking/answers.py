@@ -4,12 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.faults.harness.checking.collected import LISTING, History
+from tests.faults.harness.checking.collected import KNOWN, LISTING, History
 from tests.faults.harness.checking.effects import ACTIONS, subject_of
 from tests.faults.harness.checking.violations import Violation
 from tests.faults.harness.history import Audited, Change, OverrideRow
 
-KNOWN = frozenset({"in-force", "recorded"})
 DONE = {"command": frozenset({0}), "api": frozenset({200, 201}), "site": frozenset({200, 201, 303})}
 """The exit codes and statuses that say "in force", by the way in. A page says it in its words only."""
 

@@ -22,6 +22,12 @@ from tests.faults.harness.history import (
 
 NS_PER_MS = 1_000_000
 
+NEVER = 1 << 62
+"""A time after every other one."""
+
+LEASE_SLACK_MS = 100
+"""How far the clock of Redis, by which the lease ends, may drift against the harness's within a lease."""
+
 
 @dataclass
 class History:
@@ -55,6 +61,12 @@ class History:
         """How long before its answer an ALLOW may have been decided, in nanoseconds."""
         return (self.runs[0].deadline_ms + self.runs[0].slack_ms) * NS_PER_MS if self.runs else 0
 
+    @property
+    def lease(self) -> int:
+        """How long after its commit a change may be unseen while calls are allowed, in nanoseconds; NEVER: no limit."""
+        lease_ms = self.runs[0].lease_ms if self.runs else 0
+        return (lease_ms + LEASE_SLACK_MS) * NS_PER_MS if lease_ms else NEVER
+
     def listable(self) -> set[str]:
         """Return every number that somebody wanted on a list, whatever became of it."""
         wanted = (change.numbers for change in self.changes if change.kind in LISTING)
@@ -62,6 +74,7 @@ class History:
 
 
 LISTING = frozenset({"list", "import"})
+KNOWN = frozenset({"in-force", "recorded"})
 
 
 def collect(events: Iterable[Event]) -> History:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from tests.faults.harness.checking.collected import LISTING, History
-from tests.faults.harness.checking.register import NEVER, State, Write
+from tests.faults.harness.checking.collected import LISTING, NEVER, History
+from tests.faults.harness.checking.register import State, Write
 from tests.faults.harness.history import Change
 
 Apply: TypeAlias = Callable[[State], State]
@@ -27,21 +27,26 @@ class Opening:
 def writes_of(history: History) -> dict[str, list[Write[Change]]]:
     """Return the writes to each number, of every change that may have happened."""
     rested = history.rested[0].at if history.rested else NEVER
+    # The worker renews the lease only if every change that was committed before is in force (projection/lease.py). So
+    # calls are allowed without a change at most for one lease after it was committed.
+    lease = history.lease
     writes: dict[str, list[Write[Change]]] = {}
     for change in happened(history):
         for number in change.numbers:
-            writes.setdefault(number, []).append(write_of(change, rested))
+            writes.setdefault(number, []).append(write_of(change, rested, lease))
     return writes
 
 
-def write_of(change: Change, rested: int) -> Write[Change]:
-    """Return a change as a write. Everything that was recorded must be seen by `rested`."""
+def write_of(change: Change, rested: int, lease: int) -> Write[Change]:
+    """Return a change as a write. What was recorded must be seen `lease` after its answer, and by `rested`."""
     apply = effect_of(change)
     if change.outcome == "unknown" or change.answered is None:
         # The name of the effect says what the change does: unknown ones that do the same are interchangeable.
         effect = change.kind in LISTING, change.kind, change.list, change.lead, change.id, change.expires
         return Write(change, change.invoked, NEVER, NEVER, effect, apply, optional=True)
-    seen = change.answered if change.outcome == "in-force" else max(change.answered, rested)
+    seen = change.answered
+    if change.outcome == "recorded":
+        seen = max(seen, min(rested, seen + lease))
     return Write(change, change.invoked, change.answered, seen, None, apply)
 
 

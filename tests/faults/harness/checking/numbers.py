@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from tests.faults.harness.checking.collected import LISTING, NS_PER_MS, History
+from tests.faults.harness.checking.collected import KNOWN, LISTING, NS_PER_MS, History
 from tests.faults.harness.checking.effects import Opening, writes_of
 from tests.faults.harness.checking.register import Read, Register, State, Undecidable, Write
 from tests.faults.harness.checking.violations import Violation
@@ -124,21 +124,24 @@ class Number:
         if call.verdict == BLOCK:
             return "false-block"
         if call.reason != OVERRIDE:
-            return "allow-after-block" if self._blocked_before(call) else "allow-after-sight"
+            if self._blocked_before(call, 0, frozenset({"in-force"})):
+                return "allow-after-block"
+            lease = self.history.lease
+            return "allow-after-lease" if self._blocked_before(call, lease, KNOWN) else "allow-after-sight"
         grants = [change for change in before if change.kind == "grant" and change.lead == call.lead]
         if not grants:
             return "override-of-nobody"
         return "override-after-revoke" if any(call.wall < grant.expires for grant in grants) else "override-after-end"
 
-    def _blocked_before(self, call: Call) -> bool:
-        """Return whether a block was answered in force before the call, and no lift was invoked since."""
+    def _blocked_before(self, call: Call, since: int, outcomes: frozenset[str]) -> bool:
+        """Return whether a block was answered so, more than `since` before the call, and no lift may have followed."""
         changes = [write.subject for write in self.writes]
         lifts = [change for change in changes if change.kind == "lift" and change.invoked <= (call.answered or 0)]
         return any(
             change.kind in LISTING
-            and change.outcome == "in-force"
+            and change.outcome in outcomes
             and change.answered is not None
-            and change.answered < call.invoked
+            and change.answered + since < call.invoked
             and not any(lift.list == change.list and _may_be_later(lift, change) for lift in lifts)
             for change in changes
         )

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from tests.faults.harness.checking.collected import History
-from tests.faults.harness.checking.register import NEVER
+from tests.faults.harness.checking.collected import NEVER, History
 from tests.faults.harness.checking.violations import Violation
 from tests.faults.harness.history import ALLOW, Call, Fault
 

@@ -2,9 +2,9 @@
 
 Changes of one number go to SQL in some order, and what the gates read follows SQL in that order, with a lag. So each
 write has one moment at which the gates see it, after its invocation. A write that was answered in force is seen by its
-answer. One that was only recorded is seen by the time of rest. One whose outcome is unknown is seen at any time or
-never. A write that was committed before another was invoked is seen before it. Each read saw the state of one moment
-between its beginning and its answer.
+answer. One that was only recorded is seen when the lease ends that may not know it, and by the time of rest. One whose
+outcome is unknown is seen at any time or never. A write that was committed before another was invoked is seen before
+it. Each read saw the state of one moment between its beginning and its answer.
 
 The check is the just-in-time linearization of Lowe ("Testing for linearizability", 2017). It follows all states that
 are possible, and lets a write become visible only when an answer requires it. A read changes nothing, so it is
@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
+from tests.faults.harness.checking.collected import NEVER
+
 State = frozenset[object]
 """The facts that hold for one number: the lists that have it, and its overrides."""
-
-NEVER = 1 << 62
-"""A time after every other one."""
 
 MOST_CONFIGURATIONS = 4_000
 """Maximum number of possible states that are followed at a time. Real histories have fewer than ten."""

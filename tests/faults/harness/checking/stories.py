@@ -30,7 +30,7 @@ from tests.faults.harness.history import (
 )
 
 WALL = 1_800_000_000_000
-DEADLINE_MS, SLACK_MS = 100, 50
+DEADLINE_MS, SLACK_MS, LEASE_MS = 100, 50, 10_000
 NUMBER, OTHER, FREE = "+14155550100", "+14155550101", "+14155550199"
 LEAD = "L-1"
 RESTED_MS = 1_000_000
@@ -45,7 +45,7 @@ class Story:
     """A run as it is told: calls and changes in their order. `events` adds what SQL holds at the end."""
 
     def __init__(self) -> None:
-        self.run = Run("sqlite", 1, "", 0, WALL, DEADLINE_MS, SLACK_MS)
+        self.run = Run("sqlite", 1, "", 0, WALL, DEADLINE_MS, SLACK_MS, LEASE_MS)
         self.calls: list[Call] = []
         self.changes: list[Change] = []
         self.faults: list[Fault] = []

@@ -2,10 +2,12 @@
 
 import pytest
 
+from tests.faults.harness.checking.collected import LEASE_SLACK_MS
 from tests.faults.harness.checking.stories import (
     DEADLINE_MS,
     FREE,
     LEAD,
+    LEASE_MS,
     NUMBER,
     OTHER,
     RESTED_MS,
@@ -16,7 +18,7 @@ from tests.faults.harness.checking.stories import (
     edited,
     ns,
 )
-from tests.faults.harness.history import Call, Change, Entry, OverrideRow, Rested
+from tests.faults.harness.history import Call, Change, Entry, OverrideRow, Rested, Run
 
 BOUND_MS = DEADLINE_MS + SLACK_MS
 
@@ -120,8 +122,25 @@ def test_two_calls_at_once_may_see_a_block_and_none(story: Story):
     assert story.broken() == []
 
 
-def test_everything_recorded_is_in_force_at_rest(story: Story):
+def test_without_a_block_that_was_recorded_calls_are_allowed_for_one_lease_at_most(story: Story):
     story.change("list", 10, "recorded")
+    story.allow(12 + LEASE_MS)
+    assert story.broken() == []
+    story.allow(13 + LEASE_MS + LEASE_SLACK_MS)
+    assert story.broken() == ["allow-after-lease"]
+
+
+def test_without_a_lease_a_block_that_was_recorded_is_in_force_at_rest(story: Story):
+    without_lease = edited(Run, lease_ms=0)
+    story.change("list", RESTED_MS - 500, "recorded")
+    story.allow(RESTED_MS - 1)
+    assert story.broken(without_lease) == []
+    story.allow(RESTED_MS + 1)
+    assert story.broken(without_lease) == ["allow-after-sight"]
+
+
+def test_everything_recorded_is_in_force_at_rest_even_within_a_lease(story: Story):
+    story.change("list", RESTED_MS - 500, "recorded")
     story.allow(RESTED_MS + 1)
     assert story.broken() == ["allow-after-sight"]
 
@@ -338,9 +357,9 @@ def test_a_call_of_the_same_nanosecond_as_the_revocation_may_be_the_earlier_one(
 def test_a_revocation_that_was_only_recorded_may_come_into_force_late(story: Story):
     story.change("grant", 0)
     story.change("revoke", 10, "recorded", id="0")
-    story.open(500)
+    story.open(12 + LEASE_MS)
     assert story.broken() == []
-    story.open(RESTED_MS + 1)
+    story.open(13 + LEASE_MS + LEASE_SLACK_MS)
     assert story.broken() == ["override-after-revoke"]
 
 
@@ -374,9 +393,9 @@ def test_calls_without_an_answer_and_faults_of_the_gate_say_nothing_of_their_num
     assert story.broken() == []
 
 
-def test_without_an_end_what_was_recorded_may_come_at_any_time(story: Story):
-    story.change("list", 10, "recorded")
-    story.allow(RESTED_MS + 1)
+def test_without_an_end_what_was_recorded_may_come_until_the_end_of_the_lease(story: Story):
+    story.change("list", RESTED_MS, "recorded")
+    story.allow(RESTED_MS + LEASE_MS)
     assert story.broken(dropped(Rested)) == ["incomplete-history"]
 
 

@@ -10,7 +10,8 @@ import re
 
 import pytest
 
-from tests.faults.harness.checking.register import MOST_CONFIGURATIONS, NEVER, Read, Register, State, Undecidable, Write
+from tests.faults.harness.checking.collected import NEVER
+from tests.faults.harness.checking.register import MOST_CONFIGURATIONS, Read, Register, State, Undecidable, Write
 
 LISTED: State = frozenset({"internal"})
 FREE: State = frozenset()

@@ -31,6 +31,7 @@ class Violation:
 
 RULES = {
     "allow-after-block": "No call is allowed that was invoked after a block of its number was answered in force.",
+    "allow-after-lease": "No call is allowed without a recorded change for longer than a lease.",
     "allow-after-sight": "No call is allowed on a state older than one that an earlier answer has shown.",
     "override-of-nobody": "No override opens a lead or a number that it was not granted for.",
     "override-after-end": "No override opens a call that was invoked after its end.",
