@@ -11,7 +11,16 @@ import re
 import pytest
 
 from tests.faults.harness.checking.collected import NEVER
-from tests.faults.harness.checking.register import MOST_CONFIGURATIONS, Read, Register, State, Undecidable, Write
+from tests.faults.harness.checking.register import (
+    MOST_CONFIGURATIONS,
+    Configuration,
+    Read,
+    Register,
+    State,
+    Undecidable,
+    Write,
+    better,
+)
 
 LISTED: State = frozenset({"internal"})
 FREE: State = frozenset()
@@ -117,6 +126,39 @@ def test_many_unknown_changes_of_one_number_are_decided():
     assert unexplained(f"{many} {reads}") == []
     assert unexplained(f"{many} {reads} L200-201") == ["L200-201"]
     assert MOST_CONFIGURATIONS < 2**60
+
+
+def configuration(state: State, unexplained: set[int], **used: int) -> Configuration:
+    return Configuration(state, frozenset(), frozenset(used.items()), frozenset(unexplained))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (configuration(FREE, set(), up=1), configuration(FREE, set(), up=2)),
+        (configuration(FREE, set()), configuration(FREE, {1}, up=2)),
+        (configuration(FREE, set(), up=1, down=1), configuration(FREE, {1}, up=1, down=1)),
+    ],
+)
+def test_a_configuration_that_explains_more_and_has_used_up_less_is_better(one: Configuration, other: Configuration):
+    assert better(one, other)
+    assert not better(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (configuration(FREE, set(), up=1, down=2), configuration(FREE, set(), up=2, down=1)),
+        (configuration(FREE, set(), up=1), configuration(FREE, set(), down=1)),
+        (configuration(FREE, {1}), configuration(FREE, {2})),
+        (configuration(FREE, {1}), configuration(FREE, set(), up=1)),
+        (configuration(FREE, set()), configuration(LISTED, set(), up=1)),
+        (configuration(FREE, set())._replace(seen=frozenset({1})), configuration(FREE, set(), up=1)),
+    ],
+)
+def test_no_configuration_is_better_if_each_explains_something_else(one: Configuration, other: Configuration):
+    assert not better(one, other)
+    assert not better(other, one)
 
 
 def explained_by_some_order(writes: list[Write[str]], reads: list[Read[str]]) -> bool:
