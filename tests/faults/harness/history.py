@@ -101,6 +101,14 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Stalled:
+    """The harness itself stood still, because the machine was busy. What arrived meanwhile was seen at the end only."""
+
+    began: int
+    ended: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rested:
     """All faults are over, all changes were answered, and the product had its time: everything must be at rest now."""
 
@@ -180,10 +188,11 @@ class Verified:
     said: str
 
 
-Event = Run | Call | Change | Fault | Rested | Recorded | Audited | Entry | OverrideRow | Left | Lost | Verified
-
+Event = (
+    Run | Call | Change | Fault | Stalled | Rested | Recorded | Audited | Entry | OverrideRow | Left | Lost | Verified
+)
 _TYPES: tuple[type[Event], ...] = (
-    Run, Call, Change, Fault, Rested, Recorded, Audited, Entry, OverrideRow, Left, Lost, Verified,
+    Run, Call, Change, Fault, Stalled, Rested, Recorded, Audited, Entry, OverrideRow, Left, Lost, Verified,
 )  # fmt: skip
 _BY_NAME = {type_.__name__: type_ for type_ in _TYPES}
 _VALUES = {type_: attrgetter(*(field.name for field in fields(type_))) for type_ in _TYPES}

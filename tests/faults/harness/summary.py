@@ -109,7 +109,8 @@ def kinds_of_faults(history: History) -> dict[str, KindOfFault]:
     found = list(outages(callable_calls(history)))
     kinds: dict[str, KindOfFault] = {}
     for fault in history.faults:
-        longest = max((one.seconds for one in found if _belongs(one, fault, history.bound)), default=0.0)
+        mine = (one for one in found if _belongs(one, fault, history.bound))
+        longest = max((one.seconds - history.stalled(one.began, one.ended) / NS_PER_S for one in mine), default=0.0)
         kinds[fault.kind] = kinds.get(fault.kind, KindOfFault()) + KindOfFault(1, longest, fault.back_within_s)
     return dict(sorted(kinds.items()))
 

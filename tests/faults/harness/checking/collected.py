@@ -1,8 +1,10 @@
 """The events of one history, by kind."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 
 from tests.faults.harness.history import (
     Audited,
@@ -17,6 +19,7 @@ from tests.faults.harness.history import (
     Recorded,
     Rested,
     Run,
+    Stalled,
     Verified,
 )
 
@@ -37,6 +40,7 @@ class History:
     calls: list[Call] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    stalls: list[Stalled] = field(default_factory=list)
     rested: list[Rested] = field(default_factory=list)
     recorded: list[Recorded] = field(default_factory=list)
     audited: list[Audited] = field(default_factory=list)
@@ -67,6 +71,23 @@ class History:
         lease_ms = self.runs[0].lease_ms if self.runs else 0
         return (lease_ms + LEASE_SLACK_MS) * NS_PER_MS if lease_ms else NEVER
 
+    @cached_property
+    def _stalls(self) -> list[Stalled]:
+        return sorted(self.stalls, key=attrgetter("ended"))
+
+    def arrived(self, seen: int) -> int:
+        """Return when an answer may have arrived at the earliest that the harness saw at `seen`.
+
+        After a stall, the harness needs a moment for all the answers that have arrived meanwhile.
+        """
+        slack = self.runs[0].slack_ms * NS_PER_MS if self.runs else 0
+        at = bisect_left(self._stalls, seen - slack, key=attrgetter("ended"))
+        return min([seen, *(stall.began for stall in self._stalls[at : at + 1])])
+
+    def stalled(self, began: int, ended: int) -> int:
+        """Return for how many of these nanoseconds the harness stood still."""
+        return sum(max(0, min(ended, stall.ended) - max(began, stall.began)) for stall in self.stalls)
+
     def listable(self) -> set[str]:
         """Return every number that somebody wanted on a list, whatever became of it."""
         wanted = (change.numbers for change in self.changes if change.kind in LISTING)
@@ -85,6 +106,7 @@ def collect(events: Iterable[Event]) -> History:
         Call: history.calls.append,
         Change: history.changes.append,
         Fault: history.faults.append,
+        Stalled: history.stalls.append,
         Rested: history.rested.append,
         Recorded: history.recorded.append,
         Audited: history.audited.append,

@@ -94,7 +94,7 @@ class Number:
         assert answered is not None
         if call.verdict == BLOCK:
             return Read(call, call.invoked, answered, on_list(call.reason.removesuffix(LISTED)))
-        began = call.invoked if bound is None else max(call.invoked, answered - bound)
+        began = call.invoked if bound is None else max(call.invoked, self.history.arrived(answered) - bound)
         if call.reason != OVERRIDE:
             return Read(call, began, answered, on_no_list)
         wall = call.wall + (began - call.invoked) // NS_PER_MS

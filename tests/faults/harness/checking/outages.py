@@ -54,9 +54,10 @@ def check_outages(history: History) -> Iterator[Violation]:
         # A call that was invoked shortly before the next fault may have been under way when it began.
         during = calls[bisect_left(invoked, quiet.began) : bisect_left(invoked, quiet.ended - history.bound)]
         for outage in outages(during, quiet.ended):
-            if outage.ended - outage.began > LONGEST_STRAY_NS:
+            lasted = outage.ended - outage.began - history.stalled(outage.began, outage.ended)
+            if lasted > LONGEST_STRAY_NS:
                 after = " and ".join(f"{fault.kind} of {fault.target}" for fault in quiet.after) or "no fault at all"
-                said = f"{outage.gate} stopped calls for {outage.seconds:.1f} s in a time of rest, after {after}."
+                said = f"{outage.gate} stopped calls for {lasted / NS_PER_S:.1f} s in a time of rest, after {after}."
                 yield Violation("not-back", said, (*quiet.after, *outage.calls))
 
 

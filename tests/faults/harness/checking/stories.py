@@ -26,6 +26,7 @@ from tests.faults.harness.history import (
     Recorded,
     Rested,
     Run,
+    Stalled,
     Verified,
 )
 
@@ -49,6 +50,7 @@ class Story:
         self.calls: list[Call] = []
         self.changes: list[Change] = []
         self.faults: list[Fault] = []
+        self.stalls: list[Stalled] = []
         self.unseen: set[int] = set()
         """The changes of unknown outcome that did not happen, by id()."""
 
@@ -97,8 +99,11 @@ class Story:
         self.faults.append(replace(Fault("redis-kill", "redis", "", ns(at), ns(at + lasted), back_within_s), **more))
         return self.faults[-1]
 
+    def stall(self, at: float, lasted: float) -> None:
+        self.stalls.append(Stalled(ns(at), ns(at + lasted)))
+
     def events(self) -> list[Event]:
-        return [self.run, *self.calls, *self.changes, *self.faults, *self._end()]
+        return [self.run, *self.calls, *self.changes, *self.faults, *self.stalls, *self._end()]
 
     def _end(self) -> list[Event]:
         rested = ns(RESTED_MS)

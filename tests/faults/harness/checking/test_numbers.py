@@ -83,6 +83,24 @@ def test_a_call_that_was_under_way_is_not_allowed_after_the_deadline(story: Stor
     assert story.broken() == ["late-allow"]
 
 
+def test_an_answer_that_the_harness_saw_late_may_have_arrived_when_it_stood_still(story: Story):
+    story.change("list", 10)
+    story.allow(0, took=1000)
+    story.stall(12 + BOUND_MS, 1000 - SLACK_MS - 12 - BOUND_MS)
+    assert story.broken() == []
+
+
+@pytest.mark.parametrize(
+    ("at", "lasted"),
+    [(13 + BOUND_MS, 900), (0, 12 + BOUND_MS), (12 + BOUND_MS, 999 - SLACK_MS - 12 - BOUND_MS), (1001, 10)],
+)
+def test_another_stall_of_the_harness_excuses_no_late_answer(story: Story, at: int, lasted: int):
+    story.change("list", 10)
+    story.allow(0, took=1000)
+    story.stall(at, lasted)
+    assert story.broken() == ["late-allow"]
+
+
 def test_a_late_answer_is_right_as_long_as_it_is_true(story: Story):
     story.allow(0, took=5000)
     story.change("list", 6000)

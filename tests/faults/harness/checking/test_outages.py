@@ -44,6 +44,16 @@ def test_calls_that_never_come_back_are_reported(story: Story):
     assert story.broken() == ["not-back"]
 
 
+def test_a_time_in_which_the_harness_stood_still_is_no_outage(story: Story):
+    called(story, 2000, 20_000, "ALLOW not-listed")
+    story.call(20_000, "BLOCK deadline", FREE)
+    story.call(22_000, "BLOCK deadline", FREE)
+    called(story, 22_100, 30_000, "ALLOW not-listed")
+    assert story.broken() == ["not-back"]
+    story.stall(20_100, 1900)
+    assert story.broken() == []
+
+
 def test_calls_that_come_back_and_stop_again_are_reported(story: Story):
     called(story, 2000, 20_000, "ALLOW not-listed")
     called(story, 20_000, 22_000)
