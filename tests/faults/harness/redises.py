@@ -1,0 +1,152 @@
+"""The Redis of a run: one server, a master with replicas and sentinels, or a cluster, with its network."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from redis import Redis
+
+from lab.cluster import RedisCluster
+from lab.process import free_port
+from lab.redis import RedisServer
+from lab.sentinel import Watched
+from tests.faults.harness.network import Network
+
+PROGRAMS = ("gate-a", "gate-b", "worker", "site", "commands")
+"""What connects to Redis, each over a link of its own where the configuration has one server."""
+
+
+class Redises(Protocol):
+    """What a run knows of its Redis."""
+
+    servers: list[RedisServer]
+    network: Network | None
+
+    def start(self) -> None:
+        """Start all processes, and wait until they are at rest."""
+
+    def stop(self) -> None:
+        """End all processes."""
+
+    def url(self, program: str) -> str:
+        """Return DNC_REDIS_URL of a program."""
+
+    def masters(self) -> list[RedisServer]:
+        """Return the servers that take writes now."""
+
+    def until_at_rest(self) -> None:
+        """Wait until every server is alive and in sync."""
+
+
+class Alone:
+    """One Redis. Every program reaches it over a link of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.server = RedisServer(directory / "redis")
+        self.servers = [self.server]
+        directory.mkdir(parents=True, exist_ok=True)
+        self.network: Network | None = Network(directory, dict.fromkeys(PROGRAMS, self.server.socket))
+
+    def start(self) -> None:
+        """Start the server and the network."""
+        self.server.start()
+        assert self.network is not None
+        self.network.start()
+
+    def stop(self) -> None:
+        """End both."""
+        assert self.network is not None
+        self.network.stop()
+        self.server.kill()
+
+    def url(self, program: str) -> str:
+        """Return the address of the program's link."""
+        assert self.network is not None
+        return f"redis://127.0.0.1:{self.network.ports[program]}"
+
+    def masters(self) -> list[RedisServer]:
+        """Return the server."""
+        return self.servers
+
+    def until_at_rest(self) -> None:
+        """Do nothing: one server has nobody to agree with."""
+
+
+class Replicas:
+    """A master with two replicas, and three sentinels. Every server is reached over a link of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.watched = Watched(directory, replicas=2)
+        self.servers = self.watched.servers
+        for server in self.servers:
+            server.options["port"] = str(free_port())
+            server.options["replica-announce-ip"] = "127.0.0.1"
+            server.options["replica-announce-port"] = str(server.port)
+        links = {f"redis-{at}": server.socket for at, server in enumerate(self.servers)}
+        directory.mkdir(parents=True, exist_ok=True)
+        self.network: Network | None = Network(directory, links)
+        self.network.ports |= {f"redis-{at}": server.port for at, server in enumerate(self.servers)}
+
+    def start(self) -> None:
+        """Start all servers and sentinels."""
+        assert self.network is not None
+        self.network.start()
+        self.watched.start()
+
+    def stop(self) -> None:
+        """End them."""
+        self.watched.stop()
+        assert self.network is not None
+        self.network.stop()
+
+    def url(self, program: str) -> str:
+        """Return the addresses of the sentinels."""
+        return self.watched.url
+
+    def masters(self) -> list[RedisServer]:
+        """Return the server that the sentinels name."""
+        return [self.watched.master]
+
+    def until_at_rest(self) -> None:
+        """Wait until all sentinels see all servers."""
+        self.watched.until_at_rest()
+
+
+class Shards:
+    """A cluster of three masters, a replica of each, and a spare."""
+
+    network: Network | None = None
+
+    def __init__(self, directory: Path) -> None:
+        self.cluster = RedisCluster(directory)
+        self.servers = self.cluster.servers
+
+    def start(self) -> None:
+        """Start all nodes."""
+        self.cluster.start()
+
+    def stop(self) -> None:
+        """End them."""
+        self.cluster.stop()
+
+    def url(self, program: str) -> str:
+        """Return the addresses of all nodes."""
+        return self.cluster.url
+
+    def masters(self) -> list[RedisServer]:
+        """Return the master of each shard."""
+        return [self.cluster.master_of(shard.first) for shard in self.cluster.topology().shards]
+
+    def until_at_rest(self) -> None:
+        """Wait until no node is missed and each master has a replica."""
+        self.cluster.until_at_rest()
+
+
+KINDS: Mapping[str, type[Alone] | type[Replicas] | type[Shards]] = {
+    "alone": Alone, "sentinel": Replicas, "cluster": Shards,
+}  # fmt: skip
+
+
+def client_of(server: RedisServer) -> Redis:
+    """Return a client of one server, past the network."""
+    return Redis(unix_socket_path=str(server.socket), socket_timeout=5)
