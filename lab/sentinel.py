@@ -1,10 +1,12 @@
 """Redis with replicas and Sentinel, on loopback. Sentinel replaces a master that dies."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from lab.process import Process, accepts, free_port
 from lab.redis import RedisServer, redis_binary
@@ -133,10 +135,17 @@ class Watched(Replicated):
         server.start()
 
     def _named_port(self) -> int:
-        """Return the port of the master after the latest failover that any sentinel knows of."""
-        states = [one.master() for one in self.sentinels]
+        """Return the port of the master after the latest failover that any living sentinel knows of."""
+        states = [state for one in self.sentinels if (state := _asked(one))]
         latest = max(states, key=lambda one: one["config-epoch"], default={"port": self.servers[0].port})
         return int(latest["port"])
 
     def _knows(self, one: Sentinel) -> bool:
         return (one.master()["num-other-sentinels"], one.replicas()) == (2, len(self.servers) - 1)
+
+
+def _asked(one: Sentinel) -> Mapping[str, Any] | None:
+    """Return a sentinel's view of the master; None if it does not answer."""
+    with suppress(RedisError):
+        return one.master()
+    return None

@@ -7,7 +7,7 @@ from compliance.cluster import SLOTS
 from compliance.numbers import E164
 from compliance.redis_schema import slot_of_number
 from tests.faults.harness.history import ALLOW, Call
-from tests.faults.harness.numbers import FREE
+from tests.faults.harness.pool import FREE
 
 PARTS = 3
 """Parts of the slots that are watched each for itself: as many as a cluster has masters."""

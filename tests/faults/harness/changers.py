@@ -8,15 +8,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tests.faults.harness.answers import Answered
 from tests.faults.harness.history import Change, Kind, Outcome
-from tests.faults.harness.numbers import CHANGING, FILES, holder
+from tests.faults.harness.pool import CHANGING, FILES, holder
+from tests.faults.harness.replies import Answered
 from tests.faults.harness.ways import Api, Commands
 
 LIVES_S = (3.0, 15.0)
 """How long an override lives, in seconds: many of them end by themselves during the run."""
 
 ENDED_S = 0.5
+AT_ONCE = 4
+"""Changes under way at once: as many people and programs work on the lists."""
+
+LONGEST = 2000
+"""Characters of an answer that the history keeps."""
+
+ENDED = re.compile(r"ended override (\d+)")
 OVERRIDE = re.compile(r"[Oo]verride (\d+)")
 ENTRY = re.compile(r"entry (\d+)")
 
@@ -48,7 +55,7 @@ class Changers:
         """Make changes until `over` is set, and wait for the answers of those that are under way."""
         while not over.is_set():
             await asyncio.sleep(self._random.expovariate(self._per_second))
-            if self._idle:
+            if self._idle and len(self._under_way) < AT_ONCE:
                 self._begin(self._idle.pop(0))
         if self._under_way:
             await asyncio.wait(self._under_way)
@@ -94,8 +101,10 @@ class Changers:
         at = time.monotonic_ns() if answered.code is not None else None
         outcome = answered.command_outcome if by == "command" else answered.api_outcome
         self._record(
-            Change(kind, by, numbers, lead, invoked, at, outcome, answered.code, answered.said[:2000],
-                   override or _id_in(kind, answered), _end_in(answered))
+            Change(
+                kind, by, numbers, lead, invoked, at, outcome, answered.code, answered.said[:LONGEST],
+                override or _id_in(kind, answered), _end_in(answered), ended=_ended_by(answered),
+            )
         )  # fmt: skip
         return outcome, answered
 
@@ -159,3 +168,8 @@ def _end_in(answered: Answered) -> int:
     """Return the end of a granted override in milliseconds; 0 without one."""
     written = answered.fields.get("expires_at")
     return int(datetime.fromisoformat(written).timestamp() * 1000) if written else 0
+
+
+def _ended_by(answered: Answered) -> tuple[str, ...]:
+    """Return the overrides that a request ended."""
+    return tuple(map(str, answered.fields.get("ended_overrides", []))) or tuple(ENDED.findall(answered.said))

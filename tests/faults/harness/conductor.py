@@ -1,5 +1,6 @@
 """Carries out the schedule: one step after the other, each followed by a rest in which calls must come back."""
 
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +11,17 @@ from lab.process import NotStarted
 from tests.faults.harness import history
 from tests.faults.harness.back import Watch
 from tests.faults.harness.faults.fault import CannotBegin, Fault
+from tests.faults.harness.repair import repair
 from tests.faults.harness.schedule import Step
 from tests.faults.harness.stack import FaultStack
 from tests.faults.harness.stated import SLOWNESS
 
 REST_S = 1.0
 """Seconds for which calls go on undisturbed before the next step."""
+
+REPAIRED_WITHIN_S = 30.0
+TROUBLES = (RedisError, OSError, NotStarted, StopIteration, subprocess.TimeoutExpired)
+"""What a fault may meet when another fault is under way."""
 
 PATIENCE = 2.0
 """How many times the stated time a run waits for calls before it goes on with the next step."""
@@ -49,28 +55,33 @@ class Conductor:
             self.stack.rest(max(0.0, until - time.monotonic()))
             self._end(fault, began, step.pair)
         if begun:
+            if not self.stack.wait_for(lambda: repair(self.stack), REPAIRED_WITHIN_S):
+                self.say("not everything runs again")
             self._until_back(max(fault.back_within_s for fault, _, _ in begun) * SLOWNESS)
 
     def _begins(self, fault: Fault) -> bool:
+        """Begin a fault. What failed half-way counts as begun: some of it happened."""
         try:
             fault.begin(self.stack)
         except CannotBegin as error:
             self.skipped.append(f"{fault.kind}: {error}")
             self.say(f"{fault.kind} skipped: {error}")
             return False
+        except TROUBLES as error:
+            self.say(f"{fault.kind} of {fault.target} began in part: {error!r}")
         return True
 
     def _end(self, fault: Fault, began: int, pair: str) -> None:
         try:
             fault.end(self.stack)
-        finally:
-            ended = time.monotonic_ns()
-            self.record(
-                history.Fault(
-                    fault.kind, fault.target, pair, began, ended, fault.back_within_s * SLOWNESS, fault.loses_from,
-                    fault.wrong_wall,
-                )
-            )  # fmt: skip
+        except TROUBLES as error:
+            self.say(f"{fault.kind} of {fault.target} ended in part: {error!r}")
+        event = history.Fault(
+            fault.kind, fault.target, pair, began, time.monotonic_ns(), fault.back_within_s * SLOWNESS,
+            fault.loses_from, fault.wrong_wall,
+        )  # fmt: skip
+        self.record(event)
+        self.say(f"{fault.kind} of {fault.target}{f', {pair}' if pair else ''}: {(event.ended - began) / 1e9:.1f} s")
 
     def _until_back(self, within_s: float) -> None:
         """Wait until calls are back and the servers of Redis agree."""

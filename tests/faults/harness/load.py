@@ -8,7 +8,7 @@ from itertools import count, cycle
 
 from agi_gate.canary import Answer, NoAnswer, header, read_line
 from tests.faults.harness.history import ALLOW, BLOCK, Call
-from tests.faults.harness.numbers import CHANGING, FREE, IMPORTED, LISTED, holder, stranger
+from tests.faults.harness.pool import CHANGING, FREE, IMPORTED, LISTED, holder, stranger
 
 ANSWER_WITHIN_S = 8.0
 """Maximum wait for one answer: longer than a PBX would wait, so that late answers are seen."""

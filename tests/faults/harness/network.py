@@ -39,11 +39,11 @@ class Link:
 
 
 class Network:
-    """The links by name, each a TCP port of loopback in front of a unix socket."""
+    """The links by name, each a TCP port of loopback in front of a unix socket. `ports` are free ones if not given."""
 
-    def __init__(self, directory: Path, servers: Mapping[str, Path]) -> None:
+    def __init__(self, directory: Path, servers: Mapping[str, Path], ports: Mapping[str, int] | None = None) -> None:
         self._control, self._log = directory / "network.sock", directory / "network.log"
-        self.ports = {name: free_port() for name in servers}
+        self.ports = dict(ports or {name: free_port() for name in servers})
         self._links = [{"name": name, "port": self.ports[name], "server": str(path)} for name, path in servers.items()]
         self.process: Process | None = None
 

@@ -83,9 +83,9 @@ class Replicas:
             server.options["replica-announce-ip"] = "127.0.0.1"
             server.options["replica-announce-port"] = str(server.port)
         links = {f"redis-{at}": server.socket for at, server in enumerate(self.servers)}
+        ports = {f"redis-{at}": server.port for at, server in enumerate(self.servers)}
         directory.mkdir(parents=True, exist_ok=True)
-        self.network: Network | None = Network(directory, links)
-        self.network.ports |= {f"redis-{at}": server.port for at, server in enumerate(self.servers)}
+        self.network: Network | None = Network(directory, links, ports)
 
     def start(self) -> None:
         """Start all servers and sentinels."""

@@ -21,7 +21,7 @@ from tests.faults.harness.changers import Changers
 from tests.faults.harness.conductor import Conductor
 from tests.faults.harness.faults.catalogue import kinds_for
 from tests.faults.harness.load import Callers
-from tests.faults.harness.numbers import LISTED
+from tests.faults.harness.pool import LISTED
 from tests.faults.harness.setting import CONFIGURATIONS, Configuration
 from tests.faults.harness.stack import GATES, FaultStack
 from tests.faults.harness.stated import DEADLINE_MS, SLACK_MS
@@ -29,8 +29,8 @@ from tests.faults.harness.ways import Api
 from tests.support.programs import fork_servers
 
 DISK_MB = {"redis": 2000, "sql": 3000}
-CALLS_PER_S = 500.0
-CHANGES_PER_S = 8.0
+CALLS_PER_S = 450.0
+CHANGES_PER_S = 5.0
 REST_WITHIN_S = 60.0
 
 

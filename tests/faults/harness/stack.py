@@ -12,7 +12,7 @@ from lab.process import free_port
 from tests.faults.harness.clocks import Clock, library
 from tests.faults.harness.databases import database_of
 from tests.faults.harness.disks import Disk
-from tests.faults.harness.numbers import CHANGING, holder
+from tests.faults.harness.pool import CHANGING, holder
 from tests.faults.harness.redises import KINDS, Redises
 from tests.faults.harness.setting import Configuration
 from tests.faults.harness.stated import DEADLINE_MS, LEASE_S, SLOWNESS

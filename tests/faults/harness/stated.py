@@ -30,3 +30,16 @@ up to 5 s after a failed rebuild (`FAILED_S` in `worker/keeper.py`), and rebuild
 FAILED_OVER_S = 20.0
 """A master that was replaced: up to 16 s behind Sentinel and up to 8.2 s in a cluster (docs/sizing.md, "When something
 dies"), and the rebuild."""
+
+REPLICA_GONE_S = 8.0
+"""A replica that is away or hangs: up to seven seconds, until it is no longer counted (docs/operate.md, "Behind
+Sentinel")."""
+
+SLOTS_MOVED_S = 10.0
+"""Slots that moved: the calls of both shards stop until both are rebuilt (docs/operate.md, "On a Redis Cluster")."""
+
+SQL_BACK_S = 4.0
+"""SQL that is back after longer than the lease: the worker tries again after at most 2 s, and renews the lease."""
+
+UNARCHIVED_S = 2.0
+"""How long a decision stands in Redis alone while nothing fails: usually less than a second (docs/operate.md)."""

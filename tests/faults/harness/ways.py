@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import ClientError, ClientSession, ClientTimeout, FormData
 
 from compliance.consent import ATTESTATION
-from tests.faults.harness.answers import Answered
+from tests.faults.harness.replies import Answered
 from tests.support.api import PDF
 from tests.support.programs import run
 

@@ -1,6 +1,6 @@
 """Every kind of fault."""
 
-from tests.faults.harness.faults import programs, servers
+from tests.faults.harness.faults import clock_steps, contents, disks, failovers, links, programs, servers, sql
 from tests.faults.harness.faults.fault import Fault
 from tests.faults.harness.setting import Configuration
 
@@ -9,7 +9,16 @@ KINDS: tuple[type[Fault], ...] = (
     programs.WorkerKilled, programs.WorkerPaused, programs.WorkerRestarted,
     programs.SiteKilled, programs.SitePaused, programs.SiteRestarted,
     servers.RedisKilled, servers.MasterKilled, servers.RedisPaused, servers.MasterPaused, servers.RedisRestarted,
-    servers.ClientsKilled,
+    contents.Emptied, contents.OlderCopy, contents.AofCut, contents.Flushed, contents.ScriptsFlushed,
+    contents.ClientsKilled, contents.MemoryFull, contents.Evicting,
+    disks.RedisDiskFull, disks.RedisDiskFullEverysec,
+    links.LinkCut, links.LinkSilent, links.LinkDeaf, links.LinkLate,
+    links.MasterCut, links.MasterSilent, links.MasterDeaf, links.MasterLate,
+    failovers.SentinelFailover, failovers.SentinelKilled, failovers.ReplicaKilled, failovers.ReplicaPaused,
+    failovers.ClusterFailover, failovers.ClusterFailoverForce, failovers.ClusterFailoverTakeover, failovers.SlotsMoved,
+    sql.SqliteLocked, sql.SqlDiskFull,
+    sql.PostgresStopped, sql.PostgresCrashed, sql.PostgresPaused, sql.ConnectionsEnded,
+    clock_steps.GateClock, clock_steps.WorkerClock,
 )  # fmt: skip
 
 

@@ -7,13 +7,15 @@ from redis.exceptions import RedisError
 from lab.process import NotStarted
 from lab.redis import RedisServer
 from tests.faults.harness.faults.fault import CannotBegin, Fault
-from tests.faults.harness.redises import Replicas, client_of
+from tests.faults.harness.redises import Replicas
 from tests.faults.harness.stack import FaultStack
 from tests.faults.harness.stated import FAILED_OVER_S, REBUILT_S, RECONNECT_S
 
 
 def revive(stack: FaultStack, server: RedisServer) -> None:
-    """Start a server again; behind Sentinel it follows whoever is the master now."""
+    """Start a server again unless it runs; behind Sentinel it follows whoever is the master now."""
+    if server.running.exit_code is None:
+        return
     if isinstance(stack.redises, Replicas):
         if stack.redises.watched.master is not server:
             stack.redises.watched.revive(server)
@@ -96,13 +98,3 @@ class RedisRestarted(OnMaster):
     def begin(self, stack: FaultStack) -> None:
         self.choose(stack).running.stop()
         revive(stack, self.chosen)
-
-
-class ClientsKilled(OnMaster):
-    """Every connection of a client is ended by CLIENT KILL."""
-
-    kind, back_within_s, holds_s = "client-kill", RECONNECT_S, (0.0, 0.0)
-
-    def begin(self, stack: FaultStack) -> None:
-        with client_of(self.choose(stack)) as client:
-            client.client_kill_filter(_type="normal", skipme=True)

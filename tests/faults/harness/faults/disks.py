@@ -1,0 +1,37 @@
+"""Full disks of Redis."""
+
+from tests.faults.harness.faults.fault import CannotBegin
+from tests.faults.harness.faults.servers import OnMaster, revive
+from tests.faults.harness.redises import client_of
+from tests.faults.harness.stack import FaultStack
+from tests.faults.harness.stated import REBUILT_S, RECONNECT_S
+
+
+class RedisDiskFull(OnMaster):
+    """The disk of Redis is full. With `appendfsync always` Redis ends itself, and an operator starts it again."""
+
+    kind, back_within_s, holds_s, redis = "redis-disk-full", REBUILT_S, (0.5, 4.0), ("alone",)
+    fsync = "always"
+
+    def begin(self, stack: FaultStack) -> None:
+        if "redis" not in stack.disks:
+            raise CannotBegin("this machine allows no mounts of its own")
+        with client_of(self.choose(stack)) as client:
+            client.config_set("appendfsync", self.fsync)
+        stack.disks["redis"].fill()
+
+    def end(self, stack: FaultStack) -> None:
+        stack.disks["redis"].free()
+        if self.chosen.running.exit_code is not None:
+            revive(stack, self.chosen)
+
+
+class RedisDiskFullEverysec(RedisDiskFull):
+    """The same with `appendfsync everysec`: Redis refuses every write (MISCONF) until the disk has room."""
+
+    kind, back_within_s, fsync = "redis-disk-full-everysec", RECONNECT_S + REBUILT_S, "everysec"
+
+    def end(self, stack: FaultStack) -> None:
+        super().end(stack)
+        with client_of(self.chosen) as client:
+            client.config_set("appendfsync", "always")
