@@ -68,8 +68,9 @@ class Changers:
     def _over(self, task: asyncio.Task[None], spot: Spot) -> None:
         self._under_way.discard(task)
         task.result()
-        # Some numbers change again and again at once, others rest for a while.
-        self._idle.insert(self._random.randrange(len(self._idle) + 1), spot)
+        # Some numbers change again and again at once, others rest for a while. Live overrides are to be revoked.
+        soon = len(self._idle) // 50 if spot.override else len(self._idle)
+        self._idle.insert(self._random.randrange(soon + 1), spot)
 
     async def _change(self, spot: Spot) -> None:
         if len(spot.numbers) > 1:

@@ -5,7 +5,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import Engine, create_engine, make_url
 
 from lab.postgres import PostgresServer
 from tests.faults.harness.setting import Configuration
@@ -29,10 +28,6 @@ class SqliteFile:
     def stop(self) -> None:
         """Let go of the lock."""
         self.unlock()
-
-    def engine(self) -> Engine:
-        """Return an engine to read the record with."""
-        return create_engine(self.url)
 
     def lock(self) -> None:
         """Hold the write lock, as another program does that never commits."""
@@ -67,10 +62,6 @@ class PostgresDatabase:
     def stop(self) -> None:
         """End the server."""
         self.running.stop()
-
-    def engine(self) -> Engine:
-        """Return an engine to read the record with."""
-        return create_engine(make_url(self.url).set(drivername="postgresql+psycopg"))
 
     def end_connections(self) -> None:
         """End every connection to the database, as an administrator or a failing server does."""

@@ -1,104 +1,37 @@
-"""A run of the harness: build the stack, load it, disturb it, let it rest, and write down all of it."""
+"""Run a real stack under load and faults, write down everything, and check it.
+
+`python -m tests.faults.harness` makes one run and prints its summary. With `--check FILE...` it reads the histories of
+earlier runs instead, and prints their sum. The exit code is 1 if any promise was broken.
+"""
 
 import argparse
-import asyncio
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
-import uvloop
-
 from tests.faults.harness import disks, history, schedule
-from tests.faults.harness.back import Watch
-from tests.faults.harness.changers import Changers
+from tests.faults.harness.checker import check_history, collector_paused, report
+from tests.faults.harness.checking.collected import collect
 from tests.faults.harness.conductor import Conductor
+from tests.faults.harness.ending import facts
 from tests.faults.harness.faults.catalogue import kinds_for
-from tests.faults.harness.load import Callers
+from tests.faults.harness.loading import Load, Rates
 from tests.faults.harness.pool import LISTED
 from tests.faults.harness.setting import CONFIGURATIONS, Configuration
-from tests.faults.harness.stack import GATES, FaultStack
-from tests.faults.harness.stated import DEADLINE_MS, SLACK_MS
-from tests.faults.harness.ways import Api
+from tests.faults.harness.stack import FaultStack
+from tests.faults.harness.stated import DEADLINE_MS, LEASE_S, SLACK_MS
+from tests.faults.harness.summary import Summary, markdown, summarize
 from tests.support.programs import fork_servers
 
 DISK_MB = {"redis": 2000, "sql": 3000}
 CALLS_PER_S = 450.0
 CHANGES_PER_S = 5.0
-REST_WITHIN_S = 60.0
-
-
-class Load(threading.Thread):
-    """The callers and changers, in an event loop of a thread of their own. `record` takes events from any thread."""
-
-    def __init__(self, stack: FaultStack, token: str, recorder: history.Recorder, asked: argparse.Namespace) -> None:
-        super().__init__(name="load")
-        self._stack, self._token, self._recorder, self._asked = stack, token, recorder, asked
-        self._commands = stack.commands()
-        self._loop = uvloop.new_event_loop()
-        self._over: asyncio.Event | None = None
-        self._begun = threading.Event()
-        self.watch = Watch(GATES)
-        self.changes = 0
-        self.failure: BaseException | None = None
-
-    def run(self) -> None:
-        """Place calls and make changes until `finish`."""
-        try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._work())
-        except BaseException as error:  # noqa: BLE001 - `finish` raises it in the thread that can report it
-            self.failure = error
-            self._begun.set()
-
-    async def _work(self) -> None:
-        self._over = asyncio.Event()
-        api = Api(self._stack.origin, self._token)
-        ports = {name: self._stack.ports[name] for name in GATES}
-        callers = Callers(ports, self._asked.calls, self._asked.seed, self._called)
-        changers = Changers(api, self._commands, self._asked.changes, self._asked.seed, self._changed)
-        self._begun.set()
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(callers.run(self._over))
-                both.create_task(changers.run(self._over))
-        finally:
-            await api.close()
-
-    def _called(self, call: history.Call) -> None:
-        self._recorder.record(call)
-        self.watch.see(call)
-
-    def _changed(self, change: history.Change) -> None:
-        self._recorder.record(change)
-        self.changes += 1
-
-    def record(self, event: history.Event) -> None:
-        """Record an event of another thread, in the thread of the recorder while it runs."""
-        if self.is_alive():
-            self._loop.call_soon_threadsafe(self._recorder.record, event)
-        else:
-            self._recorder.record(event)
-
-    def begin(self) -> None:
-        """Start, and wait until calls are placed."""
-        self.start()
-        self._begun.wait()
-
-    def finish(self) -> None:
-        """Place no more calls, and wait for the answers of those under way. Raises what the thread raised."""
-        if self.is_alive() and self._over is not None:
-            with suppress(RuntimeError):  # The loop has ended by itself.
-                self._loop.call_soon_threadsafe(self._over.set)
-        self.join()
-        if self.failure is not None:
-            raise self.failure
 
 
 def say(line: str) -> None:
@@ -140,15 +73,16 @@ def play(asked: argparse.Namespace, configuration: Configuration, path: Path) ->
         ending.enter_context(fork_servers())
         stack = ending.enter_context(FaultStack(configuration, directory, mounted))
         recorder = ending.enter_context(history.Recorder(path))
-        began = history.Run(
-            configuration.name, asked.seed, revision(), time.monotonic_ns(), time.time_ns() // 1_000_000,
-            DEADLINE_MS, SLACK_MS,
+        recorder.record(
+            history.Run(
+                configuration.name, asked.seed, revision(), time.monotonic_ns(), time.time_ns() // 1_000_000,
+                DEADLINE_MS, SLACK_MS, LEASE_S * 1000,
+            )
         )  # fmt: skip
-        recorder.record(began)
         token = stack.start()
         say(f"{configuration.name}: everything runs in {directory}")
         list_first(stack, recorder)
-        load = Load(stack, token, recorder, asked)
+        load = Load(stack, token, recorder, Rates(asked.calls, asked.changes, asked.seed))
         load.begin()
         try:
             conductor = Conductor(stack, load.watch, load.record, say)
@@ -157,6 +91,7 @@ def play(asked: argparse.Namespace, configuration: Configuration, path: Path) ->
         finally:
             load.finish()
         say(f"{load.watch.calls:,} calls, {load.changes:,} changes")
+        recorder.record(*facts(stack, say))
         for program in stack.programs.values():
             for ended in program.ended:
                 say(f"{ended.name} ended by itself with code {ended.code}: {ended.said}")
@@ -176,25 +111,50 @@ def list_first(stack: FaultStack, recorder: history.Recorder) -> None:
     )  # fmt: skip
 
 
+def check(paths: Sequence[Path]) -> bool:
+    """Print what the histories break and their summary. Return whether they break nothing."""
+    summaries: list[Summary] = []
+    with collector_paused():
+        for path in paths:
+            collected = collect(history.read(path))
+            violations = check_history(collected)
+            for line in report(violations):
+                print(line)
+            summaries.append(summarize(collected, violations))
+    for line in markdown(summaries):
+        print(line)
+    return not any(one.violations for one in summaries)
+
+
 def _interrupted(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.harness", description=__doc__)
+def parsed() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.harness", description=__doc__.partition("\n")[0])
     parser.add_argument("--configuration", choices=sorted(CONFIGURATIONS), default="sqlite")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=10, help="over which the faults are spread")
     parser.add_argument("--faults", type=int, default=60)
     parser.add_argument("--calls", type=float, default=CALLS_PER_S, help="calls a second")
     parser.add_argument("--changes", type=float, default=CHANGES_PER_S, help="changes a second")
     parser.add_argument("--history", type=Path, help="where to write the history")
     parser.add_argument("--only", default="", help="kinds of faults, separated by commas; by default all that fit")
     parser.add_argument("--directory", type=Path, help="where the programs keep their files and logs; kept if given")
-    asked = parser.parse_args()
+    parser.add_argument("--check", type=Path, nargs="+", metavar="FILE", help="read these histories again")
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = parsed()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _interrupted)
-    path = asked.history or Path(tempfile.gettempdir()) / f"faults-{asked.configuration}-{asked.seed}.jsonl"
-    path.unlink(missing_ok=True)
-    play(asked, CONFIGURATIONS[asked.configuration], path)
-    say(f"history: {path}")
+    paths = asked.check
+    if not paths:
+        path = asked.history or Path(tempfile.gettempdir()) / f"faults-{asked.configuration}-{asked.seed}.jsonl"
+        path.unlink(missing_ok=True)
+        play(asked, CONFIGURATIONS[asked.configuration], path)
+        say(f"history: {path}")
+        paths = [path]
+    sys.exit(0 if check(paths) else 1)

@@ -43,3 +43,6 @@ SQL_BACK_S = 4.0
 
 UNARCHIVED_S = 2.0
 """How long a decision stands in Redis alone while nothing fails: usually less than a second (docs/operate.md)."""
+
+AT_REST_S = 60.0
+"""All faults are over and nobody asks any more: the leases, retries and hold-offs of the product are far shorter."""

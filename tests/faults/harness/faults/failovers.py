@@ -18,6 +18,9 @@ from tests.faults.harness.redises import Replicas, Shards, client_of
 from tests.faults.harness.stack import FaultStack
 from tests.faults.harness.stated import FAILED_OVER_S, FORWARD_S, REPLICA_GONE_S, SLOTS_MOVED_S
 
+REPLACED_WITHIN_S = 5.0
+"""How long a failover on command may take. It is the end of the fault."""
+
 
 def _replicas(stack: FaultStack) -> Replicas:
     assert isinstance(stack.redises, Replicas)
@@ -35,13 +38,17 @@ class SentinelFailover(Fault):
     kind, back_within_s, holds_s, redis = "sentinel-failover", FAILED_OVER_S, (0.0, 0.0), ("sentinel",)
 
     def begin(self, stack: FaultStack) -> None:
-        self.target = "master"
-        sentinel = _replicas(stack).watched.sentinels[0]
+        watched = _replicas(stack).watched
+        self.target, self._old = "master", watched.master
+        sentinel = watched.sentinels[0]
         try:
             with Redis(port=sentinel.port, socket_timeout=2) as client:
                 client.execute_command("SENTINEL", "FAILOVER", NAME)
         except RedisError as error:
             raise CannotBegin(f"Sentinel refuses: {error}") from error
+
+    def end(self, stack: FaultStack) -> None:
+        stack.wait_for(lambda: _replicas(stack).watched.master is not self._old, REPLACED_WITHIN_S)
 
 
 class SentinelKilled(Fault):
@@ -116,11 +123,14 @@ class ClusterFailover(OnMaster):
         cluster, master = _shards(stack).cluster, self.choose(stack)
         try:
             shard = next(one for one in cluster.topology().shards if one.address.endswith(f":{master.port}"))
-            replica = next(one for one in cluster.servers_of(shard) if one is not master)
-            with client_of(replica) as client:
+            self.replica = next(one for one in cluster.servers_of(shard) if one is not master)
+            with client_of(self.replica) as client:
                 client.execute_command(*("CLUSTER", "FAILOVER", self.word)[: 3 if self.word else 2])
         except (RedisError, OSError, StopIteration) as error:
             raise CannotBegin(f"no replica takes over: {error!r}") from error
+
+    def end(self, stack: FaultStack) -> None:
+        stack.wait_for(lambda: self.replica in stack.redises.masters(), REPLACED_WITHIN_S)
 
 
 class ClusterFailoverForce(ClusterFailover):
