@@ -12,6 +12,7 @@ from tests.faults.harness.changers import Changers
 from tests.faults.harness.history import Call, Change, Event, Recorder
 from tests.faults.harness.load import Callers
 from tests.faults.harness.stack import GATES, FaultStack
+from tests.faults.harness.stalls import watch_stalls
 from tests.faults.harness.ways import Api
 
 
@@ -55,9 +56,10 @@ class Load(threading.Thread):
         changers = Changers(api, self._commands, self._rates.changes, self._rates.seed, self._changed)
         self._begun.set()
         try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(callers.run(self._over))
-                both.create_task(changers.run(self._over))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(callers.run(self._over))
+                tasks.create_task(changers.run(self._over))
+                tasks.create_task(watch_stalls(self._over, self._recorder.record))
         finally:
             await api.close()
 
