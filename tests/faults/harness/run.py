@@ -10,23 +10,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
 from tests.faults.harness import disks, history, schedule
-from tests.faults.harness.checker import check_history, collector_paused, report
-from tests.faults.harness.checking.collected import collect
 from tests.faults.harness.conductor import Conductor
 from tests.faults.harness.ending import facts
 from tests.faults.harness.faults.catalogue import kinds_for
 from tests.faults.harness.loading import Load, Rates
 from tests.faults.harness.pool import LISTED
+from tests.faults.harness.review import review
 from tests.faults.harness.setting import CONFIGURATIONS, Configuration
 from tests.faults.harness.stack import FaultStack
 from tests.faults.harness.stated import DEADLINE_MS, LEASE_S, SLACK_MS
-from tests.faults.harness.summary import Summary, markdown, summarize
 from tests.support.programs import fork_servers
 
 DISK_MB = {"redis": 2000, "sql": 3000}
@@ -111,21 +109,6 @@ def list_first(stack: FaultStack, recorder: history.Recorder) -> None:
     )  # fmt: skip
 
 
-def check(paths: Sequence[Path]) -> bool:
-    """Print what the histories break and their summary. Return whether they break nothing."""
-    summaries: list[Summary] = []
-    with collector_paused():
-        for path in paths:
-            collected = collect(history.read(path))
-            violations = check_history(collected)
-            for line in report(violations):
-                print(line)
-            summaries.append(summarize(collected, violations))
-    for line in markdown(summaries):
-        print(line)
-    return not any(one.violations for one in summaries)
-
-
 def _interrupted(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
 
@@ -157,4 +140,4 @@ def main() -> None:
         play(asked, CONFIGURATIONS[asked.configuration], path)
         say(f"history: {path}")
         paths = [path]
-    sys.exit(0 if check(paths) else 1)
+    sys.exit(review(paths))

@@ -15,7 +15,8 @@ from tests.faults.harness.stated import FORWARD_S, REBUILT_S, RECONNECT_S, UNARC
 
 FILES = "appendonlydir"
 DECISIONS = "dnc:decisions*"
-EVICTING = "allkeys-lru"
+EVICTING = "allkeys-random"
+EVICTED_BYTES = 4096
 NOTICED_S = 2.0
 """How long a policy that evicts stands before anything is evicted: the product looks at it once a second."""
 
@@ -149,7 +150,7 @@ class Evicting(Destroying):
         with client_of(self.chosen) as client:
             client.config_set("maxmemory-policy", EVICTING)
             stack.rest(NOTICED_S)
-            client.config_set("maxmemory", client.info("memory")["used_memory"] * 7 // 8)
+            client.config_set("maxmemory", client.info("memory")["used_memory"] - EVICTED_BYTES)
 
     def end(self, stack: FaultStack) -> None:
         _restore(self, "maxmemory")
