@@ -7,6 +7,9 @@ from typing import Any
 from tests.faults.harness.history import Outcome
 
 NOT_IN_FORCE = 3
+STILL_AT_IT = "still-at-it"
+"""The answer to a repeated request whose first attempt has not ended. What becomes of that one is not known."""
+
 REFUSED_CODES = (1, 2)
 
 
@@ -29,7 +32,7 @@ class Answered:
     @property
     def api_outcome(self) -> Outcome:
         """What the API says: only a refusal with a status below 500 says for certain that nothing changed."""
-        if self.code is None or self.code >= 500 or self.code == 429:
+        if self.code is None or self.code >= 500 or self.code == 429 or STILL_AT_IT in self.said:
             return "unknown"
         if self.code >= 300:
             return "refused"

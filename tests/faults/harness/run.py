@@ -69,7 +69,7 @@ def play(asked: argparse.Namespace, configuration: Configuration, path: Path) ->
         directory.chmod(0o711)  # PostgreSQL runs as another user, if root starts it.
         mounted = small_disks(directory, say)
         ending.enter_context(fork_servers())
-        stack = ending.enter_context(FaultStack(configuration, directory, mounted))
+        stack = ending.enter_context(FaultStack(configuration, directory, mounted, asked.patch))
         recorder = ending.enter_context(history.Recorder(path))
         recorder.record(
             history.Run(
@@ -124,6 +124,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--changes", type=float, default=CHANGES_PER_S, help="changes a second")
     parser.add_argument("--history", type=Path, help="where to write the history")
     parser.add_argument("--only", default="", help="kinds of faults, separated by commas; by default all that fit")
+    parser.add_argument(
+        "--patch", default="", help="break the programs, to see that the checker sees: patched/patches.py"
+    )
     parser.add_argument("--directory", type=Path, help="where the programs keep their files and logs; kept if given")
     parser.add_argument("--check", type=Path, nargs="+", metavar="FILE", help="read these histories again")
     return parser.parse_args()

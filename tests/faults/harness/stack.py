@@ -29,15 +29,22 @@ TEND_S = 0.02
 SCOPES = ("read", "leads", "suppress", "lift", "override", "revoke")
 
 
+PATCHED = "tests.faults.harness.patched"
+"""Starts a program that `patch` breaks: see `patched/patches.py`."""
+
+
 class NotReady(Exception):
     """The stack did not become ready. The message says what was missing."""
 
 
 class FaultStack:
-    """All processes of a run, with their files in `directory`. Only one thread may use it."""
+    """All processes of a run, with their files in `directory`. Only one thread may use it.
 
-    def __init__(self, configuration: Configuration, directory: Path, disks: dict[str, Disk]) -> None:
-        self.configuration, self.directory, self.disks = configuration, directory, disks
+    If `patch` is not empty, it names the promise that the programs break.
+    """
+
+    def __init__(self, configuration: Configuration, directory: Path, disks: dict[str, Disk], patch: str = "") -> None:
+        self.configuration, self.directory, self.disks, self.patch = configuration, directory, disks, patch
         self.redises: Redises = KINDS[configuration.redis](directory / "redis")
         self.database = database_of(configuration, directory / "sql")
         self.ports = {name: free_port() for name in (*GATES, "site")}
@@ -114,6 +121,8 @@ class FaultStack:
     def _add(self, name: str) -> None:
         package = "agi_gate" if name in GATES else "admin_web"
         words = ["worker"] if name == "worker" else ["serve"]
+        if self.patch:
+            package, words = PATCHED, [self.patch, package, *words]
         (self.directory / name).mkdir(exist_ok=True)
         program = Supervised(
             name, package, words, self.directory / f"{name}.log", self.environment(name), self.clocks.get(name)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from tests.faults.harness.checking.collected import History
 from tests.faults.harness.checking.outages import (
@@ -105,19 +106,27 @@ def summarize(history: History, violations: Iterable[Violation]) -> Summary:
 
 
 def kinds_of_faults(history: History) -> dict[str, KindOfFault]:
-    """Return the faults by kind, each with the longest outage that began while one of them counted."""
-    found = list(outages(callable_calls(history)))
+    """Return the faults by kind, each with the longest outage after one of them."""
     kinds: dict[str, KindOfFault] = {}
     for fault in history.faults:
-        mine = (one for one in found if _belongs(one, fault, history.bound))
-        longest = max((one.seconds - history.stalled(one.began, one.ended) / NS_PER_S for one in mine), default=0.0)
-        kinds[fault.kind] = kinds.get(fault.kind, KindOfFault()) + KindOfFault(1, longest, fault.back_within_s)
+        kinds[fault.kind] = kinds.get(fault.kind, KindOfFault()) + KindOfFault(1, 0.0, fault.back_within_s)
+    for outage in outages(callable_calls(history)):
+        lasted = outage.seconds - history.stalled(outage.began, outage.ended) / NS_PER_S
+        for fault in _causes(outage, history):
+            kinds[fault.kind] += KindOfFault(0, lasted, 0.0)
     return dict(sorted(kinds.items()))
 
 
-def _belongs(outage: Outage, fault: Fault, bound: int) -> bool:
-    """Return whether an outage began during a fault, or before calls must be back. A pair shares its outages."""
-    return fault.began - bound <= outage.began <= must_be_back(fault)
+def _causes(outage: Outage, history: History) -> list[Fault]:
+    """Return the last fault that began before an outage, with the other one of its pair; none if it was over by then.
+
+    A call may have been under way for a while when the fault stopped it.
+    """
+    began = [fault for fault in history.faults if fault.began - history.bound <= outage.began <= must_be_back(fault)]
+    if not began:
+        return []
+    last = max(began, key=attrgetter("began"))
+    return [fault for fault in began if fault is last or (last.pair and fault.pair == last.pair)]
 
 
 def markdown(summaries: Sequence[Summary]) -> Iterator[str]:

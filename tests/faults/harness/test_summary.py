@@ -1,5 +1,7 @@
 """The summary counts what a history holds, and several of them add up."""
 
+from dataclasses import replace
+
 from tests.faults.harness.checking.collected import collect
 from tests.faults.harness.checking.stories import FREE, NUMBER, Story, dropped, edited, ns
 from tests.faults.harness.history import Recorded, Run, Verified
@@ -51,8 +53,25 @@ def test_violations_are_counted_by_rule():
 
 def test_the_outages_of_a_pair_belong_to_both_faults():
     story = told()
-    story.fault(1000, 400, 1, kind="worker-pause", pair="p")
-    assert of(story).faults["worker-pause"] == KindOfFault(1, 0.8, 1)
+    story.faults[0] = replace(story.faults[0], pair="p")
+    story.fault(990, 400, 1, kind="worker-pause", pair="p")
+    faults = of(story).faults
+    assert faults["worker-pause"] == KindOfFault(1, 0.8, 1)
+    assert faults["redis-kill"] == KindOfFault(1, 0.8, 3)
+
+
+def test_an_outage_belongs_to_the_last_fault_before_it():
+    story = told()
+    story.fault(500, 400, 10, kind="worker-pause")
+    faults = of(story).faults
+    assert faults["worker-pause"] == KindOfFault(1, 0.0, 10)
+    assert faults["redis-kill"] == KindOfFault(1, 0.8, 3)
+
+
+def test_an_outage_is_shorter_by_the_time_in_which_the_harness_stood_still():
+    story = told()
+    story.stall(1100, 300)
+    assert of(story).faults["redis-kill"] == KindOfFault(1, 0.5, 3)
 
 
 def test_several_runs_add_up():

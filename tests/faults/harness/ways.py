@@ -71,7 +71,7 @@ class Api:
         while True:
             sent = {"data": form()} if form else {"json": body}
             answered = await self._once(path, key, sent)
-            if (answered.api_outcome != "unknown" and "still-at-it" not in answered.said) or loop.time() >= until:
+            if answered.api_outcome != "unknown" or loop.time() >= until:
                 return answered
             await asyncio.sleep(AGAIN_S)
 
