@@ -2,7 +2,7 @@
 
 import os
 
-SLOWNESS = float(os.environ.get("DNC_FAULTS_SLOWNESS", "1"))
+SLOWNESS = float(os.environ.get("FAULTS_SLOWNESS", "1"))
 """How many times slower than a quiet machine with two cores this machine is: the only factor on the times below."""
 
 DEADLINE_MS = 200
