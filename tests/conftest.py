@@ -24,6 +24,7 @@ from lab.cluster import RedisCluster
 from lab.postgres import PostgresServer
 from lab.process import NotInstalled
 from lab.redis import RedisServer
+from tests.support.alone import turn_of
 from tests.support.distribution import SharedFixturesTogether, quick, turn
 from tests.support.programs import fork_servers
 from tests.support.records import Clock, FakeProjector
@@ -35,12 +36,12 @@ TEMPLATE = "migrated"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the slow tests first; with `--quick`, leave them out."""
+    """Run the slow tests first, and those that run alone last; with `--quick`, leave both out."""
     if config.getoption("--quick"):
         chosen = list(quick(items))
         config.hook.pytest_deselected(items=[*set(items).difference(chosen)])
         items[:] = chosen
-    items.sort(key=lambda item: turn(item.path))
+    items.sort(key=lambda item: (item.get_closest_marker("alone") is not None, turn(item.path)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,6 +85,13 @@ def unavailable(error: NotInstalled) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(str(error))
     pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def in_turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a test that is marked `alone` wait until no other test runs, and the others wait for it."""
+    with turn_of(alone=request.node.get_closest_marker("alone") is not None):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -52,7 +52,7 @@ def turn(path: Path) -> int:
     return SLOW_FIRST.index(top) if top in SLOW_FIRST else len(SLOW_FIRST)
 
 
-NOT_QUICK = {"postgres", "browser", "pbx", "exhaustive"}
+NOT_QUICK = {"postgres", "browser", "pbx", "exhaustive", "alone"}
 """Marks of tests that need another engine than a Redis, or that try everything there is and take seconds."""
 
 PROGRAMS = {

@@ -84,7 +84,7 @@ def play(asked: argparse.Namespace, configuration: Configuration, path: Path) ->
         load.begin()
         try:
             conductor = Conductor(stack, load.watch, load.record, say)
-            steps = schedule.steps(kinds_for(configuration, asked.only), asked.faults, asked.seed)
+            steps = schedule.steps(kinds_for(configuration, asked.only, asked.without), asked.faults, asked.seed)
             conductor.play(steps, asked.minutes * 60)
         finally:
             load.finish()
@@ -127,6 +127,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--patch", default="", help="break the programs, to see that the checker sees: patched/patches.py"
     )
+    parser.add_argument("--without", default="", help="kinds of faults to leave out, separated by commas")
     parser.add_argument("--directory", type=Path, help="where the programs keep their files and logs; kept if given")
     parser.add_argument("--check", type=Path, nargs="+", metavar="FILE", help="read these histories again")
     return parser.parse_args()

@@ -22,7 +22,12 @@ KINDS: tuple[type[Fault], ...] = (
 )  # fmt: skip
 
 
-def kinds_for(configuration: Configuration, only: str = "") -> list[type[Fault]]:
-    """Return the kinds that a configuration can have; of these the named ones, if any are named."""
-    named = set(filter(None, only.split(",")))
-    return [kind for kind in KINDS if kind.fits(configuration) and (not named or kind.kind in named)]
+def kinds_for(configuration: Configuration, only: str = "", without: str = "") -> list[type[Fault]]:
+    """Return the kinds that a configuration can have: those named in `only`, or all, but none named in `without`."""
+    named, left_out = _words(only), _words(without)
+    fit = [kind for kind in KINDS if kind.fits(configuration) and kind.kind not in left_out]
+    return [kind for kind in fit if not named or kind.kind in named]
+
+
+def _words(text: str) -> set[str]:
+    return set(filter(None, text.split(",")))

@@ -1,0 +1,30 @@
+"""A short run of the fault harness: a real stack under load and faults breaks no promise."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness.history import read
+from tests.support.programs import ROOT
+
+RUN = ["--configuration", "sqlite", "--seed", "1", "--minutes", "1.2", "--faults", "14"]
+WITHIN_S = 600
+LEAST = {"Call": 10_000, "Change": 100, "Fault": 12, "Recorded": 10_000, "Verified": 1}
+
+
+@pytest.mark.alone
+@pytest.mark.exhaustive
+@pytest.mark.timeout(WITHIN_S + 1200)  # The time includes the wait for the tests that run before it.
+def test_ninety_seconds_under_faults_break_no_promise(short_path: Path):
+    kept = short_path / "history.jsonl"
+    words = [sys.executable, "-m", "tests.faults.harness", *RUN, "--history", str(kept)]
+    ended = subprocess.run(
+        words, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=WITHIN_S, check=False
+    )
+    assert ended.returncode == 0, f"{ended.stdout[-20000:]}\n{ended.stderr[-5000:]}"
+    seen = Counter(type(event).__name__ for event in read(kept))
+    assert not {name: seen[name] for name, least in LEAST.items() if seen[name] < least}, seen
