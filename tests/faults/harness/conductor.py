@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from lab.process import NotStarted
 from tests.faults.harness import history
 from tests.faults.harness.back import Watch
+from tests.faults.harness.disks import NoOwnMounts
 from tests.faults.harness.faults.fault import CannotBegin, Fault
 from tests.faults.harness.repair import repair
 from tests.faults.harness.schedule import Step
@@ -20,7 +21,7 @@ REST_S = 1.0
 """Seconds for which calls go on undisturbed before the next step."""
 
 REPAIRED_WITHIN_S = 30.0
-TROUBLES = (RedisError, OSError, NotStarted, StopIteration, subprocess.TimeoutExpired)
+TROUBLES = (NoOwnMounts, RedisError, OSError, NotStarted, StopIteration, subprocess.TimeoutExpired)
 """What a fault may meet when another fault is under way."""
 
 PATIENCE = 2.0

@@ -2,10 +2,13 @@
 
 import ctypes
 import os
+from contextlib import suppress
 from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
-MS_REC, MS_PRIVATE = 0x4000, 1 << 18
+MS_REMOUNT, MS_REC, MS_PRIVATE = 0x20, 0x4000, 1 << 18
+MEGABYTE = 1 << 20
+TRIES = 1000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -29,9 +32,12 @@ def own_mounts() -> None:
 def mount(directory: Path, megabytes: int) -> "Disk":
     """Mount a file system of this size. Raises NoOwnMounts."""
     directory.mkdir(parents=True, exist_ok=True)
-    options = f"size={megabytes}m,mode=755".encode()
-    _call("mount", _libc.mount(b"none", os.fsencode(directory), b"tmpfs", 0, options))
-    return Disk(directory)
+    _mount(directory, b"tmpfs", 0, megabytes * MEGABYTE)
+    return Disk(directory, megabytes * MEGABYTE)
+
+
+def _mount(directory: Path, kind: bytes | None, flags: int, size: int) -> None:
+    _call("mount", _libc.mount(b"none", os.fsencode(directory), kind, flags, f"size={size},mode=755".encode()))
 
 
 def _call(what: str, result: int) -> None:
@@ -40,21 +46,20 @@ def _call(what: str, result: int) -> None:
 
 
 class Disk:
-    """A file system that can be filled up."""
+    """A file system in memory that can be full."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory, self._filler = directory, directory / "filler"
+    def __init__(self, directory: Path, size: int) -> None:
+        self.directory, self._size = directory, size
 
     def fill(self) -> None:
-        """Leave no free block."""
-        with self._filler.open("ab", buffering=0) as file:
-            for size in (1 << 20, 4096, 1):
-                try:
-                    while file.write(b"\0" * size):
-                        pass
-                except OSError:
-                    continue
+        """Leave no free block: the file system gets the size of what it holds. Raises NoOwnMounts."""
+        for _ in range(TRIES):  # The files may grow in between. A file system cannot be smaller than they are.
+            state = os.statvfs(self.directory)
+            with suppress(NoOwnMounts):
+                _mount(self.directory, None, MS_REMOUNT, (state.f_blocks - state.f_bfree) * state.f_frsize)
+                return
+        raise NoOwnMounts(f"{self.directory} is written to without a pause")
 
     def free(self) -> None:
-        """Free the space again."""
-        self._filler.unlink(missing_ok=True)
+        """Give back the space."""
+        _mount(self.directory, None, MS_REMOUNT, self._size)
