@@ -3,6 +3,7 @@
 import random
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from redis.exceptions import RedisError
@@ -17,6 +18,9 @@ FILES = "appendonlydir"
 DECISIONS = "dnc:decisions*"
 EVICTING = "allkeys-random"
 EVICTED_BYTES = 4096
+LONGEST_BACKLOG_MS = 60_000
+"""A decision that says it is older has the time of a clock that was stepped."""
+
 NOTICED_S = 2.0
 """How long a policy that evicts stands before anything is evicted: the product looks at it once a second."""
 
@@ -30,15 +34,20 @@ class Destroying(OnMaster):
         """Find the target, and note from when on its decisions stand in it alone."""
         server = self.choose(stack)
         now_ns, now_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
-        oldest = now_ms - int(UNARCHIVED_S * 1000)
         try:
             with client_of(server) as client:
-                for key in client.scan_iter(DECISIONS, count=10_000, _type="stream"):
-                    for entry, _ in client.xrange(key, count=1):
-                        oldest = min(oldest, int(entry.partition(b"-")[0]))
+                keys = client.scan_iter(DECISIONS, count=10_000, _type="stream")
+                made = [_made_ms(*entry) for key in keys for entry in client.xrange(key)]
         except RedisError as error:
             raise CannotBegin(f"{self.target} does not say what it holds: {error}") from error
-        self.loses_from = now_ns - (now_ms - oldest) * 1_000_000
+        oldest_ms = min([now_ms - int(UNARCHIVED_S * 1000), *made])
+        self.loses_from = now_ns - (now_ms - oldest_ms) * 1_000_000
+
+
+def _made_ms(entry: bytes, fields: Mapping[bytes, bytes]) -> int:
+    """Return when a decision was made. Blocked calls are appended later, if Redis was away."""
+    appended, made = int(entry.partition(b"-")[0]), int(fields.get(b"at", 0))
+    return made if appended - LONGEST_BACKLOG_MS < made < appended else appended
 
 
 class Emptied(Destroying):
