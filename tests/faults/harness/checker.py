@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from tests.faults.harness.checking.answers import check_answers
 from tests.faults.harness.checking.collected import History, collect
+from tests.faults.harness.checking.failures import check_failures
 from tests.faults.harness.checking.numbers import check_numbers
 from tests.faults.harness.checking.openings import check_openings
 from tests.faults.harness.checking.outages import check_outages
@@ -15,7 +16,7 @@ from tests.faults.harness.checking.rest import check_rest
 from tests.faults.harness.checking.violations import Violation
 from tests.faults.harness.history import Event
 
-CHECKS = (check_numbers, check_openings, check_records, check_answers, check_rest, check_outages)
+CHECKS = (check_numbers, check_openings, check_failures, check_records, check_answers, check_rest, check_outages)
 
 MOST_OF_A_RULE = 5
 """Maximum number of violations of one rule that a report prints."""

@@ -207,6 +207,14 @@ def test_two_overlapping_changes_come_in_one_order(story: Story):
     assert story.broken(edited(Entry, lifted=1)) == ["false-block"]
 
 
+def test_an_allow_on_an_order_that_a_call_has_ruled_out_is_one_after_a_sight(story: Story):
+    story.change("lift", 10, took=5)
+    story.change("list", 11, took=3)
+    story.block(20)
+    story.allow(30)
+    assert story.broken() == ["allow-after-sight"]
+
+
 def test_sql_at_the_end_is_what_the_calls_saw_last(story: Story):
     story.change("lift", 10, took=5)
     story.change("list", 11, took=3)
@@ -349,6 +357,14 @@ def test_while_the_clock_of_redis_is_wrong_the_end_of_an_override_is_not_known(s
     story.open(150)
     story.fault(90, 100, kind="clock-back", target="redis", wrong_wall=True)
     assert story.broken() == []
+
+
+@pytest.mark.parametrize("began", [10, 160])
+def test_a_clock_of_redis_that_is_wrong_at_another_time_excuses_nothing(story: Story, began: int):
+    story.change("grant", 0, expires=WALL + 100)
+    story.open(150)
+    story.fault(began, 100, kind="clock-back", target="redis", wrong_wall=True)
+    assert story.broken() == ["override-after-end"]
 
 
 def test_a_wrong_clock_of_a_gate_excuses_nothing(story: Story):

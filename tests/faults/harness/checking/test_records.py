@@ -82,6 +82,12 @@ def test_a_record_of_a_block_that_differs_from_its_answer_is_reported(story: Sto
     assert story.broken(edited(Recorded, **wrong)) == ["record-differs"]
 
 
+@pytest.mark.parametrize("reason", ["internal-error", "bad-request", "bad-channel", "invalid-number"])
+def test_a_call_on_which_a_gate_failed_is_reported_once(story: Story, reason: str):
+    story.call(0, f"BLOCK {reason}", FREE, LEAD)
+    assert story.broken(edited(Recorded, number="", lead="")) == ["gate-failed"]
+
+
 def test_a_call_that_is_recorded_twice_is_reported(story: Story):
     call = story.allow(0)
     assert story.broken(added(replace(record_of(call), decision="another"))) == ["record-doubled"]

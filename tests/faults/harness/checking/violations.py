@@ -51,6 +51,7 @@ RULES = {
     "drift": "At rest, `dnc-admin verify` finds that Redis holds what SQL says.",
     "left-over": "At rest, nothing waits in the streams and in the outbox.",
     "false-block": "No call is blocked for a list that its number was not on.",
+    "gate-failed": "No gate fails on a call, or misreads it.",
     "not-back": "Calls are back within the stated time after the end of a fault.",
     "incomplete-history": "The history has all its parts, so that the other rules can be checked.",
     "undecided": "The changes of one number overlap so much that the checker cannot decide about its calls.",

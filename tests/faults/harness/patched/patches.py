@@ -9,8 +9,9 @@ from collections.abc import Callable
 import admin_web.cli.program  # noqa: F401 - imported here, so that a fork of this program has it already
 import agi_gate.serving.backend  # noqa: F401
 from admin_web.record.changes import IN_FORCE, Records, Standing
-from agi_gate.decision_log import DecisionLog
+from agi_gate.decision_log import DecisionLog, RecordUnavailable
 from agi_gate.store.questions import RedisSteps, question
+from agi_gate.store.wire import StoreUnavailable
 from compliance import facts
 from compliance.facts import Facts, State
 from compliance.verdict import Decision
@@ -43,13 +44,16 @@ def record_behind_the_answer() -> None:
     """The gate answers first, and records the decision a second later."""
 
     def record(self: DecisionLog, decision: Decision) -> RedisSteps[State | None]:
-        answers = yield question(("PING",))
+        try:
+            answers = yield question(("PING",))
+        except StoreUnavailable as error:
+            raise RecordUnavailable(str(error)) from error
         asyncio.get_running_loop().call_later(BEHIND_S, self.note, decision)
         return answers.after
 
     def record_foreseen(self: DecisionLog, decision: Decision, facts: Facts) -> RedisSteps[bool]:
         yield question(("PING",))
-        return False
+        return False  # So the call is judged on facts that the gate reads, and `record` is next.
 
     DecisionLog.record = record  # type: ignore[method-assign]
     DecisionLog.record_foreseen = record_foreseen  # type: ignore[method-assign]
