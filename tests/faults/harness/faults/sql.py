@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,11 +85,16 @@ class PostgresPaused(_OfPostgres):
     def begin(self, stack: FaultStack) -> None:
         process = postgres(stack).running.running
         process.pause()  # First the one that would start others.
-        self._paused = _children(process.pid)
-        _signal(self._paused, signal.SIGSTOP)
+        pids = [*_children(process.pid), process.pid]
+        # The backends have sessions of their own: nobody would resume them if the harness died now. `read` ends then.
+        words = ["sh", "-c", 'read -r _; kill -CONT "$@"', "sh", *map(str, pids)]
+        self._resuming = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
 
     def end(self, stack: FaultStack) -> None:
-        _signal(self._paused, signal.SIGCONT)
+        self._resuming.communicate()
         postgres(stack).running.running.resume()
 
 
@@ -103,12 +109,6 @@ class ConnectionsEnded(_OfPostgres):
 
 def _children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _signal(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
 
 
 class SqlDiskFull(Fault):
