@@ -39,11 +39,11 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """A time without faults: after the last of `after` every call must be allowed, until the next fault."""
+    """A time of rest: the faults before it are over, and the next one has not begun. `last` are those just before."""
 
     began: int
     ended: int
-    after: Sequence[Fault]
+    last: Sequence[Fault]
 
 
 def check_outages(history: History) -> Iterator[Violation]:
@@ -56,9 +56,9 @@ def check_outages(history: History) -> Iterator[Violation]:
         for outage in outages(during, quiet.ended):
             lasted = outage.ended - outage.began - history.stalled(outage.began, outage.ended)
             if lasted > LONGEST_STRAY_NS:
-                after = " and ".join(f"{fault.kind} of {fault.target}" for fault in quiet.after) or "no fault at all"
+                after = " and ".join(f"{fault.kind} of {fault.target}" for fault in quiet.last) or "no fault at all"
                 said = f"{outage.gate} stopped calls for {lasted / NS_PER_S:.1f} s in a time of rest, after {after}."
-                yield Violation("not-back", said, (*quiet.after, *outage.calls))
+                yield Violation("not-back", said, (*quiet.last, *outage.calls))
 
 
 def callable_calls(history: History) -> list[Call]:
@@ -76,15 +76,16 @@ def wrongly_blocked(history: History) -> list[Call]:
 
 def quiet_times(faults: Sequence[Fault]) -> Iterator[Quiet]:
     """Yield the times in which all earlier faults have ended for as long as stated, and the next has not begun."""
-    back, after = 0, list[Fault]()
+    back, last = 0, list[Fault]()
     for fault in sorted(faults, key=attrgetter("began")):
         if fault.began > back:
-            yield Quiet(back, fault.began, tuple(after))
-            after = []
-        after.append(fault)
+            yield Quiet(back, fault.began, tuple(last))
+        if not (fault.pair and any(fault.pair == one.pair for one in last)):
+            last = []
+        last.append(fault)
         back = max(back, must_be_back(fault))
     if back < NEVER:
-        yield Quiet(back, NEVER, tuple(after))
+        yield Quiet(back, NEVER, tuple(last))
 
 
 def must_be_back(fault: Fault) -> int:

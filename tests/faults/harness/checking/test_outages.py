@@ -82,6 +82,14 @@ def test_while_the_next_fault_lasts_calls_need_not_be_back(story: Story):
     assert story.broken() == []
 
 
+def test_a_report_names_the_last_fault_and_its_pair(story: Story):
+    story.fault(3000, 1000, 1, kind="gate-kill", pair="p")
+    story.fault(3100, 1000, 1, kind="worker-kill", pair="p")
+    called(story, 12_000, 20_000)
+    (violation,) = story.violations()
+    assert "after gate-kill of redis and worker-kill of redis." in violation.sentence
+
+
 def test_of_two_faults_at_one_time_the_later_bound_counts(story: Story):
     story.fault(1000, 9000, 10, pair="p")
     called(story, 1000, 19_900)
