@@ -5,9 +5,8 @@ A patch that no longer breaks anything fails its test, because the checker then 
 
 import asyncio
 from collections.abc import Callable
+from importlib import import_module
 
-import admin_web.cli.program  # noqa: F401 - imported here, so that a fork of this program has it already
-import agi_gate.serving.backend  # noqa: F401
 from admin_web.record.changes import IN_FORCE, Records, Standing
 from agi_gate.decision_log import DecisionLog, RecordUnavailable
 from agi_gate.store.questions import RedisSteps, question
@@ -15,6 +14,10 @@ from agi_gate.store.wire import StoreUnavailable
 from compliance import facts
 from compliance.facts import Facts, State
 from compliance.verdict import Decision
+
+# A fork of this program has these modules already. They import `doubt` by its name, so the worker keeps the true one.
+for _module in ("admin_web.cli.program", "admin_web.projection.projection", "agi_gate.serving.backend"):
+    import_module(_module)
 
 BEHIND_S = 1.0
 """Seconds between an answer and its record, where the record is moved behind the answer."""
