@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from importlib import import_module
 
-from admin_web.record.changes import IN_FORCE, Records, Standing
+from admin_web.record.changes import IN_FORCE, Change, Records, Standing
 from agi_gate.decision_log import DecisionLog, RecordUnavailable
 from agi_gate.store.questions import RedisSteps, question
 from agi_gate.store.wire import StoreUnavailable
@@ -65,7 +65,7 @@ def record_behind_the_answer() -> None:
 def in_force_at_once() -> None:
     """The site and the commands say "in force" without waiting for Redis. The worker applies the change later."""
 
-    async def standing(self: Records) -> Standing:
+    async def standing(self: Records, *changes: Change) -> Standing:
         return IN_FORCE
 
     Records.standing = standing  # type: ignore[method-assign]
