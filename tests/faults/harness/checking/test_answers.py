@@ -108,7 +108,11 @@ def test_a_refused_grant_leaves_no_override(story: Story):
     story.change("grant", 10, "refused")
     row = OverrideRow("7", NUMBER, "L-1", WALL, story.changes[0].expires, 0)
     audited = Audited(0, "grant-override", "7", WALL)
-    assert story.broken(added(row, audited)) == ["change-of-nobody"]
+    story.change("grant", 20, "refused", lead="L-2")
+    story.change("list", 30, "refused")
+    (violation,) = story.violations(added(row, audited))
+    assert violation.rule == "change-of-nobody"
+    assert violation.events == (row, story.changes[0])
 
 
 def test_one_unknown_grant_leaves_at_most_one_override(story: Story):
