@@ -66,6 +66,7 @@ def test_an_answer_whose_code_and_words_differ_is_reported(
         ("site", "in-force", 200, "The block is in force."),
         ("site", "recorded", 303, "Recorded, not yet in force."),
         ("api", "in-force", 200, ""),
+        ("api", "recorded", 202, ""),
     ],
 )
 def test_an_answer_whose_code_and_words_agree_is_right(
@@ -76,8 +77,10 @@ def test_an_answer_whose_code_and_words_agree_is_right(
 
 
 def test_an_override_that_was_granted_is_in_sql(story: Story):
-    story.change("grant", 10)
-    assert "change-lost" in story.broken(dropped(OverrideRow))
+    grant = story.change("grant", 10)
+    (lost, *_) = story.violations(dropped(OverrideRow))
+    assert (lost.rule, lost.events) == ("change-lost", (grant,))
+    assert lost.sentence.endswith("SQL lacks it.")
 
 
 @pytest.mark.parametrize("wrong", [{"number": OTHER}, {"lead": "L-2"}, {"expires": WALL}, {"expires": 0}])
@@ -203,7 +206,18 @@ def test_an_audit_event_of_a_number_that_nobody_changed_is_reported(story: Story
     assert story.broken(added(Audited(99, "lift", NUMBER, WALL))) == ["audit-differs"]
 
 
+def test_the_report_of_a_wrong_audit_trail_shows_the_changes_and_events_of_its_subject(story: Story):
+    wanted = story.change("list", 10)
+    story.change("lift", 20)
+    story.change("list", 30, numbers=(OTHER,))
+    event = Audited(99, "suppress", NUMBER, WALL)
+    (violation,) = story.violations(added(event))
+    assert violation.events == (wanted, Audited(0, "suppress", NUMBER, WALL), event)
+
+
 def test_an_import_too_many_in_the_audit_trail_is_reported(story: Story):
+    story.change("import", 10)
+    story.change("lift", 20, "unknown")
     assert story.broken(added(Audited(99, "import-numbers", "9", WALL))) == ["audit-differs"]
 
 
