@@ -3,18 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from compliance.cluster import SLOTS
-from compliance.numbers import E164
-from compliance.redis_schema import slot_of_number
 from tests.faults.harness.history import ALLOW, Call
+from tests.faults.harness.parts import PARTS, part_of
 from tests.faults.harness.pool import FREE
-
-PARTS = 3
-"""Parts of the slots that are watched each for itself: as many as a cluster has masters."""
 
 IN_A_ROW = 3
 
-_PART = {number: slot_of_number(E164(number)) * PARTS // SLOTS for number in FREE}
+_FREE = frozenset(FREE)
 
 
 @dataclass
@@ -29,10 +24,9 @@ class Watch:
     def see(self, call: Call) -> None:
         """Take a call that is over."""
         self.calls += 1
-        part = _PART.get(call.number)
-        if part is None or call.invoked < self._since:
+        if call.number not in _FREE or call.invoked < self._since:
             return
-        spot = call.gate, part
+        spot = call.gate, part_of(call.number)
         self._allowed[spot] = self._allowed.get(spot, 0) + 1 if call.verdict == ALLOW else 0
 
     def forget(self, since: int) -> None:

@@ -1,10 +1,11 @@
 """When calls were stopped although their number was on no list, and whether they came back in time.
 
 Only numbers that nobody wanted on a list are looked at, so every call to them must be allowed. Each gate is looked at
-by itself, because a PBX may know only one of them.
+by itself, because a PBX may know only one of them, and so is each shard of a cluster.
 """
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,6 +14,7 @@ from operator import attrgetter
 from tests.faults.harness.checking.collected import NEVER, History
 from tests.faults.harness.checking.violations import Violation
 from tests.faults.harness.history import ALLOW, Call, Fault
+from tests.faults.harness.parts import part_of
 
 NS_PER_S = 1_000_000_000
 
@@ -94,12 +96,14 @@ def must_be_back(fault: Fault) -> int:
 
 
 def outages(calls: Sequence[Call], until: int = NEVER) -> Iterator[Outage]:
-    """Yield the runs of stopped calls of each gate. `calls` are in the order in which they were invoked.
+    """Yield the runs of stopped calls of each gate and shard. `calls` are in the order in which they were invoked.
 
     An outage ends with the next answer that allows a call; without one, with the last stopped call.
     """
-    for gate in sorted({call.gate for call in calls}):
-        mine = [call for call in calls if call.gate == gate]
+    spots: dict[tuple[str, int], list[Call]] = defaultdict(list)
+    for call in calls:
+        spots[call.gate, part_of(call.number)].append(call)
+    for (gate, _), mine in sorted(spots.items()):
         stopped: list[Call] = []
         for allowed, group in groupby(mine, key=lambda call: call.verdict == ALLOW):
             if not allowed:

@@ -5,7 +5,9 @@ import pytest
 from tests.faults.harness.checking.collected import collect
 from tests.faults.harness.checking.outages import callable_calls, outages, wrongly_blocked
 from tests.faults.harness.checking.stories import FREE, NUMBER, RESTED_MS, Story
+from tests.faults.harness.parts import part_of
 
+OTHERS = [f"+1415{exchange}0100" for exchange in range(200, 260)]
 BLOCKED = "BLOCK state-unverified"
 
 
@@ -41,6 +43,14 @@ def test_calls_that_come_back_too_late_are_reported(story: Story, said: str):
 
 def test_calls_that_never_come_back_are_reported(story: Story):
     called(story, 1000, 30_000)
+    assert story.broken() == ["not-back"]
+
+
+def test_a_shard_that_does_not_come_back_is_reported_although_another_answers(story: Story):
+    elsewhere = next(number for number in OTHERS if part_of(number) != part_of(FREE))
+    for at in range(2000, 30_000, 100):
+        story.call(at, "ALLOW not-listed", elsewhere)
+    called(story, 2000, 30_000)
     assert story.broken() == ["not-back"]
 
 
