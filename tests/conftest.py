@@ -87,10 +87,17 @@ def unavailable(error: NotInstalled) -> NoReturn:
     pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def turn_lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that all workers of this run share."""
+    mine = tmp_path_factory.getbasetemp()
+    return (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "turn"
+
+
 @pytest.fixture(autouse=True)
-def in_turn(request: pytest.FixtureRequest) -> Iterator[None]:
+def in_turn(request: pytest.FixtureRequest, turn_lock: Path) -> Iterator[None]:
     """Let a test that is marked `alone` wait until no other test runs, and the others wait for it."""
-    with turn_of(alone=request.node.get_closest_marker("alone") is not None):
+    with turn_of(turn_lock, alone=request.node.get_closest_marker("alone") is not None):
         yield
 
 
