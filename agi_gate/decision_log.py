@@ -5,6 +5,7 @@ appended as soon as Redis accepts it. So a blocked call is recorded even if Redi
 """
 
 import asyncio
+import re
 from contextlib import suppress
 from itertools import chain, islice, takewhile
 
@@ -33,6 +34,8 @@ ADOPT_EVERY_S = 1.0
 
 KEEP_S = 1.0
 """Maximum time in seconds that a process which ends waits for the disk."""
+
+_ENTRY_ID = re.compile(rb"[0-9]+-[0-9]+")
 
 log = structlog.get_logger()
 
@@ -97,7 +100,7 @@ class DecisionLog:
         # only one call is slow after a restart of Redis, and no call needs a retry.
         if is_unknown(reply):
             yield question(LOAD)
-        if not isinstance(reply, bytes):
+        if not is_entry_id(reply):
             return False
         _replicated(answers)
         return True
@@ -178,7 +181,7 @@ class DecisionLog:
             self._appended_on, self._appended = self._link.health.connects, []
         some = [] if self._appended else list(islice(self._backlog.memory, FLUSH_AT_ONCE))
         answers = await self._link.answers_to(*(append(one, self._stream) for one in some), to_replicas=True)
-        taken = takewhile(lambda pair: isinstance(pair[1], bytes), zip(some, answers.replies, strict=True))
+        taken = takewhile(lambda pair: is_entry_id(pair[1]), zip(some, answers.replies, strict=True))
         self._appended += [decision for decision, _ in taken]
         _replicated(answers)
         for decision in self._appended:
@@ -204,8 +207,13 @@ def _appended(reply: Answer) -> None:
     """Raise RecordUnavailable unless `reply` is the id of a new entry."""
     # Redis replies OOM at maxmemory, and MISCONF if it cannot write its files (redis.conf,
     # stop-writes-on-bgsave-error). It still serves reads in both states, so only the append shows the fault.
-    if not isinstance(reply, bytes):
-        raise RecordUnavailable(error_reply(reply))
+    if not is_entry_id(reply):
+        raise RecordUnavailable(error_reply(reply) if isinstance(reply, Exception) else repr(reply))
+
+
+def is_entry_id(reply: Answer) -> bool:
+    """Return whether a reply is the id of an entry. No other text, such as OK, proves that there is a record."""
+    return isinstance(reply, bytes) and _ENTRY_ID.fullmatch(reply) is not None
 
 
 def _replicated(answers: Answers) -> None:

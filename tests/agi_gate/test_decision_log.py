@@ -68,6 +68,42 @@ def test_a_redis_that_takes_no_record_has_none():
         recording.send(Answers("run-1", None, None, True, [ResponseError("OOM")]))
 
 
+ODD = [
+    b"OK",
+    b"QUEUED",
+    b"",
+    b"1",
+    b"1-",
+    b"-1",
+    b"1-1\n",
+    b"1-1 ",
+    "\N{SUPERSCRIPT ONE}-1".encode(),
+    1,
+    None,
+    [b"1-1"],
+]
+
+
+@pytest.mark.parametrize("reply", ODD)
+def test_only_the_id_of_an_entry_is_a_record(reply):
+    recording = unreachable().record(decision(1))
+    next(recording)
+    with pytest.raises(RecordUnavailable):
+        recording.send(Answers("run-1", None, None, True, [reply]))
+
+
+@pytest.mark.parametrize("reply", ODD)
+def test_only_the_id_of_an_entry_is_a_foreseen_record(reply):
+    state = State(1, "run-1", ("internal",), 0, "0" * 16)
+    applying = Applying(("internal",), (), allow(verdict.NOT_LISTED))
+    facts = Facts(E164("+14155550100"), None, "run-1", state, leased=True, applying=applying)
+    recording = unreachable().record_foreseen(decision(1), facts)
+    next(recording)
+    with pytest.raises(StopIteration) as end:
+        recording.send(Answers("run-1", None, None, True, [reply]))
+    assert end.value.value is False
+
+
 async def test_what_is_noted_waits_until_redis_takes_it():
     log = unreachable()
     log.note(decision(1))

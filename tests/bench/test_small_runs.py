@@ -32,8 +32,9 @@ def printed(*words: str) -> str:
         (("metrics", "--calls=1000", "--rounds=1"), "multiprocess mode"),
         (("restore", "--numbers=2500", "--rounds=1"), "       1   "),
         (("imports", "--rows=3000", "--only=sqlite"), "| 3,000 rows |"),
+        (("fuzz", "--count=4000", "--seed=3"), "no violation"),
     ],
-    ids=["gate", "against", "scrub", "alternatives", "metrics", "restore", "imports"],
+    ids=["gate", "against", "scrub", "alternatives", "metrics", "restore", "imports", "fuzz"],
 )
 def test_a_bench_runs_small_and_prints_what_it_found(words, said):
     try:
