@@ -18,6 +18,7 @@ from compliance.listening import CannotListen
 from compliance.log import log_to_stderr
 from compliance.private_files import keep_new_files_private, open_to_others
 from compliance.rule import sentence_of
+from compliance.setting_names import unknown_settings
 from compliance.settings import SettingsError
 
 try:
@@ -114,6 +115,9 @@ def run_commands() -> None:
     """Run the command line. An error that an operator can correct is printed as one line; the exit code is then 2."""
     keep_new_files_private()
     log_to_stderr("INFO")
+    if "child" not in sys.argv[1:2]:  # The parent has said it.
+        for unknown in unknown_settings():
+            print(f"agi-gate: {unknown}", file=sys.stderr)
     try:
         sys.exit(invoke(app, "agi-gate"))
     except (SettingsError, CannotListen, NoAnswer, WrongWords) as error:

@@ -208,7 +208,7 @@ def _appended(reply: Answer) -> None:
     # Redis replies OOM at maxmemory, and MISCONF if it cannot write its files (redis.conf,
     # stop-writes-on-bgsave-error). It still serves reads in both states, so only the append shows the fault.
     if not is_entry_id(reply):
-        raise RecordUnavailable(error_reply(reply) if isinstance(reply, Exception) else repr(reply))
+        raise RecordUnavailable(error_reply(reply))
 
 
 def is_entry_id(reply: Answer) -> bool:

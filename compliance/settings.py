@@ -17,8 +17,9 @@ from compliance.numbers import known_region
 from compliance.private_files import ENV_FILE, open_to_others
 from compliance.redis_url import Cluster, read_redis_url
 from compliance.secrets import secrets_of
+from compliance.setting_names import FROM_FILE, PREFIX
 
-PREFIX = "DNC_"
+NOT_TEXT = "it is not a text in UTF-8; save it as one"
 
 
 class SettingsError(Exception):
@@ -61,6 +62,16 @@ def text_like(pattern: str, otherwise: str) -> AfterValidator:
     return AfterValidator(validated)
 
 
+def _directory(path: Path) -> Path:
+    """Return `path` unchanged. Raises ValueError if it, or a directory above it, is something else than a directory."""
+    for one in (path, *path.parents):
+        if os.path.lexists(one):
+            if not one.is_dir():
+                raise ValueError(f"{one} is no directory; name a directory, which may be missing yet")
+            break
+    return path
+
+
 HostPort = Annotated[str, AfterValidator(host_port)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Region = Annotated[str, AfterValidator(_region)]
@@ -71,7 +82,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
-    data_dir: Path = Field(Path("var"), description="Directory for SQLite, the private Redis and documents.")
+    data_dir: Annotated[Path, AfterValidator(_directory)] = Field(
+        Path("var"), description="Directory for SQLite, the private Redis and documents."
+    )
     redis_url: RedisUrl = Field(
         "",
         repr=False,
@@ -150,6 +163,10 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             raise SettingsError(_first_line(error)) from None
+        except UnicodeDecodeError:
+            raise SettingsError(f"{ENV_FILE}: {NOT_TEXT}") from None
+        except OSError as error:
+            raise SettingsError(f"{ENV_FILE}: cannot read it: {error.strerror}") from None
 
     @classmethod
     def settings_customise_sources(
@@ -170,12 +187,14 @@ def _from_files(settings: type[BaseSettings]) -> dict[str, Any]:
     """Read each setting whose `DNC_<NAME>_FILE` variable is set from its file. Raises SettingsError."""
     values: dict[str, Any] = {}
     for name in settings.model_fields:
-        variable = f"{PREFIX}{name.upper()}_FILE"
+        variable = f"{PREFIX}{name.upper()}{FROM_FILE}"
         if path := os.environ.get(variable):
             try:
                 values[name] = Path(path).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
+            except ValueError:  # not UTF-8, or a NUL in the name of the file
+                raise SettingsError(f"{variable}: {path}: {NOT_TEXT}") from None
     return values
 
 

@@ -12,6 +12,7 @@ from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.suppression import Lifted, Suppressed
 from admin_web.settings import AdminSettings
 from compliance.separated import words
+from compliance.wording import noun
 
 campaign_lists = typer.Typer(
     help="Campaign lists: their numbers are blocked only in calls of some campaigns.", no_args_is_help=True
@@ -90,4 +91,4 @@ def show() -> None:
             return await all_campaign_lists(database)
 
     for one in run(work()):
-        typer.echo(f"{one.name}\t{' '.join(one.campaigns)}\t{one.numbers} numbers")
+        typer.echo(f"{one.name}\t{' '.join(one.campaigns)}\t{one.numbers} {noun(one.numbers, 'number')}")

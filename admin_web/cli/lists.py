@@ -37,6 +37,7 @@ from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused
 from compliance.rule import opens_by_override, sentence_of
 from compliance.terms import campaign_id
+from compliance.wording import noun
 
 imports = typer.Typer(help="Import a file.", no_args_is_help=True, cls=Lists)
 imports.command(ANY)(import_registry)
@@ -190,7 +191,8 @@ def _export(file: str, lifted: bool, campaign_list: str | None = None) -> None:
             await record_export(database, actor(), campaign_list or "lists-export", rows, "all" if lifted else "")
             return rows
 
-    print(f"{run(work())} entries", file=sys.stderr)
+    entries = run(work())
+    print(f"{entries} {noun(entries, 'entry', 'entries')}", file=sys.stderr)
 
 
 def scrub_file(
@@ -223,7 +225,9 @@ def scrub_file(
     done = run(work())
     if done.not_read:
         say_error(done.not_read)
-    print(f"{done.rows} rows: {done.allowed} ALLOW, {done.rows - done.allowed} BLOCK", file=sys.stderr)
+    print(
+        f"{done.rows} {noun(done.rows, 'row')}: {done.allowed} ALLOW, {done.rows - done.allowed} BLOCK", file=sys.stderr
+    )
     for reason, rows in done.blocked:
         opened = "An override can open it for a lead." if opens_by_override(reason) else "No override opens it."
         print(f"  {rows} {reason}: {sentence_of(reason)} {opened}", file=sys.stderr)
@@ -259,7 +263,8 @@ def _import(
     asks = ask and done.unread
     if done.not_read:
         say_error(f"{done.not_read} {IF_NUMBERS}" if asks else done.not_read)
-    typer.echo(f"{done.rows} rows: {done.added} {new}, {done.already} {old}, {done.rejected} rejected; {done.standing}")
+    rows = f"{done.rows} {noun(done.rows, 'row')}: {done.added} {new}, {done.already} {old}, {done.rejected} rejected"
+    typer.echo(f"{rows}; {done.standing}")
     if not done.standing.in_force:
         raise typer.Exit(NOT_IN_FORCE)
     if done.rejected or asks:

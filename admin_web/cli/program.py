@@ -7,7 +7,7 @@ from importlib import import_module
 import structlog
 import typer
 
-from admin_web.cli.shell import give_up
+from admin_web.cli.shell import give_up, say_error
 from admin_web.lists.sheet import NotASheet
 from admin_web.services import DatabaseUnavailable, NotInForce, SchemaMismatch
 from compliance.command_line import WrongWords, invoke
@@ -15,6 +15,7 @@ from compliance.listening import CannotListen
 from compliance.log import log_to_stderr
 from compliance.private_files import keep_new_files_private
 from compliance.refusal import Refused
+from compliance.setting_names import unknown_settings
 from compliance.settings import SettingsError
 
 NOUNS = {
@@ -65,6 +66,8 @@ def run(app: typer.Typer) -> None:
     """Run the command line. An error that an operator can fix is one line on standard error, with exit code 2."""
     keep_new_files_private()
     log_to_stderr(COMMAND_LOG_LEVEL)  # Standard output is for results only. Site and worker set their own level.
+    for unknown in unknown_settings():
+        say_error(unknown)
     try:
         sys.exit(invoke(app, "dnc-admin"))
     except OPERATOR_ERRORS as error:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from admin_web.lists.progress import Progress
+from compliance.wording import counted
 
 PLAIN_EVERY_S = 5.0
 
@@ -45,9 +46,8 @@ class ImportBar:
     def update(self, done: Progress) -> None:
         """Show the progress."""
         now = time.monotonic()
-        said = (
-            f"{done.rows:,} rows, {done.rejected:,} rejected, {done.rows / max(now - self._began, 0.001):,.0f} rows/s"
-        )
+        rate = done.rows / max(now - self._began, 0.001)
+        said = f"{counted(done.rows, 'row')}, {done.rejected:,} rejected, {rate:,.0f} rows/s"
         if not self._bar.disable:
             self._bar.update(self._task, completed=self._sheet.bytes_read, said=said)
         elif now - self._said >= PLAIN_EVERY_S:

@@ -25,6 +25,7 @@ from admin_web.settings import AdminSettings
 from compliance.log import log_to_stderr
 from compliance.refusal import Refused
 from compliance.today import is_to_come
+from compliance.wording import counted
 
 ANY = "LIST"
 """The name in the help of the command that imports any registry."""
@@ -107,7 +108,7 @@ def import_registry(  # noqa: PLR0913, PLR0917 - each is an option of the comman
 
     taken, stands = run(work())
     if taken.rejected:
-        say_error(f"{taken.rejected:,} rejected rows and their reasons are in {rejected}")
+        say_error(f"{rejected} holds {counted(taken.rejected, 'rejected row')}, each with its reason")
     if taken.not_read:
         say_error(taken.not_read)
     tell(f"{name} version {taken.version}: {taken}", stands)

@@ -19,6 +19,7 @@ from admin_web.services.registries import (
 )
 from admin_web.settings import AdminSettings
 from compliance.separated import words
+from compliance.wording import counted
 
 registries = typer.Typer(
     help="Registries: lists that authorities publish, and the terms on which they apply.", no_args_is_help=True
@@ -114,7 +115,11 @@ def show() -> None:
 
 def _line(one: RegistryStanding) -> str:
     registry, version = one.registry, one.version
-    held = f"version {version.id} of {version.obtained_at:%Y-%m-%d}, {version.numbers:,} numbers" if version else "-"
+    held = (
+        f"version {version.id} of {version.obtained_at:%Y-%m-%d}, {counted(version.numbers, 'number')}"
+        if version
+        else "-"
+    )
     terms = f"when stale {registry.when_stale}, when uncovered {registry.when_uncovered}"
     spared = f", campaigns spared {' '.join(registry.spared)}" if registry.spared else ""
     account = f", account {registry.owner_account}" if registry.owner_account else ""

@@ -6,6 +6,7 @@ from admin_web.cli.shell import run, say_error
 from admin_web.services import opening
 from admin_web.settings import AdminSettings
 from compliance import dates
+from compliance.wording import counted, noun
 
 SHOWN = 50
 """Maximum number of overrides that are printed."""
@@ -23,9 +24,10 @@ def migrate_tables() -> None:
     revision, contested = run(opening.migrate_tables(settings))
     typer.echo(f"The tables are at revision {revision}.")
     if contested:
+        live = f"{counted(len(contested), 'live override')} {noun(len(contested), 'is', 'are')}"
         say_error(
-            f"{len(contested)} live overrides are open although somebody on their number has asked not to be called "
-            "since. The Compliance Monitor lists them; an admin keeps or revokes each."
+            f"{live} open although somebody on the number has asked not to be called since. The Compliance Monitor "
+            "lists each, and an admin keeps or revokes it."
         )
     for one in contested[:SHOWN]:
         typer.echo(

@@ -15,6 +15,7 @@ from admin_web.lists.sheet import Sheet
 from admin_web.services.opening import opened_database, opened_records
 from admin_web.services.undoing import ImportOnRecord, Undone, imports_on_record, one_import, undo_import
 from admin_web.settings import AdminSettings
+from compliance.wording import noun
 
 undoing = typer.Typer(help="Take back imports to the company's own list, or many entries.", no_args_is_help=True)
 
@@ -60,14 +61,15 @@ def lift_file(
         return
     done = run(work())
     if done.kept:
-        say_error(f"{done.kept} stay because the person asked not to be called, such as {', '.join(done.such_as)}")
+        stay = noun(done.kept, "stays", "stay")
+        say_error(f"{done.kept} {stay} because the person asked not to be called, such as {', '.join(done.such_as)}")
     if done.rejected:
         say_error(f"the rejected rows and their reasons are in {report}")
     if done.not_read:
         say_error(done.not_read)
     tell(
-        f"{done.rows} rows: {done.added} numbers lifted, {done.already} not on the list, {done.kept} kept, "
-        f"{done.rejected} rejected",
+        f"{done.rows} {noun(done.rows, 'row')}: {done.added} {noun(done.added, 'number')} lifted, "
+        f"{done.already} not on the list, {done.kept} kept, {done.rejected} rejected",
         done.standing,
     )
     if done.rejected:
@@ -111,15 +113,16 @@ def take_back(
             return await undo_import(records, actor(), import_id, reason=reason)
 
     if not yes:
-        found = run(preview())
-        typer.echo(
-            f"Import {import_id} of {found.file_name}: {found.standing - found.requested} entries would be lifted, "
-            f"{found.requested} would stay because the person asked not to be called. Nothing was changed; add --yes."
-        )
+        typer.echo(f"{_previewed(run(preview()))} Nothing was changed; add --yes.")
         return
     done = run(work())
-    tell(
-        f"Import {import_id} is undone: {done.lifted} entries lifted, {done.kept} stay because the person asked not to "
-        "be called",
-        done.standing,
+    tell(str(done), done.standing)
+
+
+def _previewed(found: ImportOnRecord) -> str:
+    lifting = found.standing - found.requested
+    undone = f" was undone on {found.undone_at:%Y-%m-%d} by {found.undone_by}" if found.undone_at else ""
+    return (
+        f"Import {found.id} of {found.file_name}{undone}: {lifting} {noun(lifting, 'entry', 'entries')} would be "
+        f"lifted, {found.requested} would stay because the person asked not to be called."
     )

@@ -71,7 +71,7 @@ async def lift_numbers(
     reason: str,
     columns: Sequence[str] = (),
 ) -> Progress:
-    """Lift the numbers of a sheet from the internal list.
+    """Lift the numbers of a sheet from the company's own list.
 
     In the progress, `added` counts the rows whose number was lifted, `kept` those whose number stays, and `already`
     those whose number is not on the list.

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from compliance.wording import counted, noun
+
 EXAMPLES = 10
 """Maximum number of subjects that are kept as examples, for each kind of difference. All differences are counted."""
 
@@ -58,10 +60,12 @@ class Drift:
 
     def lines(self) -> list[str]:
         """Return the outcome as lines for people, dangerous differences first."""
-        lines = [f"SQL holds {self.numbers:,} numbers and {self.overrides:,} live overrides."]
+        lines = [f"SQL holds {counted(self.numbers, 'number')} and {counted(self.overrides, 'live override')}."]
         if self.pending:
-            waiting = f"{self.pending:,} changes are recorded and not yet in force"
-            lines.append(f"{waiting}; their numbers and overrides were not compared.")
+            waiting = (
+                f"{counted(self.pending, 'change')} {noun(self.pending, 'is', 'are')} recorded and not yet in force"
+            )
+            lines.append(f"{waiting}; the numbers and overrides concerned were not compared.")
         for name, (redis, sql) in self.behind.items():
             lines.append(f"{name}: version {sql} is recorded and not yet in force; Redis holds {redis or 'none'}.")
         differences = sorted((line for one in self.shards or [self] for line in one.differences()), key=_urgency)
@@ -76,7 +80,7 @@ class Drift:
             word = "DANGER" if kind in DANGEROUS else "differs"
             yield f"{word}: {where}{self.found[kind]:,} {kind}: {', '.join(self.examples[kind])}"
         for name, (redis, sql) in self.counted.items():
-            yield f"differs: {where}Redis counts {redis:,} numbers on {name}, SQL {sql:,}"
+            yield f"differs: {where}Redis counts {counted(redis, 'number')} on {name}, SQL {sql:,}"
 
 
 def _urgency(line: str) -> int:

@@ -65,6 +65,7 @@ from compliance.cluster import Shard
 from compliance.facts import State
 from compliance.redis_schema import REBUILT_AT, Keys, count_field, state_values, version_field
 from compliance.redis_terms import terms_digest, terms_value
+from compliance.wording import counted, the_list
 
 log = structlog.get_logger()
 
@@ -270,6 +271,6 @@ def _require_equal(acknowledged: Mapping[str, int], standing: Mapping[str, int])
         there, wanted = acknowledged.get(list_name, 0), standing.get(list_name, 0)
         if there != wanted:
             raise CountsDiffer(
-                f"Redis acknowledged {there:,} numbers of the {list_name} list, but SQL holds {wanted:,}; "
+                f"Redis acknowledged {counted(there, 'number')} of {the_list(list_name)}, but SQL holds {wanted:,}; "
                 "the live projection is unchanged; run `dnc-admin rebuild` again"
             )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from compliance.wording import counted, the_list
+
 FEW_NUMBERS = 100
 SMALL_SHARE = 0.1
 """A drop is suspicious when a list would lose both more numbers than the first value and a larger share than the
@@ -51,7 +53,7 @@ class SuspiciousDrop(NotRebuilt):
     """
 
     def __init__(self, list_name: str, was: int, now: int) -> None:
-        self.fact = f"the {list_name} list would shrink from {was:,} to {now:,} numbers"
+        self.fact = f"{the_list(list_name)} would shrink from {was:,} to {counted(now, 'number')}"
         super().__init__(
             f"{self.fact}; check DNC_DATABASE_URL, and if that is right, run `dnc-admin rebuild --allow-drop`"
         )

@@ -15,6 +15,7 @@ from admin_web.record.database import Database
 from admin_web.record.models import DecisionRecord, DecisionTotal, Lead, LeadNumber, Override, SuppressionPattern
 from compliance.patterns import country_code_of, samples
 from compliance.verdict import Verdict
+from compliance.wording import counted
 
 WEEK = timedelta(days=7)
 
@@ -68,7 +69,7 @@ class PatternEffect:
     @property
     def sentence(self) -> str:
         """The effect in words."""
-        leads = "1 lead" if self.leads == 1 else f"{self.leads:,} leads"
+        leads = counted(self.leads, "lead")
         opened = f" ({self.opened:,} of them stay open by an override)" if self.opened else ""
         calls = f"{self.calls:,} of the {self.allowed:,} allowed calls of the last seven days"
         share = f" ({self.percent})" if self.allowed else ""

@@ -13,6 +13,7 @@ from admin_web.record.models import Registry, RegistryVersion
 from compliance import dates
 from compliance.known_registries import preset_of
 from compliance.terms import BLOCK
+from compliance.wording import counted
 
 WARNED_BEFORE = timedelta(days=7)
 """How long before a copy becomes stale every page warns about it."""
@@ -101,12 +102,12 @@ class RegistryStanding:
         if self.version is None:
             return f"{self.name} was never imported: calls to the numbers that it should cover {follows}."
         named = ", ".join(self.uncovered[:MOST_NAMED]) + (" …" if len(self.uncovered) > MOST_NAMED else "")
-        lacking = "1 area code" if len(self.uncovered) == 1 else f"{len(self.uncovered):,} area codes"
+        lacking = counted(len(self.uncovered), "area code")
         return f"{self.name} does not cover {lacking} ({named}): calls there {follows}."
 
 
 def _days(days: int) -> str:
-    return "1 day" if days == 1 else f"{days} days"
+    return counted(days, "day")
 
 
 async def standings(session: AsyncSession, at: datetime) -> list[RegistryStanding]:

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from admin_web.record.database import Database
+from admin_web.record.database import Database, DatabaseUnavailable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -56,7 +56,11 @@ def newest() -> str:
 
 async def _alter(database: Database, step: Callable[[Config], None]) -> None:
     if database.on_sqlite and database.url.database:
-        Path(database.url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory = Path(database.url.database).parent
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise DatabaseUnavailable(f"{directory} is no directory; check DNC_DATABASE_URL and DNC_DATA_DIR") from None
     async with database.alter() as connection:
         await connection.run_sync(_locked, step)
 

@@ -19,6 +19,7 @@ from compliance.ends import request_with_end, require_to_come
 from compliance.numbers import E164, LeadId
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import Refused, cleaned, require
+from compliance.wording import the_list
 
 CHUNK = 1000
 """Maximum number of telephone numbers in one transaction, and so in one outbox row."""
@@ -190,7 +191,7 @@ async def lift(records: Records, actor: Actor, number: E164, *, reason: str, lis
     async with records.change(actor) as change:
         entry = await _locked_entry(change.session, list_name, number)
         if entry is None:
-            raise NotListed(f"{number} is not on the {list_name} list. Nothing was changed.")
+            raise NotListed(f"{number} is not on {the_list(list_name)}. Nothing was changed.")
         entry.lifted_at, entry.lifted_by, entry.lift_reason = change.at, actor.name, reason
         change.audit("lift", "number", number, list=list_name, entry=entry.id, reason=reason)
         change.notify(Event.LIFT, list=list_name, numbers=[number], reason=reason)

@@ -20,6 +20,7 @@ from admin_web.services.suppression import CHUNK, LONGEST_NOTE
 from admin_web.webhooks.events import Event
 from compliance.consent import may_revoke
 from compliance.refusal import Refused, cleaned, require
+from compliance.wording import counted, noun
 
 SHOWN = 100
 """Maximum number of imports in a list."""
@@ -55,12 +56,31 @@ class ImportOnRecord:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """The outcome of an undoing: how many entries it lifted, and how many stay because the person asked."""
+    """The outcome of an undoing: how many entries it lifted, and how many stay because the person asked.
+
+    `again` says that the import had been undone before.
+    """
 
     import_id: int
     lifted: int
     kept: int
     standing: Standing
+    again: bool = False
+
+    def __str__(self) -> str:
+        """Return the outcome as a sentence without its end."""
+        if self.again and not self.lifted:
+            done = f"Import {self.import_id} was already undone: no entry was left to lift"
+        else:
+            done = f"Import {self.import_id} is undone: {counted(self.lifted, 'entry', 'entries')} lifted"
+        return f"{done}{stays(self.kept)}"
+
+
+def stays(kept: int) -> str:
+    """Return how many entries stay when an import is undone, as the end of a sentence; empty for none."""
+    if not kept:
+        return ""
+    return f", {kept:,} {noun(kept, 'stays', 'stay')} because the person asked not to be called"
 
 
 async def imports_on_record(database: Database) -> list[ImportOnRecord]:
@@ -95,7 +115,7 @@ async def undo_import(
     """
     require(may_revoke, actor.role, "undo imports")
     reason = cleaned(reason, LONGEST_NOTE, "The reason", required=True)
-    list_name, ids = await _begin(records, actor, import_id, reason)
+    list_name, ids, again = await _begin(records, actor, import_id, reason)
     lifted = 0
     for some in batches(ids, ENTRIES_AT_ONCE):
         async with records.change(actor) as change:
@@ -105,13 +125,13 @@ async def undo_import(
         await asyncio.sleep(records.database.pause_s)
     async with records.database.read() as session:
         kept = await _count(session, await session.get_one(ListImport, import_id))
-    return Undone(import_id, lifted, kept, await records.standing())
+    return Undone(import_id, lifted, kept, await records.standing(), again)
 
 
-async def _begin(records: Records, actor: Actor, import_id: int, reason: str) -> tuple[str, Sequence[int]]:
+async def _begin(records: Records, actor: Actor, import_id: int, reason: str) -> tuple[str, Sequence[int], bool]:
     """Mark an import as undone and write the audit event, unless an interrupted run of this undoing did so.
 
-    Return the name of its list, and the range of the ids of its entries.
+    Return the name of its list, the range of the ids of its entries, and whether it had been undone before.
     """
     async with records.change(actor) as change:
         row = await change.session.scalar(select(ListImport).where(ListImport.id == import_id).with_for_update())
@@ -123,10 +143,11 @@ async def _begin(records: Records, actor: Actor, import_id: int, reason: str) ->
                 raise ImportUnderWay(
                     f"Import {import_id} is still under way, as job {job.id}. Wait for it, or cancel it."
                 )
-        if row.undone_at is None or row.undo_reason != reason:
+        again = row.undone_at is not None
+        if not again or row.undo_reason != reason:
             row.undone_at, row.undone_by, row.undo_reason = change.at, actor.name, reason
             change.audit("undo-import", "import", import_id, list=row.list_name, file=row.file_name, reason=reason)
-        return row.list_name, range(row.first_entry or 0, (row.last_entry or -1) + 1)
+        return row.list_name, range(row.first_entry or 0, (row.last_entry or -1) + 1), again
 
 
 class Lifting(NamedTuple):

@@ -2,8 +2,8 @@
 
 `python -m bench.fuzz [--count 10000000] [--seed 1]` holds that many dialogues in 20 rounds:
 
-- seven in ten with the parser and the session alone, which must read the request that was sent, or none,
-- three in ten with the whole gate in this process, half of them with a replica that must acknowledge each record. A
+- five in six with the parser and the session alone, which must read the request that was sent, or none,
+- one in six with the whole gate in this process, half of them with a replica that must acknowledge each record. A
   model of Redis answers, changes between two questions, and sometimes breaks its answers,
 - one in a hundred of these numbers in addition over TCP, with a real gate and a real Redis.
 
@@ -53,7 +53,7 @@ async def fuzz(count: int, seed: int, port: FuzzedPort) -> float:
     """Hold the dialogues and print the figures. Return the largest growth in megabytes. Raises Violation."""
     wire, gates = FuzzedWire(Random(seed)), [FuzzedGate(Random(seed + 1 + replicas), replicas) for replicas in (0, 1)]
     tune_garbage_collector()
-    shares = (*((one, count * 3 // 20 // ROUNDS) for one in gates), (wire, count * 7 // 10 // ROUNDS))
+    shares = (*((one, count // 12 // ROUNDS) for one in gates), (wire, count * 5 // 6 // ROUNDS))
     done, seconds, over_tcp = 0, 0.0, max(1, count // 100 // ROUNDS)
     sizes: list[tuple[int, int]] = []
     for number in range(ROUNDS):

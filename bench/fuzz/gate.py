@@ -185,7 +185,8 @@ class FuzzedGate:
         match int(chance() * 7):
             case 0:
                 replies.insert(at, BROKEN[int(chance() * len(BROKEN))])
-            # Replies have no name. If one of several were missing, the next call would get the reply to another.
+            # Replies have no name: if one of several is missing, the next call gets the reply to another. TCP and the
+            # order in which Redis answers exclude that.
             case 1 if alone:
                 del replies[at]
             case 2 if alone:

@@ -106,3 +106,37 @@ def test_a_plain_variable_comes_before_a_file_and_a_file_before_dotenv(monkeypat
 def test_settings_cannot_be_changed_once_loaded():
     with pytest.raises(ValidationError, match="frozen"):
         GateSettings.load().region = "GB"
+
+
+@pytest.mark.parametrize("content", [b"redis://h\xff/0", "redis://höst".encode("latin-1"), b"\xff\xfer\x00"])
+def test_a_file_of_a_setting_that_is_no_utf8_is_refused_in_one_line_without_its_content(monkeypatch, tmp_path, content):
+    (tmp_path / "url").write_bytes(content)
+    monkeypatch.setenv("DNC_REDIS_URL_FILE", str(tmp_path / "url"))
+    with pytest.raises(SettingsError) as error:
+        GateSettings.load()
+    assert str(error.value) == f"DNC_REDIS_URL_FILE: {tmp_path}/url: it is not a text in UTF-8; save it as one"
+
+
+def test_an_env_file_that_is_no_utf8_or_cannot_be_read_is_refused_in_one_line(tmp_path):
+    (tmp_path / ".env").write_bytes(b"DNC_REGION=\xff\n")
+    with pytest.raises(SettingsError, match=r"^\.env: it is not a text in UTF-8; save it as one$"):
+        GateSettings.load()
+
+
+@pytest.mark.parametrize("below", ["", "/data", "/data/more"])
+def test_a_data_directory_must_not_be_a_file_or_below_one(monkeypatch, tmp_path, below):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DNC_DATA_DIR", f"{tmp_path}/file{below}")
+    with pytest.raises(SettingsError) as error:
+        GateSettings.load()
+    assert str(error.value) == (
+        f"DNC_DATA_DIR: {tmp_path}/file is no directory; name a directory, which may be missing yet"
+    )
+
+
+def test_a_data_directory_may_be_missing_or_a_link_to_one(monkeypatch, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    for path in ("missing/deeper", "there", "link", "link/deeper"):
+        monkeypatch.setenv("DNC_DATA_DIR", str(tmp_path / path))
+        assert GateSettings.load().data_dir == tmp_path / path

@@ -37,6 +37,7 @@ from admin_web.record.lines import Bytes, bitmap_of, pack
 from admin_web.record.models import Registry, RegistryVersion
 from admin_web.services.registries import VersionMoved, registry_for
 from compliance.refusal import Refused
+from compliance.wording import counted
 
 FEW_EXCHANGES = 16_000
 """From this many exchanges in memory (20 MB) on, those without further rows are written to SQL."""
@@ -202,8 +203,9 @@ class RegistryIntake:
         lost = was - numbers
         if not self._wanted.allow_drop and lost > FEW_NUMBERS and lost > was * SMALL_SHARE:
             raise Refused(
-                f"{self._wanted.name} would shrink from {was:,} to {numbers:,} numbers, so nothing was changed. If the "
-                "file has only some area codes, import it as a part; if the list really shrank, allow the drop."
+                f"{self._wanted.name} would shrink from {was:,} to {counted(numbers, 'number')}, so nothing was "
+                "changed. If the file has only some area codes, import it as a part; if the list really shrank, allow "
+                "the drop."
             )
 
     def _tell(self, change: Change, version: RegistryVersion) -> None:

@@ -12,6 +12,7 @@ from typing import IO
 
 from admin_web.documents.members import require_honest
 from admin_web.lists.sheet import LONGEST_LINE, NotASheet
+from compliance.wording import counted
 
 BLOCK = 1 << 20
 """Bytes per block."""
@@ -179,7 +180,9 @@ def _texts(archive: zipfile.ZipFile, shown: str) -> list[zipfile.ZipInfo]:
         if not info.is_dir() and info.file_size and not _is_of_the_system(info.filename)
     ]
     if not texts or len(texts) > MOST_MEMBERS:
-        raise NotASheet(f"{shown}: this archive contains {len(texts)} files; it must contain 1 to {MOST_MEMBERS:,}.")
+        raise NotASheet(
+            f"{shown}: this archive contains {counted(len(texts), 'file')}; it must contain 1 to {MOST_MEMBERS:,}."
+        )
     return texts
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from admin_web.lists.sheet import NotASheet
+from compliance.wording import counted
 
 FULL, PART, CHANGES = "full", "part", "changes"
 """What a file contains: the whole registry, all numbers of some area codes, or a list of added and deleted numbers."""
@@ -52,9 +53,7 @@ class ImportedVersion:
 
     def __str__(self) -> str:
         changed = f"{self.added:,} added and {self.removed:,} removed since the previous version"
-        numbers = "1 number" if self.numbers == 1 else f"{self.numbers:,} numbers"
-        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        return f"{numbers}, {changed}; {rows}, {self.rejected:,} rejected"
+        return f"{counted(self.numbers, 'number')}, {changed}; {counted(self.rows, 'row')}, {self.rejected:,} rejected"
 
 
 def require_deeds(kind: str, *, says_deeds: bool) -> None:

@@ -19,6 +19,7 @@ from admin_web.worker.jobs.run import Run
 from compliance import dates
 from compliance.redis_schema import INTERNAL
 from compliance.refusal import as_sentence
+from compliance.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,8 @@ async def _import(
         into = Intake(records, run.actor, partial(_show, run, asked, words), keep, begun, pause_s)
         done = await take(into, sheet, report)
     run.show("lines", asked.sheet.lines, asked.sheet.lines, **words.counts(done))
-    counted = f"{done.rows:,} rows: {words.counted(done)}, {done.rejected:,} rejected"
-    return f"{as_sentence(f'{counted}; {done.standing}')} {done.not_read}".strip()
+    counts = f"{counted(done.rows, 'row')}: {words.counted(done)}, {done.rejected:,} rejected"
+    return f"{as_sentence(f'{counts}; {done.standing}')} {done.not_read}".strip()
 
 
 def _show(run: Run, asked: SheetImport, words: Words, done: Progress) -> None:

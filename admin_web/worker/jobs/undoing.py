@@ -18,5 +18,4 @@ async def take_back(run: Run) -> str:
         run.show("entries lifted", min(lifted, total), total, lifted=lifted)
 
     done = await undo_import(run.tools.records, run.actor, import_id, reason=reason, on_progress=show)
-    kept = f", {done.kept:,} stay because the person asked not to be called" if done.kept else ""
-    return as_sentence(f"Import {import_id} is undone: {done.lifted:,} entries lifted{kept}; {done.standing}")
+    return as_sentence(f"{done}; {done.standing}")

@@ -211,7 +211,7 @@ def test_a_file_of_requests_ends_older_overrides(in_force: Admin, database_url: 
     alone = in_force("import", "internal", "list.csv", "--asked-on", "2026-11-01")
     assert "add --requests" in one_line(alone)
     said = in_force("import", "internal", "list.csv", "--requests", "--asked-on", "2026-11-01")
-    assert (said.code, said.out) == (0, "1 rows: 0 added to the list, 1 already listed, 0 rejected; in force\n")
+    assert (said.code, said.out) == (0, "1 row: 0 added to the list, 1 already listed, 0 rejected; in force\n")
     assert in_force("override", "list").out == ""
     assert len(sql(database_url, "SELECT 1 FROM do_not_call_requests WHERE asked_on = '2026-11-01'")) == 1
     keep = ["override", "keep", "1", "--reason", "another person asked"]
@@ -229,9 +229,26 @@ def test_a_number_goes_on_the_list_and_off_it_again(in_force: Admin, database_ur
     assert in_force("lift", "+1 415 555 0100", "--reason", "wrong number").out == (
         "+14155550100 taken off the company's own list (internal, entry 1): in force\n"
     )
-    assert "is not on the internal list" in one_line(in_force("lift", "4155550100", "--reason", "again"))
+    assert "is not on the company's own list" in one_line(in_force("lift", "4155550100", "--reason", "again"))
     ((by,),) = sql(database_url, "SELECT done_by FROM audit_events WHERE action = 'lift'")
     assert str(by).startswith("shell:")
+
+
+def test_a_data_directory_that_is_a_file_is_named_with_its_setting(admin: Admin, tmp_path: Path, monkeypatch):
+    (tmp_path / "file").touch()
+    for path in ("file", "file/data"):
+        monkeypatch.setenv("DNC_DATA_DIR", path)
+        assert one_line(admin("migrate")).startswith("DNC_DATA_DIR: file is no directory; name a directory")
+    monkeypatch.setenv("DNC_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DNC_DATABASE_URL", f"sqlite:///{tmp_path}/file/dnc.sqlite3")
+    assert one_line(admin("migrate")) == f"{tmp_path}/file is no directory; check DNC_DATABASE_URL and DNC_DATA_DIR"
+
+
+def test_a_misspelt_setting_is_said_before_a_command_does_its_work(migrated: Admin, monkeypatch):
+    monkeypatch.setenv("DNC_REGOIN", "hunter2")
+    said = migrated("undo", "list")
+    expected = "dnc-admin: DNC_REGOIN is no setting and is ignored; did you mean DNC_REGION?\n"
+    assert (said.code, said.err) == (0, expected)
 
 
 @pytest.mark.parametrize("number", ["hello", "555-0100", "", "4155550100,4155550101", "9112024561111x"])
@@ -251,7 +268,7 @@ def test_without_redis_a_change_is_recorded_and_called_not_yet_in_force(migrated
 @pytest.mark.parametrize(
     ("words", "content", "recorded"),
     [
-        (["import", "internal", "list.csv"], "+14155550100\n", "1 rows: 1 added to the list"),
+        (["import", "internal", "list.csv"], "+14155550100\n", "1 row: 1 added to the list"),
         (["import", "internal", "list.csv"], "+14155550100\noops\n", "2 rows: 1 added to the list"),
         (["import", "us-ftc", "list.csv"], "415,5550100\n", "us-ftc version 1: 1 number"),
         (["registry", "add", "us-ftc"], "", "us-ftc added"),
@@ -291,7 +308,7 @@ def test_an_override_opens_a_lead_until_it_is_revoked(in_force: Admin, database_
     assert "override 1 still opens a lead on this number" in in_force("suppress", "+14155550100", "--lead", "L-9").err
     assert "You placed this override" in one_line(in_force("override", "review", "1"))
     upgraded = in_force("migrate").err
-    assert "1 live overrides are open although somebody on their number has asked not to be called since" in upgraded
+    assert "1 live override is open although somebody on the number has asked not to be called since" in upgraded
     assert re.search(r"override 1, lead L-1, \+14155550100: consent of .* 20\d\d, request of .* 20\d\d\n", upgraded)
     withdrawn = in_force("withdraw-request", "2", "--reason", "a typing error")
     assert (withdrawn.code, withdrawn.out) == (0, "Request 2 withdrawn.\n")
@@ -382,7 +399,7 @@ def test_an_import_that_leaves_a_column_of_numbers_unread_ends_with_code_1(in_fo
     chosen = in_force("import", "internal", "list.csv", "--column", "phone,home")
     assert (chosen.code, chosen.err.count(unread)) == (0, 2)
     several = in_force("import", "internal", "list.csv", "--column", "phone", "--column", "home,account")
-    assert several == Said(0, "1 rows: 1 added to the list, 2 already listed, 0 rejected; in force\n", "")
+    assert several == Said(0, "1 row: 1 added to the list, 2 already listed, 0 rejected; in force\n", "")
 
 
 def test_an_import_of_which_nothing_is_taken_ends_with_code_2_and_says_what_the_file_looks_like(
@@ -407,11 +424,19 @@ def test_an_import_is_undone_only_with_yes_after_a_preview(in_force: Admin, tmp_
     assert in_force("undo", "list").out.split("\t")[0::3] == ["1", "list.txt"]
     preview = in_force("undo", "import", "1", "--reason", "x")
     assert preview.code == 0
-    assert "Import 1 of list.txt: 1 entries would be lifted, 1 would stay" in preview.out
+    assert "Import 1 of list.txt: 1 entry would be lifted, 1 would stay" in preview.out
     assert in_force("undo", "import", "1", "--reason", "x", "--yes") == Said(
-        0, "Import 1 is undone: 1 entries lifted, 1 stay because the person asked not to be called: in force\n", ""
+        0, "Import 1 is undone: 1 entry lifted, 1 stays because the person asked not to be called: in force\n", ""
     )
-    assert in_force("export", "internal").err == "1 entries\n"
+    assert in_force("export", "internal").err == "1 entry\n"
+    again = in_force("undo", "import", "1", "--reason", "x")
+    assert re.match(r"Import 1 of list.txt was undone on 20\d\d-\d\d-\d\d by shell:\w+: 0 entries would be ", again.out)
+    assert in_force("undo", "import", "1", "--reason", "x", "--yes") == Said(
+        0,
+        "Import 1 was already undone: no entry was left to lift, 1 stays because the person asked not to be called: "
+        "in force\n",
+        "",
+    )
     assert "no import 2" in one_line(in_force("undo", "import", "2", "--reason", "x"))
 
 
@@ -428,7 +453,7 @@ def test_many_entries_are_lifted_by_file_only_with_yes_and_never_against_a_reque
     assert in_force("export", "internal").err == "3 entries\n"
     done = in_force(*words, "--yes")
     assert (done.code, done.out) == (1, "4 rows: 2 numbers lifted, 1 not on the list, 1 kept, 1 rejected: in force\n")
-    assert "1 stay because the person asked not to be called, such as +14155550102" in done.err
+    assert "1 stays because the person asked not to be called, such as +14155550102" in done.err
     assert in_force("export", "internal").out.count("+1415555010") == 1
     assert "The reason" in one_line(
         in_force("undo", "entries", "list.csv", "--reason", " ", "--column", "1,2", "--yes")
@@ -493,7 +518,7 @@ def test_a_registry_may_be_obtained_on_any_day_that_has_begun_in_the_east(in_for
 def test_a_list_is_exported_and_scrubbed(in_force: Admin, database_url: str, tmp_path: Path):
     in_force("suppress", "+14155550100", "--note", "=1")
     out = in_force("export", "internal")
-    assert out.err == "1 entries\n"
+    assert out.err == "1 entry\n"
     assert out.out.splitlines()[1].startswith("+14155550100,shell,'=1,")
     assert in_force("export", "internal", "out.csv").out == ""
     (exported, _) = sql(database_url, "SELECT particulars FROM audit_events WHERE action = 'export'")
@@ -698,7 +723,7 @@ def test_a_campaign_list_takes_numbers_and_files_and_a_scrub_is_for_one_campaign
         rows = in_force("scrub", str(file), "--campaign", campaign).out.splitlines()[1:]
         assert [row.split(",", 3)[3] for row in rows] == found
     assert "is not a campaign" in one_line(in_force("scrub", str(file), "--campaign", "a b"))
-    assert "1 entries lifted" in in_force("undo", "import", "1", "--reason", "x", "--yes").out
+    assert "1 entry lifted" in in_force("undo", "import", "1", "--reason", "x", "--yes").out
 
 
 def test_a_number_is_blocked_for_a_while_and_a_request_is_not(in_force: Admin, database_url: str):
@@ -748,6 +773,6 @@ def test_a_lead_has_several_numbers_by_command_and_by_file(in_force: Admin, data
     assert sql(database_url, numbers) == [("+14155550103",), ("+14155550104",)]
     (tmp_path / "leads.csv").write_text("lead,home,work\nL-1,4155550105,4155550106\n")
     done = in_force("import", "leads", "leads.csv", "--column", "home", "--column", "work")
-    assert (done.code, done.out.startswith("1 rows: 1 added or changed")) == (0, True)
+    assert (done.code, done.out.startswith("1 row: 1 added or changed")) == (0, True)
     assert sql(database_url, numbers) == [("+14155550105",), ("+14155550106",)]
     assert sql(database_url, "SELECT label FROM lead_numbers") == [("work",)]

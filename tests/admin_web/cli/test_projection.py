@@ -59,7 +59,7 @@ async def test_rebuild_tells_its_progress_and_what_is_live_and_sweeps(shell: She
 async def test_verify_says_that_nothing_differs(shell: Shell):
     await shell.projection.rebuild()
     code, out, _ = shell.run("verify")
-    assert (code, out) == (0, "SQL holds 1 numbers and 0 live overrides.\nNo difference.\n")
+    assert (code, out) == (0, "SQL holds 1 number and 0 live overrides.\nNo difference.\n")
 
 
 async def test_verify_names_what_differs_the_dangerous_first_and_ends_with_code_1(shell: Shell):
@@ -90,7 +90,7 @@ async def test_verify_tells_of_changes_that_are_not_in_force_yet(shell: Shell):
     await shell.suppress(OTHER)
     code, out, _ = shell.run("verify")
     assert code == 3
-    assert "1 changes are recorded and not yet in force" in out
+    assert "1 change is recorded and not yet in force" in out
 
 
 async def test_a_rebuild_that_is_live_is_no_failure_though_redis_goes_away_before_the_sweep(
@@ -116,7 +116,7 @@ async def test_a_rebuild_that_is_refused_is_one_line_and_code_2_until_it_is_allo
         await session.execute(delete(SuppressionEntry))
     code, out, err = shell.run("rebuild")
     assert (code, out) == (2, "")
-    assert "not rebuilt: the internal list would shrink from 201 to 0 numbers" in err.splitlines()[-1]
+    assert "not rebuilt: the company's own list would shrink from 201 to 0 numbers" in err.splitlines()[-1]
     assert not shell.gate.allows(LISTED)
     assert shell.run("rebuild", "--allow-drop")[0] == 0
     assert shell.gate.allows(LISTED)

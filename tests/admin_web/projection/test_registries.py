@@ -105,7 +105,7 @@ async def test_a_set_that_is_not_whole_keeps_the_new_generation_out(
     await take(world.records, "us-ftc", file(tmp_path, flat([A, B])))
     monkeypatch.setattr(registries, "dump", lambda lines: dump(lines[:-1]) if restores else b"")
     monkeypatch.setattr(registries, "_added", lambda one: ("SADD", one.key, int(one.lines[0])))
-    with pytest.raises(CountsDiffer, match="Redis acknowledged 1 numbers of the us-ftc list, but SQL holds 2"):
+    with pytest.raises(CountsDiffer, match="Redis acknowledged 1 number of the list us-ftc, but SQL holds 2"):
         await world.projection.follow()
     assert "in force" in str(await standing(world.projection, quiet))
     assert not (await standing(world.projection, quiet)).in_force

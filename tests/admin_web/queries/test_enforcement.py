@@ -228,7 +228,7 @@ async def test_a_list_that_is_suspiciously_small_in_sql_is_told_before_anybody_r
     assert (await Enforcement(world.projection.sides).overview()).drop == ""
     world.redis.hset(STATE, "count:internal", 1000)
     drop = (await Enforcement(world.projection.sides).overview()).drop
-    assert drop == "the internal list would shrink from 1,000 to 1 numbers"
+    assert drop == "the company's own list would shrink from 1,000 to 1 number"
 
 
 async def test_what_is_cached_is_asked_for_once_in_its_time_and_a_failure_is_not_kept():

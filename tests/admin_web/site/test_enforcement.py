@@ -86,7 +86,7 @@ async def test_a_comparison_tells_what_differs(site: Site, redis_server: RedisSe
 async def test_a_suspicious_drop_is_refused_and_told_and_allowed_only_by_a_tick(site: Site, redis_server: RedisServer):
     GateView(redis_server).redis.hset(STATE, "count:internal", 5000)
     browser = await site.person(Role.ADMIN)
-    assert "would shrink from 5,000 to 1 numbers" in await browser.page("/enforcement")
+    assert "would shrink from 5,000 to 1 number" in await browser.page("/enforcement")
     await browser.post("/enforcement/ask/rebuild")
     await work(site, "rebuild")
     assert "The rebuild was refused and nothing was changed" in await browser.page("/enforcement")

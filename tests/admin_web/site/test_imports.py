@@ -185,7 +185,7 @@ async def test_an_import_is_undone_after_a_preview_and_numbers_whose_person_aske
     job = await browser.post("/lists/imports/1/undo", {"reason": "The wrong file."})
     await work(site)
     page = await browser.page(job.location)
-    assert "Import 1 is undone: 1 entries lifted, 1 stay because the person asked not to be called; in force." in page
+    assert "Import 1 is undone: 1 entry lifted, 1 stays because the person asked not to be called; in force." in page
     assert [entry.lift_reason for entry in await rows(site.records, SuppressionEntry)] == ["The wrong file.", None]
     assert "The wrong file." in await browser.page("/lists/imports/1")
 

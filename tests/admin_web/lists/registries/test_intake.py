@@ -254,7 +254,7 @@ BAD = [
     (lambda d: file(d, "phone\tstatus\n4155550178\tdeleted\n"), "import it as changes"),
     (lambda d: file(d, "phone,action\n4155550178,A\n4155550158,X\n"), "'X' is not understood"),
     (lambda d: file(d, "phone;one;two\n4155550178;A;D\n"), "Several columns say A or D"),
-    (lambda d: file(d, flat([D])), "would shrink from 500 to 1 numbers"),
+    (lambda d: file(d, flat([D])), "would shrink from 500 to 1 number"),
 ]
 
 
