@@ -10,7 +10,7 @@ from aiohttp import web
 
 from admin_web.documents import DocumentNotKept, DocumentsUnavailable, DocumentTooLarge
 from admin_web.lists.sheet import NotASheet
-from admin_web.services import DatabaseUnavailable
+from admin_web.services import DatabaseUnavailable, OutcomeUnknown, public_words
 from admin_web.services.campaign_lists import UnknownList
 from admin_web.services.idempotency import KeyReused
 from admin_web.services.leads import LeadExists, UnknownLead
@@ -133,8 +133,11 @@ class Problem(Refused):
         )
 
 
-def problem_of(error: Exception) -> Problem | None:
-    """Convert an exception into a problem; None for an unexpected one, which is a fault of the site."""
+def problem_of(error: Exception, recorded: int = 0) -> Problem | None:
+    """Convert an exception into a problem; None for an unexpected one, which is a fault of the site.
+
+    `recorded` is the number of changes that the request had recorded before.
+    """
     if isinstance(error, Problem):
         return error
     if isinstance(error, web.HTTPException):
@@ -144,9 +147,21 @@ def problem_of(error: Exception) -> Problem | None:
     slug = next((slug for kind, slug in SLUGS.items() if isinstance(error, kind)), None)
     if slug is None:
         return None
-    if slug == "record-unavailable":  # The exception's text contains the address of the database.
-        return Problem(slug, "Nothing was changed. Try again in a moment.", headers={"Retry-After": "2"})
-    return Problem(slug, str(error))
+    if isinstance(error, DatabaseUnavailable):  # The exception's text contains the address of the database.
+        return _unavailable(error, recorded)
+    return Problem(slug, public_words(error))
+
+
+def _unavailable(error: DatabaseUnavailable, recorded: int) -> Problem:
+    """Say what is on record, so that the caller knows what to send again."""
+    if isinstance(error, OutcomeUnknown):
+        said = "It is not known whether the change was recorded. Look before you send the request again."
+        return Problem("record-unavailable", said)
+    if recorded:
+        said = "A part of the request was recorded and stays. Send the request again to complete it."
+    else:
+        said = "Nothing was changed. Try again in a moment."
+    return Problem("record-unavailable", said, headers={"Retry-After": "2"})
 
 
 def _of_http(error: web.HTTPException) -> Problem:

@@ -15,8 +15,8 @@ from admin_web.api.operation import AnyOperation, ApiCall, Arguments
 from admin_web.api.problem import Problem, problem_of
 from admin_web.api.quotas import quota_headers
 from admin_web.api.tools import TOOLS
-from admin_web.documents import Kept
-from admin_web.services import Change, Records, Standing
+from admin_web.documents import DocumentsUnavailable, Kept
+from admin_web.services import Change, DatabaseUnavailable, Records, Standing, tallied
 from admin_web.services.documents import or_discarded
 from admin_web.services.idempotency import Joined, Json, Key, done_once, request_hash
 from compliance.http_body import has_left, why_not_read
@@ -39,16 +39,19 @@ async def with_problems(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Exception as error:
-        if has_left(request, error):
-            return web.Response(status=400)
-        problem = problem_of(error)
-        if problem is None:
-            log.exception("failed", path=request.path)
-            problem = Problem("internal-error", "The site failed; its log says why.")
-        return problem.answer()
+    with tallied() as tally:
+        try:
+            return await handler(request)
+        except Exception as error:
+            if has_left(request, error):
+                return web.Response(status=400)
+            if isinstance(error, DatabaseUnavailable | DocumentsUnavailable):
+                log.warning("request failed", path=request.path, trouble=str(error))
+            problem = problem_of(error, tally.changes)
+            if problem is None:
+                log.exception("failed", path=request.path)
+                problem = Problem("internal-error", "The site failed; its log says why.")
+            return problem.answer()
 
 
 def handler_of(operation: AnyOperation) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -104,7 +107,7 @@ async def _write(operation: AnyOperation, request: web.Request) -> web.StreamRes
 
 def _answered(operation: AnyOperation, standing: Standing, answer: Json, *, again: bool) -> web.Response:
     """Respond to a write with its standing."""
-    now = answer | {"in_force": standing.in_force, "why_not": standing.why_not}
+    now = answer | {"in_force": standing.in_force, "why_not": standing.public}
     return web.json_response(
         operation.gives(**now).model_dump(mode="json"),
         status=operation.status if standing.in_force else 202,

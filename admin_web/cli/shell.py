@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
-from admin_web.services import Actor, Standing
+from admin_web.services import Actor, DatabaseUnavailable, OutcomeUnknown, Standing, tallied
 from compliance.numbers import E164, InvalidNumber, LeadId, lead_id, normalize
 from compliance.refusal import Refused
 
@@ -20,15 +20,32 @@ ROWS_REJECTED = 1
 NOT_IN_FORCE = 3
 INTERRUPTED = 130
 
+STAYS = "what was recorded so far stays; run the command again to complete it"
+
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a command's coroutine. Ctrl-C ends it between two transactions, with exit code 130."""
+    """Run a command's coroutine. Ctrl-C ends it between two transactions, with exit code 130.
+
+    Raises DatabaseUnavailable, which says if some changes are recorded already.
+    """
     try:
         # In debug mode asyncio logs the arguments of slow callbacks, which may hold passwords.
-        return asyncio.run(work, debug=False)
+        return asyncio.run(_saying_what_stays(work), debug=False)
     except KeyboardInterrupt:
         say_error("stopped; what was recorded so far stays. Run the command again to continue")
         raise typer.Exit(INTERRUPTED) from None
+
+
+async def _saying_what_stays(work: Coroutine[Any, Any, Result]) -> Result:
+    with tallied() as tally:
+        try:
+            return await work
+        except OutcomeUnknown:
+            raise
+        except DatabaseUnavailable as error:
+            if tally.changes:
+                raise DatabaseUnavailable(error.fact, STAYS) from error
+            raise
 
 
 def actor() -> Actor:

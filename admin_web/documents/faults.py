@@ -20,7 +20,9 @@ class WrongKind(DocumentNotKept):
 
 
 class DocumentsUnavailable(DocumentNotKept):
-    """The directory or the bucket cannot be read or written now."""
+    """The directory or the bucket cannot be read or written now. The message names it; `public` does not."""
+
+    public = "Documents cannot be kept or read at the moment. Try again later."
 
 
 class DocumentMissing(Exception):

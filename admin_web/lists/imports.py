@@ -182,7 +182,7 @@ class UntilRefused:
     async def drain(self, numbers: Collection[E164] | None = None) -> None:
         """Apply every committed change, unless an earlier call has failed. Raises NotInForce."""
         if self._refused is not None:
-            raise NotInForce(str(self._refused))
+            raise self._refused
         try:
             await self._projector.drain(numbers)
         except NotInForce as error:

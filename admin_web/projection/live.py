@@ -58,6 +58,7 @@ class ProjectionLost(RedisUnavailable):
     def __init__(self, why: str, happened: str = RESTARTED, where: str = "") -> None:
         super().__init__(_LOST[why].format(happened=happened, where=where) + _CURE)
         self.why = why
+        self.public = str(self).partition(";")[0]
 
 
 class ForeignHistory(RedisUnavailable):
@@ -76,6 +77,8 @@ class ForeignHistory(RedisUnavailable):
 
 class StoreUnfit(RedisUnavailable):
     """Redis is configured so that it may lose listed numbers or waste memory; the message names the setting."""
+
+    public = "Redis is not set up for dnc-gate"
 
 
 @dataclass(frozen=True, slots=True)

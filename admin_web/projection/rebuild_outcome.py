@@ -54,6 +54,7 @@ class SuspiciousDrop(NotRebuilt):
 
     def __init__(self, list_name: str, was: int, now: int) -> None:
         self.fact = f"{the_list(list_name)} would shrink from {was:,} to {counted(now, 'number')}"
+        self.public = self.fact
         super().__init__(
             f"{self.fact}; check DNC_DATABASE_URL, and if that is right, run `dnc-admin rebuild --allow-drop`"
         )

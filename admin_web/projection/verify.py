@@ -56,6 +56,8 @@ MOST_TRIES = 5
 class ProjectionMoved(RedisUnavailable):
     """A rebuild has replaced the generation that was being compared."""
 
+    public = "rebuilds interrupted each comparison"
+
     def __init__(self) -> None:
         super().__init__("rebuilds interrupted each comparison; run `dnc-admin verify` again when they are finished")
 
@@ -89,6 +91,8 @@ class _Comparison:
             await self._find_missing()
             await self._find_extra(live.versions)
             await self._judge_counts()
+        else:
+            await self._count_recorded()
         return self._drift
 
     async def _judge_state(self) -> LiveProjection:
@@ -133,6 +137,16 @@ class _Comparison:
                 await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
                 self._progress("SQL in Redis", seen, max(seen, total))
         self._drift.numbers += seen
+
+    async def _count_recorded(self) -> None:
+        """Count what SQL holds, because Redis has no generation to compare it with."""
+        async with self._sides.database.read() as session:
+            async for truth in _recorded(session, self._sides.now(), self._shard):
+                self._drift.numbers += sum(len(numbers) for numbers in truth.standing.values())
+                self._drift.overrides += len(truth.overrides)
+            if self._shard is None:  # The numbers of a registry on one shard are known only by comparing them.
+                each, own = await counts(session), await own_counts(session)
+                self._drift.numbers += sum(numbers for name, numbers in each.items() if name not in own)
 
     async def _find_extra(self, registries: Collection[str]) -> None:
         """Find subjects that only Redis holds. `_find_missing` compares the subjects that SQL holds."""

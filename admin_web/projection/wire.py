@@ -46,6 +46,8 @@ WORDS_AT_ONCE = 4_000
 class RedisUnavailable(NotInForce):
     """Redis could not be reached or did not answer in time; the message says which."""
 
+    public = "Redis cannot be reached"
+
 
 class RedisSilent(RedisUnavailable):
     """Redis did not answer in time."""
@@ -54,13 +56,19 @@ class RedisSilent(RedisUnavailable):
 class RedisRefused(RedisUnavailable):
     """Redis answered with an error; the message quotes it."""
 
+    public = "Redis refuses what it is asked"
+
 
 class StoreMoved(RedisUnavailable):
     """Another process changed the projection between this writer's read and its write, so nothing was written."""
 
+    public = "another process changed the copy in Redis at the same moment"
+
 
 class TooFewReplicas(RedisUnavailable):
     """Too few replicas have the write, so it may be lost with the master. The writer must write it again."""
+
+    public = "too few replicas of Redis have the change"
 
 
 class Wire:

@@ -21,6 +21,7 @@ from admin_web.projection.outbox import Lag
 from admin_web.projection.turn import last_turn
 from admin_web.projection.wire import RedisUnavailable, Wire
 from admin_web.queries.registries import RegistryStanding, standings
+from admin_web.record.changes import public_words
 from admin_web.record.database import DatabaseUnavailable
 from admin_web.record.models import DecisionRecord
 from admin_web.services.recovery import unseen
@@ -153,7 +154,7 @@ def _sum_of(details: Sequence[str]) -> str:
 
 
 def _unreachable(error: Exception, lag: Lag) -> Alarm:
-    why = as_sentence(str(error) or "it does not answer")
+    why = as_sentence(public_words(error) or "it does not answer")
     return Alarm(NO_CALLS, f"Redis cannot be queried: {why}{_waiting(lag)}")
 
 

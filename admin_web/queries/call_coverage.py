@@ -61,7 +61,7 @@ async def coverage(database: Database, store: Store, now: datetime) -> Coverage:
         until, waiting, unreadable = await _streams(store, now)
         doubt = ""
     except RedisUnavailable as error:
-        until, waiting, unreadable, doubt = None, 0, 0, str(error)
+        until, waiting, unreadable, doubt = None, 0, 0, error.public
     async with database.read() as session:
         since = await session.scalar(select(DecisionRecord.at).order_by(DecisionRecord.at).limit(1))
         unread = func.coalesce(func.sum(CdrFile.unreadable), 0)

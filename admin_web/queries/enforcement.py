@@ -23,6 +23,7 @@ from admin_web.queries.cached import Cached
 from admin_web.queries.campaign_lists import CampaignListShown, campaign_lists
 from admin_web.queries.patterns import pattern_count
 from admin_web.queries.registries import RegistryStanding, standings
+from admin_web.record.changes import public_words
 from admin_web.record.database import Database
 from admin_web.record.models import Job
 
@@ -126,7 +127,7 @@ class Enforcement:
             each = await health(self._sides.store)
         except RedisUnavailable as error:
             unknown = tuple(_side_by_side(standing, {}, known=False))
-            return Overview(None, str(error), None, turn, lag, unknown, "", at, registries, patterns, own)
+            return Overview(None, public_words(error), None, turn, lag, unknown, "", at, registries, patterns, own)
         found = together(each)
         live = found.live
         alarm, turn = await self._judge(each, lag, at)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from admin_web.record.database import Database, DatabaseUnavailable
 from admin_web.record.events import Datum, WebhookEvent, is_wanted, write_deliveries
 from admin_web.record.models import AuditEvent, OutboxRow
+from admin_web.record.tally import note_change
 from admin_web.webhooks.events import Event
 from compliance.consent import Role
 from compliance.consent_rules import ConsentRules
@@ -38,7 +39,15 @@ LONG_DIGITS = re.compile(r"(?P<moment>\d{4}-\d\d-\d\dT[\d:.+-]+)|\+?\d[\d ().-]{
 
 
 class NotInForce(Exception):
-    """A recorded change has not reached Redis; the message says why. The worker keeps trying."""
+    """A recorded change has not reached Redis; the message says why. The worker keeps trying.
+
+    `public` says the same without addresses, paths and settings, for people and programs elsewhere.
+    """
+
+    public = "the copy of the lists in Redis could not be changed"
+
+
+AFTERWARDS = "the database could not be used any more after the change was recorded"
 
 
 class Projector(Protocol):
@@ -62,17 +71,43 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whether a recorded change is in force. `why_not` is set while Redis has not acknowledged it."""
+    """Whether a recorded change is in force. `why_not` is set while Redis has not acknowledged it.
+
+    `why_not` is for the operator. `public` says the same without addresses, paths and settings.
+    """
 
     in_force: bool
     why_not: str = ""
+    public: str = ""
 
     def __str__(self) -> str:
         return "in force" if self.in_force else f"recorded, not yet in force: {self.why_not}"
 
+    @property
+    def shown(self) -> str:
+        """The same for people who need not know the machines: on pages, and in results of jobs."""
+        return "in force" if self.in_force else f"recorded, not yet in force: {self.public}"
+
 
 IN_FORCE = Standing(in_force=True)
-PENDING = Standing(in_force=False, why_not="The change is not committed yet.")
+PENDING = Standing(
+    in_force=False, why_not="The change is not committed yet.", public="The change is not committed yet."
+)
+
+
+def not_in_force(error: Exception) -> Standing:
+    """Return the standing of a change that is recorded, and could not be applied because of `error`."""
+    log.info("recorded, not yet in force", why=str(error))
+    if isinstance(error, DatabaseUnavailable):  # The advice of its message is for a change that is not recorded.
+        return Standing(in_force=False, why_not=f"{AFTERWARDS} ({error.fact})", public=AFTERWARDS)
+    return Standing(in_force=False, why_not=str(error), public=public_words(error))
+
+
+def public_words(error: Exception) -> str:
+    """Return what people and programs elsewhere may read of an error."""
+    if isinstance(error, OSError):
+        return error.strerror or "a file could not be read or written"
+    return getattr(error, "public", "") or str(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +192,8 @@ async def changing(database: Database, actor: Actor, now: Callable[[], datetime]
     """Open a transaction for one change. It commits at the end of the block; if the block raises, it rolls back."""
     async with database.write() as session, change_within(session, actor, now()) as change:
         yield change
+    if change.audited:
+        note_change()
     for event in change.audited:
         if event.action in SECURITY and not actor.name.startswith(SHELL):
             log_security(event.action, event.subject_kind, event.subject_id, actor, event.particulars)
@@ -209,5 +246,5 @@ class Records:
         try:
             await self.projector.drain(concerned(changes))
         except (NotInForce, DatabaseUnavailable) as error:
-            return Standing(in_force=False, why_not=str(error))
+            return not_in_force(error)
         return IN_FORCE

@@ -9,11 +9,11 @@ from sqlalchemy import URL, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from admin_web.record import sqlite
-from admin_web.record.database_faults import DatabaseUnavailable, translated_errors
+from admin_web.record.database_faults import DatabaseUnavailable, OutcomeUnknown, translated_errors, unknown_outcome
 from admin_web.record.postgres import Connector
 from compliance.database_url import POSTGRES, driven
 
-__all__ = ["Database", "DatabaseUnavailable"]
+__all__ = ["Database", "DatabaseUnavailable", "OutcomeUnknown"]
 
 CONNECT_S = 3
 """Seconds to wait for a connection: for PostgreSQL to accept a new one, and for the pool to free one."""
@@ -73,8 +73,10 @@ class Database:
         that a decision depends on (`with_for_update`; SQLite does not need it and ignores it).
         """
         with translated_errors(self.url):
-            async with AsyncSession(self._writing, expire_on_commit=False) as session, session.begin():
+            async with AsyncSession(self._writing, expire_on_commit=False) as session, session.begin() as transaction:
                 yield session
+                with unknown_outcome(self.url):
+                    await transaction.commit()
 
     @asynccontextmanager
     async def alter(self) -> AsyncIterator[AsyncConnection]:

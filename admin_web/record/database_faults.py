@@ -19,7 +19,8 @@ _SCHEMA = (
     "this role may not create tables in any schema of its search_path; let it own a schema, and add "
     "?options=-csearch_path%3DSCHEMA to DNC_DATABASE_URL"
 )
-_TRY_AGAIN = "another transaction has locked it for too long; nothing was changed; try again"
+_LOCKED = "another transaction has locked it for too long"
+_TRY_AGAIN = "nothing was changed; try again"
 _CHECK = "check DNC_DATABASE_URL and DNC_DATA_DIR"
 _NO_FILE = (
     f"the file cannot be opened; run the command in the directory in which dnc-gate was started, or {_CHECK}; "
@@ -32,7 +33,7 @@ _SQLITE = {
     "no such table": _MIGRATE,
     "no such column": _MIGRATE,
     "has no column": _MIGRATE,
-    "database is locked": _TRY_AGAIN,
+    "database is locked": _LOCKED,
     "unable to open database file": _NO_FILE,
     "file is not a database": _NOT_SQLITE,
 }
@@ -44,7 +45,23 @@ _POSTGRES = (postgres.OperationalError, postgres.InterfaceError, postgres.Insuff
 
 
 class DatabaseUnavailable(Exception):
-    """The system of record cannot be reached, is locked, or lacks its tables. The message is one line with advice."""
+    """The system of record cannot be reached, is locked, or lacks its tables. The message is one line with advice.
+
+    `fact` is the message without the advice, which holds only if nothing was recorded.
+    """
+
+    def __init__(self, fact: str, advice: str = "") -> None:
+        super().__init__(f"{fact}; {advice}" if advice else fact)
+        self.fact = fact
+
+
+class OutcomeUnknown(DatabaseUnavailable):
+    """The connection broke while a transaction was being committed, so nobody knows whether it was."""
+
+    def __init__(self, fact: str) -> None:
+        super().__init__(
+            fact, "the connection broke during the commit, so look whether it is recorded before you repeat it"
+        )
 
 
 class WrongDatabase(DatabaseUnavailable):
@@ -60,13 +77,28 @@ def translated_errors(url: URL) -> Iterator[None]:
     try:
         yield
     except PoolTimeout as error:
-        raise DatabaseUnavailable(f"{_where(url)}: all connections of this program are in use; try again") from error
+        raise DatabaseUnavailable(f"{_where(url)}: all connections of this program are in use", "try again") from error
     except DBAPIError as error:
         explanation = _explanation(error.orig) if error.orig is not None else None
         if explanation is None:
             raise
+        advice = _TRY_AGAIN if explanation == _LOCKED else ""
         kind = WrongDatabase if explanation in _WRONG else DatabaseUnavailable
-        raise kind(f"{_where(url)}: {_without_password(explanation, url)}") from error
+        raise kind(f"{_where(url)}: {_without_password(explanation, url)}", advice) from error
+
+
+@contextmanager
+def unknown_outcome(url: URL) -> Iterator[None]:
+    """Turn the loss of the connection during a commit into OutcomeUnknown. Other errors are raised unchanged.
+
+    An error that the server itself reports, such as a full disk, says that it has not committed.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, _POSTGRES) and error.orig.sqlstate is None:
+            raise OutcomeUnknown(f"{_where(url)}: {_without_password(_first_line(error.orig), url)}") from error
+        raise
 
 
 def _explanation(fault: BaseException) -> str | None:
@@ -81,7 +113,7 @@ def _explanation(fault: BaseException) -> str | None:
     if isinstance(fault, postgres.InvalidSchemaName):
         return _SCHEMA
     if isinstance(fault, postgres.LockNotAvailable | postgres.DeadlockDetected):
-        return _TRY_AGAIN
+        return _LOCKED
     if isinstance(fault, _POSTGRES) and "unsupported startup parameter" in str(fault):
         return _OPTIONS
     if isinstance(fault, _POSTGRES):

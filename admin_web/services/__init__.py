@@ -4,11 +4,12 @@ The names exported here are those that callers of services need (site, API, comm
 numbers of leads, and whether a change is in force. So callers need not import `record`.
 """
 
-from admin_web.record.changes import Actor, Change, NotInForce, Records, Standing, utc_now
-from admin_web.record.database import Database, DatabaseUnavailable
+from admin_web.record.changes import Actor, Change, NotInForce, Records, Standing, public_words, utc_now
+from admin_web.record.database import Database, DatabaseUnavailable, OutcomeUnknown
 from admin_web.record.lead_numbers import LabelledNumber
 from admin_web.record.schema import SchemaMismatch
 from admin_web.record.steady_clock import SteadyClock
+from admin_web.record.tally import Tally, tallied
 
 __all__ = [
     "Actor",
@@ -17,9 +18,13 @@ __all__ = [
     "DatabaseUnavailable",
     "LabelledNumber",
     "NotInForce",
+    "OutcomeUnknown",
     "Records",
     "SchemaMismatch",
     "Standing",
     "SteadyClock",
+    "Tally",
+    "public_words",
+    "tallied",
     "utc_now",
 ]

@@ -8,7 +8,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
-from admin_web.services import DatabaseUnavailable
+from admin_web.documents import DocumentsUnavailable
+from admin_web.services import DatabaseUnavailable, OutcomeUnknown, Tally, public_words, tallied
 from admin_web.site.forwarding import SECURE
 from admin_web.site.guard import ForgedForm, visitor
 from admin_web.site.keys import SECURITY, SETTINGS
@@ -75,6 +76,11 @@ async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
 @web.middleware
 async def explained(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn whatever a view raises into a page that says what happened and what to do."""
+    with tallied() as tally:
+        return await _explained(request, handler, tally)
+
+
+async def _explained(request: web.Request, handler: Handler, tally: Tally) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPRedirection:
@@ -86,21 +92,41 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
         return await _failed(request, error.status, _own_text(error))
     except Refused as error:
         await _note_refusal(request, error)
-        return await _failed(request, _status(error), as_sentence(str(error)))
+        if isinstance(error, DocumentsUnavailable):
+            log.warning("documents unavailable", path=request.path, trouble=str(error))
+        return await _failed(request, _status(error), as_sentence(public_words(error)))
     except DatabaseUnavailable as error:
         log.warning("record unavailable", path=request.path, trouble=str(error))
-        said = "The database cannot be reached, so nothing was changed. Calls are judged as before. Try again."
-        return await _failed(request, 503, said)
+        return await _failed(request, 503, _unavailable(error, tally.changes))
     except Exception as error:  # The person gets an error page whatever the fault is, and the server continues.
-        if has_left(request, error):
-            return web.Response(status=400)
-        if isinstance(error, web.RequestPayloadError):
-            return await _failed(request, 400, "The request was damaged on its way. Nothing was changed; repeat it.")
-        if isinstance(error, OSError) and error.errno == ENAMETOOLONG:  # a static file that cannot exist
-            return await _failed(request, 404, "")
+        if (answer := await _answer_to_client(request, error)) is not None:
+            return answer
         log.exception("failed", path=request.path)
-        text = "The site failed; its log says why. Nothing was changed, and calls are judged as before."
-        return await _failed(request, 500, text)
+        before = "Nothing was changed, and calls are judged as before."
+        done = "What was recorded so far stays." if tally.changes else before
+        return await _failed(request, 500, f"The site failed; its log says why. {done}")
+
+
+async def _answer_to_client(request: web.Request, error: Exception) -> web.StreamResponse | None:
+    """Return the answer if the client has caused the error, otherwise None."""
+    if has_left(request, error):
+        return web.Response(status=400)
+    if isinstance(error, web.RequestPayloadError):
+        return await _failed(request, 400, "The request was damaged on its way. Nothing was changed; repeat it.")
+    if isinstance(error, OSError) and error.errno == ENAMETOOLONG:  # a static file that cannot exist
+        return await _failed(request, 404, "")
+    return None
+
+
+def _unavailable(error: DatabaseUnavailable, recorded: int) -> str:
+    """Return what is on record after a request failed that had recorded some changes before."""
+    if isinstance(error, OutcomeUnknown):
+        return (
+            "The database went away while the change was being recorded. Look whether it is there before you repeat it."
+        )
+    if recorded:
+        return "The database cannot be reached. What was recorded so far stays. Try again to complete it."
+    return "The database cannot be reached, so nothing was changed. Calls are judged as before. Try again."
 
 
 def _below_root(request: web.Request) -> str:

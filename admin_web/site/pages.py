@@ -46,7 +46,7 @@ def in_force(done: str, standing: Standing) -> Notice:
     """Return a notice that says what was done and whether it is in force yet."""
     if standing.in_force:
         return Notice(f"{done} In force now.")
-    why_not = f": {as_sentence(standing.why_not)}" if standing.why_not else "."
+    why_not = f": {as_sentence(standing.public)}" if standing.public else "."
     return Notice(f"{done} Recorded, not yet in force{why_not} The worker keeps trying until it is.", "warn")
 
 

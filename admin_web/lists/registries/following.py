@@ -5,7 +5,7 @@ from contextlib import suppress
 from admin_web.projection.progress import Progress
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import NotRebuilt
-from admin_web.record.changes import IN_FORCE, NotInForce, Standing
+from admin_web.record.changes import IN_FORCE, NotInForce, Standing, not_in_force
 from admin_web.record.database import DatabaseUnavailable
 
 
@@ -14,7 +14,7 @@ async def standing(projection: Projection, progress: Progress) -> Standing:
     try:
         await projection.follow(progress=progress)
     except (NotInForce, NotRebuilt, DatabaseUnavailable) as error:
-        return Standing(in_force=False, why_not=str(error))
+        return not_in_force(error)
     with suppress(NotInForce, DatabaseUnavailable):  # The versions are in force; the worker sweeps again later.
         await projection.sweep()
     return IN_FORCE

@@ -5,6 +5,7 @@ from aiohttp import web
 from admin_web.documents import Kept
 from admin_web.people.permissions import Permission
 from admin_web.queries.consent import ConsentSubject, consent_subject, neighbours
+from admin_web.services import public_words
 from admin_web.services.documents import or_discarded
 from admin_web.services.overrides import Granted, grant_override, renew_override
 from admin_web.site.consent_form import FIELDS, STALE, ConsentFields, carried, field_of, read_consent
@@ -37,7 +38,7 @@ async def place(request: web.Request) -> web.StreamResponse:
         try:
             granted = await _granted(request, effect, fields, await _kept(request, upload))
         except tuple(FIELDS) as error:
-            sent.errors[field_of(error)] = str(error)
+            sent.errors[field_of(error)] = public_words(error)
         else:
             return _opened(request, granted)
     await _drain(upload, request.app[SETTINGS].document_bytes)

@@ -116,7 +116,7 @@ async def _import(
         done = await take(into, sheet, report)
     run.show("lines", asked.sheet.lines, asked.sheet.lines, **words.counts(done))
     counts = f"{counted(done.rows, 'row')}: {words.counted(done)}, {done.rejected:,} rejected"
-    return f"{as_sentence(f'{counts}; {done.standing}')} {done.not_read}".strip()
+    return f"{as_sentence(f'{counts}; {done.standing.shown}')} {done.not_read}".strip()
 
 
 def _show(run: Run, asked: SheetImport, words: Words, done: Progress) -> None:

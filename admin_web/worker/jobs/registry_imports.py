@@ -37,7 +37,7 @@ async def take_in(run: Run) -> str:
 
     stands = await standing(run.tools.projection, show)
     store.discard(asked.sheet)
-    said = as_sentence(f"Version {taken.version} of {asked.sheet.registry}: {taken}; {stands}")
+    said = as_sentence(f"Version {taken.version} of {asked.sheet.registry}: {taken}; {stands.shown}")
     return f"{said} {taken.not_read}".strip()
 
 

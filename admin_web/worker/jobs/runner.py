@@ -8,7 +8,7 @@ import structlog
 
 from admin_web.lists.sheet import NotASheet
 from admin_web.projection.rebuild_outcome import NotRebuilt
-from admin_web.record.changes import NotInForce, changing
+from admin_web.record.changes import NotInForce, changing, public_words
 from admin_web.record.database import DatabaseUnavailable
 from admin_web.services import job_claims as claims
 from admin_web.services.job_claims import Claim, NotOurs
@@ -111,7 +111,8 @@ class Runner:
         except NotOurs:
             return
         except EXPECTED_FAILURES as error:
-            outcome, message = claims.FAILED, str(error)
+            outcome, message = claims.FAILED, public_words(error)
+            log.warning("job failed", job=run.claim.id, kind=run.claim.kind, why=str(error))
         except Exception:
             log.exception("job failed", job=run.claim.id, kind=run.claim.kind)
             outcome, message = claims.FAILED, FAULT

@@ -18,4 +18,4 @@ async def take_back(run: Run) -> str:
         run.show("entries lifted", min(lifted, total), total, lifted=lifted)
 
     done = await undo_import(run.tools.records, run.actor, import_id, reason=reason, on_progress=show)
-    return as_sentence(f"{done}; {done.standing}")
+    return as_sentence(f"{done}; {done.standing.shown}")

@@ -183,3 +183,21 @@ async def test_rubbish_among_the_keys_is_passed_over(world: World):
     world.redis.set("dnc:1:something", "x")
     world.redis.sadd(EXCHANGE, "rubbish")
     assert await found(world) == {}
+
+
+async def test_without_a_projection_in_redis_the_totals_of_sql_are_said_and_nothing_is_compared(world: World):
+    await world.projection.verify()
+    world.redis.flushall()
+    compared = await world.projection.verify()
+    assert (compared.numbers, compared.overrides, compared.generation) == (1001, 1, 0)
+    assert compared.lines() == [
+        "SQL holds 1,001 numbers and 1 live override.",
+        "DOUBT: Redis holds no projection, so nothing was compared, and the gate blocks calls.",
+        "Run `dnc-admin rebuild` to put it right.",
+    ]
+
+
+async def test_an_unreadable_state_of_redis_is_no_projection_either(world: World):
+    world.redis.hset(STATE, "generation", "x")
+    compared = await world.projection.verify()
+    assert (compared.numbers, compared.overrides, compared.doubt) == (1001, 1, "no-state")

@@ -151,11 +151,11 @@ def test_a_message_ends_with_one_mark_so_that_a_sentence_can_follow(text: str, e
     [
         (Standing(in_force=True), "In force now."),
         (
-            Standing(in_force=False, why_not="Redis did not answer in time"),
+            Standing(in_force=False, public="Redis did not answer in time"),
             "Recorded, not yet in force: Redis did not answer in time. The worker keeps trying until it is.",
         ),
         (
-            Standing(in_force=False, why_not="The change is not committed yet."),
+            Standing(in_force=False, public="The change is not committed yet."),
             "Recorded, not yet in force: The change is not committed yet. The worker keeps trying until it is.",
         ),
         (Standing(in_force=False), "Recorded, not yet in force. The worker keeps trying until it is."),
