@@ -26,7 +26,9 @@ class DocumentsUnavailable(DocumentNotKept):
 
 
 class DocumentMissing(Exception):
-    """A document that is on record is not in its directory or bucket."""
+    """A document that is on record is not in its directory or bucket. The message names the place."""
+
+    public = "The file is missing in the place where documents are kept."
 
 
 class DocumentDamaged(Exception):

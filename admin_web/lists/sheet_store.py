@@ -12,10 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
+import structlog
+
 from admin_web.documents.store import plain_name
 from admin_web.lists.sheet import Sheet
 from admin_web.settings import AdminSettings
 from compliance.refusal import Refused
+
+log = structlog.get_logger()
 
 ARRIVING = "arriving-"
 REPORT = ".rejected.csv"
@@ -174,7 +178,8 @@ class SheetStore:
         try:
             yield
         except OSError as error:
-            raise SheetNotKept(f"The file cannot be stored in {self.directory}: {error.strerror}.") from error
+            log.error("uploaded file not stored", directory=str(self.directory), why=str(error))
+            raise SheetNotKept("The file cannot be stored at the moment, so nothing was imported.") from error
 
 
 def _is_report(path: Path) -> bool:

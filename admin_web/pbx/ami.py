@@ -39,11 +39,15 @@ class PbxTrouble(Exception):
 
 
 class PbxUnreachable(PbxTrouble):
-    """The manager interface does not answer at its address."""
+    """The manager interface does not answer at its address. The message names it; `public` does not."""
+
+    public = "The PBX cannot be reached, so nothing was called."
 
 
 class LoginRefused(PbxTrouble):
     """The PBX refuses the user or the secret."""
+
+    public = "The PBX refuses the login of dnc-gate, so nothing was called."
 
 
 class PbxSilent(PbxTrouble):

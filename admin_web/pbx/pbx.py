@@ -43,6 +43,8 @@ channel. Either none was created or, with PJSIP, a busy telephone refused the ca
 class NoPbx(PbxTrouble):
     """No PBX is configured."""
 
+    public = "No PBX is configured, so nothing was called."
+
 
 class NotOriginated(PbxTrouble):
     """The PBX refused to start the call."""

@@ -6,12 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import structlog
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.pbx.ami import PbxTrouble
 from admin_web.pbx.pbx import EXTENSION, Originate, Pbx
-from admin_web.record.changes import Actor, Change, Records
+from admin_web.record.changes import Actor, Change, Records, public_words
 from admin_web.record.database import DatabaseUnavailable
 from admin_web.record.lead_numbers import has_telephone
 from admin_web.record.models import CallRequest, DecisionRecord, User
@@ -22,6 +23,8 @@ from compliance.consent import Role
 from compliance.numbers import E164, LeadId
 from compliance.refusal import Refused, require
 from compliance.verdict import Verdict
+
+log = structlog.get_logger()
 
 LONGEST_CALL = timedelta(hours=24)
 """Maximum age of the decisions that are searched for calls that may have to be hung up."""
@@ -93,7 +96,7 @@ async def call_lead(
         pbx.follow(_follow(records, request, ringing))
         return request
     if trouble := await _failure(records, request, ringing):
-        raise NotCalled(str(trouble)) from trouble
+        raise NotCalled(public_words(trouble)) from trouble
     return replace(request, picked_up=True)
 
 
@@ -189,7 +192,9 @@ async def _failure(records: Records, request: CallRequested, ringing: asyncio.Ta
     try:
         await ringing
     except PbxTrouble as trouble:
-        why = update(CallRequest).where(CallRequest.id == request.request_id).values(failure=str(trouble))
+        log.warning("call not made", request=request.request_id, trouble=str(trouble))
+        said = public_words(trouble)
+        why = update(CallRequest).where(CallRequest.id == request.request_id).values(failure=said)
         async with records.database.write() as session:
             await session.execute(why)
         return trouble

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from admin_web.documents import DocumentDamaged, DocumentMissing, DocumentStore
-from admin_web.record.changes import Actor, Records
+from admin_web.record.changes import Actor, Records, public_words
 from compliance.refusal import Refused
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ async def document_given(
         await _audit(records, actor, "document-unfit", override_id, sha256, why=str(error))
         raise DocumentNotGiven(
             f"The document of override {override_id} is not the file that was uploaded, so it is not shown. "
-            f"{error} Restore the file from a backup. Until then this override has no proof."
+            f"{public_words(error)} Restore the file from a backup. Until then this override has no proof."
         ) from error
 
 

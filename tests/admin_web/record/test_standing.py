@@ -8,7 +8,9 @@ from psycopg import errors as postgres
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
-from admin_web.documents import DocumentsUnavailable
+from admin_web.documents import DocumentMissing, DocumentsUnavailable
+from admin_web.pbx.ami import LoginRefused, PbxUnreachable
+from admin_web.pbx.pbx import NoPbx
 from admin_web.projection.live import ProjectionLost, StoreUnfit
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
 from admin_web.projection.verify import ProjectionMoved
@@ -20,6 +22,14 @@ from admin_web.record.tally import note_change, tallied
 from tests.support.records import ADMIN
 
 PRIVATE = "no usable Redis at redis://10.1.2.3:6379/0 of DNC_REDIS_URL in /var/lib/dnc"
+ELSEWHERE = (
+    PbxUnreachable("The PBX cannot be reached at 10.1.2.3:5038: no answer."),
+    LoginRefused("The PBX refuses the login of x. Check DNC_AMI_USER and DNC_AMI_SECRET."),
+    NoPbx("No PBX is configured. Set DNC_AMI_ADDRESS to the address of its manager interface."),
+    DocumentMissing("There is no file aa/bb in /var/lib/dnc."),
+)
+"""Failures that reach pages and answers of the API in other ways."""
+
 REVEALING = re.compile(r"DNC_|://|/[a-z]|\d+\.\d+\.\d+|:\d{2,}|`")
 ADVICE = re.compile(r"try again|nothing was changed", re.IGNORECASE)
 
@@ -53,6 +63,12 @@ def test_the_public_words_name_no_address_no_path_and_no_setting(failure):
     assert not REVEALING.search(standing.public)
     assert standing.shown == f"recorded, not yet in force: {standing.public}"
     assert isinstance(failure, DatabaseUnavailable) or not REVEALING.search(public_words(failure))
+
+
+@pytest.mark.parametrize("failure", ELSEWHERE, ids=lambda failure: type(failure).__name__)
+def test_failures_of_the_pbx_and_of_documents_name_no_address_either(failure):
+    assert REVEALING.search(str(failure))
+    assert not REVEALING.search(public_words(failure))
 
 
 @pytest.mark.parametrize("failure", FAILURES[:-2], ids=lambda failure: type(failure).__name__)
