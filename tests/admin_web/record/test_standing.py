@@ -14,7 +14,7 @@ from admin_web.pbx.pbx import NoPbx
 from admin_web.projection.live import ProjectionLost, StoreUnfit
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
 from admin_web.projection.verify import ProjectionMoved
-from admin_web.projection.wire import RedisRefused, RedisUnavailable, StoreMoved, TooFewReplicas
+from admin_web.projection.wire import RedisRefused, RedisSilent, RedisUnavailable, StoreMoved, TooFewReplicas
 from admin_web.record.changes import NotInForce, Records, not_in_force, public_words
 from admin_web.record.database import DatabaseUnavailable, OutcomeUnknown
 from admin_web.record.database_faults import translated_errors, unknown_outcome
@@ -34,7 +34,10 @@ REVEALING = re.compile(r"DNC_|://|/[a-z]|\d+\.\d+\.\d+|:\d{2,}|`")
 ADVICE = re.compile(r"try again|nothing was changed", re.IGNORECASE)
 
 FAILURES = (
-    *(kind(PRIVATE) for kind in (NotInForce, RedisUnavailable, RedisRefused, StoreMoved, TooFewReplicas, StoreUnfit)),
+    *(
+        kind(PRIVATE)
+        for kind in (NotInForce, RedisUnavailable, RedisSilent, RedisRefused, StoreMoved, TooFewReplicas, StoreUnfit)
+    ),
     *(ProjectionLost(why) for why in ("no-state", "other-incarnation", "other-generation")),
     ProjectionMoved(),
     SuspiciousDrop("internal", 100, 1),
