@@ -192,7 +192,7 @@ async def test_without_a_projection_in_redis_the_totals_of_sql_are_said_and_noth
     assert (compared.numbers, compared.overrides, compared.generation) == (1001, 1, 0)
     assert compared.lines() == [
         "SQL holds 1,001 numbers and 1 live override.",
-        "DOUBT: Redis holds no projection, so nothing was compared, and the gate blocks calls.",
+        "DOUBT: Redis holds no projection (no-state), so nothing was compared, and the gate blocks calls.",
         "Run `dnc-admin rebuild` to put it right.",
     ]
 
