@@ -75,7 +75,8 @@ class Drift:
         """Yield each difference as a line, which names the shard."""
         where = "" if self.shard is None else f"shard from slot {self.shard}: "
         if self.doubt and not self.generation:
-            yield f"DOUBT: {where}Redis holds no projection ({self.doubt}), so nothing was compared, and the gate blocks calls."
+            nothing = f"Redis holds no projection ({self.doubt}), so nothing was compared"
+            yield f"DOUBT: {where}{nothing}, and the gate blocks calls."
         elif self.doubt:
             yield f"DOUBT: {where}the gate cannot rely on generation {self.generation} ({self.doubt}) and blocks calls."
         for kind in sorted(self.found, key=lambda kind: (kind not in DANGEROUS, kind)):

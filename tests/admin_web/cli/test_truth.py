@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -137,13 +137,25 @@ class Shell:
         said = self._capsys.readouterr()
         return Said(int(code or 0), said.out, said.err)
 
+    def saved(self, copy: Path) -> Path:
+        """Copy the database, with what its journal still holds."""
+        with closing(sqlite3.connect(self._path)) as here, closing(sqlite3.connect(copy)) as there:
+            here.backup(there)
+        return copy
+
+    def restore(self, copy: Path) -> None:
+        """Replace the database. A journal of the one before would be replayed into it."""
+        for file in self._path.parent.glob(f"{self._path.name}*"):
+            file.unlink()
+        shutil.copy(copy, self._path)
+
     def recorded(self) -> int:
         """Return the number of changes on record: each has an audit event."""
-        with sqlite3.connect(self._path) as connection:
+        with closing(sqlite3.connect(self._path)) as connection:
             return int(connection.execute("SELECT count(*) FROM audit_events").fetchone()[0])
 
     def pending(self) -> int:
-        with sqlite3.connect(self._path) as connection:
+        with closing(sqlite3.connect(self._path)) as connection:
             return int(connection.execute("SELECT count(*) FROM outbox WHERE applied_at IS NULL").fetchone()[0])
 
 
@@ -236,10 +248,10 @@ def test_whenever_sql_goes_away_a_command_says_what_is_on_record(
 ):
     prepared(case)
     in_force()
-    kept = shutil.copy(tmp_path / "dnc.sqlite3", tmp_path / "kept.sqlite3")
+    kept = shell.saved(tmp_path / "kept.sqlite3")
     codes = set[int]()
     for at in count():
-        shutil.copy(kept, tmp_path / "dnc.sqlite3")
+        shell.restore(kept)
         in_force()
         before, outage = shell.recorded(), Outage(at, for_good=for_good)
         with monkeypatch.context() as patch:
