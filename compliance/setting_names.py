@@ -18,8 +18,8 @@ NAMES = frozenset(
         "consent_policy", "data_dir", "database_url", "deadline_ms", "document_mb", "documents_url", "gates",
         "hang_up_on_revocation", "import_mb", "instance", "lease_s", "log_level", "metrics_bind", "most_conversations",
         "most_conversations_of_peer", "peer_ms", "prefix", "redis_url", "region", "registry_mb", "replicas",
-        "require_totp", "review_first", "ring_s", "time_zone", "trunk_channels", "web_bind", "web_hosts", "web_prefix",
-        "web_proxies", "webhook_http", "webhook_private", "worker_bind",
+        "require_totp", "review_first", "ring_s", "spool_dir", "spool_mb", "time_zone", "trunk_channels", "verify_hour",
+        "web_bind", "web_hosts", "web_prefix", "web_proxies", "webhook_http", "webhook_private", "worker_bind",
     }
 )  # fmt: skip
 """The settings of the gate and of the site, as their fields are named."""

@@ -73,6 +73,7 @@ class ForeignHistory(RedisUnavailable):
             f"restore of a backup (mark {mark or 'none'}); calls are stopped until the worker has recovered what "
             "Redis alone blocks"
         )
+        self.public = str(self)
 
 
 class StoreUnfit(RedisUnavailable):

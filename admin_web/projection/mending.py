@@ -34,7 +34,7 @@ class WidelyDrifted(RedisUnavailable):
 
     def __init__(self, kinds: Mapping[str, int]) -> None:
         super().__init__("Redis does not hold what SQL holds, so calls are stopped until it is rebuilt")
-        self.kinds = kinds
+        self.public, self.kinds = str(self), kinds
 
 
 async def settle(sides: Sides, wire: Wire, generation: int, suspects: Sequence[Difference]) -> list[Difference]:

@@ -30,6 +30,7 @@ class RegistryNotRecovered(NotInForce):
             f"Redis holds a version of {name} that this database has lost, with more than {MOST:,} numbers that the "
             f"database does not have; calls are stopped until {name} is imported again"
         )
+        self.public = str(self)
 
 
 async def recover_registries(recovering: Recovering) -> None:

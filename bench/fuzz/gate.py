@@ -52,6 +52,22 @@ class Turns:
             callback(*arguments)
 
 
+class Noted:
+    """Stands for the backlog: keeps the ids of the decisions that wait for their record."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+
+    def note(self, decision: Decision) -> None:
+        """Keep the id of a decision."""
+        self._ids.add(decision.id)
+
+    def taken(self) -> frozenset[str]:
+        """Return the ids, and forget them."""
+        ids, self._ids = frozenset(self._ids), set()
+        return ids
+
+
 class FuzzedGate:
     """The parts of a gate process, and a driver that sends dialogues and judges the answers.
 
@@ -67,8 +83,9 @@ class FuzzedGate:
         # `Link.run` would connect, and read the state twice a second. The driver does both, at moments that it chooses.
         self._link._loop = self._turns  # type: ignore[assignment]  # noqa: SLF001
         self._link._awake_s = 0.0  # noqa: SLF001
-        self._log = DecisionLog(self._link)
-        self._gate = Gate(FactStore(self._link), self._log, Numbering("US"), name="gate:1", clock=lambda: NOW)
+        log, self._noted = DecisionLog(self._link), Noted()
+        log.bequeath(cast("DecisionLog", self._noted))
+        self._gate = Gate(FactStore(self._link), log, Numbering("US"), name="gate:1", clock=lambda: NOW)
         self._open = OpenSessions(self, self.metrics, CallLog(None), peer_s=NEVER_S)
         self._redis = ModelRedis()
         self._worlds = [world(rng, changes) for changes in range(WORLDS)]
@@ -104,7 +121,7 @@ class FuzzedGate:
         then = Circumstances(
             moments,
             self._redis.recorded,
-            frozenset(decision.id for decision in self._log.drain_backlog()),
+            self._noted.taken(),
             self._replicas,
             clean=not disturbed and len(moments) == 1,
             clock=not self._link.health.clock_doubt,

@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from admin_web.documents import DocumentMissing, DocumentsUnavailable
 from admin_web.pbx.ami import LoginRefused, PbxUnreachable
 from admin_web.pbx.pbx import NoPbx
-from admin_web.projection.live import ProjectionLost, StoreUnfit
+from admin_web.projection.live import ForeignHistory, ProjectionLost, StoreUnfit
+from admin_web.projection.mending import WidelyDrifted
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
 from admin_web.projection.verify import ProjectionMoved
 from admin_web.projection.wire import RedisRefused, RedisSilent, RedisUnavailable, StoreMoved, TooFewReplicas
@@ -19,6 +20,7 @@ from admin_web.record.changes import NotInForce, Records, not_in_force, public_w
 from admin_web.record.database import DatabaseUnavailable, OutcomeUnknown
 from admin_web.record.database_faults import translated_errors, unknown_outcome
 from admin_web.record.tally import note_change, tallied
+from admin_web.services.recovered_registries import RegistryNotRecovered
 from tests.support.records import ADMIN
 
 PRIVATE = "no usable Redis at redis://10.1.2.3:6379/0 of DNC_REDIS_URL in /var/lib/dnc"
@@ -40,6 +42,7 @@ FAILURES = (
     ),
     *(ProjectionLost(why) for why in ("no-state", "other-incarnation", "other-generation")),
     ProjectionMoved(),
+    *(ForeignHistory("a1"), WidelyDrifted({"x": 1}), RegistryNotRecovered("us-ftc")),
     SuspiciousDrop("internal", 100, 1),
     DatabaseUnavailable(PRIVATE, "nothing was changed; try again"),
     OutcomeUnknown(PRIVATE),
