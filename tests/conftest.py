@@ -1,11 +1,12 @@
 """Fixtures for every test: a real Redis, and a migrated system of record on SQLite and on PostgreSQL."""
 
 import asyncio
+import gc
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -60,6 +61,17 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("short", max_examples=60, derandomize=True, deadline=None, suppress_health_check=slow)
     settings.register_profile("long", max_examples=1000, deadline=None, suppress_health_check=slow)
     settings.load_profile("long" if long else "short")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exempt the modules and tests from garbage collection: nearly all of these objects live to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -102,7 +102,6 @@ def as_a_program(monkeypatch: pytest.MonkeyPatch, database_url: str, tmp_path: P
     thresholds = gc.get_threshold()
     yield
     gc.set_threshold(*thresholds)
-    gc.unfreeze()
 
 
 async def scrubbed(directory: Path) -> tuple[list[list[str]], Result]:
