@@ -14,7 +14,8 @@ from lab.redis import RedisServer
 from tests.support.samples import PDF
 from tests.support.stack import Stack
 
-CALLS_PER_SECOND = 500
+CALLS_PER_SECOND = 150
+"""Enough for hundreds of calls in each rebuild. More would only slow the rebuilds down."""
 REBUILDS = 10
 ENOUGH = 1_000
 """Minimum number of calls during the rebuilds, even if `REBUILDS` of them end sooner."""
