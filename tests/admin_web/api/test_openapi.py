@@ -20,8 +20,8 @@ positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 422, 42
 """
 """A well-formed request can still be refused: for an invalid number, or another statement than the attestation."""
 
-EXAMPLES = 25
-"""Random requests for each operation, besides those that test each limit of each value."""
+EXAMPLES = {False: 10, True: 25}
+"""Random requests for each operation, besides those that test each limit of each value; more with `--long`."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def product(redis_server: RedisServer, short_path: Path, tmp_path: Path) -> Iter
         yield product
 
 
-def test_schemathesis_finds_no_answer_that_the_description_does_not_hold(product: Running, tmp_path: Path):
+def test_schemathesis_finds_no_answer_that_the_description_does_not_hold(product: Running, tmp_path: Path, long: bool):
     token = product.do(lambda records: make_token(records.database, Actor("tests"), "schemathesis", list(Scope)))
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     ended = subprocess.run(
@@ -44,7 +44,7 @@ def test_schemathesis_finds_no_answer_that_the_description_does_not_hold(product
             str(Path(sys.executable).with_name("schemathesis")), "--no-color", "run",
             f"{product.url}/api/v1/openapi.json",
             "--header", f"Authorization: Bearer {token}",
-            "--max-examples", str(EXAMPLES), "--seed", "1", "--generation-database", "none",
+            "--max-examples", str(EXAMPLES[long]), "--seed", "1", "--generation-database", "none",
             "--request-timeout", "30", "--suppress-health-check", "all",
         ],
         cwd=tmp_path, env={**os.environ, "NO_PROXY": "127.0.0.1"},
