@@ -91,7 +91,7 @@ def main() -> None:
             print(f"{numbers + len(LISTED):,} numbers on the list")
             heading = f"{'named after s':>15}{'replica after s':>17}{'allowed after s':>17}"
             print(f"{'':<8}{heading}{'elsewhere':>11}{'stopped':>9}")
-            with Callers(stack, someone) as callers:
+            with Callers(stack, someone, pause_s=0) as callers:
                 for at in range(kills):
                     shard = cluster.topology().shards[at % cluster.masters]
                     named, followed, allowed, elsewhere, stopped = kill(cluster, stack, callers, shard)

@@ -58,7 +58,7 @@ def main() -> None:
             stack.admin("import", "internal", str(sheet))
             print(f"{numbers + 1:,} numbers on the list")
             print(f"{'':<8}{'named after s':>16}{'followed after s':>18}{'allowed after s':>18}")
-            with Callers(stack, someone) as callers:
+            with Callers(stack, someone, pause_s=0) as callers:
                 for at in range(kills):
                     named, followed, allowed = kill(watched, callers)
                     print(f"kill {at + 1:<3}{named:>16.1f}{followed:>18.1f}{allowed:>18.1f}")

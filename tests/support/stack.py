@@ -103,10 +103,15 @@ def _driven(url: URL) -> URL:
 
 
 class Callers:
-    """Threads that place one call after the other. `ask` returns the digits and the lead of the next call."""
+    """Threads that place one call after the other. `ask` returns the digits and the lead of the next call.
 
-    def __init__(self, stack: Stack, ask: Callable[[], tuple[str, str]], threads: int = 4) -> None:
-        self._stack, self._ask = stack, ask
+    Each thread pauses between two calls, so that the calls leave time for what a test waits for.
+    """
+
+    def __init__(
+        self, stack: Stack, ask: Callable[[], tuple[str, str]], threads: int = 4, pause_s: float = 0.02
+    ) -> None:
+        self._stack, self._ask, self._pause_s = stack, ask, pause_s
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._call) for _ in range(threads)]
         self.answers: list[tuple[str, str, Answer]] = []
@@ -122,6 +127,7 @@ class Callers:
             except (OSError, NoAnswer, AssertionError):
                 self.unanswered += 1
                 time.sleep(0.005)
+            time.sleep(self._pause_s)
 
     def allowed(self) -> int:
         return sum(answer.allowed for _, _, answer in list(self.answers))
