@@ -112,7 +112,7 @@ def worker() -> None:
             worker = Worker(database, projection, settings, clock)
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, worker.stop)
-            async with observing(settings, worker.loops):
+            async with observing(settings, worker.loops, worker.metrics):
                 await worker.run()
 
     run(work())

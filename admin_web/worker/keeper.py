@@ -1,8 +1,6 @@
 """Continuous work for one Redis, or one shard: apply changes, renew the lease, rebuild, follow registries, sweep."""
 
-from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import TypeAlias
 
 import structlog
 
@@ -24,9 +22,7 @@ from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import IDLE_MS, DecisionArchive
 from admin_web.worker.expiry import WORKER
 from admin_web.worker.retrying import REFUSED_S, Retrying
-
-Step: TypeAlias = Callable[[], Awaitable[float]]
-"""One step of a loop; it returns the seconds to wait before the next."""
+from admin_web.worker.steps import Step
 
 POLL_S = 0.1
 """Polling interval, in seconds, for changes that the service could not apply when it recorded them."""
@@ -46,7 +42,7 @@ log = structlog.get_logger()
 
 
 class Keeper:
-    """Keeps one projection current. The worker repeats each of its `loops`."""
+    """Keeps one projection current. The worker repeats each of its `loops`, and `sweep` while its clock is right."""
 
     def __init__(self, projection: Projection, settings: AdminSettings) -> None:
         self._projection = projection
@@ -57,7 +53,7 @@ class Keeper:
     @property
     def loops(self) -> dict[str, Step]:
         """The steps to repeat, by the name of their loop."""
-        return {"projection": self.keep, "registries": self.follow, "sweep": self.sweep}
+        return {"projection": self.keep, "registries": self.follow}
 
     async def keep(self) -> float:
         """Apply pending changes, renew the lease when it is due, and rebuild a projection that Redis has lost.

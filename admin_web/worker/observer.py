@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from admin_web.settings import AdminSettings
 from admin_web.worker.loop_states import LoopStates
+from admin_web.worker.metrics import Metrics
 from compliance.http_limits import Limits
 from compliance.http_server import serving
 from compliance.listening import INSTANCE_HEADER, listen
@@ -17,8 +18,8 @@ LIMITS = Limits(connections=256, per_address=64, head_s=5.0)
 """A few monitors ask, one request at a time."""
 
 
-def observer_app(loops: LoopStates, instance: str = "") -> web.Application:
-    """Build the app over the states of the worker's loops."""
+def observer_app(loops: LoopStates, figures: Metrics, instance: str = "") -> web.Application:
+    """Build the app over the states of the worker's loops, and its metrics."""
     headers = {INSTANCE_HEADER: instance} if instance else {}
 
     async def healthz(_: web.Request) -> web.Response:
@@ -30,7 +31,7 @@ def observer_app(loops: LoopStates, instance: str = "") -> web.Application:
         return web.Response(text=text, status=503 if doubts else 200, headers=headers)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=loops.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=figures.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application(client_max_size=1024)
     app.router.add_get("/healthz", healthz)
@@ -40,12 +41,12 @@ def observer_app(loops: LoopStates, instance: str = "") -> web.Application:
 
 
 @asynccontextmanager
-async def observing(settings: AdminSettings, loops: LoopStates) -> AsyncIterator[None]:
+async def observing(settings: AdminSettings, loops: LoopStates, figures: Metrics) -> AsyncIterator[None]:
     """Serve on `worker_bind`, if it is set, until the context ends. Raises CannotListen."""
     if not settings.worker_bind:
         yield
         return
     listener = listen(SETTING, settings.worker_bind)
     listener.setblocking(False)
-    async with serving(observer_app(loops, settings.instance), listener, LIMITS):
+    async with serving(observer_app(loops, figures, settings.instance), listener, LIMITS):
         yield

@@ -8,13 +8,14 @@ import pytest
 from admin_web.judging.listing import lists_of
 from admin_web.record.changes import Actor, Records
 from admin_web.record.models import AuditEvent, OutboxRow, SuppressionEntry, Webhook, WebhookDelivery
+from admin_web.record.steady_clock import SteadyClock
 from admin_web.services.ending import MOST_NAMED, lift_ended
 from admin_web.services.importing import add_each_within, add_entries_within, begin_import
 from admin_web.services.requests import record_request, record_requests, withdraw_request
 from admin_web.services.suppression import CHUNK, lift, suppress, suppress_many, suppress_within
 from admin_web.services.undoing import undo_import
 from admin_web.webhooks.events import Event
-from admin_web.worker.worker import ENDS_S, Worker
+from admin_web.worker.housekeeping import ENDS_S, Housekeeping
 from compliance.ends import EndPassed
 from compliance.numbers import E164
 from tests.support.locks import waiting_for_a_lock
@@ -222,12 +223,13 @@ async def test_the_worker_asks_redis_for_the_time_and_pauses_for_other_writers(
     records: Records, clock: Clock, database_url: str, tmp_path
 ):
     await suppress(records, ADMIN, NUMBER, source="phone", ends_at=SOON)
-    late = RedisClock(AT)
-    worker = Worker(records.database, late, settings_of(database_url, "redis://127.0.0.1", tmp_path))  # type: ignore[arg-type]
-    assert await worker._lift_ended() == ENDS_S
+    clock.at, late = LATE, RedisClock(AT)
+    settings = settings_of(database_url, "redis://127.0.0.1", tmp_path)
+    keeping = Housekeeping(records, late, settings, SteadyClock())  # type: ignore[arg-type]
+    assert await keeping._lift_ended() == ENDS_S
     assert await listed(records)
     late.at = LATE
-    assert await worker._lift_ended() == records.database.pause_s
+    assert await keeping._lift_ended() == records.database.pause_s
     assert not await listed(records)
 
 

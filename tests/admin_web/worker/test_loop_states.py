@@ -1,17 +1,13 @@
-"""The worker's readiness and metrics: which loops work, and which of them calls depend on."""
+"""The worker's readiness: which loops work, and which of them calls depend on."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
-from aiohttp.test_utils import TestClient, TestServer
 
-from admin_web.projection.health import Backlog
 from admin_web.record.database import Database
 from admin_web.worker.loop_states import STALLED_S, LoopState, LoopStates
-from admin_web.worker.observer import observer_app
 from lab.process import free_port
 from lab.redis import RedisServer
 from tests.support.programs import Program
@@ -85,31 +81,6 @@ def test_consecutive_failures_wait_longer_and_one_is_logged_once():
 def test_the_archive_is_tried_again_within_half_a_second_however_often_it_failed(name: str):
     state = LoopState(name)
     assert [state.fail(OSError("no")) for _ in range(7)] == [0.1, 0.2, *[0.5] * 5]
-
-
-def test_the_metrics_say_how_many_decisions_redis_alone_holds_and_for_how_long():
-    loops = working(*NEEDED)
-    assert b"dnc_worker_unarchived" not in loops.exposition()
-    loops.unarchived = Backlog(7, datetime.now(UTC) - timedelta(seconds=90), 2)
-    said = dict(line.rsplit(" ", 1) for line in loops.exposition().decode().splitlines() if line[0] != "#")
-    assert (said["dnc_worker_unarchived"], said["dnc_worker_unreadable"]) == ("7.0", "2.0")
-    assert 89 < float(said["dnc_worker_unarchived_oldest_seconds"]) < 150
-    loops.unarchived = Backlog(0, None, 0)
-    assert "dnc_worker_unarchived_oldest_seconds 0.0" in loops.exposition().decode()
-
-
-async def test_the_metrics_count_steps_and_failures_of_each_loop():
-    loops = working(*NEEDED, "webhooks")
-    loops.of("retention").fail(OSError("10.0.0.7"))
-    async with TestClient(TestServer(observer_app(loops, "abc"))) as client:
-        ready = await client.get("/readyz")
-        assert (ready.status, ready.headers["DNC-Instance"]) == (200, "abc")
-        said = await (await client.get("/metrics")).text()
-    assert "dnc_worker_ready 1.0" in said
-    assert 'dnc_worker_steps_total{loop="webhooks"} 1.0' in said
-    assert 'dnc_worker_failures_total{loop="retention"} 1.0' in said
-    assert 'dnc_worker_delayed{loop="retention"} 1.0' in said
-    assert "10.0.0.7" not in said
 
 
 async def test_a_worker_answers_on_its_port_while_redis_is_away(

@@ -23,7 +23,7 @@ from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, SignInBucket, SignInSession, Webhook, WebhookDelivery
 from admin_web.record.steady_clock import DIFFERS, STEPPED, SteadyClock
-from admin_web.worker import worker as worker_room
+from admin_web.worker import housekeeping, steps
 from admin_web.worker.deliveries import HELD, RETRY_S, hooks_with_due, take
 from admin_web.worker.worker import Worker
 from compliance.redis_schema import CLOCK as CLOCK_KEY
@@ -147,12 +147,15 @@ async def until(holds: Callable[[], bool]) -> None:
 async def test_a_worker_whose_clock_is_set_records_no_end_and_deletes_nothing_until_it_is_right(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch, step_s: float
 ):
-    for name in ("EXPIRIES_S", "FORGET_S", "WATCH_S"):
-        monkeypatch.setattr(worker_room, name, 0.05)
-    monkeypatch.setattr(clock_watch, "WATCH_S", 0.05)
+    for room, name in (
+        (housekeeping, "EXPIRIES_S"),
+        (housekeeping, "FORGET_S"),
+        (steps, "WATCH_S"),
+        (clock_watch, "WATCH_S"),
+    ):
+        monkeypatch.setattr(room, name, 0.05)
     await shop.suppress(OTHER)
     await shop.grant(OTHER, "lead-1", hours=1)
-    await shop.grant(OTHER, "lead-2", seconds=3)
     async with shop.database.write() as session:
         session.add(SignInBucket(key="name:x", tokens=1, filled_at=utc_now() - timedelta(hours=1)))
     off = {"s": 0.0}
@@ -160,10 +163,11 @@ async def test_a_worker_whose_clock_is_set_records_no_end_and_deletes_nothing_un
     projection = Projection(shop.database, shop.settings, now=clock.now)
     worker = Worker(shop.database, projection, shop.settings, clock)
     running = asyncio.create_task(worker.run())
-    await until(lambda: clock.right and shop.gate.allows(OTHER, "lead-2"))
+    await until(lambda: clock.right and shop.gate.allows(OTHER, "lead-1"))
+    await shop.grant(OTHER, "lead-2", seconds=3)
     off["s"] = step_s
     await until(lambda: clock.doubt == STEPPED and not shop.gate.allows(OTHER, "lead-2"))
-    loops = [worker.loops._loops[name] for name in ("expiries", "retention")]
+    loops = [loop for loop in worker.loops if loop.name in {"expiries", "retention"}]
     done = [loop.steps for loop in loops]  # The time of Redis counts in whole seconds: forty steps take two.
     await until(lambda: all(loop.steps >= before + 40 for loop, before in zip(loops, done, strict=True)))
     assert await ends(shop) == []
