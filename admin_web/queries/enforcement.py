@@ -18,7 +18,9 @@ from admin_web.projection.rebuild_outcome import SuspiciousDrop, require_credibl
 from admin_web.projection.truth import counts
 from admin_web.projection.turn import Turn, last_turn, row_of
 from admin_web.projection.wire import RedisUnavailable
-from admin_web.queries.alarm import Alarm, alarm, alarm_of, of_shard
+from admin_web.queries.alarm import alarm
+from admin_web.queries.alarms.enforcement import alarm_of, of_shard
+from admin_web.queries.alarms.kind import Alarm
 from admin_web.queries.cached import Cached
 from admin_web.queries.campaign_lists import CampaignListShown, campaign_lists
 from admin_web.queries.patterns import pattern_count

@@ -20,7 +20,8 @@ from admin_web.projection.live import ForeignHistory, read_live
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import BuildLost, NotNeeded, SuspiciousDrop
 from admin_web.projection.wire import TIMEOUT_S, RedisUnavailable
-from admin_web.queries.alarm import NO_CALLS_OF_A_SHARD, alarm
+from admin_web.queries.alarm import alarm
+from admin_web.queries.alarms.enforcement import NO_CALLS_OF_A_SHARD
 from admin_web.queries.call_coverage import coverage
 from admin_web.queries.enforcement import Enforcement
 from admin_web.record.changes import Records, utc_now

@@ -7,7 +7,8 @@ import pytest
 from admin_web.projection.eviction import Evictions, read_evictions, recorded_evictions
 from admin_web.projection.live import ProjectionLost, StoreUnfit
 from admin_web.projection.rebuild_outcome import BuildLost, NotNeeded
-from admin_web.queries.alarm import NO_CALLS, alarm
+from admin_web.queries.alarm import alarm
+from admin_web.queries.alarms.enforcement import NO_CALLS
 from admin_web.record.database import Database
 from compliance.redis_schema import LEASE, STATE, listed_key
 from lab.redis import RedisServer

@@ -10,7 +10,10 @@ from sqlalchemy import update
 
 from admin_web.projection.projection import Projection
 from admin_web.projection.wire import TIMEOUT_S
-from admin_web.queries.alarm import LOST, LOST_WHERE, NO_CALLS, NOT_IN_FORCE, Alarm, alarm
+from admin_web.queries.alarm import alarm
+from admin_web.queries.alarms.enforcement import NO_CALLS, NOT_IN_FORCE
+from admin_web.queries.alarms.kind import Alarm
+from admin_web.queries.alarms.losses import LOST, LOST_WHERE
 from admin_web.queries.cached import Cached
 from admin_web.queries.enforcement import Enforcement, ListCount
 from admin_web.record.changes import utc_now

@@ -8,7 +8,8 @@ import pytest
 
 from admin_web.projection import drift, mending, rounds
 from admin_web.projection.rounds import OTHER_COUNT
-from admin_web.queries.alarm import DRIFT, alarm
+from admin_web.queries.alarm import alarm
+from admin_web.queries.alarms.differences import DRIFT
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, ProjectionCheck

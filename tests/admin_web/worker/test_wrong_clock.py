@@ -18,7 +18,9 @@ from admin_web.projection.clock_watch import ClockWatch
 from admin_web.projection.live import LiveProjection
 from admin_web.projection.projection import Projection
 from admin_web.projection.turn import Turn
-from admin_web.queries.alarm import CLOCK, NO_CALLS, alarm, alarm_of_clocks
+from admin_web.queries.alarm import alarm
+from admin_web.queries.alarms.clocks import CLOCK, alarm_of_clocks
+from admin_web.queries.alarms.enforcement import NO_CALLS
 from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, SignInBucket, SignInSession, Webhook, WebhookDelivery

@@ -1,0 +1,1 @@
+"""The alarms that the banner shows, a module for each subject."""
