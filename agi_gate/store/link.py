@@ -22,34 +22,25 @@ from time import monotonic
 import structlog
 from redis.exceptions import RedisError
 
-from agi_gate.store.clock import CLOCK, ClockCheck
 from agi_gate.store.health import Health
+from agi_gate.store.link_log import LinkLog
 from agi_gate.store.mastership import Mastership, mastership_of
 from agi_gate.store.notices import Notices
 from agi_gate.store.opening import Opened, open_pipe
 from agi_gate.store.pipe import BROKEN, Pipe
-from agi_gate.store.pipeline import REPLIES_AROUND, REPLIES_BEFORE, Asked, Sent, StateReader, fail
+from agi_gate.store.pipeline import REPLIES_AROUND, REPLIES_BEFORE, Asked, Sent, StateReader, fail, take, wait_for
+from agi_gate.store.polling import POLL_S, poll_of
 from agi_gate.store.questions import AnswerReceiver, Answers, Question, question
-from agi_gate.store.receivers import ReplyReceiver, Waiter
+from agi_gate.store.receivers import Waiter
 from agi_gate.store.reconnecting import has_served, pause_s
-from agi_gate.store.wire import Answer, Command, StoreUnavailable, packed, require_no_eviction
+from agi_gate.store.wire import Answer, Command, StoreUnavailable
 from compliance.redis_schema import WHOLE, Keys
 from compliance.redis_url import unreachable, without_secrets
-
-MOST_COMMANDS = 2_000
-"""Maximum number of commands in one pipeline. In a longer one the first replies would wait for the last ones."""
 
 MOST_IN_FLIGHT = 2
 
 AWAKE_S = 0.0002
 """Seconds for which the loop polls for the reply to a single question instead of sleeping, with two cores or more."""
-
-POLL_S = 0.5
-"""Seconds between two reads of the state.
-
-The link reads it even when there are no calls, so that it notices a lost server before the next call. It reads the time
-and the eviction policy of Redis together with it.
-"""
 
 WAIT_SHARE = 0.125
 """Limit of the wait for replicas, as a share of `timeout_s`. `timeout_s` is four deadlines (`backend.PATIENCE`), so the
@@ -87,18 +78,13 @@ class Link:
         self._state = StateReader(keys)
         self._timeout_s = timeout_s
         self._followers = self.mastership.followers
-        self._poll: list[Asked] = [
-            (ClockCheck(lambda: self.health), CLOCK),
-            (ReplyReceiver(self._require_no_eviction), question(("INFO", "memory"))),
-        ]
-        if self._followers.least:
-            self._poll.append((ReplyReceiver(self.mastership.counted), question(("INFO", "replication"))))
+        self._poll = poll_of(lambda: self.health, self.mastership, self._leave)
         self._pipe: Pipe | None = None
         self._queue: deque[Asked] = deque()
         self._flush_scheduled = False
         self._quiet = True
         self._served_since: float | None = None
-        self._has_looked, self._said = False, ""
+        self._log = LinkLog(self.notices)
         # With a single core the gate must not poll, because Redis could not work meanwhile.
         self._awake_s = AWAKE_S if len(os.sched_getaffinity(0)) > 1 else 0.0
         self.health = Health()
@@ -183,7 +169,7 @@ class Link:
         self._flush_scheduled = False
         pipe = self._pipe
         while pipe and not pipe.ended.done() and self._queue and pipe.in_flight < MOST_IN_FLIGHT:
-            if asked := self._take():
+            if asked := take(self._queue):
                 self._send(pipe, asked)
 
     def _stay_awake(self, pipe: Pipe, until: float) -> None:
@@ -192,17 +178,6 @@ class Link:
         # single call 12 % faster (python -m bench.alternatives; docs/decisions/002).
         if pipe.in_flight and monotonic() < until:
             self._loop.call_soon(self._stay_awake, pipe, until)
-
-    def _take(self) -> list[Asked]:
-        """Take questions from the queue, first in, first out, up to `MOST_COMMANDS` commands."""
-        taken: list[Asked] = []
-        room = MOST_COMMANDS
-        while self._queue and room > 0:
-            asked = self._queue.popleft()
-            if not asked[0].over:  # The deadline has already blocked this call, so nothing reads the answers.
-                room -= asked[1].replies
-                taken.append(asked)
-        return taken
 
     def _send(self, pipe: Pipe, asked: list[Asked]) -> None:
         self._quiet = len(asked) < 2 or asked is self._poll
@@ -216,15 +191,10 @@ class Link:
         waited = to_replicas and self._followers.least > 0
         if watched or waited:
             # WAIT comes before the second read of the state, so that this read also sees changes during the wait.
-            wait = [self._wait(self._followers.needed or 0)] * waited
+            wait = [wait_for(self._followers.needed or 0, self._timeout_s * WAIT_SHARE)] * waited
             commands = [self._state.before] * watched + commands + wait + [self._state.after] * watched
             replies += REPLIES_AROUND * watched + waited
         pipe.send(Sent(self, asked, watched, waited), commands, replies)
-
-    def _wait(self, replicas: int) -> bytes:
-        """Return the command that waits until `replicas` replicas have all writes of this connection."""
-        # The timeout must not be 0, because WAIT then blocks for ever (Redis documentation, WAIT).
-        return packed(("WAIT", replicas, max(1, int(self._timeout_s * 1000 * WAIT_SHARE))))
 
     def distribute(self, sent: Sent, replies: list[Answer]) -> None:
         """Pass the replies of one pipeline to the receivers of its questions, then send the queue."""
@@ -234,13 +204,13 @@ class Link:
                 before, after = self._state.read(replies[0]), self._state.read(replies[-1])
             except StoreUnavailable as error:
                 fail(sent.asked, error)
-                if self._pipe:
-                    self._pipe.end(error)
+                self._leave(error)
                 return
             self.health.state, self.health.leased = after, replies[1] == 1
             if self._served_since is None:
                 self._served_since = monotonic()
-                self._on_looked()
+                self.health.looked = True
+                self._log.looked(server=self.health.server, **self.where)
         at, server, leased = REPLIES_BEFORE * sent.watched, self.health.server, self.health.leased
         replicated = not sent.waited or self._reached(replies[-1 - sent.watched])
         for receiver, put in sent.asked:
@@ -253,13 +223,10 @@ class Link:
         if not self._flush_scheduled and self._queue:
             self._flush()
 
-    def _require_no_eviction(self, memory: Answer) -> None:
-        """Leave a server that may evict listed numbers by now. The next handshake says why, and refuses it too."""
-        try:
-            require_no_eviction(memory)
-        except StoreUnavailable as error:
-            if self._pipe:
-                self._pipe.end(error)
+    def _leave(self, error: StoreUnavailable) -> None:
+        """End the connection."""
+        if self._pipe:
+            self._pipe.end(error)
 
     def _reached(self, reply: Answer) -> bool:
         """Return whether enough replicas have acknowledged. WAIT replies with their number, even after its timeout."""
@@ -269,19 +236,10 @@ class Link:
         self.mastership.miss()
         return False
 
-    def _on_looked(self) -> None:
-        """Note that Redis has returned its state. Before that, a connection is of no use."""
-        self.health.looked = self._has_looked = True
-        self._said = ""
-        self.notices.note(self, "info", "redis connected", server=self.health.server, **self.where)
-
     def _on_lost(self, error: Exception) -> None:
         late = f"Redis did not answer within {self._timeout_s * 1000:.0f} ms"
         trouble = late if isinstance(error, TimeoutError) else unreachable(self.mastership.announced.url, error)
-        if trouble != self._said:
-            self._said = trouble
-            event = "redis lost" if self._has_looked else "waiting for redis"
-            self.notices.note(self, "warning", event, trouble=trouble, **self.where)
+        self._log.lost(trouble, **self.where)
         self.health = Health(False, trouble, connects=self.health.connects)
         self._served_since = None
         self.mastership.miss()

@@ -1,5 +1,6 @@
 """One pipeline: its questions, and how it reads the projection's state before and after them."""
 
+from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol, TypeGuard
 
@@ -13,6 +14,9 @@ from compliance.redis_schema import STATE_FIELDS, Keys, read_state
 
 REPLIES_BEFORE, REPLIES_AROUND = 2, 3
 """Numbers of replies to the link's own commands: the commands before the questions, and those before and after them."""
+
+MOST_COMMANDS = 2_000
+"""Maximum number of commands in one pipeline. In a longer one the first replies would wait for the last ones."""
 
 Asked = tuple[AnswerReceiver, Question]
 
@@ -53,6 +57,24 @@ def fail(asked: Iterable[Asked], error: StoreUnavailable) -> None:
             receiver.failed(error)
         except Exception:  # A fault in one receiver must not keep the others waiting.
             log.exception("failure not received")
+
+
+def take(queue: deque[Asked]) -> list[Asked]:
+    """Take questions from a queue, first in, first out, up to `MOST_COMMANDS` commands."""
+    taken: list[Asked] = []
+    room = MOST_COMMANDS
+    while queue and room > 0:
+        asked = queue.popleft()
+        if not asked[0].over:  # The deadline has already blocked this call, so nothing reads the answers.
+            room -= asked[1].replies
+            taken.append(asked)
+    return taken
+
+
+def wait_for(replicas: int, within_s: float) -> bytes:
+    """Return the packed command that waits until `replicas` replicas have all writes of the connection."""
+    # The timeout must not be 0, because WAIT then blocks for ever (Redis documentation, WAIT).
+    return packed(("WAIT", replicas, max(1, int(within_s * 1000))))
 
 
 class StateReader:
