@@ -139,7 +139,7 @@ async def test_a_difference_a_phase_and_a_refusal_name_their_shard(
     drift = await projection.verify(lambda phase, done, total: phases.append(phase))
     found = [line for line in drift.lines() if line.startswith("differs: ")]
     assert len(found) == 1
-    assert found[0].startswith(f"differs: shard from slot {second.first}: Redis counts 1 numbers on internal")
+    assert found[0].startswith(f"differs: shard from slot {second.first}: Redis counts 1 number on internal")
     await projection.rebuild(progress=lambda phase, done, total: phases.append(phase))
     for shard in cluster.topology().shards:
         assert f"numbers of the shard from slot {shard.first}" in phases
