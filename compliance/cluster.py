@@ -10,10 +10,11 @@ with each move of a slot. So a master begins a new reign when it gains or loses 
 import hashlib
 import re
 from binascii import crc_hqx
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import count
+from itertools import chain, count
 
 SLOTS = 16_384
 
@@ -88,12 +89,15 @@ class View:
     """The cluster as one node sees it.
 
     `myself` is the shard of that node; None if the node is no master or has no slots. `shards` maps node ids to all
-    masters with slots. `addresses` has the HOST:PORT of each node that is not marked as failed.
+    masters with slots. `addresses` has the HOST:PORT of each node that is not marked as failed. `failed` has the ids of
+    the nodes that most masters have found silent, `suspected` those that this node alone finds silent.
     """
 
     myself: Shard | None
     shards: Mapping[str, Shard]
     addresses: frozenset[str]
+    failed: frozenset[str] = frozenset()
+    suspected: frozenset[str] = frozenset()
 
     @property
     def newest(self) -> int:
@@ -105,12 +109,15 @@ def read_nodes(reply: bytes, asked: str = "") -> View:
     """Parse the reply to CLUSTER NODES from the node at `asked` (HOST:PORT). Raises NotACluster."""
     shards: dict[str, Shard] = {}
     addresses: set[str] = set()
+    marked: dict[str, set[str]] = {"fail": set(), "fail?": set()}
     myself: Shard | None = None
     for line in reply.decode("utf-8", "replace").splitlines():
         try:
             node, where, flags, _, _, _, epoch, _, *slots = line.split(" ")
             address = _address(where, asked if "myself" in flags else "")
-            if "fail" not in flags.split(","):
+            for mark in marked.keys() & flags.split(","):
+                marked[mark].add(node)
+            if node not in marked["fail"]:
                 addresses.add(address)
             ranges = _ranges(slots)
             if "master" in flags.split(",") and ranges and address:
@@ -118,7 +125,7 @@ def read_nodes(reply: bytes, asked: str = "") -> View:
                 myself = shards[node] if "myself" in flags else myself
         except ValueError:
             raise NotACluster(f"its reply to CLUSTER NODES cannot be parsed: {line[:80]!r}") from None
-    return View(myself, shards, frozenset(addresses - {""}))
+    return View(myself, shards, frozenset(addresses - {""}), frozenset(marked["fail"]), frozenset(marked["fail?"]))
 
 
 def _address(where: str, otherwise: str) -> str:
@@ -146,12 +153,14 @@ class Topology:
     """The shards, ascending by name, and the HOST:PORT of each node that is not marked as failed.
 
     `by_majority` says whether more than half of the masters have answered. Masters that are cut off do not know whether
-    the others have replaced them.
+    the others have replaced them. `doubted` has the names of the shards whose master may be replaced soon: a node
+    that has answered marks it as failed, or at least half of the masters suspect it.
     """
 
     shards: tuple[Shard, ...] = ()
     addresses: frozenset[str] = frozenset()
     by_majority: bool = field(default=False, compare=False)
+    doubted: frozenset[int] = field(default=frozenset(), compare=False)
 
     def owner(self, slot: int) -> Shard | None:
         """Return the shard that owns a slot; None if no shard serves it."""
@@ -178,4 +187,17 @@ def merge_views(views: Iterable[View]) -> Topology:
     own = {view.myself.id: view.myself for view in seen if view.myself}
     shards = sorted((own.get(node, shard) for node, shard in best.shards.items()), key=lambda one: one.ranges)
     answered = len(best.shards.keys() & own.keys())
-    return Topology(tuple(shards), best.addresses, by_majority=2 * answered > len(shards))
+    failing = _failing(seen, len(shards))
+    doubted = frozenset(shard.first for shard in shards if shard.id in failing)
+    return Topology(tuple(shards), best.addresses, by_majority=2 * answered > len(shards), doubted=doubted)
+
+
+def _failing(views: Sequence[View], masters: int) -> set[str]:
+    """Return the nodes that any view marks as failed, or that at least half of the masters suspect.
+
+    A replica elects itself only while it and most masters mark its master as failed. They remove the mark some time
+    after the master is back (Redis source, clearNodeFailureIfNeeded), so a master that is back may still be replaced.
+    """
+    suspected = Counter(chain.from_iterable(view.suspected for view in views if view.myself))
+    often = {node for node, times in suspected.items() if 2 * times >= masters}
+    return often.union(*(view.failed for view in views))

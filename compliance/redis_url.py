@@ -12,6 +12,7 @@ This module does no input or output: the caller passes a function that queries o
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
@@ -73,13 +74,16 @@ class Named(NamedTuple):
     """The master that one sentinel names.
 
     `is_up` says whether the sentinel considers it up, `is_replacing` whether the sentinel leads a failover that will
-    replace it.
+    replace it. `heard_s` is the time in seconds since the master last answered the sentinel. `replicas` is the number
+    of replicas that the sentinel knows, with those that are down. Both are infinite if the sentinel does not say them.
     """
 
     epoch: int
     is_up: bool
     master: Master
     is_replacing: bool
+    heard_s: float = math.inf
+    replicas: float = math.inf
 
 
 class Found(NamedTuple):
@@ -87,12 +91,15 @@ class Found(NamedTuple):
 
     `by_majority` says whether more than half of them have answered and do not consider this master down, `by_all`
     whether all of them have. Sentinels that are cut off together with a master do not know that the others have
-    replaced it, and for a few seconds only the sentinel that led a failover knows of it.
+    replaced it, and for a few seconds only the sentinel that led a failover knows of it. `heard_s` and `replicas` are
+    the highest values of the sentinels that consider the master up (`Named`).
     """
 
     master: Master
     by_majority: bool
     by_all: bool = False
+    heard_s: float = 0.0
+    replicas: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,10 @@ class Sentinels:
         options = _query([option for option in self.options if option[0] not in _SENTINEL_OPTIONS])
         url = f"{self.scheme}://{self.user}{where}:{port}/{self.db}{options}"
         flags = fields.get("flags", "")
-        return Named(int(epoch), "down" not in flags, Master(url, epoch), "failover_in_progress" in flags)
+        return Named(
+            int(epoch), "down" not in flags, Master(url, epoch), "failover_in_progress" in flags,
+            _number(fields.get("last-ok-ping-reply", "")) / 1000, _number(fields.get("num-slaves", "")),
+        )  # fmt: skip
 
     async def find(self, ask: Callable[[str], Awaitable[Sequence[bytes | None]]], within_s: float) -> Found:
         """Query all sentinels at once for `within_s` seconds; return the master of the latest failover.
@@ -158,7 +168,12 @@ class Sentinels:
             raise NoMaster(f"the sentinels are replacing the master {self.name}")
         sure = sum(named.is_up or named.master != best.master for named in found)
         every = len(self.addresses)
-        return Found(best.master, by_majority=2 * sure > every, by_all=sure == every)
+        up = [named for named in found if named.is_up and named.master == best.master]
+        return Found(
+            best.master, by_majority=2 * sure > every, by_all=sure == every,
+            heard_s=max((named.heard_s for named in up), default=math.inf),
+            replicas=max((named.replicas for named in up), default=math.inf),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +365,11 @@ def _is_host(name: str) -> bool:
 
 def _query(options: Sequence[tuple[str, str]]) -> str:
     return f"?{urlencode(options)}" if options else ""
+
+
+def _number(word: str) -> float:
+    """Return a number of a sentinel's reply; infinity if it is missing."""
+    return int(word) if word.isdecimal() else math.inf
 
 
 def _trouble(outcome: BaseException) -> str:

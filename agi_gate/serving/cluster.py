@@ -129,10 +129,11 @@ class ClusterBackend:
         if found != self._topology:
             self._topology = found
             self._apply(found, tasks)
-        # A master that is cut off together with the gate may be replaced, and takes records until it notices that.
+        # A master that is cut off together with the gate may be replaced, and takes records until it notices that. A
+        # master that is back may be replaced as well, while another node still marks it as failed.
         if found.by_majority:
-            for shard in self._shards.values():
-                shard.link.mastership.confirm()
+            for first in self._shards.keys() - found.doubted:
+                self._shards[first].link.mastership.confirm()
         if (shard := self._any()) is not self._nowhere:
             # The archive merges all shards' streams, so any stream is suitable.
             self._nowhere.log.move_to(shard.log)

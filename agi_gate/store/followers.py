@@ -8,6 +8,10 @@ master when it was last known to be the master must acknowledge.
 A replica that no longer follows is required until this order of events is complete: the replicas are counted without
 it, then the sentinels or the nodes are asked, and they still name the same master. A promotion that took the replica
 away before the count is known to the sentinel or the node that decided it.
+
+A replica may also be missing because the master was away for a moment, and the sentinels may not have noticed yet that
+the master was away. Then they still promote a replica, even if the master is back. So while a replica is missing, the
+sentinels must have heard from the master after the count (`mastership.py`).
 """
 
 import math
@@ -57,6 +61,15 @@ class Followers:
 
         In seconds of `time.monotonic`; infinite before the first count.
         """
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the replicas were counted, but the master is not confirmed yet."""
+        return self._counted is not None and self.needed is None
+
+    def lacks(self, replicas: float) -> bool:
+        """Return whether fewer than `replicas` were counted before the last question or since."""
+        return self._asked_about is None or self._asked_about.total() < replicas
 
     def counted(self, info: object) -> None:
         """Take the reply to INFO replication. One more replica is required at once."""

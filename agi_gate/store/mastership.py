@@ -127,8 +127,10 @@ class SentinelMastership(Mastership):
             with suppress(StoreUnavailable):
                 found = await locate(self._url, self._timeout_s)
                 self.announce(found.master)
-                if self._is_certain(found, began):
+                if self._is_certain(found, began) and self._is_over(found, began):
                     self.confirm()
+            if self.followers.undecided:
+                self.miss()
             await asyncio.sleep(FOLLOW_LEAST_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(FOLLOW_S):
@@ -143,6 +145,15 @@ class SentinelMastership(Mastership):
         """
         steady = began - self.followers.steady_since >= SURE_S
         return found.by_all or (found.by_majority and (steady or self._is_new))
+
+    def _is_over(self, found: Found, began: float) -> bool:
+        """Return whether no failover can begin any more because the master was away before its replicas were counted.
+
+        A sentinel considers a master up until it has been silent for `down-after-milliseconds`. A master that is back
+        from a short absence can be found up by all sentinels and still be replaced, by a replica that has not come back
+        to it and lacks its new records. Once the master has answered a sentinel, this sentinel needs a new silence.
+        """
+        return not self.followers.lacks(found.replicas) or began - found.heard_s > self.followers.steady_since
 
     def miss(self) -> None:
         """Ask the sentinels soon."""

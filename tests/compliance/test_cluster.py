@@ -109,6 +109,26 @@ FROM_A, FROM_B = (
 )
 
 
+def failing(reply: bytes, mark: str) -> bytes:
+    """Return the reply with the master `c` marked."""
+    return reply.replace(b"7002@17002 master", b"7002@17002 master," + mark.encode())
+
+
+@pytest.mark.parametrize(
+    ("replies", "doubted"),
+    [
+        ([FROM_A, FROM_B, REPLICA], set()),
+        ([failing(FROM_A, "fail"), FROM_B], {200}),
+        ([FROM_A, FROM_B, failing(REPLICA, "fail")], {200}),
+        ([failing(FROM_A, "fail?"), failing(FROM_B, "fail?")], {200}),
+        ([failing(FROM_A, "fail?"), FROM_B, failing(REPLICA, "fail?")], set()),
+    ],
+    ids=["up", "failed to a master", "failed to its replica", "suspected by most", "suspected by one master"],
+)
+def test_a_master_is_doubted_while_a_node_that_may_take_part_in_its_replacement_marks_it(replies, doubted):
+    assert merge_views(map(read_nodes, replies)).doubted == doubted
+
+
 @pytest.mark.parametrize(
     ("replies", "by_majority"),
     [

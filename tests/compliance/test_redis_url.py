@@ -1,6 +1,7 @@
 """The URL of the projection's Redis, and which sentinel's answer about the master counts."""
 
 import asyncio
+import math
 from urllib.parse import quote
 
 import pytest
@@ -23,8 +24,9 @@ from compliance.redis_url import (
 URL = "redis+sentinel://127.0.0.1:1,127.0.0.1:2,127.0.0.1:3/dnc"
 
 
-def answer(port: int, epoch: int, flags: str = "master") -> list[bytes | None]:
+def answer(port: int, epoch: int, flags: str = "master", heard_ms: int = 0, replicas: int = 0) -> list[bytes | None]:
     words = ["name", "dnc", "ip", "127.0.0.1", "port", str(port), "flags", flags, "config-epoch", str(epoch)]
+    words += ["last-ok-ping-reply", str(heard_ms), "num-slaves", str(replicas)]
     return [word.encode() for word in words]
 
 
@@ -268,6 +270,18 @@ async def test_a_master_is_certain_only_by_more_than_half_of_the_sentinels(told,
 )
 async def test_a_master_is_named_by_all_only_if_no_sentinel_is_missing_or_in_doubt(last, all_of_them):
     assert (await sentinels().find(asking([answer(7000, 1), answer(7000, 1), last]), 0.05)).by_all is all_of_them
+
+
+async def test_of_the_sentinels_that_consider_the_master_up_the_one_that_heard_from_it_first_counts():
+    told = [answer(7000, 1, heard_ms=40, replicas=2), answer(7000, 1, heard_ms=900), answer(7000, 1, "s_down", 9000, 9)]
+    found = await sentinels().find(asking(told), 0.05)
+    assert (found.heard_s, found.replicas) == (0.9, 2)
+
+
+async def test_a_sentinel_that_does_not_say_when_it_heard_from_the_master_heard_never():
+    told = [answer(7000, 1)[:10], answer(7000, 1), OSError("refused")]
+    found = await sentinels().find(asking(told), 0.05)
+    assert (found.heard_s, found.replicas) == (math.inf, math.inf)
 
 
 async def test_when_no_sentinel_can_say_it_the_error_tells_what_each_of_them_did():

@@ -1,6 +1,7 @@
 """The backend over a cluster: who confirms a master, and what happens to open calls when their shard goes away."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -101,6 +102,17 @@ async def test_calls_that_are_open_when_their_shard_goes_away_are_on_record(monk
         assert decision.ruling.verdict is Verdict.BLOCK
         assert backend.backlog == 1
         assert backend._nowhere.backlog + sum(shard.backlog for shard in backend._shards.values()) == 1
+
+
+async def test_a_master_that_may_be_replaced_soon_is_not_confirmed(monkeypatch: pytest.MonkeyPatch):
+    async with clustered(monkeypatch, by_majority=False) as cluster:
+        cluster.known = dataclasses.replace(owning(0, cluster.port), doubted=frozenset({0}))
+        await cluster.discovered(20)
+        (shard,) = cluster.backend._shards.values()
+        assert not shard.health.confirmed
+        cluster.known = dataclasses.replace(owning(0, cluster.port), doubted=frozenset({1}))
+        while not shard.health.confirmed:
+            await cluster.discovered(1)
 
 
 async def test_only_a_majority_of_the_masters_confirms_the_master_of_a_shard(monkeypatch: pytest.MonkeyPatch):

@@ -92,6 +92,56 @@ async def test_a_replica_that_is_missing_is_needed_while_the_one_that_promoted_i
         assert mastership.followers.needed == needed
 
 
+@pytest.mark.parametrize("info", [INFO, INFO[:12]], ids=["one of two", "none of two"])
+async def test_while_a_replica_is_missing_the_sentinels_must_have_heard_from_the_master_after_the_count(
+    monkeypatch: pytest.MonkeyPatch, info: bytes
+):
+    # The master was away, and no sentinel has noticed. They may still promote a replica that has not come back.
+    sentinels = Sentinels(Found(OLD, by_majority=True, by_all=True, heard_s=3600.0, replicas=2))
+    async with following(sentinels, monkeypatch) as (mastership, _):
+        health = Health(True)
+        mastership.begin(OLD, health, list)
+        mastership.counted(info)
+        await asked(sentinels, mastership)
+        assert (health.confirmed, mastership.followers.needed) == (False, None)
+        sentinels.found = Found(OLD, by_majority=True, by_all=True, heard_s=0.0, replicas=2)
+        await asked(sentinels, mastership)
+        assert (health.confirmed, mastership.followers.needed) == (True, 1)
+
+
+async def test_a_replica_that_goes_missing_is_needed_until_the_sentinels_have_heard_from_the_master_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    sentinels = Sentinels(Found(OLD, by_majority=True, by_all=True, heard_s=3600.0, replicas=2))
+    async with following(sentinels, monkeypatch) as (mastership, _):
+        mastership.counted(BOTH)
+        await asked(sentinels, mastership)
+        mastership.counted(INFO)
+        await asked(sentinels, mastership)
+        assert mastership.followers.needed == 2
+        sentinels.found = Found(OLD, by_majority=True, by_all=True, heard_s=0.0, replicas=2)
+        await asked(sentinels, mastership)
+        assert mastership.followers.needed == 1
+
+
+async def test_a_master_with_all_its_replicas_is_confirmed_at_once_whenever_the_sentinels_heard_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    sentinels = Sentinels(Found(OLD, by_majority=True, by_all=True, heard_s=3600.0, replicas=2))
+    async with following(sentinels, monkeypatch) as (mastership, health):
+        mastership.counted(BOTH)
+        await asked(sentinels, mastership)
+        assert (health.confirmed, mastership.followers.needed) == (True, 2)
+
+
+async def test_sentinels_that_do_not_confirm_a_new_connection_are_asked_again_soon(monkeypatch: pytest.MonkeyPatch):
+    sentinels = Sentinels(Found(OLD, by_majority=False))
+    async with following(sentinels, monkeypatch):
+        async with asyncio.timeout(room.FOLLOW_S):
+            while sentinels.asked < 20:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.001)
+
+
 async def test_most_sentinels_confirm_a_master_after_a_while_in_which_no_replica_was_missing(
     monkeypatch: pytest.MonkeyPatch,
 ):
