@@ -35,7 +35,8 @@ CLOCK = "dnc:clock"
 
 INTERNAL = "internal"
 
-STATE_FIELDS = ("generation", "incarnation", "lists", "changes", "terms")
+INCARNATION = "incarnation"
+STATE_FIELDS = ("generation", INCARNATION, "lists", "changes", "terms")
 
 LISTS = "lists"
 CHANGES = "changes"

@@ -5,6 +5,10 @@ from typing import NamedTuple
 RESTARTED = "Redis was restarted"
 FAILED_OVER = "another server became the master of Redis, or the same one did again,"
 SLOTS_MOVED = "slots of the cluster moved to this shard or away from it"
+DIFFERED = "Redis was found to differ widely from the database"
+
+_NO_SERVER = "differed"
+"""The run id in the incarnation of a projection that differs. No server has it: a run id has 40 hexadecimal digits."""
 
 
 class _Incarnation(NamedTuple):
@@ -18,9 +22,19 @@ class _Incarnation(NamedTuple):
     slots: str
 
 
+def of_no_server(incarnation: str) -> str:
+    """Return the incarnation to record for a projection that no server may serve any more.
+
+    It keeps the slots, from which a rebuild sees whether a shard may lose numbers: see `had_other_slots`.
+    """
+    return ".".join([_NO_SERVER, *incarnation.split(".")[1:]])
+
+
 def what_happened(before: str, now: str) -> str:
     """Return what makes `now` another incarnation than `before`, as the subject and verb of a sentence."""
     old, new = _read(before), _read(now)
+    if old.run_id == _NO_SERVER:
+        return DIFFERED
     if old.slots != new.slots:
         return SLOTS_MOVED
     return RESTARTED if old.epoch == new.epoch else FAILED_OVER

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from admin_web.projection.drain import Sides
 from admin_web.projection.eviction import HAS_EVICTED
 from admin_web.projection.history import doubt
+from admin_web.projection.incarnation import of_no_server
 from admin_web.projection.live import ForeignHistory, LiveProjection, ProjectionLost, StoreUnfit, read_live
 from admin_web.projection.marks import FOREIGN, OLDER, Written
 from admin_web.projection.turn import last_turn
 from admin_web.projection.wire import Command, Wire
-from compliance.redis_schema import Keys
+from compliance.redis_schema import INCARNATION, Keys
 
 
 def lease_command(keys: Keys, since_ms: int, lease_s: float) -> Command:
@@ -50,6 +51,19 @@ async def end_lease(sides: Sides) -> None:
     """End the lease, so that the gates block every call from now on. Raises RedisUnavailable."""
     async with sides.store.wire() as wire:
         await wire.unlink([wire.keys.lease])
+
+
+async def withdraw(sides: Sides) -> None:
+    """Let the gates block every call until the projection is rebuilt. Raises RedisUnavailable.
+
+    The end of the lease alone would not last: any worker would renew it within a second. So the state names an
+    incarnation that no server has. The lease ends first, because a Redis whose memory is full refuses the second write.
+    """
+    await end_lease(sides)
+    async with sides.store.wire() as wire:
+        live = await read_live(wire)
+        if live.state is not None:
+            await wire.ask(("HSET", wire.keys.state, INCARNATION, of_no_server(live.server)))
 
 
 async def verified(sides: Sides) -> LiveProjection:

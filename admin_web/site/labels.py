@@ -213,7 +213,10 @@ PARTICULARS: Mapping[str, str] = {
 
 GATE_DOUBTS: Mapping[str, str] = {
     "no-state": "Redis holds no copy of the lists.",
-    "other-incarnation": "Redis was restarted or replaced, or slots of its shard moved, since the copy was verified.",
+    "other-incarnation": (
+        "Redis was restarted or replaced, slots of its shard moved, or it was found to differ widely from the "
+        "database, since the copy was verified."
+    ),
     "no-lease": "No worker keeps the copy in Redis current.",
     "no-terms": "Redis does not hold the terms of the registries.",
 }

@@ -13,7 +13,7 @@ from typing import cast
 import structlog
 
 from admin_web.projection.findings import note_complete, note_found
-from admin_web.projection.lease import end_lease
+from admin_web.projection.lease import withdraw
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.mending import WidelyDrifted
 from admin_web.projection.projection import Projection
@@ -70,7 +70,7 @@ class Verifier:
             self._begin_anew()
             return AGAIN_S
         except WidelyDrifted as error:
-            await self._rebuild(error)
+            await self._stop_calls(error)
             return AGAIN_S
         except Exception:
             self._begin_anew()
@@ -120,9 +120,8 @@ class Verifier:
         async with sides.database.write() as session:
             await note_found(session, sides.row, done.kinds, done.examples, self._now())
 
-    async def _rebuild(self, error: WidelyDrifted) -> None:
-        """Stop calls at once, and rebuild. The rebuild sets a new lease."""
+    async def _stop_calls(self, error: WidelyDrifted) -> None:
+        """Stop calls at once. The keeper finds the projection lost and rebuilds it."""
         self._begin_anew()
-        await end_lease(self._projection.sides)
+        await withdraw(self._projection.sides)
         await self._note(StepDone(dict(error.kinds), []), mended=False)
-        await self._projection.rebuild()

@@ -2,7 +2,15 @@
 
 import pytest
 
-from admin_web.projection.incarnation import FAILED_OVER, RESTARTED, SLOTS_MOVED, had_other_slots, what_happened
+from admin_web.projection.incarnation import (
+    DIFFERED,
+    FAILED_OVER,
+    RESTARTED,
+    SLOTS_MOVED,
+    had_other_slots,
+    of_no_server,
+    what_happened,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,3 +29,12 @@ from admin_web.projection.incarnation import FAILED_OVER, RESTARTED, SLOTS_MOVED
 def test_what_happened_is_called_by_its_name(before: str, now: str, happened: str):
     assert what_happened(before, now) == happened
     assert had_other_slots(before, now) == (happened == SLOTS_MOVED)
+
+
+@pytest.mark.parametrize("server", ["run-1", "run-1.4", "run-1.4.ab"])
+def test_a_projection_that_differs_belongs_to_no_server_and_to_the_same_slots(server: str):
+    withdrawn = of_no_server(server)
+    assert withdrawn != server
+    assert what_happened(withdrawn, server) == DIFFERED
+    assert not had_other_slots(withdrawn, server)
+    assert of_no_server(withdrawn) == withdrawn

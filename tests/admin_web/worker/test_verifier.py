@@ -5,14 +5,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from admin_web.projection import drift, mending, rounds
+from admin_web.projection.incarnation import DIFFERED
+from admin_web.projection.live import ProjectionLost
+from admin_web.projection.rebuild_outcome import SuspiciousDrop
 from admin_web.projection.rounds import OTHER_COUNT
 from admin_web.queries.alarm import alarm
 from admin_web.queries.alarms.differences import DRIFT
+from admin_web.queries.alarms.enforcement import NO_CALLS
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
-from admin_web.record.models import AuditEvent, ProjectionCheck
+from admin_web.record.models import AuditEvent, ProjectionCheck, SuppressionEntry
+from admin_web.worker.keeper import Keeper
 from admin_web.worker.verifier import MOST_WAIT_S, WITHIN_S, Checked, Verifier
 from compliance.numbers import E164, LeadId
 from compliance.redis_schema import LEASE, STATE, listed_key, override_key, terms_key
@@ -133,26 +139,44 @@ async def test_a_change_during_a_round_is_no_difference(world: World):
     assert verifier.checked.found.total() == 0
 
 
+async def withdrawn_by(verifier: Verifier) -> None:
+    """Take steps of the verifier until it has found that only a rebuild helps."""
+    while not verifier.checked.found:
+        await verifier.step()
+
+
 async def test_so_much_that_only_a_rebuild_helps_stops_calls_until_it_has_ended(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(mending, "MOST_MENDED", 50)
     world.redis.delete(listed_key(1, "internal", "1415200"))
-    verifier, leased = verifier_of(world), []
-    rebuild = world.projection.rebuild
-
-    async def watched(**options: bool) -> None:
-        leased.append(world.redis.exists(LEASE))
-        await rebuild(**options)
-
-    monkeypatch.setattr(world.projection, "rebuild", watched)
-    while world.redis.hget(STATE, "generation") == b"1":
-        await verifier.step()
-    assert leased == [0]
+    verifier = verifier_of(world)
+    await withdrawn_by(verifier)
+    assert not world.redis.exists(LEASE)
+    with pytest.raises(ProjectionLost):
+        await world.projection.renew_lease()
+    world.redis.set(LEASE, "a worker that has not noticed yet")
+    assert not world.gate.allows(OTHER)
+    shown = await alarm(world.projection.sides)
+    assert shown is not None
+    assert (shown.title, DIFFERED in shown.text) == (NO_CALLS, True)
+    await Keeper(world.projection, world.settings).keep()
     assert world.gate.allows(OTHER)
     assert (await world.projection.verify()).clean
     await round_of(verifier)
+    await round_of(verifier)
     assert await alarm(world.projection.sides) is None
+
+
+async def test_a_projection_that_differs_widely_is_not_rebuilt_from_a_database_that_lost_numbers(world: World):
+    async with world.database.write() as session:
+        await session.execute(update(SuppressionEntry).values(lifted_at=world.now()))
+    verifier, keeper = verifier_of(world), Keeper(world.projection, world.settings)
+    world.redis.sadd(listed_key(1, "internal", "1646555"), *range(2_000))
+    await withdrawn_by(verifier)
+    with pytest.raises(SuspiciousDrop):
+        await keeper.keep()
+    assert not world.gate.allows(OTHER)
 
 
 async def test_a_rebuild_during_a_round_begins_a_new_one(world: World):
@@ -206,7 +230,8 @@ async def test_terms_that_are_not_those_on_record_stop_calls_until_the_rebuild(w
     world.redis.set(terms_key(1), document)
     world.redis.hset(STATE, "terms", terms_digest(document))
     verifier = verifier_of(world)
-    while world.redis.hget(STATE, "generation") == b"1":
-        await verifier.step()
+    await withdrawn_by(verifier)
     assert verifier.checked.found == {drift.TERMS_OTHER: 1}
+    assert not world.gate.allows(OTHER)
+    await Keeper(world.projection, world.settings).keep()
     assert (await world.projection.verify()).clean
