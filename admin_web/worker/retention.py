@@ -1,8 +1,10 @@
 """Deletion of short-lived data that is not part of the record, such as idempotency keys and old marks."""
 
+import asyncio
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Delete, delete, exists, select
+from sqlalchemy.orm import aliased
 
 from admin_web.record.database import Database
 from admin_web.record.models import IdempotencyKey, ProjectionMark, SignInBucket, WebhookDelivery
@@ -24,20 +26,37 @@ AT_ONCE = 1_000
 
 
 async def forget(database: Database, at: datetime) -> int:
-    """Delete data that has expired by `at` (aware UTC), up to a limit. Return the number of deleted rows."""
+    """Delete data that has expired by `at` (aware UTC), in short transactions. Return the number of deleted rows."""
+    deleted = 0
+    while True:
+        some = await _forget_some(database, at)
+        deleted += sum(some)
+        if max(some) < AT_ONCE:
+            return deleted
+        await asyncio.sleep(database.pause_s)
+
+
+async def _forget_some(database: Database, at: datetime) -> list[int]:
+    """Delete expired data in one transaction. Return the numbers of deleted rows, by table.
+
+    Keys and sign-in attempts are few, because each expires after a day or two. So all of them are deleted at once.
+    """
     old_keys = delete(IdempotencyKey).where(IdempotencyKey.used_at < at - KEYS_KEPT)
-    old = select(WebhookDelivery.id).where(WebhookDelivery.told_at < at - DELIVERIES_KEPT)
-    old_deliveries = delete(WebhookDelivery).where(
-        WebhookDelivery.id.in_(old.order_by(WebhookDelivery.told_at).limit(AT_ONCE))
-    )
     full = delete(SignInBucket).where(SignInBucket.filled_at < at - ATTEMPTS_KEPT)
-    newest = select(func.max(ProjectionMark.id)).group_by(ProjectionMark.projection_id)
-    marks = select(ProjectionMark.id).where(
-        ProjectionMark.written_at < at - MARKS_KEPT, ProjectionMark.id.not_in(newest)
-    )
-    old_marks = delete(ProjectionMark).where(
-        ProjectionMark.id.in_(marks.order_by(ProjectionMark.written_at).limit(AT_ONCE))
-    )
     async with database.write() as session:
         connection = await session.connection()
-        return sum([(await connection.execute(one)).rowcount for one in (old_keys, old_deliveries, full, old_marks)])
+        statements = (old_keys, full, _old_deliveries(at), _old_marks(at))
+        return [(await connection.execute(one)).rowcount for one in statements]
+
+
+def _old_deliveries(at: datetime) -> Delete:
+    old = select(WebhookDelivery.id).where(WebhookDelivery.told_at < at - DELIVERIES_KEPT)
+    return delete(WebhookDelivery).where(WebhookDelivery.id.in_(old.order_by(WebhookDelivery.told_at).limit(AT_ONCE)))
+
+
+def _old_marks(at: datetime) -> Delete:
+    """Delete old marks, but never the newest one of a Redis: it is that of its last write."""
+    newer = aliased(ProjectionMark)
+    superseded = exists().where(newer.projection_id == ProjectionMark.projection_id, newer.id > ProjectionMark.id)
+    old = select(ProjectionMark.id).where(ProjectionMark.written_at < at - MARKS_KEPT, superseded)
+    return delete(ProjectionMark).where(ProjectionMark.id.in_(old.order_by(ProjectionMark.written_at).limit(AT_ONCE)))

@@ -40,6 +40,7 @@ from admin_web.services.recovery import (
 )
 from admin_web.services.registries import EditedTerms, add_registry, set_terms
 from admin_web.services.revocation import NotHeld, confirm_override, review_override
+from admin_web.worker import retention
 from admin_web.worker.expiry import WORKER
 from admin_web.worker.retention import MARKS_KEPT, forget
 from compliance.consent import Role
@@ -51,6 +52,7 @@ from lab.postgres import PostgresServer
 from lab.redis import RedisServer
 from tests.support.backups import back_up, keeper_of
 from tests.support.faults import Fuse, Killed, Meanwhile
+from tests.support.plans import plans_of
 from tests.support.projection import ADMIN, World, forces
 from tests.support.registries import file, flat, take
 
@@ -534,6 +536,17 @@ async def test_old_marks_are_forgotten_but_never_the_newest(world: World):
     later = world.now() + MARKS_KEPT + timedelta(minutes=1)
     assert await forget(world.database, later) == 3
     await world.projection.renew_lease()
+    async with world.database.read() as session:
+        assert await session.scalar(select(func.count()).select_from(ProjectionMark)) == 1
+
+
+async def test_old_marks_are_forgotten_as_fast_as_they_were_written(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    for number in range(5):
+        await change(world, world.suppress(f"+1415555{number:04}"))
+    later = world.now() + MARKS_KEPT + timedelta(minutes=1)
+    plans = await plans_of(world.database, lambda: forget(world.database, later))
+    assert not any("SCAN projection_marks" in plan or "Seq Scan on projection_marks" in plan for plan in plans)
     async with world.database.read() as session:
         assert await session.scalar(select(func.count()).select_from(ProjectionMark)) == 1
 
