@@ -1,6 +1,7 @@
 """Overrides after a recovery: one opens its lead only if both Redis and SQL hold it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,19 +20,19 @@ AT_ONCE = 500
 
 async def hold_overrides(recovering: Recovering) -> None:
     """Hold each override that Redis lacks, or has with another id or end: it may have been revoked."""
-    async for some in _recorded(recovering):
-        lacking = await recovering.evidence.lacking(some)
-        if lacking:
-            async with recovering.change() as change:
-                await _hold(recovering, change, lacking)
+    async with aclosing(_recorded(recovering)) as recorded:
+        async for some in recorded:
+            if lacking := await recovering.evidence.lacking(some):
+                async with recovering.change() as change:
+                    await _hold(recovering, change, lacking)
 
 
-async def _recorded(recovering: Recovering) -> AsyncIterator[Sequence[tuple[LeadOnNumber, LiveOverride]]]:
+async def _recorded(recovering: Recovering) -> AsyncGenerator[Sequence[tuple[LeadOnNumber, LiveOverride]], None]:
     """Yield the overrides that SQL would open on this Redis, in batches."""
     sides, shard = recovering.sides, recovering.evidence.live.shard
     some: list[tuple[LeadOnNumber, LiveOverride]] = []
-    async with sides.database.read() as session:
-        async for one in all_overrides(session, sides.now()):
+    async with sides.database.read() as session, aclosing(all_overrides(session, sides.now())) as overrides:
+        async for one in overrides:
             if shard is None or owns(shard, one[0][0]):
                 some.append(one)
             if len(some) >= AT_ONCE:

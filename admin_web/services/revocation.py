@@ -116,7 +116,7 @@ async def confirm_override(records: Records, actor: Actor, override_id: int, *, 
         override.held = False  # It opened its lead before the recovery, so it was not held for its review.
         change.audit("confirm-override", "override", override.id, lead=override.lead_id, reason=reason)
         change.project_override(E164(override.number), LeadId(override.lead_id))
-    return await records.standing()
+    return await records.standing(change)
 
 
 async def _who_else(change: Change, actor: Actor) -> str:

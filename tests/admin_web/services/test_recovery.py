@@ -12,8 +12,10 @@ from sqlalchemy import delete, func, select
 
 from admin_web.projection.compare import Difference
 from admin_web.projection.drift import EXTRA
+from admin_web.projection.evidence import Evidence
 from admin_web.projection.live import ForeignHistory, LiveProjection, ProjectionLost, read_live
 from admin_web.projection.mending import settle
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.alarm import alarm
 from admin_web.record.changes import Actor
 from admin_web.record.database import Database
@@ -27,6 +29,7 @@ from admin_web.record.models import (
     Registry,
     SuppressionEntry,
 )
+from admin_web.services import recovered_overrides
 from admin_web.services.campaign_lists import add_campaign_list, set_campaigns
 from admin_web.services.patterns import add_pattern
 from admin_web.services.recovered_registries import RegistryNotRecovered
@@ -529,6 +532,22 @@ async def test_pages_say_that_calls_are_stopped_and_then_that_an_admin_must_look
         assert (await alarm(later.projection.sides)).title == "Recovered from Redis."
         await acknowledge_recovery(forces(later), ADMIN, 1)
         assert await alarm(later.projection.sides) is None
+
+
+async def test_a_recovery_that_fails_keeps_no_connection_to_the_database(
+    world: World, restored: Restored, monkeypatch: pytest.MonkeyPatch
+):
+    async def unreachable(*_: object) -> None:
+        raise RedisUnavailable("the connection to Redis broke")
+
+    monkeypatch.setattr(recovered_overrides, "AT_ONCE", 1)
+    monkeypatch.setattr(Evidence, "lacking", unreachable)
+    await change(world, world.suppress(SECOND))
+    async with restored() as later:
+        with pytest.raises(RedisUnavailable) as failure:
+            await keeper_of(later).keep()
+        assert failure.value.__traceback__ is not None  # It refers to the frames, and so to what they have open.
+        assert later.database._engine.pool.checkedout() == 0
 
 
 async def test_old_marks_are_forgotten_but_never_the_newest(world: World):
