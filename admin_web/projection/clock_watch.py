@@ -56,10 +56,11 @@ class ClockWatch:
             return
         with suppress(RedisUnavailable):
             for store in await self._store.shards():
-                async with store.wire() as wire:
-                    key = wire.keys.clock
-                    command: Command = ("SET", key, said, "PX", SAID_MS) if said else ("UNLINK", key)
-                    await wire.ask(command)
+                with suppress(RedisUnavailable):  # The site must hear of it from the other shards.
+                    async with store.wire() as wire:
+                        key = wire.keys.clock
+                        command: Command = ("SET", key, said, "PX", SAID_MS) if said else ("UNLINK", key)
+                        await wire.ask(command)
             self._told = bool(said)
 
     async def _database_ahead_s(self) -> float:

@@ -4,9 +4,11 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from time import time
+from typing import cast
 
 import pytest
 from sqlalchemy import select
@@ -17,7 +19,9 @@ from admin_web.projection import clock_watch
 from admin_web.projection.clock_watch import ClockWatch
 from admin_web.projection.live import LiveProjection
 from admin_web.projection.projection import Projection
+from admin_web.projection.store import Store
 from admin_web.projection.turn import Turn
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.alarm import alarm
 from admin_web.queries.alarms.clocks import CLOCK, alarm_of_clocks
 from admin_web.queries.alarms.enforcement import NO_CALLS
@@ -29,6 +33,7 @@ from admin_web.worker import housekeeping, steps
 from admin_web.worker.deliveries import HELD, RETRY_S, hooks_with_due, take
 from admin_web.worker.worker import Worker
 from compliance.redis_schema import CLOCK as CLOCK_KEY
+from compliance.redis_schema import WHOLE
 from lab.process import NotInstalled, Process
 from lab.redis import RedisServer
 from tests.admin_web.worker.test_worker import OTHER, Workshop
@@ -225,3 +230,40 @@ async def test_a_clock_is_compared_with_redis_and_the_database(shop: Workshop):
     await watch.step()
     assert shifted.right
     assert not shop.redis.exists(CLOCK_KEY)
+
+
+class Shard:
+    """A shard that keeps the commands it is asked, or that cannot be reached."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.away, self.asked = away, list[tuple[str, ...]]()
+        self.keys = WHOLE
+
+    async def shards(self) -> list["Shard"]:
+        return [self]
+
+    @asynccontextmanager
+    async def wire(self) -> AsyncIterator["Shard"]:
+        if self.away:
+            raise RedisUnavailable("it is away")
+        yield self
+
+    async def ask(self, *commands: tuple[str, ...]) -> None:
+        self.asked += commands
+
+
+class Shards(Shard):
+    def __init__(self, *shards: Shard) -> None:
+        self._shards = shards
+
+    async def shards(self) -> list[Shard]:
+        return list(self._shards)
+
+
+async def test_the_doubt_about_a_clock_reaches_each_shard_though_another_is_away(database: Database):
+    there = Shard()
+    clock = SteadyClock()
+    clock.compare({"Redis": -7200.0})
+    await ClockWatch(clock, database, cast("Store", Shards(Shard(away=True), there)), tells=True)._tell()
+    ((command, key, *_),) = there.asked
+    assert (command, key) == ("SET", CLOCK_KEY)
