@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection.drift import EXAMPLES
+from admin_web.record.dialect import insert_into
 from admin_web.record.models import ProjectionCheck
 
 
@@ -41,17 +42,20 @@ async def note_found(
     check.found_at = at
 
 
-async def note_complete(session: AsyncSession, row: int, at: datetime, *, clean: bool) -> None:
-    """Record the end of a round. One without a difference clears the finding."""
+async def note_complete(session: AsyncSession, row: int, at: datetime, *, clean_since: datetime | None) -> None:
+    """Record the end of a round, which began at `clean_since` if it has found no difference, else None.
+
+    It clears the finding, unless another worker has found something since: this round may have compared that before.
+    """
     check = await _check(session, row)
     check.complete_at = at
-    if clean:
+    # A moment after `at` was recorded by a worker with a wrong clock.
+    if clean_since and not (check.found_at and clean_since <= check.found_at <= at):
         check.found, check.examples, check.found_at = {}, [], None
 
 
 async def _check(session: AsyncSession, row: int) -> ProjectionCheck:
-    check = await session.get(ProjectionCheck, row, with_for_update=True)
-    if check is None:
-        check = ProjectionCheck(id=row, found={}, examples=[])
-        session.add(check)
-    return check
+    """Return the locked row of one projection. Two workers may need it for the first time at the same moment."""
+    insert = insert_into(session, ProjectionCheck).values(id=row, found={}, examples=[])
+    await session.execute(insert.on_conflict_do_nothing(index_elements=["id"]))
+    return await session.get_one(ProjectionCheck, row, with_for_update=True)

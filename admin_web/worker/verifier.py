@@ -56,7 +56,7 @@ class Verifier:
         self._projection, self._settings, self._now, self.checked = projection, settings, now, checked
         self._steps: AsyncGenerator[StepDone] | None = None
         self._done, self._at_once, self._clean = 0, True, True
-        self._night = self._last_night()
+        self._night, self._began_at = self._last_night(), now()
 
     async def step(self) -> float:
         """Compare the next part. Return the seconds to wait. Raises RedisUnavailable, DatabaseUnavailable."""
@@ -93,6 +93,7 @@ class Verifier:
         if self._steps is None:
             round_of = Round(self._projection.sides).steps()
             self._steps, self._done, self._clean = cast("AsyncGenerator[StepDone]", round_of), 0, True
+            self._began_at = self._now()
         try:
             done = await anext(self._steps)
         except StopAsyncIteration:
@@ -105,7 +106,7 @@ class Verifier:
     async def _end(self) -> None:
         sides = self._projection.sides
         async with sides.database.write() as session:
-            await note_complete(session, sides.row, self._now(), clean=self._clean)
+            await note_complete(session, sides.row, self._now(), clean_since=self._began_at if self._clean else None)
         if self._clean:
             self.checked.found.clear()
         self.checked.complete_at, self.checked.steps = self._now().timestamp(), self._done

@@ -1,13 +1,15 @@
 """The worker compares SQL with Redis by itself, writes what differs as SQL has it, and raises an alarm."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from admin_web.projection import drift, mending, rounds
+from admin_web.projection.findings import note_complete, note_found
 from admin_web.projection.incarnation import DIFFERED
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
@@ -107,6 +109,42 @@ async def test_what_differs_is_found_mended_and_an_alarm_until_a_later_round_is_
     await round_of(verifier)
     assert verifier.checked.found.total() == 0
     assert await alarm(world.projection.sides) is None
+
+
+async def test_a_round_that_began_before_a_finding_does_not_clear_it(world: World):
+    early, later = verifier_of(world), verifier_of(world)
+    while early._done < 4:  # It has compared the numbers of this exchange.
+        await early.step()
+    world.redis.srem(EXCHANGE, 100)
+    await round_of(later)
+    assert later.checked.found == {drift.MISSING: 1}
+    while early._steps is not None:
+        await early.step()
+    assert (await alarm(world.projection.sides)).title == DRIFT
+    await round_of(early)
+    assert await alarm(world.projection.sides) is None
+
+
+async def test_a_finding_of_a_worker_with_a_wrong_clock_is_cleared_too(world: World):
+    async with world.database.write() as session:
+        await note_found(session, 1, {drift.MISSING: 1}, [LISTED], world.now() + timedelta(days=2))
+    await round_of(verifier_of(world))
+    assert await alarm(world.projection.sides) is None
+
+
+async def test_two_workers_that_end_their_first_round_at_once_both_record_it(world: World):
+    for _ in range(2):
+        async with world.database.write() as session:
+            await session.execute(delete(ProjectionCheck))
+        both = [note(world, clean_since=world.now()) for _ in range(4)]
+        await asyncio.gather(*both)
+    (check,) = await rows(world.records, ProjectionCheck)
+    assert check.complete_at is not None
+
+
+async def note(world: World, clean_since: datetime) -> None:
+    async with world.database.write() as session:
+        await note_complete(session, 1, world.now(), clean_since=clean_since)
 
 
 async def test_a_whole_set_and_a_list_that_nobody_knows_are_mended(world: World):
