@@ -48,6 +48,12 @@ class Override(Base):
             sqlite_where=text("revoked_at IS NULL AND expiry_recorded_at IS NULL"),
             postgresql_where=text("revoked_at IS NULL AND expiry_recorded_at IS NULL"),
         ),
+        Index(
+            "ix_overrides_recovery_id",
+            "recovery_id",
+            sqlite_where=text("recovery_id IS NOT NULL"),
+            postgresql_where=text("recovery_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from admin_web.queries.recoveries import recoveries
 from admin_web.record.changes import utc_now
 from admin_web.record.models import Recovery
 from admin_web.worker.keeper import Keeper
@@ -12,6 +13,7 @@ from compliance.numbers import LeadId
 from compliance.redis_schema import MARK, MARK_BEFORE, STATE, override_key
 from lab.redis import RedisServer
 from tests.support.furnishing import furnish
+from tests.support.plans import plans_of
 from tests.support.projection import GateView
 from tests.support.records import NUMBER
 from tests.support.site import Site
@@ -75,3 +77,9 @@ async def test_what_was_thrown_away_is_shown_as_that(site: Site):
             Recovery(projection_id=1, mark="", began_at=at, ended_at=at, seen_at=at, seen_by="shell:x", discarded=True)
         )
     assert "thrown away what Redis held" in await (await site.person(Role.ADMIN)).page("/recoveries")
+
+
+async def test_the_page_finds_held_overrides_in_their_index(recovered: Site):
+    plans = await plans_of(recovered.database, lambda: recoveries(recovered.database, utc_now()))
+    (held,) = [plan for plan in plans if "overrides" in plan and "lost_overrides" not in plan]
+    assert "ix_overrides_recovery_id" in held
