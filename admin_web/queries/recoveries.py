@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.database import Database
@@ -41,8 +41,10 @@ class HeldRow:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryShown:
-    """A recovery with its counts; see the table `recoveries`. `waiting` are the overrides that are still held,
-    `gone` those that only Redis opened.
+    """A recovery with its counts; see the table `recoveries`.
+
+    `waits` is how many overrides are still held. `waiting` are the first of them, and `gone` the first of those that
+    only Redis opened: at most MOST_OVERRIDES of each.
     """
 
     id: int
@@ -57,6 +59,7 @@ class RecoveryShown:
     discarded: bool
     seen_at: datetime | None
     seen_by: str | None
+    waits: int = 0
     waiting: Sequence[HeldRow] = ()
     gone: Sequence[LostRow] = ()
 
@@ -76,17 +79,19 @@ async def recoveries(database: Database, at: datetime) -> Sequence[RecoveryShown
 
 async def _shown(session: AsyncSession, row: tuple[Any, ...], at: datetime) -> RecoveryShown:
     shown = RecoveryShown(*row)
-    return replace(shown, waiting=await _waiting(session, shown.id, at), gone=await _gone(session, shown.id))
-
-
-async def _waiting(session: AsyncSession, recovery_id: int, at: datetime) -> Sequence[HeldRow]:
-    held = (
-        select(Override.id, Override.lead_id, Override.number, Override.expires_at)
-        .where(*Override.live(at), Override.held, Override.recovery_id == recovery_id)
-        .order_by(Override.id)
-        .limit(MOST_OVERRIDES)
+    held = and_(*Override.live(at), Override.held, Override.recovery_id == shown.id)
+    return replace(
+        shown,
+        waits=await session.scalar(select(func.count()).where(held)) or 0,
+        waiting=await _waiting(session, held),
+        gone=await _gone(session, shown.id),
     )
-    return [HeldRow(*row) for row in await session.execute(held)]
+
+
+async def _waiting(session: AsyncSession, held: ColumnElement[bool]) -> Sequence[HeldRow]:
+    columns = select(Override.id, Override.lead_id, Override.number, Override.expires_at)
+    first = columns.where(held).order_by(Override.id).limit(MOST_OVERRIDES)
+    return [HeldRow(*row) for row in await session.execute(first)]
 
 
 async def _gone(session: AsyncSession, recovery_id: int) -> Sequence[LostRow]:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from admin_web.queries import recoveries as queries
 from admin_web.queries.recoveries import recoveries
 from admin_web.record.changes import utc_now
 from admin_web.record.models import Recovery
@@ -81,5 +82,14 @@ async def test_what_was_thrown_away_is_shown_as_that(site: Site):
 
 async def test_the_page_finds_held_overrides_in_their_index(recovered: Site):
     plans = await plans_of(recovered.database, lambda: recoveries(recovered.database, utc_now()))
-    (held,) = [plan for plan in plans if "overrides" in plan and "lost_overrides" not in plan]
-    assert "ix_overrides_recovery_id" in held
+    of_held = [plan for plan in plans if "overrides" in plan and "lost_overrides" not in plan]
+    assert len(of_held) == 2
+    assert all("ix_overrides_recovery_id" in plan for plan in of_held)
+
+
+async def test_overrides_beyond_the_first_that_the_page_shows_are_counted(
+    recovered: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(queries, "MOST_OVERRIDES", 0)
+    page = await (await recovered.person(Role.ADMIN)).page("/recoveries")
+    assert "of which 1 wait until an admin confirms or revokes them" in page
