@@ -41,6 +41,9 @@ _SQLITE = {
 _WRONG = {_MIGRATE, _OPTIONS, _SCHEMA, _NO_FILE, _NOT_SQLITE}
 """The explanations of faults that waiting does not mend."""
 
+_ENDED = "57P"
+"""The begin of the states with which PostgreSQL ends a connection (errcodes-appendix, class 57)."""
+
 _POSTGRES = (postgres.OperationalError, postgres.InterfaceError, postgres.InsufficientPrivilege)
 
 
@@ -91,12 +94,13 @@ def translated_errors(url: URL) -> Iterator[None]:
 def unknown_outcome(url: URL) -> Iterator[None]:
     """Turn the loss of the connection during a commit into OutcomeUnknown. Other errors are raised unchanged.
 
-    An error that the server itself reports, such as a full disk, says that it has not committed.
+    An error that the server itself reports, such as a full disk, says that it has not committed. A server that ends the
+    connection may have committed: so does one that waits for a standby (PostgreSQL, SyncRepWaitForLSN in syncrep.c).
     """
     try:
         yield
     except DBAPIError as error:
-        if isinstance(error.orig, _POSTGRES) and error.orig.sqlstate is None:
+        if isinstance(error.orig, _POSTGRES) and (not error.orig.sqlstate or error.orig.sqlstate.startswith(_ENDED)):
             raise OutcomeUnknown(f"{_where(url)}: {_without_password(_first_line(error.orig), url)}") from error
         raise
 

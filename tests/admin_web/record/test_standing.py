@@ -112,6 +112,8 @@ SQLITE, POSTGRES = make_url("sqlite:////x.sqlite3"), make_url("postgresql://dnc:
     [
         postgres.OperationalError("server closed the connection unexpectedly\n secret-word"),
         postgres.InterfaceError("x"),
+        postgres.AdminShutdown("terminating connection due to administrator command"),
+        postgres.CrashShutdown("terminating connection because of crash of another server process"),
     ],
 )
 def test_a_connection_lost_during_the_commit_leaves_the_outcome_unknown(error):
