@@ -51,15 +51,16 @@ async def _widen(recovering: Recovering, change: Change, held: CampaignList) -> 
     """Let a campaign list apply to each campaign to which it applies in Redis. Returns whether that was a change."""
     row = await change.session.get(CampaignListRow, held.name, with_for_update=True)
     if row is None:
-        made = CampaignListRow(name=held.name, campaigns=sorted(held.campaigns), created_at=change.at)
-        made.created_by = change.actor.name
-        change.session.add(made)
-    elif set(held.campaigns) <= set(row.campaigns) or _changed_since(recovering, row):
+        kept = sorted(held.campaigns)
+        made = {"created_at": change.at, "created_by": change.actor.name}
+        change.session.add(CampaignListRow(name=held.name, campaigns=kept, **made))
+        change.audit("add-campaign-list", "list", held.name, campaigns=" ".join(kept))
+        return True
+    if set(held.campaigns) <= set(row.campaigns) or _changed_since(recovering, row):
         return False
-    else:
-        row.campaigns = sorted({*row.campaigns, *held.campaigns})
-        row.changed_at, row.changed_by = change.at, change.actor.name
-    change.audit("set-campaigns", "list", held.name, campaigns=", ".join(sorted(held.campaigns)))
+    kept = sorted({*row.campaigns, *held.campaigns})
+    change.audit("set-campaigns", "list", held.name, campaigns=" ".join(kept), was=" ".join(row.campaigns))
+    row.campaigns, row.changed_at, row.changed_by = kept, change.at, change.actor.name
     return True
 
 
@@ -75,7 +76,8 @@ async def _tighten(recovering: Recovering, change: Change, held: RegistryTerms) 
     if before == (list(row.spared), row.when_stale, row.when_uncovered):
         return False
     row.changed_at, row.changed_by = change.at, change.actor.name
-    change.audit("set-terms", "registry", held.name, spared=", ".join(row.spared), when_stale=row.when_stale)
+    now = {"spared": " ".join(row.spared), "when_stale": row.when_stale, "when_uncovered": row.when_uncovered}
+    change.audit("set-terms", "registry", held.name, **now)
     return True
 
 

@@ -415,6 +415,8 @@ async def test_campaign_lists_and_patterns_that_redis_alone_has_are_recovered(wo
     async with restored() as later:
         await keeper_of(later).keep()
         assert later.gate.rule(SECOND, campaign="s-1").reason == "spring-dnc"
+        (event,) = await events(later, "add-campaign-list")
+        assert (event.done_by, event.particulars) == (WORKER.name, {"campaigns": "s-1"})
         assert later.gate.allows(SECOND)
         assert later.gate.rule("+12125550100").detail == "1212"
         found = await recovery(later)
@@ -433,6 +435,8 @@ async def test_a_campaign_list_applies_to_the_campaigns_of_both_sides(
         await change(world, set_campaigns(world.records, ADMIN, "spring", ["s-2"]))
         async with backup.restored(redis_server) as later:
             await keeper_of(later).keep()
+            event = (await events(later, "set-campaigns"))[-1]
+            assert (event.done_by, event.particulars) == (WORKER.name, {"campaigns": "s-1 s-2", "was": "s-1"})
             for campaign in ("s-1", "s-2"):
                 assert later.gate.rule(SECOND, campaign=campaign).reason == "spring-dnc"
 
@@ -492,6 +496,8 @@ async def test_the_terms_of_a_registry_are_the_stricter_ones_of_both_sides(
                 row = await session.get_one(Registry, "us-ftc")
             assert (row.spared, row.when_stale, row.when_uncovered) == (["gift"], "block", "block")
             assert later.gate.rule(SECOND).reason == "registry-uncovered"
+            event = (await events(later, "set-terms"))[-1]
+            assert event.particulars == {"spared": "gift", "when_stale": "block", "when_uncovered": "block"}
 
 
 async def test_what_redis_holds_is_thrown_away_only_by_its_mark(world: World, restored: Restored):
