@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -154,38 +154,52 @@ class Parent:
         reporting = [child for child in self._children if child.fresh]
         return not reporting or any(child.accepting for child in reporting)
 
-    def _keep(self, *, on_trial: bool = False) -> asyncio.Queue[_Child]:
-        """Keep one more child running. Return a queue with the first one, as soon as it has been started."""
-        started = asyncio.Queue[_Child]()
+    def _keep(self, *, on_trial: bool = False) -> asyncio.Queue[_Child | None]:
+        """Keep one more child running. Return a queue with the result of each start: see `_start`."""
+        started = asyncio.Queue[_Child | None]()
         keeper = asyncio.create_task(self._keep_one(started, on_trial=on_trial))
         self._keepers.add(keeper)
         keeper.add_done_callback(self._keepers.discard)
         return started
 
-    async def _keep_one(self, started: asyncio.Queue[_Child], *, on_trial: bool) -> None:
+    async def _keep_one(self, started: asyncio.Queue[_Child | None], *, on_trial: bool) -> None:
         """Run a child, and start another whenever it ends before it is told to; on trial, only if it has accepted."""
         while not self._stop.is_set():
             child = await self._start()
             started.put_nowait(child)
-            code = await self._until_ended(child)
-            if child.retired or self._stop.is_set() or (on_trial and not child.has_accepted):
+            if not await self._is_needed_again(child, on_trial=on_trial):
                 return
-            # If the first child cannot serve, then no other can. Later, the others serve meanwhile.
-            if code == CANNOT_SERVE and not self._has_served:
-                self._failed = True
-                self._stop.set()
-                return
-            log.error("gate process ended; starting another", pid=child.process.pid, code=code)
+            on_trial = False  # From here on the process counts, whether or not the next child ever accepts.
             await asyncio.sleep(RESTART_S)
 
-    async def _start(self) -> _Child:
+    async def _is_needed_again(self, child: _Child | None, *, on_trial: bool) -> bool:
+        """Wait until a child has ended; return whether another is to be started."""
+        if child is None:
+            return not on_trial
+        code = await self._until_ended(child)
+        if child.retired or self._stop.is_set() or (on_trial and not child.has_accepted):
+            return False
+        # If the first child cannot serve, then no other can. Later, the others serve meanwhile.
+        if code == CANNOT_SERVE and not self._has_served:
+            self._failed = True
+            self._stop.set()
+            return False
+        log.error("gate process ended; starting another", pid=child.process.pid, code=code)
+        return True
+
+    async def _start(self) -> _Child | None:
+        """Start a child; return None, and write a line to the log, if the system cannot start one."""
         fd = self._reserved.fileno()
         # A supervisor's socket has another address than the one in the environment.
         environment = {**os.environ, "DNC_AGI_BIND": self._settings.agi_bind}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agi_gate", "child", str(fd),
-            stdout=asyncio.subprocess.PIPE, pass_fds=[fd], env=environment,
-        )  # fmt: skip
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "agi_gate", "child", str(fd),
+                stdout=asyncio.subprocess.PIPE, pass_fds=[fd], env=environment,
+            )  # fmt: skip
+        except OSError as error:  # No memory or descriptor is left, or an update has moved the interpreter.
+            log.error("gate process cannot be started", trouble=str(error))
+            return None
         child = _Child(process)
         self._children.add(child)
         if self._stop.is_set():  # The signal came while the child was being started.
@@ -196,7 +210,8 @@ class Parent:
         """Read the reports of a child until it ends, and return its exit code."""
         assert child.process.stdout is not None  # noqa: S101 - opened as a pipe above
         async for line in child.process.stdout:
-            child.snapshot, child.reported_at = json.loads(line), time.monotonic()
+            with suppress(ValueError):  # A child that is killed may leave a part of a line.
+                child.snapshot, child.reported_at = json.loads(line), time.monotonic()
             self._has_served = self._has_served or child.has_accepted
         code = await child.process.wait()
         self._children.discard(child)
@@ -217,6 +232,8 @@ class Parent:
     async def _replace(self, old: _Child) -> bool:
         """Start a successor, and stop `old` when it accepts calls. Return False if it does not: then `old` stays."""
         new = await self._keep(on_trial=True).get()
+        if new is None:
+            return False
         try:
             async with asyncio.timeout(SUCCEED_S):
                 while not new.accepting and new.process.returncode is None:  # noqa: ASYNC110 - it reports by itself
