@@ -10,7 +10,7 @@ If there is no room for a decision, it is lost. The loss goes on record: how man
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -18,7 +18,9 @@ from typing import TypeVar
 import structlog
 
 from agi_gate.decision_id import DecisionIds
-from agi_gate.spool import Found, Spool, SpoolFull
+from agi_gate.disk_thread import DiskThread
+from agi_gate.segment import Found
+from agi_gate.spool import Spool, SpoolFull
 from compliance.redis_schema import EPOCH
 from compliance.verdict import RECORDS_LOST, Decision, block
 
@@ -82,15 +84,19 @@ class Backlog:
         self._trouble = ""
         self._only_in_memory = False
         """Whether memory may have decisions that the disk has not taken."""
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: DiskThread | None = None
 
     def __len__(self) -> int:
         return len(self.memory) + self._behind
 
     @property
     def on_disk(self) -> int:
-        """The number of waiting decisions that survive the end of this process."""
-        return min(len(self), self._spool.kept) if self._spool else 0
+        """The number of waiting decisions that survive the end of this process, at the least."""
+        if self._spool is None:
+            return 0
+        # Decisions that are recorded already are on disk too, so the number of those on disk alone would be too high.
+        written = (self._behind if self._only_in_memory else len(self)) - len(self._unwritten)
+        return max(0, min(written, self._spool.kept))
 
     def add(self, decision: Decision, *, cut_off: bool) -> None:
         """Add a decision. `cut_off` says that Redis cannot take it now."""
@@ -121,6 +127,12 @@ class Backlog:
             self.spooling, self._only_in_memory = True, False
             for decision in self.memory:
                 self._write_soon(decision, in_memory=True)
+
+    def keep(self) -> None:
+        """Write all decisions to disk that it may not have, because this process ends."""
+        if self._only_in_memory:  # The disk may have room again for what it has refused.
+            self.spooling = False
+        self.spool()
 
     def _write_soon(self, decision: Decision, *, in_memory: bool) -> None:
         self._unwritten.append((decision, in_memory))
@@ -180,7 +192,8 @@ class Backlog:
         self._take(found)
         if not len(self) and not self._unwritten:
             self.spooling = False
-            await self.adopt()
+            with suppress(OSError):  # The task that looks for files every second logs it.
+                await self.adopt()
 
     async def adopt(self) -> None:
         """Read what a dead process has left on disk, if nothing waits here. Raises OSError."""
@@ -219,5 +232,5 @@ class Backlog:
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         """Run `work` in the one thread that uses the disk, after all that came before."""
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "spool")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            self._thread = DiskThread()
+        return await self._thread.run(work)

@@ -123,7 +123,7 @@ class DecisionLog:
 
     async def keep(self) -> None:
         """Write the backlog to disk, because this process ends."""
-        self._backlog.spool()
+        self._backlog.keep()
         with suppress(TimeoutError):
             async with asyncio.timeout(KEEP_S):
                 await self._backlog.written()

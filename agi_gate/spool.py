@@ -4,13 +4,10 @@ A spool is a directory of segments. Each process appends to segments of its own,
 kernel releases the lock when the process ends, however it ends. Then another gate can adopt the segment. A decision may
 be read twice, from memory and from disk. That does no harm, because the archive keeps one row for each decision.
 
-A line is a decision as JSON. It is not synced to the disk: it survives the end of the process, not that of the machine.
-
 The functions of this module wait for the disk, so they run in a thread of their own (`backlog.py`).
 """
 
 import fcntl
-import json
 import os
 import secrets
 import time
@@ -19,11 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 
-from compliance.redis_records import DECISION_FIELDS, decision_values, read_decision
+from agi_gate.segment import Found, Segment, create, encode, lock, read
 from compliance.verdict import Decision
 
 SEGMENT_BYTES = 1_000_000
@@ -31,62 +27,11 @@ SEGMENT_BYTES = 1_000_000
 
 SUFFIX, NEW = ".spool", ".new"
 
-_NAMES = [name.encode() for name in (*DECISION_FIELDS, "campaign")]
-
-
 log = structlog.get_logger()
 
 
 class SpoolFull(Exception):
     """The spool has reached its size limit."""
-
-
-@dataclass(slots=True)
-class Segment:
-    """A file of decisions that this process has locked. `loaded` says whether memory has all its decisions too."""
-
-    path: Path
-    descriptor: int
-    loaded: bool
-    size: int = 0
-    decisions: int = 0
-    _noted: bool = False
-
-    def append(self, line: bytes) -> None:
-        """Append a line. Raises OSError; the next append then overwrites what was written."""
-        if self._noted:
-            os.ftruncate(self.descriptor, self.size)
-            self._noted = False
-        if os.pwrite(self.descriptor, line, self.size) < len(line):
-            raise OSError("the disk took only a part of a decision")
-        self.size += len(line)
-        self.decisions += 1
-
-    def note(self, line: bytes) -> None:
-        """Write a line behind the last one. Whatever is written next replaces it. Raises OSError."""
-        os.ftruncate(self.descriptor, self.size)
-        self._noted = True
-        os.pwrite(self.descriptor, line, self.size)
-
-    def remove(self) -> None:
-        """Delete the file. Raises OSError."""
-        self.path.unlink(missing_ok=True)
-        self.release()
-
-    def release(self) -> None:
-        """Unlock the file, so that another gate adopts it."""
-        os.close(self.descriptor)
-
-
-class Found(NamedTuple):
-    """Decisions from disk, and the number of lines that cannot be read, such as one that a kill cut short.
-
-    `written_at` is when the file was last written, in seconds since 1970 UTC.
-    """
-
-    decisions: list[Decision]
-    unreadable: int = 0
-    written_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -128,24 +73,45 @@ class Spool:
         self._forget_loaded()
         if not self._own:
             return Found([])
-        found = _read(self._own[0].descriptor, self._own[0].size)
+        found = read(self._own[0].descriptor, self._own[0].size)
         self._own[0].loaded = True
         return found
 
     def adopt(self) -> Found:
-        """Lock a segment that a dead process has left, and return its decisions. Raises OSError."""
+        """Lock a segment that a dead process has left, and return its decisions.
+
+        Raises OSError if there is none, and a file cannot be used.
+        """
+        trouble: OSError | None = None
         for path in sorted(self.directory.glob(f"*{SUFFIX}")):
-            segment = _locked(path)
-            if segment is None:
+            try:
+                found = self._adopt(path)
+            except OSError as error:  # It must not keep the files after it from being read.
+                trouble = error
                 continue
-            found = _read(segment.descriptor, os.fstat(segment.descriptor).st_size)
             if found.decisions or found.unreadable:
-                segment.decisions = len(found.decisions)
-                self.kept += segment.decisions
-                self._adopted.append(segment)
                 return found
-            segment.remove()
+        if trouble:
+            raise trouble
         return Found([])
+
+    def _adopt(self, path: Path) -> Found:
+        """Lock a segment and return its decisions; none if its process lives. Raises OSError."""
+        segment = lock(path)
+        if segment is None:
+            return Found([])
+        try:
+            found = read(segment.descriptor, os.fstat(segment.descriptor).st_size)
+        except OSError:
+            segment.release()
+            raise
+        if not found.decisions and not found.unreadable:
+            segment.remove()
+            return found
+        segment.decisions = len(found.decisions)
+        self.kept += segment.decisions
+        self._adopted.append(segment)
+        return found
 
     def release(self) -> None:
         """Leave all segments to other logs."""
@@ -171,9 +137,13 @@ class Spool:
         # The names are in the order of time. A file gets its name when it is locked, so no other gate can adopt it.
         path = self.directory / f"{time.time_ns():020d}-{secrets.token_hex(4)}{SUFFIX}"
         new = path.with_suffix(NEW)
-        descriptor = _created(new)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        new.rename(path)
+        descriptor = create(new)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            new.rename(path)
+        except OSError:
+            os.close(descriptor)
+            raise
         return Segment(path, descriptor, loaded)
 
 
@@ -181,7 +151,7 @@ def prepare(directory: Path) -> None:
     """Create the directory of a spool, and check that files can be created in it. Raises OSError."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     probe = directory / f"{secrets.token_hex(8)}{NEW}"
-    os.close(_created(probe))
+    os.close(create(probe))
     probe.unlink()
 
 
@@ -198,46 +168,3 @@ def _prepared(directory: Path) -> bool:
         log.warning("decisions are not kept on disk", directory=str(directory), trouble=str(error))
         return False
     return True
-
-
-def encode(decision: Decision) -> bytes:
-    """Encode a decision as a line."""
-    return json.dumps([*decision_values(decision), decision.campaign], separators=(",", ":")).encode() + b"\n"
-
-
-def decode(line: bytes) -> Decision:
-    """Parse a line that `encode` made. Raises ValueError or KeyError for any other."""
-    values = json.loads(line)
-    return read_decision(dict(zip(_NAMES, (str(value).encode() for value in values), strict=True)))
-
-
-def _read(descriptor: int, size: int) -> Found:
-    lines = os.pread(descriptor, size, 0).split(b"\n")
-    decisions: list[Decision] = []
-    unreadable = 0
-    for line in filter(None, lines):
-        try:
-            decisions.append(decode(line))
-        except (ValueError, KeyError, TypeError):
-            unreadable += 1
-    return Found(decisions, unreadable, os.fstat(descriptor).st_mtime)
-
-
-def _created(path: Path) -> int:
-    """Create a file that only this user may read, and return its descriptor. Raises OSError."""
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-
-
-def _locked(path: Path) -> Segment | None:
-    """Open and lock a file; return None if its process lives, or if it is gone."""
-    with suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Another gate may have read and deleted the file before we had the lock.
-            if path.stat().st_ino == os.fstat(descriptor).st_ino:
-                return Segment(path, descriptor, loaded=True)
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        os.close(descriptor)
-    return None

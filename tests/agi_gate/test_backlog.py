@@ -212,6 +212,38 @@ async def test_what_a_full_disk_refuses_stays_in_memory(directory: Path, monkeyp
     assert link.appended[:10] == names(0, 10)
 
 
+async def test_what_a_full_disk_refused_is_written_when_the_process_ends(directory: Path, monkeypatch):
+    link, write = cut_off(), Spool.write
+
+    def full(spool: Spool, one, *, loaded: bool) -> None:
+        raise OSError("no space is left")
+
+    log = DecisionLog(link, spool := Spool(directory, MOST), "gate")
+    await noted(log, 0, 3)
+    monkeypatch.setattr(Spool, "write", full)
+    await noted(log, 3, 6)
+    assert (log.backlog, log.on_disk) == (6, 0), "it is not known which of the six are on disk"
+    monkeypatch.setattr(Spool, "write", write)
+    await log.keep()
+    assert log.on_disk == 6
+    await log._backlog._in_thread(spool.release)
+    heir = cut_off()
+    heir.health.connected = True
+    async with running(DecisionLog(heir, Spool(directory, MOST), "heir")):
+        await until(lambda: {*heir.appended} == {*names(0, 6)} and not left(directory))
+
+
+async def test_a_file_that_cannot_be_used_does_not_keep_the_backlog_waiting(directory: Path):
+    (directory / "0.spool").mkdir()
+    link = cut_off()
+    log = DecisionLog(link, Spool(directory, MOST), "gate")
+    async with running(log):
+        await noted(log, 0, 40)
+        link.health.connected = True
+        await until(lambda: not log.backlog and not log._backlog.spooling and not log._backlog.filled.is_set())
+    assert link.appended == names(0, 40)
+
+
 async def test_a_refill_deletes_nothing_that_waits_in_memory(directory: Path):
     log = DecisionLog(cut_off(), spool := Spool(directory, MOST), "gate")
     async with running(log):

@@ -9,7 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from agi_gate import spool
-from agi_gate.spool import Spool, SpoolFull, decode, encode, opened, prepare
+from agi_gate.segment import decode, encode
+from agi_gate.spool import Spool, SpoolFull, opened, prepare
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
 
@@ -95,7 +96,16 @@ def test_what_a_gate_adopted_and_did_not_record_is_adopted_again_after_its_death
 
 @pytest.mark.parametrize(
     "torn",
-    [b'["id-2","17', b"\0\0\0\0", b"[]\n", b"{}\n", b"7\n", b"\xff\n", encode(decision(2)).replace(b"BLOCK", b"X")],
+    [
+        b'["id-2","17',
+        b"\0\0\0\0",
+        b"[]\n",
+        b"{}\n",
+        b"7\n",
+        b"\xff\n",
+        b"[" * 100_000,
+        encode(decision(2)).replace(b"BLOCK", b"X"),
+    ],
 )
 def test_a_line_that_cannot_be_read_is_skipped_and_counted(directory: Path, torn: bytes):
     dead = Spool(directory, MOST)
@@ -105,6 +115,51 @@ def test_a_line_that_cannot_be_read_is_skipped_and_counted(directory: Path, torn
         file.write(torn)
     found = Spool(directory, MOST).adopt()
     assert (ids(found.decisions), found.unreadable) == (["id-1"], 1)
+
+
+def unreadable(path: Path) -> None:
+    path.mkdir()
+
+
+def link(path: Path) -> None:
+    elsewhere = path.parent.parent / "elsewhere"
+    elsewhere.write_bytes(encode(decision(9)))
+    path.symlink_to(elsewhere)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("odd", [unreadable, link, pipe])
+def test_a_file_that_cannot_be_used_keeps_no_other_from_being_adopted(directory: Path, odd):
+    dead, heir = Spool(directory, MOST), Spool(directory, MOST)
+    odd(directory / "0.spool")
+    dead.write(decision(1), loaded=True)
+    dead.release()
+    assert ids(heir.adopt().decisions) == ["id-1"]
+    before = descriptors(directory)
+    with pytest.raises(OSError, match=r"Is a directory|symbolic links|Illegal seek"):
+        heir.adopt()
+    heir.load()
+    assert [one.name for one in files(directory)] == ["0.spool"]
+    assert descriptors(directory) == before - 1
+
+
+def descriptors(directory: Path) -> int:
+    """Return how many files of a directory this process has open."""
+    return sum(str(directory) in str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink())
+
+
+def test_a_file_that_cannot_be_created_leaves_no_descriptor_open(directory: Path, monkeypatch):
+    def refused(*_: object) -> None:
+        raise OSError("no space is left")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    mine, before = Spool(directory, MOST), descriptors(directory)
+    with pytest.raises(OSError, match="no space"):
+        mine.write(decision(1), loaded=True)
+    assert descriptors(directory) == before
 
 
 def test_an_empty_file_of_a_dead_process_is_deleted(directory: Path):
