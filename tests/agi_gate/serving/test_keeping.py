@@ -42,7 +42,7 @@ def parent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parent]:
 
 
 async def started(programs: Programs, count: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(20):
         while programs.started < count:  # noqa: ASYNC110 - the programs count by themselves
             await asyncio.sleep(0.005)
 
