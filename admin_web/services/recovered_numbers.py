@@ -52,7 +52,7 @@ async def _lifted_since(change: Change, recovering: Recovering, list_name: str, 
     lifted = select(entry.number).where(
         entry.list_name == list_name,
         entry.number.in_(select(each_of(change.session, numbers))),
-        entry.lifted_at >= recovering.began_at,
+        recovering.since(entry.lifted_at, change.at),
         entry.lifted_by != recovering.actor.name,
     )
     return set(await change.session.scalars(lifted))

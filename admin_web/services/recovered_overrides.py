@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from sqlalchemy import or_, select
+from sqlalchemy import not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection.truth import LeadOnNumber, all_overrides, owns
@@ -45,7 +45,7 @@ async def _hold(recovering: Recovering, change: Change, ids: Sequence[int]) -> N
     """Hold overrides. One that was placed since the recovery began, or that it has held before, is left alone."""
     found = select(Override).where(
         Override.id.in_(ids),
-        Override.placed_at < recovering.began_at,
+        not_(recovering.since(Override.placed_at, change.at)),
         or_(Override.recovery_id.is_(None), Override.recovery_id != recovering.id),
         *Override.opening(change.at),
     )

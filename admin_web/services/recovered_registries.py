@@ -58,7 +58,7 @@ async def _imported_since(recovering: Recovering, session: AsyncSession, name: s
     newer = exists().where(
         Registry.name == name,
         RegistryVersion.id == Registry.version_in_force_id,
-        RegistryVersion.whole_at >= recovering.began_at,
+        recovering.since(RegistryVersion.whole_at, recovering.sides.now()),
     )
     return bool(await session.scalar(select(newer)))
 

@@ -36,7 +36,8 @@ async def recover_terms(recovering: Recovering) -> None:
 async def _add_patterns(recovering: Recovering, change: Change, patterns: Iterable[str]) -> int:
     """Block the patterns that Redis alone blocks, except those that a person has lifted since the recovery began."""
     row, added = SuppressionPattern, 0
-    decided = set(await change.session.scalars(select(row.prefix).where(row.lifted_at >= recovering.began_at)))
+    lifted = select(row.prefix).where(recovering.since(row.lifted_at, change.at))
+    decided = set(await change.session.scalars(lifted))
     values = {"reason": REASON, "source": SOURCE, "added_at": change.at, "added_by": change.actor.name}
     for prefix in sorted(set(patterns) - decided):
         insert = insert_into(change.session, row).values(prefix=prefix, **values)
@@ -56,7 +57,7 @@ async def _widen(recovering: Recovering, change: Change, held: CampaignList) -> 
         change.session.add(CampaignListRow(name=held.name, campaigns=kept, **made))
         change.audit("add-campaign-list", "list", held.name, campaigns=" ".join(kept))
         return True
-    if set(held.campaigns) <= set(row.campaigns) or _changed_since(recovering, row):
+    if set(held.campaigns) <= set(row.campaigns) or _changed_since(recovering, change, row):
         return False
     kept = sorted({*row.campaigns, *held.campaigns})
     change.audit("set-campaigns", "list", held.name, campaigns=" ".join(kept), was=" ".join(row.campaigns))
@@ -67,7 +68,7 @@ async def _widen(recovering: Recovering, change: Change, held: CampaignList) -> 
 async def _tighten(recovering: Recovering, change: Change, held: RegistryTerms) -> bool:
     """Let a registry spare only the campaigns that it spares on both sides, and block where either side does."""
     row = await change.session.get(Registry, held.name, with_for_update=True)
-    if row is None or _changed_since(recovering, row):
+    if row is None or _changed_since(recovering, change, row):
         return False
     before = list(row.spared), row.when_stale, row.when_uncovered
     row.spared = [campaign for campaign in row.spared if campaign in held.spared]
@@ -81,6 +82,6 @@ async def _tighten(recovering: Recovering, change: Change, held: RegistryTerms) 
     return True
 
 
-def _changed_since(recovering: Recovering, row: CampaignListRow | Registry) -> bool:
+def _changed_since(recovering: Recovering, change: Change, row: CampaignListRow | Registry) -> bool:
     """Return whether a person has changed the row since the recovery began."""
-    return bool(row.changed_at and row.changed_at >= recovering.began_at)
+    return bool(row.changed_at and recovering.began_at <= row.changed_at <= change.at)

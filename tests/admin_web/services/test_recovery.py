@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from admin_web.projection.compare import Difference
 from admin_web.projection.drift import EXTRA
@@ -21,6 +21,8 @@ from admin_web.record.changes import Actor
 from admin_web.record.database import Database
 from admin_web.record.models import (
     AuditEvent,
+    Base,
+    CampaignListRow,
     LostOverride,
     OutboxRow,
     Override,
@@ -28,6 +30,7 @@ from admin_web.record.models import (
     Recovery,
     Registry,
     SuppressionEntry,
+    SuppressionPattern,
 )
 from admin_web.services import recovered_overrides
 from admin_web.services.campaign_lists import add_campaign_list, set_campaigns
@@ -406,6 +409,57 @@ async def test_what_the_worker_lifts_meanwhile_is_recovered(world: World, restor
             )
         await keeper_of(later).keep()
         assert not later.gate.allows(SECOND)
+
+
+async def dated_ahead(world: World, *rows: Base) -> None:
+    """Add rows that a program with a fast clock has written before the backup."""
+    async with world.database.write() as session:
+        session.add_all(rows)
+
+
+async def test_a_lift_that_a_fast_clock_dated_after_the_recovery_keeps_no_number_out_of_it(
+    world: World, restored: Restored
+):
+    await change(
+        world, world.suppress(SECOND), add_pattern(world.records, ADMIN, Pattern("1212"), reason="x", source="x")
+    )
+    async with restored() as later:
+        added = {"source": "x", "added_at": later.now(), "added_by": "shell:test"}
+        lifted = {"lifted_at": later.now() + timedelta(hours=1), "lifted_by": "shell:test", "lift_reason": "x"}
+        await dated_ahead(
+            later,
+            SuppressionEntry(list_name="internal", number=SECOND, **added, **lifted),
+            SuppressionPattern(prefix="1212", reason="x", **added, **lifted),
+        )
+        await keeper_of(later).keep()
+        assert not later.gate.allows(SECOND)
+        assert not later.gate.allows("+12125550100")
+
+
+async def test_an_override_that_a_fast_clock_dated_after_the_recovery_is_held(world: World, restored: Restored):
+    await change(world, world.revoke(1))
+    async with restored() as later:
+        async with later.database.write() as session:
+            await session.execute(update(Override).values(placed_at=later.now() + timedelta(hours=1)))
+        await keeper_of(later).keep()
+        assert not later.gate.allows(FIRST, "lead-1")
+
+
+async def test_terms_that_a_fast_clock_dated_after_the_recovery_become_the_stricter_ones(
+    database: Database, redis_server: RedisServer, request: pytest.FixtureRequest, tmp_path: Path
+):
+    async with World(database, redis_server) as world:
+        await add_campaign_list(world.records, ADMIN, "spring", ["s-1"])
+        await world.suppress(SECOND, "spring")
+        await world.projection.rebuild()
+        server = None if database.on_sqlite else request.getfixturevalue("postgres_server")
+        backup = await back_up(database, tmp_path, server)
+        await change(world, set_campaigns(world.records, ADMIN, "spring", ["s-2"]))
+        async with backup.restored(redis_server) as later:
+            async with later.database.write() as session:
+                await session.execute(update(CampaignListRow).values(changed_at=later.now() + timedelta(hours=1)))
+            await keeper_of(later).keep()
+            assert later.gate.rule(SECOND, campaign="s-2").reason == "spring-dnc"
 
 
 async def test_campaign_lists_and_patterns_that_redis_alone_has_are_recovered(world: World, restored: Restored):
