@@ -19,7 +19,10 @@ ATTEMPTS_KEPT = timedelta(days=1)
 """How long sign-in attempts are kept. Long before that, every bucket is full again."""
 
 MARKS_KEPT = timedelta(days=30)
-"""How long the marks of writes to Redis are kept. The files of a Redis that are older are taken for another history."""
+"""How long the mark of a write to Redis is kept after the next write.
+
+The files of a Redis that are older are taken for another history.
+"""
 
 AT_ONCE = 1_000
 """Deliveries, and marks, deleted per transaction, so that other writers wait only briefly."""
@@ -55,8 +58,11 @@ def _old_deliveries(at: datetime) -> Delete:
 
 
 def _old_marks(at: datetime) -> Delete:
-    """Delete old marks, but never the newest one of a Redis: it is that of its last write."""
-    newer = aliased(ProjectionMark)
-    superseded = exists().where(newer.projection_id == ProjectionMark.projection_id, newer.id > ProjectionMark.id)
-    old = select(ProjectionMark.id).where(ProjectionMark.written_at < at - MARKS_KEPT, superseded)
+    """Delete marks that were replaced long ago."""
+    # The newest of the old marks was the current one until a later write, however long ago it was written.
+    newer, before = aliased(ProjectionMark), at - MARKS_KEPT
+    replaced = exists().where(
+        newer.projection_id == ProjectionMark.projection_id, newer.id > ProjectionMark.id, newer.written_at < before
+    )
+    old = select(ProjectionMark.id).where(ProjectionMark.written_at < before, replaced)
     return delete(ProjectionMark).where(ProjectionMark.id.in_(old.order_by(ProjectionMark.written_at).limit(AT_ONCE)))

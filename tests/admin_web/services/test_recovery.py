@@ -630,6 +630,20 @@ async def test_old_marks_are_forgotten_as_fast_as_they_were_written(world: World
         assert await session.scalar(select(func.count()).select_from(ProjectionMark)) == 1
 
 
+async def test_a_mark_is_kept_as_long_after_its_replacement_as_others(world: World):
+    """A Redis that lost its last second has the mark before the newest one, however long ago that was written."""
+    await change(world, world.suppress(SECOND))
+    async with world.database.write() as session:
+        newest = select(func.max(ProjectionMark.id)).scalar_subquery()
+        long_ago = world.now() - MARKS_KEPT - timedelta(days=1)
+        await session.execute(update(ProjectionMark).where(ProjectionMark.id < newest).values(written_at=long_ago))
+    before = (await live_of(world)).written.before
+    assert await forget(world.database, world.now()) == 1
+    world.redis.hset(STATE, mapping={MARK: before, MARK_BEFORE: "cd" * 8})
+    with pytest.raises(ProjectionLost, match="an earlier state"):
+        await world.projection.renew_lease()
+
+
 async def test_a_rebuild_does_not_replace_what_another_database_wrote_meanwhile(world: World):
     async def write() -> None:
         world.redis.hset(STATE, mapping={MARK: "ab" * 8, MARK_BEFORE: "cd" * 8})
