@@ -10,7 +10,7 @@ that was interrupted, or that two workers run at once, ends with the same entrie
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import func, select, update
@@ -23,7 +23,7 @@ from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.marks import FOREIGN
 from admin_web.record.changes import Actor, Change, Records, changing
 from admin_web.record.dialect import insert_into
-from admin_web.record.models import Recovery
+from admin_web.record.models import AuditEvent, Recovery
 from admin_web.services.recovered_numbers import recover_numbers
 from admin_web.services.recovered_overrides import hold_overrides, record_lost
 from admin_web.services.recovered_registries import recover_registries
@@ -122,7 +122,16 @@ async def _begin(sides: Sides, live: LiveProjection) -> tuple[int, datetime] | N
     async with sides.database.write() as session:
         if await judge(session, sides.row, live) != FOREIGN:
             return None
-        return await _row(session, sides.row, live.written.mark, sides.now())
+        return await _row(session, sides.row, live.written.mark, await _after_all(session, sides.now()))
+
+
+async def _after_all(session: AsyncSession, at: datetime) -> datetime:
+    """Return `at`, or the moment after the last one on record if the clock is behind it.
+
+    What is on record when a recovery begins must not look as if people had decided it since.
+    """
+    last = await session.scalar(select(func.max(AuditEvent.done_at)))
+    return at if last is None else max(at, last + timedelta(milliseconds=1))
 
 
 async def _row(session: AsyncSession, row: int, mark: str, at: datetime) -> tuple[int, datetime]:

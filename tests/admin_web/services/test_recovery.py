@@ -17,7 +17,7 @@ from admin_web.projection.live import ForeignHistory, LiveProjection, Projection
 from admin_web.projection.mending import settle
 from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.alarm import alarm
-from admin_web.record.changes import Actor
+from admin_web.record.changes import Actor, utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import (
     AuditEvent,
@@ -434,6 +434,28 @@ async def test_a_lift_that_a_fast_clock_dated_after_the_recovery_keeps_no_number
         await keeper_of(later).keep()
         assert not later.gate.allows(SECOND)
         assert not later.gate.allows("+12125550100")
+
+
+async def test_a_recovery_that_begins_by_a_slow_clock_recovers_what_was_lifted_before_the_backup(
+    database: Database, redis_server: RedisServer, request: pytest.FixtureRequest, tmp_path: Path
+):
+    """The clock is set right while the recovery is under way, as at the start of a machine."""
+    async with World(database, redis_server) as world:
+        await world.suppress(FIRST)
+        override = await world.grant(FIRST, "lead-1")
+        await world.suppress(SECOND)
+        await world.lift(SECOND)
+        await world.projection.rebuild()
+        server = None if database.on_sqlite else request.getfixturevalue("postgres_server")
+        backup = await back_up(database, tmp_path, server)
+        await change(world, world.suppress(SECOND), world.revoke(override))
+        async with backup.restored(redis_server) as later:
+            live = await live_of(later)
+            async with World(later.database, redis_server, now=lambda: utc_now() - timedelta(days=1)) as slow:
+                await _begin(slow.projection.sides, live)
+            await keeper_of(later).keep()
+            assert not later.gate.allows(SECOND)
+            assert not later.gate.allows(FIRST, "lead-1")
 
 
 async def test_an_override_that_a_fast_clock_dated_after_the_recovery_is_held(world: World, restored: Restored):
