@@ -9,12 +9,24 @@ from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.sweep import scan
 from admin_web.projection.truth import LeadOnNumber, Subjects
 from admin_web.projection.verify import KEYS_AT_ONCE, SUBJECTS_AT_ONCE, projected
-from admin_web.projection.wire import StoreMoved, Wire, words
+from admin_web.projection.wire import RedisUnavailable, StoreMoved, Wire, words
 from compliance.facts import LiveOverride, State
 from compliance.numbers import E164
 from compliance.redis_schema import listed_of, listed_pattern, number_of, override_key, override_value, read_override
 from compliance.redis_terms import read_terms, terms_digest
 from compliance.terms import AllTerms
+
+
+class TermsLost(RedisUnavailable):
+    """Redis has lost its terms, so nobody knows any more which patterns it blocked."""
+
+    def __init__(self, mark: str) -> None:
+        super().__init__(
+            "Redis has lost the patterns and the terms that this database may not have, so they cannot be recovered; "
+            "calls are stopped until you enter them again and run "
+            f"`dnc-admin rebuild --discard {mark or 'none'}`, which recovers no number either"
+        )
+        self.public = str(self).partition("; ")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +52,10 @@ class Evidence:
             raise StoreMoved("another process changed the projection while it was compared; the worker tries again")
 
     async def terms(self) -> AllTerms:
-        """Return the terms; none if Redis lacks those that its state names."""
+        """Return the terms. Raises TermsLost if Redis lacks those that its state names."""
         (document,) = await self.wire.ask(("GET", self.wire.keys.terms(self.state.generation)))
         if not isinstance(document, bytes) or terms_digest(document) != self.state.terms:
-            return AllTerms()
+            raise TermsLost(self.live.written.mark)
         return read_terms(document)
 
     async def subjects(self) -> AsyncIterator[Subjects]:

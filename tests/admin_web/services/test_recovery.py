@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 
 from admin_web.projection.compare import Difference
 from admin_web.projection.drift import EXTRA
-from admin_web.projection.evidence import Evidence
+from admin_web.projection.evidence import Evidence, TermsLost
 from admin_web.projection.live import ForeignHistory, LiveProjection, ProjectionLost, read_live
 from admin_web.projection.mending import settle
 from admin_web.projection.wire import RedisUnavailable
@@ -52,7 +52,7 @@ from admin_web.worker.retention import MARKS_KEPT, forget
 from compliance.consent import Role
 from compliance.numbers import E164
 from compliance.patterns import Pattern
-from compliance.redis_schema import LEASE, MARK, MARK_BEFORE, STATE
+from compliance.redis_schema import LEASE, MARK, MARK_BEFORE, STATE, terms_key
 from compliance.refusal import NotPermitted
 from lab.postgres import PostgresServer
 from lab.redis import RedisServer
@@ -497,6 +497,17 @@ async def test_campaign_lists_and_patterns_that_redis_alone_has_are_recovered(wo
         assert later.gate.rule("+12125550100").detail == "1212"
         found = await recovery(later)
         assert (found.numbers, found.patterns, found.terms) == (1, 1, 1)
+
+
+async def test_calls_stay_stopped_while_redis_lacks_the_terms_to_be_recovered(world: World, restored: Restored):
+    await change(world, add_pattern(world.records, ADMIN, Pattern("1212"), reason="test", source="test"))
+    async with restored() as later:
+        world.redis.delete(terms_key((await live_of(later)).state.generation))
+        with pytest.raises(TermsLost, match="enter them again"):
+            await keeper_of(later).keep()
+        assert not later.gate.allows("+12125550100")
+        with pytest.raises(ForeignHistory):
+            await later.projection.rebuild()
 
 
 async def test_a_campaign_list_applies_to_the_campaigns_of_both_sides(
