@@ -14,7 +14,7 @@ def test_the_differences_of_all_shards_are_listed_by_danger_and_each_names_its_s
         "DOUBT: shard from slot 8192: the gate cannot rely on generation 2 (no-lease) and blocks calls.",
         "DANGER: shard from slot 8192: 1 listed in SQL, not in Redis: +14155550101 on internal",
         "differs: shard from slot 0: 1 listed in Redis, not in SQL: +14155550100 on internal",
-        "differs: shard from slot 0: Redis counts 1 numbers on internal, SQL 2",
+        "differs: shard from slot 0: Redis counts 1 number on internal, SQL 2",
         "Run `dnc-admin rebuild` to put it right.",
     ]
 

@@ -79,15 +79,21 @@ async def test_a_change_that_arrives_before_anybody_else_has_written_is_the_trut
     assert (await world.projection.verify()).clean
 
 
-@pytest.fixture
-async def dead_builder(slow: Projection, proxy: LateProxy, monkeypatch) -> None:
-    """A builder killed after it sent its flip: it did not clean up, so generation 2 and the held-back flip remain."""
+def leave_no_time_to_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a builder that fails leave everything as it is, as one that is killed."""
 
     async def nothing(*_: object) -> None:
         return
 
+    for cleaning in ("discard", "_give_up"):
+        monkeypatch.setattr(f"admin_web.projection.rebuild.{cleaning}", nothing)
+
+
+@pytest.fixture
+async def dead_builder(slow: Projection, proxy: LateProxy, monkeypatch) -> None:
+    """A builder killed after it sent its flip: it did not clean up, so generation 2 and the held-back flip remain."""
     with monkeypatch.context() as killed:
-        killed.setattr("admin_web.projection.rebuild._abandon", nothing)
+        leave_no_time_to_clean_up(killed)
         proxy.hold(b"EXEC")
         with pytest.raises(RedisUnavailable):
             await slow.rebuild()
@@ -136,11 +142,7 @@ async def test_a_flip_that_arrives_while_its_generation_is_swept_is_not_made(wor
     for first in range(0, len(numbers), 1000):
         await world.suppress_many(numbers[first : first + 1000])
     await world.projection.drain()
-
-    async def nothing(*_: object) -> None:
-        return
-
-    monkeypatch.setattr("admin_web.projection.rebuild._abandon", nothing)
+    leave_no_time_to_clean_up(monkeypatch)
     proxy.hold(b"EXEC")
     with pytest.raises(RedisUnavailable):
         await slow.rebuild()
