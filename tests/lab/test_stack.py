@@ -199,7 +199,7 @@ def test_a_data_directory_that_cannot_be_used_is_one_line(environment):
     for directory in (file, file / "below"):
         code, said = again({**environment, "DNC_DATA_DIR": str(directory)})
         assert (code, said.count("\n")) == (2, 1)
-        assert said.startswith(f"scripts/up: DNC_DATA_DIR: cannot use {directory}: {file} is a file; choose another")
+        assert said.startswith(f"scripts/up: DNC_DATA_DIR: {file} is no directory; name a directory")
 
 
 def test_a_redis_that_is_away_is_named_while_the_start_waits(environment, short_path):

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from admin_web.documents import DocumentMissing, DocumentsUnavailable
 from admin_web.pbx.ami import LoginRefused, PbxUnreachable
 from admin_web.pbx.pbx import NoPbx
+from admin_web.projection.evidence import TermsLost
 from admin_web.projection.live import ForeignHistory, ProjectionLost, StoreUnfit
 from admin_web.projection.mending import WidelyDrifted
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
@@ -42,7 +43,7 @@ FAILURES = (
     ),
     *(ProjectionLost(why) for why in ("no-state", "other-incarnation", "other-generation")),
     ProjectionMoved(),
-    *(ForeignHistory("a1"), WidelyDrifted({"x": 1}), RegistryNotRecovered("us-ftc")),
+    *(ForeignHistory("a1"), WidelyDrifted({"x": 1}), RegistryNotRecovered("us-ftc"), TermsLost("a1")),
     SuspiciousDrop("internal", 100, 1),
     DatabaseUnavailable(PRIVATE, "nothing was changed; try again"),
     OutcomeUnknown(PRIVATE),

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from admin_web.judging.listing import lists_of
-from admin_web.record.changes import Actor, Records
+from admin_web.record.changes import AFTERWARDS, Actor, Records
 from admin_web.record.database import DatabaseUnavailable
 from admin_web.record.models import AuditEvent, OutboxRow, SuppressionEntry
 from admin_web.services.leads import UnknownLead, add_lead
@@ -62,7 +62,7 @@ async def test_a_database_that_goes_away_after_the_commit_does_not_undo_the_reco
 
     monkeypatch.setattr(projector, "drain", gone)
     done = await suppress(records, ADMIN, NUMBER, source="phone")
-    assert str(done.standing) == "recorded, not yet in force: database gone"
+    assert str(done.standing) == f"recorded, not yet in force: {AFTERWARDS} (database gone)"
 
 
 async def test_twenty_who_suppress_one_number_at_once_make_one_entry(records: Records):
