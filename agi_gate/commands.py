@@ -10,7 +10,8 @@ import structlog
 import typer
 
 from agi_gate.canary import NoAnswer, ask
-from agi_gate.serving.processes import Parent, serve_alone, serve_as_child
+from agi_gate.serving.child import serve_as_child
+from agi_gate.serving.processes import Parent, serve_alone
 from agi_gate.serving.sockets import calls_socket
 from agi_gate.settings import GateSettings
 from compliance.command_line import WrongWords, invoke

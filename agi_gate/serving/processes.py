@@ -1,8 +1,7 @@
 """Several gate processes on one listening socket, and the parent that starts them, restarts them and sums their counts.
 
-All processes accept from the same socket, so connections in its backlog survive the death of a process. Each child
-writes its counts to its standard output, one JSON object per line. If this pipe breaks, the parent is dead. The child
-then drains and ends.
+All processes accept from the same socket, so connections in its backlog survive the death of a process. `child.py`
+describes a child, and how it reports its counts.
 
 On SIGHUP the parent replaces its children one after another. A child is stopped only when its successor accepts calls.
 """
@@ -27,12 +26,6 @@ from agi_gate.serving.start import LOOK_S, refuse_queue
 from agi_gate.settings import GateSettings
 from compliance.listening import CannotListen
 
-REPORT_EVERY_S = 0.25
-"""Seconds between two reports of a child."""
-
-REPORT_START_S = 0.02
-"""The same until the child accepts calls, so that the parent knows it at once."""
-
 STALE_S = 2.0
 """Seconds without a report after which a child counts as not serving."""
 
@@ -42,6 +35,11 @@ RESTART_S = 0.5
 SUCCEED_S = 30.0
 """Seconds that a child gets to accept calls before its predecessor is stopped. After that the predecessor stays."""
 
+END_S = 6.0
+"""Seconds that children get to end when the parent stops, then they are killed. A child needs at most `server.DRAIN_S`,
+and a second for the records that it leaves on disk.
+"""
+
 CANNOT_SERVE = 2
 """Exit code of a child whose settings are wrong, or that cannot listen. It has said why."""
 
@@ -49,31 +47,16 @@ log = structlog.get_logger()
 
 
 async def serve_alone(settings: GateSettings, reserved: socket.socket) -> None:
-    """Serve on the socket `reserved` in this process until SIGTERM or SIGINT. Raises CannotListen."""
-    server, stop = Server(settings, gate_name()), stop_signal()
+    """Serve on the socket `reserved` in this process until SIGTERM, SIGINT or SIGHUP. Raises CannotListen."""
+    # SIGHUP replaces the processes of a gate that has several. A gate with one cannot be replaced, so it ends as with
+    # SIGTERM. By default SIGHUP would end it in the middle of its calls.
+    server, stop = Server(settings, gate_name()), stop_signal(signal.SIGHUP)
     async with (
         observing(settings, lambda: [server.snapshot()], 1),
         server.serving(reserved),
         _refusing(reserved, lambda: server.accepting),
     ):
         await stop.wait()
-
-
-async def serve_as_child(settings: GateSettings, listener_fd: int) -> None:
-    """Serve on an inherited socket and report to the parent, until a stop signal or the parent's death."""
-    server, stop = Server(settings, gate_name()), stop_signal()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # It is for the parent, but a terminal sends it to the whole group.
-    async with server.serving(socket.socket(fileno=listener_fd)):
-        while not stop.is_set():
-            try:
-                sys.stdout.write(json.dumps(server.snapshot()) + "\n")
-                sys.stdout.flush()
-                async with asyncio.timeout(REPORT_EVERY_S if server.accepting else REPORT_START_S):
-                    await stop.wait()
-            except TimeoutError:
-                continue
-            except BrokenPipeError:
-                return
 
 
 @asynccontextmanager
@@ -143,11 +126,21 @@ class Parent:
             replacing = asyncio.create_task(self._replace_on_sighup())
             await self._stop.wait()
             replacing.cancel()
-            for child in self._children:
-                child.retire()
-            await asyncio.gather(*self._keepers)
+            await self._end()
         if self._failed:
             raise CannotListen
+
+    async def _end(self) -> None:
+        """Let all children finish their sessions and end, and kill those that do not."""
+        for child in self._children:
+            child.retire()
+        keepers = asyncio.gather(*self._keepers)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(keepers), END_S)
+        for child in self._children:
+            log.error("gate process does not end; killing it", pid=child.process.pid)
+            child.process.kill()
+        await keepers
 
     def _is_served(self) -> bool:
         """Return whether a child accepts calls. A child that has not reported yet will soon do so."""
@@ -210,7 +203,7 @@ class Parent:
         """Read the reports of a child until it ends, and return its exit code."""
         assert child.process.stdout is not None  # noqa: S101 - opened as a pipe above
         async for line in child.process.stdout:
-            with suppress(ValueError):  # A child that is killed may leave a part of a line.
+            with suppress(ValueError):  # A child that is killed, or finds the pipe full, may write a part of a line.
                 child.snapshot, child.reported_at = json.loads(line), time.monotonic()
             self._has_served = self._has_served or child.has_accepted
         code = await child.process.wait()

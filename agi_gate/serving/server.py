@@ -174,10 +174,10 @@ def tune_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def stop_signal() -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set."""
+def stop_signal(*more: signal.Signals) -> asyncio.Event:
+    """Return an event that SIGTERM, SIGINT and the signals `more` set."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, *more):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
 

@@ -1,5 +1,6 @@
 """The gate as a program: start, refusal to start, several processes, and end."""
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agi_gate.canary import header, read_line
+from agi_gate.serving.child import report
 from lab.process import free_port
 from lab.redis import RedisServer
 from tests.support.asterisk import GateProcess, Pbx
@@ -105,10 +107,47 @@ class TestStopping:
             two.process.wait_until(lambda: two.metric("dnc_gate_open_conversations") == 1)
             assert two.process.stop() == 0
 
+    def test_sighup_ends_a_gate_with_one_process_when_its_conversations_are_finished(
+        self, handmade: HandmadeProjection, redis_server: RedisServer, short_path: Path
+    ):
+        with GateProcess(short_path / "gate", redis_server.url, DNC_DEADLINE_MS="500") as one, Pbx(one.port) as pbx:
+            pbx.send(header(FREE, "", "pbx-1.1")[:-1])
+            one.process.wait_until(lambda: one.metric("dnc_gate_open_conversations") == 1)
+            one.process.signal(signal.SIGHUP)
+            one.process.wait_until(lambda: one.get("/readyz")[0] != 200)
+            pbx.send(b"\n")
+            assert read_line(pbx.line())["DNC_VERDICT"] == "ALLOW-pbx-1.1"
+            pbx.send(b"200 result=0\n")
+            assert one.process.wait() == 0
+
+    def test_a_process_that_hangs_does_not_keep_the_gate_from_ending(self, two):
+        child = children_of(two)[0]
+        os.kill(int(child), signal.SIGSTOP)
+        two.process.signal(signal.SIGTERM)
+        two.process.wait(20.0)
+        assert f'"pid": {child}, "event": "gate process does not end; killing it"' in two.process.log_end()
+        assert not serves(child)
+
+
+def test_a_report_is_dropped_while_the_parent_does_not_read():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    for _ in range(2_000):
+        report({"calls": "9" * 100}, writing)
+    lines = os.read(reading, 1_000_000).splitlines()
+    assert len(lines) > 10
+    assert json.loads(lines[0]) == {"calls": "9" * 100}
+    report({"calls": "1"}, writing)
+    assert json.loads(os.read(reading, 1000).splitlines()[-1]) == {"calls": "1"}
+    os.close(reading)
+    with pytest.raises(BrokenPipeError):
+        report({}, writing)
+    os.close(writing)
+
 
 class TestSeveralProcesses:
     def test_they_share_the_port_and_add_up_their_counts(self, two):
-        assert two.metric("dnc_gate_processes") == 2
+        two.process.wait_until(lambda: two.metric("dnc_gate_processes") == 2)
         for _ in range(40):
             assert two.screen(FREE).allowed
         two.process.wait_until(lambda: two.metric('dnc_gate_calls_total{reason="not-listed",verdict="ALLOW"}') == 40)
@@ -127,13 +166,18 @@ class TestSeveralProcesses:
         two.process.wait_until(lambda: two.metric(blocked) == 20)
 
     def test_children_end_when_their_parent_is_killed(self, two):
-        children = Path(f"/proc/{two.process.pid}/task/{two.process.pid}/children").read_text().split()
+        children = children_of(two)
         assert len(children) == 2
         two.process.kill()
         deadline = time.monotonic() + 30
         while any(serves(child) for child in children):
             assert time.monotonic() < deadline, "a child outlived its parent"
             time.sleep(0.01)
+
+
+def children_of(gate: GateProcess) -> list[str]:
+    """Return the ids of the processes that serve."""
+    return Path(f"/proc/{gate.process.pid}/task/{gate.process.pid}/children").read_text().split()
 
 
 def serves(pid: str) -> bool:
