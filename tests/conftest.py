@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import structlog
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -230,6 +231,13 @@ def file_mode_mask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture(autouse=True)
+def default_log() -> Iterator[None]:
+    """Restore the log's defaults: a command that a test runs in its own process sets its own level."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)
