@@ -5,6 +5,7 @@ changes go on.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 
 from admin_web.projection import drift
 from admin_web.projection.batches import batches
@@ -39,8 +40,11 @@ class RegistryCheck:
         """Compare each exchange in SQL with its set in Redis. Returns how many numbers of each registry SQL has."""
         counted = dict.fromkeys(self._versions, 0)
         for name, version in self._versions.items():
-            async with self._database.read() as session:
-                async for some in registry_exchanges(session, version):
+            async with (
+                self._database.read() as session,
+                aclosing(registry_exchanges(session, version)) as exchanges,
+            ):
+                async for some in exchanges:
                     async for one, reply in self._fetched(name, self._own(some)):
                         self._compare(name, one, reply)
                         counted[name] += len(one.lines)

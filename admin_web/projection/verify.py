@@ -6,7 +6,8 @@ second comparison.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -131,19 +132,21 @@ class _Comparison:
         async with self._sides.database.read() as session:
             total = sum((await own_counts(session)).values())
             seen = 0
-            async for truth in _recorded(session, self._sides.now(), self._shard):
-                seen += sum(len(numbers) for numbers in truth.standing.values())
-                self._drift.overrides += len(truth.overrides)
-                await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
-                self._progress("SQL in Redis", seen, max(seen, total))
+            async with aclosing(_recorded(session, self._sides.now(), self._shard)) as recorded:
+                async for truth in recorded:
+                    seen += sum(len(numbers) for numbers in truth.standing.values())
+                    self._drift.overrides += len(truth.overrides)
+                    await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
+                    self._progress("SQL in Redis", seen, max(seen, total))
         self._drift.numbers += seen
 
     async def _count_recorded(self) -> None:
         """Count what SQL holds, because Redis has no generation to compare it with."""
         async with self._sides.database.read() as session:
-            async for truth in _recorded(session, self._sides.now(), self._shard):
-                self._drift.numbers += sum(len(numbers) for numbers in truth.standing.values())
-                self._drift.overrides += len(truth.overrides)
+            async with aclosing(_recorded(session, self._sides.now(), self._shard)) as recorded:
+                async for truth in recorded:
+                    self._drift.numbers += sum(len(numbers) for numbers in truth.standing.values())
+                    self._drift.overrides += len(truth.overrides)
             if self._shard is None:  # The numbers of a registry on one shard are known only by comparing them.
                 each, own = await counts(session), await own_counts(session)
                 self._drift.numbers += sum(numbers for name, numbers in each.items() if name not in own)
@@ -214,27 +217,29 @@ class _Comparison:
             raise ProjectionMoved
 
 
-async def _recorded(session: AsyncSession, at: datetime, shard: Shard | None) -> AsyncIterator[Truth]:
+async def _recorded(session: AsyncSession, at: datetime, shard: Shard | None) -> AsyncGenerator[Truth, None]:
     """Yield everything that SQL holds, or a shard's part of it, in batches."""
     standing: dict[str, dict[E164, bool]] = defaultdict(dict)
     held = 0
-    async for list_name, exchange, lines in all_exchanges(session):
-        if shard and not shard.owns(slot_of(exchange)):
-            continue
-        standing[list_name] |= {number_of(exchange, line): True for line in lines}
-        held += len(lines)
-        if held >= SUBJECTS_AT_ONCE:
-            yield Truth(standing, {})
-            standing, held = defaultdict(dict), 0
+    async with aclosing(all_exchanges(session)) as exchanges:
+        async for list_name, exchange, lines in exchanges:
+            if shard and not shard.owns(slot_of(exchange)):
+                continue
+            standing[list_name] |= {number_of(exchange, line): True for line in lines}
+            held += len(lines)
+            if held >= SUBJECTS_AT_ONCE:
+                yield Truth(standing, {})
+                standing, held = defaultdict(dict), 0
     yield Truth(standing, {})
     overrides: dict[LeadOnNumber, LiveOverride | None] = {}
-    async for opening, override in all_overrides(session, at):
-        if shard and not owns(shard, opening[0]):
-            continue
-        overrides[opening] = override
-        if len(overrides) >= SUBJECTS_AT_ONCE:
-            yield Truth({}, overrides)
-            overrides = {}
+    async with aclosing(all_overrides(session, at)) as live:
+        async for opening, override in live:
+            if shard and not owns(shard, opening[0]):
+                continue
+            overrides[opening] = override
+            if len(overrides) >= SUBJECTS_AT_ONCE:
+                yield Truth({}, overrides)
+                overrides = {}
     yield Truth({}, overrides)
 
 

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from admin_web.projection import drift, verify
 from admin_web.projection.drain import Sides
 from admin_web.projection.progress import quiet
+from admin_web.projection.registry_check import RegistryCheck
 from admin_web.projection.verify import ProjectionMoved
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from compliance.numbers import E164, LeadId
@@ -17,6 +20,7 @@ from compliance.redis_schema import LEASE, STATE, listed_key, override_key
 from lab.redis import RedisServer
 from tests.support.faults import Meanwhile
 from tests.support.projection import World
+from tests.support.registries import file, flat, take
 
 LISTED, OTHER = "+14155550100", "+14155550199"
 MANY = [f"+1415{line:07}" for line in range(2_000_000, 2_001_000)]
@@ -201,3 +205,20 @@ async def test_an_unreadable_state_of_redis_is_no_projection_either(world: World
     world.redis.hset(STATE, "generation", "x")
     compared = await world.projection.verify()
     assert (compared.numbers, compared.overrides, compared.doubt) == (1001, 1, "no-state")
+
+
+@pytest.mark.parametrize(("where", "step"), [(verify, "compare"), (RegistryCheck, "_compare")])
+async def test_a_comparison_that_fails_keeps_no_connection_to_the_database(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: object, step: str
+):
+    def broken(*_: object) -> None:
+        raise RedisUnavailable("the connection to Redis broke")
+
+    await take(world.records, "us-ftc", file(tmp_path, flat(["+12025550100"])))
+    await world.projection.follow()
+    monkeypatch.setattr(verify, "SUBJECTS_AT_ONCE", 1)
+    monkeypatch.setattr(where, step, broken)
+    with pytest.raises(RedisUnavailable, match="broke") as failure:
+        await world.projection.verify()
+    assert failure.value.__traceback__ is not None  # It refers to the frames, and so to what they have open.
+    assert world.database._engine.pool.checkedout() == 0
