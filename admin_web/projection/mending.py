@@ -18,7 +18,7 @@ from admin_web.projection.truth import Subjects, counts_of, own_counts, truth_of
 from admin_web.projection.turn import Turn, take_turn
 from admin_web.projection.verify import ProjectionMoved
 from admin_web.projection.wire import RedisUnavailable, Wire
-from admin_web.projection.writing import ExchangePart, change_live
+from admin_web.projection.writing import ExchangePart, change_live, mark_command
 from admin_web.record.changes import Actor, change_within
 from compliance.facts import State
 from compliance.redis_schema import CHANGES, count_field, exchange_and_line
@@ -76,7 +76,9 @@ async def settle_registry(
             if now.versions != live.versions:
                 raise ProjectionMoved
             parts = [part.command(generation) for part in _parts(found)]
-            await wire.transact([*parts, ("HINCRBY", wire.keys.state, CHANGES, 1)])
+            written = await next_write(session, sides.row, (), now.versions, sides.now())
+            counted = "HINCRBY", wire.keys.state, CHANGES, 1
+            await wire.transact([*parts, counted, mark_command(wire.keys, written)])
             await _acknowledged(session, sides, wire, generation, found)
     return found
 
@@ -98,7 +100,9 @@ async def settle_counts(sides: Sides, wire: Wire, generation: int) -> dict[str, 
         }
         if wrong:
             fields = [word for name in wrong for word in (count_field(name), str(own[name]))]
-            await wire.transact([("HSET", wire.keys.state, *fields)])
+            written = await next_write(session, sides.row, (), live.versions, sides.now())
+            await wire.transact([("HSET", wire.keys.state, *fields), mark_command(wire.keys, written)])
+            await wire.acknowledged()
     return wrong
 
 

@@ -80,6 +80,11 @@ def terms_commands(keys: Keys, generation: int, document: bytes) -> Iterator[Com
     yield "HSET", keys.state, TERMS, terms_digest(document)
 
 
+def mark_command(keys: Keys, written: Written) -> Command:
+    """Return the command that writes the mark of a write to `dnc:state`."""
+    return "HSET", keys.state, *(word for pair in written.fields().items() for word in pair)
+
+
 async def change_live(
     wire: Wire,
     state: State,
@@ -113,7 +118,7 @@ async def change_live(
 def _state_commands(keys: Keys, state: State, gains: Mapping[str, int], written: Written) -> Iterator[Command]:
     """Yield the changes to `dnc:state`. The gate compares `changes` to notice that the projection has changed."""
     yield "HINCRBY", keys.state, CHANGES, 1
-    yield "HSET", keys.state, *(word for pair in written.fields().items() for word in pair)
+    yield mark_command(keys, written)
     for list_name, gain in gains.items():
         yield "HINCRBY", keys.state, count_field(list_name), gain
     if new := gains.keys() - set(state.lists):

@@ -10,6 +10,7 @@ from sqlalchemy import delete, update
 
 from admin_web.projection import drift, mending, rounds
 from admin_web.projection.findings import note_complete, note_found
+from admin_web.projection.history import last_mark
 from admin_web.projection.incarnation import DIFFERED
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
@@ -23,7 +24,7 @@ from admin_web.record.models import AuditEvent, ProjectionCheck, SuppressionEntr
 from admin_web.worker.keeper import Keeper
 from admin_web.worker.verifier import MOST_WAIT_S, WITHIN_S, Checked, Verifier
 from compliance.numbers import E164, LeadId
-from compliance.redis_schema import LEASE, STATE, listed_key, override_key, terms_key
+from compliance.redis_schema import LEASE, MARK, STATE, count_field, listed_key, override_key, terms_key
 from compliance.redis_terms import terms_digest
 from lab.redis import RedisServer
 from tests.support.projection import World
@@ -261,6 +262,32 @@ async def test_numbers_and_sets_of_a_registry_are_mended_too(world: World, tmp_p
     assert (await world.projection.verify()).clean
     await round_of(verifier)
     assert verifier.checked.found.total() == 0
+
+
+async def test_each_repair_leaves_a_mark_as_every_write_does(world: World, tmp_path: Path):
+    """A Redis that loses a repair then shows it, and is rebuilt."""
+
+    async def mark() -> str:
+        async with world.database.read() as session:
+            known = await last_mark(session, world.projection.sides.row)
+        assert world.redis.hget(STATE, MARK) == (known or "").encode()
+        return known or ""
+
+    await take(world.records, "us-ftc", file(tmp_path, flat(["+12025550100", "+12025550101"])))
+    await world.projection.follow()
+    marks = {await mark()}
+    for harm in (
+        lambda: world.redis.srem(listed_key(2, "internal", "1415555"), 100),
+        lambda: world.redis.srem(listed_key(2, "us-ftc", "1202555"), 100),
+        lambda: world.redis.hset(STATE, count_field("internal"), 7),
+    ):
+        harm()
+        verifier = verifier_of(world)
+        await round_of(verifier)
+        assert verifier.checked.found.total() == 1
+        marks.add(await mark())
+        await world.projection.renew_lease()
+    assert len(marks) == 4
 
 
 async def test_terms_that_are_not_those_on_record_stop_calls_until_the_rebuild(world: World):
