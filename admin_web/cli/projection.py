@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
@@ -54,10 +54,9 @@ def rebuild(
 
     async def work() -> Built:
         async with _opened(AdminSettings.load()) as projection:
-            if discard:
-                await _discard(projection, discard)
+            discarded = await _discard(projection, discard) if discard else ()
             with PhaseBars() as bars:
-                built = await projection.rebuild(allow_drop=allow_drop or bool(discard), progress=bars.update)
+                built = await projection.rebuild(allow_drop=allow_drop, discarded=discarded, progress=bars.update)
             with suppress(NotInForce, DatabaseUnavailable):  # It is live already; the worker sweeps again later.
                 await projection.sweep()
             return built
@@ -70,10 +69,16 @@ def rebuild(
     typer.echo(f"Generation {built.generation} is live after {built.seconds:.1f} s: {lists}.")
 
 
-async def _discard(projection: Projection, marks: Sequence[str]) -> None:
-    """Let the rebuild throw away what each Redis of another database holds. Raises Refused if there is none."""
-    if not any([await discard_foreign(one.sides, actor(), marks) for one in await projection.shards()]):
+async def _discard(projection: Projection, marks: Sequence[str]) -> Collection[int | None]:
+    """Let the rebuild throw away what each Redis of another database holds. Raises Refused if there is none.
+
+    Returns the lowest slots of these shards; None stands for a single Redis.
+    """
+    shards = await projection.shards()
+    discarded = [one.first_slot for one in shards if await discard_foreign(one.sides, actor(), marks)]
+    if not discarded:
         raise Refused("Redis was built from this database, so there is nothing to throw away. Nothing was changed.")
+    return discarded
 
 
 def verify() -> None:

@@ -124,16 +124,24 @@ class Projection:
             raise RedisUnavailable("the slots of the cluster are moving; the worker tries again")
 
     async def rebuild(
-        self, *, allow_drop: bool = False, only_if_lost: bool = False, progress: Progress = quiet
+        self,
+        *,
+        allow_drop: bool = False,
+        discarded: Collection[int | None] = (),
+        only_if_lost: bool = False,
+        progress: Progress = quiet,
     ) -> Built:
         """Build a new generation and make it the live one. Raises NotRebuilt too.
 
-        With `allow_drop` a list may become much smaller. With `only_if_lost` nothing is done if Redis holds the
-        projection on record, or if another builder is at work.
+        With `allow_drop` a list may become much smaller. With `discarded`, only on the shards that have these lowest
+        slots (None: the single Redis). With `only_if_lost` nothing is done if Redis holds the projection on record, or
+        if another builder is at work.
         """
-        options, built = RebuildOptions(self._settings.lease_s, allow_drop, only_if_lost), list[Built]()
+        built = list[Built]()
         whole: NotNeeded | None = None
         for one in await self.shards():
+            may_drop = allow_drop or one.first_slot in discarded
+            options = RebuildOptions(self._settings.lease_s, may_drop, only_if_lost)
             try:
                 built.append(await rebuild(one.sides, options, of_shard(progress, one.first_slot)))
             except NotNeeded as error:

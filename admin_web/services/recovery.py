@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection.drain import Sides
 from admin_web.projection.evidence import Evidence
 from admin_web.projection.history import judge
 from admin_web.projection.live import LiveProjection, read_live
-from admin_web.projection.marks import FOREIGN
+from admin_web.projection.marks import FOREIGN, RECOVERED
 from admin_web.record.changes import Actor, Change, Records, changing
 from admin_web.record.dialect import insert_into
 from admin_web.record.models import AuditEvent, Recovery
@@ -81,14 +81,15 @@ async def recover(sides: Sides, actor: Actor) -> Recovered | None:
 async def discard_foreign(sides: Sides, actor: Actor, marks: Collection[str]) -> bool:
     """Let the next rebuild throw away what this Redis holds. Returns whether it was built from another history.
 
+    If this is on record already and Redis was not rebuilt since, nothing more is recorded.
     Raises WrongMark unless its mark is one of `marks` (`none` if it has none); RedisUnavailable, DatabaseUnavailable.
     """
     async with sides.store.wire() as wire:
         live = await read_live(wire)
     mark = live.written.mark
     async with changing(sides.database, actor, sides.now) as change:
-        if await judge(change.session, sides.row, live) != FOREIGN:
-            return False
+        if (why := await judge(change.session, sides.row, live)) != FOREIGN:
+            return why == RECOVERED and await _is_discarded(change.session, sides.row, mark)
         if (mark or NO_MARK) not in marks:
             raise WrongMark(f"Redis has the mark {mark or NO_MARK}. Nothing was thrown away.")
         recovery_id, _ = await _row(change.session, sides.row, mark, change.at)
@@ -96,6 +97,11 @@ async def discard_foreign(sides: Sides, actor: Actor, marks: Collection[str]) ->
         await change.session.execute(update(Recovery).where(Recovery.id == recovery_id).values(**seen))
         change.audit("discard-history", "recovery", recovery_id, mark=mark, numbers=sum(live.counts.values()))
     return True
+
+
+async def _is_discarded(session: AsyncSession, row: int, mark: str) -> bool:
+    discarded = exists().where(Recovery.projection_id == row, Recovery.mark == mark, Recovery.discarded)
+    return bool(await session.scalar(select(discarded)))
 
 
 async def acknowledge_recovery(records: Records, actor: Actor, recovery_id: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import select
 
+from admin_web.cli.projection import _discard
 from admin_web.projection import builder as builder_room
 from admin_web.projection import outbox
 from admin_web.projection.builder import Builder
@@ -37,7 +38,15 @@ from admin_web.worker.verifier import Checked, Verifier
 from compliance.cluster import Shard
 from compliance.numbers import E164, LeadId
 from compliance.patterns import Pattern
-from compliance.redis_schema import Keys, exchange_and_line, listed_key, read_versions, slot_of_number
+from compliance.redis_schema import (
+    MARK,
+    MARK_BEFORE,
+    Keys,
+    exchange_and_line,
+    listed_key,
+    read_versions,
+    slot_of_number,
+)
 from compliance.redis_terms import read_terms, terms_digest
 from compliance.rule import decide
 from compliance.terms import AllTerms, CampaignList
@@ -369,6 +378,23 @@ async def test_slots_that_left_are_no_suspicious_drop_and_lost_numbers_are(
         await lift(records, ADMIN, number, reason="test")
     with pytest.raises(SuspiciousDrop):
         await projection.rebuild()
+
+
+async def test_a_list_may_shrink_only_on_the_shards_whose_redis_is_thrown_away(
+    cluster: RedisCluster, projection: Projection
+):
+    first, second, _ = cluster.topology().shards
+    for shard in (first, second):
+        cluster.client_of(shard.first).hset(Keys(shard.first).state, "count:internal", 5_000)
+    state = Keys(first.first).state
+    cluster.client_of(first.first).hset(state, mapping={MARK: "ab" * 8, MARK_BEFORE: "cd" * 8})
+    for _ in range(2):  # The second time it is on record already.
+        discarded = await _discard(projection, ["ab" * 8])
+        assert discarded == [first.first]
+    with pytest.raises(SuspiciousDrop):
+        await projection.rebuild(discarded=discarded)
+    assert cluster.client_of(first.first).hget(state, "generation") == b"2"
+    assert cluster.client_of(second.first).hget(Keys(second.first).state, "generation") == b"1"
 
 
 async def test_a_generation_that_is_over_is_swept_from_every_shard(cluster: RedisCluster, projection: Projection):
