@@ -106,7 +106,8 @@ def review(override_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
             return await review_override(records, actor(), override_id)
 
     done = run(work())
-    tell(f"Override {override_id} {'was already reviewed' if done.already else 'reviewed'}", done.standing)
+    still = ", and opens nothing until an admin confirms it" if done.held else ""
+    tell(f"Override {override_id} {'was already reviewed' if done.already else 'reviewed'}{still}", done.standing)
 
 
 @overrides.command()

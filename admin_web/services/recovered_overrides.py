@@ -1,4 +1,7 @@
-"""Overrides after a recovery: one opens its lead only if both Redis and SQL hold it."""
+"""Overrides after a recovery: one opens its lead only if both Redis and SQL hold it.
+
+Redis never holds an override that waits for its review, so it does not show whether one was revoked after the backup.
+"""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -18,6 +21,37 @@ AT_ONCE = 500
 """Overrides per transaction, so that other writers wait only briefly."""
 
 
+async def hold_waiting(recovering: Recovering) -> None:
+    """Hold each override that waits for its review: it may have been revoked, so a review alone must not open it.
+
+    This comes before `hold_overrides`. That step then finds those that were reviewed before they could be held here.
+    """
+    last: int | None = 0
+    while last is not None:
+        async with recovering.change() as change:
+            last = await _hold_waiting(recovering, change, last)
+
+
+async def _hold_waiting(recovering: Recovering, change: Change, last: int) -> int | None:
+    """Hold the next overrides after the id `last`. Returns the id of the last one; None if there are no more."""
+    found = select(Override).where(
+        Override.id > last,
+        Override.held,
+        Override.recovery_id.is_(None),
+        Override.reviewed_at.is_(None),
+        not_(recovering.since(Override.placed_at, change.at)),
+        *Override.live(change.at),
+    )
+    ordered = found.order_by(Override.id).limit(AT_ONCE).with_for_update()
+    waiting = (await change.session.scalars(ordered)).all()
+    own = [one for one in waiting if _owns(recovering, E164(one.number))]
+    for one in own:
+        one.recovery_id = recovering.id
+        _audit(recovering, change, one, unreviewed=1)
+    await recovering.count(change, held=len(own))
+    return waiting[-1].id if waiting else None
+
+
 async def hold_overrides(recovering: Recovering) -> None:
     """Hold each override that Redis lacks, or has with another id or end: it may have been revoked."""
     async with aclosing(_recorded(recovering)) as recorded:
@@ -29,11 +63,11 @@ async def hold_overrides(recovering: Recovering) -> None:
 
 async def _recorded(recovering: Recovering) -> AsyncGenerator[Sequence[tuple[LeadOnNumber, LiveOverride]], None]:
     """Yield the overrides that SQL would open on this Redis, in batches."""
-    sides, shard = recovering.sides, recovering.evidence.live.shard
+    sides = recovering.sides
     some: list[tuple[LeadOnNumber, LiveOverride]] = []
     async with sides.database.read() as session, aclosing(all_overrides(session, sides.now())) as overrides:
         async for one in overrides:
-            if shard is None or owns(shard, one[0][0]):
+            if _owns(recovering, one[0][0]):
                 some.append(one)
             if len(some) >= AT_ONCE:
                 yield some
@@ -52,9 +86,20 @@ async def _hold(recovering: Recovering, change: Change, ids: Sequence[int]) -> N
     overrides = (await change.session.scalars(found.order_by(Override.id).with_for_update())).all()
     for one in overrides:
         one.held, one.recovery_id = True, recovering.id
-        change.audit("hold-override", "override", one.id, lead=one.lead_id, number=one.number, recovery=recovering.id)
+        _audit(recovering, change, one)
         change.project_override(E164(one.number), LeadId(one.lead_id))
     await recovering.count(change, held=len(overrides))
+
+
+def _audit(recovering: Recovering, change: Change, one: Override, **more: int) -> None:
+    more |= {"recovery": recovering.id}
+    change.audit("hold-override", "override", one.id, lead=one.lead_id, number=one.number, **more)
+
+
+def _owns(recovering: Recovering, number: E164) -> bool:
+    """Return whether the keys of a number belong to this Redis, or shard."""
+    shard = recovering.evidence.live.shard
+    return shard is None or owns(shard, number)
 
 
 async def record_lost(recovering: Recovering) -> None:

@@ -2,7 +2,8 @@
 
 It runs when Redis was not built from the history of this database (`projection/history.py`), as after the restore of a
 backup. Calls are stopped meanwhile. What Redis alone blocks is written to SQL, with the source `recovered`. An override
-that SQL alone would open is held until an admin confirms it. Then Redis can be rebuilt from SQL.
+that SQL alone would open, or that waits for its review, is held until an admin confirms it. Then Redis can be rebuilt
+from SQL.
 
 Each step is one transaction that also counts what it has done, and finds nothing to do the second time. So a recovery
 that was interrupted, or that two workers run at once, ends with the same entries, counts and audit events.
@@ -25,7 +26,7 @@ from admin_web.record.changes import Actor, Change, Records, changing
 from admin_web.record.dialect import insert_into
 from admin_web.record.models import AuditEvent, Recovery
 from admin_web.services.recovered_numbers import recover_numbers
-from admin_web.services.recovered_overrides import hold_overrides, record_lost
+from admin_web.services.recovered_overrides import hold_overrides, hold_waiting, record_lost
 from admin_web.services.recovered_registries import recover_registries
 from admin_web.services.recovered_terms import recover_terms
 from admin_web.services.recovering import Recovering
@@ -72,6 +73,7 @@ async def recover(sides: Sides, actor: Actor) -> Recovered | None:
         await recover_terms(recovering)
         await recover_numbers(recovering)
         await recover_registries(recovering)
+        await hold_waiting(recovering)
         await hold_overrides(recovering)
         await record_lost(recovering)
         await evidence.require_unchanged()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from admin_web.record.changes import IN_FORCE, Actor, Change, Records, Standing
-from admin_web.record.models import Override, User
+from admin_web.record.models import AuditEvent, Override, User
 from admin_web.webhooks.events import Event
 from compliance import dates
 from compliance.consent import Role, may_revoke
@@ -31,16 +31,21 @@ class NotHeld(Refused):
     """No recovery holds the override."""
 
 
+class NotReviewed(Refused):
+    """The override waited for its review when a recovery held it, and nobody has reviewed it since."""
+
+
 class OwnOverride(Refused):
     """The reviewer placed the override."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """A reviewed override. `already` means that it was reviewed before this call."""
+    """A reviewed override. `already` means that it was reviewed before this call; `held`, that a recovery holds it."""
 
     already: bool
     standing: Standing
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +103,14 @@ async def review_override(records: Records, actor: Actor, override_id: int) -> R
         if override.held and override.recovery_id is None:
             override.held = False
             change.project_override(E164(override.number), LeadId(override.lead_id))
-    return Reviewed(already=False, standing=await records.standing(change))
+        held = override.held
+    return Reviewed(already=False, standing=await records.standing(change), held=held)
 
 
 async def confirm_override(records: Records, actor: Actor, override_id: int, *, reason: str) -> Standing:
-    """Let an override open its lead again that a recovery has held: it was not revoked after the backup.
+    """Let an override open its lead that a recovery has held: it was not revoked after the backup.
 
-    Raises UnknownOverride, NotHeld, NotPermitted, Unwritable.
+    Raises UnknownOverride, NotHeld, NotReviewed, NotPermitted, Unwritable.
     """
     require(may_revoke, actor.role, "confirm overrides")
     reason = cleaned(reason, LONGEST_REASON, "The reason", required=True)
@@ -113,10 +119,24 @@ async def confirm_override(records: Records, actor: Actor, override_id: int, *, 
         ended = override.revoked_at is not None or override.has_expired(change.at)
         if ended or not override.held or override.recovery_id is None:
             raise NotHeld(f"Override {override_id} is not held by a recovery. Nothing was changed.")
-        override.held = False  # It opened its lead before the recovery, so it was not held for its review.
+        if override.reviewed_at is None and await _waited_for_review(change, override):
+            raise NotReviewed(
+                f"Override {override_id} waited for its review when the recovery held it. "
+                "Let it be reviewed first, then confirm it. Nothing was changed."
+            )
+        override.held = False
         change.audit("confirm-override", "override", override.id, lead=override.lead_id, reason=reason)
         change.project_override(E164(override.number), LeadId(override.lead_id))
     return await records.standing(change)
+
+
+async def _waited_for_review(change: Change, override: Override) -> bool:
+    """Return whether a recovery found the override held for its review: see `recovered_overrides.hold_waiting`."""
+    event = AuditEvent
+    holds = select(event.particulars).where(
+        event.subject_kind == "override", event.subject_id == str(override.id), event.action == "hold-override"
+    )
+    return any(particulars.get("unreviewed") for particulars in await change.session.scalars(holds))
 
 
 async def _who_else(change: Change, actor: Actor) -> str:

@@ -35,7 +35,8 @@ class Override(Base):
     `seen_request` is the id of the last request that stood on the number when the override was placed or kept.
     `ended_by_request` is the id of the request that ended it, as long as an admin may keep it all the same. While
     `held`, the override opens nothing: nobody has reviewed it yet, or the recovery `recovery_id` has not found it in
-    Redis. In the second case it may have been revoked, so an admin confirms or revokes it.
+    Redis. In the second case it may have been revoked, so an admin confirms or revokes it. One that waited for its
+    review then needs both.
     """
 
     __tablename__ = "overrides"

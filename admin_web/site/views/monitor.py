@@ -107,7 +107,8 @@ async def review(request: web.Request) -> web.StreamResponse:
     if done.already:
         whole = await override_of(request)
         return await _page(request, whole, form, reviewed_already(whole))
-    notice = in_force(f"Override {whole.row.id} is marked as reviewed.", done.standing)
+    still = " It opens nothing until an admin confirms it." if done.held else ""
+    notice = in_force(f"Override {whole.row.id} is marked as reviewed.{still}", done.standing)
     return see_other(request, "monitor-override", notice=notice, override=str(whole.row.id))
 
 

@@ -5,7 +5,7 @@ from aiohttp import web
 from admin_web.people.permissions import Permission
 from admin_web.queries.recoveries import recoveries
 from admin_web.services.recovery import NothingToSee, acknowledge_recovery
-from admin_web.services.revocation import NotHeld, confirm_override
+from admin_web.services.revocation import NotHeld, NotReviewed, confirm_override
 from admin_web.site.forms import read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW, RECORDS
@@ -36,16 +36,16 @@ async def acknowledge(request: web.Request) -> web.StreamResponse:
 
 
 async def confirm(request: web.Request) -> web.StreamResponse:
-    """Let an override open its lead again that a recovery has held."""
+    """Let an override open its lead that a recovery has held."""
     form, whole = await read_form(request), await override_of(request)
     override = str(whole.row.id)
     try:
         standing = await confirm_override(
             request.app[RECORDS], actor(request), whole.row.id, reason=form.text("confirm_reason")
         )
-    except (NotHeld, Unwritable) as error:
+    except (NotHeld, NotReviewed, Unwritable) as error:
         return see_other(request, "monitor-override", notice=Notice(str(error), "warn"), override=override)
-    notice = in_force(f"Override {override} is confirmed and opens its lead again.", standing)
+    notice = in_force(f"Override {override} is confirmed and opens its lead.", standing)
     return see_other(request, "monitor-override", notice=notice, override=override)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress as suppressed
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import Recovery
 from admin_web.services.campaign_lists import add_campaign_list, add_many_to_list
+from admin_web.services.consents import Consent
+from admin_web.services.overrides import grant_override
 from admin_web.services.patterns import add_pattern, lift_pattern
 from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.settings import AdminSettings
@@ -36,6 +39,8 @@ from admin_web.worker.decision_archive import DecisionArchive
 from admin_web.worker.keeper import Keeper
 from admin_web.worker.verifier import Checked, Verifier
 from compliance.cluster import Shard
+from compliance.consent import ATTESTATION, Basis
+from compliance.consent_rules import ConsentRules
 from compliance.numbers import E164, LeadId
 from compliance.patterns import Pattern
 from compliance.redis_schema import (
@@ -52,7 +57,7 @@ from compliance.rule import decide
 from compliance.terms import AllTerms, CampaignList
 from lab.cluster import RedisCluster
 from tests.support.backups import back_up
-from tests.support.projection import ADMIN, Undrained
+from tests.support.projection import ADMIN, DOCUMENT, Undrained
 from tests.support.registries import file, flat, take
 
 NUMBERS = [f"+1415{exchange}0100" for exchange in range(200, 260)]
@@ -432,8 +437,13 @@ async def test_each_shard_recovers_what_an_older_backup_lacks(
     request: pytest.FixtureRequest,
 ):
     server = None if records.database.on_sqlite else request.getfixturevalue("postgres_server")
-    backup = await back_up(records.database, tmp_path, server)
     first, second, third = cluster.topology().shards
+    waiting = Consent(
+        LeadId("lead-1"), Basis.SIGNED_CONSENT, date(2026, 1, 1), DOCUMENT, ATTESTATION, number=E164(own(second))
+    )
+    await grant_override(replace(records, rules=ConsentRules(reviewed_first=True)), ADMIN, waiting)
+    await projection.drain()
+    backup = await back_up(records.database, tmp_path, server)
     numbers = [f"+1415{exchange}0199" for exchange in range(200, 260)]
     lost = [next(number for number in numbers if shard.owns(slot(number))) for shard in (first, second)]
     for number in lost:
@@ -460,7 +470,7 @@ async def test_each_shard_recovers_what_an_older_backup_lacks(
         assert (await later.verify()).clean
         async with database.read() as session:
             found = (await session.scalars(select(Recovery).order_by(Recovery.id))).all()
-        assert [(one.numbers, one.patterns) for one in found] == [(1, 1), (1, 0), (0, 0)]
+        assert [(one.numbers, one.patterns, one.held) for one in found] == [(1, 1, 0), (1, 0, 1), (0, 0, 0)]
 
 
 def held_terms(cluster: RedisCluster, shard: Shard) -> AllTerms:

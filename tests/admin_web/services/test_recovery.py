@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -33,6 +34,7 @@ from admin_web.record.models import (
     SuppressionPattern,
 )
 from admin_web.services import recovered_overrides
+from admin_web.services import recovery as recovery_room
 from admin_web.services.campaign_lists import add_campaign_list, set_campaigns
 from admin_web.services.patterns import add_pattern
 from admin_web.services.recovered_registries import RegistryNotRecovered
@@ -45,11 +47,12 @@ from admin_web.services.recovery import (
     recover,
 )
 from admin_web.services.registries import EditedTerms, add_registry, set_terms
-from admin_web.services.revocation import NotHeld, confirm_override, review_override
+from admin_web.services.revocation import NotHeld, NotReviewed, confirm_override, review_override
 from admin_web.worker import retention
 from admin_web.worker.expiry import WORKER
 from admin_web.worker.retention import MARKS_KEPT, forget
 from compliance.consent import Role
+from compliance.consent_rules import ConsentRules
 from compliance.numbers import E164
 from compliance.patterns import Pattern
 from compliance.redis_schema import LEASE, MARK, MARK_BEFORE, STATE, terms_key
@@ -62,6 +65,7 @@ from tests.support.plans import plans_of
 from tests.support.projection import ADMIN, World, forces
 from tests.support.registries import file, flat, take
 
+ANOTHER = Actor("another", role=Role.ADMIN)
 FIRST, SECOND, THIRD = "+14155550100", "+14155550101", "+442079460000"
 
 Restored: TypeAlias = Callable[[], AbstractAsyncContextManager[World]]
@@ -74,6 +78,23 @@ async def world(database: Database, redis_server: RedisServer) -> AsyncIterator[
         await world.grant(FIRST, "lead-1")
         await world.projection.rebuild()
         yield world
+
+
+async def grant_unreviewed(world: World, lead: str) -> int:
+    """Place an override on FIRST that opens its lead only once it was reviewed. Returns its id."""
+    rules = world.records.rules
+    world.records = replace(world.records, rules=ConsentRules(reviewed_first=True))
+    override = await world.grant(FIRST, lead)
+    world.records = replace(world.records, rules=rules)
+    return override
+
+
+@pytest.fixture
+async def waiting(world: World) -> int:
+    """An override of `lead-2` that waits for its review when the backup is made."""
+    override = await grant_unreviewed(world, "lead-2")
+    await world.projection.drain()
+    return override
 
 
 @pytest.fixture
@@ -165,6 +186,60 @@ async def test_an_override_revoked_after_the_backup_opens_nothing_until_an_admin
         assert later.gate.allows(FIRST, "lead-1")
         with pytest.raises(NotHeld):
             await confirm_override(forces(later), ADMIN, 1, reason="again")
+
+
+async def test_an_override_that_waited_for_its_review_opens_only_with_a_review_and_a_confirmation(
+    world: World, waiting: int, restored: Restored
+):
+    """Redis never held it, so nothing shows whether it was revoked after the backup."""
+    await change(world, world.revoke(waiting))
+    async with restored() as later:
+        await keeper_of(later).keep()
+        assert (await recovery(later)).held == 1
+        (event,) = await events(later, "hold-override")
+        assert (event.subject_id, event.particulars["unreviewed"]) == (str(waiting), 1)
+        with pytest.raises(NotReviewed, match="reviewed first"):
+            await confirm_override(forces(later), ADMIN, waiting, reason="asked them")
+        assert (await review_override(forces(later), ANOTHER, waiting)).held
+        assert not later.gate.allows(FIRST, "lead-2"), "a review is not enough: it may have been revoked"
+        await confirm_override(forces(later), ADMIN, waiting, reason="asked them")
+        assert later.gate.allows(FIRST, "lead-2")
+
+
+async def test_an_override_that_is_reviewed_before_its_recovery_is_held_all_the_same(
+    world: World, waiting: int, restored: Restored
+):
+    await change(world, world.revoke(waiting))
+    async with restored() as later:
+        await review_override(later.records, ANOTHER, waiting)
+        await keeper_of(later).keep()
+        assert not later.gate.allows(FIRST, "lead-2")
+        await confirm_override(forces(later), ADMIN, waiting, reason="asked them")
+        assert later.gate.allows(FIRST, "lead-2")
+
+
+@pytest.mark.usefixtures("waiting")
+async def test_each_waiting_override_is_held_once_and_a_later_one_is_not(
+    world: World, restored: Restored, monkeypatch: pytest.MonkeyPatch
+):
+    async def unreachable(*_: object) -> None:
+        raise RedisUnavailable("the connection to Redis broke")
+
+    monkeypatch.setattr(recovered_overrides, "AT_ONCE", 1)
+    await change(world, world.suppress(SECOND))
+    async with restored() as later:
+        async with later.database.write() as session:
+            await session.execute(update(Override).values(held=True))  # Now there are two.
+        with monkeypatch.context() as patch:
+            patch.setattr(recovery_room, "record_lost", unreachable)
+            with pytest.raises(RedisUnavailable):
+                await recover(later.projection.sides, WORKER)
+        since = await grant_unreviewed(later, "lead-3")
+        await keeper_of(later).keep()
+        assert (await recovery(later)).held == 2
+        assert [event.subject_id for event in await events(later, "hold-override")] == ["1", "2"]
+        async with later.database.read() as session:
+            assert (await session.get_one(Override, since)).recovery_id is None
 
 
 async def test_an_override_that_a_recovery_holds_can_be_revoked(world: World, restored: Restored):

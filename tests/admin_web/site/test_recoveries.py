@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import update
 
 from admin_web.queries import recoveries as queries
 from admin_web.queries.recoveries import recoveries
 from admin_web.record.changes import utc_now
-from admin_web.record.models import Recovery
+from admin_web.record.models import Override, Recovery
 from admin_web.worker.keeper import Keeper
 from compliance.consent import Role
 from compliance.numbers import LeadId
@@ -61,10 +62,32 @@ async def test_a_held_override_says_why_and_opens_its_lead_again_when_an_admin_c
     assert not gate.allows(NUMBER, "L-1")
     assert "The reason" in await boss.follow(await boss.post("/monitor/1/confirm", {"confirm_reason": " "}))
     said = await boss.follow(await boss.post("/monitor/1/confirm", {"confirm_reason": "The CRM has no revocation."}))
-    assert "Override 1 is confirmed and opens its lead again." in said
+    assert "Override 1 is confirmed and opens its lead." in said
     assert "Override confirmed after a recovery" in said
     assert gate.allows(NUMBER, "L-1")
     assert "Held since a recovery" not in await boss.page("/monitor/1")
+
+
+async def test_what_waited_for_its_review_says_that_it_needs_the_review_and_the_confirmation(
+    site: Site, redis_server: RedisServer
+):
+    await furnish(site)
+    async with site.database.write() as session:
+        await session.execute(update(Override).values(held=True, placed_by="somebody"))
+    gate, boss = GateView(redis_server), await site.person(Role.ADMIN)
+    gate.redis.hset(STATE, mapping={MARK: "ab" * 8, MARK_BEFORE: "cd" * 8})
+    await Keeper(site.projection, site.settings).keep()
+    assert "of which 1 wait until an admin confirms or revokes them" in await boss.page("/recoveries")
+    assert "If it waited for its review before, it must be reviewed first." in await boss.page("/monitor/1")
+    refused = await boss.follow(await boss.post("/monitor/1/confirm", {"confirm_reason": "The CRM has none."}))
+    assert "Let it be reviewed first" in refused
+    said = await boss.follow(await boss.post("/monitor/1/review", {"state": "held"}))
+    assert "is marked as reviewed. It opens nothing until an admin confirms it." in said
+    assert "must be reviewed first" not in said
+    assert not gate.allows(NUMBER, "L-1")
+    await boss.post("/monitor/1/confirm", {"confirm_reason": "The CRM has none."})
+    assert gate.allows(NUMBER, "L-1")
+    gate.redis.close()
 
 
 async def test_the_page_is_empty_where_nothing_was_ever_recovered(site: Site):
