@@ -2,7 +2,9 @@
 
 While Redis accepts decisions, they wait in memory alone, for milliseconds. Otherwise all of them are written to the
 spool, and memory keeps only the oldest. A thread writes them, so a slow disk delays no answer. Memory is filled again
-from the spool once the decisions in it are recorded.
+from the spool once the decisions in it are recorded. Until the disk answers, new decisions are recorded from memory, so
+they may be recorded before older ones. Each has an id and a time of its own. The backlog never contains both an ALLOW
+and its correction, because the ALLOW is appended directly, before its correction is noted.
 
 If there is no room for a decision, it is lost. The loss goes on record: how many decisions, the first and the last.
 """
@@ -10,60 +12,37 @@ If there is no room for a decision, it is lost. The loss goes on record: how man
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 import structlog
 
-from agi_gate.decision_id import DecisionIds
 from agi_gate.disk_thread import DiskThread
+from agi_gate.loss import Loss
 from agi_gate.segment import Found
 from agi_gate.spool import Spool, SpoolFull
-from compliance.redis_schema import EPOCH
-from compliance.verdict import RECORDS_LOST, Decision, block
+from compliance.verdict import Decision
 
 LONGEST = 20_000
-"""Maximum number of decisions in memory, and of those that the disk has not taken yet. At 500 bytes each they take
-10 MB.
+"""Maximum number of decisions in memory, and of those besides that the disk has not taken yet. At 500 bytes each they
+take 10 MB.
 """
+
+WRITE_AT_ONCE = 1_000
+"""Maximum number of decisions that are written to disk before their room is free for others."""
 
 Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
 
-class Loss:
-    """The decisions of `gate` that were lost since the last record of a loss."""
+class Reading(NamedTuple):
+    """What the disk reads now. For a load, `settled` is the number of decisions that must be on disk."""
 
-    def __init__(self, gate: str) -> None:
-        self._gate, self._ids = gate, DecisionIds()
-        self.total = self._many = 0
-        self._id = ""
-        self._first = self._last = EPOCH
-
-    def add(self, first: datetime, last: datetime, many: int = 1) -> None:
-        """Add `many` lost decisions."""
-        if not self._many:
-            log.error("decisions lost: too many wait to be recorded", gate=self._gate)
-            self._first, self._last, self._id = first, last, self._ids.next(first)
-        self._many += many
-        self.total += many
-        self._first, self._last = min(self._first, first), max(self._last, last)
-
-    def decision(self) -> Decision:
-        """Return the record of the loss so far."""
-        detail = f"{self._many} calls until {self._last:%Y-%m-%dT%H:%M:%SZ}"
-        return Decision(self._id, self._first, block(RECORDS_LOST, detail), "", "", "", "", 0, self._gate)
-
-    def take(self) -> Decision | None:
-        """Return the record of the loss, and begin a new one. Return None if nothing was lost."""
-        if not self._many:
-            return None
-        decision, self._many = self.decision(), 0
-        log.error("loss of decisions goes on record", decision=decision.id, detail=decision.ruling.detail)
-        return decision
+    found: asyncio.Future[Found]
+    settled: int | None
 
 
 class Backlog:
@@ -78,6 +57,8 @@ class Backlog:
         self._spool = spool
         self._unwritten: deque[tuple[Decision, bool]] = deque()
         """Decisions that are not on disk yet, each with whether memory has it too."""
+        self._unwritten_alone = 0
+        """Number of these that memory does not have."""
         self._behind = 0
         """Number of decisions on disk, or on their way there, that are not in memory."""
         self._to_write, self._writing = asyncio.Event(), asyncio.Lock()
@@ -85,6 +66,14 @@ class Backlog:
         self._only_in_memory = False
         """Whether memory may have decisions that the disk has not taken."""
         self._thread: DiskThread | None = None
+        self._reading: Reading | None = None
+        """What the disk reads, until its decisions are in memory."""
+        self._all_loaded = False
+        """Whether nothing was to be written since the disk began to read. Otherwise a file may be left to delete."""
+        self._ready = asyncio.Event()
+        """Set when memory has a decision, or the disk has read something."""
+        self.settled = asyncio.Event()
+        """Set when nothing waits any more, so that files of dead processes are read at once."""
 
     def __len__(self) -> int:
         return len(self.memory) + self._behind
@@ -102,16 +91,26 @@ class Backlog:
         """Add a decision. `cut_off` says that Redis cannot take it now."""
         if cut_off:
             self.spool()
-        if not self.spooling:
+        if self.spooling:
+            self._keep(decision)
+        else:
             self._remember(decision)
-        elif len(self._unwritten) < LONGEST:
-            in_memory = not self._behind and len(self.memory) < LONGEST
-            if in_memory:
-                self.memory.append(decision)
-            self._write_soon(decision, in_memory=in_memory)
+        self.filled.set()
+        self._ready.set()
+
+    def _keep(self, decision: Decision) -> None:
+        """Keep a decision on disk, and in memory too if there is room, so that it does not wait for the disk."""
+        if len(self.memory) < LONGEST:
+            self.memory.append(decision)
+            # Redis may have most of what a disk that hangs has not taken.
+            if len(self._unwritten) < 2 * LONGEST:
+                self._write_soon(decision, in_memory=True)
+            else:
+                self._only_in_memory = True
+        elif self._unwritten_alone < LONGEST:
+            self._write_soon(decision, in_memory=False)
         else:
             self.loss.add(decision.at, decision.at)
-        self.filled.set()
 
     def _remember(self, decision: Decision) -> None:
         # Memory is bounded, because a gate without Redis adds a decision for every call. Otherwise it would grow until
@@ -136,7 +135,9 @@ class Backlog:
 
     def _write_soon(self, decision: Decision, *, in_memory: bool) -> None:
         self._unwritten.append((decision, in_memory))
+        self._all_loaded = False
         self._behind += not in_memory
+        self._unwritten_alone += not in_memory
         self._to_write.set()
 
     async def write(self) -> None:
@@ -149,7 +150,7 @@ class Backlog:
         """Wait until all decisions that came so far are on disk, or cannot be."""
         async with self._writing:
             while self._unwritten:
-                unwritten, some = self._unwritten, list(self._unwritten)
+                unwritten, some = self._unwritten, list(islice(self._unwritten, WRITE_AT_ONCE))
                 done = await self._in_thread(partial(self._write_some, some))
                 if unwritten is self._unwritten:  # Otherwise another log has taken them over meanwhile.
                     await self._note_written(some, done)
@@ -170,8 +171,9 @@ class Backlog:
         return done
 
     async def _note_written(self, some: Sequence[tuple[Decision, bool]], done: int) -> None:
-        for _ in some:
+        for _, in_memory in some:
             self._unwritten.popleft()
+            self._unwritten_alone -= not in_memory
         lost = [decision for decision, in_memory in some[done:] if not in_memory]
         self._only_in_memory = self._only_in_memory or len(lost) < len(some) - done
         if lost:
@@ -181,34 +183,53 @@ class Backlog:
             await self._in_thread(partial(self._disk.note_loss, self.loss.decision()))
 
     async def refill(self) -> None:
-        """Read the next decisions from disk. Call it once all decisions in memory are recorded. Raises OSError."""
-        if not self.spooling or self.memory:
-            return
-        settled = 0 if self._unwritten else self._behind
-        found = await self._in_thread(self._disk.load)
-        read = len(found.decisions) + found.unreadable
-        # If nothing is there although nothing is on its way either, somebody has deleted the files.
-        self._behind = max(0, self._behind - (read or settled))
-        self._take(found)
-        if not len(self) and not self._unwritten:
-            self.spooling = False
-            with suppress(OSError):  # The task that looks for files every second logs it.
-                await self.adopt()
+        """Wait for the next decisions from disk, or for a decision that is new in memory. Raises OSError.
 
-    async def adopt(self) -> None:
-        """Read what a dead process has left on disk, if nothing waits here. Raises OSError."""
-        if self._spool and not len(self) and not self.spooling:
-            self._take(await self._in_thread(self._spool.adopt))
+        Call it while no append is under way.
+        """
+        if self.spooling and not self.memory and not self._reading:
+            self._read(self._disk.load, settled=0 if self._unwritten else self._behind)
+        reading = self._reading
+        while self.spooling and reading and not reading.found.done() and not self.memory:
+            self._ready.clear()
+            await self._ready.wait()
+        # Another log may have taken everything over meanwhile.
+        if reading and reading is self._reading and reading.found.done():
+            self._reading = None
+            self._take(reading)
 
-    def _take(self, found: Found) -> None:
-        if not found.decisions and not found.unreadable:
-            return
-        self.spool()  # `refill` then deletes the file once its decisions are recorded.
-        self.memory.extendleft(reversed(found.decisions))
+    def adopt(self) -> None:
+        """Begin to read what a dead process has left on disk, if nothing waits here. `refill` takes it."""
+        # A load deletes what was adopted. So nothing may be loaded until memory has it: there is one reading at a time.
+        if self._spool and not len(self) and not self.spooling and not self._reading:
+            self._read(self._spool.adopt)
+
+    def _read(self, work: Callable[[], Found], settled: int | None = None) -> None:
+        self._all_loaded = True
+        self._reading = reading = Reading(asyncio.ensure_future(self._in_thread(work)), settled)
+        reading.found.add_done_callback(self._has_read)
+
+    def _has_read(self, found: asyncio.Future[Found]) -> None:
+        if not found.cancelled():
+            found.exception()  # Otherwise asyncio logs the exception of a reading that nobody takes any more.
+        self.filled.set()
+        self._ready.set()
+
+    def _take(self, reading: "Reading") -> None:
+        found = reading.found.result()
+        if reading.settled is not None:
+            read = len(found.decisions) + found.unreadable
+            # If nothing is there although nothing is on its way either, somebody has deleted the files.
+            self._behind = max(0, self._behind - (read or reading.settled))
+        if found.decisions or found.unreadable:
+            self.spool()  # `refill` then deletes the file once its decisions are recorded.
+            self.memory.extendleft(reversed(found.decisions))
         if found.unreadable:
             at = datetime.fromtimestamp(found.written_at, UTC)
             self.loss.add(at, at, found.unreadable)
-        self.filled.set()
+        if self.spooling and self._all_loaded and not len(self) and not self._unwritten and not found.unreadable:
+            self.spooling = False
+            self.settled.set()
 
     def hand_over(self, to: Callable[[Decision], None]) -> None:
         """Pass all decisions to another log. That log, or another gate, adopts those on disk."""
@@ -219,7 +240,8 @@ class Backlog:
         if lost:
             to(lost)
         self.memory.clear()
-        self._unwritten, self._behind, self.spooling = deque(), 0, False
+        self._unwritten, self._unwritten_alone, self._behind, self.spooling = deque(), 0, 0, False
+        self._reading = None
         if self._thread and self._spool:
             self._thread.submit(self._spool.release)
 

@@ -143,11 +143,11 @@ class DecisionLog:
         """Adopt the decisions that dead processes have left, while Redis accepts decisions."""
         while True:
             if self._link.health.connected:
-                try:
-                    await self._backlog.adopt()
-                except OSError as error:
-                    self._say("decisions on disk cannot be read", str(error))
-            await asyncio.sleep(ADOPT_EVERY_S)
+                self._backlog.adopt()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ADOPT_EVERY_S):
+                    await self._backlog.settled.wait()
+            self._backlog.settled.clear()
 
     def _say(self, what: str, trouble: str) -> None:
         """Log a trouble when it changes."""
@@ -161,13 +161,12 @@ class DecisionLog:
         try:
             if backlog.memory:
                 await self._append_some()
-            if not backlog.memory:
-                await backlog.refill()
+            await backlog.refill()
         except (StoreUnavailable, RecordUnavailable):
             return False
         except OSError as error:
             self._say("decisions on disk cannot be read", str(error))
-            return False
+            return not backlog.spooling
         if not backlog.memory and not backlog.spooling:
             backlog.filled.clear()
             if lost := backlog.loss.take():

@@ -28,6 +28,11 @@ class Segment:
     decisions: int = 0
     _noted: bool = False
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether somebody has deleted the file, so that the end of this process would lose it."""
+        return os.fstat(self.descriptor).st_nlink == 0
+
     def append(self, line: bytes) -> None:
         """Append a line. Raises OSError; the next append then overwrites what was written."""
         if self._noted:

@@ -4,6 +4,8 @@ A spool is a directory of segments. Each process appends to segments of its own,
 kernel releases the lock when the process ends, however it ends. Then another gate can adopt the segment. A decision may
 be read twice, from memory and from disk. That does no harm, because the archive keeps one row for each decision.
 
+The name of a segment begins with its owner (`spool_owner.py`). A spool uses only segments of its own owner.
+
 The functions of this module wait for the disk, so they run in a thread of their own (`backlog.py`).
 """
 
@@ -20,12 +22,11 @@ from pathlib import Path
 import structlog
 
 from agi_gate.segment import Found, Segment, create, encode, lock, read
+from agi_gate.spool_directory import NEW, SUFFIX, delete_unfinished, make, say_foreign
 from compliance.verdict import Decision
 
 SEGMENT_BYTES = 1_000_000
 """Maximum size of a segment: about 4,000 decisions, so that reading one takes some ten milliseconds."""
-
-SUFFIX, NEW = ".spool", ".new"
 
 log = structlog.get_logger()
 
@@ -36,9 +37,10 @@ class SpoolFull(Exception):
 
 @dataclass(slots=True)
 class Spool:
-    """The segments of one decision log in `directory`. All processes together keep at most `most_bytes` there."""
+    """The segments of one decision log in `directory`. All processes of `owner` keep at most `most_bytes` there."""
 
     directory: Path
+    owner: str
     most_bytes: int
     kept: int = 0
     """Number of decisions in the segments of this log."""
@@ -53,8 +55,11 @@ class Spool:
         line = encode(decision)
         last = self._own[-1] if self._own else None
         if last is None or last.loaded != loaded or last.size + len(line) > SEGMENT_BYTES:
-            last = self._begin(loaded)
-            self._own.append(last)
+            last = self._begin(loaded, len(line))
+        elif (more := reserved(last.size + len(line)) - reserved(last.size)) > 0:
+            self._require_room(more)
+            if last.is_deleted:  # Somebody has deleted the directory, and perhaps another gate has created it again.
+                last = self._begin(loaded, len(line))
         last.append(line)
         self.kept += 1
 
@@ -83,7 +88,10 @@ class Spool:
         Raises OSError if there is none, and a file cannot be used.
         """
         trouble: OSError | None = None
-        for path in sorted(self.directory.glob(f"*{SUFFIX}")):
+        names = self._names()
+        delete_unfinished(self.directory, names)
+        say_foreign(self.directory, sum(name.endswith(SUFFIX) for name in names) - sum(map(self._is_own, names)))
+        for path in (self.directory / name for name in sorted(filter(self._is_own, names))):
             try:
                 found = self._adopt(path)
             except OSError as error:  # It must not keep the files after it from being read.
@@ -129,13 +137,20 @@ class Spool:
         self.kept -= segment.decisions
         segment.remove()
 
-    def _begin(self, loaded: bool) -> Segment:
-        """Create a segment. Raises SpoolFull, OSError."""
-        # Every file counts as full, so that files which still grow stay within the limit.
-        if (1 + sum(1 for _ in self.directory.glob(f"*{SUFFIX}"))) * SEGMENT_BYTES > self.most_bytes:
-            raise SpoolFull(f"{self.most_bytes // 1_000_000} MB of decisions wait on disk")
+    def _begin(self, loaded: bool, size: int) -> Segment:
+        """Create a segment for `size` bytes at first. Raises SpoolFull, OSError."""
+        self._require_room(reserved(size))
+        try:
+            segment = self._created(loaded)
+        except FileNotFoundError:  # The directory or the file was deleted meanwhile.
+            self._create_directory()
+            segment = self._created(loaded)
+        self._own.append(segment)
+        return segment
+
+    def _created(self, loaded: bool) -> Segment:
         # The names are in the order of time. A file gets its name when it is locked, so no other gate can adopt it.
-        path = self.directory / f"{time.time_ns():020d}-{secrets.token_hex(4)}{SUFFIX}"
+        path = self.directory / f"{self.owner}-{time.time_ns():020d}-{secrets.token_hex(4)}{SUFFIX}"
         new = path.with_suffix(NEW)
         descriptor = create(new)
         try:
@@ -146,18 +161,55 @@ class Spool:
             raise
         return Segment(path, descriptor, loaded)
 
+    def _require_room(self, more: int) -> None:
+        """Raise SpoolFull if the owner's files, with `more` bytes, exceed the limit. Raises OSError."""
+        used = 0
+        for name in filter(self._is_own, self._names()):
+            with suppress(FileNotFoundError):
+                used += reserved((self.directory / name).lstat().st_size)
+        if used + more > self.most_bytes:
+            raise SpoolFull(f"{self.most_bytes // 1_000_000} MB of decisions wait on disk")
+
+    def _is_own(self, name: str) -> bool:
+        return name.startswith(f"{self.owner}-") and name.endswith(SUFFIX)
+
+    def _names(self) -> list[str]:
+        """Return the names of all files; create the directory if it is gone. Raises OSError."""
+        try:
+            return [path.name for path in self.directory.iterdir()]
+        except FileNotFoundError:
+            self._create_directory()
+            return []
+
+    def _create_directory(self) -> None:
+        if not self.directory.exists():
+            make(self.directory)
+            log.error("directory of decisions was deleted, and is created again", directory=str(self.directory))
+
+
+def reserved(size: int) -> int:
+    """Return the bytes that a file of `size` bytes may reach before its process looks at the limit again.
+
+    All files count with these bytes, so that files which still grow stay within the limit. A reservation doubles, so a
+    process looks at the directory a few times for each file.
+    """
+    step = SEGMENT_BYTES // 16
+    while step < size:
+        step *= 2
+    return max(size, min(step, SEGMENT_BYTES))
+
 
 def prepare(directory: Path) -> None:
     """Create the directory of a spool, and check that files can be created in it. Raises OSError."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make(directory)
     probe = directory / f"{secrets.token_hex(8)}{NEW}"
     os.close(create(probe))
     probe.unlink()
 
 
-def opened(directory: Path, megabytes: int) -> Spool | None:
+def opened(directory: Path, owner: str, megabytes: int) -> Spool | None:
     """Return a spool in `directory`; None, and a line in the log, if no file can be created there."""
-    return Spool(directory, megabytes * 1_000_000) if megabytes and _prepared(directory) else None
+    return Spool(directory, owner, megabytes * 1_000_000) if megabytes and _prepared(directory) else None
 
 
 @cache  # Once in a process: on a cluster, each new shard opens a spool while calls are being answered.

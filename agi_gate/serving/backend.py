@@ -12,6 +12,7 @@ from agi_gate.screening import Screener, Screenings
 from agi_gate.serving.heartbeat import HeartbeatSender
 from agi_gate.settings import GateSettings
 from agi_gate.spool import Spool, opened
+from agi_gate.spool_owner import owner_of
 from agi_gate.store.facts import FactStore
 from agi_gate.store.foreseen import LOAD
 from agi_gate.store.health import Health
@@ -86,7 +87,8 @@ class ProcessContext:
 
     def spool(self) -> Spool | None:
         """Return a new spool, for one decision log; None if no decision can be kept on disk."""
-        return opened(self.settings.spool, self.settings.spool_mb)
+        settings = self.settings
+        return opened(settings.spool, owner_of(settings.redis), settings.spool_mb)
 
     @property
     def numbering(self) -> Numbering:

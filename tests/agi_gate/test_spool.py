@@ -1,7 +1,10 @@
 """Decisions on disk: private, bounded, in order, and left to the next gate by a process that dies."""
 
+import fcntl
 import os
+import shutil
 import stat
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from compliance.verdict import Decision, allow, block
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOST = 10_000_000
+OWNER, OTHER = "0123456789ab", "ba9876543210"
 
 
 def decision(number: int) -> Decision:
@@ -51,7 +55,7 @@ def test_a_decision_comes_back_from_its_line_as_it_was(one: Decision):
 
 
 def test_what_memory_lacks_is_read_in_order_and_deleted_once_it_is_recorded(directory: Path):
-    mine = Spool(directory, MOST)
+    mine = Spool(directory, OWNER, MOST)
     for number in range(3):
         mine.write(decision(number), loaded=True)
     for number in range(3, 6):
@@ -65,20 +69,20 @@ def test_what_memory_lacks_is_read_in_order_and_deleted_once_it_is_recorded(dire
 
 
 def test_nobody_else_may_read_what_is_on_disk(directory: Path):
-    mine = Spool(directory, MOST)
+    mine = Spool(directory, OWNER, MOST)
     mine.write(decision(1), loaded=True)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert [stat.S_IMODE(one.stat().st_mode) for one in files(directory)] == [0o600]
 
 
 def test_only_what_a_dead_process_left_is_adopted_and_only_once(directory: Path):
-    dead, alive, next_one = (Spool(directory, MOST) for _ in range(3))
+    dead, alive, next_one = (Spool(directory, OWNER, MOST) for _ in range(3))
     dead.write(decision(1), loaded=True)
     alive.write(decision(2), loaded=True)
     assert next_one.adopt().decisions == []
     dead.release()  # As the kernel does when the process ends.
     assert ids(next_one.adopt().decisions) == ["id-1"]
-    assert Spool(directory, MOST).adopt().decisions == []
+    assert Spool(directory, OWNER, MOST).adopt().decisions == []
     next_one.load()
     assert len(files(directory)) == 1
     alive.release()
@@ -86,7 +90,7 @@ def test_only_what_a_dead_process_left_is_adopted_and_only_once(directory: Path)
 
 
 def test_what_a_gate_adopted_and_did_not_record_is_adopted_again_after_its_death(directory: Path):
-    dead, heir, next_one = (Spool(directory, MOST) for _ in range(3))
+    dead, heir, next_one = (Spool(directory, OWNER, MOST) for _ in range(3))
     dead.write(decision(1), loaded=False)
     dead.release()
     heir.adopt()
@@ -108,12 +112,12 @@ def test_what_a_gate_adopted_and_did_not_record_is_adopted_again_after_its_death
     ],
 )
 def test_a_line_that_cannot_be_read_is_skipped_and_counted(directory: Path, torn: bytes):
-    dead = Spool(directory, MOST)
+    dead = Spool(directory, OWNER, MOST)
     dead.write(decision(1), loaded=True)
     dead.release()
     with files(directory)[0].open("ab") as file:
         file.write(torn)
-    found = Spool(directory, MOST).adopt()
+    found = Spool(directory, OWNER, MOST).adopt()
     assert (ids(found.decisions), found.unreadable) == (["id-1"], 1)
 
 
@@ -133,8 +137,8 @@ def pipe(path: Path) -> None:
 
 @pytest.mark.parametrize("odd", [unreadable, link, pipe])
 def test_a_file_that_cannot_be_used_keeps_no_other_from_being_adopted(directory: Path, odd):
-    dead, heir = Spool(directory, MOST), Spool(directory, MOST)
-    odd(directory / "0.spool")
+    dead, heir = Spool(directory, OWNER, MOST), Spool(directory, OWNER, MOST)
+    odd(directory / f"{OWNER}-0.spool")
     dead.write(decision(1), loaded=True)
     dead.release()
     assert ids(heir.adopt().decisions) == ["id-1"]
@@ -142,7 +146,7 @@ def test_a_file_that_cannot_be_used_keeps_no_other_from_being_adopted(directory:
     with pytest.raises(OSError, match=r"Is a directory|symbolic links|Illegal seek"):
         heir.adopt()
     heir.load()
-    assert [one.name for one in files(directory)] == ["0.spool"]
+    assert [one.name for one in files(directory)] == [f"{OWNER}-0.spool"]
     assert descriptors(directory) == before - 1
 
 
@@ -156,21 +160,21 @@ def test_a_file_that_cannot_be_created_leaves_no_descriptor_open(directory: Path
         raise OSError("no space is left")
 
     monkeypatch.setattr(Path, "rename", refused)
-    mine, before = Spool(directory, MOST), descriptors(directory)
+    mine, before = Spool(directory, OWNER, MOST), descriptors(directory)
     with pytest.raises(OSError, match="no space"):
         mine.write(decision(1), loaded=True)
     assert descriptors(directory) == before
 
 
 def test_an_empty_file_of_a_dead_process_is_deleted(directory: Path):
-    (directory / "1.spool").touch()
-    assert Spool(directory, MOST).adopt().decisions == []
+    (directory / f"{OWNER}-1.spool").touch()
+    assert Spool(directory, OWNER, MOST).adopt().decisions == []
     assert files(directory) == []
 
 
 def test_all_processes_together_stay_below_the_limit(directory: Path, monkeypatch):
     monkeypatch.setattr(spool, "SEGMENT_BYTES", 1_000)
-    one, other = Spool(directory, 5_000), Spool(directory, 5_000)
+    one, other = Spool(directory, OWNER, 5_000), Spool(directory, OWNER, 5_000)
     with pytest.raises(SpoolFull):
         for number in range(1_000):
             (one, other)[number % 2].write(decision(number), loaded=False)
@@ -180,7 +184,7 @@ def test_all_processes_together_stay_below_the_limit(directory: Path, monkeypatc
 
 def test_a_limit_that_was_reached_leaves_room_again_once_the_decisions_are_recorded(directory: Path, monkeypatch):
     monkeypatch.setattr(spool, "SEGMENT_BYTES", 1_000)
-    mine = Spool(directory, 2_000)
+    mine = Spool(directory, OWNER, 2_000)
     with pytest.raises(SpoolFull):
         for number in range(1_000):
             mine.write(decision(number), loaded=False)
@@ -192,7 +196,7 @@ def test_a_limit_that_was_reached_leaves_room_again_once_the_decisions_are_recor
 
 
 def test_what_a_full_disk_cut_short_is_overwritten_by_the_next_decision(directory: Path, monkeypatch):
-    mine, write = Spool(directory, MOST), os.pwrite
+    mine, write = Spool(directory, OWNER, MOST), os.pwrite
     mine.write(decision(1), loaded=False)
     monkeypatch.setattr(os, "pwrite", lambda descriptor, line, at: write(descriptor, line[:9], at))
     with pytest.raises(OSError, match="only a part"):
@@ -203,14 +207,14 @@ def test_what_a_full_disk_cut_short_is_overwritten_by_the_next_decision(director
 
 
 def test_the_record_of_a_loss_stands_once_behind_the_decisions_and_gives_way_to_more(directory: Path):
-    dead = Spool(directory, MOST)
+    dead = Spool(directory, OWNER, MOST)
     dead.write(decision(1), loaded=False)
     for detail in ("1234567 calls until", "12 calls until"):
         dead.note_loss(decision(2)._replace(ruling=block(verdict.RECORDS_LOST, detail)))
     dead.release()
-    heir = Spool(directory, MOST)
+    heir = Spool(directory, OWNER, MOST)
     assert [one.ruling.detail for one in heir.adopt().decisions] == ["", "12 calls until"]
-    mine = Spool(directory, MOST)
+    mine = Spool(directory, OWNER, MOST)
     mine.write(decision(3), loaded=False)
     mine.note_loss(decision(4)._replace(dialed="1" * 64))
     mine.write(decision(5), loaded=False)
@@ -223,7 +227,7 @@ def test_the_record_of_a_loss_stands_once_behind_the_decisions_and_gives_way_to_
 def test_a_directory_in_which_nothing_can_be_written_is_named_in_the_log(tmp_path: Path):
     (tmp_path / "file").touch()
     with capture_logs() as said:
-        assert opened(tmp_path / "file", 64) is None
+        assert opened(tmp_path / "file", OWNER, 64) is None
     assert [(line["event"], line["directory"]) for line in said] == [
         ("decisions are not kept on disk", str(tmp_path / "file"))
     ]
@@ -231,5 +235,126 @@ def test_a_directory_in_which_nothing_can_be_written_is_named_in_the_log(tmp_pat
 
 def test_with_no_megabytes_nothing_is_kept_and_nothing_is_said(tmp_path: Path):
     with capture_logs() as said:
-        assert opened(tmp_path / "spool", 0) is None
+        assert opened(tmp_path / "spool", OWNER, 0) is None
     assert (said, [*tmp_path.iterdir()]) == ([], [])
+
+
+def test_the_decisions_of_another_installation_are_left_alone_and_named_once(directory: Path):
+    foreign, dead = Spool(directory, OTHER, MOST), Spool(directory, OWNER, MOST)
+    foreign.write(decision(1), loaded=True)
+    dead.write(decision(2), loaded=True)
+    for one in (foreign, dead):
+        one.release()
+    heir = Spool(directory, OWNER, MOST)
+    with capture_logs() as said:
+        assert ids(heir.adopt().decisions) == ["id-2"]
+        heir.load()
+        assert heir.adopt().decisions == Spool(directory, OWNER, MOST).adopt().decisions == []
+    assert [(line["event"], line["files"]) for line in said] == [
+        ("decisions of another installation are left alone", 1)
+    ]
+    assert ids(Spool(directory, OTHER, MOST).adopt().decisions) == ["id-1"]
+
+
+def test_the_files_of_another_installation_take_no_room(directory: Path):
+    (directory / f"{OTHER}-1.spool").write_bytes(b"x" * 2_000_000)
+    (directory / f"{OWNER}x-1.spool").write_bytes(b"x" * 2_000_000)
+    Spool(directory, OWNER, 1_000_000).write(decision(1), loaded=True)
+
+
+def test_many_processes_with_few_decisions_need_little_room(directory: Path):
+    many = [Spool(directory, OWNER, 64_000_000) for _ in range(100)]
+    for number, one in enumerate(many):
+        one.write(decision(number), loaded=False)
+    assert len(files(directory)) == 100
+
+
+def test_files_that_grow_together_stay_below_the_limit(directory: Path, monkeypatch):
+    monkeypatch.setattr(spool, "SEGMENT_BYTES", 16_000)
+    most = 36_000
+    many, refused = [Spool(directory, OWNER, most) for _ in range(5)], 0
+    for number in range(1_000):
+        try:
+            many[number % 5].write(decision(number), loaded=False)
+        except SpoolFull:
+            refused += 1
+        assert sum(file.stat().st_size for file in files(directory)) <= most
+    assert refused
+    assert sum(file.stat().st_size for file in files(directory)) > most / 4
+
+
+def test_a_process_looks_at_the_directory_a_few_times_for_each_file(directory: Path, monkeypatch):
+    looks, names = 0, Spool._names
+
+    def counted(one: Spool) -> list[str]:
+        nonlocal looks
+        looks += 1
+        return names(one)
+
+    monkeypatch.setattr(spool, "SEGMENT_BYTES", 16_000)
+    monkeypatch.setattr(Spool, "_names", counted)
+    mine = Spool(directory, OWNER, MOST)
+    for number in range(1_000):
+        mine.write(decision(number), loaded=False)
+    assert looks <= 5 * len(files(directory))
+
+
+def test_a_directory_that_was_deleted_is_created_again_and_only_its_owner_may_read_it(directory: Path, monkeypatch):
+    monkeypatch.setattr(spool, "SEGMENT_BYTES", 16_000)
+    mine, other = Spool(directory, OWNER, MOST), Spool(directory, OWNER, MOST)
+    mine.write(decision(1), loaded=False)
+    other.write(decision(2), loaded=False)
+    shutil.rmtree(directory)
+    with capture_logs() as said:
+        for number in range(3, 43):
+            mine.write(decision(number), loaded=False)
+            other.write(decision(1_000 + number), loaded=False)
+    assert [line["event"] for line in said] == ["directory of decisions was deleted, and is created again"]
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    mine.release()
+    other.release()
+    heir, adopted = Spool(directory, OWNER, MOST), list[str]()
+    while found := heir.adopt().decisions:
+        adopted += ids(found)
+    assert {"id-42", "id-1042"} <= {*adopted}
+
+
+@pytest.mark.parametrize("at_adoption", [True, False])
+def test_a_directory_that_is_gone_when_it_is_used_next_is_created_again(directory: Path, at_adoption: bool):
+    shutil.rmtree(directory)
+    mine = Spool(directory, OWNER, MOST)
+    with capture_logs() as said:
+        if at_adoption:
+            assert mine.adopt().decisions == []
+        mine.write(decision(1), loaded=True)
+    assert len(said) == 1
+    assert len(files(directory)) == 1
+
+
+def test_a_file_without_its_name_is_deleted_once_its_process_is_dead(directory: Path):
+    old = time.time() - 3600
+    dead, alive, young, full = (directory / f"{OWNER}-{name}.new" for name in ("dead", "alive", "young", "full"))
+    for path in (dead, alive, young, full):
+        path.touch()
+    full.write_bytes(b"x")
+    for path in (dead, alive, full):
+        os.utime(path, (old, old))
+    with alive.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        Spool(directory, OWNER, MOST).adopt()
+    assert {*directory.iterdir()} == {alive, young, full}
+
+
+def test_a_process_whose_unfinished_file_was_deleted_tries_again(directory: Path, monkeypatch):
+    rename, deleted = Path.rename, list[Path]()
+
+    def once(path: Path, to: Path) -> Path:
+        if not deleted:
+            deleted.append(path)
+            path.unlink()
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", once)
+    mine, before = Spool(directory, OWNER, MOST), descriptors(directory)
+    mine.write(decision(1), loaded=False)
+    assert (ids(mine.load().decisions), descriptors(directory)) == (["id-1"], before + 1)
