@@ -251,6 +251,7 @@ async def test_a_refill_deletes_nothing_that_waits_in_memory(directory: Path):
     async with running(log):
         await noted(log, 0, 30)
         await log._backlog.refill()
+        await asyncio.sleep(0)
         await log._backlog._in_thread(lambda: None)
         assert (len(log._backlog.memory), spool.kept) == (10, 30)
 
