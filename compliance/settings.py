@@ -15,7 +15,8 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from compliance.command_line import plain
 from compliance.numbers import known_region
 from compliance.private_files import ENV_FILE, open_to_others
-from compliance.redis_url import Cluster, read_redis_url
+from compliance.redis_masters import Cluster
+from compliance.redis_url import read_redis_url
 from compliance.secrets import secrets_of
 from compliance.setting_names import FROM_FILE, PREFIX
 

@@ -20,6 +20,7 @@ from admin_web.projection.marks import NOTHING, OLDER, RECOVERED, Written, read_
 from admin_web.projection.wire import Command, RedisRefused, RedisUnavailable, Reply, Wire, on_shard, words
 from compliance.cluster import NotACluster, Shard, read_nodes
 from compliance.facts import State, doubt
+from compliance.redis_masters import Master
 from compliance.redis_schema import (
     MAX_INTSET_ENTRIES,
     REBUILT_AT,
@@ -29,7 +30,6 @@ from compliance.redis_schema import (
     read_state,
     read_versions,
 )
-from compliance.redis_url import Master
 
 log = structlog.get_logger()
 

@@ -13,7 +13,8 @@ from typing import cast
 from redis.asyncio.connection import ConnectionPool
 
 from compliance.redis_connection import Connector
-from compliance.redis_url import Cluster, Master, Sentinels, read_redis_url
+from compliance.redis_masters import Cluster, Master, Sentinels
+from compliance.redis_url import read_redis_url
 
 FOLLOW_S = 1.0
 """Seconds for which the answer of the sentinels, or of a cluster's nodes, is used."""

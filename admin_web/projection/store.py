@@ -12,8 +12,9 @@ from admin_web.projection.pools import Pools
 from admin_web.projection.topology import Nodes, ShardPools
 from admin_web.projection.wire import TIMEOUT_S, RedisUnavailable, Wire, on_shard, translated_errors
 from compliance.cluster import Topology
+from compliance.redis_masters import Cluster
 from compliance.redis_schema import WHOLE, Keys
-from compliance.redis_url import Cluster, read_redis_url, without_secrets
+from compliance.redis_url import read_redis_url, without_secrets
 
 
 class Store:

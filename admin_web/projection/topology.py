@@ -10,7 +10,7 @@ from redis.asyncio.connection import ConnectionPool
 
 from admin_web.projection.pools import CONNECTOR, FOLLOW_S, NEVER
 from compliance.cluster import Topology
-from compliance.redis_url import Cluster, Master, NoMaster
+from compliance.redis_masters import Cluster, Master, NoMaster
 
 REST_S = 0.05
 """Seconds for which silent nodes are waited for after most nodes have replied.

@@ -13,8 +13,9 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from admin_web.projection.batches import batches
 from admin_web.record.changes import NotInForce
 from compliance.redis_connection import error_reply
+from compliance.redis_masters import Master, NoMaster
 from compliance.redis_schema import WHOLE, Keys
-from compliance.redis_url import Master, NoMaster, unreachable
+from compliance.redis_url import unreachable
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 Reply: TypeAlias = "bytes | int | ResponseError | list[Reply] | None"

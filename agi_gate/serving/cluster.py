@@ -18,8 +18,9 @@ from agi_gate.store.shard import ShardLink, ShardStore
 from agi_gate.store.wire import StoreUnavailable, discover
 from compliance.cluster import SLOTS, Topology
 from compliance.numbers import InvalidNumber
+from compliance.redis_masters import Cluster, Master
 from compliance.redis_schema import slot_of_number
-from compliance.redis_url import Cluster, Master, without_secrets
+from compliance.redis_url import without_secrets
 
 LEAST_S = 0.2
 """Minimum time in seconds between two discoveries of the cluster, however many calls fail."""

@@ -23,8 +23,9 @@ from agi_gate.serving.start import first_look, listens
 from agi_gate.settings import GateSettings
 from compliance.listening import CannotListen, start_to_listen
 from compliance.open_files import allow_many_files, room_for
+from compliance.redis_masters import Cluster
 from compliance.redis_records import GateHeartbeat
-from compliance.redis_url import Cluster, read_redis_url
+from compliance.redis_url import read_redis_url
 
 # The kernel caps this value at net.core.somaxconn (listen(2)). It does not refuse connections beyond the limit, so
 # Asterisk waits for such a connection, up to 2 s (res_agi.c, MAX_AGI_CONNECT).

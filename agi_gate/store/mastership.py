@@ -15,7 +15,8 @@ from redis.asyncio.connection import AbstractConnection
 from agi_gate.store.followers import Followers
 from agi_gate.store.health import Health
 from agi_gate.store.wire import Answer, StoreRefused, StoreUnavailable, handshake, locate, own_view
-from compliance.redis_url import Found, Master, read_redis_url
+from compliance.redis_masters import Found, Master
+from compliance.redis_url import read_redis_url
 
 FOLLOW_S = 1.0
 """Seconds between two queries of the sentinels for the current master."""

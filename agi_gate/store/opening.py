@@ -8,7 +8,7 @@ from typing import NamedTuple
 from agi_gate.store.mastership import Mastership
 from agi_gate.store.pipe import Pipe
 from agi_gate.store.wire import CONNECTOR, Command, exchange
-from compliance.redis_url import Master
+from compliance.redis_masters import Master
 
 
 class Opened(NamedTuple):

@@ -9,7 +9,8 @@ from redis.exceptions import ResponseError
 
 from compliance.cluster import NotACluster, Shard, Topology, read_nodes
 from compliance.redis_connection import Connector, error_reply
-from compliance.redis_url import Cluster, Found, Master, NoMaster, read_redis_url
+from compliance.redis_masters import Cluster, Found, Master, NoMaster
+from compliance.redis_url import read_redis_url
 
 Command = tuple[str | bytes | int, ...]
 Answer = bytes | int | None | list[bytes | None] | ResponseError

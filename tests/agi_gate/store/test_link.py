@@ -14,7 +14,7 @@ from agi_gate.store import notices, reconnecting
 from agi_gate.store.link import Link
 from agi_gate.store.questions import Answers, question
 from agi_gate.store.wire import StoreUnavailable
-from compliance.redis_url import Master
+from compliance.redis_masters import Master
 from tests.support.scripted_redis import NOW, FakeRedis, as_redis, told
 
 

@@ -10,7 +10,7 @@ from agi_gate.store import mastership as room
 from agi_gate.store.health import Health
 from agi_gate.store.mastership import Mastership, SentinelMastership, mastership_of
 from agi_gate.store.wire import StoreUnavailable
-from compliance.redis_url import Found, Master
+from compliance.redis_masters import Found, Master
 
 OLD, NEW = Master("redis://127.0.0.1:7000/0", "1"), Master("redis://127.0.0.1:7001/0", "2")
 INFO = b"role:master\r\nslave0:ip=127.0.0.1,port=7002,state=online,offset=14,lag=0\r\n"

@@ -15,9 +15,9 @@ from agi_gate.store.wire import StoreUnavailable
 from compliance.cluster import Shard
 from compliance.facts import Facts
 from compliance.numbers import E164
+from compliance.redis_masters import Master
 from compliance.redis_schema import Keys, slot_key, slot_of_number
 from compliance.redis_terms import terms_digest, terms_value
-from compliance.redis_url import Master
 from tests.support.scripted_redis import NOW, FakeRedis, as_redis
 
 NUMBER = E164("+14155550100")
