@@ -5,30 +5,27 @@ request. It holds no transaction and no connection until the next step. The step
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
 
 from sqlalchemy import select, tuple_
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.judging.terms import terms_on_record
-from admin_web.projection import drift, outbox
+from admin_web.projection import drift
 from admin_web.projection.batches import batches
 from admin_web.projection.compare import Difference, compare
 from admin_web.projection.drain import Sides
 from admin_web.projection.lease import verified
-from admin_web.projection.live import LiveProjection, read_live
-from admin_web.projection.mending import WidelyDrifted, by_kind, own_numbers, settle, settle_counts, settle_registry
+from admin_web.projection.live import LiveProjection
+from admin_web.projection.mending import by_kind, settle, settle_registry
 from admin_web.projection.registry_sets import exchanges_of
+from admin_web.projection.round_steps import NOTHING, StepDone, generation_of, require_same
 from admin_web.projection.sweep import KEYS_AT_ONCE
 from admin_web.projection.truth import Subjects, Truth, owns, truth_of
-from admin_web.projection.verify import ProjectionMoved
-from admin_web.projection.wire import Reply, Wire, words
+from admin_web.projection.whole_check import compare_whole
+from admin_web.projection.wire import Reply, words
 from admin_web.record.models import Override, RegistryExchange, SuppressionEntry
 from admin_web.record.registry_versions import lines_of
 from compliance.cluster import slot_of
 from compliance.numbers import E164, LeadId
-from compliance.redis_schema import generation_pattern, listed_of, number_of, override_of, slot_key
-from compliance.redis_terms import terms_digest, terms_value
+from compliance.redis_schema import generation_pattern, listed_of, number_of, override_of
 
 NUMBERS_AT_ONCE = 5_000
 SETS_AT_ONCE = 3
@@ -36,18 +33,6 @@ SETS_AT_ONCE = 3
 
 Redis serves no other client during such a request. Three full sets take 1.7 ms (0.56 ms each).
 """
-
-OTHER_COUNT = "counted differently in Redis and SQL"
-
-
-class StepDone(NamedTuple):
-    """The differences that one step has found, by kind, with some examples. All of them are mended."""
-
-    kinds: dict[str, int]
-    examples: list[str]
-
-
-NOTHING = StepDone({}, [])
 
 
 class Round:
@@ -66,7 +51,7 @@ class Round:
         for phase in (self._registries, self._own, self._overrides, self._extra):
             async for done in phase(live):
                 yield done
-        yield await self._rest(live)
+        yield await compare_whole(self._sides, live)
 
     async def _registries(self, live: LiveProjection) -> AsyncIterator[StepDone]:
         """Compare each exchange of a registry in SQL with its set in Redis."""
@@ -86,10 +71,10 @@ class Round:
                 yield await self._compare_sets(live, name, kept)
 
     async def _compare_sets(self, live: LiveProjection, name: str, kept: Sequence[tuple[str, bytes]]) -> StepDone:
-        sets = exchanges_of(_generation(live), name, kept)
+        sets = exchanges_of(generation_of(live), name, kept)
         async with self._sides.store.wire() as wire:
             replies = await wire.ask(*(("SMEMBERS", one.key) for one in sets), within_s=5.0)
-            await self._require_same(wire, live)
+            await require_same(wire, live)
             found = [
                 difference
                 for one, reply in zip(sets, replies, strict=True)
@@ -138,7 +123,7 @@ class Round:
         cursor = b"0"
         while True:
             async with self._sides.store.wire() as wire:
-                scan = ("SCAN", cursor, "MATCH", generation_pattern(_generation(live)), "COUNT", KEYS_AT_ONCE)
+                scan = ("SCAN", cursor, "MATCH", generation_pattern(generation_of(live)), "COUNT", KEYS_AT_ONCE)
                 (reply,) = await wire.ask(scan)
                 cursor, held = (words(reply[:1])[0], reply[1]) if isinstance(reply, list) else (b"0", [])
                 keys = [key.decode("ascii", "replace") for key in words(held)]
@@ -185,66 +170,16 @@ class Round:
         if not extra:
             return done
         async with self._sides.store.wire() as wire:
-            await self._require_same(wire, live)
+            await require_same(wire, live)
             return _done([*await settle_registry(self._sides, wire, live, extra)])
 
     async def _compare(self, live: LiveProjection, truth: Truth) -> StepDone:
         async with self._sides.store.wire() as wire:
-            suspects = await compare(wire, _generation(live), truth, self._sides.now())
-            return _done(await settle(self._sides, wire, _generation(live), suspects))
-
-    async def _rest(self, live: LiveProjection) -> StepDone:
-        """Compare the counts, the terms and the marks of a shard's slots. Only a rebuild mends the last two."""
-        async with self._sides.store.wire() as wire:
-            if await self._terms_differ(wire, live):
-                raise WidelyDrifted({drift.TERMS_OTHER: 1})
-            unmarked = 0
-            for slots in batches(list(live.shard.slots()) if live.shard else [], NUMBERS_AT_ONCE):
-                marks = await wire.ask(*(("GET", slot_key(_generation(live), slot)) for slot in slots))
-                unmarked += sum(mark != live.server.encode() for mark in marks)
-            await self._require_same(wire, live)
-            if unmarked:
-                raise WidelyDrifted({drift.UNMARKED: unmarked})
-            if not await self._miscounts(wire, live):
-                return NOTHING
-            wrong = await settle_counts(self._sides, wire, _generation(live))
-            return StepDone({OTHER_COUNT: len(wrong)}, sorted(wrong)) if wrong else NOTHING
-
-    async def _miscounts(self, wire: Wire, live: LiveProjection) -> bool:
-        """Return whether the counts seem to differ, without taking a turn: counting millions takes a while."""
-        async with self._sides.database.read() as session:
-            expected = await own_numbers(session, live)
-        held = (await read_live(wire)).counts
-        return any(held.get(name, 0) != number for name, number in expected.items())
-
-    async def _terms_differ(self, wire: Wire, live: LiveProjection) -> bool:
-        """Return whether Redis has other terms than SQL, without a pending change that explains it."""
-        async with self._sides.database.read() as session:
-            wanted, pending = await self._wanted_terms(session, live), await outbox.pending_ids(session)
-            now = await read_live(wire)
-            (held,) = await wire.ask(("GET", wire.keys.terms(_generation(live))))
-        await self._require_same(wire, live)
-        digest = now.state.terms if now.state else ""
-        if pending or (held == wanted and digest == terms_digest(wanted)):
-            return False
-        async with self._sides.database.read() as session:  # A change may have come after the first snapshot.
-            return wanted == await self._wanted_terms(session, live)
-
-    async def _wanted_terms(self, session: AsyncSession, live: LiveProjection) -> bytes:
-        return terms_value(*await terms_on_record(session, live.versions))
-
-    async def _require_same(self, wire: Wire, live: LiveProjection) -> None:
-        """Raise ProjectionMoved if the generation was replaced. Its keys are being removed, so gaps are no drift."""
-        now = await read_live(wire)
-        if now.state is None or now.state.generation != _generation(live) or now.versions != live.versions:
-            raise ProjectionMoved
+            suspects = await compare(wire, generation_of(live), truth, self._sides.now())
+            return _done(await settle(self._sides, wire, generation_of(live), suspects))
 
     def _owns(self, live: LiveProjection, exchange: str) -> bool:
         return live.shard is None or live.shard.owns(slot_of(exchange))
-
-
-def _generation(live: LiveProjection) -> int:
-    return live.state.generation if live.state else 0
 
 
 def _of_set(name: str, exchange: str, wanted: set[int], reply: Reply) -> list[Difference]:

@@ -17,7 +17,8 @@ from admin_web.projection.lease import withdraw
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.mending import WidelyDrifted
 from admin_web.projection.projection import Projection
-from admin_web.projection.rounds import Round, StepDone
+from admin_web.projection.round_steps import StepDone
+from admin_web.projection.rounds import Round
 from admin_web.projection.verify import ProjectionMoved
 from admin_web.settings import AdminSettings
 

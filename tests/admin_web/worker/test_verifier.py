@@ -14,7 +14,7 @@ from admin_web.projection.history import last_mark
 from admin_web.projection.incarnation import DIFFERED
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
-from admin_web.projection.rounds import OTHER_COUNT
+from admin_web.projection.whole_check import OTHER_COUNT
 from admin_web.queries.alarm import alarm
 from admin_web.queries.alarms.differences import DRIFT
 from admin_web.queries.alarms.enforcement import NO_CALLS
