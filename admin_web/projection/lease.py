@@ -5,7 +5,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from admin_web.projection.drain import Sides
-from admin_web.projection.eviction import HAS_EVICTED
+from admin_web.projection.eviction import HAS_EVICTED, Evictions
 from admin_web.projection.history import doubt
 from admin_web.projection.incarnation import of_no_server
 from admin_web.projection.live import ForeignHistory, LiveProjection, ProjectionLost, StoreUnfit, read_live
@@ -25,7 +25,7 @@ def lease_command(keys: Keys, since_ms: int, lease_s: float) -> Command:
     return "SET", keys.lease, holder, *ends
 
 
-async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], lease_s: float) -> None:
+async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], lease_s: float) -> Evictions:
     """Extend the lease if Redis holds the projection on record and every change committed so far is in force.
 
     The lease counts from the moment before the drain, by Redis's clock. All changes committed before that moment are in
@@ -33,6 +33,7 @@ async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], leas
     or a subclass, or DatabaseUnavailable.
 
     If Redis may evict listed numbers, or may have evicted some, the lease ends at once, because it would outlive them.
+    Otherwise return the evictions until now.
     """
     try:
         since_ms = (await verified(sides)).at_ms
@@ -41,6 +42,7 @@ async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], leas
         async with sides.store.wire() as wire:
             await _note_evictions(wire, live)
             await wire.ask(lease_command(wire.keys, since_ms, lease_s))
+        return live.evictions
     except (StoreUnfit, ProjectionLost) as error:
         if isinstance(error, StoreUnfit) or error.why == HAS_EVICTED:
             await end_lease(sides)

@@ -46,7 +46,7 @@ class Projection:
     """The projection of `database` in the Redis of the settings, or in one shard of a cluster.
 
     It connects at the first operation. Operations raise RedisUnavailable or a subclass (each is a NotInForce), or
-    DatabaseUnavailable.
+    DatabaseUnavailable. `evicted` is how many keys Redis had evicted when this object last renewed the lease.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Projection:
         if isinstance(store, ClusterStore):
             ledger = Ledger(store.seen)
         self.sides = Sides(database, store, now, ledger)
-        self._settings = settings
+        self._settings, self.evicted = settings, 0
         self._drain = Shared(partial(drain, self.sides), hopeless=RedisSilent)
         self._shards: dict[int, Projection] = {}
 
@@ -191,7 +191,7 @@ class Projection:
         await self._each(Projection._renew_lease)
 
     async def _renew_lease(self) -> None:
-        await renew_lease(self.sides, self.drain, self._settings.lease_s)
+        self.evicted = (await renew_lease(self.sides, self.drain, self._settings.lease_s)).keys
 
     async def facts(self, openings: Sequence[LeadOnNumber], campaign: str = "") -> list[Facts]:
         """Return what the gate would read now for each lead and its number, in the order of `openings`."""

@@ -38,16 +38,20 @@ Redis serves no other client during such a request. Three full sets take 1.7 ms 
 class Round:
     """One round over one Redis or shard. `steps` yields after each step.
 
+    `evicted` is how many keys Redis had evicted when the round began.
+
     It raises WidelyDrifted if only a rebuild helps, ProjectionMoved if a rebuild has ended, ProjectionLost or another
     RedisUnavailable, and DatabaseUnavailable.
     """
 
     def __init__(self, sides: Sides) -> None:
         self._sides = sides
+        self.evicted = 0
 
     async def steps(self) -> AsyncIterator[StepDone]:
         """Compare everything. Registries come first, because they are the largest."""
         live = await verified(self._sides)
+        self.evicted = live.evictions.keys
         for phase in (self._registries, self._own, self._overrides, self._extra):
             async for done in phase(live):
                 yield done

@@ -57,7 +57,7 @@ class Shards:
         keeper = Keeper(one, self._settings)
         checked = self.checked.setdefault(shard, Checked())
         loops = keeper.loops | {
-            "verify": Verifier(one, self._settings, self._clock.now, checked).step,
+            "verify": Verifier(one, self._settings, self._clock.now, checked).look,
             "sweep": by_a_right_clock(self._clock, keeper.sweep),
         }
         return {f"{loop}{shard}": step for loop, step in loops.items()}

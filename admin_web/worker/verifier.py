@@ -1,7 +1,11 @@
 """Continuous comparison of SQL with one Redis, or one shard: a step each minute or more, everything within an hour.
 
-Each night, at the start of the worker, and after a difference was found, the round is made at once. Even then a step is
-followed by a pause that is four times as long, so that Redis and SQL serve others for most of the time.
+Each night, at the start of the worker, after a difference was found, and after Redis has evicted keys, the round is
+made at once. Even then a step is followed by a pause that is four times as long, so that Redis and SQL serve others for
+most of the time.
+
+The lease goes on after evictions under a policy that spares sets. But the policy may have been another one for a moment
+between two looks, and then sets may be missing. Only a comparison of everything can tell.
 """
 
 from collections import Counter
@@ -30,6 +34,9 @@ LEAST_WAIT_S = 0.02
 REST = 4
 """How many times as long as a step the pause after it is, at least."""
 
+LOOK_S = 1.0
+"""Interval, in seconds, between looks for evictions while no step is due. They cost no request."""
+
 AGAIN_S = 5.0
 """Seconds to wait after a rebuild has ended a round, or while there is no projection."""
 
@@ -49,15 +56,30 @@ class Checked:
 
 
 class Verifier:
-    """Compares one projection. The worker repeats `step`."""
+    """Compares one projection. The worker repeats `look`."""
 
     def __init__(
         self, projection: Projection, settings: AdminSettings, now: Callable[[], datetime], checked: Checked
     ) -> None:
         self._projection, self._settings, self._now, self.checked = projection, settings, now, checked
+        self._round = Round(projection.sides)
         self._steps: AsyncGenerator[StepDone] | None = None
+        self._evicted, self._due = 0, 0.0
         self._done, self._at_once, self._clean = 0, True, True
         self._night, self._began_at = self._last_night(), now()
+
+    async def look(self) -> float:
+        """Compare the next part if it is due. After evictions, begin anew at once. Return the seconds to wait.
+
+        Raises RedisUnavailable, DatabaseUnavailable.
+        """
+        # A round that is made at once goes on. Otherwise a Redis that evicts all the time would never let one end.
+        if self._has_evicted and not self._at_once:
+            self._begin_anew()
+        if self._due <= monotonic():
+            wait_s = await self.step()
+            self._due = monotonic() + wait_s
+        return min(max(self._due - monotonic(), 0.0), LOOK_S)
 
     async def step(self) -> float:
         """Compare the next part. Return the seconds to wait. Raises RedisUnavailable, DatabaseUnavailable."""
@@ -87,22 +109,34 @@ class Verifier:
         local = self._now().astimezone(self._settings.zone)
         return (local - timedelta(hours=self._settings.verify_hour)).date()
 
+    @property
+    def _has_evicted(self) -> bool:
+        """Whether Redis has evicted keys since the last round began."""
+        return self._projection.evicted > self._evicted
+
     def _begin_anew(self) -> None:
-        self._steps, self._at_once = None, True
+        self._steps, self._at_once, self._due = None, True, 0.0
 
     async def _compare_next(self) -> None:
         if self._steps is None:
-            round_of = Round(self._projection.sides).steps()
-            self._steps, self._done, self._clean = cast("AsyncGenerator[StepDone]", round_of), 0, True
+            self._round = Round(self._projection.sides)
+            self._steps, self._done, self._clean = cast("AsyncGenerator[StepDone]", self._round.steps()), 0, True
             self._began_at = self._now()
         try:
             done = await anext(self._steps)
         except StopAsyncIteration:
             await self._end()
             return
+        if self._done == 0:
+            self._note_evictions()
         self._done += 1
         if done.kinds:
             await self._note(done, mended=True)
+
+    def _note_evictions(self) -> None:
+        """Note the evictions with which the round began. If there are new ones, it is made at once."""
+        self._at_once = self._at_once or self._round.evicted > self._evicted
+        self._evicted = self._round.evicted
 
     async def _end(self) -> None:
         sides = self._projection.sides
@@ -111,8 +145,9 @@ class Verifier:
         if self._clean:
             self.checked.found.clear()
         self.checked.complete_at, self.checked.steps = self._now().timestamp(), self._done
-        # After a difference, the next round begins at once: only a round without any clears the alarm.
-        self._steps, self._at_once = None, not self._clean
+        # After a difference, the next round begins at once: only a round without any clears the alarm. After an
+        # eviction, because this round may have compared a set before it was evicted.
+        self._steps, self._at_once = None, not self._clean or self._has_evicted
 
     async def _note(self, done: StepDone, *, mended: bool) -> None:
         sides = self._projection.sides

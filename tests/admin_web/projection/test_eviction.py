@@ -1,21 +1,27 @@
 """A Redis that evicts keys: calls stop while it may evict listed numbers, and until none is known to be missing."""
 
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import pytest
 
+from admin_web.projection import drift
+from admin_web.projection.drain import Sides
 from admin_web.projection.eviction import Evictions, read_evictions, recorded_evictions
-from admin_web.projection.live import ProjectionLost, StoreUnfit
+from admin_web.projection.live import LiveProjection, ProjectionLost, StoreUnfit
 from admin_web.projection.rebuild_outcome import BuildLost, NotNeeded
+from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.alarm import alarm
 from admin_web.queries.alarms.enforcement import NO_CALLS
 from admin_web.record.database import Database
+from admin_web.worker.verifier import LOOK_S, MOST_WAIT_S, Checked, Verifier
 from compliance.redis_schema import LEASE, STATE, listed_key
 from lab.redis import RedisServer
 from tests.support.projection import World
 
 LISTED, OTHER = "+14155550100", "+14155550199"
 MANY = [f"+1415{line:07}" for line in range(2_000_000, 2_000_300)]
+SET = listed_key(1, "internal", "1415200")
 
 
 @pytest.fixture
@@ -118,6 +124,109 @@ async def test_evictions_of_expiring_keys_are_noted_and_stop_nothing(world: Worl
     await world.projection.renew_lease()
     assert world.redis.hget(STATE, "evicted") == b"0:volatile-lru"
     assert world.gate.allows(OTHER)
+
+
+@pytest.fixture
+async def verifier(world: World) -> Verifier:
+    """Return a verifier that has compared everything under a policy that spares sets, and has begun a slow round."""
+    world.redis.config_set("maxmemory-policy", "volatile-lfu")
+    await world.projection.renew_lease()
+    verifier = Verifier(world.projection, world.settings, world.now, Checked())
+    while verifier._at_once:
+        verifier._due = 0.0
+        await verifier.look()
+    await verifier.step()
+    verifier._due = monotonic() + MOST_WAIT_S
+    return verifier
+
+
+def evict(world: World, *sets: str) -> None:
+    """Let Redis evict a key that expires. Remove sets too, as if the policy had been another one for a moment."""
+    world.redis.set("decoy", "", px=60_000)
+    world.redis.config_set("maxmemory", 1)
+    while world.redis.exists("decoy"):
+        world.redis.ping()
+    world.redis.config_set("maxmemory", 0)
+    world.redis.delete(*sets, "decoy")
+
+
+async def to_the_end(verifier: Verifier) -> None:
+    """Look until the round has ended that goes on, without its pauses."""
+    while verifier._steps is not None:
+        verifier._due = 0.0
+        await verifier.look()
+
+
+async def test_sets_that_another_policy_took_between_two_looks_are_found_by_a_round_at_once(
+    world: World, verifier: Verifier
+):
+    begun = verifier._round
+    evict(world, SET)
+    await world.projection.renew_lease()
+    assert world.gate.allows(MANY[0]), "neither counts nor policies tell that a set is missing"
+    await verifier.look()
+    assert verifier._round is not begun
+    assert verifier._at_once
+    await to_the_end(verifier)
+    assert verifier.checked.found == {drift.MISSING: len(MANY)}
+    assert not world.gate.allows(MANY[0])
+    assert (await world.projection.verify()).clean
+
+
+async def test_while_nothing_is_evicted_a_look_begins_no_step_before_it_is_due(world: World, verifier: Verifier):
+    await world.projection.renew_lease()
+    done = verifier._done
+    assert await verifier.look() == LOOK_S
+    assert verifier._done == done
+
+
+async def test_a_set_that_is_evicted_after_a_round_at_once_has_compared_it_is_found_by_the_next(
+    world: World, verifier: Verifier
+):
+    verifier._begin_anew()
+    while verifier._done < 3:
+        verifier._due = 0.0
+        await verifier.look()
+    evict(world, SET)
+    await world.projection.renew_lease()
+    begun = verifier._round
+    await verifier.look()
+    assert verifier._round is begun, "it goes on, so that it ends although Redis evicts all the time"
+    await to_the_end(verifier)
+    assert verifier._at_once
+    verifier._due = 0.0
+    await verifier.look()
+    await to_the_end(verifier)
+    assert verifier.checked.found == {drift.MISSING: len(MANY)}
+
+
+async def test_a_round_that_begins_after_an_eviction_that_no_look_has_seen_is_made_at_once(
+    world: World, verifier: Verifier
+):
+    await to_the_end(verifier)
+    evict(world)
+    await verifier.step()
+    assert verifier._at_once
+    await to_the_end(verifier)
+    assert not verifier._at_once
+    assert verifier.checked.found.total() == 0
+
+
+async def test_a_round_after_an_eviction_that_redis_interrupts_is_begun_again_at_once(
+    world: World, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+):
+    evict(world, SET)
+    await world.projection.renew_lease()
+    with monkeypatch.context() as broken:
+        broken.setattr("admin_web.projection.rounds.verified", away)
+        with pytest.raises(RedisUnavailable):
+            await verifier.look()
+    await verifier.look()
+    assert verifier._steps is not None
+
+
+async def away(_sides: Sides) -> LiveProjection:
+    raise RedisUnavailable("away")
 
 
 async def test_a_generation_during_whose_build_redis_may_evict_never_goes_live(world: World):

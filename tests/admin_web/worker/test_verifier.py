@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,12 @@ from admin_web.queries.alarms.enforcement import NO_CALLS
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import AuditEvent, ProjectionCheck, SuppressionEntry
+from admin_web.record.steady_clock import SteadyClock
 from admin_web.worker.keeper import Keeper
-from admin_web.worker.verifier import MOST_WAIT_S, WITHIN_S, Checked, Verifier
+from admin_web.worker.loop_states import LoopStates
+from admin_web.worker.repeating import Repeater
+from admin_web.worker.shards import Shards
+from admin_web.worker.verifier import LOOK_S, MOST_WAIT_S, WITHIN_S, Checked, Verifier
 from compliance.numbers import E164, LeadId
 from compliance.redis_schema import LEASE, MARK, STATE, count_field, listed_key, override_key, terms_key
 from compliance.redis_terms import terms_digest
@@ -243,6 +248,13 @@ async def test_everything_is_compared_within_an_hour_and_at_once_each_night(worl
     assert await verifier.step() == 0.5
     now += timedelta(minutes=1)
     assert await verifier.step() < 0.5  # It is three at night.
+
+
+async def test_between_steps_the_worker_looks_for_evictions_each_second(world: World, monkeypatch: pytest.MonkeyPatch):
+    seconds = count(1.0)
+    monkeypatch.setattr("admin_web.worker.verifier.monotonic", lambda: next(seconds))
+    shards = Shards(world.database, world.projection, world.settings, SteadyClock(), Repeater(LoopStates()))
+    assert await shards._loops_of(world.projection)["verify"]() == LOOK_S
 
 
 async def test_numbers_and_sets_of_a_registry_are_mended_too(world: World, tmp_path: Path):
