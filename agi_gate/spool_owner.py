@@ -7,8 +7,9 @@ another installation that uses the same directory.
 import hashlib
 from urllib.parse import urlsplit
 
+from compliance.redis_masters import Sentinels
 from compliance.redis_options import options_of
-from compliance.redis_url import Sentinels, read_redis_url
+from compliance.redis_url import read_redis_url
 
 DIGITS = 12
 
