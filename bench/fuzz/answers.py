@@ -33,7 +33,7 @@ class Connection:
         return True
 
     def close(self) -> None:
-        """Tell the session, once."""
+        """Call the session's `connection_lost`, once."""
         if not self.closed:
             self.closed = True
             if self.owner:

@@ -18,7 +18,10 @@ class NoOwnMounts(Exception):
 
 
 def own_mounts() -> None:
-    """Give this process mounts of its own, which end with it. It must have a single thread. Raises NoOwnMounts."""
+    """Move this process into a mount namespace of its own, which ends with it. Raises NoOwnMounts.
+
+    The process must have a single thread.
+    """
     user, group = os.getuid(), os.getgid()
     flags = CLONE_NEWNS if user == 0 else CLONE_NEWNS | CLONE_NEWUSER
     _call("unshare", _libc.unshare(flags))
@@ -61,5 +64,5 @@ class Disk:
         raise NoOwnMounts(f"{self.directory} is written to without a pause")
 
     def free(self) -> None:
-        """Give back the space."""
+        """Free the space again."""
         _mount(self.directory, None, MS_REMOUNT, self._size)

@@ -9,7 +9,7 @@ from tests.faults.harness.summary import KindOfFault, Summary, markdown, summari
 
 
 def told() -> Story:
-    """Tell a run with an outage of 0.8 s after a kill, and one of 0.3 s after a flush."""
+    """Return a run with an outage of 0.8 s after a kill, and one of 0.3 s after a flush."""
     story = Story()
     story.change("list", 0)
     story.block(10, NUMBER)

@@ -179,7 +179,7 @@ def test_a_change_with_two_audit_events_is_reported(story: Story, kind: str):
 
 
 def every_kind(story: Story) -> dict[str, str]:
-    """Tell one change of each kind; return the actions of their audit events."""
+    """Record one change of each kind; return the actions of their audit events."""
     story.change("list", 10)
     story.change("lift", 20)
     story.change("grant", 30)
