@@ -93,7 +93,7 @@ def test_a_block_and_a_revocation_without_redis_are_recorded_and_no_call_passes_
         expect(notice(admin)).to_contain_text(NOT_YET)
         for page, path in ((agent, "/leads"), (agent, "/queue"), (admin, "/monitor"), (admin, "/")):
             page.goto(path)
-            until(page, lambda page=page: TWO_WAIT in page.locator(BANNER).inner_text())
+            until(page, lambda page=page: TWO_WAIT in "".join(page.locator(BANNER).all_inner_texts()))
         own.redis.start()
         until(admin, lambda: not admin.locator(BANNER).count())
         assert own.judged(to_block.number, to_block.id) == (False, "internal-dnc")
