@@ -11,9 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.models import Base, UtcDateTime
 
-_SPELLED = "%Y-%m-%d %H:%M:%S.%f"
-"""How SQLite stores moments: in UTC, without a zone."""
-
 
 class Range(NamedTuple):
     """The ids of `many` new rows: those between `first` and `last` that this transaction made."""
@@ -34,7 +31,7 @@ def each_of(session: AsyncSession, values: Collection[str]) -> ColumnElement[str
     The values are sent as one JSON parameter, so a statement takes any number of them. As separate parameters, SQLite
     would accept at most 32,766 (limits.html) and PostgreSQL 65,535.
     """
-    array = literal(json.dumps(list(values)), String)
+    array = _json(list(values))
     if on_sqlite(session):
         return func.json_each(array).table_valued("value").c.value
     return func.json_array_elements_text(cast(array, JSON)).table_valued("value").c.value
@@ -47,8 +44,7 @@ def each_moment(
 
     Like those of `each_of`, they are sent as one JSON parameter.
     """
-    spelled = _SPELLED if on_sqlite(session) else f"{_SPELLED}+00"
-    array = literal(json.dumps([(key, at and f"{at:{spelled}}") for key, at in moments.items()]), String)
+    array = _json([(key, at and _spelled(session, at)) for key, at in moments.items()])
     if on_sqlite(session):
         pair = func.json_each(array).table_valued("value").c.value
         return func.json_extract(pair, "$[0]"), type_coerce(func.json_extract(pair, "$[1]"), UtcDateTime)
@@ -64,9 +60,11 @@ def each_row(
     Like the values of `each_of`, they are sent as one JSON parameter. So the text of the statement is always the same,
     and psycopg need not parse thousands of placeholders.
     """
-    spelled = _SPELLED if on_sqlite(session) else f"{_SPELLED}+00"
-    texts = [{name: _in_json(value, spelled) for name, value in row.items()} for row in rows]
-    array, columns = literal(json.dumps(texts), String), [table.__table__.c[name] for name in rows[0]]
+    texts = [
+        {name: _spelled(session, value) if isinstance(value, datetime) else value for name, value in row.items()}
+        for row in rows
+    ]
+    array, columns = _json(texts), [table.__table__.c[name] for name in rows[0]]
     if on_sqlite(session):
         each = func.json_each(array).table_valued("value").c.value
         values = [type_coerce(func.json_extract(each, f"$.{one.name}"), one.type).label(one.name) for one in columns]
@@ -77,8 +75,18 @@ def each_row(
     return select(*records.c)
 
 
-def _in_json(value: str | int | datetime, spelled: str) -> str | int:
-    return f"{value.astimezone(UTC):{spelled}}" if isinstance(value, datetime) else value
+def _json(value: object) -> ColumnElement[str]:
+    """Return a parameter that contains JSON.
+
+    Its letters are not escaped: in a database with another encoding than UTF-8, PostgreSQL cannot read each escape.
+    """
+    return literal(json.dumps(value, ensure_ascii=False), String)
+
+
+def _spelled(session: AsyncSession, moment: datetime) -> str:
+    """Return a moment in UTC: with its zone for PostgreSQL, and without one for SQLite, which stores this text."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return utc if on_sqlite(session) else f"{utc}+00"
 
 
 async def insert_range(session: AsyncSession, table: type[Base], insert: sqlite.Insert | postgresql.Insert) -> Range:
