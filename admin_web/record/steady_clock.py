@@ -40,7 +40,8 @@ class SteadyClock:
         self._wall, self._steady = wall, steady
         self._ahead: float | None = None
         """How far the wall clock was ahead of the steady one when it could be trusted; None if it never could."""
-        self._agreed_since: float | None = None
+        self._agreed: tuple[float, float] | None = None
+        """A step, and since when the others have agreed with the clock after it; None while they do not."""
         self.doubt, self.text = UNKNOWN, "This machine's clock has not been compared with that of Redis yet."
 
     def now(self) -> datetime:
@@ -69,19 +70,22 @@ class SteadyClock:
         """
         name, off_s = max(others.items(), key=lambda other: abs(other[1]), default=("", 0.0))
         agrees, step_s = abs(off_s) <= TOLERATED_S, self._beyond()
-        if step_s and not self._is_believed(agrees=bool(others) and agrees):
+        if not self._is_believed(step_s, agrees=bool(others) and agrees):
             self._say(STEPPED, f"This machine's clock was set {_direction(step_s)} by {_seconds(step_s)}.")
         elif not agrees:
             self._say(DIFFERS, f"The clock of {name} is {_seconds(off_s)} {_place(off_s)} this machine's clock.")
         elif others or self._ahead is not None:
-            self._ahead, self._agreed_since = self._wall() - self._steady(), None
+            self._ahead, self._agreed = self._wall() - self._steady(), None
             self._say("", "")
 
-    def _is_believed(self, *, agrees: bool) -> bool:
-        """Return whether the other clocks have agreed with this one, after its step, for long enough."""
+    def _is_believed(self, step_s: float, *, agrees: bool) -> bool:
+        """Return whether there is no step, or the others have agreed with the clock after this step for long enough."""
         now = self._steady()
-        self._agreed_since = None if not agrees else now if self._agreed_since is None else self._agreed_since
-        return self._agreed_since is not None and now - self._agreed_since >= BELIEVED_S
+        if not step_s or not agrees:
+            self._agreed = None
+        elif self._agreed is None or abs(step_s - self._agreed[0]) > TOLERATED_S:
+            self._agreed = step_s, now
+        return not step_s or (self._agreed is not None and now - self._agreed[1] >= BELIEVED_S)
 
     def _say(self, doubt: str, text: str) -> None:
         if doubt != self.doubt and doubt:

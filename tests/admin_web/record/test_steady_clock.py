@@ -103,6 +103,32 @@ def test_a_step_that_all_clocks_share_counts_as_a_correction_only_after_a_while(
     assert machine.now == machine.wall
 
 
+def test_each_step_must_be_shared_for_a_while_of_its_own(machine: Machine):
+    machine.wall += 7200
+    machine.clock.compare(AGREEING)
+    machine.run(BELIEVED_S - 1)
+    machine.wall += 3600
+    machine.clock.compare(AGREEING)
+    machine.run(2)
+    machine.clock.compare(AGREEING)
+    assert machine.clock.doubt == STEPPED
+    machine.run(BELIEVED_S)
+    machine.clock.compare(AGREEING)
+    assert machine.clock.right
+
+
+def test_a_step_that_comes_back_must_be_shared_for_a_while_again(machine: Machine):
+    machine.wall += 7200
+    machine.clock.compare(AGREEING)
+    machine.wall -= 7200
+    machine.clock.compare({"Redis": 7200.0})
+    assert machine.clock.doubt == DIFFERS
+    machine.run(BELIEVED_S)
+    machine.wall += 7200
+    machine.clock.compare(AGREEING)
+    assert machine.clock.doubt == STEPPED
+
+
 def test_a_step_is_logged_once_and_so_is_its_end(machine: Machine):
     with capture_logs() as logs:
         machine.wall += 172_800
