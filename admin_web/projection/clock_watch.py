@@ -14,19 +14,19 @@ from admin_web.record.steady_clock import UNKNOWN, SteadyClock
 WATCH_S = 1.0
 """Seconds between two comparisons."""
 
-SAID_MS = 10_000
+REPORTED_MS = 10_000
 """Milliseconds for which Redis keeps the doubt about a worker's clock. The worker repeats it each second."""
 
 
 class ClockWatch:
     """Compares the clock of one program.
 
-    If it `tells`, it also keeps a doubt in Redis, so that the site shows it.
+    If it `reports`, it also keeps a doubt in Redis, so that the site shows it.
     """
 
-    def __init__(self, clock: SteadyClock, database: Database, store: Store, *, tells: bool = False) -> None:
-        self.clock, self._database, self._store, self._tells = clock, database, store, tells
-        self._told = False
+    def __init__(self, clock: SteadyClock, database: Database, store: Store, *, reports: bool = False) -> None:
+        self.clock, self._database, self._store, self._reports = clock, database, store, reports
+        self._reported = False
 
     async def run(self) -> None:
         """Compare again and again, until cancelled."""
@@ -46,22 +46,22 @@ class ClockWatch:
             with suppress(DatabaseUnavailable):
                 others["the database"] = await self._database_ahead_s()
         self.clock.compare(others)
-        if self._tells:
-            await self._tell()
+        if self._reports:
+            await self._report()
         return WATCH_S
 
-    async def _tell(self) -> None:
+    async def _report(self) -> None:
         said = "" if self.clock.doubt == UNKNOWN else self.clock.text
-        if not said and not self._told:
+        if not said and not self._reported:
             return
         with suppress(RedisUnavailable):
             for store in await self._store.shards():
-                with suppress(RedisUnavailable):  # The site must hear of it from the other shards.
+                with suppress(RedisUnavailable):  # The site reads it from the other shards.
                     async with store.wire() as wire:
                         key = wire.keys.clock
-                        command: Command = ("SET", key, said, "PX", SAID_MS) if said else ("UNLINK", key)
+                        command: Command = ("SET", key, said, "PX", REPORTED_MS) if said else ("UNLINK", key)
                         await wire.ask(command)
-            self._told = bool(said)
+            self._reported = bool(said)
 
     async def _database_ahead_s(self) -> float:
         began = time.time()

@@ -40,7 +40,7 @@ class Worker:
         self._repeater = Repeater(self.loops)
         self._shards = Shards(database, projection, settings, self.clock, self._repeater)
         self._housekeeping = Housekeeping(records, projection, settings, self.clock)
-        self._watch = ClockWatch(self.clock, database, projection.sides.store, tells=True)
+        self._watch = ClockWatch(self.clock, database, projection.sides.store, reports=True)
         tools, name = Tools(records, projection, settings), worker_name()
         self._runners = {
             f"jobs: {kind.name}": Runner(kind, work, tools, name, lambda: self.clock.right)

@@ -185,7 +185,7 @@ class RegistryIntake:
                 version.obtained = self._obtained(before, kept_areas)
             version.file_sha256, version.whole_at = sha256, change.at
             registry.version_in_force_id = version.id
-            self._tell(change, version)
+            self._audit(change, version)
         done, not_read = self._found.done, " ".join(dict.fromkeys(self._found.not_read))
         return ImportedVersion(
             self.version, sizes.numbers, version.added, version.removed, done.rows, done.rejected, not_read
@@ -208,7 +208,7 @@ class RegistryIntake:
                 "the drop."
             )
 
-    def _tell(self, change: Change, version: RegistryVersion) -> None:
+    def _audit(self, change: Change, version: RegistryVersion) -> None:
         change.audit(
             "import-registry", "registry", self._wanted.name, version=version.id, taken_as=version.kind,
             file=version.file_name, sha256=version.file_sha256, numbers=version.numbers, added=version.added,

@@ -216,7 +216,7 @@ async def rows_of(shop: Workshop, table: type[SignInBucket]) -> list[SignInBucke
 
 async def test_a_clock_is_compared_with_redis_and_the_database(shop: Workshop):
     fast = SteadyClock(lambda: utc_now().timestamp())
-    watch = ClockWatch(fast, shop.database, shop.projection.sides.store, tells=True)
+    watch = ClockWatch(fast, shop.database, shop.projection.sides.store, reports=True)
     await watch.step()
     assert fast.right
     shifted = SteadyClock()
@@ -225,7 +225,7 @@ async def test_a_clock_is_compared_with_redis_and_the_database(shop: Workshop):
     shifted.compare({"Redis": -7200.0})
     assert shifted.doubt == DIFFERS
     watch.clock = shifted
-    await watch._tell()
+    await watch._report()
     assert b"behind this machine's clock" in shop.redis.get(CLOCK_KEY)
     await watch.step()
     assert shifted.right
@@ -264,6 +264,6 @@ async def test_the_doubt_about_a_clock_reaches_each_shard_though_another_is_away
     there = Shard()
     clock = SteadyClock()
     clock.compare({"Redis": -7200.0})
-    await ClockWatch(clock, database, cast("Store", Shards(Shard(away=True), there)), tells=True)._tell()
+    await ClockWatch(clock, database, cast("Store", Shards(Shard(away=True), there)), reports=True)._report()
     ((command, key, *_),) = there.asked
     assert (command, key) == ("SET", CLOCK_KEY)
