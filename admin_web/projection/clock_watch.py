@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 
+import structlog
 from sqlalchemy import text
 
 from admin_web.projection.store import Store
@@ -16,6 +17,8 @@ WATCH_S = 1.0
 
 REPORTED_MS = 10_000
 """Milliseconds for which Redis keeps the doubt about a worker's clock. The worker repeats it each second."""
+
+log = structlog.get_logger()
 
 
 class ClockWatch:
@@ -31,8 +34,11 @@ class ClockWatch:
     async def run(self) -> None:
         """Compare again and again, until cancelled."""
         while True:
-            wait_s = await self.step()
-            await asyncio.sleep(wait_s)
+            try:
+                await self.step()
+            except Exception:  # After a bug here, a later step of the clock would otherwise never be believed.
+                log.exception("clock not compared")
+            await asyncio.sleep(WATCH_S)
 
     async def step(self) -> float:
         """Compare once. Return the seconds to wait."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from time import time
 from typing import cast
@@ -267,3 +268,20 @@ async def test_the_doubt_about_a_clock_reaches_each_shard_though_another_is_away
     await ClockWatch(clock, database, cast("Store", Shards(Shard(away=True), there)), reports=True)._report()
     ((command, key, *_),) = there.asked
     assert (command, key) == ("SET", CLOCK_KEY)
+
+
+async def test_a_comparison_that_fails_is_followed_by_others(database: Database, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(clock_watch, "WATCH_S", 0.0)
+    watch, compared, tries = ClockWatch(SteadyClock(), database, cast("Store", Shards())), asyncio.Event(), count()
+
+    async def step() -> float:
+        if not next(tries):
+            raise ValueError("not a time")
+        compared.set()
+        return 0.0
+
+    monkeypatch.setattr(watch, "step", step)
+    running = asyncio.create_task(watch.run())
+    async with asyncio.timeout(60):
+        await compared.wait()
+    running.cancel()
