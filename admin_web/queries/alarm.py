@@ -10,7 +10,7 @@ from admin_web.projection.health import lease_left, terms_lost
 from admin_web.projection.history import doubt_seen
 from admin_web.projection.live import read_live
 from admin_web.projection.outbox import Lag
-from admin_web.projection.turn import last_turn
+from admin_web.projection.turn import last_turn, row_of
 from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.alarms.clocks import alarm_of_clocks, clock_trouble
 from admin_web.queries.alarms.differences import alarm_of_drift, alarm_of_recoveries
@@ -43,7 +43,9 @@ async def alarm(sides: Sides) -> Alarm | None:
     each = await asyncio.gather(*(_alarm_of_one(replace(sides, store=store), lag) for store in shards))
     slots = [store.keys.first_slot for store in shards]
     first = next((of_shard(one, slot) for one, slot in zip(each, slots, strict=True) if one), None)
-    return first or alarm_of_recoveries(recoveries) or alarm_of_drift(drifted) or lost or alarm_of_registries(found)
+    rows = {row_of(slot) for slot in slots}  # No comparison clears what was found in a former shard.
+    drift = alarm_of_drift([one for one in drifted if one.row in rows])
+    return first or alarm_of_recoveries(recoveries) or drift or lost or alarm_of_registries(found)
 
 
 async def _alarm_of_one(sides: Sides, lag: Lag) -> Alarm | None:

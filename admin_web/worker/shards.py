@@ -40,8 +40,11 @@ class Shards:
     async def step(self) -> float:
         """Start the loops of each new shard of Redis, and cancel those of each shard that no longer exists."""
         wanted: dict[str, Step] = {}
-        for one in await self._projection.shards():
+        shards = await self._projection.shards()
+        for one in shards:
             wanted |= self._loops_of(one)
+        for gone in self.checked.keys() - {_name_of(one.sides.store) for one in shards}:
+            del self.checked[gone]
         self.streams = await self._projection.streams()
         for store in self.streams:
             archive = DecisionArchive(self._database, store, self._clock.now)

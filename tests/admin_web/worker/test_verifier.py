@@ -15,6 +15,7 @@ from admin_web.projection.history import last_mark
 from admin_web.projection.incarnation import DIFFERED
 from admin_web.projection.live import ProjectionLost
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
+from admin_web.projection.turn import row_of
 from admin_web.projection.whole_check import OTHER_COUNT
 from admin_web.queries.alarm import alarm
 from admin_web.queries.alarms.differences import DRIFT
@@ -255,6 +256,19 @@ async def test_between_steps_the_worker_looks_for_evictions_each_second(world: W
     monkeypatch.setattr("admin_web.worker.verifier.monotonic", lambda: next(seconds))
     shards = Shards(world.database, world.projection, world.settings, SteadyClock(), Repeater(LoopStates()))
     assert await shards._loops_of(world.projection)["verify"]() == LOOK_S
+
+
+async def test_what_was_found_in_a_former_shard_is_neither_shown_nor_counted(world: World):
+    async with world.database.write() as session:
+        await note_found(session, row_of(5461), {drift.MISSING: 1}, [], world.now())
+    assert await alarm(world.projection.sides) is None
+    repeater = Repeater(LoopStates())
+    shards = Shards(world.database, world.projection, world.settings, SteadyClock(), repeater)
+    shards.checked[" of slot 5461"] = Checked()
+    await shards.step()
+    assert list(shards.checked) == [""]
+    repeater.stop()
+    await repeater.run()
 
 
 async def test_numbers_and_sets_of_a_registry_are_mended_too(world: World, tmp_path: Path):
