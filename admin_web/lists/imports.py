@@ -182,7 +182,8 @@ class UntilRefused:
     async def drain(self, numbers: Collection[E164] | None = None) -> None:
         """Apply every committed change, unless an earlier call has failed. Raises NotInForce."""
         if self._refused is not None:
-            raise self._refused
+            # Otherwise each raise would add its frames to the traceback, and so keep the numbers of every chunk.
+            raise self._refused.with_traceback(None)
         try:
             await self._projector.drain(numbers)
         except NotInForce as error:

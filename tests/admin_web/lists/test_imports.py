@@ -12,19 +12,20 @@ from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
+from traceback import walk_tb
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.lists.imports import Intake, NothingTaken
+from admin_web.lists.imports import Intake, NothingTaken, UntilRefused
 from admin_web.lists.lead_import import LeadColumns, import_leads
 from admin_web.lists.number_import import import_numbers
 from admin_web.lists.progress import Progress
 from admin_web.lists.report import RejectedRows
 from admin_web.lists.sheet import NotASheet, Sheet
 from admin_web.queries.lists import ListFilter, entries
-from admin_web.record.changes import Records
+from admin_web.record.changes import NotInForce, Records
 from admin_web.record.lead_numbers import numbers_of
 from admin_web.record.models import (
     AuditEvent,
@@ -41,7 +42,7 @@ from admin_web.services.leads import add_lead
 from admin_web.services.suppression import CHUNK, suppress
 from admin_web.webhooks.events import Event
 from compliance.database_url import driven
-from compliance.numbers import LeadId
+from compliance.numbers import E164, LeadId
 from tests.support.records import ADMIN, AT, LEAD, NUMBER, OTHER, Clock, FakeProjector, rows
 
 
@@ -205,6 +206,19 @@ async def test_while_redis_is_away_everything_is_recorded_and_redis_asked_twice(
     assert done.added == 3 * CHUNK
     assert str(done.standing) == "recorded, not yet in force: no Redis"
     assert projector.drains == 2
+
+
+async def test_a_long_import_without_redis_keeps_no_chunk_in_a_traceback():
+    projector = FakeProjector()
+    projector.broken = "no Redis"
+    once = UntilRefused(projector)
+    depths = set()
+    for _ in range(5):
+        with pytest.raises(NotInForce) as refused:
+            await once.drain({E164(NUMBER)})
+        depths.add(len([*walk_tb(refused.value.__traceback__)]))
+    assert max(depths) <= 3
+    assert projector.drains == 1
 
 
 async def test_redis_that_comes_back_meanwhile_puts_the_import_in_force(importer: Importer, projector: FakeProjector):
