@@ -136,7 +136,8 @@ async def _held(session: AsyncSession, ids: Sequence[str]) -> dict[str, Decision
     if not ids:
         return {}
     columns = (DecisionRecord.id, DecisionRecord.at, DecisionRecord.verdict, DecisionRecord.reason)
-    asked = select(*columns).where(DecisionRecord.id.in_(ids)).order_by(DecisionRecord.id).with_for_update()
+    known = select(*columns).where(DecisionRecord.id.in_(select(each_of(session, ids))))
+    asked = known.order_by(DecisionRecord.id).with_for_update()
     return {row["id"]: dict(row) for row in (await session.execute(asked)).mappings()}
 
 
