@@ -77,12 +77,13 @@ class Conductor:
             fault.end(self.stack)
         except TROUBLES as error:
             self.say(f"{fault.kind} of {fault.target} ended in part: {error!r}")
+        ended = time.monotonic_ns()
         event = history.Fault(
-            fault.kind, fault.target, pair, began, time.monotonic_ns(), fault.back_within_s * SLOWNESS,
+            fault.kind, fault.target, pair, began, ended, fault.back_within_s * SLOWNESS,
             fault.loses_from, fault.wrong_wall,
         )  # fmt: skip
         self.record(event)
-        self.say(f"{fault.kind} of {fault.target}{f', {pair}' if pair else ''}: {(event.ended - began) / 1e9:.1f} s")
+        self.say(f"{fault.kind} of {fault.target}{f', {pair}' if pair else ''}: {(ended - began) / 1e9:.1f} s")
 
     def _until_back(self, within_s: float) -> None:
         """Wait until calls are back and the servers of Redis agree."""

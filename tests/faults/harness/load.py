@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from itertools import count, cycle
+from typing import cast
 
 from agi_gate.canary import Answer, NoAnswer, header, read_line
 from tests.faults.harness.history import ALLOW, BLOCK, Call
@@ -28,8 +29,8 @@ class Conversation(asyncio.Protocol):
         self.transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment] - uvloop's are no subclasses
-        transport.write(self._request)  # type: ignore[attr-defined]
+        self.transport = cast("asyncio.WriteTransport", transport)  # uvloop's are no subclasses.
+        self.transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self._line += data

@@ -1,6 +1,7 @@
 """Faults of Redis servers: one of those that take writes, unless a fault says otherwise."""
 
 import random
+from typing import ClassVar
 
 from redis.exceptions import RedisError
 
@@ -54,7 +55,7 @@ class RedisKilled(OnMaster):
     """A server is killed and started again with its data; behind Sentinel and in a cluster, after it was replaced."""
 
     kind, back_within_s, holds_s = "redis-kill", REBUILT_S, (0.2, 2.0)
-    redis = ("alone",)
+    redis: ClassVar[tuple[str, ...]] = ("alone",)
 
     def begin(self, stack: FaultStack) -> None:
         self.choose(stack).running.kill()
@@ -72,7 +73,7 @@ class RedisPaused(OnMaster):
     """A server stands still and goes on."""
 
     kind, back_within_s, holds_s = "redis-pause", RECONNECT_S + REBUILT_S, (0.2, 4.0)
-    redis = ("alone",)
+    redis: ClassVar[tuple[str, ...]] = ("alone",)
 
     def begin(self, stack: FaultStack) -> None:
         self.choose(stack).running.pause()

@@ -1,6 +1,7 @@
 """Faults of the database."""
 
 import os
+import random
 import signal
 import subprocess
 from contextlib import suppress
@@ -45,7 +46,7 @@ class SqliteLocked(Fault):
 class _OfPostgres(Fault):
     back_within_s, holds_s = SQL_BACK_S, LONG_S
 
-    def __init__(self, draw) -> None:
+    def __init__(self, draw: random.Random) -> None:
         super().__init__(draw)
         self.target = "sql"
 
