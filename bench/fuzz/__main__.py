@@ -36,9 +36,9 @@ GROWTH_MB = 16.0
 MB = 1_000_000
 
 
-def memory_bytes(pid: int | str = "self") -> int:
-    """Return the resident memory of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+def memory_bytes() -> int:
+    """Return the resident memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 def tried(one: FuzzedWire | FuzzedGate, count: int) -> int:
@@ -53,7 +53,8 @@ async def fuzz(count: int, seed: int, port: FuzzedPort) -> float:
     """Hold the dialogues and print the figures. Return the largest growth in megabytes. Raises Violation."""
     wire, gates = FuzzedWire(Random(seed)), [FuzzedGate(Random(seed + 1 + replicas), replicas) for replicas in (0, 1)]
     tune_garbage_collector()
-    shares = (*((one, count // 12 // ROUNDS) for one in gates), (wire, count * 5 // 6 // ROUNDS))
+    shares: list[tuple[FuzzedWire | FuzzedGate, int]] = [(one, count // 12 // ROUNDS) for one in gates]
+    shares.append((wire, count * 5 // 6 // ROUNDS))
     done, seconds, over_tcp = 0, 0.0, max(1, count // 100 // ROUNDS)
     sizes: list[tuple[int, int]] = []
     for number in range(ROUNDS):

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from agi_gate.screening import Screening
 from bench.fuzz.answers import Connection, Violation
-from bench.fuzz.environments import EMERGENCY, MEANINGS, Dialogue, Heard, heard
+from bench.fuzz.environments import Dialogue
+from bench.fuzz.hearing import Heard, heard
+from bench.fuzz.spellings import EMERGENCY, MEANINGS
 from bench.fuzz.worlds import World
 from compliance.verdict import Decision
 

@@ -13,19 +13,11 @@ from bench.fuzz.worlds import EMPTY, World
 from compliance.redis_records import DECISION_FIELDS
 
 ODD = (
-    *(b"-ERR odd\r\n", b"$-1\r\n", b"*0\r\n", b":2\r\n", b":-1\r\n", b"*-1\r\n", b"*2\r\n:1\r\n:1\r\n", b"$0\r\n\r\n"),
-    *(
-        b"-LOADING Redis is loading the dataset in memory\r\n",
-        b"-OOM command not allowed\r\n",
-        b"-READONLY replica\r\n",
-    ),
-    *(b"-MOVED 5397 127.0.0.1:7001\r\n", b"-CLUSTERDOWN Hash slot not served\r\n", b"$4\r\nyes!\r\n", b"+OK\r\n"),
-    *(
-        b"-NOSCRIPT No matching script\r\n",
-        b"*5\r\n$1\r\n7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-        b":9223372036854775807\r\n",
-    ),
-)
+    b"-ERR odd\r\n", b"$-1\r\n", b"*0\r\n", b":2\r\n", b":-1\r\n", b"*-1\r\n", b"*2\r\n:1\r\n:1\r\n", b"$0\r\n\r\n",
+    b"-LOADING Redis is loading the dataset in memory\r\n", b"-OOM command not allowed\r\n", b"-READONLY replica\r\n",
+    b"-MOVED 5397 127.0.0.1:7001\r\n", b"-CLUSTERDOWN Hash slot not served\r\n", b"$4\r\nyes!\r\n", b"+OK\r\n",
+    b"-NOSCRIPT No matching script\r\n", b"*5\r\n$1\r\n7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", b":9223372036854775807\r\n",
+)  # fmt: skip
 """Replies that belong to no command of the gate, or that refuse it."""
 
 BROKEN = (b"\0", b"?what\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*99999999999999999999\r\n")

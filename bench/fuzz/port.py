@@ -11,8 +11,10 @@ from pathlib import Path
 from random import Random
 
 from bench.fuzz.answers import Connection, Violation
-from bench.fuzz.environments import LEADS, NUMBERS, dialogue, heard
+from bench.fuzz.environments import dialogue
+from bench.fuzz.hearing import heard
 from bench.fuzz.judge import Call, Circumstances, Recorded, is_free, require_allowed
+from bench.fuzz.spellings import LEADS, NUMBERS
 from bench.fuzz.worlds import NOW, Policy, World
 from compliance.terms import CampaignList
 from lab.redis import RedisServer

@@ -12,7 +12,8 @@ from agi_gate.peers import Peers
 from agi_gate.request import Request
 from agi_gate.screening import OnDecision
 from bench.fuzz.answers import Connection, Violation
-from bench.fuzz.environments import Dialogue, dialogue, heard
+from bench.fuzz.environments import Dialogue, dialogue
+from bench.fuzz.hearing import heard
 from bench.fuzz.worlds import NOW
 from compliance import verdict
 from compliance.verdict import Decision, allow

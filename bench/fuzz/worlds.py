@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from bench.fuzz.environments import LEADS, NUMBERS
+from bench.fuzz.spellings import LEADS, NUMBERS
 from compliance.facts import LiveOverride
 from compliance.redis_schema import override_value
 from compliance.redis_terms import terms_digest, terms_value

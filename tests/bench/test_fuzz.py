@@ -11,6 +11,7 @@ from agi_gate import decision_log, gate
 from agi_gate.decision_log import DecisionLog
 from agi_gate.fastagi import protocol, session
 from agi_gate.store import facts
+from bench.fuzz.__main__ import tried
 from bench.fuzz.answers import Violation
 from bench.fuzz.gate import FuzzedGate
 from bench.fuzz.wire import FuzzedWire
@@ -27,12 +28,6 @@ def quiet():
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     yield
     structlog.configure(**before)
-
-
-def tried(one: FuzzedWire | FuzzedGate, count: int) -> None:
-    done = 0
-    while done < count:
-        done += one.tick()
 
 
 @pytest.mark.parametrize("replicas", [0, 1])
