@@ -1,4 +1,4 @@
-"""Answer GET requests for a few small pages without aiohttp, whose import takes a third of the start of a gate.
+"""Answer GET requests for a few small pages without aiohttp, whose import would take a quarter of the start of a gate.
 
 Each connection gets one answer and is closed. `http_connections.py` limits the connections and the time for a head.
 """

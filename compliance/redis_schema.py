@@ -26,9 +26,10 @@ DECISIONS = "dnc:decisions"
 UNREADABLE_DECISIONS = "dnc:decisions:unreadable"
 ARCHIVE_GROUP = "archive"
 GATES = "dnc:gates"
+"""Sorted set of the names of gate processes. Each score is the last heartbeat, in milliseconds since 1970 UTC."""
+
 WRITING_PROBE = "dnc:probe"
 """A key that never exists. A gate sends appends to it with NOMKSTREAM, which write nothing, to see if Redis refuses."""
-"""Sorted set of the names of gate processes. Each score is the last heartbeat, in milliseconds since 1970 UTC."""
 
 CLOCK = "dnc:clock"
 """What is wrong with the clock of a worker, as a sentence. The key expires."""
