@@ -28,11 +28,10 @@ from lab.cluster import RedisCluster
 from tests.support.stack import Callers, Stack
 
 LISTED = [f"+1415{exchange}0100" for exchange in range(200, 260)]
+FREE = [f"+1415{exchange}0101" for exchange in range(200, 260)]
 SLOTS_MOVED = 3
 GOES_ON_S = 2.0
 """Seconds for which all shards must allow calls. The gate notices a move after a second at the latest."""
-
-FREE = [f"+1415{exchange}0101" for exchange in range(200, 260)]
 
 
 def someone() -> tuple[str, str]:
