@@ -30,6 +30,7 @@ from lab.redis import RedisServer
 
 SAMPLE_S = 2.0
 PAGE_S = 0.2
+LEAST_MINUTES = 0.3
 GROWN_MB, MOST_MB = 15.0, 200.0
 
 Sample = Mapping[str, float]
@@ -136,6 +137,8 @@ def main() -> None:
     options.add_argument("--minutes", type=float, default=10)
     options.add_argument("--rate", type=int, default=1_000)
     given = options.parse_args()
+    if given.minutes < LEAST_MINUTES:
+        options.error(f"--minutes: write {LEAST_MINUTES} or more, so that each quarter has a sample")
     sys.exit(not soak(given.minutes, given.rate))
 
 
