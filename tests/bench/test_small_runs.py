@@ -33,8 +33,9 @@ def printed(*words: str) -> str:
         (("restore", "--numbers=2500", "--rounds=1"), "       1   "),
         (("imports", "--rows=3000", "--only=sqlite"), "| 3,000 rows |"),
         (("fuzz", "--count=4000", "--seed=3"), "no violation"),
+        (("start", "--times=1"), "CPU until then"),
     ],
-    ids=["gate", "against", "scrub", "alternatives", "metrics", "restore", "imports", "fuzz"],
+    ids=["gate", "against", "scrub", "alternatives", "metrics", "restore", "imports", "fuzz", "start"],
 )
 def test_a_bench_runs_small_and_prints_what_it_found(words, said):
     try:
