@@ -1,6 +1,6 @@
 """Redis with replicas and Sentinel, on loopback. Sentinel replaces a master that dies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -52,9 +52,17 @@ class Sentinel:
 
     def replicas(self) -> int:
         """Return how many replicas the sentinel considers alive and in sync. Raises RedisError."""
+        return sum(one["flags"] == "slave" and one["master-link-status"] == "ok" for one in self._replicas())
+
+    def priority(self, port: int) -> int:
+        """Return the priority of a replica as the sentinel knows it. A lower one is preferred. Raises RedisError."""
+        (found,) = [int(one["slave-priority"]) for one in self._replicas() if one["port"] == port]
+        return found
+
+    def _replicas(self) -> Sequence[Mapping[str, Any]]:
         with Redis(port=self.port, socket_timeout=2) as client:
-            replicas = client.sentinel_slaves(NAME)
-        return sum(one["flags"] == "slave" and one["master-link-status"] == "ok" for one in replicas)
+            replicas: Sequence[Mapping[str, Any]] = client.sentinel_slaves(NAME)
+        return replicas
 
     def kill(self) -> None:
         """Kill the sentinel if it is running."""

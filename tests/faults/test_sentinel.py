@@ -1,6 +1,8 @@
 """A master under Sentinel is killed, silent, or without replicas: no listed number is allowed, no record is lost."""
 
+import os
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from redis import Redis
 
 from lab.process import NotInstalled
+from lab.redis import RedisServer
 from lab.sentinel import NAME, Watched
 from tests.conftest import unavailable
 from tests.support.stack import Callers, Stack
@@ -20,6 +23,10 @@ SETTINGS = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "1000", "DNC_LEASE_S": str(L
 FAILOVER_S = 20.0
 """Maximum seconds for a failover: half a second until the master is considered dead, an election, and up to 13 seconds
 until Sentinel makes the other replica follow the new master (measured by `python -m bench.failover`)."""
+
+AWAY_S = 0.2
+"""A sentinel that loses a master connects again within a tenth of a second, and after that once a second. In between
+the master can come back unnoticed."""
 
 SILENCES_S = (0.8, 1.1)
 """Silences of a master. The sentinels promote a replica about 0.6 to 1.3 seconds after its last sign of life."""
@@ -75,6 +82,45 @@ def silent_for(watched: Watched, seconds: float) -> None:
     old.pause()
     time.sleep(seconds)
     old.resume()
+
+
+def emptied(server: RedisServer) -> None:
+    """Remove the data of a server."""
+    shutil.rmtree(server.directory / "appendonlydir")
+
+
+def cut(server: RedisServer) -> None:
+    """Remove the second half of what the server has recorded."""
+    (file,) = (server.directory / "appendonlydir").glob("*.incr.aof")
+    os.truncate(file, file.stat().st_size // 2)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("damage", [cut, emptied])
+def test_a_master_that_comes_back_with_less_before_it_is_replaced_loses_no_call_that_it_allows_then(
+    watched: Watched, stack: Stack, damage
+):
+    master, slow, late = watched.servers
+    with Callers(stack, someone) as callers:
+        callers.until_allowed(100)
+        # One replica does not come back to the master, and the sentinels prefer it.
+        with Redis(port=slow.port) as client:
+            client.config_set("replica-priority", 200)
+        with Redis(port=late.port) as client:
+            client.config_set("masterauth", "wrong")
+        watched.until(lambda: all(one.priority(slow.port) == 200 for one in watched.sentinels))
+        master.running.kill()
+        damage(master)
+        time.sleep(AWAY_S)
+        master.start()
+        back_ms = time.time_ns() // 1_000_000
+        assert watched.until_replaced(master) is late
+        callers.until_allowed(50)
+    answered = {answer.decision for _, _, answer in callers.answers if answer.decision}
+    later = {decision for decision in answered if int(decision.partition("-")[0], 16) >= back_ms}
+    assert later
+    stack.until_archived(later)
 
 
 def replaced_on_command(watched: Watched, _: float) -> None:
