@@ -21,7 +21,7 @@ SETTINGS = {"DNC_LOG_LEVEL": "WARNING", "DNC_PEER_MS": "30000"}
 
 ARCHIVED_S = 180.0
 REPLACED_S = 90.0
-"""Maximum seconds until a replica is promoted. A sentinel that stood still promotes none for 30 seconds (TILT)."""
+"""Maximum seconds until a replica is promoted."""
 
 
 @pytest.fixture
@@ -116,16 +116,15 @@ def test_a_gate_that_is_killed_during_a_failover_leaves_a_record_of_each_blocked
 ):
     settings = {"DNC_REPLICAS": "1", "DNC_DEADLINE_MS": "1000"}
     with Stack(short_path / "whole", watched, database_url, **SETTINGS, **settings) as stack:
-        # Without a sentinel no replica is promoted, so the gate stays cut off until they go on.
-        sentinels = [one.process for one in watched.sentinels]
-        for sentinel in sentinels:
-            sentinel.pause()
-        old = watched.servers[0]
+        # Replicas that stand still are not promoted, so the gate stays cut off until they go on.
+        old, *replicas = watched.servers
+        for replica in replicas:
+            replica.running.pause()
         old.running.kill()
         decisions = called(stack, many)
         kept(stack, many)
-        for sentinel in sentinels:
-            sentinel.resume()
+        for replica in replicas:
+            replica.running.resume()
         stack.gate.process.kill()
         watched.until(lambda: watched.master is not old, within_s=REPLACED_S)
         stack.start_gate()
