@@ -13,7 +13,7 @@ import structlog
 
 from agi_gate.backlog import Backlog
 from agi_gate.spool import Spool
-from agi_gate.store.foreseen import LOAD, append_if, is_unknown
+from agi_gate.store.foreseen import LOAD, append_if, has_appended, is_unknown
 from agi_gate.store.link import Link
 from agi_gate.store.questions import Answers, RedisSteps, question
 from agi_gate.store.wire import Answer, Command, StoreUnavailable
@@ -100,7 +100,7 @@ class DecisionLog:
         # only one call is slow after a restart of Redis, and no call needs a retry.
         if is_unknown(reply):
             yield question(LOAD)
-        if not is_entry_id(reply):
+        if not has_appended(reply, decision):
             return False
         _replicated(answers)
         return True

@@ -16,6 +16,7 @@ from compliance.redis_schema import STATE_FIELDS, WHOLE, Keys, exchange_and_line
 from compliance.verdict import Decision
 
 _FIRST_FIELD = 7
+_ID = _FIRST_FIELD + DECISION_FIELDS.index("id")
 _CAMPAIGN = _FIRST_FIELD + len(DECISION_FIELDS)
 _FIRST_LIST = _CAMPAIGN + 1
 _FIELDS = ", ".join(f"'{name}', ARGV[{at}]" for at, name in enumerate(DECISION_FIELDS, _FIRST_FIELD))
@@ -32,13 +33,17 @@ if ARGV[6] ~= '' and redis.call('GET', ARGV[6]) ~= state[{STATE_FIELDS.index("in
 for i = {_FIRST_LIST}, #ARGV do
   if redis.call('SISMEMBER', ARGV[i], ARGV[5]) ~= 0 then return 0 end
 end
-if ARGV[{_CAMPAIGN}] == '' then return redis.call('XADD', ARGV[3], '*', {_FIELDS}) end
-return redis.call('XADD', ARGV[3], '*', {_FIELDS}, 'campaign', ARGV[{_CAMPAIGN}])
+if ARGV[{_CAMPAIGN}] == '' then
+  redis.call('XADD', ARGV[3], '*', {_FIELDS})
+else
+  redis.call('XADD', ARGV[3], '*', {_FIELDS}, 'campaign', ARGV[{_CAMPAIGN}])
+end
+return ARGV[{_ID}]
 """
-"""Compare the assumptions and append the decision. Return the entry's id, or 0 if anything differs.
+"""Compare the assumptions and append the decision. Return the decision's id, or 0 if anything differs.
 
 A missing field of the state is false in Lua (Redis documentation, "Lua API", conversion of null). `table.concat` then
-raises an error, so nothing is appended.
+raises an error, so nothing is appended. `redis.call` raises an error too if Redis refuses the record.
 """
 
 _BEGINNING = 7
@@ -74,6 +79,13 @@ def _beginning(state: State, keys: Keys) -> bytes:
     # scriptVerifyClusterState). It raises an error for a slot of another node, and then nothing is appended.
     believed = "\n".join(state_values(state).values())
     return elements("EVALSHA", _SHA, 0, keys.state, keys.lease, keys.decisions, believed)
+
+
+def has_appended(reply: Answer, decision: Decision) -> bool:
+    """Return whether `reply` says that Redis appended this very decision."""
+    # The link assigns replies to calls by their order alone (`pipe.py`). If a reply were lost or added, each later call
+    # would get the reply to another one. Around other questions the state is read, so the link notices it there.
+    return reply == decision.id.encode()
 
 
 def is_unknown(reply: Answer) -> bool:

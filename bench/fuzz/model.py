@@ -120,7 +120,7 @@ class ModelRedis:
 
     def _append(self, command: list[bytes]) -> bytes:
         values = command[4::2]
-        return self._add(values[_ID], values[_VERDICT])
+        return self._add(values[_ID], values[_VERDICT], b"1-1")
 
     def _append_if(self, command: list[bytes]) -> bytes:
         if not self.has_script:
@@ -133,13 +133,13 @@ class ModelRedis:
             return b":0\r\n"
         if any(self._holds(key, words[5]) for key in words[_CAMPAIGN + 1 :]):
             return b":0\r\n"
-        return self._add(words[_FIRST + _ID], words[_FIRST + _VERDICT])
+        return self._add(decision := words[_FIRST + _ID], words[_FIRST + _VERDICT], decision)
 
-    def _add(self, decision: bytes, verdict: bytes) -> bytes:
+    def _add(self, decision: bytes, verdict: bytes, reply: bytes) -> bytes:
         if not self._writable:
             return b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
         self.recorded.setdefault(decision, []).append(Recorded(verdict, self._at))
-        return b"$3\r\n1-1\r\n"
+        return _bulk(reply)
 
     def _wait(self, _: list[bytes]) -> bytes:
         return b":%d\r\n" % self._world.acknowledged

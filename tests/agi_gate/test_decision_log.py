@@ -58,7 +58,7 @@ def test_a_foreseen_record_that_too_few_replicas_have_is_none():
     recording = unreachable().record_foreseen(decision(1), facts)
     assert next(recording).to_replicas
     with pytest.raises(RecordUnavailable, match="too few replicas"):
-        recording.send(Answers("run-1", None, None, True, [b"1-1"], replicated=False))
+        recording.send(Answers("run-1", None, None, True, [b"id-1"], replicated=False))
 
 
 def test_a_redis_that_takes_no_record_has_none():
@@ -92,8 +92,8 @@ def test_only_the_id_of_an_entry_is_a_record(reply):
         recording.send(Answers("run-1", None, None, True, [reply]))
 
 
-@pytest.mark.parametrize("reply", ODD)
-def test_only_the_id_of_an_entry_is_a_foreseen_record(reply):
+@pytest.mark.parametrize("reply", [*ODD, b"1-1", b"id-2", b"id-1 "])
+def test_only_the_id_of_the_decision_itself_is_a_foreseen_record(reply):
     state = State(1, "run-1", ("internal",), 0, "0" * 16)
     applying = Applying(("internal",), (), allow(verdict.NOT_LISTED))
     facts = Facts(E164("+14155550100"), None, "run-1", state, leased=True, applying=applying)

@@ -76,6 +76,7 @@ FAULTS = {
     "facts are read without the lists": (facts, "read_facts", blind_to_lists),
     "odd replies mean unlisted": (facts, "_is_member", lambda reply: reply == 1),
     "every text is a record": (decision_log, "is_entry_id", lambda reply: isinstance(reply, bytes)),
+    "another call's record counts": (decision_log, "has_appended", lambda reply, decision: isinstance(reply, bytes)),
     "replicas are not waited for": (decision_log, "_replicated", lambda answers: None),
     "nothing is recorded": (DecisionLog, "record_foreseen", forgetful),
     "blocked calls are not noted": (DecisionLog, "note", lambda self, decision: None),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,9 @@ from compliance.redis_schema import DECISIONS, LEASE, STATE, STATE_FIELDS, Keys,
 from compliance.terms import Applying
 from compliance.verdict import Decision, allow
 from lab.redis import RedisServer
+from tests.agi_gate.store.test_link import linked
 from tests.support.handmade import HandmadeProjection
+from tests.support.scripted_redis import FakeRedis, as_redis
 
 NUMBER = E164("+14155550199")
 LISTS = ("internal", "us-ftc")
@@ -222,6 +225,23 @@ async def test_on_a_shard_nothing_is_appended_unless_the_slot_was_built_for_its_
     async with running(link):
         assert await Asked(link).record(facts_of(link)) is appended
     assert redis.xlen(shard.decisions) == appended
+
+
+async def test_a_reply_that_was_lost_gives_no_call_the_record_of_another(short_path: Path):
+    recorded = list[bytes]()
+
+    def losing_the_first_record(command: list[bytes]) -> bytes:
+        if command[0] != b"EVALSHA":
+            return as_redis(command)
+        recorded.append(command[9])
+        return b"$%d\r\n%b\r\n" % (len(command[9]), command[9]) if len(recorded) > 1 else b""
+
+    async with linked(short_path, FakeRedis(losing_the_first_record)) as link, asyncio.timeout(20):
+        foreseen, calls = facts_of(link), [DECISION._replace(id=f"id-{number}") for number in range(4)]
+        assert await asyncio.gather(*(Asked(link).record(foreseen, one) for one in calls)) == [False] * 4
+        assert recorded == [one.id.encode() for one in calls]
+        while link.health.connects < 2:  # noqa: ASYNC110 - no event to wait for
+            await asyncio.sleep(0.005)
 
 
 def test_replicas_are_waited_for_and_no_state_is_read_around_it():
