@@ -93,13 +93,18 @@ def not_accepting(snapshot: Snapshot) -> Snapshot:
     return snapshot | {"accepting": False, "ready": False, "doubt": snapshot["doubt"] or NOT_ACCEPTING}
 
 
-def counters_only(snapshot: Snapshot) -> Snapshot:
-    """Return the last snapshot of a process that no longer serves: its counters, with neutral values for all gauges."""
-    neutral = {
+def counters_only(*snapshots: Snapshot) -> Snapshot:
+    """Return the counters of processes that no longer serve as those of one, with neutral values for all gauges."""
+    return {
+        "calls": [[*key, count] for key, count in _calls(snapshots).items()],
+        "refused_peers": dict(_refused(snapshots)),
+        "buckets": [sum(counts) for counts in zip(*(one["buckets"] for one in snapshots), strict=True)],
+        **{name: sum(one[name] for one in snapshots) for name in ("seconds", "connects", "dropped")},
         "live": False,
         "accepting": False,
         "ready": True,
         "connected": True,
+        "doubt": "",
         "generation": 0,
         "backlog": 0,
         "on_disk": 0,
@@ -107,7 +112,17 @@ def counters_only(snapshot: Snapshot) -> Snapshot:
         "clock": "",
         "clock_behind_s": 0.0,
     }
-    return snapshot | neutral
+
+
+def _calls(snapshots: Iterable[Snapshot]) -> Counter[tuple[str, str]]:
+    total: Counter[tuple[str, str]] = Counter()
+    for verdict, reason, count in (row for one in snapshots for row in one["calls"]):
+        total[verdict, reason] += count
+    return total
+
+
+def _refused(snapshots: Iterable[Snapshot]) -> Counter[str]:
+    return sum((Counter(one["refused_peers"]) for one in snapshots), Counter())
 
 
 class _Snapshots(Collector):
@@ -152,10 +167,7 @@ class _Snapshots(Collector):
 
     def _calls(self) -> Metric:
         calls = CounterMetricFamily("dnc_gate_calls", "Calls answered.", labels=["verdict", "reason"])
-        total: Counter[tuple[str, str]] = Counter()
-        for verdict, reason, count in (row for calls in self._each("calls") for row in calls):
-            total[verdict, reason] += count
-        for key, count in sorted(total.items()):
+        for key, count in sorted(_calls(self._all).items()):
             calls.add_metric(list(key), count)
         return calls
 
@@ -170,8 +182,7 @@ class _Snapshots(Collector):
 
     def _refused(self) -> Metric:
         refused = CounterMetricFamily("dnc_gate_refused_peers", "Connections closed unanswered.", labels=["why"])
-        total: Counter[str] = sum((Counter(each) for each in self._each("refused_peers")), Counter())
-        for why, count in sorted(total.items()):
+        for why, count in sorted(_refused(self._all).items()):
             refused.add_metric([why], count)
         return refused
 

@@ -32,6 +32,12 @@ STALE_S = 2.0
 RESTART_S = 0.5
 """Seconds to wait before starting another child. Otherwise children that fail at once would use a whole core."""
 
+START_S = 10.0
+"""Seconds that processes get to report for the first time, if none has served before or all that have served are dead.
+
+Connections may wait in a passed socket for so long. After that they are closed until a process serves.
+"""
+
 SUCCEED_S = 30.0
 """Seconds that a child gets to accept calls before its predecessor is stopped. After that the predecessor stays."""
 
@@ -104,15 +110,16 @@ class Parent:
         self._settings, self._count, self._reserved = settings, count, reserved
         self._children: set[_Child] = set()
         self._keepers: set[asyncio.Task[None]] = set()
-        self._dead: list[Snapshot] = []
-        self._has_served = False
+        self._dead: Snapshot | None = None
+        """The last counts of all children that have ended."""
+        self._has_served, self._served_at = False, time.monotonic()
         self._stop, self._failed = asyncio.Event(), False
 
     def snapshots(self) -> list[Snapshot]:
         """Return the counts of all children. Include the last counts of dead ones: a counter must never decrease."""
         live = [child.snapshot for child in self._children if child.snapshot and child.fresh]
         silent = [counters_only(child.snapshot) for child in self._children if child.snapshot and not child.fresh]
-        return live + silent + self._dead
+        return live + silent + ([self._dead] if self._dead else [])
 
     async def serve(self) -> None:
         """Serve until SIGTERM or SIGINT, then wait until the children have drained. Raises CannotListen."""
@@ -143,9 +150,10 @@ class Parent:
         await keepers
 
     def _is_served(self) -> bool:
-        """Return whether a child accepts calls. A child that has not reported yet will soon do so."""
-        reporting = [child for child in self._children if child.fresh]
-        return not reporting or any(child.accepting for child in reporting)
+        """Return whether a child accepts calls, or may soon do so because no child has reported yet."""
+        if any(child.snapshot for child in self._children):
+            return any(child.fresh and child.accepting for child in self._children)
+        return time.monotonic() - self._served_at < START_S
 
     def _keep(self, *, on_trial: bool = False) -> asyncio.Queue[_Child | None]:
         """Keep one more child running. Return a queue with the result of each start: see `_start`."""
@@ -205,11 +213,12 @@ class Parent:
         async for line in child.process.stdout:
             with suppress(ValueError):  # A child that is killed, or finds the pipe full, may write a part of a line.
                 child.snapshot, child.reported_at = json.loads(line), time.monotonic()
-            self._has_served = self._has_served or child.has_accepted
+            if child.has_accepted:
+                self._has_served, self._served_at = True, child.reported_at
         code = await child.process.wait()
         self._children.discard(child)
         if child.snapshot:
-            self._dead.append(counters_only(child.snapshot))
+            self._dead = counters_only(*([self._dead] if self._dead else []), child.snapshot)
         return code
 
     async def _replace_on_sighup(self) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic
 
 import structlog
 
@@ -26,6 +25,7 @@ QUEUE_S = 0.5
 """Seconds that connections may wait in the queue for a process. With two gates, `DNC_TIMEOUT` leaves a second each."""
 
 WATCH_S = 0.05
+"""Seconds between two looks at the queue."""
 
 log = structlog.get_logger()
 
@@ -42,11 +42,12 @@ async def first_look(health: Callable[[], Health]) -> None:
 
 async def refuse_queue(listener: socket.socket, is_served: Callable[[], bool]) -> None:
     """Close the connections in the queue of `listener` while no process has accepted any for `QUEUE_S`."""
-    served_at, refuses = monotonic(), False
+    unserved_s, refuses = 0.0, False
     while True:
-        served_at = monotonic() if is_served() else served_at
-        if refuses != (refuses := monotonic() - served_at > QUEUE_S and listens(listener)):
-            log.warning("connections are closed until Redis can be used" if refuses else "connections are answered")
+        # Not by the clock: if this process stood still (SIGSTOP, a starved machine), the others' reports are old too.
+        unserved_s = 0.0 if is_served() else unserved_s + WATCH_S
+        if refuses != (refuses := unserved_s > QUEUE_S and listens(listener)):
+            log.warning("connections are closed until a process serves" if refuses else "connections are answered")
         if refuses:
             _close_waiting(listener)
         await asyncio.sleep(WATCH_S)

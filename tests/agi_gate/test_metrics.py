@@ -50,6 +50,16 @@ def test_a_process_that_is_gone_keeps_its_counts_and_loses_its_gauges():
     assert value(text, "dnc_gate_processes") == 1
 
 
+def test_processes_that_are_gone_are_counted_as_one():
+    some = [counted(0.001), counted(0.001, 9.0), counted(0.1, reason=block(verdict.DEADLINE))]
+    some[0]["refused_peers"], some[1]["refused_peers"] = {"too-many": 1}, {"too-many": 2, "slow-header": 1}
+    for at, one in enumerate(some):
+        one["connects"] = one["dropped"] = at + 1
+    folded = counters_only(counters_only(some[0], some[1]), some[2])
+    assert exposition([folded]) == exposition([counters_only(one) for one in some])
+    assert (folded["refused_peers"], folded["connects"], folded["dropped"]) == ({"too-many": 3, "slow-header": 1}, 6, 6)
+
+
 def test_a_gate_that_never_reached_redis_is_not_ready():
     assert value(exposition([counted()]), "dnc_gate_ready") == 0
     assert counted()["doubt"] == "not connected yet"

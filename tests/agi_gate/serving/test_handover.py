@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agi_gate.canary import header, read_line
-from agi_gate.serving.start import QUEUE_S, refuse_queue
+from agi_gate.serving.start import QUEUE_S, WATCH_S, refuse_queue
 from bench import restart
 from bench.restart import Outcome, by_sighup, on_passed_socket
 from lab.process import NotInstalled, Process, free_port
@@ -116,7 +116,7 @@ class TestSocketActivation:
                 HandmadeProjection(server)
                 gate.wait_until(lambda: bool(said(gate.log, "gate serves")))
                 assert screen(port, FREE).allowed
-            assert len(said(gate.log, "connections are closed until Redis can be used")) == 1
+            assert len(said(gate.log, "connections are closed until a process serves")) == 1
 
 
 async def test_the_queue_is_left_alone_for_a_moment_and_while_a_process_serves():
@@ -133,6 +133,21 @@ async def test_the_queue_is_left_alone_for_a_moment_and_while_a_process_serves()
         async with asyncio.timeout(20):
             assert await ended == b""
         assert time.monotonic() - cleared > QUEUE_S / 2
+        writer.close()
+        refusing.cancel()
+
+
+async def test_a_parent_that_stood_still_closes_no_connection_before_its_processes_can_report():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        served = threading.Event()
+        refusing = asyncio.create_task(refuse_queue(listener, served.is_set))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        time.sleep(2 * QUEUE_S)  # noqa: ASYNC251 - the whole process stands still
+        await asyncio.sleep(2 * WATCH_S)
+        served.set()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(), 2 * WATCH_S)
         writer.close()
         refusing.cancel()
 
