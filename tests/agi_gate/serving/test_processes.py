@@ -90,17 +90,22 @@ class TestCanary:
         assert "cannot reach the gate at 127.0.0.1" in said
 
 
+def assert_ends_after_its_conversation(gate: GateProcess, number: signal.Signals) -> None:
+    """Send a signal in the middle of a request. The gate must answer the request, and then end."""
+    with Pbx(gate.port) as pbx:
+        pbx.send(header(FREE, "", "pbx-1.1")[:-1])
+        gate.process.wait_until(lambda: gate.metric("dnc_gate_open_conversations") == 1)
+        gate.process.signal(number)
+        gate.process.wait_until(lambda: gate.get("/readyz")[0] != 200)
+        pbx.send(b"\n")
+        assert read_line(pbx.line())["DNC_VERDICT"] == "ALLOW-pbx-1.1"
+        pbx.send(b"200 result=0\n")
+    assert gate.process.wait() == 0
+
+
 class TestStopping:
     def test_a_conversation_under_way_is_finished_before_the_gate_ends(self, two):
-        with Pbx(two.port) as pbx:
-            pbx.send(header(FREE, "", "pbx-1.1")[:-1])
-            two.process.wait_until(lambda: two.metric("dnc_gate_open_conversations") == 1)
-            two.process.signal(signal.SIGTERM)
-            two.process.wait_until(lambda: two.get("/readyz")[0] != 200)
-            pbx.send(b"\n")
-            assert read_line(pbx.line())["DNC_VERDICT"] == "ALLOW-pbx-1.1"
-            pbx.send(b"200 result=0\n")
-        assert two.process.stop() == 0
+        assert_ends_after_its_conversation(two, signal.SIGTERM)
 
     def test_a_peer_that_says_nothing_does_not_hold_the_gate_up(self, two):
         with Pbx(two.port):
@@ -110,15 +115,8 @@ class TestStopping:
     def test_sighup_ends_a_gate_with_one_process_when_its_conversations_are_finished(
         self, handmade: HandmadeProjection, redis_server: RedisServer, short_path: Path
     ):
-        with GateProcess(short_path / "gate", redis_server.url, DNC_DEADLINE_MS="500") as one, Pbx(one.port) as pbx:
-            pbx.send(header(FREE, "", "pbx-1.1")[:-1])
-            one.process.wait_until(lambda: one.metric("dnc_gate_open_conversations") == 1)
-            one.process.signal(signal.SIGHUP)
-            one.process.wait_until(lambda: one.get("/readyz")[0] != 200)
-            pbx.send(b"\n")
-            assert read_line(pbx.line())["DNC_VERDICT"] == "ALLOW-pbx-1.1"
-            pbx.send(b"200 result=0\n")
-            assert one.process.wait() == 0
+        with GateProcess(short_path / "gate", redis_server.url, DNC_DEADLINE_MS="500") as one:
+            assert_ends_after_its_conversation(one, signal.SIGHUP)
 
     def test_a_process_that_hangs_does_not_keep_the_gate_from_ending(self, two):
         child = children_of(two)[0]

@@ -14,7 +14,7 @@ from agi_gate.serving.observer import UNREACHABLE
 from agi_gate.store.health import Health
 from compliance.redis_url import NO_SOCKET, NOTHING_LISTENS
 from lab.cluster import RedisCluster
-from lab.process import accepts, free_port
+from lab.process import Process, accepts, free_port
 from lab.redis import RedisServer
 from lab.sentinel import Watched
 from tests.support.asterisk import GateProcess
@@ -130,17 +130,25 @@ def test_a_changed_cause_is_a_new_line(short_path: Path):
         assert not accepts(("127.0.0.1", gate.port))
 
 
+@contextmanager
+def waiting_for(paused: list[Process], directory: Path, url: str) -> Iterator[GateProcess]:
+    """Start a gate while processes stand still, let them go on, and yield the gate when its port is open."""
+    for process in paused:
+        process.pause()
+    with waiting(directory, url, DNC_REPLICAS="1") as gate:
+        assert_waits(gate)
+        for process in paused:
+            process.resume()
+        gate.process.wait_until(lambda: accepts(("127.0.0.1", gate.port)))
+        yield gate
+
+
 def test_it_waits_for_the_sentinels(short_path: Path):
     watched = Watched(short_path / "redis").start()
     try:
-        for sentinel in watched.sentinels:
-            sentinel.process.pause()
-        with waiting(short_path / "gate", watched.url, DNC_REPLICAS="1") as gate:
-            assert_waits(gate)
-            for sentinel in watched.sentinels:
-                sentinel.process.resume()
-            HandmadeProjection(watched.master)
-            gate.process.wait_until(lambda: accepts(("127.0.0.1", gate.port)))
+        HandmadeProjection(watched.master)
+        sentinels = [sentinel.process for sentinel in watched.sentinels]
+        with waiting_for(sentinels, short_path / "gate", watched.url) as gate:
             # The state was written for a plain Redis. What counts here is that the replicas were already confirmed.
             assert gate.screen(FREE).reason == "state-unverified"
             assert "master-not-confirmed" not in gate.get("/readyz")[1]
@@ -152,13 +160,8 @@ def test_it_waits_for_the_sentinels(short_path: Path):
 def test_it_waits_for_a_cluster(short_path: Path):
     cluster = RedisCluster(short_path / "redis").start()
     try:
-        for server in cluster.servers:
-            server.running.pause()
-        with waiting(short_path / "gate", cluster.url, DNC_REPLICAS="1") as gate:
-            assert_waits(gate)
-            for server in cluster.servers:
-                server.running.resume()
-            gate.process.wait_until(lambda: accepts(("127.0.0.1", gate.port)))
+        with waiting_for([server.running for server in cluster.servers], short_path / "gate", cluster.url):
+            pass
     finally:
         cluster.stop()
 
