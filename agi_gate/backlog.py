@@ -52,7 +52,7 @@ class Backlog:
         self.memory: deque[Decision] = deque()
         self.loss = Loss(gate)
         self.filled = asyncio.Event()
-        """Set while something waits."""
+        """Set while there is something to append or to take from the disk."""
         self.spooling = False
         self._spool = spool
         self._unwritten: deque[tuple[Decision, bool]] = deque()
@@ -68,12 +68,6 @@ class Backlog:
         self._thread: DiskThread | None = None
         self._reading: Reading | None = None
         """What the disk reads, until its decisions are in memory."""
-        self._all_loaded = False
-        """Whether nothing was to be written since the disk began to read. Otherwise a file may be left to delete."""
-        self._ready = asyncio.Event()
-        """Set when memory has a decision, or the disk has read something."""
-        self.settled = asyncio.Event()
-        """Set when nothing waits any more, so that files of dead processes are read at once."""
 
     def __len__(self) -> int:
         return len(self.memory) + self._behind
@@ -96,7 +90,6 @@ class Backlog:
         else:
             self._remember(decision)
         self.filled.set()
-        self._ready.set()
 
     def _keep(self, decision: Decision) -> None:
         """Keep a decision on disk, and in memory too if there is room, so that it does not wait for the disk."""
@@ -135,7 +128,6 @@ class Backlog:
 
     def _write_soon(self, decision: Decision, *, in_memory: bool) -> None:
         self._unwritten.append((decision, in_memory))
-        self._all_loaded = False
         self._behind += not in_memory
         self._unwritten_alone += not in_memory
         self._to_write.set()
@@ -182,21 +174,18 @@ class Backlog:
             # On disk the loss survives a kill.
             await self._in_thread(partial(self._disk.note_loss, self.loss.decision()))
 
-    async def refill(self) -> None:
-        """Wait for the next decisions from disk, or for a decision that is new in memory. Raises OSError.
+    def refill(self) -> None:
+        """Take what the disk has read, or begin to read the next decisions if memory has none. Raises OSError.
 
         Call it while no append is under way.
         """
-        if self.spooling and not self.memory and not self._reading:
-            self._read(self._disk.load, settled=0 if self._unwritten else self._behind)
-        reading = self._reading
-        while self.spooling and reading and not reading.found.done() and not self.memory:
-            self._ready.clear()
-            await self._ready.wait()
-        # Another log may have taken everything over meanwhile.
-        if reading and reading is self._reading and reading.found.done():
-            self._reading = None
+        if self._reading and self._reading.found.done():
+            reading, self._reading = self._reading, None
             self._take(reading)
+        elif self.spooling and not self.memory and not self._reading:
+            self._read(self._disk.load, settled=0 if self._unwritten else self._behind)
+        if not self.memory and (self._reading or not self.spooling):
+            self.filled.clear()
 
     def adopt(self) -> None:
         """Begin to read what a dead process has left on disk, if nothing waits here. `refill` takes it."""
@@ -205,7 +194,6 @@ class Backlog:
             self._read(self._spool.adopt)
 
     def _read(self, work: Callable[[], Found], settled: int | None = None) -> None:
-        self._all_loaded = True
         self._reading = reading = Reading(asyncio.ensure_future(self._in_thread(work)), settled)
         reading.found.add_done_callback(self._has_read)
 
@@ -213,9 +201,8 @@ class Backlog:
         if not found.cancelled():
             found.exception()  # Otherwise asyncio logs the exception of a reading that nobody takes any more.
         self.filled.set()
-        self._ready.set()
 
-    def _take(self, reading: "Reading") -> None:
+    def _take(self, reading: Reading) -> None:
         found = reading.found.result()
         if reading.settled is not None:
             read = len(found.decisions) + found.unreadable
@@ -227,9 +214,10 @@ class Backlog:
         if found.unreadable:
             at = datetime.fromtimestamp(found.written_at, UTC)
             self.loss.add(at, at, found.unreadable)
-        if self.spooling and self._all_loaded and not len(self) and not self._unwritten and not found.unreadable:
+        # A file with unreadable lines alone is deleted by the next load.
+        if self.spooling and not (len(self) or self._unwritten or self._disk.kept or found.unreadable):
             self.spooling = False
-            self.settled.set()
+            self.adopt()  # Another dead process may have left a file too.
 
     def hand_over(self, to: Callable[[Decision], None]) -> None:
         """Pass all decisions to another log. That log, or another gate, adopts those on disk."""

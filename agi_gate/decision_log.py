@@ -144,10 +144,7 @@ class DecisionLog:
         while True:
             if self._link.health.connected:
                 self._backlog.adopt()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ADOPT_EVERY_S):
-                    await self._backlog.settled.wait()
-            self._backlog.settled.clear()
+            await asyncio.sleep(ADOPT_EVERY_S)
 
     def _say(self, what: str, trouble: str) -> None:
         """Log a trouble when it changes."""
@@ -161,16 +158,14 @@ class DecisionLog:
         try:
             if backlog.memory:
                 await self._append_some()
-            await backlog.refill()
+            backlog.refill()
         except (StoreUnavailable, RecordUnavailable):
             return False
         except OSError as error:
             self._say("decisions on disk cannot be read", str(error))
             return not backlog.spooling
-        if not backlog.memory and not backlog.spooling:
-            backlog.filled.clear()
-            if lost := backlog.loss.take():
-                self.note(lost)
+        if not backlog.memory and not backlog.spooling and (lost := backlog.loss.take()):
+            self.note(lost)
         return True
 
     async def _append_some(self) -> None:

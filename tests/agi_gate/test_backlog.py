@@ -250,7 +250,7 @@ async def test_a_refill_deletes_nothing_that_waits_in_memory(directory: Path):
     log = DecisionLog(cut_off(), spool := Spool(directory, OWNER, MOST), "gate")
     async with running(log):
         await noted(log, 0, 30)
-        await log._backlog.refill()
+        log._backlog.refill()
         await asyncio.sleep(0)
         await log._backlog._in_thread(lambda: None)
         assert (len(log._backlog.memory), spool.kept) == (10, 30)
@@ -373,10 +373,11 @@ async def test_what_was_adopted_is_not_deleted_before_memory_has_it(hanging: Han
     backlog = Backlog(hanging, "gate")
     backlog.adopt()
     backlog.spool()
-    waiting = asyncio.create_task(backlog.refill())
-    await asyncio.sleep(0)
+    backlog.refill()
+    assert not backlog.filled.is_set()
     hanging.released.set()
-    await waiting
+    await until(backlog.filled.is_set)
+    backlog.refill()
     assert [one.id for one in backlog.memory] == names(9, 10)
     assert len(left(directory)) == 1
 
@@ -423,13 +424,11 @@ async def test_room_is_free_again_as_soon_as_the_disk_has_some_of_the_decisions(
 async def test_what_is_recorded_and_written_while_the_disk_reads_is_deleted_too(directory: Path):
     backlog = Backlog(Spool(directory, OWNER, MOST), "gate")
     backlog.spool()
-    reading = asyncio.create_task(backlog.refill())
-    await asyncio.sleep(0)
+    backlog.refill()
     backlog.add(decision(1), cut_off=False)
-    await reading
     await backlog.written()
     backlog.memory.clear()  # As if Redis had the decision.
     while backlog.spooling:
-        await backlog.refill()
-    await backlog._in_thread(lambda: None)
+        backlog.refill()
+        await backlog._in_thread(lambda: None)
     assert left(directory) == []
