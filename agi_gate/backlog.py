@@ -19,10 +19,10 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from agi_gate.disk_thread import DiskThread
 from agi_gate.loss import Loss
-from agi_gate.segment import Found
-from agi_gate.spool import Spool, SpoolFull
+from agi_gate.spool.disk_thread import DiskThread
+from agi_gate.spool.segment import Found
+from agi_gate.spool.spool import Spool, SpoolFull
 from compliance.verdict import Decision
 
 LONGEST = 20_000

@@ -12,7 +12,7 @@ from itertools import chain, islice, takewhile
 import structlog
 
 from agi_gate.backlog import Backlog
-from agi_gate.spool import Spool
+from agi_gate.spool.spool import Spool
 from agi_gate.store.foreseen import LOAD, append_if, has_appended, is_unknown
 from agi_gate.store.link import Link
 from agi_gate.store.questions import Answers, RedisSteps, question

@@ -11,8 +11,8 @@ from agi_gate.gate import Gate, Numbering
 from agi_gate.screening import Screener, Screenings
 from agi_gate.serving.heartbeat import HeartbeatSender
 from agi_gate.settings import GateSettings
-from agi_gate.spool import Spool, opened
-from agi_gate.spool_owner import owner_of
+from agi_gate.spool.owner import owner_of
+from agi_gate.spool.spool import Spool, opened
 from agi_gate.store.facts import FactStore
 from agi_gate.store.foreseen import LOAD
 from agi_gate.store.health import Health

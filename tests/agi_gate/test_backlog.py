@@ -10,11 +10,11 @@ from time import monotonic
 import pytest
 
 from agi_gate import backlog as module
-from agi_gate import spool as files
 from agi_gate.backlog import Backlog
 from agi_gate.decision_log import DecisionLog
-from agi_gate.segment import Found
-from agi_gate.spool import Spool, SpoolFull, prepare
+from agi_gate.spool import spool as files
+from agi_gate.spool.segment import Found
+from agi_gate.spool.spool import Spool, SpoolFull, prepare
 from tests.agi_gate.test_decision_log import Replicated, decision
 
 MOST = 10_000_000

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from agi_gate import spool
-from agi_gate.segment import decode, encode
-from agi_gate.spool import Spool, SpoolFull, opened, prepare
+from agi_gate.spool import spool
+from agi_gate.spool.segment import decode, encode
+from agi_gate.spool.spool import Spool, SpoolFull, opened, prepare
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
 

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from agi_gate.disk_thread import DiskThread
+from agi_gate.spool.disk_thread import DiskThread
 
 HANGS = """
 import asyncio, threading
-from agi_gate.disk_thread import DiskThread
+from agi_gate.spool.disk_thread import DiskThread
 
 async def main():
     try:

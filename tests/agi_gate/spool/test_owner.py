@@ -2,7 +2,7 @@
 
 import pytest
 
-from agi_gate.spool_owner import owner_of
+from agi_gate.spool.owner import owner_of
 
 PLAIN = "redis://a:6379/0"
 SENTINEL = "redis+sentinel://a:1,b:2/main"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from agi_gate.segment import lock
+from agi_gate.spool.segment import lock
 
 SUFFIX, NEW = ".spool", ".new"
 

@@ -4,7 +4,7 @@ A spool is a directory of segments. Each process appends to segments of its own,
 kernel releases the lock when the process ends, however it ends. Then another gate can adopt the segment. A decision may
 be read twice, from memory and from disk. That does no harm, because the archive keeps one row for each decision.
 
-The name of a segment begins with its owner (`spool_owner.py`). A spool uses only segments of its own owner.
+The name of a segment begins with its owner (`owner.py`). A spool uses only segments of its own owner.
 
 The functions of this module wait for the disk, so they run in a thread of their own (`backlog.py`).
 """
@@ -21,8 +21,8 @@ from pathlib import Path
 
 import structlog
 
-from agi_gate.segment import Found, Segment, create, encode, lock, read
-from agi_gate.spool_directory import NEW, SUFFIX, delete_unfinished, make, say_foreign
+from agi_gate.spool.directory import NEW, SUFFIX, delete_unfinished, make, say_foreign
+from agi_gate.spool.segment import Found, Segment, create, encode, lock, read
 from compliance.verdict import Decision
 
 SEGMENT_BYTES = 1_000_000
