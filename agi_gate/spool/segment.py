@@ -94,9 +94,22 @@ def read(descriptor: int, size: int) -> Found:
     return Found(decisions, unreadable, os.fstat(descriptor).st_mtime)
 
 
-def create(path: Path) -> int:
-    """Create a file that only this user may read, and return its descriptor. Raises OSError."""
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+def create(path: Path, *, loaded: bool) -> Segment:
+    """Create and lock a file that only this user may read. Raises OSError.
+
+    Raises BlockingIOError or FileNotFoundError if another gate has seen the empty file before it was locked. That gate
+    deletes it as the file of a dead process.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    segment = Segment(path, descriptor, loaded)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if segment.is_deleted:
+            raise FileNotFoundError(f"{path} was deleted")
+    except OSError:
+        segment.release()
+        raise
+    return segment
 
 
 def lock(path: Path) -> Segment | None:

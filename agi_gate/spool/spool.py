@@ -4,48 +4,34 @@ A spool is a directory of segments. Each process appends to segments of its own,
 kernel releases the lock when the process ends, however it ends. Then another gate can adopt the segment. A decision may
 be read twice, from memory and from disk. That does no harm, because the archive keeps one row for each decision.
 
-The name of a segment begins with its owner (`owner.py`). A spool uses only segments of its own owner.
-
 The functions of this module wait for the disk, so they run in a thread of their own (`backlog.py`).
 """
 
-import fcntl
 import os
-import secrets
-import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-import structlog
-
-from agi_gate.spool.directory import NEW, SUFFIX, delete_unfinished, make, say_foreign
+from agi_gate.spool.directory import SpoolDirectory, is_usable
 from agi_gate.spool.segment import Found, Segment, create, encode, lock, read
 from compliance.verdict import Decision
 
 SEGMENT_BYTES = 1_000_000
 """Maximum size of a segment: about 4,000 decisions, so that reading one takes some ten milliseconds."""
 
-log = structlog.get_logger()
-
 
 class SpoolFull(Exception):
     """The spool has reached its size limit."""
 
 
-@dataclass(slots=True)
 class Spool:
     """The segments of one decision log in `directory`. All processes of `owner` keep at most `most_bytes` there."""
 
-    directory: Path
-    owner: str
-    most_bytes: int
-    kept: int = 0
-    """Number of decisions in the segments of this log."""
-    _own: deque[Segment] = field(default_factory=deque)
-    _adopted: list[Segment] = field(default_factory=list)
+    def __init__(self, directory: Path, owner: str, most_bytes: int) -> None:
+        self._directory, self._most_bytes = SpoolDirectory(directory, owner), most_bytes
+        self._own, self._adopted = deque[Segment](), list[Segment]()
+        self.kept = 0
+        """Number of decisions in the segments of this log."""
 
     def write(self, decision: Decision, *, loaded: bool) -> None:
         """Append a decision. Raises OSError, SpoolFull.
@@ -88,10 +74,8 @@ class Spool:
         Raises OSError if there is none, and a file cannot be used.
         """
         trouble: OSError | None = None
-        names = self._names()
-        delete_unfinished(self.directory, names)
-        say_foreign(self.directory, sum(name.endswith(SUFFIX) for name in names) - sum(map(self._is_own, names)))
-        for path in (self.directory / name for name in sorted(filter(self._is_own, names))):
+        self._directory.say_foreign()
+        for path in self._directory.segments():
             try:
                 found = self._adopt(path)
             except OSError as error:  # It must not keep the files after it from being read.
@@ -141,50 +125,21 @@ class Spool:
         """Create a segment for `size` bytes at first. Raises SpoolFull, OSError."""
         self._require_room(reserved(size))
         try:
-            segment = self._created(loaded)
-        except FileNotFoundError:  # The directory or the file was deleted meanwhile.
-            self._create_directory()
-            segment = self._created(loaded)
+            segment = create(self._directory.new_path(), loaded=loaded)
+        except (FileNotFoundError, BlockingIOError):  # Somebody has deleted the directory, or a gate the empty file.
+            self._directory.make()
+            segment = create(self._directory.new_path(), loaded=loaded)
         self._own.append(segment)
         return segment
-
-    def _created(self, loaded: bool) -> Segment:
-        # The names are in the order of time. A file gets its name when it is locked, so no other gate can adopt it.
-        path = self.directory / f"{self.owner}-{time.time_ns():020d}-{secrets.token_hex(4)}{SUFFIX}"
-        new = path.with_suffix(NEW)
-        descriptor = create(new)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            new.rename(path)
-        except OSError:
-            os.close(descriptor)
-            raise
-        return Segment(path, descriptor, loaded)
 
     def _require_room(self, more: int) -> None:
         """Raise SpoolFull if the owner's files, with `more` bytes, exceed the limit. Raises OSError."""
         used = 0
-        for name in filter(self._is_own, self._names()):
+        for path in self._directory.segments():
             with suppress(FileNotFoundError):
-                used += reserved((self.directory / name).lstat().st_size)
-        if used + more > self.most_bytes:
-            raise SpoolFull(f"{self.most_bytes // 1_000_000} MB of decisions wait on disk")
-
-    def _is_own(self, name: str) -> bool:
-        return name.startswith(f"{self.owner}-") and name.endswith(SUFFIX)
-
-    def _names(self) -> list[str]:
-        """Return the names of all files; create the directory if it is gone. Raises OSError."""
-        try:
-            return [path.name for path in self.directory.iterdir()]
-        except FileNotFoundError:
-            self._create_directory()
-            return []
-
-    def _create_directory(self) -> None:
-        if not self.directory.exists():
-            make(self.directory)
-            log.error("directory of decisions was deleted, and is created again", directory=str(self.directory))
+                used += reserved(path.lstat().st_size)
+        if used + more > self._most_bytes:
+            raise SpoolFull(f"{self._most_bytes // 1_000_000} MB of decisions wait on disk")
 
 
 def reserved(size: int) -> int:
@@ -199,24 +154,6 @@ def reserved(size: int) -> int:
     return max(size, min(step, SEGMENT_BYTES))
 
 
-def prepare(directory: Path) -> None:
-    """Create the directory of a spool, and check that files can be created in it. Raises OSError."""
-    make(directory)
-    probe = directory / f"{secrets.token_hex(8)}{NEW}"
-    os.close(create(probe))
-    probe.unlink()
-
-
 def opened(directory: Path, owner: str, megabytes: int) -> Spool | None:
     """Return a spool in `directory`; None, and a line in the log, if no file can be created there."""
-    return Spool(directory, owner, megabytes * 1_000_000) if megabytes and _prepared(directory) else None
-
-
-@cache  # Once in a process: on a cluster, each new shard opens a spool while calls are being answered.
-def _prepared(directory: Path) -> bool:
-    try:
-        prepare(directory)
-    except OSError as error:
-        log.warning("decisions are not kept on disk", directory=str(directory), trouble=str(error))
-        return False
-    return True
+    return Spool(directory, owner, megabytes * 1_000_000) if megabytes and is_usable(directory) else None

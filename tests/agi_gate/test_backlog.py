@@ -14,7 +14,7 @@ from agi_gate.backlog import Backlog
 from agi_gate.decision_log import DecisionLog
 from agi_gate.spool import spool as files
 from agi_gate.spool.segment import Found
-from agi_gate.spool.spool import Spool, SpoolFull, prepare
+from agi_gate.spool.spool import Spool, SpoolFull
 from tests.agi_gate.test_decision_log import Replicated, decision
 
 MOST = 10_000_000
@@ -29,7 +29,6 @@ def small(monkeypatch):
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    prepare(tmp_path)
     return tmp_path
 
 

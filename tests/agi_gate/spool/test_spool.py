@@ -4,7 +4,6 @@ import fcntl
 import os
 import shutil
 import stat
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from agi_gate.spool import spool
-from agi_gate.spool.segment import decode, encode
-from agi_gate.spool.spool import Spool, SpoolFull, opened, prepare
+from agi_gate.spool.directory import SpoolDirectory, make
+from agi_gate.spool.segment import Segment, decode, encode, lock
+from agi_gate.spool.spool import Spool, SpoolFull, opened
 from compliance import verdict
 from compliance.verdict import Decision, allow, block
 
@@ -36,7 +36,7 @@ def ids(decisions: list[Decision]) -> list[str]:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    prepare(tmp_path / "spool")
+    make(tmp_path / "spool")
     return tmp_path / "spool"
 
 
@@ -159,7 +159,7 @@ def test_a_file_that_cannot_be_created_leaves_no_descriptor_open(directory: Path
     def refused(*_: object) -> None:
         raise OSError("no space is left")
 
-    monkeypatch.setattr(Path, "rename", refused)
+    monkeypatch.setattr(fcntl, "flock", refused)
     mine, before = Spool(directory, OWNER, MOST), descriptors(directory)
     with pytest.raises(OSError, match="no space"):
         mine.write(decision(1), loaded=True)
@@ -284,15 +284,15 @@ def test_files_that_grow_together_stay_below_the_limit(directory: Path, monkeypa
 
 
 def test_a_process_looks_at_the_directory_a_few_times_for_each_file(directory: Path, monkeypatch):
-    looks, names = 0, Spool._names
+    looks, segments = 0, SpoolDirectory.segments
 
-    def counted(one: Spool) -> list[str]:
+    def counted(one: SpoolDirectory) -> list[Path]:
         nonlocal looks
         looks += 1
-        return names(one)
+        return segments(one)
 
     monkeypatch.setattr(spool, "SEGMENT_BYTES", 16_000)
-    monkeypatch.setattr(Spool, "_names", counted)
+    monkeypatch.setattr(SpoolDirectory, "segments", counted)
     mine = Spool(directory, OWNER, MOST)
     for number in range(1_000):
         mine.write(decision(number), loaded=False)
@@ -331,30 +331,24 @@ def test_a_directory_that_is_gone_when_it_is_used_next_is_created_again(director
     assert len(files(directory)) == 1
 
 
-def test_a_file_without_its_name_is_deleted_once_its_process_is_dead(directory: Path):
-    old = time.time() - 3600
-    dead, alive, young, full = (directory / f"{OWNER}-{name}.new" for name in ("dead", "alive", "young", "full"))
-    for path in (dead, alive, young, full):
-        path.touch()
-    full.write_bytes(b"x")
-    for path in (dead, alive, full):
-        os.utime(path, (old, old))
-    with alive.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        Spool(directory, OWNER, MOST).adopt()
-    assert {*directory.iterdir()} == {alive, young, full}
+@pytest.mark.parametrize("is_done", [True, False], ids=["deleted", "about to be deleted"])
+def test_a_file_that_another_gate_takes_for_that_of_a_dead_process_is_created_again(
+    directory: Path, monkeypatch, is_done: bool
+):
+    flock, held = fcntl.flock, list[Segment]()
 
+    def overtaken(descriptor: int, how: int) -> None:
+        monkeypatch.undo()
+        (path,) = files(directory)
+        held.append(lock(path))
+        if is_done:
+            held.pop().remove()
+        flock(descriptor, how)
 
-def test_a_process_whose_unfinished_file_was_deleted_tries_again(directory: Path, monkeypatch):
-    rename, deleted = Path.rename, list[Path]()
-
-    def once(path: Path, to: Path) -> Path:
-        if not deleted:
-            deleted.append(path)
-            path.unlink()
-        return rename(path, to)
-
-    monkeypatch.setattr(Path, "rename", once)
     mine, before = Spool(directory, OWNER, MOST), descriptors(directory)
+    monkeypatch.setattr(fcntl, "flock", overtaken)
     mine.write(decision(1), loaded=False)
+    for one in held:
+        one.remove()
     assert (ids(mine.load().decisions), descriptors(directory)) == (["id-1"], before + 1)
+    assert len(files(directory)) == 1
