@@ -194,7 +194,7 @@ class Backlog:
             self._read(self._spool.adopt)
 
     def _read(self, work: Callable[[], Found], settled: int | None = None) -> None:
-        self._reading = reading = Reading(asyncio.ensure_future(self._in_thread(work)), settled)
+        self._reading = reading = Reading(self._in_thread(work), settled)
         reading.found.add_done_callback(self._has_read)
 
     def _has_read(self, found: asyncio.Future[Found]) -> None:
@@ -239,8 +239,8 @@ class Backlog:
             raise RuntimeError("this backlog has no spool")
         return self._spool
 
-    async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        """Run `work` in the one thread that uses the disk, after all that came before."""
+    def _in_thread(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
+        """Run `work` in the one thread that uses the disk, after all that came before and before all that comes."""
         if self._thread is None:
             self._thread = DiskThread()
-        return await self._thread.run(work)
+        return self._thread.run(work)

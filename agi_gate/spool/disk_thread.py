@@ -29,9 +29,9 @@ class DiskThread:
         self._jobs.put(lambda: _settle(future, work))
         return future
 
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """Run `work` after all that came before, and wait for its result."""
-        return await asyncio.wrap_future(self.submit(work))
+    def run(self, work: Callable[[], Result]) -> asyncio.Future[Result]:
+        """Do as `submit`. Return the result as a future of the running event loop."""
+        return asyncio.wrap_future(self.submit(work))
 
 
 def _run(jobs: SimpleQueue[Callable[[], None] | None]) -> None:
