@@ -31,6 +31,7 @@ from admin_web.projection.wire import StoreMoved, Wire
 from admin_web.projection.writing import change_live
 from admin_web.record.database import Database
 from compliance.cluster import Shard
+from compliance.facts import State
 from compliance.redis_terms import terms_value
 
 MOST_TRIES = 3
@@ -85,22 +86,19 @@ async def _has_all_pending(sides: Sides, shard: Shard | None) -> bool:
 async def _try_turn(sides: Sides, wire: Wire, newest: int, shard: Shard | None) -> bool:
     for _ in range(MOST_TRIES - 1):
         try:
-            return await _turn(sides, wire, newest, shard)
+            return await _apply_oldest(sides, wire, newest, shard)
         except StoreMoved:
             continue
-    return await _turn(sides, wire, newest, shard)
+    return await _apply_oldest(sides, wire, newest, shard)
 
 
-async def _turn(sides: Sides, wire: Wire, newest: int, shard: Shard | None) -> bool:
+async def _apply_oldest(sides: Sides, wire: Wire, newest: int, shard: Shard | None) -> bool:
     """Apply the oldest pending rows in one turn. Returns whether there are more."""
     async with sides.database.write() as session:
         turn = await take_turn(session, sides.row)
         rows, more = await outbox.oldest_pending(session, newest, await _applied_before(session, sides, shard))
         if rows:
-            await wire.watch(wire.keys.state)
-            live = await read_live(wire)
-            await require_history(session, sides.row, live)
-            state = live.require(await live_generation(session, turn, live, sides.row))
+            live, state = await writable(session, sides, wire, turn)
             subjects = outbox.subjects_of(rows)
             if live.shard:
                 subjects.keep(live.shard)
@@ -137,6 +135,17 @@ async def _terms(session: AsyncSession, rows: Sequence[outbox.OutboxChange], liv
     if all(row.numbers for row in rows):
         return None
     return terms_value(*await terms_on_record(session, live.versions))
+
+
+async def writable(session: AsyncSession, sides: Sides, wire: Wire, turn: Turn) -> tuple[LiveProjection, State]:
+    """Watch the projection and return it with its state, in a turn, before what is written to it is read from SQL.
+
+    Raises RedisUnavailable or a subclass unless Redis holds the projection on record.
+    """
+    await wire.watch(wire.keys.state)
+    live = await read_live(wire)
+    await require_history(session, sides.row, live)
+    return live, live.require(await live_generation(session, turn, live, sides.row))
 
 
 async def live_generation(session: AsyncSession, turn: Turn, live: LiveProjection, row: int) -> int:

@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection import drift, outbox
 from admin_web.projection.compare import Difference, compare, subjects_of
-from admin_web.projection.drain import Sides, live_generation
-from admin_web.projection.history import next_write, require_history
-from admin_web.projection.live import LiveProjection, read_live
-from admin_web.projection.truth import Subjects, counts_of, own_counts, truth_of
-from admin_web.projection.turn import Turn, take_turn
+from admin_web.projection.drain import Sides, writable
+from admin_web.projection.history import next_write
+from admin_web.projection.live import LiveProjection
+from admin_web.projection.truth import counts_of, own_counts, truth_of
+from admin_web.projection.turn import take_turn
 from admin_web.projection.verify import ProjectionMoved
 from admin_web.projection.wire import RedisUnavailable, Wire
 from admin_web.projection.writing import ExchangePart, change_live, mark_command
@@ -45,18 +45,16 @@ async def settle(sides: Sides, wire: Wire, generation: int, suspects: Sequence[D
     if not suspects:
         return []
     async with sides.database.write() as session:
-        live, state = await _turn(session, sides, wire, generation)
+        live, state = await _begin(session, sides, wire, generation)
         subjects, at = subjects_of(list(suspects)), live.earlier(sides.now())
-        pending = await outbox.pending_ids(session)
-        async for rows in outbox.portions(session, pending):
+        async for rows in outbox.portions(session, await outbox.pending_ids(session)):
             subjects.remove(outbox.subjects_of(rows))
         found = await compare(wire, generation, await truth_of(session, subjects, at), at)
         _require_few(found)
         if found:
             truth = await truth_of(session, subjects_of(found), at)
-            counts = {} if pending else await _counts(session, live, subjects)
             written = await next_write(session, sides.row, (), live.versions, sides.now())
-            await change_live(wire, state, truth, written, counts=counts)
+            await change_live(wire, state, truth, written, counted=True)
             await _acknowledged(session, sides, wire, generation, found)
     return found
 
@@ -72,7 +70,7 @@ async def settle_registry(
     if found:
         generation = live.state.generation if live.state else 0
         async with sides.database.write() as session:
-            now, _ = await _turn(session, sides, wire, generation)
+            now, _ = await _begin(session, sides, wire, generation)
             if now.versions != live.versions:
                 raise ProjectionMoved
             parts = [part.command(generation) for part in _parts(found)]
@@ -89,7 +87,7 @@ async def settle_counts(sides: Sides, wire: Wire, generation: int) -> dict[str, 
     Nothing is done while changes are pending: the counts differ by these.
     """
     async with sides.database.write() as session:
-        live, _ = await _turn(session, sides, wire, generation)
+        live, _ = await _begin(session, sides, wire, generation)
         if await outbox.pending_ids(session):
             return {}
         own = await own_numbers(session, live)
@@ -106,26 +104,17 @@ async def settle_counts(sides: Sides, wire: Wire, generation: int) -> dict[str, 
     return wrong
 
 
-async def _turn(session: AsyncSession, sides: Sides, wire: Wire, generation: int) -> tuple[LiveProjection, State]:
-    turn: Turn = await take_turn(session, sides.row)
-    await wire.watch(wire.keys.state)
-    live = await read_live(wire)
-    await require_history(session, sides.row, live)
-    state = live.require(await live_generation(session, turn, live, sides.row))
-    if state.generation != generation:
-        raise ProjectionMoved
-    return live, state
-
-
 async def own_numbers(session: AsyncSession, live: LiveProjection) -> dict[str, int]:
     """Return how many numbers SQL has on each of the company's own lists, for one Redis or shard."""
     return await own_counts(session) if live.shard is None else await counts_of(session, live.shard)
 
 
-async def _counts(session: AsyncSession, live: LiveProjection, subjects: Subjects) -> dict[str, int]:
-    """Return how many numbers SQL has on the lists of `subjects`."""
-    own = await own_numbers(session, live)
-    return {name: own.get(name, 0) for name, numbers in subjects.numbers.items() if numbers}
+async def _begin(session: AsyncSession, sides: Sides, wire: Wire, generation: int) -> tuple[LiveProjection, State]:
+    """Take a turn, and return what may be written to. Raises ProjectionMoved unless `generation` is live."""
+    live, state = await writable(session, sides, wire, await take_turn(session, sides.row))
+    if state.generation != generation:
+        raise ProjectionMoved
+    return live, state
 
 
 async def _acknowledged(

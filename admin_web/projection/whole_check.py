@@ -9,6 +9,7 @@ from admin_web.projection.drain import Sides
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.mending import WidelyDrifted, own_numbers, settle_counts
 from admin_web.projection.round_steps import NOTHING, StepDone, generation_of, require_same
+from admin_web.projection.turn import take_turn
 from admin_web.projection.wire import Wire
 from compliance.redis_schema import slot_key
 from compliance.redis_terms import terms_digest, terms_value
@@ -61,8 +62,14 @@ async def _unmarked(wire: Wire, live: LiveProjection) -> int:
 
 
 async def _miscounts(sides: Sides, wire: Wire, live: LiveProjection) -> bool:
-    """Return whether the counts seem to differ, without taking a turn: counting millions takes a while."""
-    async with sides.database.read() as session:
-        expected = await own_numbers(session, live)
-    held = (await read_live(wire)).counts
+    """Return whether the counts were wrong at the moment of a turn, when no change was pending.
+
+    SQL is counted as it was at that moment, but after the turn. Changes wait for a turn, and counting a million numbers
+    takes a quarter of a second.
+    """
+    async with sides.database.read() as snapshot:
+        async with sides.database.write() as session:
+            await take_turn(session, sides.row)
+            pending, held = await outbox.pending_ids(snapshot), (await read_live(wire)).counts
+        expected = {} if pending else await own_numbers(snapshot, live)
     return any(held.get(name, 0) != number for name, number in expected.items())

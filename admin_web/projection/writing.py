@@ -8,7 +8,6 @@ after SQL was read.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from admin_web.projection.marks import Written
@@ -91,26 +90,25 @@ async def change_live(
     truth: Truth,
     written: Written,
     terms: bytes | None = None,
-    counts: Mapping[str, int] = MappingProxyType({}),
+    *,
+    counted: bool = False,
 ) -> None:
     """Write a truth, the mark of this write, and the terms if they have changed, to the live generation at once.
 
-    `counts` are counts of lists to set, instead of adding what was written to the present ones. The caller must have
-    watched `dnc:state` before it read the truth. Raises StoreMoved when another process has
-    written since.
+    With `counted` the counts of the lists are left as they are, because they include what is written. The caller must
+    have watched `dnc:state` before it read the truth. Raises StoreMoved when another process has written since.
     """
     parts = parts_of(truth)
     there = await wire.ask(*(part.query(state.generation) for part in parts))
     gains: dict[str, int] = defaultdict(int)
     for part, reply in zip(parts, there, strict=True):
-        gains[part.list_name] += part.gain(reply)
+        gains[part.list_name] += 0 if counted else part.gain(reply)
     await wire.transact(
         [
             *(part.command(state.generation) for part in parts),
             *override_commands(state.generation, truth.overrides.items()),
             *(terms_commands(wire.keys, state.generation, terms) if terms is not None else ()),
             *_state_commands(wire.keys, state, gains, written),
-            *(("HSET", wire.keys.state, count_field(name), str(number)) for name, number in counts.items()),
         ]
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
-from admin_web.projection import drift, mending, rounds
+from admin_web.projection import drift, mending, rounds, whole_check
 from admin_web.projection.findings import note_complete, note_found
 from admin_web.projection.history import last_mark
 from admin_web.projection.incarnation import DIFFERED
@@ -170,6 +170,34 @@ async def test_a_pending_change_is_no_difference(world: World):
     await round_of(verifier)
     assert verifier.checked.found.total() == 0
     assert await repairs(world) == []
+
+
+async def test_a_repair_beside_a_pending_change_leaves_the_counts_right(world: World):
+    await world.suppress(OTHER)
+    world.redis.srem(EXCHANGE, 100)
+    world.redis.sadd(listed_key(1, "internal", "1415200"), 9_999)
+    verifier = verifier_of(world)
+    await round_of(verifier)
+    assert verifier.checked.found == {drift.MISSING: 1, drift.EXTRA: 1}
+    assert world.redis.hget(STATE, count_field("internal")) == b"301"
+    await world.projection.drain()
+    assert (await world.projection.verify()).clean
+
+
+async def test_changes_neither_wait_for_the_counting_nor_make_the_counts_look_wrong(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    async def counted(*asked: object) -> dict[str, int]:
+        await world.suppress(OTHER)
+        await world.projection.drain()
+        return await mending.own_numbers(*asked)
+
+    monkeypatch.setattr(whole_check, "own_numbers", counted)
+    monkeypatch.delattr(whole_check, "settle_counts")
+    verifier = verifier_of(world)
+    await round_of(verifier)
+    assert not world.gate.allows(OTHER)
+    assert verifier.checked.found.total() == 0
 
 
 async def test_a_change_during_a_round_is_no_difference(world: World):
