@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from admin_web.projection.batches import batches
+from admin_web.projection.lease import end_lease
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.sweep import scan
 from admin_web.projection.truth import LeadOnNumber, Subjects
@@ -61,7 +62,7 @@ class Evidence:
     async def subjects(self) -> AsyncIterator[Subjects]:
         """Yield the numbers on the company's own lists, and the openings that have an override."""
         async for some in projected(self.wire, self.state.generation, self.live.versions):
-            await self._stop_calls()
+            await end_lease(self.wire)
             yield some
 
     async def registry(self, name: str) -> AsyncIterator[Mapping[str, set[E164]]]:
@@ -69,7 +70,7 @@ class Evidence:
         async for keys in scan(self.wire, listed_pattern(self.state.generation, name)):
             sets = [(key, found[1]) for key in keys if (found := listed_of(key))]
             for some in batches(sets, KEYS_AT_ONCE):
-                await self._stop_calls()
+                await end_lease(self.wire)
                 replies = await self.wire.ask(*(("SMEMBERS", key) for key, _ in some))
                 yield {
                     exchange: {number_of(exchange, int(line)) for line in words(lines) if line.isdigit()}
@@ -91,9 +92,6 @@ class Evidence:
         held = await self.opened({opening for opening, _ in overrides})
         same = {opening: override_value(override) for opening, override in held.items()}
         return [int(one.id) for opening, one in overrides if same.get(opening) != override_value(one)]
-
-    async def _stop_calls(self) -> None:
-        await self.wire.unlink([self.wire.keys.lease])
 
 
 def _read(value: bytes) -> LiveOverride | None:

@@ -9,8 +9,8 @@ from admin_web.projection.eviction import HAS_EVICTED, Evictions
 from admin_web.projection.history import doubt
 from admin_web.projection.incarnation import of_no_server
 from admin_web.projection.live import ForeignHistory, LiveProjection, ProjectionLost, StoreUnfit, read_live
-from admin_web.projection.marks import FOREIGN, OLDER, Written
-from admin_web.projection.turn import last_turn
+from admin_web.projection.marks import FOREIGN, OLDER
+from admin_web.projection.turn import last_turn, take_turn
 from admin_web.projection.wire import Command, Wire
 from compliance.redis_schema import INCARNATION, Keys
 
@@ -45,14 +45,14 @@ async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], leas
         return live.evictions
     except (StoreUnfit, ProjectionLost) as error:
         if isinstance(error, StoreUnfit) or error.why == HAS_EVICTED:
-            await end_lease(sides)
+            async with sides.store.wire() as wire:
+                await end_lease(wire)
         raise
 
 
-async def end_lease(sides: Sides) -> None:
+async def end_lease(wire: Wire) -> None:
     """End the lease, so that the gates block every call from now on. Raises RedisUnavailable."""
-    async with sides.store.wire() as wire:
-        await wire.unlink([wire.keys.lease])
+    await wire.unlink([wire.keys.lease])
 
 
 async def withdraw(sides: Sides) -> None:
@@ -61,8 +61,8 @@ async def withdraw(sides: Sides) -> None:
     The end of the lease alone would not last: any worker would renew it within a second. So the state names an
     incarnation that no server has. The lease ends first, because a Redis whose memory is full refuses the second write.
     """
-    await end_lease(sides)
     async with sides.store.wire() as wire:
+        await end_lease(wire)
         live = await read_live(wire)
         if live.state is not None:
             await wire.ask(("HSET", wire.keys.state, INCARNATION, of_no_server(live.server)))
@@ -73,21 +73,20 @@ async def verified(sides: Sides) -> LiveProjection:
 
     Raises ProjectionLost, StoreUnfit or ForeignHistory unless it is the projection on record.
     """
-    seen: Written | None = None
-    while True:
-        async with sides.store.wire() as wire:
+    async with sides.store.wire() as wire:
+        live = await read_live(wire)
+    async with sides.database.read() as session:
+        why = await doubt(session, sides.row, live, await last_turn(session, sides.row))
+    if why == OLDER:  # Another process may have written between the two reads. In a turn none can.
+        async with sides.store.wire() as wire, sides.database.write() as session:
+            turn = await take_turn(session, sides.row)
             live = await read_live(wire)
-        async with sides.database.read() as session:
-            why = await doubt(session, sides.row, live, await last_turn(session, sides.row))
-        # Another process may have written between the two reads. Then Redis has another mark at the second look.
-        if why == OLDER and live.written != seen:
-            seen = live.written
-            continue
-        if why == FOREIGN:
-            raise ForeignHistory(live.written.mark)
-        if why:
-            raise live.trouble(why)
-        return live
+            why = await doubt(session, sides.row, live, turn)
+    if why == FOREIGN:
+        raise ForeignHistory(live.written.mark)
+    if why:
+        raise live.trouble(why)
+    return live
 
 
 async def _note_evictions(wire: Wire, live: LiveProjection) -> None:

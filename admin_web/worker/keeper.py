@@ -67,7 +67,8 @@ class Keeper:
             else:
                 await self._projection.drain()
         except ForeignHistory as error:
-            await end_lease(self._projection.sides)
+            async with self._projection.sides.store.wire() as wire:
+                await end_lease(wire)
             if monotonic() < self._recovery_due:
                 raise
             log.error("redis has another history than the database, calls are stopped", why=str(error))
