@@ -5,12 +5,16 @@ from datetime import datetime
 from typing import NamedTuple
 
 from admin_web.projection import drift
+from admin_web.projection.batches import batches
+from admin_web.projection.live import LiveProjection
 from admin_web.projection.truth import Subjects, Truth
 from admin_web.projection.wire import Reply, Wire
 from admin_web.projection.writing import ExchangePart, parts_of
 from compliance.facts import LiveOverride
 from compliance.numbers import E164
-from compliance.redis_schema import number_of, override_key, override_value, read_override
+from compliance.redis_schema import number_of, override_key, override_value, read_override, slot_key
+
+SLOTS_AT_ONCE = 5_000
 
 NO_EXPIRY = -1
 """PTTL's reply for a key that never expires."""
@@ -38,6 +42,16 @@ async def compare(wire: Wire, generation: int, truth: Truth, at: datetime) -> li
     for (opening, override), value, ttl in zip(truth.overrides.items(), replies[::2], replies[1::2], strict=True):
         if kind := _kind(override, value, ttl, at):
             found.append(Difference(kind, None, opening[1], opening[0]))
+    return found
+
+
+async def unmarked(wire: Wire, live: LiveProjection) -> list[int]:
+    """Return the slots of a shard that are not marked as built for it. Calls to their numbers are blocked."""
+    found: list[int] = []
+    generation = live.state.generation if live.state else 0
+    for slots in batches(list(live.shard.slots()) if live.shard else [], SLOTS_AT_ONCE):
+        marks = await wire.ask(*(("GET", slot_key(generation, slot)) for slot in slots))
+        found += [slot for slot, mark in zip(slots, marks, strict=True) if mark != live.server.encode()]
     return found
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from admin_web.projection.batches import batches
+from admin_web.projection.contents import KEYS_AT_ONCE, SUBJECTS_AT_ONCE, in_redis
 from admin_web.projection.lease import end_lease
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.sweep import scan
 from admin_web.projection.truth import LeadOnNumber, Subjects
-from admin_web.projection.verify import KEYS_AT_ONCE, SUBJECTS_AT_ONCE, projected
 from admin_web.projection.wire import RedisUnavailable, StoreMoved, Wire, words
 from compliance.facts import LiveOverride, State
 from compliance.numbers import E164
@@ -61,7 +61,7 @@ class Evidence:
 
     async def subjects(self) -> AsyncIterator[Subjects]:
         """Yield the numbers on the company's own lists, and the openings that have an override."""
-        async for some in projected(self.wire, self.state.generation, self.live.versions):
+        async for some in in_redis(self.wire, self.state.generation, self.live.versions):
             await end_lease(self.wire)
             yield some
 

@@ -5,17 +5,15 @@ differ then, and have no pending change, are drift. So there are no false alarms
 second comparison.
 """
 
-from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import Collection
 from contextlib import aclosing
-from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.terms import terms_on_record
 from admin_web.projection import drift, outbox
-from admin_web.projection.batches import batches
-from admin_web.projection.compare import Difference, compare, subjects_of
+from admin_web.projection.compare import Difference, compare, subjects_of, unmarked
+from admin_web.projection.contents import in_redis, in_sql
 from admin_web.projection.drain import Sides
 from admin_web.projection.drift import Drift
 from admin_web.projection.following import behind
@@ -23,32 +21,11 @@ from admin_web.projection.history import doubt_seen
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.progress import Progress
 from admin_web.projection.registry_check import RegistryCheck
-from admin_web.projection.sweep import scan
-from admin_web.projection.truth import (
-    LeadOnNumber,
-    Subjects,
-    Truth,
-    all_exchanges,
-    all_overrides,
-    counts,
-    counts_of,
-    own_counts,
-    owns,
-    truth_of,
-)
+from admin_web.projection.truth import counts, counts_of, own_counts, truth_of
 from admin_web.projection.turn import last_turn, take_turn
-from admin_web.projection.wire import RedisUnavailable, Wire, words
-from compliance.cluster import Shard, slot_of
-from compliance.facts import LiveOverride
-from compliance.numbers import E164
-from compliance.redis_schema import generation_pattern, listed_of, number_of, override_of, slot_key
+from admin_web.projection.wire import RedisUnavailable, Wire
+from compliance.cluster import Shard
 from compliance.redis_terms import terms_digest, terms_value
-
-SUBJECTS_AT_ONCE = 5_000
-"""Maximum number of subjects in one batch."""
-
-KEYS_AT_ONCE = 50
-"""Sets whose members are fetched in one request. A set has at most ten thousand members."""
 
 MOST_TRIES = 5
 """Maximum number of attempts at a comparison. A rebuild that ends during an attempt interrupts the attempt."""
@@ -120,11 +97,8 @@ class _Comparison:
 
     async def _find_unmarked(self, live: LiveProjection) -> None:
         """Find slots of a shard that are not marked as built for it. Calls to their numbers are blocked."""
-        for slots in batches(list(live.shard.slots()) if live.shard else [], SUBJECTS_AT_ONCE):
-            marks = await self._wire.ask(*(("GET", slot_key(self._drift.generation, slot)) for slot in slots))
-            for slot, mark in zip(slots, marks, strict=True):
-                if mark != live.server.encode():
-                    self._drift.add(drift.UNMARKED, f"slot {slot}")
+        for slot in await unmarked(self._wire, live):
+            self._drift.add(drift.UNMARKED, f"slot {slot}")
         self._require_same(await read_live(self._wire))
 
     async def _find_missing(self) -> None:
@@ -132,7 +106,7 @@ class _Comparison:
         async with self._sides.database.read() as session:
             total = sum((await own_counts(session)).values())
             seen = 0
-            async with aclosing(_recorded(session, self._sides.now(), self._shard)) as recorded:
+            async with aclosing(in_sql(session, self._sides.now(), self._shard)) as recorded:
                 async for truth in recorded:
                     seen += sum(len(numbers) for numbers in truth.standing.values())
                     self._drift.overrides += len(truth.overrides)
@@ -143,7 +117,7 @@ class _Comparison:
     async def _count_recorded(self) -> None:
         """Count what SQL holds, because Redis has no generation to compare it with."""
         async with self._sides.database.read() as session:
-            async with aclosing(_recorded(session, self._sides.now(), self._shard)) as recorded:
+            async with aclosing(in_sql(session, self._sides.now(), self._shard)) as recorded:
                 async for truth in recorded:
                     self._drift.numbers += sum(len(numbers) for numbers in truth.standing.values())
                     self._drift.overrides += len(truth.overrides)
@@ -154,7 +128,7 @@ class _Comparison:
     async def _find_extra(self, registries: Collection[str]) -> None:
         """Find subjects that only Redis holds. `_find_missing` compares the subjects that SQL holds."""
         seen = 0
-        async for subjects in projected(self._wire, self._drift.generation, registries):
+        async for subjects in in_redis(self._wire, self._drift.generation, registries):
             async with self._sides.database.read() as session:
                 truth = (await truth_of(session, subjects, self._sides.now())).negatives()
             await self._settle(await compare(self._wire, self._drift.generation, truth, self._sides.now()))
@@ -215,47 +189,3 @@ class _Comparison:
     def _require_same(self, live: LiveProjection) -> None:
         if live.state is None or live.state.generation != self._drift.generation:
             raise ProjectionMoved
-
-
-async def _recorded(session: AsyncSession, at: datetime, shard: Shard | None) -> AsyncGenerator[Truth, None]:
-    """Yield everything that SQL holds, or a shard's part of it, in batches."""
-    standing: dict[str, dict[E164, bool]] = defaultdict(dict)
-    held = 0
-    async with aclosing(all_exchanges(session)) as exchanges:
-        async for list_name, exchange, lines in exchanges:
-            if shard and not shard.owns(slot_of(exchange)):
-                continue
-            standing[list_name] |= {number_of(exchange, line): True for line in lines}
-            held += len(lines)
-            if held >= SUBJECTS_AT_ONCE:
-                yield Truth(standing, {})
-                standing, held = defaultdict(dict), 0
-    yield Truth(standing, {})
-    overrides: dict[LeadOnNumber, LiveOverride | None] = {}
-    async with aclosing(all_overrides(session, at)) as live:
-        async for opening, override in live:
-            if shard and not owns(shard, opening[0]):
-                continue
-            overrides[opening] = override
-            if len(overrides) >= SUBJECTS_AT_ONCE:
-                yield Truth({}, overrides)
-                overrides = {}
-    yield Truth({}, overrides)
-
-
-async def projected(wire: Wire, generation: int, registries: Collection[str]) -> AsyncIterator[Subjects]:
-    """Yield everything that a generation in Redis holds, except registries, in batches."""
-    subjects, held = Subjects(), 0
-    async for keys in scan(wire, generation_pattern(generation)):
-        subjects.openings |= {opening for key in keys if (opening := override_of(key))}
-        sets = [(key, listed) for key in keys if (listed := listed_of(key)) and listed[0] not in registries]
-        for some in batches(sets, KEYS_AT_ONCE):
-            replies = await wire.ask(*(("SMEMBERS", key) for key, _ in some))
-            for (_, (list_name, exchange)), lines in zip(some, replies, strict=True):
-                numbers = [number_of(exchange, int(line)) for line in words(lines) if line.isdigit()]
-                subjects.add(list_name, None, numbers)
-                held += len(numbers)
-            if held + len(subjects.openings) >= SUBJECTS_AT_ONCE:
-                yield subjects
-                subjects, held = Subjects(), 0
-    yield subjects

@@ -4,17 +4,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.terms import terms_on_record
 from admin_web.projection import drift, outbox
-from admin_web.projection.batches import batches
+from admin_web.projection.compare import unmarked
 from admin_web.projection.drain import Sides
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.mending import WidelyDrifted, own_numbers, settle_counts
 from admin_web.projection.round_steps import NOTHING, StepDone, generation_of, require_same
 from admin_web.projection.turn import take_turn
 from admin_web.projection.wire import Wire
-from compliance.redis_schema import slot_key
 from compliance.redis_terms import terms_digest, terms_value
-
-SLOTS_AT_ONCE = 5_000
 
 OTHER_COUNT = "counted differently in Redis and SQL"
 
@@ -24,10 +21,10 @@ async def compare_whole(sides: Sides, live: LiveProjection) -> StepDone:
     async with sides.store.wire() as wire:
         if await _terms_differ(sides, wire, live):
             raise WidelyDrifted({drift.TERMS_OTHER: 1})
-        unmarked = await _unmarked(wire, live)
+        slots = await unmarked(wire, live)
         await require_same(wire, live)
-        if unmarked:
-            raise WidelyDrifted({drift.UNMARKED: unmarked})
+        if slots:
+            raise WidelyDrifted({drift.UNMARKED: len(slots)})
         if not await _miscounts(sides, wire, live):
             return NOTHING
         wrong = await settle_counts(sides, wire, generation_of(live))
@@ -50,15 +47,6 @@ async def _terms_differ(sides: Sides, wire: Wire, live: LiveProjection) -> bool:
 
 async def _wanted_terms(session: AsyncSession, live: LiveProjection) -> bytes:
     return terms_value(*await terms_on_record(session, live.versions))
-
-
-async def _unmarked(wire: Wire, live: LiveProjection) -> int:
-    """Return how many slots of a shard are not marked as built for it."""
-    unmarked = 0
-    for slots in batches(list(live.shard.slots()) if live.shard else [], SLOTS_AT_ONCE):
-        marks = await wire.ask(*(("GET", slot_key(generation_of(live), slot)) for slot in slots))
-        unmarked += sum(mark != live.server.encode() for mark in marks)
-    return unmarked
 
 
 async def _miscounts(sides: Sides, wire: Wire, live: LiveProjection) -> bool:

@@ -54,14 +54,14 @@ async def _hold_waiting(recovering: Recovering, change: Change, last: int) -> in
 
 async def hold_overrides(recovering: Recovering) -> None:
     """Hold each override that Redis lacks, or has with another id or end: it may have been revoked."""
-    async with aclosing(_recorded(recovering)) as recorded:
-        async for some in recorded:
+    async with aclosing(_openable(recovering)) as openable:
+        async for some in openable:
             if lacking := await recovering.evidence.lacking(some):
                 async with recovering.change() as change:
                     await _hold(recovering, change, lacking)
 
 
-async def _recorded(recovering: Recovering) -> AsyncGenerator[Sequence[tuple[LeadOnNumber, LiveOverride]], None]:
+async def _openable(recovering: Recovering) -> AsyncGenerator[Sequence[tuple[LeadOnNumber, LiveOverride]], None]:
     """Yield the overrides that SQL would open on this Redis, in batches."""
     sides = recovering.sides
     some: list[tuple[LeadOnNumber, LiveOverride]] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from admin_web.projection import drift, truth, verify
+from admin_web.projection import contents, drift, truth, verify
 from admin_web.projection.drain import Sides
 from admin_web.projection.progress import quiet
 from admin_web.projection.registry_check import RegistryCheck
@@ -231,7 +231,7 @@ async def test_a_comparison_that_fails_leaves_no_cursor_open(
 
     await take(world.records, "us-ftc", file(tmp_path, flat(["+12025550100"])))
     await world.projection.follow()
-    monkeypatch.setattr(verify, "SUBJECTS_AT_ONCE", 1)
+    monkeypatch.setattr(contents, "SUBJECTS_AT_ONCE", 1)
     monkeypatch.setattr(truth, "_ending", ending)
     monkeypatch.setattr(where, step, broken)
     with pytest.raises(RedisUnavailable, match="broke") as failure:
