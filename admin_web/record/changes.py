@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Protocol
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.record.database import Database, DatabaseUnavailable
@@ -45,6 +46,17 @@ class NotInForce(Exception):
     """
 
     public = "the copy of the lists in Redis could not be changed"
+
+
+class ChangeLost(NotInForce):
+    """The database went back to a moment before the change, so nothing brings it into force any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database has lost this change since, as when a standby that lagged behind is promoted; "
+            "look whether it is recorded, and make it once more"
+        )
+        self.public = str(self)
 
 
 AFTERWARDS = "the database could not be used any more after the change was recorded"
@@ -114,7 +126,7 @@ def public_words(error: Exception) -> str:
 class Change:
     """One transaction by one actor at one moment (aware UTC). `events` go to the webhooks when it commits.
 
-    `numbers` must reach Redis, and of `lists` terms or ranges of entries.
+    `numbers` must reach Redis, and of `lists` terms or ranges of entries. `queued` are the outbox rows that say so.
     """
 
     session: AsyncSession
@@ -124,6 +136,7 @@ class Change:
     audited: list[AuditEvent] = field(default_factory=list)
     numbers: set[E164] = field(default_factory=set)
     lists: set[str] = field(default_factory=set)
+    queued: list[OutboxRow] = field(default_factory=list)
 
     def audit(self, action: str, kind: str, subject: object, **particulars: str | int) -> None:
         """Add an audit event: the actor did `action` to this subject."""
@@ -145,19 +158,19 @@ class Change:
 
     def project_list(self, list_name: str, numbers: Iterable[E164]) -> None:
         """Queue numbers of a list whose state in SQL has changed and must reach Redis."""
-        queued = list(numbers)
-        self.numbers.update(queued)
-        self.session.add(OutboxRow(list_name=list_name, numbers=queued, committed_at=self.at))
+        some = list(numbers)
+        self.numbers.update(some)
+        self._queue(OutboxRow(list_name=list_name, numbers=some, committed_at=self.at))
 
     def project_terms(self, list_name: str) -> None:
         """Queue all terms, because those of one list have changed and must reach Redis."""
         self.lists.add(list_name)
-        self.session.add(OutboxRow(list_name=list_name, numbers=[], committed_at=self.at))
+        self._queue(OutboxRow(list_name=list_name, numbers=[], committed_at=self.at))
 
     def project_entries(self, list_name: str, first: int, last: int) -> None:
         """Queue the numbers of a list's entries whose ids are between `first` and `last`."""
         self.lists.add(list_name)
-        self.session.add(
+        self._queue(
             OutboxRow(list_name=list_name, numbers=[], first_entry=first, last_entry=last, committed_at=self.at)
         )
 
@@ -168,7 +181,11 @@ class Change:
     def project_override(self, number: E164, lead: LeadId) -> None:
         """Queue the override of a lead on a number, whose state in SQL has changed and must reach Redis."""
         self.numbers.add(number)
-        self.session.add(OutboxRow(numbers=[number], lead_id=lead, committed_at=self.at))
+        self._queue(OutboxRow(numbers=[number], lead_id=lead, committed_at=self.at))
+
+    def _queue(self, row: OutboxRow) -> None:
+        self.session.add(row)
+        self.queued.append(row)
 
 
 def concerned(changes: Iterable[Change]) -> Collection[E164] | None:
@@ -241,10 +258,23 @@ class Records:
         """Apply every recorded change to Redis and return whether that worked.
 
         If not, the changes stay recorded in SQL. With `changes`, the answer is about their numbers alone: it does not
-        depend on the shards of a cluster that have none of these numbers.
+        depend on the shards of a cluster that have none of these numbers. And it is about the very changes: a database
+        that has lost them since would have nothing to apply.
         """
         try:
             await self.projector.drain(concerned(changes))
+            await self._require_kept(changes)
         except (NotInForce, DatabaseUnavailable) as error:
             return not_in_force(error)
         return IN_FORCE
+
+    async def _require_kept(self, changes: Iterable[Change]) -> None:
+        """Raise ChangeLost unless SQL has these changes. What a transaction wrote, it has as a whole or not at all."""
+        last = {(change.queued[-1].id, change.queued[-1].committed_at) for change in changes if change.queued}
+        if not last:
+            return
+        async with self.database.read() as session:
+            same_ids = select(OutboxRow.id, OutboxRow.committed_at).where(OutboxRow.id.in_({one for one, _ in last}))
+            kept = {(row[0], row[1]) for row in await session.execute(same_ids)}
+        if kept != last:  # Another change may have got the id since.
+            raise ChangeLost

@@ -55,7 +55,7 @@ async def add_campaign_list(records: Records, actor: Actor, name: str, campaigns
         change.session.add(row)
         change.audit("add-campaign-list", "list", name, campaigns=" ".join(kept))
         change.project_terms(name)
-    return await records.standing()
+    return await records.standing(change)
 
 
 async def set_campaigns(records: Records, actor: Actor, name: str, campaigns: Iterable[str]) -> Standing:
@@ -69,7 +69,7 @@ async def set_campaigns(records: Records, actor: Actor, name: str, campaigns: It
         change.audit("set-campaigns", "list", name, campaigns=" ".join(kept), was=" ".join(row.campaigns))
         row.campaigns, row.changed_at, row.changed_by = kept, change.at, actor.name
         change.project_terms(name)
-    return await records.standing()
+    return await records.standing(change)
 
 
 async def add_to_list(

@@ -57,7 +57,7 @@ async def add_pattern(records: Records, actor: Actor, pattern: Pattern, *, reaso
         change.audit("add-pattern", "pattern", f"+{pattern}", list=INTERNAL, reason=reason, source=source)
         change.notify(Event.SUPPRESS, list=INTERNAL, numbers=[], pattern=f"+{pattern}", source=source, lead="")
         change.project_terms(INTERNAL)
-    return ChangedPattern(pattern, added, await records.standing())
+    return ChangedPattern(pattern, added, await records.standing(change))
 
 
 async def lift_pattern(records: Records, actor: Actor, pattern: Pattern, *, reason: str) -> ChangedPattern:
@@ -76,7 +76,7 @@ async def lift_pattern(records: Records, actor: Actor, pattern: Pattern, *, reas
         change.notify(Event.LIFT, list=INTERNAL, numbers=[], pattern=f"+{pattern}", reason=reason)
         change.project_terms(INTERNAL)
         lifted = row.id
-    return ChangedPattern(pattern, lifted, await records.standing())
+    return ChangedPattern(pattern, lifted, await records.standing(change))
 
 
 async def _require_room(change: Change) -> None:

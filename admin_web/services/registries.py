@@ -122,7 +122,7 @@ async def add_registry(records: Records, actor: Actor, name: str, country: str, 
         if await change.session.get(Registry, name) is not None:
             raise RegistryExists(f"There is already a registry {name}.")
         await _new(change, name, country, terms)
-    return await records.standing()
+    return await records.standing(change)
 
 
 async def set_terms(
@@ -143,7 +143,7 @@ async def set_terms(
                 "Check them, then try again."
             )
         _change(change, registry, terms)
-    return await records.standing()
+    return await records.standing(change)
 
 
 def _change(change: Change, registry: Registry, terms: EditedTerms) -> None:

@@ -1,10 +1,14 @@
-"""Which numbers the answer to a change is about, so that it does not depend on other shards of a cluster."""
+"""What the answer to a change is about: its numbers, so that it depends on no other shard, and the very change."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import delete, update
 
 from admin_web.record.changes import Change, Records, concerned
+from admin_web.record.database import Database
+from admin_web.record.models import OutboxRow
 from tests.support.records import ADMIN, AT, LEAD, NUMBER, OTHER, FakeProjector
 
 
@@ -51,3 +55,35 @@ async def test_only_the_numbers_of_a_change_are_waited_for(records: Records, pro
     assert projector.numbers == {NUMBER}
     assert (await records.standing()).in_force
     assert projector.numbers is None
+
+
+class Promoted(FakeProjector):
+    """Finds a database that has taken the place of the one with the last change."""
+
+    def __init__(self, database: Database, other: bool) -> None:
+        super().__init__()
+        self.database, self.other = database, other
+
+    async def drain(self, *_: object) -> None:
+        async with self.database.write() as session:
+            if self.other:  # This database has used the id for another change.
+                await session.execute(update(OutboxRow).values(committed_at=AT + timedelta(microseconds=1)))
+            else:
+                await session.execute(delete(OutboxRow))
+
+
+@pytest.mark.parametrize("other", [False, True])
+async def test_a_change_that_the_database_has_lost_since_its_commit_is_not_in_force(
+    database: Database, records: Records, other: bool
+):
+    for queue in (
+        lambda change: change.project_list("internal", [NUMBER]),
+        lambda change: change.project_override(NUMBER, LEAD),
+        lambda change: change.project_terms("internal"),
+    ):
+        async with records.change(ADMIN) as change:
+            queue(change)
+        standing = await Records(database, Promoted(database, other), records.now).standing(change)
+        assert not standing.in_force
+        assert "has lost this change" in standing.why_not
+        assert standing.public == standing.why_not

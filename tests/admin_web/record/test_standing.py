@@ -17,7 +17,7 @@ from admin_web.projection.mending import WidelyDrifted
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
 from admin_web.projection.verify import ProjectionMoved
 from admin_web.projection.wire import RedisRefused, RedisSilent, RedisUnavailable, StoreMoved, TooFewReplicas
-from admin_web.record.changes import NotInForce, Records, not_in_force, public_words
+from admin_web.record.changes import ChangeLost, NotInForce, Records, not_in_force, public_words
 from admin_web.record.database import DatabaseUnavailable, OutcomeUnknown
 from admin_web.record.database_faults import translated_errors, unknown_outcome
 from admin_web.record.tally import note_change, tallied
@@ -45,6 +45,7 @@ FAILURES = (
     ProjectionMoved(),
     *(ForeignHistory("a1"), WidelyDrifted({"x": 1}), RegistryNotRecovered("us-ftc"), TermsLost("a1")),
     SuspiciousDrop("internal", 100, 1),
+    ChangeLost(),
     DatabaseUnavailable(PRIVATE, "nothing was changed; try again"),
     OutcomeUnknown(PRIVATE),
     DocumentsUnavailable(PRIVATE),
