@@ -34,7 +34,10 @@ class RequestNotSeen(Refused):
 
 @dataclass(frozen=True, slots=True)
 class KeptOverride:
-    """An override that an admin keeps. `reopened` means that a request had ended it, and it opens its lead again."""
+    """An override that an admin keeps. `reopened` means that a request had ended it, and it opens its lead again.
+
+    One that waits for its review, or that a recovery holds, opens nothing before that.
+    """
 
     override_id: int
     lead: LeadId
@@ -61,7 +64,7 @@ async def keep_override(
         lead, number = LeadId(override.lead_id), E164(override.number)
         await _require_contested(change, override, row)
         await _require_seen(change, override, seen)
-        request = override.ended_by_request
+        reopened = override.ended_by_request is not None and not override.held
         if override.revoked_at is not None:
             override.revoked_at = override.revoked_by = override.revoke_reason = override.ended_by_request = None
             change.project_override(number, lead)
@@ -71,7 +74,7 @@ async def keep_override(
             "keep-override", "override", override.id, lead=lead, number=number, reason=reason,
             request=override.seen_request,
         )  # fmt: skip
-    return KeptOverride(override_id, lead, number, request is not None, await records.standing(change))
+    return KeptOverride(override_id, lead, number, reopened, await records.standing(change))
 
 
 async def _locked_lead(change: Change, override_id: int) -> Lead:

@@ -240,6 +240,18 @@ async def test_an_admin_may_keep_what_a_request_by_number_ended(records: Records
         await keep(records, opened, "again")
 
 
+@pytest.mark.parametrize("recovery", [None, 1])
+async def test_what_waits_for_its_review_or_is_held_by_a_recovery_opens_nothing_when_it_is_kept(
+    records: Records, opened: int, recovery: int | None
+):
+    async with records.database.write() as session:
+        override = await session.get_one(Override, opened)
+        override.held, override.recovery_id = True, recovery
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    assert not (await keep(records, opened, "The caller gave another name.")).reopened
+    assert not await opens(records)
+
+
 @pytest.mark.parametrize("asked_first", [False, True])
 async def test_what_an_admin_revoked_is_never_kept(records: Records, opened: int, asked_first: bool):
     if asked_first:
