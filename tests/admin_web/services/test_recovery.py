@@ -69,6 +69,7 @@ ANOTHER = Actor("another", role=Role.ADMIN)
 FIRST, SECOND, THIRD = "+14155550100", "+14155550101", "+442079460000"
 
 Restored: TypeAlias = Callable[[], AbstractAsyncContextManager[World]]
+BackedUp: TypeAlias = Callable[[World], Awaitable[Restored]]
 
 
 @pytest.fixture
@@ -98,13 +99,23 @@ async def waiting(world: World) -> int:
 
 
 @pytest.fixture
-async def restored(world: World, request: pytest.FixtureRequest, tmp_path: Path) -> Restored:
+def backed_up(request: pytest.FixtureRequest, tmp_path: Path) -> BackedUp:
+    """Back up the database of a world as it is when this is called."""
+
+    async def back_up_now(world: World) -> Restored:
+        server: PostgresServer | None = None
+        if not world.database.on_sqlite:
+            server = request.getfixturevalue("postgres_server")
+        backup = await back_up(world.database, tmp_path, server)
+        return lambda: backup.restored(world.server)
+
+    return back_up_now
+
+
+@pytest.fixture
+async def restored(world: World, backed_up: BackedUp) -> Restored:
     """Restore, when called, the database as it was when the test began."""
-    server: PostgresServer | None = None
-    if not world.database.on_sqlite:
-        server = request.getfixturevalue("postgres_server")
-    backup = await back_up(world.database, tmp_path, server)
-    return lambda: backup.restored(world.server)
+    return await backed_up(world)
 
 
 async def change(world: World, *changes: Awaitable[object]) -> None:
@@ -512,25 +523,19 @@ async def test_a_lift_that_a_fast_clock_dated_after_the_recovery_keeps_no_number
 
 
 async def test_a_recovery_that_begins_by_a_slow_clock_recovers_what_was_lifted_before_the_backup(
-    database: Database, redis_server: RedisServer, request: pytest.FixtureRequest, tmp_path: Path
+    world: World, backed_up: BackedUp
 ):
     """The clock is set right while the recovery is under way, as at the start of a machine."""
-    async with World(database, redis_server) as world:
-        await world.suppress(FIRST)
-        override = await world.grant(FIRST, "lead-1")
-        await world.suppress(SECOND)
-        await world.lift(SECOND)
-        await world.projection.rebuild()
-        server = None if database.on_sqlite else request.getfixturevalue("postgres_server")
-        backup = await back_up(database, tmp_path, server)
-        await change(world, world.suppress(SECOND), world.revoke(override))
-        async with backup.restored(redis_server) as later:
-            live = await live_of(later)
-            async with World(later.database, redis_server, now=lambda: utc_now() - timedelta(days=1)) as slow:
-                await _begin(slow.projection.sides, live)
-            await keeper_of(later).keep()
-            assert not later.gate.allows(SECOND)
-            assert not later.gate.allows(FIRST, "lead-1")
+    await change(world, world.suppress(SECOND), world.lift(SECOND))
+    restored = await backed_up(world)
+    await change(world, world.suppress(SECOND), world.revoke(1))
+    async with restored() as later:
+        live = await live_of(later)
+        async with World(later.database, world.server, now=lambda: utc_now() - timedelta(days=1)) as slow:
+            await _begin(slow.projection.sides, live)
+        await keeper_of(later).keep()
+        assert not later.gate.allows(SECOND)
+        assert not later.gate.allows(FIRST, "lead-1")
 
 
 async def test_an_override_that_a_fast_clock_dated_after_the_recovery_is_held(world: World, restored: Restored):
@@ -543,20 +548,17 @@ async def test_an_override_that_a_fast_clock_dated_after_the_recovery_is_held(wo
 
 
 async def test_terms_that_a_fast_clock_dated_after_the_recovery_become_the_stricter_ones(
-    database: Database, redis_server: RedisServer, request: pytest.FixtureRequest, tmp_path: Path
+    world: World, backed_up: BackedUp
 ):
-    async with World(database, redis_server) as world:
-        await add_campaign_list(world.records, ADMIN, "spring", ["s-1"])
-        await world.suppress(SECOND, "spring")
-        await world.projection.rebuild()
-        server = None if database.on_sqlite else request.getfixturevalue("postgres_server")
-        backup = await back_up(database, tmp_path, server)
-        await change(world, set_campaigns(world.records, ADMIN, "spring", ["s-2"]))
-        async with backup.restored(redis_server) as later:
-            async with later.database.write() as session:
-                await session.execute(update(CampaignListRow).values(changed_at=later.now() + timedelta(hours=1)))
-            await keeper_of(later).keep()
-            assert later.gate.rule(SECOND, campaign="s-2").reason == "spring-dnc"
+    await add_campaign_list(world.records, ADMIN, "spring", ["s-1"])
+    await change(world, world.suppress(SECOND, "spring"))
+    restored = await backed_up(world)
+    await change(world, set_campaigns(world.records, ADMIN, "spring", ["s-2"]))
+    async with restored() as later:
+        async with later.database.write() as session:
+            await session.execute(update(CampaignListRow).values(changed_at=later.now() + timedelta(hours=1)))
+        await keeper_of(later).keep()
+        assert later.gate.rule(SECOND, campaign="s-2").reason == "spring-dnc"
 
 
 async def test_campaign_lists_and_patterns_that_redis_alone_has_are_recovered(world: World, restored: Restored):
@@ -585,22 +587,17 @@ async def test_calls_stay_stopped_while_redis_lacks_the_terms_to_be_recovered(wo
             await later.projection.rebuild()
 
 
-async def test_a_campaign_list_applies_to_the_campaigns_of_both_sides(
-    database: Database, redis_server: RedisServer, request: pytest.FixtureRequest, tmp_path: Path
-):
-    async with World(database, redis_server) as world:
-        await add_campaign_list(world.records, ADMIN, "spring", ["s-1"])
-        await world.suppress(SECOND, "spring")
-        await world.projection.rebuild()
-        server = None if database.on_sqlite else request.getfixturevalue("postgres_server")
-        backup = await back_up(database, tmp_path, server)
-        await change(world, set_campaigns(world.records, ADMIN, "spring", ["s-2"]))
-        async with backup.restored(redis_server) as later:
-            await keeper_of(later).keep()
-            event = (await events(later, "set-campaigns"))[-1]
-            assert (event.done_by, event.particulars) == (WORKER.name, {"campaigns": "s-1 s-2", "was": "s-1"})
-            for campaign in ("s-1", "s-2"):
-                assert later.gate.rule(SECOND, campaign=campaign).reason == "spring-dnc"
+async def test_a_campaign_list_applies_to_the_campaigns_of_both_sides(world: World, backed_up: BackedUp):
+    await add_campaign_list(world.records, ADMIN, "spring", ["s-1"])
+    await change(world, world.suppress(SECOND, "spring"))
+    restored = await backed_up(world)
+    await change(world, set_campaigns(world.records, ADMIN, "spring", ["s-2"]))
+    async with restored() as later:
+        await keeper_of(later).keep()
+        event = (await events(later, "set-campaigns"))[-1]
+        assert (event.done_by, event.particulars) == (WORKER.name, {"campaigns": "s-1 s-2", "was": "s-1"})
+        for campaign in ("s-1", "s-2"):
+            assert later.gate.rule(SECOND, campaign=campaign).reason == "spring-dnc"
 
 
 async def test_the_numbers_of_a_lost_version_of_a_registry_stay_blocked(world: World, restored: Restored):
@@ -641,25 +638,20 @@ async def test_a_version_that_has_the_id_of_a_lost_one_is_not_taken_for_it(world
         assert not later.gate.allows("+14155550177")
 
 
-async def test_the_terms_of_a_registry_are_the_stricter_ones_of_both_sides(
-    database: Database, redis_server: RedisServer, request: pytest.FixtureRequest, tmp_path: Path
-):
-    async with World(database, redis_server) as world:
-        mild = EditedTerms(spared=("gift", "poll"))
-        await add_registry(world.records, ADMIN, "us-ftc", "", mild)
-        await world.projection.rebuild()
-        server = None if database.on_sqlite else request.getfixturevalue("postgres_server")
-        backup = await back_up(database, tmp_path, server)
-        strict = EditedTerms(spared=("gift",), when_stale="block", when_uncovered="block")
-        await change(world, set_terms(world.records, ADMIN, "us-ftc", strict))
-        async with backup.restored(redis_server) as later:
-            await keeper_of(later).keep()
-            async with later.database.read() as session:
-                row = await session.get_one(Registry, "us-ftc")
-            assert (row.spared, row.when_stale, row.when_uncovered) == (["gift"], "block", "block")
-            assert later.gate.rule(SECOND).reason == "registry-uncovered"
-            event = (await events(later, "set-terms"))[-1]
-            assert event.particulars == {"spared": "gift", "when_stale": "block", "when_uncovered": "block"}
+async def test_the_terms_of_a_registry_are_the_stricter_ones_of_both_sides(world: World, backed_up: BackedUp):
+    mild = EditedTerms(spared=("gift", "poll"))
+    await change(world, add_registry(world.records, ADMIN, "us-ftc", "", mild))
+    restored = await backed_up(world)
+    strict = EditedTerms(spared=("gift",), when_stale="block", when_uncovered="block")
+    await change(world, set_terms(world.records, ADMIN, "us-ftc", strict))
+    async with restored() as later:
+        await keeper_of(later).keep()
+        async with later.database.read() as session:
+            row = await session.get_one(Registry, "us-ftc")
+        assert (row.spared, row.when_stale, row.when_uncovered) == (["gift"], "block", "block")
+        assert later.gate.rule(SECOND).reason == "registry-uncovered"
+        event = (await events(later, "set-terms"))[-1]
+        assert event.particulars == {"spared": "gift", "when_stale": "block", "when_uncovered": "block"}
 
 
 async def test_what_redis_holds_is_thrown_away_only_by_its_mark(world: World, restored: Restored):
