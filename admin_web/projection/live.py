@@ -1,11 +1,8 @@
-"""What Redis reports about itself: its identity, the projection that it holds, and whether its settings suit a
-projection.
-"""
+"""What Redis reports about itself: its identity, and the projection that it holds."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
-
-import structlog
+from typing import Self
 
 from admin_web.projection.eviction import (
     HAS_EVICTED,
@@ -17,12 +14,11 @@ from admin_web.projection.eviction import (
 )
 from admin_web.projection.incarnation import RESTARTED, had_other_slots, what_happened
 from admin_web.projection.marks import NOTHING, OLDER, RECOVERED, Written, read_written
-from admin_web.projection.wire import Command, RedisRefused, RedisUnavailable, Reply, Wire, on_shard, words
+from admin_web.projection.wire import Command, RedisUnavailable, Reply, Wire, on_shard, words
 from compliance.cluster import NotACluster, Shard, read_nodes
 from compliance.facts import State, doubt
 from compliance.redis_masters import Master
 from compliance.redis_schema import (
-    MAX_INTSET_ENTRIES,
     REBUILT_AT,
     STATE_FIELDS,
     from_epoch_ms,
@@ -30,8 +26,6 @@ from compliance.redis_schema import (
     read_state,
     read_versions,
 )
-
-log = structlog.get_logger()
 
 _LOST = {
     "no-state": "Redis holds no projection{where}",
@@ -41,11 +35,7 @@ _LOST = {
     OLDER: "Redis holds an earlier state of the projection than the one on record{where}",
     RECOVERED: "Redis holds the projection of another history of the database, and what it blocked is recovered{where}",
 }
-_INTSETS = {"setting": "set-max-intset-entries", "needed": MAX_INTSET_ENTRIES}
 _CURE = "; the worker rebuilds it, and you can also run `dnc-admin rebuild`"
-
-
-_UNFIT = "Redis may evict listed numbers: set its maxmemory-policy to noeviction, not "
 
 
 class ProjectionLost(RedisUnavailable):
@@ -80,6 +70,11 @@ class StoreUnfit(RedisUnavailable):
     """Redis is configured so that it may lose listed numbers or waste memory; the message names the setting."""
 
     public = "Redis is not set up for dnc-gate"
+
+    @classmethod
+    def by_policy(cls, policy: str) -> Self:
+        """Return the error for a policy under which Redis may evict sets."""
+        return cls(f"Redis may evict listed numbers: set its maxmemory-policy to noeviction, not {policy}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +130,7 @@ class LiveProjection:
 
     def trouble(self, why: str) -> RedisUnavailable:
         """Return the error that explains a reason of `doubt`."""
-        return StoreUnfit(_UNFIT + self.evictions.policy) if why == MAY_EVICT else self.lost(why)
+        return StoreUnfit.by_policy(self.evictions.policy) if why == MAY_EVICT else self.lost(why)
 
     def require(self, generation: int) -> State:
         """Return the state. Raises ProjectionLost unless it is `generation`, complete, and built on this server.
@@ -167,7 +162,7 @@ async def read_live(wire: Wire) -> LiveProjection:
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     seconds, micros = (int(word) for word in words(clock))
     return LiveProjection(
-        master.incarnation(_field(info, "run_id")),
+        master.incarnation(field_of(info, "run_id")),
         read_state([fields.get(name.encode()) for name in STATE_FIELDS]),
         seconds * 1000 + micros // 1000,
         read_counts(fields),
@@ -198,38 +193,7 @@ def _shard(nodes: Reply, first_slot: int | None) -> Shard:
     return myself
 
 
-async def require_fit(wire: Wire, *, registries: bool) -> None:
-    """Raise StoreUnfit for a Redis that may evict listed numbers.
-
-    With `registries`, also raise StoreUnfit if Redis would need thirty times the memory for them, and refuses a change
-    of the setting that causes this. Without registries this waste does not matter, so it is only logged.
-    """
-    (memory,) = await wire.ask(("INFO", "memory"))
-    policy = _field(memory, "maxmemory_policy")
-    if policy.startswith("allkeys"):
-        raise StoreUnfit(_UNFIT + policy)
-    try:
-        (answer,) = await wire.ask(("CONFIG", "GET", "set-max-intset-entries"))
-    except RedisRefused as error:  # Hosted Redis services forbid the CONFIG command.
-        log.warning("redis does not report set-max-intset-entries", needed=MAX_INTSET_ENTRIES, error=str(error))
-        return
-    entries = int(words(answer)[1])
-    if entries >= MAX_INTSET_ENTRIES:
-        return
-    try:
-        await wire.ask(("CONFIG", "SET", "set-max-intset-entries", MAX_INTSET_ENTRIES))
-    except RedisRefused as error:
-        if registries:
-            raise StoreUnfit(
-                f"Redis would waste memory on a registry: set its set-max-intset-entries to {MAX_INTSET_ENTRIES}, "
-                f"not {entries}"
-            ) from None
-        log.warning("redis needs more memory than it must", **_INTSETS, found=entries, error=str(error))
-    else:
-        log.warning("redis was set to need less memory, until it restarts", **_INTSETS, found=entries)
-
-
-def _field(info: Reply, name: str) -> str:
+def field_of(info: Reply, name: str) -> str:
     """Return one field of an INFO reply. Raises RedisUnavailable."""
     if value := _fields(info).get(name):
         return value

@@ -19,12 +19,13 @@ from admin_web.projection.following import behind, follow
 from admin_web.projection.health import terms_lost
 from admin_web.projection.lease import renew_lease
 from admin_web.projection.ledger import Ledger
-from admin_web.projection.live import StoreUnfit, read_live, require_fit
+from admin_web.projection.live import StoreUnfit, read_live
 from admin_web.projection.progress import Progress, of_shard, quiet
 from admin_web.projection.rebuild import RebuildOptions, rebuild
 from admin_web.projection.rebuild_outcome import Built, NotNeeded, all_built
 from admin_web.projection.shared import Shared
 from admin_web.projection.store import ClusterStore, Store, store_at
+from admin_web.projection.store_settings import require_stores_fit
 from admin_web.projection.sweep import sweep
 from admin_web.projection.truth import LeadOnNumber, registry_versions
 from admin_web.projection.turn import first_slots
@@ -204,7 +205,7 @@ class Projection:
         """
         async with self.sides.database.read() as session:
             registries = bool(await registry_versions(session))
-        await self._require_fit(registries=registries)
+        await require_stores_fit(await self.sides.store.shards(), registries=registries)
 
     async def require_fit_for_a_registry(self) -> None:
         """Raise StoreUnfit if Redis could not hold a registry that is about to be imported.
@@ -212,25 +213,11 @@ class Projection:
         An unreachable Redis is no fault: the version is then recorded, and comes into force later.
         """
         try:
-            await self._require_fit(registries=True)
+            await require_stores_fit(await self.sides.store.shards(), registries=True)
         except StoreUnfit:
             raise
         except RedisUnavailable as error:
             log.warning("redis was not checked before the import", error=str(error))
-
-    async def _require_fit(self, *, registries: bool) -> None:
-        away: list[RedisUnavailable] = []
-        stores = await self.sides.store.shards()
-        for store in stores:
-            try:
-                async with store.wire() as wire:
-                    await require_fit(wire, registries=registries)
-            except StoreUnfit:
-                raise
-            except RedisUnavailable as error:
-                away.append(error)
-        if len(away) == len(stores):
-            raise away[0]
 
     async def sweep(self) -> int:
         """Remove the keys of earlier generations. Returns how many there were."""

@@ -44,7 +44,7 @@ from admin_web.projection.builder import WRITE_WITHIN_S, Builder
 from admin_web.projection.drain import Sides, applied, live_generation
 from admin_web.projection.history import ensure_mark, next_write, require_own
 from admin_web.projection.lease import lease_command
-from admin_web.projection.live import LiveProjection, read_live, require_fit
+from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.progress import Progress, quiet
 from admin_web.projection.rebuild_outcome import (
     Built,
@@ -55,6 +55,7 @@ from admin_web.projection.rebuild_outcome import (
     RegistriesMoved,
     require_credible,
 )
+from admin_web.projection.store_settings import require_fit
 from admin_web.projection.sweep import discard
 from admin_web.projection.truth import may_shrink, registry_versions
 from admin_web.projection.turn import Turn, first_slots, take_turn, update_generations
