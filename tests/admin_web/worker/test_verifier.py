@@ -172,13 +172,16 @@ async def test_a_pending_change_is_no_difference(world: World):
     assert await repairs(world) == []
 
 
-async def test_a_repair_beside_a_pending_change_leaves_the_counts_right(world: World):
+@pytest.mark.parametrize("kind", [drift.MISSING, drift.EXTRA])
+async def test_a_repair_beside_a_pending_change_leaves_the_counts_right(world: World, kind: str):
     await world.suppress(OTHER)
-    world.redis.srem(EXCHANGE, 100)
-    world.redis.sadd(listed_key(1, "internal", "1415200"), 9_999)
+    if kind == drift.MISSING:
+        world.redis.srem(EXCHANGE, 100)
+    else:
+        world.redis.sadd(EXCHANGE, 9_999)
     verifier = verifier_of(world)
     await round_of(verifier)
-    assert verifier.checked.found == {drift.MISSING: 1, drift.EXTRA: 1}
+    assert verifier.checked.found == {kind: 1}
     assert world.redis.hget(STATE, count_field("internal")) == b"301"
     await world.projection.drain()
     assert (await world.projection.verify()).clean
