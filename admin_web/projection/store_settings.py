@@ -24,13 +24,8 @@ async def require_fit(wire: Wire, *, registries: bool) -> None:
     policy = field_of(memory, "maxmemory_policy")
     if policy.startswith("allkeys"):
         raise StoreUnfit.by_policy(policy)
-    try:
-        (answer,) = await wire.ask(("CONFIG", "GET", "set-max-intset-entries"))
-    except RedisRefused as error:  # Hosted Redis services forbid the CONFIG command.
-        log.warning("redis does not report set-max-intset-entries", needed=MAX_INTSET_ENTRIES, error=str(error))
-        return
-    entries = int(words(answer)[1])
-    if entries >= MAX_INTSET_ENTRIES:
+    entries = await _intset_entries(wire)
+    if entries is None or entries >= MAX_INTSET_ENTRIES:
         return
     try:
         await wire.ask(("CONFIG", "SET", "set-max-intset-entries", MAX_INTSET_ENTRIES))
@@ -43,6 +38,19 @@ async def require_fit(wire: Wire, *, registries: bool) -> None:
         log.warning("redis needs more memory than it must", **_INTSETS, found=entries, error=str(error))
     else:
         log.warning("redis was set to need less memory, until it restarts", **_INTSETS, found=entries)
+
+
+async def _intset_entries(wire: Wire) -> int | None:
+    """Return the number of entries up to which Redis stores a set compactly; None if Redis does not report it."""
+    error = ""
+    try:
+        (answer,) = await wire.ask(("CONFIG", "GET", "set-max-intset-entries"))
+        if reported := words(answer):
+            return int(reported[1])
+    except RedisRefused as refused:  # Hosted Redis services forbid the CONFIG command, or answer it with nothing.
+        error = str(refused)
+    log.warning("redis does not report set-max-intset-entries", needed=MAX_INTSET_ENTRIES, error=error)
+    return None
 
 
 async def require_stores_fit(stores: Sequence[Store], *, registries: bool) -> None:

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import delete, select
+from structlog.testing import capture_logs
 
 from admin_web.projection import outbox
 from admin_web.projection import rebuild as rebuild_module
@@ -22,8 +24,9 @@ from admin_web.projection.rebuild_outcome import (
     RebuildUnderWay,
     SuspiciousDrop,
 )
+from admin_web.projection.store_settings import require_fit
 from admin_web.projection.sweep import sweep
-from admin_web.projection.wire import RedisUnavailable
+from admin_web.projection.wire import RedisUnavailable, Wire
 from admin_web.record.changes import utc_now
 from admin_web.record.database import Database
 from admin_web.record.models import OutboxRow, SuppressionEntry
@@ -443,6 +446,16 @@ async def test_a_setting_that_may_not_be_changed_is_a_reason_to_refuse_a_registr
     for refused in (world.projection.rebuild, world.projection.require_fit):
         with pytest.raises(StoreUnfit, match="set-max-intset-entries to 10000, not 512"):
             await refused()
+
+
+async def test_a_redis_that_answers_nothing_about_its_settings_is_taken_as_it_is():
+    class Hosted:
+        async def ask(self, command: tuple[str, ...]) -> list[object]:
+            return [b"maxmemory_policy:noeviction\r\n"] if command[0] == "INFO" else [[]]
+
+    with capture_logs() as logs:
+        await require_fit(cast("Wire", Hosted()), registries=True)
+    assert [line["event"] for line in logs] == ["redis does not report set-max-intset-entries"]
 
 
 async def test_a_redis_that_does_not_tell_its_settings_is_taken_as_it_is(world: World):
