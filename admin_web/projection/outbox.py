@@ -77,9 +77,9 @@ def subjects_of(rows: Iterable[OutboxChange]) -> Subjects:
 async def lag(session: AsyncSession) -> Lag:
     """Return how far Redis is behind SQL. Rows are counted only up to `MOST_COUNTED`, so that this stays fast."""
     some = select(OutboxRow.id).where(_PENDING).limit(MOST_COUNTED).subquery()
-    pending = await session.scalar(select(func.count()).select_from(some))
-    oldest = select(OutboxRow.committed_at).where(_PENDING).order_by(OutboxRow.id).limit(1)
-    return Lag(pending or 0, await session.scalar(oldest))
+    pending = select(func.count()).select_from(some).scalar_subquery()
+    oldest = select(OutboxRow.committed_at).where(_PENDING).order_by(OutboxRow.id).limit(1).scalar_subquery()
+    return Lag(*(await session.execute(select(pending, oldest))).one())
 
 
 async def newest_pending(session: AsyncSession) -> int | None:

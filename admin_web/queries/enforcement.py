@@ -19,7 +19,7 @@ from admin_web.projection.truth import counts
 from admin_web.projection.turn import Turn, last_turn, row_of
 from admin_web.projection.wire import RedisUnavailable
 from admin_web.queries.alarm import alarm
-from admin_web.queries.alarms.enforcement import alarm_of, of_shard
+from admin_web.queries.alarms.enforcement import alarm_of, gravest, of_shard
 from admin_web.queries.alarms.kind import Alarm
 from admin_web.queries.cached import Cached
 from admin_web.queries.campaign_lists import CampaignListShown, campaign_lists
@@ -148,7 +148,7 @@ class Enforcement:
         )
 
     async def _judge(self, each: Sequence[ProjectionHealth], lag: Lag, at: datetime) -> tuple[Alarm | None, Turn]:
-        """Return the alarm of the first shard that has one, with the turn of that shard.
+        """Return the gravest alarm of the shards, with the turn of its shard.
 
         Without an alarm, return the turn of a running rebuild, if any.
         """
@@ -158,9 +158,13 @@ class Enforcement:
             doubts = [
                 await doubt_seen(session, row, one.live, turn) for row, one, turn in zip(rows, each, turns, strict=True)
             ]
-        for one, turn, why in zip(each, turns, doubts, strict=True):
-            if alarm := alarm_of(one.live, one.lease_ms, why, lag, at, terms_lost=one.terms_lost):
-                return of_shard(alarm, one.first_slot), turn
+        alarms = [
+            alarm_of(one.live, one.lease_ms, why, lag, at, terms_lost=one.terms_lost)
+            for one, why in zip(each, doubts, strict=True)
+        ]
+        if found := gravest(alarms):
+            place = alarms.index(found)
+            return of_shard(found, each[place].first_slot), turns[place]
         built = (turn for turn in turns if turn.is_built(at, silent_s=SILENT_S))
         return None, next(built, turns[0])
 

@@ -1,5 +1,6 @@
 """The alarms about stopped calls, and about recorded changes that are not in force."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from admin_web.projection.health import NEVER_ENDS, NO_LEASE
@@ -28,6 +29,16 @@ def of_shard(alarm: Alarm, first_slot: int | None) -> Alarm:
         return alarm
     title = NO_CALLS_OF_A_SHARD if alarm.title == NO_CALLS else alarm.title
     return Alarm(title, f"Shard with the lowest slot {first_slot}: {alarm.text}")
+
+
+def gravest(each: Sequence[Alarm | None]) -> Alarm | None:
+    """Return the first alarm about stopped calls, or else the first one; None when there is none.
+
+    While one shard is away, changes wait, and another shard may say so first.
+    """
+    found = [alarm for alarm in each if alarm]
+    stopped = (alarm for alarm in found if alarm.title in {NO_CALLS, NO_CALLS_OF_A_SHARD})
+    return next(stopped, found[0] if found else None)
 
 
 def unreachable(error: Exception, lag: Lag) -> Alarm:

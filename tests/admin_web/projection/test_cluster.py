@@ -6,12 +6,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress as suppressed
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from redis import Redis
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from admin_web.cli.projection import _discard
 from admin_web.projection import builder as builder_room
@@ -28,7 +28,7 @@ from admin_web.queries.call_coverage import coverage
 from admin_web.queries.enforcement import Enforcement
 from admin_web.record.changes import Records, utc_now
 from admin_web.record.database import Database
-from admin_web.record.models import Recovery
+from admin_web.record.models import OutboxRow, Recovery
 from admin_web.services.campaign_lists import add_campaign_list, add_many_to_list
 from admin_web.services.consents import Consent
 from admin_web.services.overrides import grant_override
@@ -207,7 +207,7 @@ async def test_patterns_and_campaign_lists_are_on_every_shard_once_they_are_in_f
 async def test_while_a_shard_is_away_changes_come_into_force_on_the_others(
     cluster: RedisCluster, projection: Projection, records: Records, database: Database
 ):
-    away, here, _ = cluster.topology().shards
+    here, away, _ = cluster.topology().shards
     dead = await asyncio.to_thread(cluster.servers_of, away)
     for server in dead:
         server.running.kill()
@@ -220,6 +220,9 @@ async def test_while_a_shard_is_away_changes_come_into_force_on_the_others(
     with pytest.raises(RedisUnavailable):
         await projection.drain()
     assert not holds(cluster.client_of(here.first), here, own(here))
+    async with database.write() as session:
+        since = utc_now() - timedelta(seconds=2)
+        await session.execute(update(OutboxRow).where(OutboxRow.applied_turn.is_(None)).values(committed_at=since))
     assert (await alarm(projection.sides)).title == NO_CALLS_OF_A_SHARD
     async with database.read() as session:
         waiting = await outbox.lag(session)

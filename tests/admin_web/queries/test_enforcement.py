@@ -2,16 +2,19 @@
 
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from admin_web.projection.outbox import Lag, lag
 from admin_web.projection.projection import Projection
 from admin_web.projection.wire import TIMEOUT_S
 from admin_web.queries.alarm import alarm
-from admin_web.queries.alarms.enforcement import NO_CALLS, NOT_IN_FORCE
+from admin_web.queries.alarms.enforcement import NO_CALLS, NOT_IN_FORCE, gravest, of_shard
 from admin_web.queries.alarms.kind import Alarm
 from admin_web.queries.alarms.losses import LOST, LOST_WHERE
 from admin_web.queries.cached import Cached
@@ -26,6 +29,7 @@ from compliance.redis_schema import DECISIONS, EPOCH, GATES, LEASE, STATE, TERMS
 from compliance.verdict import Decision, allow, block
 from lab.redis import RedisServer
 from tests.support.faults import Fuse, Killed
+from tests.support.plans import plans_of
 from tests.support.projection import World
 
 LISTED, OTHER, THIRD = "+14155550100", "+14155550101", "+14155550102"
@@ -78,6 +82,28 @@ async def test_records_that_gates_have_lost_are_an_alarm_for_a_day(world: World)
     assert (await said(world)).text.startswith("40,001 records of pbx-1:7, pbx-2:9 could not be kept.")
 
 
+async def test_the_banner_reads_the_database_in_one_transaction_and_lost_records_by_their_index(world: World):
+    opened = list[str]()
+    event.listen(world.database._engine.sync_engine, "begin", lambda _: opened.append("begin"))
+    plans = await plans_of(world.database, lambda: alarm(world.projection.sides))
+    assert len(plans) == 7
+    assert len(opened) == 2  # The second one is that of the plans.
+    (of_decisions,) = (plan for plan in plans if "decisions" in plan)
+    assert "ix_decisions_verdict_reason_at" in of_decisions
+
+
+async def test_a_slow_database_does_not_look_like_a_wrong_clock(world: World, monkeypatch):
+    late = timedelta(0)
+
+    async def slow(session: AsyncSession) -> Lag:
+        nonlocal late
+        late = timedelta(seconds=30)
+        return await lag(session)
+
+    monkeypatch.setattr("admin_web.projection.outbox.lag", slow)
+    assert await alarm(replace(world.projection.sides, now=lambda: utc_now() + late)) is None
+
+
 async def test_calls_that_are_stopped_are_told_before_lost_records(world: World):
     await lose(world, 3, hours=1)
     world.redis.delete(LEASE)
@@ -95,6 +121,14 @@ async def test_a_change_of_this_very_moment_is_no_alarm_and_one_that_waits_is(wo
     assert (await said(world)).text.startswith("2 changes have not reached Redis")
     await world.projection.drain()
     assert await alarm(world.projection.sides) is None
+
+
+def test_stopped_calls_of_one_shard_are_told_before_the_changes_that_wait_for_it():
+    waits, away = Alarm(NOT_IN_FORCE, "of the first shard"), Alarm(NO_CALLS, "of the second shard")
+    assert gravest([None, waits, away]) == away
+    assert gravest([waits, of_shard(away, 5461)]) == of_shard(away, 5461)
+    assert gravest([None, waits]) == waits
+    assert gravest([None, None]) is None
 
 
 async def test_a_redis_that_is_away_stops_calls_and_what_is_recorded_waits(world: World):
