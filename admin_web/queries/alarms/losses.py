@@ -10,20 +10,6 @@ from admin_web.queries.alarms.kind import Alarm
 from admin_web.record.models import DecisionRecord
 from compliance.verdict import RECORDS_LOST, Verdict
 
-LOST = (
-    "Redis has lost the terms of the registries, so gates that have not loaded them yet block every call. "
-    "The worker rebuilds the copy in Redis. You can also run `dnc-admin rebuild`."
-)
-NO_CALLS_OF_A_SHARD = "Calls to the numbers on one shard are stopped."
-NOT_IN_FORCE = "Recorded, not yet in force."
-CLOCK = "A clock is wrong."
-RECORDS_WAIT = "Until it is right, the worker records no end of an override or entry, and deletes nothing."
-STAMPS = "Moments are recorded by it. Set both clocks."
-DRIFT = "Redis did not hold what is on record."
-MENDED = (
-    "The worker has put it right, and compares everything again; this disappears once nothing differs. "
-    "Find out who else writes to Redis. The audit log and the log of the worker name the numbers."
-)
 LOST = "Records of calls are lost."
 LOST_WHERE = "The call log shows when, with the reason records-lost. See that the gates' disks have room."
 MOST_LOSSES = 1_000
