@@ -1,4 +1,4 @@
-"""The Compliance Monitor: the table of overrides, one override, its review, its revocation, its document."""
+"""The Compliance Monitor: the table of overrides, one override, its review, confirmation, revocation and document."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -22,8 +22,11 @@ from admin_web.queries.paging import Page, read_key
 from admin_web.queries.users import another_admin
 from admin_web.services.keeping import NothingToKeep, RequestNotSeen, keep_override
 from admin_web.services.revocation import (
+    NotHeld,
+    NotReviewed,
     OverrideExpired,
     OwnOverride,
+    confirm_override,
     review_override,
     revoke_override,
 )
@@ -127,6 +130,21 @@ async def keep(request: web.Request) -> web.StreamResponse:
     return see_other(request, "monitor-override", notice=in_force(said, done.standing), override=str(done.override_id))
 
 
+async def confirm(request: web.Request) -> web.StreamResponse:
+    """Let an override open its lead that a recovery has held."""
+    form, whole = await read_form(request), await override_of(request)
+    reason = form.text("confirm_reason")
+    try:
+        standing = await confirm_override(request.app[RECORDS], actor(request), whole.row.id, reason=reason)
+    except Unwritable as error:
+        form.errors["confirm_reason"] = str(error)
+        return await _page(request, whole, form, status=422)
+    except (NotHeld, NotReviewed) as error:
+        return await _page(request, await override_of(request), form, str(error))
+    said = f"Override {whole.row.id} is confirmed and opens its lead."
+    return see_other(request, "monitor-override", notice=in_force(said, standing), override=str(whole.row.id))
+
+
 async def revoke(request: web.Request) -> web.StreamResponse:
     """End an override at once."""
     form, whole = await read_form(request), await override_of(request)
@@ -220,5 +238,6 @@ ROUTES = (
     Route("GET", ONE, page, Permission.SEE_OVERRIDES, "monitor-override"),
     Route("POST", f"{ONE}/review", review, Permission.REVIEW, "monitor-review"),
     Route("POST", f"{ONE}/keep", keep, Permission.REVIEW, "monitor-keep"),
+    Route("POST", f"{ONE}/confirm", confirm, Permission.REVIEW, "monitor-confirm"),
     Route("POST", f"{ONE}/revoke", revoke, Permission.REVIEW, "monitor-revoke"),
 )

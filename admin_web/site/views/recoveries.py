@@ -5,15 +5,13 @@ from aiohttp import web
 from admin_web.people.permissions import Permission
 from admin_web.queries.recoveries import recoveries
 from admin_web.services.recovery import NothingToSee, acknowledge_recovery
-from admin_web.services.revocation import NotHeld, NotReviewed, confirm_override
 from admin_web.site.forms import read_form
 from admin_web.site.guard import actor
 from admin_web.site.keys import DATABASE, NOW, RECORDS
 from admin_web.site.labels import BASES
-from admin_web.site.pages import Notice, in_force, render, see_other
+from admin_web.site.pages import Notice, render, see_other
 from admin_web.site.routing import Route
-from admin_web.site.subjects import id_in, override_of
-from compliance.refusal import Unwritable
+from admin_web.site.subjects import id_in
 
 
 async def page(request: web.Request) -> web.StreamResponse:
@@ -35,22 +33,7 @@ async def acknowledge(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def confirm(request: web.Request) -> web.StreamResponse:
-    """Let an override open its lead that a recovery has held."""
-    form, whole = await read_form(request), await override_of(request)
-    override = str(whole.row.id)
-    try:
-        standing = await confirm_override(
-            request.app[RECORDS], actor(request), whole.row.id, reason=form.text("confirm_reason")
-        )
-    except (NotHeld, NotReviewed, Unwritable) as error:
-        return see_other(request, "monitor-override", notice=Notice(str(error), "warn"), override=override)
-    notice = in_force(f"Override {override} is confirmed and opens its lead.", standing)
-    return see_other(request, "monitor-override", notice=notice, override=override)
-
-
 ROUTES = (
     Route("GET", "/recoveries", page, Permission.SEE_OVERRIDES, "recoveries"),
     Route("POST", "/recoveries/{recovery}/seen", acknowledge, Permission.REVIEW, "recoveries-seen"),
-    Route("POST", "/monitor/{override}/confirm", confirm, Permission.REVIEW, "monitor-confirm"),
 )

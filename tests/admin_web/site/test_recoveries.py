@@ -60,7 +60,10 @@ async def test_a_held_override_says_why_and_opens_its_lead_again_when_an_admin_c
     assert "Held since a recovery" in page
     assert "it may have been revoked after the backup" in page
     assert not gate.allows(NUMBER, "L-1")
-    assert "The reason" in await boss.follow(await boss.post("/monitor/1/confirm", {"confirm_reason": " "}))
+    long = "The CRM has no revocation. " * 100
+    for reason, message in ((" ", "The reason is missing."), (long, "The reason is longer than")):
+        refused = await boss.post("/monitor/1/confirm", {"confirm_reason": reason})
+        assert (refused.status, message in refused.text, reason in refused.text) == (422, True, True)
     said = await boss.follow(await boss.post("/monitor/1/confirm", {"confirm_reason": "The CRM has no revocation."}))
     assert "Override 1 is confirmed and opens its lead." in said
     assert "Override confirmed after a recovery" in said
@@ -79,8 +82,10 @@ async def test_what_waited_for_its_review_says_that_it_needs_the_review_and_the_
     await Keeper(site.projection, site.settings).keep()
     assert "of which 1 wait until an admin confirms or revokes them" in await boss.page("/recoveries")
     assert "If it waited for its review before, it must be reviewed first." in await boss.page("/monitor/1")
-    refused = await boss.follow(await boss.post("/monitor/1/confirm", {"confirm_reason": "The CRM has none."}))
-    assert "Let it be reviewed first" in refused
+    refused = await boss.post("/monitor/1/confirm", {"confirm_reason": "The CRM has none."})
+    assert refused.status == 409
+    assert "Let it be reviewed first" in refused.text
+    assert "The CRM has none." in refused.text
     said = await boss.follow(await boss.post("/monitor/1/review", {"state": "held"}))
     assert "is marked as reviewed. It opens nothing until an admin confirms it." in said
     assert "must be reviewed first" not in said
