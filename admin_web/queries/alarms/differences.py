@@ -15,7 +15,7 @@ MENDED = (
 RECOVERED = "Recovered from Redis."
 LOOK_AT_IT = (
     "The database had lost changes that Redis still held. What either of them blocks is blocked. "
-    "An admin must look at the differences: see the Compliance Monitor."
+    "An admin must look at the differences: see Recoveries in the Compliance Monitor."
 )
 
 

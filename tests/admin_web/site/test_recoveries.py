@@ -42,12 +42,12 @@ async def test_the_page_shows_the_differences_until_an_admin_has_looked(recovere
         assert "Recovered from Redis." in await browser.page("/")
         page = await browser.page("/recoveries")
         assert "to be looked at" in page
-        assert "of which 1 wait until an admin confirms or revokes them" in page
+        assert "of which 1 must still be confirmed or revoked by an admin" in page
         assert "L-9" in page
         assert ("I have looked at the differences" in page) is (browser is boss)
     page = await boss.follow(await boss.post("/recoveries/1/seen"))
     assert "It is on record that you have looked at recovery 1." in page
-    assert "looked at" in page
+    assert "to be looked at" not in page
     assert "I have looked at the differences" not in page
     assert "Nothing was changed" in await boss.follow(await boss.post("/recoveries/1/seen"))
 
@@ -80,7 +80,7 @@ async def test_what_waited_for_its_review_says_that_it_needs_the_review_and_the_
     gate, boss = GateView(redis_server), await site.person(Role.ADMIN)
     gate.redis.hset(STATE, mapping={MARK: "ab" * 8, MARK_BEFORE: "cd" * 8})
     await Keeper(site.projection, site.settings).keep()
-    assert "of which 1 wait until an admin confirms or revokes them" in await boss.page("/recoveries")
+    assert "of which 1 must still be confirmed or revoked by an admin" in await boss.page("/recoveries")
     assert "If it waited for its review before, it must be reviewed first." in await boss.page("/monitor/1")
     refused = await boss.post("/monitor/1/confirm", {"confirm_reason": "The CRM has none."})
     assert refused.status == 409
@@ -120,4 +120,4 @@ async def test_overrides_beyond_the_first_that_the_page_shows_are_counted(
 ):
     monkeypatch.setattr(queries, "MOST_OVERRIDES", 0)
     page = await (await recovered.person(Role.ADMIN)).page("/recoveries")
-    assert "of which 1 wait until an admin confirms or revokes them" in page
+    assert "of which 1 must still be confirmed or revoked by an admin" in page
