@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import shutil
 import tempfile
@@ -235,9 +236,13 @@ def file_mode_mask() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def default_log() -> Iterator[None]:
-    """Restore the log's defaults: a command that a test runs in its own process sets its own level."""
+    """Restore the log: a command that a test runs in its own process sets its own level and handlers."""
+    handlers, level = logging.root.handlers[:], logging.root.level
     yield
     structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

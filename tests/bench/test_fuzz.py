@@ -24,10 +24,7 @@ SEED = 5
 @pytest.fixture(autouse=True)
 def quiet():
     """Drop the log: odd answers of Redis are logged as errors, thousands of them."""
-    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.configure(**before)
 
 
 @pytest.mark.parametrize("replicas", [0, 1])

@@ -6,7 +6,6 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -20,17 +19,6 @@ from compliance.log import MASKED, REPEAT_S, Thinned, is_fault_of_the_client, lo
 from compliance.secrets import secrets_of
 
 SECRET = "hunter2-hunter2"
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Restore what the tests configure: other tests of this process use the same structlog and logging."""
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.captureWarnings(capture=False)
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 def fail(password: str) -> None:

@@ -102,8 +102,6 @@ async def test_a_rebuild_that_is_live_is_no_failure_though_redis_goes_away_befor
     for name, value in shell.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(Projection, "sweep", away)
-    # The command runs in this process. Its log would go on to the captured standard error of this one test.
-    monkeypatch.setattr("admin_web.cli.projection.log_to_stderr", lambda *_: None)
     await asyncio.to_thread(rebuild)
     assert "Generation 1 is live" in capsys.readouterr().out
     assert await standing(shell.projection, lambda *_: None) == IN_FORCE

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
-from admin_web.cli import registries
 from admin_web.cli.program import OPERATOR_ERRORS, command_line
 from admin_web.projection.projection import Projection
 from admin_web.record.database import Database, DatabaseUnavailable
@@ -174,7 +173,6 @@ def shell(monkeypatch, capsys, tmp_path, sqlite_template) -> Shell:
     Path("leads.csv").write_text("lead,number\nL-9,+14155550100\n")
     Path("registry.txt").write_text("415,5550100\n")
     Path("c.pdf").write_bytes(PDF)
-    monkeypatch.setattr(registries, "log_to_stderr", lambda *_: None)  # It would spoil the log of this process.
     return Shell(monkeypatch, capsys, path)
 
 
