@@ -28,7 +28,7 @@ from lab.postgres import PostgresServer
 from lab.process import NotInstalled
 from lab.redis import RedisServer
 from tests.support.alone import turn_of
-from tests.support.distribution import SharedFixturesTogether, quick, turn
+from tests.support.distribution import SharedFixturesTogether, in_order, quick
 from tests.support.programs import fork_servers
 from tests.support.records import Clock, FakeProjector
 from tests.support.reuse import CompiledStatements, DatabasePool, RedisPool
@@ -39,12 +39,12 @@ TEMPLATE = "migrated"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the slow tests first, and those that run alone last; with `--quick`, leave both out."""
+    """Put the tests in the order in which they begin; with `--quick`, leave the slow ones out."""
     if config.getoption("--quick"):
         chosen = list(quick(items))
         config.hook.pytest_deselected(items=[*set(items).difference(chosen)])
         items[:] = chosen
-    items.sort(key=lambda item: (item.get_closest_marker("alone") is not None, turn(item.path)))
+    items[:] = in_order(items)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

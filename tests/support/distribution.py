@@ -19,8 +19,13 @@ from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent.parent
 
-SLOW_FIRST = ("browser", "pbx", "faults", "lab", "bench", "admin_web", "agi_gate")
-"""Directories whose tests begin first, so that no worker idles at the end while another runs a long test."""
+SLOW_FIRST = ("browser", "test_wheel.py", "bench", "admin_web", "agi_gate")
+"""What begins first, in this order, so that no worker idles at the end while another runs a long test."""
+
+WAITING = ("pbx", "faults", "lab")
+"""Directories whose tests wait more than they compute. They are spread among those of `BUSY`, which need the cores."""
+
+BUSY = "admin_web"
 
 
 class SharedFixturesTogether(LoadScopeScheduling):
@@ -46,10 +51,29 @@ def _has_fixture(path: Path, scope: str) -> bool:
     return path.exists() and f'scope="{scope}"' in path.read_text()
 
 
-def turn(path: Path) -> int:
-    """Return when the tests of a module begin, beside others: the lower, the sooner."""
-    top = path.relative_to(TESTS).parts[0]
-    return SLOW_FIRST.index(top) if top in SLOW_FIRST else len(SLOW_FIRST)
+def in_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests in the order in which they begin: the slow ones first, those that run alone last."""
+    units: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        units.setdefault(_shared_by(item.path) or item.nodeid, []).append(item)
+    together = Counter(_turn(unit[0]) for unit in units.values())
+    begun = Counter[tuple[int, bool]]()
+
+    def place(unit: list[pytest.Item]) -> tuple[int, float]:
+        begun[turn := _turn(unit[0])] += 1
+        return turn[0], begun[turn] / together[turn]
+
+    return [item for unit in sorted(units.values(), key=place) for item in unit]
+
+
+def _turn(item: pytest.Item) -> tuple[int, bool]:
+    """Return when a test begins (the lower, the sooner), and whether it is to be spread among others of this turn."""
+    top = item.path.relative_to(TESTS).parts[0]
+    if item.get_closest_marker("alone"):
+        return len(SLOW_FIRST) + 1, False
+    if top in WAITING and not is_quick(item):
+        return SLOW_FIRST.index(BUSY), True
+    return (SLOW_FIRST.index(top) if top in SLOW_FIRST else len(SLOW_FIRST)), False
 
 
 NOT_QUICK = {"postgres", "browser", "pbx", "exhaustive", "alone"}
