@@ -101,18 +101,14 @@ def unavailable(error: NotInstalled) -> NoReturn:
     pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session")
-def turn_lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that all workers of this run share."""
-    mine = tmp_path_factory.getbasetemp()
-    return (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "turn"
-
-
-@pytest.fixture(autouse=True)
-def in_turn(request: pytest.FixtureRequest, turn_lock: Path) -> Iterator[None]:
-    """Let a test that is marked `alone` wait until no other test runs, and the others wait for it."""
-    with turn_of(turn_lock, alone=request.node.get_closest_marker("alone") is not None):
-        yield
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test that is marked `alone` wait until no other test or fixture runs, and the others wait for it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    run = Path(item.config.getoption("basetemp")).parent  # pytest-xdist has set the worker's own directory in it
+    with turn_of(run / "turn", alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
