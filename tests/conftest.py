@@ -30,6 +30,7 @@ from lab.redis import RedisServer
 from tests.support.alone import turn_of
 from tests.support.distribution import SharedFixturesTogether, in_order, quick
 from tests.support.programs import fork_servers
+from tests.support.rebuilt import FirstRebuild
 from tests.support.records import Clock, FakeProjector
 from tests.support.reuse import CompiledStatements, DatabasePool, RedisPool
 from tests.support.site import Site, settings_of
@@ -265,11 +266,19 @@ def records(database: Database, projector: FakeProjector, clock: Clock) -> Recor
     return Records(database, projector, clock)
 
 
+@pytest.fixture(scope="session")
+def first_rebuild() -> FirstRebuild:
+    """The rebuild that is repeated for each test."""
+    return FirstRebuild()
+
+
 @pytest.fixture
-async def site(database_url: str, redis_server: RedisServer, tmp_path: Path) -> AsyncIterator[Site]:
+async def site(
+    database_url: str, redis_server: RedisServer, tmp_path: Path, first_rebuild: FirstRebuild
+) -> AsyncIterator[Site]:
     """A site for this test alone, with its projection in force."""
     async with Site(settings_of(database_url, redis_server.url, tmp_path / "data")) as site:
-        await site.projection.rebuild()
+        await first_rebuild.put_in_force(site.projection, site.settings.lease_s)
         yield site
 
 
