@@ -5,11 +5,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from bench.load import Outcome, open_loop, run
+from compliance.redis_schema import STATE
 from lab.redis import RedisServer
 from tests.support.samples import PDF
 from tests.support.stack import Stack
@@ -79,6 +82,55 @@ class Load:
         self._thread.join()
 
 
+class Rebuilds:
+    """Rebuilds by command, each as soon as the generation of the one before is live.
+
+    A command ends only after it has removed the earlier generations, two seconds later. So the rebuilds run while
+    those before them remove theirs.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._threads = ThreadPoolExecutor(max_workers=100)
+        self._begun: list[Future[str]] = []
+        self._keeping_on: list[Future[None]] = []
+        self._over = threading.Event()
+
+    def __len__(self) -> int:
+        return len(self._begun)
+
+    def once(self) -> None:
+        """Rebuild, and wait until the new generation is live."""
+        before, deadline = self._live(), time.monotonic() + 60
+        self._begun.append(begun := self._threads.submit(self._stack.admin, "rebuild"))
+        while self._live() == before:
+            assert time.monotonic() < deadline, "no rebuild becomes live"
+            assert not begun.done(), begun.result()
+            time.sleep(0.01)
+
+    def keep_on(self) -> None:
+        """Rebuild beside the test, until the block ends and at least `REBUILDS` times."""
+        self._keeping_on.append(self._threads.submit(self._keep_on))
+
+    def _keep_on(self) -> None:
+        while not self._over.is_set() or len(self) < REBUILDS:
+            self.once()
+
+    def _live(self) -> int:
+        with self._stack.redis_client() as client:
+            return int(client.hget(STATE, "generation"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        wait(self._keeping_on)
+        self._threads.shutdown()
+        for ended in (*self._keeping_on, *self._begun):
+            ended.result()
+
+
 @pytest.fixture
 def stack(redis_server: RedisServer, database_url: str, short_path: Path) -> Iterator[Stack]:
     # Generous deadlines: this tests the rebuild, not the speed of a busy machine.
@@ -99,13 +151,11 @@ def expect_that_no_call_failed(load: Load) -> None:
 
 
 def test_ten_rebuilds_under_load_let_no_listed_number_through_and_fail_no_call(stack):
-    with Load(stack.gate.port, {}) as load:
+    with Load(stack.gate.port, {}) as load, Rebuilds(stack) as rebuilds:
         load.until_calls(1)
-        rebuilds = 0
-        while rebuilds < REBUILDS or load.calls() <= ENOUGH:
-            stack.admin("rebuild")
-            rebuilds += 1
-    print(f"{load.calls()} calls during {rebuilds} rebuilds")
+        while len(rebuilds) < REBUILDS or load.calls() <= ENOUGH:
+            rebuilds.once()
+    print(f"{load.calls()} calls during {len(rebuilds)} rebuilds")
     assert [number for number in LISTED if load.allowed(number)] == []
     expect_that_no_call_failed(load)
 
@@ -119,17 +169,8 @@ def test_what_is_added_and_revoked_during_rebuilds_is_blocked_from_then_on(stack
             "--consented-on", "2026-01-02", "--document", str(document), "--attest",
         )  # fmt: skip
         assert stack.gate.screen(number, lead).allowed
-    over = threading.Event()
-
-    rebuilds = []
-
-    def rebuild() -> None:
-        while not over.is_set() or len(rebuilds) < REBUILDS:
-            rebuilds.append(stack.admin("rebuild"))
-
-    rebuilder = threading.Thread(target=rebuild)
-    with Load(stack.gate.port, dict(LATER_REVOKED)) as load:
-        rebuilder.start()
+    with Load(stack.gate.port, dict(LATER_REVOKED)) as load, Rebuilds(stack) as rebuilds:
+        rebuilds.keep_on()
         for index, number in enumerate(LATER_LISTED):
             stack.admin("suppress", number)
             assert not stack.gate.screen(number).allowed
@@ -139,8 +180,6 @@ def test_what_is_added_and_revoked_during_rebuilds_is_blocked_from_then_on(stack
                 stack.admin("override", "revoke", str(index // 2 + 1), "--reason", "asked to stop")
                 assert not stack.gate.screen(opened, lead).allowed
                 load.watched = [*load.watched, opened]
-        over.set()
-        rebuilder.join()
     assert len(rebuilds) >= REBUILDS
     assert [number for number in [*LISTED, *load.watched] if load.allowed(number)] == []
     expect_that_no_call_failed(load)
