@@ -13,7 +13,7 @@ mark, or a mark with another incarnation.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from compliance.cluster import slot_of, slot_tag
@@ -65,8 +65,9 @@ _MILLISECOND = timedelta(milliseconds=1)
 _COUNTED = re.compile(r"[0-9]{1,18}")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _OF_A_GENERATION = re.compile(r"dnc:([0-9]{1,18}):")
-_LISTED = re.compile(r"dnc:[0-9]+:([^:{}]+):\{([0-9]+)\}")
-_OVERRIDE = re.compile(r"dnc:[0-9]+:override:\{([0-9]+)\}:([0-9]{1,4}):(.+)")
+_LISTED = re.compile(r"dnc:[0-9]+:([a-z0-9-]{1,32}):\{([0-9]{1,11})\}")
+_OVERRIDE = re.compile(r"dnc:[0-9]+:override:\{([0-9]{1,11})\}:([0-9]{1,4}):([A-Za-z0-9_.-]{1,64})")
+_LINE = re.compile(rb"[0-9]{1,4}")
 
 
 def exchange_and_line(number: E164) -> tuple[str, int]:
@@ -175,6 +176,11 @@ def listed_of(key: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
+def lines_in(members: Iterable[bytes]) -> list[int]:
+    """Return the line numbers among the members of a set. No other member blocks a number."""
+    return [int(member) for member in members if _LINE.fullmatch(member)]
+
+
 def override_of(key: str) -> tuple[E164, LeadId] | None:
     """Return the number and the lead from a key that `override_key` built; None for any other key."""
     found = _OVERRIDE.fullmatch(key)
@@ -210,7 +216,7 @@ def _numbered(values: Mapping[bytes, bytes], start: str) -> dict[str, int]:
     return {
         name.decode("ascii", "replace").removeprefix(start): int(value)
         for name, value in values.items()
-        if name.startswith(start.encode()) and value.isdigit()
+        if name.startswith(start.encode()) and _COUNTED.fullmatch(value.decode("ascii", "replace"))
     }
 
 

@@ -14,7 +14,7 @@ from admin_web.projection.wire import Wire, words
 from compliance.cluster import Shard, slot_of
 from compliance.facts import LiveOverride
 from compliance.numbers import E164
-from compliance.redis_schema import generation_pattern, listed_of, number_of, override_of
+from compliance.redis_schema import generation_pattern, lines_in, listed_of, number_of, override_of
 
 SUBJECTS_AT_ONCE = 5_000
 """Maximum number of subjects in one batch."""
@@ -58,7 +58,7 @@ async def in_redis(wire: Wire, generation: int, registries: Collection[str]) -> 
         for some in batches(sets, KEYS_AT_ONCE):
             replies = await wire.ask(*(("SMEMBERS", key) for key, _ in some))
             for (_, (list_name, exchange)), lines in zip(some, replies, strict=True):
-                numbers = [number_of(exchange, int(line)) for line in words(lines) if line.isdigit()]
+                numbers = [number_of(exchange, line) for line in lines_in(words(lines))]
                 subjects.add(list_name, None, numbers)
                 held += len(numbers)
             if held + len(subjects.openings) >= SUBJECTS_AT_ONCE:

@@ -8,6 +8,7 @@ The policy can be changed at any moment. `dnc:state` therefore keeps the count o
 last moment at which the projection was known to be complete.
 """
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -47,6 +48,8 @@ class Evictions(NamedTuple):
 
 NONE_YET = Evictions()
 
+_COUNT = re.compile(r"[0-9]{1,18}")
+
 
 def read_evictions(memory: Mapping[str, str], stats: Mapping[str, str]) -> Evictions:
     """Read the replies to INFO memory and INFO stats."""
@@ -56,4 +59,4 @@ def read_evictions(memory: Mapping[str, str], stats: Mapping[str, str]) -> Evict
 def recorded_evictions(fields: Mapping[bytes, bytes]) -> Evictions:
     """Read the field of `dnc:state`. A projection of an earlier version has none, and counts as built at the start."""
     count, _, policy = fields.get(EVICTED.encode(), b"").decode("ascii", "replace").partition(":")
-    return Evictions(int(count), policy) if count.isdigit() else NONE_YET
+    return Evictions(int(count), policy) if _COUNT.fullmatch(count) else NONE_YET

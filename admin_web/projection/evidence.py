@@ -1,5 +1,6 @@
 """What Redis holds although SQL may have lost it: read from the live generation, in batches of constant memory."""
 
+import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -13,9 +14,19 @@ from admin_web.projection.truth import LeadOnNumber, Subjects
 from admin_web.projection.wire import RedisUnavailable, StoreMoved, Wire, words
 from compliance.facts import LiveOverride, State
 from compliance.numbers import E164
-from compliance.redis_schema import listed_of, listed_pattern, number_of, override_key, override_value, read_override
+from compliance.redis_schema import (
+    lines_in,
+    listed_of,
+    listed_pattern,
+    number_of,
+    override_key,
+    override_value,
+    read_override,
+)
 from compliance.redis_terms import read_terms, terms_digest
 from compliance.terms import AllTerms
+
+_ID, _BASIS = re.compile(r"[0-9]{1,18}"), re.compile(r"[a-z-]{1,32}")
 
 
 class TermsLost(RedisUnavailable):
@@ -73,7 +84,7 @@ class Evidence:
                 await end_lease(self.wire)
                 replies = await self.wire.ask(*(("SMEMBERS", key) for key, _ in some))
                 yield {
-                    exchange: {number_of(exchange, int(line)) for line in words(lines) if line.isdigit()}
+                    exchange: {number_of(exchange, line) for line in lines_in(words(lines))}
                     for (_, exchange), lines in zip(some, replies, strict=True)
                 }
 
@@ -95,7 +106,9 @@ class Evidence:
 
 
 def _read(value: bytes) -> LiveOverride | None:
+    """Return an override; None for a value that no version writes."""
     try:
-        return read_override(value)
+        override = read_override(value)
     except ValueError:
         return None
+    return override if _ID.fullmatch(override.id) and _BASIS.fullmatch(override.basis) else None

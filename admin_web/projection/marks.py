@@ -7,6 +7,7 @@ digest of them: a database that has these very rows has not lost that write.
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -18,7 +19,11 @@ OLDER, RECOVERED, FOREIGN = "older-history", "recovered-history", "other-history
 
 MARK_BYTES = 8
 DIGEST_DIGITS = 32
-MOST_IDS = 10_000_000
+MOST_IDS = 1_000_000
+"""Maximum number of ids that are read from Redis. They then take some 100 MB for a moment."""
+
+_MARK = re.compile(rb"[0-9a-f]{16}|")
+_RANGE = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")  # Eighteen digits always fit into a 64-bit integer.
 
 
 class Written(NamedTuple):
@@ -47,11 +52,14 @@ def new_mark() -> str:
 
 def read_written(fields: Mapping[bytes, bytes]) -> Written:
     """Parse the last write from all fields of `dnc:state`."""
-    mark, before, written = (
-        fields.get(name.encode(), b"").decode("ascii", "replace") for name in (MARK, MARK_BEFORE, WRITTEN)
-    )
-    digest, _, rows = written.partition("|")
+    mark, before = (_mark_in(fields.get(name.encode(), b"")) for name in (MARK, MARK_BEFORE))
+    digest, _, rows = fields.get(WRITTEN.encode(), b"").decode("ascii", "replace").partition("|")
     return Written(mark, before, rows, digest)
+
+
+def _mark_in(value: bytes) -> str:
+    """Return a mark; for a value that no version writes, one that no database knows."""
+    return value.decode() if _MARK.fullmatch(value) else digest_of([value])[: 2 * MARK_BYTES]
 
 
 def digest_of(items: Iterable[object]) -> str:
@@ -75,13 +83,13 @@ def _ranges(ids: list[int]) -> Iterator[str]:
 
 
 def ids_in(ranges: str) -> set[int] | None:
-    """Return the ids that `ranges_of` encoded; None for any other text."""
+    """Return the ids that `ranges_of` encoded; None for any other text, and for more than MOST_IDS."""
     found: set[int] = set()
     for part in ranges.split(",") if ranges else ():
-        first, _, last = part.partition("-")
-        if not (first.isdecimal() and (not last or last.isdecimal()) and len(part) < 40):
+        if (one := _RANGE.fullmatch(part)) is None:
             return None
-        if int(last or first) - int(first) > MOST_IDS:
+        first, last = int(one[1]), int(one[2] or one[1])
+        if last < first or len(found) + last - first >= MOST_IDS:
             return None
-        found.update(range(int(first), int(last or first) + 1))
+        found.update(range(first, last + 1))
     return found

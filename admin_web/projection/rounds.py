@@ -25,7 +25,7 @@ from admin_web.record.models import Override, RegistryExchange, SuppressionEntry
 from admin_web.record.registry_versions import lines_of
 from compliance.cluster import slot_of
 from compliance.numbers import E164, LeadId
-from compliance.redis_schema import generation_pattern, listed_of, number_of, override_of
+from compliance.redis_schema import generation_pattern, lines_in, listed_of, number_of, override_of
 
 NUMBERS_AT_ONCE = 5_000
 SETS_AT_ONCE = 3
@@ -147,7 +147,7 @@ class Round:
         async with self._sides.store.wire() as wire:
             replies = await wire.ask(*(("SMEMBERS", key) for key, _ in unknown), within_s=5.0)
         for (_, (list_name, exchange)), lines in zip(unknown, replies, strict=True):
-            numbers = [number_of(exchange, int(line)) for line in words(lines) if line.isdigit()]
+            numbers = [number_of(exchange, line) for line in lines_in(words(lines))]
             subjects.add(list_name, None, numbers)
         return subjects
 
@@ -187,7 +187,7 @@ class Round:
 
 
 def _of_set(name: str, exchange: str, wanted: set[int], reply: Reply) -> list[Difference]:
-    there = {int(line) for line in words(reply) if line.isdigit()}
+    there = set(lines_in(words(reply)))
     kinds = ((drift.MISSING, wanted - there), (drift.EXTRA, there - wanted))
     return [Difference(kind, name, None, number_of(exchange, line)) for kind, lines in kinds for line in sorted(lines)]
 

@@ -130,8 +130,8 @@ async def _record(recovering: Recovering, change: Change, lost: Sequence[tuple[L
             "recovery_id": recovering.id,
             "number": number,
             "lead_id": lead,
-            "override_id": one.id[:32],
-            "basis": one.basis[:32],
+            "override_id": one.id,
+            "basis": one.basis,
             "expires_at": one.expires_at,
         }
         for (number, lead), one in lost

@@ -25,6 +25,7 @@ from compliance.redis_schema import (
     from_epoch_ms,
     gate_key,
     generation_of,
+    lines_in,
     listed_key,
     listed_of,
     number_of,
@@ -34,9 +35,11 @@ from compliance.redis_schema import (
     read_counts,
     read_override,
     read_state,
+    read_versions,
     slot_key,
     slot_of_number,
     state_values,
+    version_field,
 )
 from compliance.redis_terms import read_terms, terms_digest, terms_value
 from compliance.terms import AllTerms, CampaignList, RegistryTerms
@@ -259,6 +262,25 @@ def test_what_does_not_say_that_it_passes_blocks():
 def test_counts_are_read_by_list_and_malformed_ones_left_out():
     values = {count_field("internal").encode(): b"3", b"count:x": b"many", b"generation": b"7", b"count:\xff": b"1"}
     assert read_counts(values) == {"internal": 3, "\ufffd": 1}
+
+
+@pytest.mark.parametrize("digits", [19, 5_000])
+def test_a_count_that_no_integer_of_the_database_can_hold_is_left_out(digits: int):
+    assert read_counts({count_field("internal").encode(): b"9" * digits}) == {}
+    assert read_versions({version_field("us-ftc").encode(): b"9" * digits}) == {}
+
+
+@pytest.mark.parametrize("key", [
+    "dnc:1:internal:{" + "1" * 12 + "}", "dnc:1:" + "x" * 33 + ":{1415555}", "dnc:1:in\0ternal:{1415555}",
+    "dnc:1:override:{" + "1" * 12 + "}:1:lead-1", "dnc:1:override:{1415555}:1:" + "x" * 65,
+    "dnc:1:override:{1415555}:1:lead\0",
+])  # fmt: skip
+def test_a_key_of_no_number_and_of_no_lead_names_none(key: str):
+    assert listed_of(key) is override_of(key) is None
+
+
+def test_what_is_no_line_number_is_left_out():
+    assert lines_in([b"0", b"9999", b"10000", b"-1", b"x", b"", b"9" * 5_000, b"7"]) == [0, 9999, 7]
 
 
 decisions = st.builds(

@@ -54,7 +54,8 @@ def test_only_evictions_under_a_policy_that_spares_sets_leave_the_projection_com
 def test_what_is_recorded_is_read_back_and_an_earlier_version_counts_as_none():
     noted = Evictions(7, "volatile-lru")
     assert recorded_evictions({name.encode(): value.encode() for name, value in [noted.field]}) == noted
-    assert recorded_evictions({}) == recorded_evictions({b"evicted": b"x:y"}) == Evictions(0, "noeviction")
+    for value in (b"x:y", b"9" * 19 + b":noeviction", b"9" * 5_000 + b":noeviction"):
+        assert recorded_evictions({b"evicted": value}) == recorded_evictions({}) == Evictions(0, "noeviction")
     assert read_evictions({"maxmemory_policy": "allkeys-lfu"}, {"evicted_keys": "2"}).may_take_sets
 
 

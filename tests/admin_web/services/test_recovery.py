@@ -55,7 +55,7 @@ from compliance.consent import Role
 from compliance.consent_rules import ConsentRules
 from compliance.numbers import E164
 from compliance.patterns import Pattern
-from compliance.redis_schema import LEASE, MARK, MARK_BEFORE, STATE, terms_key
+from compliance.redis_schema import LEASE, MARK, MARK_BEFORE, STATE, WRITTEN, epoch_ms, terms_key
 from compliance.refusal import NotPermitted
 from lab.postgres import PostgresServer
 from lab.redis import RedisServer
@@ -665,6 +665,26 @@ async def test_what_redis_holds_is_thrown_away_only_by_its_mark(world: World, re
         assert later.gate.allows(SECOND)
         assert not await discard_foreign(later.projection.sides, ADMIN, [mark])
         assert len(await events(later, "discard-history")) == 1
+
+
+async def test_keys_that_no_version_writes_do_not_keep_a_recovery_from_ending(world: World, restored: Restored):
+    await change(world, world.suppress(SECOND))
+    world.redis.hset(STATE, mapping={MARK: "x" * 100, MARK_BEFORE: "\0" * 16, WRITTEN: "|1-9999999999999999999"})
+    world.redis.hset(STATE, "version:us-ftc", "9" * 30)
+    ends_ms = epoch_ms(utc_now() + timedelta(days=1))
+    for exchange, line, lead in (("1" * 40, 1, "lead-1"), ("1415555", 1, "x" * 100), ("1415555", 2, "\0")):
+        world.redis.set(f"dnc:1:override:{{{exchange}}}:{line}:{lead}", f"7|signed-consent|{ends_ms}")
+    world.redis.set("dnc:1:override:{1415555}:7:lead-7", f"\0|\0|{ends_ms}")
+    world.redis.sadd(f"dnc:1:{'x' * 100}:{{1415555}}", 100, -1, 10**30)
+    world.redis.sadd("dnc:1:internal:{1415555}", 10**30, "01")
+    async with restored() as later:
+        await keeper_of(later).keep()
+        assert not later.gate.allows(SECOND)
+        async with later.database.read() as session:
+            recovery = (await session.scalars(select(Recovery))).one()
+            assert recovery.ended_at is not None
+            assert not (await session.scalars(select(LostOverride.number))).all()
+            assert set(await session.scalars(select(SuppressionEntry.list_name))) == {"internal"}
 
 
 async def test_a_second_restore_of_the_same_backup_is_recovered_again(world: World, restored: Restored):
