@@ -12,7 +12,7 @@ from admin_web.record.database import Database
 from admin_web.record.models import LostOverride, Override, Recovery
 
 MOST = 20
-"""Maximum number of recoveries that the page shows, latest first."""
+"""Maximum number of recoveries that the page shows. One restored backup makes one for each shard of a cluster."""
 
 MOST_OVERRIDES = 200
 """Maximum number of overrides that the page shows of each recovery, for each kind of difference."""
@@ -71,9 +71,14 @@ _ROW = (
 
 
 async def recoveries(database: Database, at: datetime) -> Sequence[RecoveryShown]:
-    """Return the recoveries, latest first, in their state at `at` (aware UTC). Raises DatabaseUnavailable."""
+    """Return the recoveries in their state at `at` (aware UTC). Raises DatabaseUnavailable.
+
+    Those that nobody has looked at come first, or the page could leave out one that the banner asks for. Otherwise the
+    latest comes first.
+    """
+    first = select(*_ROW).order_by(Recovery.seen_at.is_not(None), Recovery.id.desc()).limit(MOST)
     async with database.read() as session:
-        rows = (await session.execute(select(*_ROW).order_by(Recovery.id.desc()).limit(MOST))).all()
+        rows = (await session.execute(first)).all()
         return [await _shown(session, tuple(row), at) for row in rows]
 
 

@@ -15,7 +15,7 @@ from admin_web.site.subjects import id_in
 
 
 async def page(request: web.Request) -> web.StreamResponse:
-    """Show the recoveries, latest first."""
+    """Show the recoveries, first those that nobody has looked at."""
     found = await recoveries(request.app[DATABASE], request.app[NOW]())
     return await render(request, "monitor/recoveries.html", recoveries=found, bases=BASES)
 

@@ -9,6 +9,7 @@ from admin_web.queries import recoveries as queries
 from admin_web.queries.recoveries import recoveries
 from admin_web.record.changes import utc_now
 from admin_web.record.models import Override, Recovery
+from admin_web.services.recovery import unseen
 from admin_web.worker.keeper import Keeper
 from compliance.consent import Role
 from compliance.numbers import LeadId
@@ -121,3 +122,19 @@ async def test_overrides_beyond_the_first_that_the_page_shows_are_counted(
     monkeypatch.setattr(queries, "MOST_OVERRIDES", 0)
     page = await (await recovered.person(Role.ADMIN)).page("/recoveries")
     assert "of which 1 must still be confirmed or revoked by an admin" in page
+
+
+async def test_each_recovery_that_waits_can_be_looked_at_however_many_there_are(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(queries, "MOST", 2)
+    at, boss = utc_now(), await site.person(Role.ADMIN)
+    async with site.database.write() as session:
+        for shard in range(5):
+            session.add(Recovery(projection_id=shard, mark="ab" * 8, began_at=at, ended_at=at))
+    while (found := await recoveries(site.database, at))[0].seen_at is None:
+        assert f"/recoveries/{found[0].id}/seen" in await boss.page("/recoveries")
+        await boss.post(f"/recoveries/{found[0].id}/seen")
+    assert [one.id for one in found] == [5, 4]
+    async with site.database.read() as session:
+        assert await unseen(session) == 0
