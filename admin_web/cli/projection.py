@@ -16,7 +16,7 @@ from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import Built, NotRebuilt
 from admin_web.services import Database, DatabaseUnavailable, NotInForce, SteadyClock
 from admin_web.services.opening import opened_database
-from admin_web.services.recovery import discard_foreign
+from admin_web.services.recovery import discard_foreign, require_marks
 from admin_web.settings import AdminSettings
 from admin_web.worker.observer import observing
 from admin_web.worker.worker import Worker
@@ -72,9 +72,12 @@ def rebuild(
 async def _discard(projection: Projection, marks: Sequence[str]) -> Collection[int | None]:
     """Let the rebuild throw away what each Redis of another database holds. Raises Refused if there is none.
 
+    Raises WrongMark, and records nothing, unless all their marks are given.
+
     Returns the lowest slots of these shards; None stands for a single Redis.
     """
     shards = await projection.shards()
+    await require_marks([one.sides for one in shards], marks)
     discarded = [one.first_slot for one in shards if await discard_foreign(one.sides, actor(), marks)]
     if not discarded:
         raise Refused("Redis was built from this database, so there is nothing to throw away. Nothing was changed.")

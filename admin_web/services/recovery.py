@@ -9,7 +9,7 @@ Each step is one transaction that also counts what it has done, and finds nothin
 that was interrupted, or that two workers run at once, ends with the same entries, counts and audit events.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -80,6 +80,22 @@ async def recover(sides: Sides, actor: Actor) -> Recovered | None:
     return await _finish(recovering)
 
 
+async def require_marks(each: Iterable[Sides], marks: Collection[str]) -> None:
+    """Raise WrongMark unless `marks` has those of each Redis, or shard, that was built from another history.
+
+    Raises RedisUnavailable, DatabaseUnavailable.
+    """
+    missing: list[str] = []
+    for sides in each:
+        async with sides.store.wire() as wire:
+            live = await read_live(wire)
+        async with sides.database.read() as session:
+            if await judge(session, sides.row, live) == FOREIGN:
+                missing += [_shown(live)] if _shown(live) not in marks else []
+    if missing:
+        raise WrongMark(f"Redis has the mark {' and '.join(missing)}. Nothing was thrown away.")
+
+
 async def discard_foreign(sides: Sides, actor: Actor, marks: Collection[str]) -> bool:
     """Let the next rebuild throw away what this Redis holds. Returns whether it was built from another history.
 
@@ -92,13 +108,17 @@ async def discard_foreign(sides: Sides, actor: Actor, marks: Collection[str]) ->
     async with changing(sides.database, actor, sides.now) as change:
         if (why := await judge(change.session, sides.row, live)) != FOREIGN:
             return why == RECOVERED and await _is_discarded(change.session, sides.row, mark)
-        if (mark or NO_MARK) not in marks:
-            raise WrongMark(f"Redis has the mark {mark or NO_MARK}. Nothing was thrown away.")
+        if _shown(live) not in marks:
+            raise WrongMark(f"Redis has the mark {_shown(live)}. It was not thrown away.")
         recovery_id, _ = await _row(change.session, sides.row, mark, change.at)
         seen = {"ended_at": change.at, "discarded": True, "seen_at": change.at, "seen_by": actor.name}
         await change.session.execute(update(Recovery).where(Recovery.id == recovery_id).values(**seen))
         change.audit("discard-history", "recovery", recovery_id, mark=mark, numbers=sum(live.counts.values()))
     return True
+
+
+def _shown(live: LiveProjection) -> str:
+    return live.written.mark or NO_MARK
 
 
 async def _is_discarded(session: AsyncSession, row: int, mark: str) -> bool:

@@ -33,6 +33,7 @@ from admin_web.services.campaign_lists import add_campaign_list, add_many_to_lis
 from admin_web.services.consents import Consent
 from admin_web.services.overrides import grant_override
 from admin_web.services.patterns import add_pattern, lift_pattern
+from admin_web.services.recovery import WrongMark
 from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import DecisionArchive
@@ -403,6 +404,18 @@ async def test_a_list_may_shrink_only_on_the_shards_whose_redis_is_thrown_away(
         await projection.rebuild(discarded=discarded)
     assert cluster.client_of(first.first).hget(state, "generation") == b"2"
     assert cluster.client_of(second.first).hget(Keys(second.first).state, "generation") == b"1"
+
+
+async def test_no_shard_is_thrown_away_unless_the_marks_of_all_are_given(cluster: RedisCluster, projection: Projection):
+    first, second, third = cluster.topology().shards
+    for shard, mark in ((first, "ab" * 8), (second, "cd" * 8), (third, "ef" * 8)):
+        cluster.client_of(shard.first).hset(Keys(shard.first).state, mapping={MARK: mark, MARK_BEFORE: "12" * 8})
+    with pytest.raises(WrongMark, match=f"{'cd' * 8} and {'ef' * 8}. Nothing was thrown away"):
+        await _discard(projection, ["ab" * 8])
+    for one in await projection.shards():
+        with pytest.raises(ForeignHistory):
+            await one.renew_lease()
+    assert len(await _discard(projection, ["ab" * 8, "cd" * 8, "ef" * 8])) == 3
 
 
 async def test_a_generation_that_is_over_is_swept_from_every_shard(cluster: RedisCluster, projection: Projection):
