@@ -8,10 +8,10 @@ from typing import Self
 from admin_web.projection.batches import batches
 from admin_web.projection.contents import KEYS_AT_ONCE, SUBJECTS_AT_ONCE, in_redis
 from admin_web.projection.lease import end_lease
-from admin_web.projection.live import LiveProjection, read_live
+from admin_web.projection.live import LiveProjection, NotRecoverable, SlotsLeft, read_live
 from admin_web.projection.sweep import scan
 from admin_web.projection.truth import LeadOnNumber, Subjects
-from admin_web.projection.wire import RedisUnavailable, StoreMoved, Wire, words
+from admin_web.projection.wire import StoreMoved, Wire, words
 from compliance.facts import LiveOverride, State
 from compliance.numbers import E164
 from compliance.redis_schema import (
@@ -29,7 +29,7 @@ from compliance.terms import AllTerms
 _ID, _BASIS = re.compile(r"[0-9]{1,18}"), re.compile(r"[a-z-]{1,32}")
 
 
-class TermsLost(RedisUnavailable):
+class TermsLost(NotRecoverable):
     """Redis has lost its terms, so nobody knows any more which patterns it blocked."""
 
     def __init__(self, mark: str) -> None:
@@ -58,9 +58,15 @@ class Evidence:
         live = await read_live(wire)
         return cls(wire, live, live.state) if live.state else None
 
+    def require_own_slots(self) -> None:
+        """Raise SlotsLeft if the shard has other slots than when it was built."""
+        if self.live.had_other_slots:
+            raise SlotsLeft(self.live.written.mark, self.wire.keys.first_slot)
+
     async def require_unchanged(self) -> None:
-        """Raise StoreMoved if another process has written to Redis since."""
-        if (await read_live(self.wire)).written != self.live.written:
+        """Raise StoreMoved if another process has written to Redis since, or if slots have moved."""
+        now = await read_live(self.wire)
+        if (now.written, now.server) != (self.live.written, self.live.server):
             raise StoreMoved("another process changed the projection while it was compared; the worker tries again")
 
     async def terms(self) -> AllTerms:

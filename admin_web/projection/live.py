@@ -66,6 +66,24 @@ class ForeignHistory(RedisUnavailable):
         self.public = str(self)
 
 
+class NotRecoverable(RedisUnavailable):
+    """Redis no longer shows all that it blocked, so nothing is recovered and calls stay stopped until a person acts."""
+
+    public = "Redis no longer shows all that it blocked"
+
+
+class SlotsLeft(NotRecoverable):
+    """Slots have moved since Redis was built. Their new shard does not tell their numbers from those of old builds."""
+
+    def __init__(self, mark: str, first_slot: int | None) -> None:
+        super().__init__(
+            f"slots of the cluster have moved since Redis was built{on_shard(first_slot)}, so what it blocked there "
+            "cannot be recovered; calls are stopped until you move the slots back, or list the missing numbers and run "
+            f"`dnc-admin rebuild --discard {mark or 'none'}`, which recovers no number"
+        )
+        self.public = str(self).partition("; ")[0]
+
+
 class StoreUnfit(RedisUnavailable):
     """Redis is configured so that it may lose listed numbers or waste memory; the message names the setting."""
 

@@ -42,6 +42,7 @@ from admin_web.judging.terms import terms_on_record
 from admin_web.projection import outbox
 from admin_web.projection.builder import WRITE_WITHIN_S, Builder
 from admin_web.projection.drain import Sides, applied, live_generation
+from admin_web.projection.former_states import remove_former_states
 from admin_web.projection.history import ensure_mark, next_write, require_own
 from admin_web.projection.lease import lease_command
 from admin_web.projection.live import LiveProjection, read_live
@@ -58,11 +59,10 @@ from admin_web.projection.rebuild_outcome import (
 from admin_web.projection.store_settings import require_fit
 from admin_web.projection.sweep import discard
 from admin_web.projection.truth import may_shrink, registry_versions
-from admin_web.projection.turn import Turn, first_slots, take_turn, update_generations
+from admin_web.projection.turn import Turn, take_turn, update_generations
 from admin_web.projection.wire import Command, RedisUnavailable, Wire
 from admin_web.projection.writing import terms_commands
 from admin_web.record.database import DatabaseUnavailable
-from compliance.cluster import Shard
 from compliance.facts import State
 from compliance.redis_schema import REBUILT_AT, Keys, count_field, state_values, version_field
 from compliance.redis_terms import terms_digest, terms_value
@@ -142,18 +142,8 @@ async def _claim(sides: Sides, wire: Wire, options: RebuildOptions) -> int:
             session, sides.row, building=generation, building_since_turn=turn.number, building_at=sides.now()
         )
         if live.shard:
-            await _remove_former_states(wire, live.shard, await first_slots(session))
+            await remove_former_states(session, wire, live)
         return generation
-
-
-async def _remove_former_states(wire: Wire, shard: Shard, first_slots: Sequence[int]) -> None:
-    """Remove the states that this server holds under former lowest slots.
-
-    No process keeps these states up to date, but a gate that has not yet noticed the move of the slots could trust
-    them.
-    """
-    names = [Keys(slot) for slot in first_slots if slot != shard.first and shard.owns(slot)]
-    await wire.unlink([key for keys in names for key in (keys.state, keys.lease)])
 
 
 def _require_lost(turn: Turn, live: LiveProjection, current: int, sides: Sides, versions: Mapping[str, int]) -> None:

@@ -34,15 +34,19 @@ async def sweep(sides: Sides, *, grace_s: float | None = None) -> int:
     Returns how many keys there were.
 
     A generation that becomes live during the grace period is kept. A generation that a rebuild begins during the grace
-    period is kept too, because its number is higher than those of the removed generations. Raises RedisUnavailable,
-    DatabaseUnavailable.
+    period is kept too, because its number is higher than those of the removed generations. A shard whose slots have
+    moved is left alone until it is rebuilt: it may hold numbers of another shard that are not recovered yet.
+
+    Raises RedisUnavailable, DatabaseUnavailable.
     """
     async with sides.database.read() as session:
         turn = await last_turn(session, sides.row)
     async with sides.store.wire() as wire:
-        state = (await read_live(wire)).state
+        live = await read_live(wire)
+    if live.had_other_slots:
+        return 0
     building = turn.building if turn.is_built(sides.now(), silent_s=SILENT_S) else None
-    keep = {turn.generation, building, state.generation if state else None}
+    keep = {turn.generation, building, live.state.generation if live.state else None}
     await asyncio.sleep(GRACE_S if grace_s is None else grace_s)
     async with sides.store.wire() as wire:
         return await _unlink_generations(wire, generation_pattern(), max(turn.generation, turn.building or 0), keep)

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_web.record.changes import NotInForce
+from admin_web.projection.live import NotRecoverable
 from admin_web.record.lines import unpack
 from admin_web.record.models import Registry, RegistryVersion
 from admin_web.record.registry_versions import lines_of
@@ -22,7 +22,7 @@ MOST = 200_000
 """Numbers of one registry that are recovered. A missed update of a registry has fewer, a whole registry has more."""
 
 
-class RegistryNotRecovered(NotInForce):
+class RegistryNotRecovered(NotRecoverable):
     """Redis holds a version of a registry that SQL has lost, and its numbers are too many for the own list."""
 
     def __init__(self, name: str) -> None:

@@ -19,9 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.projection.drain import Sides
 from admin_web.projection.evidence import Evidence
+from admin_web.projection.former_states import former_states
 from admin_web.projection.history import judge
 from admin_web.projection.live import LiveProjection, read_live
 from admin_web.projection.marks import FOREIGN, RECOVERED
+from admin_web.projection.turn import first_slots
 from admin_web.record.changes import Actor, Change, Records, changing
 from admin_web.record.dialect import insert_into
 from admin_web.record.models import AuditEvent, Recovery
@@ -62,13 +64,14 @@ class Recovered:
 async def recover(sides: Sides, actor: Actor) -> Recovered | None:
     """Recover what this Redis, or shard, alone blocks. Returns None if it was not built from another history.
 
-    Raises RedisUnavailable or a subclass, RegistryNotRecovered, DatabaseUnavailable. Call it again then.
+    Raises NotRecoverable, another RedisUnavailable, DatabaseUnavailable. Call it again then.
     """
     async with sides.store.wire() as wire:
         evidence = await Evidence.of(wire)
         began = await _begin(sides, evidence.live) if evidence else None
         if evidence is None or began is None:
             return None
+        evidence.require_own_slots()
         recovering = Recovering(sides, actor, evidence, *began)
         await recover_terms(recovering)
         await recover_numbers(recovering)
@@ -87,11 +90,11 @@ async def require_marks(each: Iterable[Sides], marks: Collection[str]) -> None:
     """
     missing: list[str] = []
     for sides in each:
-        async with sides.store.wire() as wire:
-            live = await read_live(wire)
+        held = await _held(sides)
         async with sides.database.read() as session:
-            if await judge(session, sides.row, live) == FOREIGN:
-                missing += [_shown(live)] if _shown(live) not in marks else []
+            for row, live in held:
+                if await judge(session, row, live) == FOREIGN and _shown(live) not in marks:
+                    missing.append(_shown(live))
     if missing:
         raise WrongMark(f"Redis has the mark {' and '.join(missing)}. Nothing was thrown away.")
 
@@ -102,18 +105,30 @@ async def discard_foreign(sides: Sides, actor: Actor, marks: Collection[str]) ->
     If this is on record already and Redis was not rebuilt since, nothing more is recorded.
     Raises WrongMark unless its mark is one of `marks` (`none` if it has none); RedisUnavailable, DatabaseUnavailable.
     """
+    held = await _held(sides)
+    async with changing(sides.database, actor, sides.now) as change:
+        return any([await _discard(change, row, live, marks) for row, live in held])
+
+
+async def _held(sides: Sides) -> list[tuple[int, LiveProjection]]:
+    """Return what Redis holds, and in a cluster what it holds under former names, each with its row in SQL."""
+    async with sides.database.read() as session:
+        slots = await first_slots(session)
     async with sides.store.wire() as wire:
         live = await read_live(wire)
+        return [(sides.row, live), *await former_states(wire, live, slots)]
+
+
+async def _discard(change: Change, row: int, live: LiveProjection, marks: Collection[str]) -> bool:
     mark = live.written.mark
-    async with changing(sides.database, actor, sides.now) as change:
-        if (why := await judge(change.session, sides.row, live)) != FOREIGN:
-            return why == RECOVERED and await _is_discarded(change.session, sides.row, mark)
-        if _shown(live) not in marks:
-            raise WrongMark(f"Redis has the mark {_shown(live)}. It was not thrown away.")
-        recovery_id, _ = await _row(change.session, sides.row, mark, change.at)
-        seen = {"ended_at": change.at, "discarded": True, "seen_at": change.at, "seen_by": actor.name}
-        await change.session.execute(update(Recovery).where(Recovery.id == recovery_id).values(**seen))
-        change.audit("discard-history", "recovery", recovery_id, mark=mark, numbers=sum(live.counts.values()))
+    if (why := await judge(change.session, row, live)) != FOREIGN:
+        return why == RECOVERED and await _is_discarded(change.session, row, mark)
+    if _shown(live) not in marks:
+        raise WrongMark(f"Redis has the mark {_shown(live)}. It was not thrown away.")
+    recovery_id, _ = await _row(change.session, row, mark, change.at)
+    seen = {"ended_at": change.at, "discarded": True, "seen_at": change.at, "seen_by": change.actor.name}
+    await change.session.execute(update(Recovery).where(Recovery.id == recovery_id).values(**seen))
+    change.audit("discard-history", "recovery", recovery_id, mark=mark, numbers=sum(live.counts.values()))
     return True
 
 

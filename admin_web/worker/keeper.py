@@ -5,7 +5,7 @@ from time import monotonic
 import structlog
 
 from admin_web.projection.lease import end_lease
-from admin_web.projection.live import ForeignHistory, ProjectionLost
+from admin_web.projection.live import ForeignHistory, NotRecoverable, ProjectionLost
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import (
     NotNeeded,
@@ -16,7 +16,6 @@ from admin_web.projection.rebuild_outcome import (
 )
 from admin_web.projection.wire import RedisUnavailable
 from admin_web.record.changes import NotInForce
-from admin_web.services.recovered_registries import RegistryNotRecovered
 from admin_web.services.recovery import recover
 from admin_web.settings import AdminSettings
 from admin_web.worker.decision_archive import IDLE_MS, DecisionArchive
@@ -83,7 +82,7 @@ class Keeper:
         """Recover what Redis alone blocks, and rebuild it."""
         try:
             await recover(self._projection.sides, WORKER)
-        except RegistryNotRecovered as error:
+        except NotRecoverable as error:
             self._recovery_due = monotonic() + REFUSED_S
             log.error("not recovered, calls stay stopped", why=str(error))
             raise

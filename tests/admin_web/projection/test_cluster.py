@@ -18,9 +18,10 @@ from admin_web.projection import builder as builder_room
 from admin_web.projection import outbox
 from admin_web.projection.builder import Builder
 from admin_web.projection.drift import MISSING
-from admin_web.projection.live import ForeignHistory, read_live
+from admin_web.projection.live import ForeignHistory, SlotsLeft, read_live
 from admin_web.projection.projection import Projection
 from admin_web.projection.rebuild_outcome import BuildLost, NotNeeded, SuspiciousDrop
+from admin_web.projection.sweep import sweep
 from admin_web.projection.wire import TIMEOUT_S, RedisUnavailable
 from admin_web.queries.alarm import alarm
 from admin_web.queries.alarms.enforcement import NO_CALLS_OF_A_SHARD
@@ -487,6 +488,29 @@ async def test_each_shard_recovers_what_an_older_backup_lacks(
         async with database.read() as session:
             found = (await session.scalars(select(Recovery).order_by(Recovery.id))).all()
         assert [(one.numbers, one.patterns, one.held) for one in found] == [(1, 1, 0), (1, 0, 1), (0, 0, 0)]
+
+
+async def test_nothing_is_recovered_from_shards_while_their_slots_are_elsewhere(
+    cluster: RedisCluster, projection: Projection, tmp_path: Path
+):
+    shards = cluster.topology().shards
+    settings = AdminSettings(redis_url=cluster.url, replicas=1, lease_s=60, data_dir=tmp_path)
+    await (await projection.shards())[0].rebuild()  # So what moves to this shard is of an earlier generation.
+    marks = [f"{shard.first:016x}" for shard in shards]
+    for shard, mark in zip(shards, marks, strict=True):
+        cluster.client_of(shard.first).hset(Keys(shard.first).state, mapping={MARK: mark, MARK_BEFORE: "cd" * 8})
+    await move(projection, cluster, slot(own(shards[2])))  # To the first shard, which keeps its name.
+    await move(projection, cluster, slot(own(shards[0])))  # To the second shard, which gets a new name.
+    for one, mark in zip(await projection.shards(), marks, strict=True):
+        with pytest.raises(SlotsLeft, match=f"until you move the slots back.*rebuild --discard {mark}"):
+            await Keeper(one, settings).keep()
+        assert one.first_slot is not None
+        assert not cluster.client_of(one.first_slot).exists(Keys(one.first_slot).lease)
+        assert not await sweep(one.sides, grace_s=0), "their numbers are there when the slots are moved back"
+    with pytest.raises(WrongMark, match=f"{marks[1]} and {marks[2]}"):
+        await _discard(projection, marks[:1])
+    assert len(await _discard(projection, marks)) == 3
+    await until_rebuilt(projection)
 
 
 def held_terms(cluster: RedisCluster, shard: Shard) -> AllTerms:

@@ -12,7 +12,7 @@ from admin_web.documents import DocumentMissing, DocumentsUnavailable
 from admin_web.pbx.ami import LoginRefused, PbxUnreachable
 from admin_web.pbx.pbx import NoPbx
 from admin_web.projection.evidence import TermsLost
-from admin_web.projection.live import ForeignHistory, ProjectionLost, StoreUnfit
+from admin_web.projection.live import ForeignHistory, NotRecoverable, ProjectionLost, SlotsLeft, StoreUnfit
 from admin_web.projection.mending import WidelyDrifted
 from admin_web.projection.rebuild_outcome import SuspiciousDrop
 from admin_web.projection.verify import ProjectionMoved
@@ -41,9 +41,16 @@ FAILURES = (
         kind(PRIVATE)
         for kind in (NotInForce, RedisUnavailable, RedisSilent, RedisRefused, StoreMoved, TooFewReplicas, StoreUnfit)
     ),
+    NotRecoverable(PRIVATE),
     *(ProjectionLost(why) for why in ("no-state", "other-incarnation", "other-generation")),
     ProjectionMoved(),
-    *(ForeignHistory("a1"), WidelyDrifted({"x": 1}), RegistryNotRecovered("us-ftc"), TermsLost("a1")),
+    *(
+        ForeignHistory("a1"),
+        WidelyDrifted({"x": 1}),
+        RegistryNotRecovered("us-ftc"),
+        TermsLost("a1"),
+        SlotsLeft("a1", 0),
+    ),
     SuspiciousDrop("internal", 100, 1),
     ChangeLost(),
     DatabaseUnavailable(PRIVATE, "nothing was changed; try again"),

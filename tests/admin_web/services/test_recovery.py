@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from sqlalchemy import delete, func, select, update
@@ -15,8 +15,9 @@ from admin_web.projection.compare import Difference
 from admin_web.projection.drift import EXTRA
 from admin_web.projection.evidence import Evidence, TermsLost
 from admin_web.projection.live import ForeignHistory, LiveProjection, ProjectionLost, read_live
+from admin_web.projection.marks import Written
 from admin_web.projection.mending import settle
-from admin_web.projection.wire import RedisUnavailable
+from admin_web.projection.wire import RedisUnavailable, StoreMoved
 from admin_web.queries.alarm import alarm
 from admin_web.record.changes import Actor, utc_now
 from admin_web.record.database import Database
@@ -48,6 +49,7 @@ from admin_web.services.recovery import (
 )
 from admin_web.services.registries import EditedTerms, add_registry, set_terms
 from admin_web.services.revocation import NotHeld, NotReviewed, confirm_override, review_override
+from admin_web.worker import keeper as keeper_room
 from admin_web.worker import retention
 from admin_web.worker.expiry import WORKER
 from admin_web.worker.retention import MARKS_KEPT, forget
@@ -576,15 +578,33 @@ async def test_campaign_lists_and_patterns_that_redis_alone_has_are_recovered(wo
         assert (found.numbers, found.patterns, found.terms) == (1, 1, 1)
 
 
-async def test_calls_stay_stopped_while_redis_lacks_the_terms_to_be_recovered(world: World, restored: Restored):
+async def test_calls_stay_stopped_while_redis_lacks_the_terms_to_be_recovered(
+    world: World, restored: Restored, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(keeper_room, "LOST_S", 0.0)
     await change(world, add_pattern(world.records, ADMIN, Pattern("1212"), reason="test", source="test"))
     async with restored() as later:
         world.redis.delete(terms_key((await live_of(later)).state.generation))
+        keeper = keeper_of(later)
         with pytest.raises(TermsLost, match="enter them again"):
-            await keeper_of(later).keep()
+            await keeper.keep()
         assert not later.gate.allows("+12125550100")
+        with pytest.raises(ForeignHistory):  # Only a person can mend it, so it is not tried again at once.
+            await keeper.keep()
         with pytest.raises(ForeignHistory):
             await later.projection.rebuild()
+
+
+@pytest.mark.parametrize("other", [{"server": "other slots"}, {"written": Written(mark="ab" * 8)}])
+async def test_a_recovery_is_not_complete_if_slots_have_moved_or_somebody_has_written_meanwhile(
+    world: World, other: dict[str, Any]
+):
+    async with world.projection.sides.store.wire() as wire:
+        evidence = await Evidence.of(wire)
+        assert evidence
+        await evidence.require_unchanged()
+        with pytest.raises(StoreMoved):
+            await replace(evidence, live=replace(evidence.live, **other)).require_unchanged()
 
 
 async def test_a_campaign_list_applies_to_the_campaigns_of_both_sides(world: World, backed_up: BackedUp):
