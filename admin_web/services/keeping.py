@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from admin_web.record.changes import Actor, Change, Records, Standing
 from admin_web.record.dialect import hold
 from admin_web.record.lead_numbers import has_telephone
-from admin_web.record.models import DoNotCallRequest, Lead, Override
+from admin_web.record.models import DoNotCallRequest, Lead, Override, Recovery
 from admin_web.services.leads import existing_lead
+from admin_web.services.recovered_overrides import hold_for_recovery
 from admin_web.services.requests import REQUESTS, last_recorded, last_request_id
 from admin_web.services.revocation import LONGEST_REASON, UnknownOverride, locked_override
 from compliance import dates
@@ -51,7 +52,9 @@ async def keep_override(
 ) -> KeptOverride:
     """Keep an override. `seen` is the id of the request recorded last on its number that the actor knows of.
 
-    The decision answers this request and all before it. An override that a request has ended opens its lead again.
+    The decision answers this request and all before it. An override that a request has ended opens its lead again. If a
+    recovery has begun since its end, that recovery holds it: it may have been revoked after the backup.
+
     Raises UnknownOverride, NothingToKeep, RequestNotSeen, NotPermitted, Unwritable.
     """
     require(may_revoke, actor.role, "keep overrides")
@@ -64,6 +67,7 @@ async def keep_override(
         lead, number = LeadId(override.lead_id), E164(override.number)
         await _require_contested(change, override, row)
         await _require_seen(change, override, seen)
+        await _hold_if_recovered(change, override)
         reopened = override.ended_by_request is not None and not override.held
         if override.revoked_at is not None:
             override.revoked_at = override.revoked_by = override.revoke_reason = override.ended_by_request = None
@@ -90,6 +94,20 @@ async def _require_seen(change: Change, override: Override, seen: int | None) ->
     last = await last_recorded(change.session, E164(override.number))
     if last is not None and last.id > (seen or 0):
         raise RequestNotSeen(last)
+
+
+async def _hold_if_recovered(change: Change, override: Override) -> None:
+    """Hold an ended override in the name of the recovery that has begun since its end.
+
+    Redis never holds an ended override, so the recovery itself could not see whether it was revoked after the backup.
+    """
+    if override.revoked_at is None:
+        return
+    since = select(func.max(Recovery.id)).where(Recovery.began_at >= override.revoked_at, Recovery.discarded.is_(False))
+    counting = update(Recovery).where(Recovery.id == since.scalar_subquery()).values(held=Recovery.held + 1)
+    recovery = await change.session.scalar(counting.returning(Recovery.id))
+    if recovery is not None:
+        hold_for_recovery(change, override, recovery)
 
 
 async def _require_contested(change: Change, override: Override, lead: Lead) -> None:

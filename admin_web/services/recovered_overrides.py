@@ -46,8 +46,7 @@ async def _hold_waiting(recovering: Recovering, change: Change, last: int) -> in
     waiting = (await change.session.scalars(ordered)).all()
     own = [one for one in waiting if _owns(recovering, E164(one.number))]
     for one in own:
-        one.recovery_id = recovering.id
-        _audit(recovering, change, one, unreviewed=1)
+        hold_for_recovery(change, one, recovering.id)
     await recovering.count(change, held=len(own))
     return waiting[-1].id if waiting else None
 
@@ -85,15 +84,16 @@ async def _hold(recovering: Recovering, change: Change, ids: Sequence[int]) -> N
     )
     overrides = (await change.session.scalars(found.order_by(Override.id).with_for_update())).all()
     for one in overrides:
-        one.held, one.recovery_id = True, recovering.id
-        _audit(recovering, change, one)
+        hold_for_recovery(change, one, recovering.id)
         change.project_override(E164(one.number), LeadId(one.lead_id))
     await recovering.count(change, held=len(overrides))
 
 
-def _audit(recovering: Recovering, change: Change, one: Override, **more: int) -> None:
-    more |= {"recovery": recovering.id}
-    change.audit("hold-override", "override", one.id, lead=one.lead_id, number=one.number, **more)
+def hold_for_recovery(change: Change, one: Override, recovery: int) -> None:
+    """Hold an override for a recovery, and record whether it also waits for its review."""
+    waits = {"unreviewed": 1} if one.held and one.recovery_id is None else {}
+    one.held, one.recovery_id = True, recovery
+    change.audit("hold-override", "override", one.id, lead=one.lead_id, number=one.number, recovery=recovery, **waits)
 
 
 def _owns(recovering: Recovering, number: E164) -> bool:

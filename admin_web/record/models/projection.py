@@ -99,9 +99,9 @@ class Recovery(Base):
 
     The counts are those of what Redis alone held: `numbers` and `patterns` that it blocked, `terms` of campaign lists
     and registries that were stricter there, and overrides that it opened (`lost`). `held` are the overrides that this
-    database alone would have opened, and those that waited for their review. The recovery is complete once `ended_at`
-    is set. With `discarded` an operator has thrown away what Redis held instead. `seen_at` is when an admin has looked
-    at the differences.
+    database alone would have opened, those that waited for their review, and those that a request had ended before and
+    an admin has kept since. The recovery is complete once `ended_at` is set. With `discarded` an operator has thrown
+    away what Redis held instead. `seen_at` is when an admin has looked at the differences.
     """
 
     __tablename__ = "recoveries"

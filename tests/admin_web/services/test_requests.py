@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_web.judging.facts import facts_on_record
 from admin_web.record.changes import Actor, Records
-from admin_web.record.models import AuditEvent, DoNotCallRequest, Override, SuppressionEntry
+from admin_web.record.models import AuditEvent, DoNotCallRequest, Override, Recovery, SuppressionEntry
 from admin_web.services import consents, keeping
 from admin_web.services.consents import Consent
 from admin_web.services.do_not_call import block_lead
@@ -26,7 +26,7 @@ from admin_web.services.requests import (
     record_requests,
     withdraw_request,
 )
-from admin_web.services.revocation import OwnOverride, review_override, revoke_override
+from admin_web.services.revocation import NotReviewed, OwnOverride, confirm_override, review_override, revoke_override
 from admin_web.services.suppression import lift, suppress, suppress_many
 from admin_web.services.wrap_up import Outcome, wrap_up
 from compliance import dates
@@ -250,6 +250,34 @@ async def test_what_waits_for_its_review_or_is_held_by_a_recovery_opens_nothing_
     await record_request(records, ADMIN, NUMBER, source="ivr")
     assert not (await keep(records, opened, "The caller gave another name.")).reopened
     assert not await opens(records)
+
+
+@pytest.mark.parametrize(("hours", "discarded", "held"), [(0, False, True), (-1, False, False), (0, True, False)])
+async def test_what_ended_before_a_recovery_is_held_by_it_when_it_is_kept(
+    records: Records, opened: int, hours: int, discarded: bool, held: bool
+):
+    """It may have been revoked after the backup, and Redis does not show it."""
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    began = records.now() + timedelta(hours=hours)
+    async with records.database.write() as session:
+        for mark, row in (("a1", 1), ("a2", 5462)):
+            session.add(Recovery(projection_id=row, mark=mark, began_at=began, discarded=discarded))
+    assert (await keep(records, opened, "another person")).reopened is not held
+    assert await opens(records) is not held
+    assert [(one.id, one.held) for one in await rows(records, Recovery)] == [(1, 0), (2, held)]
+    if held:
+        await confirm_override(records, ADMIN, opened, reason="asked them")
+    assert await opens(records)
+
+
+async def test_what_waited_for_its_review_before_a_recovery_needs_it_when_it_is_kept(records: Records, opened: int):
+    async with records.database.write() as session:
+        (await session.get_one(Override, opened)).held = True
+        session.add(Recovery(projection_id=1, mark="a1", began_at=records.now()))
+    await record_request(records, ADMIN, NUMBER, source="ivr")
+    await keep(records, opened, "another person")
+    with pytest.raises(NotReviewed):
+        await confirm_override(records, ADMIN, opened, reason="asked them")
 
 
 @pytest.mark.parametrize("asked_first", [False, True])
