@@ -19,12 +19,15 @@ from admin_web.projection.wire import Reply, Wire, words
 from admin_web.record.database import Database
 from admin_web.record.registry_versions import lines_of
 from compliance.cluster import slot_of
-from compliance.redis_schema import listed_of, listed_pattern, number_of
+from compliance.redis_schema import lines_in, listed_of, listed_pattern, number_of
 
 SETS_AT_ONCE = 20
 """Sets whose members are fetched in one request. A set has at most ten thousand members."""
 
 FETCHED_WITHIN_S = 20.0
+
+LONGEST_SHOWN = 32
+"""Bytes that are shown of a member that is no line number."""
 
 _WORDS = [str(line).encode() for line in range(10_000)]
 
@@ -93,8 +96,9 @@ class RegistryCheck:
 
 
 def _order(line: bytes) -> tuple[int, bytes]:
-    return int(line) if line.isdigit() else -1, line
+    return next(iter(lines_in([line])), -1), line
 
 
 def _shown(exchange: str, line: bytes) -> str:
-    return number_of(exchange, int(line)) if line.isdigit() else f"+{exchange} {line!r}"
+    lines = lines_in([line])
+    return number_of(exchange, lines[0]) if lines else f"+{exchange} {line[:LONGEST_SHOWN]!r}"

@@ -161,6 +161,7 @@ async def test_changes_of_the_company_s_own_list_go_on_beside_a_registry(world: 
         (lambda redis, key: redis.delete(key), {"listed in SQL, not in Redis": len(MANY)}),
         (lambda redis, key: redis.sadd(key, 1, 4), {"listed in Redis, not in SQL": 2}),
         (lambda redis, key: redis.sadd(key, "01"), {"listed in Redis, not in SQL": 1}),
+        (lambda redis, key: redis.sadd(key, "x", "9" * 5_000), {"listed in Redis, not in SQL": 2}),
         (
             lambda redis, key: redis.srem(key, 0) + redis.sadd(key, 1),
             {"listed in SQL, not in Redis": 1, "listed in Redis, not in SQL": 1},
