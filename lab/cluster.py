@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from compliance.cluster import SLOTS, Shard, Topology, merge_views, read_nodes
 from lab.process import NotStarted, free_port
@@ -153,7 +155,8 @@ class RedisCluster(Replicated):
 
 
 def _client(server: RedisServer) -> Redis:
-    return Redis(unix_socket_path=str(server.socket), socket_timeout=5)
+    # No retries: `until` repeats what failed, and a node that stands still must not take a minute of each look.
+    return Redis(unix_socket_path=str(server.socket), socket_timeout=5, retry=Retry(NoBackoff(), 0))
 
 
 def _do(client: Redis, *words: str | bytes | int) -> list[bytes]:

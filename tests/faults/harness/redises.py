@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from lab.cluster import RedisCluster
 from lab.process import free_port
@@ -14,6 +16,9 @@ from tests.faults.harness.network import Network
 
 PROGRAMS = ("gate-a", "gate-b", "worker", "site", "commands")
 """What connects to Redis, each over a link of its own where the configuration has one server."""
+
+ANSWER_WITHIN_S = 2.0
+"""Maximum wait of the harness for an answer of a server."""
 
 
 class Redises(Protocol):
@@ -148,5 +153,9 @@ KINDS: Mapping[str, type[Alone] | type[Replicas] | type[Shards]] = {
 
 
 def client_of(server: RedisServer) -> Redis:
-    """Return a client of one server, past the network."""
-    return Redis(unix_socket_path=str(server.socket), socket_timeout=5)
+    """Return a client of one server, past the network.
+
+    It asks once: with the retries that are usual, a question to a server that stands still takes a minute, and holds
+    up the end of the fault that made it stand still.
+    """
+    return Redis(unix_socket_path=str(server.socket), socket_timeout=ANSWER_WITHIN_S, retry=Retry(NoBackoff(), 0))
