@@ -8,11 +8,10 @@ from redis.exceptions import RedisError
 
 from compliance.numbers import E164
 from compliance.redis_schema import slot_of_number
-from lab.process import NotStarted
 from lab.redis import RedisServer
 from lab.sentinel import NAME, Sentinel
 from tests.faults.harness.faults.fault import CannotBegin, Fault
-from tests.faults.harness.faults.servers import OnMaster, revive
+from tests.faults.harness.faults.servers import OnMaster, OnServer, revive
 from tests.faults.harness.pool import CHANGING
 from tests.faults.harness.redises import Replicas, Shards, client_of
 from tests.faults.harness.stack import FaultStack
@@ -71,24 +70,12 @@ class SentinelKilled(Fault):
         self._sentinel(stack).start()
 
 
-class _OfReplica(Fault):
+class _OfReplica(OnServer):
     redis = ("sentinel", "cluster")
     back_within_s, holds_s = REPLICA_GONE_S, (0.5, 4.0)
 
-    def __init__(self, draw: random.Random) -> None:
-        super().__init__(draw)
-        self._at = draw.random()
-        self.server: RedisServer | None = None
-
-    def choose(self, stack: FaultStack) -> RedisServer:
-        try:
-            masters = stack.redises.masters()
-        except (RedisError, OSError, NotStarted, StopIteration) as error:
-            raise CannotBegin(f"no master is known: {error}") from error
-        others = [one for one in stack.redises.servers if one not in masters]
-        self.server = others[int(self._at * len(others))]
-        self.target = f"redis-{stack.redises.servers.index(self.server)}"
-        return self.server
+    def candidates(self, stack: FaultStack, masters: list[RedisServer]) -> list[RedisServer]:
+        return [one for one in stack.redises.servers if one not in masters]
 
 
 class ReplicaKilled(_OfReplica):
@@ -98,8 +85,7 @@ class ReplicaKilled(_OfReplica):
         self.choose(stack).running.kill()
 
     def end(self, stack: FaultStack) -> None:
-        assert self.server is not None
-        revive(stack, self.server)
+        revive(stack, self.chosen)
 
 
 class ReplicaPaused(_OfReplica):
@@ -109,8 +95,8 @@ class ReplicaPaused(_OfReplica):
         self.choose(stack).running.pause()
 
     def end(self, stack: FaultStack) -> None:
-        assert self.server is not None
-        self.server.running.resume()
+        del stack
+        self.chosen.running.resume()
 
 
 class ClusterFailover(OnMaster):

@@ -1,6 +1,7 @@
 """Faults of Redis servers: one of those that take writes, unless a fault says otherwise."""
 
 import random
+from abc import abstractmethod
 from typing import ClassVar
 
 from redis.exceptions import RedisError
@@ -25,8 +26,8 @@ def revive(stack: FaultStack, server: RedisServer) -> None:
     server.start()
 
 
-class OnMaster(Fault):
-    """A fault of one master, which is found when the fault begins."""
+class OnServer(Fault):
+    """A fault of one server, which is found when the fault begins."""
 
     def __init__(self, draw: random.Random) -> None:
         super().__init__(draw)
@@ -39,9 +40,14 @@ class OnMaster(Fault):
             masters = stack.redises.masters()
         except (RedisError, OSError, NotStarted, StopIteration) as error:
             raise CannotBegin(f"no master is known: {error}") from error
-        self.server = masters[int(self._at * len(masters))]
+        candidates = self.candidates(stack, masters)
+        self.server = candidates[int(self._at * len(candidates))]
         self.target = f"redis-{stack.redises.servers.index(self.server)}"
         return self.server
+
+    @abstractmethod
+    def candidates(self, stack: FaultStack, masters: list[RedisServer]) -> list[RedisServer]:
+        """Return the servers of which one is the target."""
 
     @property
     def chosen(self) -> RedisServer:
@@ -49,6 +55,15 @@ class OnMaster(Fault):
         if self.server is None:
             raise CannotBegin("the fault has not begun")
         return self.server
+
+
+class OnMaster(OnServer):
+    """A fault of one master."""
+
+    def candidates(self, stack: FaultStack, masters: list[RedisServer]) -> list[RedisServer]:
+        """Return the masters."""
+        del stack
+        return masters
 
 
 class RedisKilled(OnMaster):
