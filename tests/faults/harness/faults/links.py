@@ -19,22 +19,28 @@ def _network(stack: FaultStack) -> Network:
     return stack.redises.network
 
 
-class _OfLink(Fault):
-    """The link of one program is in another mode for a while."""
+class _Disturbed(Fault):
+    """The link of `target` is in another mode for a while."""
 
     mode: ClassVar[Mode]
+    late_ms = LATE_MS[0]
+
+    def begin(self, stack: FaultStack) -> None:
+        _network(stack).set(self.target, self.mode, self.late_ms)
+
+    def end(self, stack: FaultStack) -> None:
+        _network(stack).set(self.target, "open")
+
+
+class _OfLink(_Disturbed):
+    """The link of one program."""
+
     back_within_s, holds_s, redis = RECONNECT_S, (0.3, 5.0), ("alone",)
 
     def __init__(self, draw: random.Random) -> None:
         super().__init__(draw)
         self.target = draw.choice(ENDS)
-        self._late_ms = draw.uniform(*LATE_MS)
-
-    def begin(self, stack: FaultStack) -> None:
-        _network(stack).set(self.target, self.mode, self._late_ms)
-
-    def end(self, stack: FaultStack) -> None:
-        _network(stack).set(self.target, "open")
+        self.late_ms = draw.uniform(*LATE_MS)
 
 
 class LinkCut(_OfLink):
@@ -55,18 +61,14 @@ class LinkLate(_OfLink):
     kind, mode = "link-delay", "late"
 
 
-class _OfMaster(OnMaster):
-    """The link of a master is in another mode for a while, for the sentinels and replicas too."""
+class _OfMaster(_Disturbed, OnMaster):
+    """The link of a master, for the sentinels and replicas too."""
 
-    mode: ClassVar[Mode]
     back_within_s, holds_s, redis = FAILED_OVER_S, (0.3, 4.0), ("sentinel",)
 
     def begin(self, stack: FaultStack) -> None:
         self.choose(stack)
-        _network(stack).set(self.target, self.mode, LATE_MS[0])
-
-    def end(self, stack: FaultStack) -> None:
-        _network(stack).set(self.target, "open")
+        super().begin(stack)
 
 
 class MasterCut(_OfMaster):
