@@ -5,14 +5,16 @@ replica migrates to it (CLUSTER_SLAVE_MIGRATION_DELAY in cluster.h). Without the
 one server only until the dead server is back, and the gate would allow no call on that shard.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from compliance.cluster import SLOTS, Shard, Topology, merge_views, read_nodes
+from compliance.cluster import SLOTS, Shard, Topology, View, merge_views, read_nodes
 from lab.process import NotStarted, free_port
 from lab.redis import RedisServer
 from lab.replicated import Replicated
@@ -21,6 +23,9 @@ NODE_TIMEOUT_MS = 1000
 """Milliseconds of silence after which a node is considered dead. The value is low to keep the tests short."""
 
 KEYS_AT_ONCE = 100
+
+VIEW_WITHIN_S = 1.0
+"""Maximum wait for a node's view of the cluster. A node that stands still does not answer."""
 
 
 class RedisCluster(Replicated):
@@ -64,8 +69,8 @@ class RedisCluster(Replicated):
         return self
 
     def topology(self) -> Topology:
-        """Return the topology that the living nodes report."""
-        return _topology([server for server in self.servers if _lives(server)])
+        """Return the topology that the nodes report which live and answer. Raises NotACluster if none knows a shard."""
+        return merge_views([view for server in self.servers if _lives(server) and (view := _view(server))])
 
     def master_of(self, slot: int) -> RedisServer:
         """Return the server that owns a slot. Raises NotStarted when no node serves it."""
@@ -154,9 +159,9 @@ class RedisCluster(Replicated):
         return next(server for server in self.servers if server.port == port)
 
 
-def _client(server: RedisServer) -> Redis:
+def _client(server: RedisServer, within_s: float = 5.0) -> Redis:
     # No retries: `until` repeats what failed, and a node that stands still must not take a minute of each look.
-    return Redis(unix_socket_path=str(server.socket), socket_timeout=5, retry=Retry(NoBackoff(), 0))
+    return Redis(unix_socket_path=str(server.socket), socket_timeout=within_s, retry=Retry(NoBackoff(), 0))
 
 
 def _do(client: Redis, *words: str | bytes | int) -> list[bytes]:
@@ -164,9 +169,9 @@ def _do(client: Redis, *words: str | bytes | int) -> list[bytes]:
     return done
 
 
-def _cluster_nodes(server: RedisServer) -> bytes:
+def _cluster_nodes(server: RedisServer, within_s: float = 5.0) -> bytes:
     """Return a node's reply to CLUSTER NODES, unparsed."""
-    with _client(server) as client:
+    with _client(server, within_s) as client:
         client.response_callbacks.pop("CLUSTER NODES", None)
         reply: object = _do(client, "CLUSTER", "NODES")
     return reply if isinstance(reply, bytes) else str(reply).encode()
@@ -178,6 +183,13 @@ def _nodes(server: RedisServer) -> list[list[str]]:
 
 def _id(server: RedisServer) -> str:
     return next(words[0] for words in _nodes(server) if "myself" in words[2])
+
+
+def _view(server: RedisServer) -> View | None:
+    """Return what a node reports; None if it does not answer."""
+    with suppress(RedisError):
+        return read_nodes(_cluster_nodes(server, VIEW_WITHIN_S))
+    return None
 
 
 def _topology(servers: list[RedisServer]) -> Topology:

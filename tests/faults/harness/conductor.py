@@ -5,13 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from redis.exceptions import RedisError
-
-from lab.process import NotStarted
 from tests.faults.harness import history
 from tests.faults.harness.back import Watch
 from tests.faults.harness.disks import NoOwnMounts
 from tests.faults.harness.faults.fault import CannotBegin, Fault
+from tests.faults.harness.redises import AWAY
 from tests.faults.harness.repair import repair
 from tests.faults.harness.schedule import Step
 from tests.faults.harness.stack import FaultStack
@@ -21,7 +19,7 @@ REST_S = 1.0
 """Seconds for which calls go on undisturbed before the next step."""
 
 REPAIRED_WITHIN_S = 30.0
-TROUBLES = (NoOwnMounts, RedisError, OSError, NotStarted, StopIteration, subprocess.TimeoutExpired)
+TROUBLES = (*AWAY, NoOwnMounts, subprocess.TimeoutExpired)
 """What a fault may meet when another fault is under way."""
 
 PATIENCE = 2.0
@@ -94,5 +92,5 @@ class Conductor:
         self.say(f"calls are back after {took:.1f} s" if back else f"calls are not back after {took:.1f} s")
         try:
             self.stack.redises.until_at_rest()
-        except (NotStarted, RedisError, OSError, StopIteration) as error:
+        except AWAY as error:
             self.say(f"Redis is not at rest: {error}")

@@ -5,18 +5,16 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
-from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from lab.process import NotStarted
 from tests.faults.harness import sql_facts
 from tests.faults.harness.history import Event, Left, Lost, Rested, Verified
-from tests.faults.harness.redises import client_of
+from tests.faults.harness.redises import AWAY, client_of
 from tests.faults.harness.stack import FaultStack
 from tests.faults.harness.stated import AT_REST_S, SLOWNESS
 
-NOT_YET = (RedisError, SQLAlchemyError, OSError, NotStarted, StopIteration)
+NOT_YET = (*AWAY, SQLAlchemyError)
 
 
 def facts(stack: FaultStack, say: Callable[[str], None]) -> Iterator[Event]:

@@ -6,16 +6,21 @@ from typing import Protocol
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from compliance.cluster import NotACluster
 from lab.cluster import RedisCluster
-from lab.process import free_port
+from lab.process import NotStarted, free_port
 from lab.redis import RedisServer
 from lab.sentinel import Watched
 from tests.faults.harness.network import Network
 
 PROGRAMS = ("gate-a", "gate-b", "worker", "site", "commands")
 """What connects to Redis, each over a link of its own where the configuration has one server."""
+
+AWAY = (RedisError, NotACluster, NotStarted, OSError, StopIteration)
+"""What a question to the servers may raise while some of them are away."""
 
 ANSWER_WITHIN_S = 2.0
 """Maximum wait of the harness for an answer of a server."""
@@ -140,7 +145,8 @@ class Shards:
 
     def masters(self) -> list[RedisServer]:
         """Return the master of each shard."""
-        return [self.cluster.master_of(shard.first) for shard in self.cluster.topology().shards]
+        servers = {f"127.0.0.1:{server.port}": server for server in self.servers}
+        return [servers[shard.address] for shard in self.cluster.topology().shards]
 
     def until_at_rest(self) -> None:
         """Wait until no node is missed and each master has a replica."""

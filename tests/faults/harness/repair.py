@@ -1,11 +1,8 @@
 """After the faults of a step are over: whatever is still down is started, and every option is as it was."""
 
-from redis.exceptions import RedisError
-
-from lab.process import NotStarted
 from lab.redis import RedisServer
 from tests.faults.harness.faults.servers import revive
-from tests.faults.harness.redises import Replicas, client_of
+from tests.faults.harness.redises import AWAY, Replicas, client_of
 from tests.faults.harness.stack import FaultStack
 
 OPTIONS = ("maxmemory", "maxmemory-policy", "appendfsync")
@@ -20,7 +17,7 @@ def repair(stack: FaultStack) -> bool:
             _set_back(server)
         if stack.database.server is not None and stack.database.server.running.exit_code is not None:
             stack.database.server.start()
-    except (RedisError, NotStarted, OSError, StopIteration):
+    except AWAY:
         return False
     return True
 

@@ -4,12 +4,9 @@ import random
 from abc import abstractmethod
 from typing import ClassVar
 
-from redis.exceptions import RedisError
-
-from lab.process import NotStarted
 from lab.redis import RedisServer
 from tests.faults.harness.faults.fault import CannotBegin, Fault
-from tests.faults.harness.redises import Replicas
+from tests.faults.harness.redises import AWAY, Replicas
 from tests.faults.harness.stack import FaultStack
 from tests.faults.harness.stated import FAILED_OVER_S, REBUILT_S, RECONNECT_S
 
@@ -38,7 +35,7 @@ class OnServer(Fault):
         """Find the target."""
         try:
             masters = stack.redises.masters()
-        except (RedisError, OSError, NotStarted, StopIteration) as error:
+        except AWAY as error:
             raise CannotBegin(f"no master is known: {error}") from error
         candidates = self.candidates(stack, masters)
         self.server = candidates[int(self._at * len(candidates))]
