@@ -57,7 +57,7 @@ class RedisCluster(Replicated):
         for at, server in enumerate(self.servers):
             _do(_client(server), "CLUSTER", "SET-CONFIG-EPOCH", at + 1)
         for server in others:
-            _do(_client(server), "CLUSTER", "MEET", "127.0.0.1", first.port)
+            _do(_client(server), "CLUSTER", "MEET", "127.0.0.1", first.port, _bus_port(first))
         self.until(lambda: all(len(_nodes(server)) == len(self.servers) for server in self.servers))
         for at, server in enumerate(self.servers[: self.masters]):
             low, high = at * SLOTS // self.masters, (at + 1) * SLOTS // self.masters - 1
@@ -157,6 +157,11 @@ class RedisCluster(Replicated):
     def _server(self, shard: Shard) -> RedisServer:
         port = int(shard.address.rpartition(":")[2])
         return next(server for server in self.servers if server.port == port)
+
+
+def _bus_port(server: RedisServer) -> int:
+    """Return the port at which the other nodes reach a node. The node may announce another port to its clients."""
+    return int(server.options["port"]) + 10_000
 
 
 def _client(server: RedisServer, within_s: float = 5.0) -> Redis:

@@ -88,14 +88,8 @@ class Replicas:
     def __init__(self, directory: Path) -> None:
         self.watched = Watched(directory, replicas=2)
         self.servers = self.watched.servers
-        for server in self.servers:
-            server.options["port"] = str(free_port())
-            server.options["replica-announce-ip"] = "127.0.0.1"
-            server.options["replica-announce-port"] = str(server.port)
-        links = {f"redis-{at}": server.socket for at, server in enumerate(self.servers)}
-        ports = {f"redis-{at}": server.port for at, server in enumerate(self.servers)}
         directory.mkdir(parents=True, exist_ok=True)
-        self.network: Network | None = Network(directory, links, ports)
+        self.network: Network | None = _network_before(directory, self.servers, "replica-announce")
 
     def start(self) -> None:
         """Start all servers and sentinels."""
@@ -123,21 +117,29 @@ class Replicas:
 
 
 class Shards:
-    """A cluster of three masters, a replica of each, and a spare."""
+    """A cluster of three masters, a replica of each, and a spare.
 
-    network: Network | None = None
+    Every node is reached over a link of its own by clients and by its replicas. The cluster bus, on which the nodes
+    watch each other, has no link, so no node is replaced because its link is cut.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.cluster = RedisCluster(directory)
         self.servers = self.cluster.servers
+        directory.mkdir(parents=True, exist_ok=True)
+        self.network: Network | None = _network_before(directory, self.servers, "cluster-announce")
 
     def start(self) -> None:
-        """Start all nodes."""
+        """Start the network and all nodes."""
+        assert self.network is not None
+        self.network.start()
         self.cluster.start()
 
     def stop(self) -> None:
         """End them."""
         self.cluster.stop()
+        assert self.network is not None
+        self.network.stop()
 
     def url(self, program: str) -> str:
         """Return the addresses of all nodes."""
@@ -151,6 +153,16 @@ class Shards:
     def until_at_rest(self) -> None:
         """Wait until no node is missed and each master has a replica."""
         self.cluster.until_at_rest()
+
+
+def _network_before(directory: Path, servers: list[RedisServer], announce: str) -> Network:
+    """Return a network with a link to each server, at the port that the server announces to others."""
+    for server in servers:
+        server.options["port"] = str(free_port())
+        server.options[f"{announce}-ip"] = "127.0.0.1"
+        server.options[f"{announce}-port"] = str(server.port)
+    links = {f"redis-{at}": server.socket for at, server in enumerate(servers)}
+    return Network(directory, links, {f"redis-{at}": server.port for at, server in enumerate(servers)})
 
 
 KINDS: Mapping[str, type[Alone] | type[Replicas] | type[Shards]] = {

@@ -62,9 +62,9 @@ class LinkLate(_OfLink):
 
 
 class _OfMaster(_Disturbed, OnMaster):
-    """The link of a master, for the sentinels and replicas too."""
+    """The link of a master, for its replicas too, and for the sentinels."""
 
-    back_within_s, holds_s, redis = FAILED_OVER_S, (0.3, 4.0), ("sentinel",)
+    back_within_s, holds_s, redis = FAILED_OVER_S, (0.3, 4.0), ("sentinel", "cluster")
 
     def begin(self, stack: FaultStack) -> None:
         self.choose(stack)
