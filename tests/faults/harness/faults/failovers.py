@@ -4,7 +4,6 @@ import random
 from typing import ClassVar
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from compliance.numbers import E164
 from compliance.redis_schema import slot_of_number
@@ -13,7 +12,7 @@ from lab.sentinel import NAME, Sentinel
 from tests.faults.harness.faults.fault import CannotBegin, Fault
 from tests.faults.harness.faults.servers import OnMaster, OnServer, revive
 from tests.faults.harness.pool import CHANGING
-from tests.faults.harness.redises import Replicas, Shards, client_of
+from tests.faults.harness.redises import AWAY, Replicas, Shards, client_of
 from tests.faults.harness.stack import FaultStack
 from tests.faults.harness.stated import FAILED_OVER_S, FORWARD_S, REPLICA_GONE_S, SLOTS_MOVED_S
 
@@ -38,12 +37,12 @@ class SentinelFailover(Fault):
 
     def begin(self, stack: FaultStack) -> None:
         watched = _replicas(stack).watched
-        self.target, self._old = "master", watched.master
-        sentinel = watched.sentinels[0]
+        self.target = "master"
         try:
-            with Redis(port=sentinel.port, socket_timeout=2) as client:
+            self._old = watched.master
+            with Redis(port=watched.sentinels[0].port, socket_timeout=2) as client:
                 client.execute_command("SENTINEL", "FAILOVER", NAME)
-        except RedisError as error:
+        except AWAY as error:
             raise CannotBegin(f"Sentinel refuses: {error}") from error
 
     def end(self, stack: FaultStack) -> None:
@@ -112,7 +111,7 @@ class ClusterFailover(OnMaster):
             self.replica = next(one for one in cluster.servers_of(shard) if one is not master)
             with client_of(self.replica) as client:
                 client.execute_command(*("CLUSTER", "FAILOVER", self.word)[: 3 if self.word else 2])
-        except (RedisError, OSError, StopIteration) as error:
+        except AWAY as error:
             raise CannotBegin(f"no replica takes over: {error!r}") from error
 
     def end(self, stack: FaultStack) -> None:

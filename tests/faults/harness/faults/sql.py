@@ -85,6 +85,8 @@ class PostgresPaused(_OfPostgres):
 
     def begin(self, stack: FaultStack) -> None:
         process = postgres(stack).running.running
+        if process.exit_code is not None:
+            raise CannotBegin("PostgreSQL is away")
         process.pause()  # First the one that would start others.
         pids = [*_children(process.pid), process.pid]
         # The backends have sessions of their own: nobody would resume them if the harness died now. `read` ends then.
