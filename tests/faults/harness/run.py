@@ -27,7 +27,7 @@ from tests.faults.harness.stack import FaultStack
 from tests.faults.harness.stated import DEADLINE_MS, LEASE_S, SLACK_MS
 from tests.support.programs import fork_servers
 
-DISK_MB = {"redis": 2000, "sql": 3000}
+SQL_DISK_MB, REDIS_DISK_MB = 3000, 2000
 CALLS_PER_S = 450.0
 CHANGES_PER_S = 5.0
 
@@ -49,11 +49,15 @@ def revision() -> str:
     return said.stdout.strip() or "unknown"
 
 
-def small_disks(directory: Path, say: Callable[[str], None]) -> dict[str, disks.Disk]:
-    """Return the file systems of Redis and SQL, each of its own; none where the machine does not let us mount any."""
+def small_disks(stack: FaultStack, say: Callable[[str], None]) -> dict[str, disks.Disk]:
+    """Return the file systems of SQL and of each Redis server; none where the machine does not let us mount any."""
     try:
         disks.own_mounts()
-        return {name: disks.mount(directory / name, megabytes) for name, megabytes in DISK_MB.items()}
+        servers = enumerate(stack.redises.servers)
+        return {
+            "sql": disks.mount(stack.directory / "sql", SQL_DISK_MB),
+            **{f"redis-{at}": disks.mount(server.directory, REDIS_DISK_MB) for at, server in servers},
+        }
     except (disks.NoOwnMounts, OSError) as error:
         say(f"no full disks in this run: this machine allows no mounts of its own ({error})")
         return {}
@@ -67,9 +71,10 @@ def play(asked: argparse.Namespace, configuration: Configuration, path: Path) ->
         )
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o711)  # PostgreSQL runs as another user, if root starts it.
-        mounted = small_disks(directory, say)
+        stack = FaultStack(configuration, directory, asked.patch)
+        stack.disks = small_disks(stack, say)
         ending.enter_context(fork_servers())
-        stack = ending.enter_context(FaultStack(configuration, directory, mounted, asked.patch))
+        ending.enter_context(stack)
         recorder = ending.enter_context(history.Recorder(path))
         recorder.record(
             history.Run(

@@ -40,11 +40,13 @@ class NotReady(Exception):
 class FaultStack:
     """All processes of a run, with their files in `directory`. Only one thread may use it.
 
-    If `patch` is not empty, it names the promise that the programs break.
+    If `patch` is not empty, it names the promise that the programs break. `disks` are the file systems that can be
+    full: `sql`, and one for each server of Redis by its name. They are mounted before `start`.
     """
 
-    def __init__(self, configuration: Configuration, directory: Path, disks: dict[str, Disk], patch: str = "") -> None:
-        self.configuration, self.directory, self.disks, self.patch = configuration, directory, disks, patch
+    def __init__(self, configuration: Configuration, directory: Path, patch: str = "") -> None:
+        self.configuration, self.directory, self.patch = configuration, directory, patch
+        self.disks: dict[str, Disk] = {}
         self.redises: Redises = KINDS[configuration.redis](directory / "redis")
         self.database = database_of(configuration, directory / "sql")
         self.ports = {name: free_port() for name in (*GATES, "site")}

@@ -11,7 +11,7 @@ KINDS: tuple[type[Fault], ...] = (
     servers.RedisKilled, servers.MasterKilled, servers.RedisPaused, servers.MasterPaused, servers.RedisRestarted,
     contents.Emptied, contents.OlderCopy, contents.AofCut, contents.Flushed, contents.ScriptsFlushed,
     contents.ClientsKilled, contents.MemoryFull, contents.Evicting,
-    disks.RedisDiskFull, disks.RedisDiskFullEverysec,
+    disks.RedisDiskFull, disks.RedisDiskFullEverysec, disks.MasterDiskFull, disks.MasterDiskFullEverysec,
     links.LinkCut, links.LinkSilent, links.LinkDeaf, links.LinkLate,
     links.MasterCut, links.MasterSilent, links.MasterDeaf, links.MasterLate,
     failovers.SentinelFailover, failovers.SentinelKilled, failovers.ReplicaKilled, failovers.ReplicaPaused,

@@ -1,29 +1,31 @@
 """Full disks of Redis."""
 
+from typing import ClassVar
+
 from tests.faults.harness.faults.fault import CannotBegin
 from tests.faults.harness.faults.servers import OnMaster, revive
 from tests.faults.harness.redises import client_of
 from tests.faults.harness.stack import FaultStack
-from tests.faults.harness.stated import REBUILT_S, RECONNECT_S
+from tests.faults.harness.stated import FAILED_OVER_S, REBUILT_S, RECONNECT_S
 
 
 class RedisDiskFull(OnMaster):
     """The disk of Redis is full. With `appendfsync always` Redis ends itself, and an operator starts it again."""
 
     kind, back_within_s, holds_s, redis = "redis-disk-full", REBUILT_S, (0.5, 4.0), ("alone",)
-    fsync = "always"
+    fsync: ClassVar[str] = "always"
 
     def begin(self, stack: FaultStack) -> None:
-        if "redis" not in stack.disks:
+        server = self.choose(stack)
+        if self.target not in stack.disks:
             raise CannotBegin("this machine allows no mounts of its own")
-        with client_of(self.choose(stack)) as client:
+        with client_of(server) as client:
             client.config_set("appendfsync", self.fsync)
-        stack.disks["redis"].fill()
+        stack.disks[self.target].fill()
 
     def end(self, stack: FaultStack) -> None:
-        stack.disks["redis"].free()
-        if self.chosen.running.exit_code is not None:
-            revive(stack, self.chosen)
+        stack.disks[self.target].free()
+        revive(stack, self.chosen)
 
 
 class RedisDiskFullEverysec(RedisDiskFull):
@@ -35,3 +37,15 @@ class RedisDiskFullEverysec(RedisDiskFull):
         super().end(stack)
         with client_of(self.chosen) as client:
             client.config_set("appendfsync", "always")
+
+
+class MasterDiskFull(RedisDiskFull):
+    """The disk of a master is full: it ends itself and is replaced."""
+
+    kind, back_within_s, redis = "master-disk-full", FAILED_OVER_S, ("sentinel", "cluster")
+
+
+class MasterDiskFullEverysec(RedisDiskFullEverysec):
+    """A master refuses every write, and nobody replaces it, because it answers."""
+
+    kind, redis = "master-disk-full-everysec", ("sentinel", "cluster")
