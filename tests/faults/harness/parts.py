@@ -7,10 +7,11 @@ from compliance.numbers import E164
 from compliance.redis_schema import slot_of_number
 
 PARTS = 3
-"""As many as a cluster has masters. Few slots move during a run, so a part and its shard stay nearly the same."""
+"""As many as a cluster has masters."""
 
 
 @cache
-def part_of(number: str) -> int:
-    """Return the part to which a number belongs."""
-    return slot_of_number(E164(number)) * PARTS // SLOTS
+def part_of(number: str, moved: frozenset[int] = frozenset()) -> int:
+    """Return the part to which a number belongs: its shard, or the last part if its slot is one of those that moved."""
+    slot = slot_of_number(E164(number))
+    return PARTS if slot in moved else slot * PARTS // SLOTS

@@ -110,7 +110,7 @@ def kinds_of_faults(history: History) -> dict[str, KindOfFault]:
     kinds: dict[str, KindOfFault] = {}
     for fault in history.faults:
         kinds[fault.kind] = kinds.get(fault.kind, KindOfFault()) + KindOfFault(1, 0.0, fault.back_within_s)
-    for outage in outages(callable_calls(history)):
+    for outage in outages(callable_calls(history), history.moved):
         lasted = outage.seconds - history.stalled(outage.began, outage.ended) / NS_PER_S
         for fault in _causes(outage, history):
             kinds[fault.kind] += KindOfFault(0, lasted, 0.0)

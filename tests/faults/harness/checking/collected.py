@@ -56,6 +56,12 @@ class History:
         return [fault for fault in self.faults if fault.wrong_wall and "redis" in fault.target]
 
     @cached_property
+    def moved(self) -> frozenset[int]:
+        """The slots that moved to another shard during the run, which their fault names."""
+        moves = [fault.target for fault in self.faults if fault.kind == "slots-move"]
+        return frozenset(int(slot) for target in moves for slot in target.split(","))
+
+    @cached_property
     def losing(self) -> list[Fault]:
         """The faults that destroyed a Redis with the records in it."""
         return [fault for fault in self.faults if fault.loses_from is not None]

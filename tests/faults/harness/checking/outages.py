@@ -55,7 +55,7 @@ def check_outages(history: History) -> Iterator[Violation]:
     for quiet in quiet_times(history.faults):
         # A call that was invoked shortly before the next fault may have been under way when it began.
         during = calls[bisect_left(invoked, quiet.began) : bisect_left(invoked, quiet.ended - history.bound)]
-        for outage in outages(during, quiet.ended):
+        for outage in outages(during, history.moved, quiet.ended):
             lasted = outage.ended - outage.began - history.stalled(outage.began, outage.ended)
             if lasted > LONGEST_STRAY_NS:
                 after = " and ".join(f"{fault.kind} of {fault.target}" for fault in quiet.last) or "no fault at all"
@@ -95,14 +95,17 @@ def must_be_back(fault: Fault) -> int:
     return NEVER if fault.ended is None else fault.ended + int(fault.back_within_s * NS_PER_S)
 
 
-def outages(calls: Sequence[Call], until: int = NEVER) -> Iterator[Outage]:
+def outages(calls: Sequence[Call], moved: frozenset[int], until: int = NEVER) -> Iterator[Outage]:
     """Yield the runs of stopped calls of each gate and shard. `calls` are in the order in which they were invoked.
+
+    The slots that `moved` during the run are looked at apart from the others: calls that their new shard allows must
+    not end the outage of the old one.
 
     An outage ends with the next answer that allows a call; without one, with the last stopped call.
     """
     spots: dict[tuple[str, int], list[Call]] = defaultdict(list)
     for call in calls:
-        spots[call.gate, part_of(call.number)].append(call)
+        spots[call.gate, part_of(call.number, moved)].append(call)
     for (gate, _), mine in sorted(spots.items()):
         stopped: list[Call] = []
         for allowed, group in groupby(mine, key=lambda call: call.verdict == ALLOW):

@@ -2,13 +2,20 @@
 
 import pytest
 
+from compliance.numbers import E164
+from compliance.redis_schema import slot_of_number
 from tests.faults.harness.checking.collected import collect
 from tests.faults.harness.checking.outages import callable_calls, outages, wrongly_blocked
 from tests.faults.harness.checking.stories import FREE, NUMBER, RESTED_MS, Story
+from tests.faults.harness.history import Call
 from tests.faults.harness.parts import part_of
 
 OTHERS = [f"+1415{exchange}0100" for exchange in range(200, 260)]
 BLOCKED = "BLOCK state-unverified"
+
+
+def slot(number: str) -> int:
+    return slot_of_number(E164(number))
 
 
 @pytest.fixture
@@ -52,6 +59,18 @@ def test_a_shard_that_does_not_come_back_is_reported_although_another_answers(st
         story.call(at, "ALLOW not-listed", elsewhere)
     called(story, 2000, 30_000)
     assert story.broken() == ["not-back"]
+
+
+@pytest.mark.parametrize("stopped", [0, 1], ids=["the old shard", "the slot that moved"])
+def test_a_slot_that_moved_does_not_hide_the_outage_of_a_shard_nor_the_other_way_round(story: Story, stopped: int):
+    moved = next(one for one in OTHERS if part_of(one) == part_of(FREE) and slot(one) != slot(FREE))
+    story.fault(5000, 200, 10, kind="slots-move", target=f"0,{slot(moved)}")
+    for at in range(2000, 30_000, 100):
+        for number, said in zip((FREE, moved), (BLOCKED, "ALLOW not-listed")[:: -1 if stopped else 1], strict=True):
+            story.call(at, said, number)
+    (violation,) = story.violations()
+    assert violation.rule == "not-back"
+    assert {call.number for call in violation.events if isinstance(call, Call)} == {(FREE, moved)[stopped]}
 
 
 def test_a_time_in_which_the_harness_stood_still_is_no_outage(story: Story):
@@ -147,6 +166,6 @@ def test_calls_after_the_run_say_nothing_about_outages(story: Story):
 def test_an_outage_lasts_until_the_answer_of_the_next_allowed_call(story: Story):
     called(story, 1000, 3000)
     story.allow(3000, FREE, took=50)
-    (outage,) = outages(callable_calls(collect(story.events())))
+    (outage,) = outages(callable_calls(collect(story.events())), frozenset())
     assert outage.seconds == pytest.approx(2.05)
     assert len(outage.calls) == 20
