@@ -23,7 +23,7 @@ class Run:
     """What the run was: the first event of its history.
 
     `deadline_ms` is the gates' deadline and `slack_ms` what the harness adds for a busy machine. `lease_ms` is the
-    lease of the projection, 0 if it is turned off. `wall` is the wall clock at `began`.
+    lease of the projection, 0 if it is turned off. `wall` is the wall clock at `began`. `command` makes the run again.
     """
 
     configuration: str
@@ -34,6 +34,7 @@ class Run:
     deadline_ms: int
     slack_ms: int
     lease_ms: int = 0
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)

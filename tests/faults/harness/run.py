@@ -20,6 +20,7 @@ from tests.faults.harness.conductor import Conductor
 from tests.faults.harness.ending import facts
 from tests.faults.harness.faults.catalogue import kinds_for
 from tests.faults.harness.loading import Load, Rates
+from tests.faults.harness.options import command_of, parsed
 from tests.faults.harness.pool import LISTED
 from tests.faults.harness.review import review
 from tests.faults.harness.setting import CONFIGURATIONS, Configuration
@@ -28,8 +29,6 @@ from tests.faults.harness.stated import DEADLINE_MS, LEASE_S, SLACK_MS
 from tests.support.programs import fork_servers
 
 SQL_DISK_MB, REDIS_DISK_MB = 3000, 2000
-CALLS_PER_S = 450.0
-CHANGES_PER_S = 5.0
 
 
 def say(line: str) -> None:
@@ -79,7 +78,7 @@ def play(asked: argparse.Namespace, configuration: Configuration, path: Path) ->
         recorder.record(
             history.Run(
                 configuration.name, asked.seed, revision(), time.monotonic_ns(), time.time_ns() // 1_000_000,
-                DEADLINE_MS, SLACK_MS, LEASE_S * 1000,
+                DEADLINE_MS, SLACK_MS, LEASE_S * 1000, command_of(asked),
             )
         )  # fmt: skip
         token = stack.start()
@@ -116,26 +115,6 @@ def list_first(stack: FaultStack, recorder: history.Recorder) -> None:
 
 def _interrupted(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
-
-
-def parsed() -> argparse.Namespace:
-    """Return what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.harness", description=__doc__.partition("\n")[0])
-    parser.add_argument("--configuration", choices=sorted(CONFIGURATIONS), default="sqlite")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=10, help="over which the faults are spread")
-    parser.add_argument("--faults", type=int, default=60)
-    parser.add_argument("--calls", type=float, default=CALLS_PER_S, help="calls a second")
-    parser.add_argument("--changes", type=float, default=CHANGES_PER_S, help="changes a second")
-    parser.add_argument("--history", type=Path, help="where to write the history")
-    parser.add_argument("--only", default="", help="kinds of faults, separated by commas; by default all that fit")
-    parser.add_argument(
-        "--patch", default="", help="break the programs, to see that the checker sees: patched/patches.py"
-    )
-    parser.add_argument("--without", default="", help="kinds of faults to leave out, separated by commas")
-    parser.add_argument("--directory", type=Path, help="where the programs keep their files and logs; kept if given")
-    parser.add_argument("--check", type=Path, nargs="+", metavar="FILE", help="read these histories again")
-    return parser.parse_args()
 
 
 def main() -> None:

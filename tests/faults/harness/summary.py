@@ -16,12 +16,15 @@ from tests.faults.harness.checking.outages import (
 )
 from tests.faults.harness.checking.records import missing_records
 from tests.faults.harness.checking.violations import Violation
-from tests.faults.harness.history import Fault
+from tests.faults.harness.history import Fault, Run
 
 COLUMNS = (
-    "configuration", "seed", "minutes", "calls", "changes", "faults", "wrongly blocked", "lost with Redis",
-    "violations",
+    "configuration", "minutes", "calls", "faults", "changes", "wrongly blocked", "lost with Redis", "violations",
+    "seed", "command",
 )  # fmt: skip
+
+UNNAMED = Run("", 0, "", 0, 0, 0, 0)
+"""The run of a history that does not say what it is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,7 @@ class Summary:
     calls without a record.
     """
 
-    configurations: tuple[str, ...]
-    seeds: tuple[int, ...]
+    runs: tuple[Run, ...]
     seconds: float
     calls: int
     allowed: int
@@ -65,8 +67,7 @@ class Summary:
         kinds = sorted({*self.faults, *other.faults})
         none = KindOfFault()
         return Summary(
-            self.configurations + other.configurations,
-            self.seeds + other.seeds,
+            self.runs + other.runs,
             self.seconds + other.seconds,
             self.calls + other.calls,
             self.allowed + other.allowed,
@@ -90,8 +91,7 @@ def summarize(history: History, violations: Iterable[Violation]) -> Summary:
     missing = missing_records(history)
     ends = [call.answered or call.invoked for call in history.calls]
     return Summary(
-        tuple(run.configuration for run in history.runs),
-        tuple(run.seed for run in history.runs),
+        tuple(history.runs),
         (max(ends) - history.runs[0].began) / NS_PER_S if ends and history.runs else 0.0,
         len(history.calls),
         sum(call.verdict == "ALLOW" for call in history.calls),
@@ -135,8 +135,9 @@ def markdown(summaries: Sequence[Summary]) -> Iterator[str]:
     yield f"| {' | '.join(COLUMNS)} |"
     yield f"|{' --- |' * len(COLUMNS)}"
     for one in summaries:
-        yield _row(" ".join(one.configurations), " ".join(map(str, one.seeds)), one)
-    yield _row("**all**", "", whole)
+        run = one.runs[0] if one.runs else UNNAMED
+        yield _row(run.configuration, one, str(run.seed), f"`{run.command}`")
+    yield _row("**all**", whole)
     yield ""
     yield "| fault | times | longest outage | calls must be back |"
     yield "| --- | --- | --- | --- |"
@@ -149,13 +150,12 @@ def markdown(summaries: Sequence[Summary]) -> Iterator[str]:
 
 def total(summaries: Sequence[Summary]) -> Summary:
     """Return the sum of all runs."""
-    return sum(summaries, start=Summary((), (), 0.0, 0, 0, 0, 0, 0, 0, 0))
+    return sum(summaries, start=Summary((), 0.0, 0, 0, 0, 0, 0, 0, 0))
 
 
-def _row(configuration: str, seed: str, one: Summary) -> str:
+def _row(configuration: str, one: Summary, seed: str = "", command: str = "") -> str:
     cells = (
-        configuration, seed, f"{one.seconds / 60:.1f}", f"{one.calls:,}", f"{one.changes:,}",
-        f"{one.number_of_faults:,}", f"{one.wrongly_blocked:,}", f"{one.lost_with_redis:,}",
-        f"{one.violations.total():,}",
+        configuration, f"{one.seconds / 60:.1f}", f"{one.calls:,}", f"{one.number_of_faults:,}", f"{one.changes:,}",
+        f"{one.wrongly_blocked:,}", f"{one.lost_with_redis:,}", f"{one.violations.total():,}", seed, command,
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"

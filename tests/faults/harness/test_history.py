@@ -27,7 +27,7 @@ from tests.faults.harness.history import (
 )
 
 ONE_OF_EACH: tuple[Event, ...] = (
-    Run("postgres", 7, "b83cdcd", 10, 1_700_000_000_000, 500, 100, 10_000),
+    Run("postgres", 7, "b83cdcd", 10, 1_700_000_000_000, 500, 100, 10_000, "python -m x"),
     Call("+14155550100", "L-1", "gate-1", "1700000000.1", 20, 1_700_000_000_001, 30, "ALLOW", "not-listed", "d1"),
     Call("+14155550101", "", "gate-2", "1700000000.2", 21, 1_700_000_000_001),
     Change("list", "api", ("+14155550100",), "", 40, 50, "in-force", 201, "{}", "12", ended=("7", "8")),

@@ -26,7 +26,7 @@ def test_right_histories_are_summed_up(tmp_path: Path):
     said: list[str] = []
     files = [written(tmp_path / name, story().events()) for name in ("one", "two")]
     assert review(files, said.append) == 0
-    assert "| **all** |  | 0.0 | 2 | 0 | 2 | 0 | 0 | 0 |" in said
+    assert "| **all** | 0.0 | 2 | 2 | 0 | 0 | 0 | 0 |  |  |" in said
 
 
 def test_a_violation_in_one_of_the_histories_is_shown_and_makes_the_exit_code_one(tmp_path: Path):

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.faults.harness.faults.catalogue import KINDS, kinds_for
+from tests.faults.harness.faults.catalogue import KINDS, kinds_for, unknown_kinds
 from tests.faults.harness.schedule import Step, steps
 from tests.faults.harness.setting import CONFIGURATIONS
 
@@ -46,3 +46,7 @@ def test_every_kind_of_the_catalogue_has_a_name_of_its_own_and_a_configuration()
 def test_kinds_can_be_named_and_left_out():
     names = [kind.kind for kind in kinds_for(ALL[0], "flushall,gate-kill", "gate-kill")]
     assert names == ["flushall"]
+
+
+def test_a_name_that_no_kind_has_is_found():
+    assert unknown_kinds("flushall,,gate-kil") == {"gate-kil"}

@@ -28,7 +28,7 @@ def of(story: Story) -> Summary:
 
 def test_one_run_is_counted():
     summary = of(told())
-    assert summary.configurations == ("sqlite",)
+    assert summary.runs == (told().run,)
     assert (summary.calls, summary.changes, summary.unanswered) == (102, 1, 1)
     assert summary.wrongly_blocked == 12
     assert summary.allowed == 102 - 12 - 1
@@ -79,16 +79,15 @@ def test_several_runs_add_up():
     other.run = Run("postgres", 2, "", 0, 0, 100, 50)
     other.fault(9000, 1, 30, kind="redis-kill")
     both = total([of(one), of(other)])
-    assert both.configurations == ("sqlite", "postgres")
-    assert both.seeds == (1, 2)
+    assert both.runs == (one.run, other.run)
     assert (both.calls, both.number_of_faults, both.wrongly_blocked) == (204, 5, 24)
     assert both.faults["redis-kill"] == KindOfFault(3, 0.8, 30)
 
 
 def test_the_table_has_a_row_for_each_run_their_sum_and_each_kind_of_fault():
     lines = list(markdown([of(told()), of(told())]))
-    assert lines[2] == "| sqlite | 1 | 0.2 | 102 | 1 | 2 | 12 | 0 | 0 |"
-    assert lines[4] == "| **all** |  | 0.3 | 204 | 2 | 4 | 24 | 0 | 0 |"
+    assert lines[2] == "| sqlite | 0.2 | 102 | 2 | 1 | 12 | 0 | 0 | 1 | `python -m x` |"
+    assert lines[4] == "| **all** | 0.3 | 204 | 4 | 2 | 24 | 0 | 0 |  |  |"
     assert "| redis-kill | 2 | 0.8 s | 3 s after its end |" in lines
 
 
@@ -97,6 +96,11 @@ def test_the_table_names_the_rules_that_were_broken():
     edit = edited(Verified, code=1)
     lines = list(markdown([summarize(collect(edit(story.events())), story.violations(edit))]))
     assert lines[-1] == "drift: 1 violations"
+
+
+def test_a_history_that_does_not_name_its_run_has_a_row():
+    events = dropped(Run)(told().events())
+    assert list(markdown([summarize(collect(events), [])]))[2] == "|  | 0.0 | 102 | 2 | 1 | 12 | 0 | 0 | 0 | `` |"
 
 
 def test_no_run_at_all_adds_up_to_nothing():

@@ -46,7 +46,7 @@ class Story:
     """A run as it is told: calls and changes in their order. `events` adds what SQL holds at the end."""
 
     def __init__(self) -> None:
-        self.run = Run("sqlite", 1, "", 0, WALL, DEADLINE_MS, SLACK_MS, LEASE_MS)
+        self.run = Run("sqlite", 1, "", 0, WALL, DEADLINE_MS, SLACK_MS, LEASE_MS, "python -m x")
         self.calls: list[Call] = []
         self.changes: list[Change] = []
         self.faults: list[Fault] = []

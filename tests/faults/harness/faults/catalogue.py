@@ -31,3 +31,8 @@ def kinds_for(configuration: Configuration, only: str = "", without: str = "") -
 
 def _words(text: str) -> set[str]:
     return set(filter(None, text.split(",")))
+
+
+def unknown_kinds(text: str) -> set[str]:
+    """Return the names in a text that no kind has."""
+    return _words(text) - {kind.kind for kind in KINDS}
