@@ -46,6 +46,6 @@ class MasterDiskFull(RedisDiskFull):
 
 
 class MasterDiskFullEverysec(RedisDiskFullEverysec):
-    """A master refuses every write, and nobody replaces it, because it answers."""
+    """A master refuses every write, and PING as well: Sentinel replaces it. The nodes of a cluster do not notice."""
 
-    kind, redis = "master-disk-full-everysec", ("sentinel", "cluster")
+    kind, back_within_s, redis = "master-disk-full-everysec", FAILED_OVER_S, ("sentinel", "cluster")
