@@ -5,6 +5,7 @@ replica migrates to it (CLUSTER_SLAVE_MIGRATION_DELAY in cluster.h). Without the
 one server only until the dead server is back, and the gate would allow no call on that shard.
 """
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -23,6 +24,9 @@ NODE_TIMEOUT_MS = 1000
 """Milliseconds of silence after which a node is considered dead. The value is low to keep the tests short."""
 
 KEYS_AT_ONCE = 100
+
+MIGRATE_MS = 2000
+"""Maximum wait for the new master of a slot. Its old master answers nobody meanwhile."""
 
 VIEW_WITHIN_S = 1.0
 """Maximum wait for a node's view of the cluster. A node that stands still does not answer."""
@@ -138,17 +142,32 @@ class RedisCluster(Replicated):
         shards = self.topology().shards
         at = next(at for at, shard in enumerate(shards) if shard.owns(slot))
         old, new = shards[at], shards[(at + 1) % len(shards)]
+        _do(_client(self._server(new)), "CLUSTER", "SETSLOT", slot, "IMPORTING", old.id)
+        _do(_client(self._server(old)), "CLUSTER", "SETSLOT", slot, "MIGRATING", new.id)
+        self._finish(slot, old, new, keys=keys)
+        return self._server(new)
+
+    def finish_moves(self) -> None:
+        """Finish each move that an error has left half-way, as `redis-cli --cluster fix` does."""
+        topology = self.topology()
+        for shard in topology.shards:
+            for slot in _open_slots(self._server(shard), "<"):
+                owner = topology.owner(slot)
+                if owner is not None and owner.id != shard.id:
+                    self._finish(slot, owner, shard)
+        for shard in topology.shards:
+            for slot in _open_slots(self._server(shard), "<>"):
+                _do(_client(self._server(shard)), "CLUSTER", "SETSLOT", slot, "STABLE")
+
+    def _finish(self, slot: int, old: Shard, new: Shard, *, keys: bool = True) -> None:
         source, target = _client(self._server(old)), _client(self._server(new))
-        _do(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", old.id)
-        _do(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", new.id)
         while keys and (some := _do(source, "CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE)):
             host, _, port = new.address.rpartition(":")
-            _do(source, "MIGRATE", host, port, "", 0, 5000, "REPLACE", "KEYS", *some)
+            _do(source, "MIGRATE", host, port, "", 0, MIGRATE_MS, "REPLACE", "KEYS", *some)
         _do(target, "CLUSTER", "SETSLOT", slot, "NODE", new.id)
         if keys:
             _do(source, "CLUSTER", "SETSLOT", slot, "NODE", new.id)
         self.until(lambda: all(self._owned(server, slot) == new.id for server in self.servers if _lives(server)))
-        return self._server(new)
 
     def _owned(self, server: RedisServer, slot: int) -> str:
         owner = _topology([server]).owner(slot)
@@ -188,6 +207,13 @@ def _nodes(server: RedisServer) -> list[list[str]]:
 
 def _id(server: RedisServer) -> str:
     return next(words[0] for words in _nodes(server) if "myself" in words[2])
+
+
+def _open_slots(server: RedisServer, ways: str) -> list[int]:
+    """Return the slots that a node is importing (`<`) or migrating (`>`)."""
+    mine = next(words for words in _nodes(server) if "myself" in words[2])
+    moves = (re.fullmatch(r"\[([0-9]+)-([<>])-.*\]", word) for word in mine[8:])
+    return [int(move[1]) for move in moves if move and move[2] in ways]
 
 
 def _view(server: RedisServer) -> View | None:

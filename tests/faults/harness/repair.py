@@ -1,8 +1,8 @@
-"""After the faults of a step are over: whatever is still down is started, and every option is as it was."""
+"""After the faults of a step are over: whatever is still down is started, and every option and slot is settled."""
 
 from lab.redis import RedisServer
 from tests.faults.harness.faults.servers import revive
-from tests.faults.harness.redises import AWAY, Replicas, client_of
+from tests.faults.harness.redises import AWAY, Replicas, Shards, client_of
 from tests.faults.harness.stack import FaultStack
 
 OPTIONS = ("maxmemory", "maxmemory-policy", "appendfsync")
@@ -15,6 +15,8 @@ def repair(stack: FaultStack) -> bool:
         for server in stack.redises.servers:
             revive(stack, server)
             _set_back(server)
+        if isinstance(stack.redises, Shards):
+            stack.redises.cluster.finish_moves()
         if stack.database.server is not None and stack.database.server.running.exit_code is not None:
             stack.database.server.start()
     except AWAY:
