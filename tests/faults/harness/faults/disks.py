@@ -12,7 +12,8 @@ from tests.faults.harness.stated import FAILED_OVER_S, REBUILT_S, RECONNECT_S
 class RedisDiskFull(OnMaster):
     """The disk of Redis is full. With `appendfsync always` Redis ends itself, and an operator starts it again."""
 
-    kind, back_within_s, holds_s, redis = "redis-disk-full", REBUILT_S, (0.5, 4.0), ("alone",)
+    kind, back_within_s, holds_s = "redis-disk-full", REBUILT_S, (0.5, 4.0)
+    redis: ClassVar[tuple[str, ...]] = ("alone",)
     fsync: ClassVar[str] = "always"
 
     def begin(self, stack: FaultStack) -> None:
