@@ -77,9 +77,13 @@ async def said(process: asyncio.subprocess.Process) -> str:
     return output.decode()
 
 
-async def until_called(line: Line, *numbers: str) -> None:
+async def until_answered(line: Line, *numbers: str, calls: int = 1) -> None:
+    """Wait until these numbers, and no others, were called, and `calls` calls have two channels that are up."""
     async with asyncio.timeout(30):
-        while sorted(line.trunk.numbers()) != sorted(numbers):  # noqa: ASYNC110 - no event to wait for
+        while (  # noqa: ASYNC110 - no event to wait for
+            sorted(line.trunk.numbers()) != sorted(numbers)
+            or line.pbx.rx("core show channels concise").count("!Up!") != 2 * calls
+        ):
             await asyncio.sleep(0.05)
 
 
@@ -88,9 +92,9 @@ async def test_it_calls_the_queue_through_the_gate_and_reports_what_the_agent_sa
 ):
     with Trunk(tmp_path / "telephone", line.pbx.agent_port):
         dialer = await dial("agent", "--campaign", "spring", "--answered", "do-not-call")
-        await until_called(line, FIRST)
+        await until_answered(line, FIRST)
         line.pbx.rx("channel request hangup all")
-        await until_called(line, FIRST, SECOND)
+        await until_answered(line, FIRST, SECOND)
         line.pbx.rx("channel request hangup all")
         assert await said(dialer) == "L-2: do-not-call\nL-3: do-not-call\nthe queue is empty\n"
     wrap_ups = [(row.lead_id, row.outcome, row.wrapped_up_by) for row in await rows(site.records, Disposition)]
@@ -110,7 +114,7 @@ async def test_two_dialers_call_different_leads(site: Site, dial: Dial, line: Li
     with Trunk(tmp_path / "telephone", line.pbx.agent_port):
         words = "--calls", "1", "--answered", "call-back"
         dialers = [await dial("agent", *words), await dial("supervisor", *words)]
-        await until_called(line, FIRST, SECOND)
+        await until_answered(line, FIRST, SECOND, calls=2)
         line.pbx.rx("channel request hangup all")
         output = [await said(dialer) for dialer in dialers]
     assert sorted(output) == ["L-2: call-back\n", "L-3: call-back\n"]

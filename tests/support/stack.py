@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -79,6 +79,16 @@ class Stack:
             assert time.monotonic() < deadline, f"{len(ids - found.keys())} decisions are not in SQL"
             time.sleep(0.05)
         return found
+
+    def until_recorded(self, answered: Mapping[str, bool], within_s: float = 90.0) -> None:
+        """Wait until SQL has each decision as it was answered: True for ALLOW.
+
+        If a call was blocked after its ALLOW was recorded, a second record corrects the first one.
+        """
+        deadline = time.monotonic() + within_s
+        while wrong := answered.items() - {one: row[0] == "ALLOW" for one, row in self.decisions().items()}.items():
+            assert time.monotonic() < deadline, f"{len(wrong)} decisions are not in SQL as answered: {min(wrong)}"
+            time.sleep(0.05)
 
     def redis_client(self) -> Redis:
         """Return a client of the running Redis."""
