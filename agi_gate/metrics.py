@@ -79,7 +79,7 @@ class Metrics:
             "connected": health.connected,
             "connects": health.connects,
             "doubt": health.doubt,
-            "clock": health.clock_doubt if health.connected else "",
+            "clock": health.clock_doubt if health.connected and health.looked else "",
             "clock_behind_s": health.clock_behind_s or 0.0,
             "generation": health.state.generation if health.state else 0,
             "backlog": log.backlog,

@@ -13,7 +13,8 @@ class Health:
     """The last known state of the link and its Redis, for readiness and metrics.
 
     `clock_behind_s` says by how many seconds this machine's clock is behind that of Redis; None if this is not known.
-    `trouble` says why there is no connection. `state_without_terms` is a state whose terms were missing in Redis.
+    `trouble` says why Redis cannot be used: there is no connection, or nothing was read over it yet.
+    `state_without_terms` is a state whose terms were missing in Redis.
     `looked` says whether the state was read over the present connection, even if there was none.
     `confirmed` says whether the server was known to be the master after its replicas were counted.
     `unrecorded` says why Redis would refuse the record of a call.

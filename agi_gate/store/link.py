@@ -146,9 +146,9 @@ class Link:
             attempt += 1
 
     def _begin(self, opened: Opened) -> None:
-        """Begin with a new connection."""
+        """Begin with a new connection. The trouble of the last one stands until Redis has returned its state."""
         self._pipe = opened.pipe
-        self.health = Health(True, "", opened.server, connects=self.health.connects + 1)
+        self.health = Health(True, self.health.trouble, opened.server, connects=self.health.connects + 1)
         self.mastership.begin(opened.master, self.health, opened.pipe.end)
 
     async def _serve(self, pipe: Pipe) -> None:
@@ -209,7 +209,7 @@ class Link:
             self.health.state, self.health.leased = after, replies[1] == 1
             if self._served_since is None:
                 self._served_since = monotonic()
-                self.health.looked = True
+                self.health.looked, self.health.trouble = True, ""
                 self._log.looked(server=self.health.server, **self.where)
         at, server, leased = REPLIES_BEFORE * sent.watched, self.health.server, self.health.leased
         replicated = not sent.waited or self._reached(replies[-1 - sent.watched])

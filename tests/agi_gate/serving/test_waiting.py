@@ -122,6 +122,20 @@ def test_it_waits_for_a_redis_that_must_not_be_used_yet(redis_server: RedisServe
         mend(client)
 
 
+def test_a_connection_over_which_no_state_was_read_is_not_reported_as_one_that_serves(
+    redis_server: RedisServer, short_path: Path
+):
+    spoil, mend, _ = UNUSABLE["forbids the keys"]
+    client = Redis(unix_socket_path=str(redis_server.socket))
+    spoil(client)
+    try:
+        with waiting(short_path / "gate", redis_server.url) as gate:
+            # The gate connects again and again meanwhile, and each time it is connected for less than a millisecond.
+            assert {gate.get("/readyz") for _ in range(400)} == {(503, f"{UNREACHABLE}\n")}
+    finally:
+        mend(client)
+
+
 def test_a_changed_cause_is_a_new_line(short_path: Path):
     server = RedisServer(short_path / "redis", options={"maxmemory-policy": "allkeys-lru"})
     with waiting(short_path / "gate", server.url) as gate, server:
