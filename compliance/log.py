@@ -53,7 +53,7 @@ def log_to_stderr(level: str, secrets: Collection[str] = ()) -> None:
             structlog.processors.JSONRenderer(default=_kind),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
-        logger_factory=lambda *_: structlog.PrintLogger(_STDERR),
+        logger_factory=lambda *_: structlog.WriteLogger(_STDERR),
         cache_logger_on_first_use=False,
     )
     logging.captureWarnings(capture=True)

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import structlog
@@ -185,3 +186,21 @@ def test_a_log_that_cannot_be_written_stops_nothing(redirected: str):
         ["sh", "-c", command, sys.executable, LOGGING], stdout=subprocess.PIPE, text=True, check=False
     )
     assert ended.stdout == "goes on\n"
+
+
+MANY = """
+import structlog
+from compliance.log import log_to_stderr
+
+log_to_stderr("INFO")
+for at in range(2000):
+    structlog.get_logger().info("one of many", at=at)
+"""
+
+
+def test_lines_of_processes_that_share_a_log_do_not_mix(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")  # As in the container image.
+    with (tmp_path / "log").open("ab") as log:
+        processes = [subprocess.Popen([sys.executable, "-c", MANY], stderr=log) for _ in range(4)]
+        assert [process.wait() for process in processes] == [0] * 4
+    assert len(lines((tmp_path / "log").read_text())) == 8000
