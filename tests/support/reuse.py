@@ -4,7 +4,7 @@ changed more than their data.
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ class DatabasePool:
         self._server, self._template = server, template
         self._names = (f"test_{number}" for number in count(1))
         self._name = ""
-        self._tables: list[str] = []
+        self._contents = sql.Composed([])
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._schema: Any = None
 
@@ -124,23 +124,26 @@ class DatabasePool:
                 self._server.drop_database(self._name)
             self._name = next(self._names)
             with _connected(self._server.create_database(self._name, self._template)) as connection:
-                self._tables = _tables(connection)
-                self._rows = {table: rows for table in self._tables if (rows := _rows(connection, table))}
+                tables = _tables(connection)
+                self._rows = {table: rows for table in tables if (rows := _rows(connection, table))}
+                self._contents = _contents(table for table in tables if table not in self._rows)
                 self._schema = _schema(connection)
         return self._server.url(self._name)
 
     def _emptied(self) -> bool:
         """Remove the rows of a test; return whether the tables are those of the template."""
         try:
+            # A connection that stayed open would keep a test from copying its database.
             with _connected(self._server.url(self._name)) as connection:
                 connection.execute(OTHERS_LEAVE)
                 if _schema(connection) != self._schema:
                     return False
-                dirty = [table for table in self._tables if table in self._rows or _rows(connection, table, "LIMIT 1")]
-                _truncate(connection, dirty)
+                _empty(connection, dict(connection.execute(self._contents).fetchall()))
                 connection.execute(SEQUENCES_BEGIN_ANEW)
                 for table, rows in self._rows.items():
-                    _insert(connection, table, rows)
+                    if _rows(connection, table) != rows:
+                        _empty(connection, {table: 0})
+                        _insert(connection, table, rows)
         except psycopg.Error:
             return False
         return True
@@ -152,17 +155,27 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 SEQUENCES_BEGIN_ANEW = """SELECT setval(format('%I.%I', schemaname, sequencename), start_value, false)
 FROM pg_sequences WHERE last_value IS NOT NULL"""
 
+CONTENT = sql.SQL("SELECT {name}, pg_relation_size({name}) WHERE EXISTS (SELECT FROM {table})")
+
+SMALL = 65_536
+"""Maximum size in bytes of a table from which rows are deleted. A larger one is truncated, which costs 5 ms of CPU."""
+
 
 def _connected(url: str) -> Connection[tuple[Any, ...]]:
     return psycopg.connect(url, autocommit=True)
+
+
+def _contents(tables: Iterable[str]) -> sql.Composed:
+    """Return a statement that selects the name of each table that has rows, and its size in bytes."""
+    return sql.SQL(" UNION ALL ").join(CONTENT.format(name=table, table=sql.Identifier(table)) for table in tables)
 
 
 def _tables(connection: Connection[tuple[Any, ...]]) -> list[str]:
     return [name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
 
 
-def _rows(connection: Connection[tuple[Any, ...]], table: str, limit: str = "") -> list[tuple[Any, ...]]:
-    return connection.execute(sql.SQL("SELECT * FROM {} " + limit).format(sql.Identifier(table))).fetchall()
+def _rows(connection: Connection[tuple[Any, ...]], table: str) -> list[tuple[Any, ...]]:
+    return connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))).fetchall()
 
 
 def _schema(connection: Connection[tuple[Any, ...]]) -> Any:
@@ -172,9 +185,15 @@ def _schema(connection: Connection[tuple[Any, ...]]) -> Any:
                (SELECT (count(*), max(xmin::text::bigint))::text FROM pg_constraint)""").fetchone()
 
 
-def _truncate(connection: Connection[tuple[Any, ...]], tables: list[str]) -> None:
-    names = sql.SQL(", ").join(map(sql.Identifier, tables))
-    connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(names))
+def _empty(connection: Connection[tuple[Any, ...]], sizes: Mapping[str, int]) -> None:
+    """Remove all rows of these tables. `sizes` are in bytes."""
+    large = [sql.Identifier(table) for table, size in sizes.items() if size > SMALL]
+    steps = [sql.SQL("DELETE FROM {}").format(sql.Identifier(table)) for table, size in sizes.items() if size <= SMALL]
+    if large:
+        steps.append(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(large)))
+    if steps:
+        any_order = sql.SQL("SET session_replication_role = replica")  # No foreign key is checked.
+        connection.execute(sql.SQL("; ").join([any_order, *steps]))
 
 
 def _insert(connection: Connection[tuple[Any, ...]], table: str, rows: list[tuple[Any, ...]]) -> None:
