@@ -64,7 +64,7 @@ class ClusterBackend:
         return Health(
             connected, doubt, worst.server, worst.state, worst.leased, connects,
             looked=any(one.looked for one in each.values()), confirmed=all(one.settled for one in each.values()),
-            clock_behind_s=_furthest([one.clock_behind_s for one in each.values()]),
+            clock_behind_s=_furthest([one.clock_behind_s for one in each.values() if one.looked]),
         )  # fmt: skip
 
     @property
@@ -180,4 +180,4 @@ class ClusterBackend:
 def _furthest(behind: Sequence[float | None]) -> float | None:
     """Return by how much this machine's clock is behind that of any shard; None if one is not known."""
     known = [one for one in behind if one is not None]
-    return max(known) if len(known) == len(behind) else None
+    return max(known, default=None) if len(known) == len(behind) else None

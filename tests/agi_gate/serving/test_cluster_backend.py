@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from agi_gate.serving import cluster as room
 from agi_gate.serving.backend import ProcessContext, utc_now
 from agi_gate.serving.cluster import ClusterBackend
 from agi_gate.settings import GateSettings
+from agi_gate.store.health import CLOCK_UNKNOWN, Health
 from compliance.cluster import SLOTS, Shard, Topology
 from compliance.redis_records import GateHeartbeat
 from compliance.redis_url import read_redis_url
@@ -80,6 +82,14 @@ async def clustered(
         with suppress(asyncio.CancelledError):
             await running
         server.close()
+
+
+@pytest.mark.parametrize(("looked", "doubt"), [(False, ""), (True, CLOCK_UNKNOWN)])
+async def test_a_shard_says_nothing_of_the_clock_until_its_state_was_read(looked: bool, doubt: str):
+    backend = Cluster(as_redis).backend
+    known, other = Health(True, "", looked=True, clock_behind_s=0.0), Health(True, "refused", looked=looked)
+    backend._shards = {0: SimpleNamespace(health=known), 8192: SimpleNamespace(health=other)}
+    assert backend.health.clock_doubt == doubt
 
 
 async def test_calls_that_are_open_when_their_shard_goes_away_are_on_record(monkeypatch: pytest.MonkeyPatch):

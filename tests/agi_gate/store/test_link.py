@@ -1,7 +1,7 @@
 """The link to a fake Redis on a real socket: one loop tick is one pipeline, and each asker gets its own answers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from agi_gate.store import link as room
 from agi_gate.store import notices, reconnecting
+from agi_gate.store.health import Health
 from agi_gate.store.link import Link
 from agi_gate.store.questions import Answers, question
 from agi_gate.store.wire import StoreUnavailable
@@ -279,6 +280,26 @@ async def test_a_redis_that_greets_and_refuses_its_state_is_not_connected_to_aga
         await attempts.until(2)
         await asyncio.sleep(0.05)
         assert (attempts.count, link.health.connects, link.health.connected) == (2, 3, False)
+
+
+async def test_the_trouble_stands_on_a_new_connection_until_redis_has_returned_its_state(short_path, monkeypatch):
+    seen = []
+    async with linked(short_path, FakeRedis()) as link:
+        begin = link.mastership.begin
+
+        def begun(master: Master, health: Health, leave: Callable[[Exception], None]) -> None:
+            seen.append((health.connected, health.doubt))
+            begin(master, health, leave)
+
+        monkeypatch.setattr(link.mastership, "begin", begun)
+        link._pipe.end(ConnectionError("gone"))
+        async with asyncio.timeout(20):
+            while not (seen and link.health.looked):  # noqa: ASYNC110 - no event to wait for
+                await asyncio.sleep(0.001)
+        assert link.health.doubt == ""
+    ((connected, doubt),) = seen
+    assert connected
+    assert "gone" in doubt
 
 
 async def test_a_redis_that_has_gone_is_not_looked_for_again_and_again(short_path, monkeypatch):
