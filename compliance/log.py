@@ -53,6 +53,7 @@ def log_to_stderr(level: str, secrets: Collection[str] = ()) -> None:
             structlog.processors.JSONRenderer(default=_kind),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
+        # Unlike PrintLogger, this logger writes a line and its end together, so lines of several processes do not mix.
         logger_factory=lambda *_: structlog.WriteLogger(_STDERR),
         cache_logger_on_first_use=False,
     )

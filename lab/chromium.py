@@ -14,7 +14,7 @@ UNUSED = (
     "WebUIOmniboxPopup", "WebUIOmniboxAimPopup",
     "SpareRendererForSitePerProcess",  # a process for a next page, which most contexts never open
 )  # fmt: skip
-"""Features of Chromium without which a context costs a third of the CPU time."""
+"""Features of Chromium that take CPU time in each context, and that no page of ours uses."""
 
 OFF_IN_PLAYWRIGHT = (
     "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",

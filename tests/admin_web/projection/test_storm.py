@@ -30,7 +30,7 @@ NUMBERS = [f"+1415555{line:04}" for line in range(0, 600, 100)] + ["+44207946000
 LEADS = {number: [f"lead-{number[1:]}-{which}" for which in "ab"] for number in NUMBERS}
 ENOUGH = {"block": 8, "revoke": 8, "rebuild": 2, "sweep": 2}
 ENOUGH_KILLED = 6
-ENOUGH_SEEN = {"internal-dnc": 10, "not-listed": 10, "override": 10}
+ENOUGH_SEEN = {"internal-dnc": 11, "not-listed": 11, "override": 11}
 LONG = 10
 """How many times as much is enough for a long storm."""
 

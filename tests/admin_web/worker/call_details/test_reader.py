@@ -249,7 +249,7 @@ async def test_a_file_that_cannot_be_read_is_trouble_that_names_it(reading: Read
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # The memory is that of the reader.
 async def test_memory_stays_flat_over_a_long_file(reading: Reading):
     block = lines(2_000)
     with reading.path.open("wb") as file:
