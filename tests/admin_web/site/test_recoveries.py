@@ -16,7 +16,7 @@ from compliance.numbers import LeadId
 from compliance.redis_schema import MARK, MARK_BEFORE, STATE, override_key
 from lab.redis import RedisServer
 from tests.support.furnishing import furnish
-from tests.support.plans import plans_of
+from tests.support.plans import by_index, plans_of
 from tests.support.projection import GateView
 from tests.support.records import NUMBER
 from tests.support.site import Site
@@ -113,7 +113,7 @@ async def test_the_page_finds_held_overrides_in_their_index(recovered: Site):
     plans = await plans_of(recovered.database, lambda: recoveries(recovered.database, utc_now()))
     of_held = [plan for plan in plans if "overrides" in plan and "lost_overrides" not in plan]
     assert len(of_held) == 2
-    assert all("ix_overrides_recovery_id" in plan for plan in of_held)
+    assert all(by_index(plan, "ix_overrides_recovery_id") for plan in of_held), of_held
 
 
 async def test_overrides_beyond_the_first_that_the_page_shows_are_counted(
