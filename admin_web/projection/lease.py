@@ -4,6 +4,8 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 
+import structlog
+
 from admin_web.projection.drain import Sides
 from admin_web.projection.eviction import HAS_EVICTED, Evictions
 from admin_web.projection.history import doubt
@@ -13,6 +15,8 @@ from admin_web.projection.marks import FOREIGN, OLDER
 from admin_web.projection.turn import last_turn, take_turn
 from admin_web.projection.wire import Command, Wire
 from compliance.redis_schema import INCARNATION, Keys
+
+log = structlog.get_logger()
 
 
 def lease_command(keys: Keys, since_ms: int, lease_s: float) -> Command:
@@ -46,8 +50,16 @@ async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], leas
     except (StoreUnfit, ProjectionLost) as error:
         if isinstance(error, StoreUnfit) or error.why == HAS_EVICTED:
             async with sides.store.wire() as wire:
-                await end_lease(wire)
+                await _end_lease_of(wire, error)
         raise
+
+
+async def _end_lease_of(wire: Wire, error: StoreUnfit | ProjectionLost) -> None:
+    """End the lease, and log why, once. The line comes first, so that a crash in between leaves the reason."""
+    (leased,) = await wire.ask(("EXISTS", wire.keys.lease))
+    if leased:
+        log.error("the lease ends, so calls stop", why=str(error))
+    await end_lease(wire)
 
 
 async def end_lease(wire: Wire) -> None:

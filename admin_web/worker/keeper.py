@@ -66,11 +66,13 @@ class Keeper:
             else:
                 await self._projection.drain()
         except ForeignHistory as error:
+            is_due = monotonic() >= self._recovery_due
+            if is_due:  # Before calls stop, so that a crash in between leaves the reason.
+                log.error("redis has another history than the database, calls are stopped", why=str(error))
             async with self._projection.sides.store.wire() as wire:
                 await end_lease(wire)
-            if monotonic() < self._recovery_due:
+            if not is_due:
                 raise
-            log.error("redis has another history than the database, calls are stopped", why=str(error))
             return await self._recover()
         except ProjectionLost:
             if not self._rebuilding.is_due:

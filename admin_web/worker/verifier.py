@@ -131,7 +131,8 @@ class Verifier:
             self._note_evictions()
         self._done += 1
         if done.kinds:
-            await self._note(done, mended=True)
+            self._tell(done, mended=True)
+            await self._record(done)
 
     def _note_evictions(self) -> None:
         """Note the evictions with which the round began. If there are new ones, it is made at once."""
@@ -149,16 +150,24 @@ class Verifier:
         # eviction, because this round may have compared a set before it was evicted.
         self._steps, self._at_once = None, not self._clean or self._has_evicted
 
-    async def _note(self, done: StepDone, *, mended: bool) -> None:
-        sides = self._projection.sides
-        log.error("drift", found=done.kinds, some=done.examples, mended=mended, projection=sides.row)
+    def _tell(self, done: StepDone, *, mended: bool) -> None:
+        """Log a difference, and have the next round begin at once."""
+        log.error("drift", found=done.kinds, some=done.examples, mended=mended, projection=self._projection.sides.row)
         self.checked.found.update(done.kinds)
         self._clean, self._at_once = False, True
+
+    async def _record(self, done: StepDone) -> None:
+        sides = self._projection.sides
         async with sides.database.write() as session:
             await note_found(session, sides.row, done.kinds, done.examples, self._now())
 
     async def _stop_calls(self, error: WidelyDrifted) -> None:
-        """Stop calls at once. The keeper finds the projection lost and rebuilds it."""
+        """Stop calls at once. The keeper finds the projection lost and rebuilds it.
+
+        The line of the log comes first, so that a crash in between leaves the reason.
+        """
+        found = StepDone(dict(error.kinds), [])
         self._begin_anew()
+        self._tell(found, mended=False)
         await withdraw(self._projection.sides)
-        await self._note(StepDone(dict(error.kinds), []), mended=False)
+        await self._record(found)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from time import monotonic
 
 import pytest
+from structlog.testing import capture_logs
 
 from admin_web.projection import drift
 from admin_web.projection.drain import Sides
@@ -17,6 +18,7 @@ from admin_web.record.database import Database
 from admin_web.worker.verifier import LOOK_S, MOST_WAIT_S, Checked, Verifier
 from compliance.redis_schema import LEASE, STATE, listed_key
 from lab.redis import RedisServer
+from tests.support.faults import Fuse, Killed
 from tests.support.projection import World
 
 LISTED, OTHER = "+14155550100", "+14155550199"
@@ -74,6 +76,21 @@ async def test_calls_stop_while_redis_may_evict_and_go_on_if_nothing_was_evicted
     await world.projection.renew_lease()
     assert world.gate.allows(OTHER)
     assert (await world.projection.verify()).generation == 1
+
+
+async def test_why_calls_stop_is_logged_before_they_stop_and_once(world: World):
+    world.redis.config_set("maxmemory-policy", "allkeys-lru")
+    with capture_logs() as killed:
+        async with world.mortal(Fuse("before UNLINK")) as worker:
+            with pytest.raises(Killed):
+                await worker.renew_lease()
+    assert world.redis.exists(LEASE)
+    with capture_logs() as ended:
+        for _ in range(2):
+            with pytest.raises(StoreUnfit):
+                await world.projection.renew_lease()
+    assert [line["event"] for line in killed] == [line["event"] for line in ended] == ["the lease ends, so calls stop"]
+    assert "not allkeys-lru" in killed[0]["why"]
 
 
 async def test_a_change_is_not_in_force_while_redis_may_evict(world: World):

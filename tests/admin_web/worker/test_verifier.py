@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, update
+from structlog.testing import capture_logs
 
 from admin_web.projection import drift, mending, rounds, whole_check
 from admin_web.projection.findings import note_complete, note_found
@@ -30,9 +31,10 @@ from admin_web.worker.repeating import Repeater
 from admin_web.worker.shards import Shards
 from admin_web.worker.verifier import LOOK_S, MOST_WAIT_S, WITHIN_S, Checked, Verifier
 from compliance.numbers import E164, LeadId
-from compliance.redis_schema import LEASE, MARK, STATE, count_field, listed_key, override_key, terms_key
+from compliance.redis_schema import LEASE, MARK, MARK_BEFORE, STATE, count_field, listed_key, override_key, terms_key
 from compliance.redis_terms import terms_digest
 from lab.redis import RedisServer
+from tests.support.faults import Killed
 from tests.support.projection import World
 from tests.support.records import rows
 from tests.support.registries import file, flat, take
@@ -242,6 +244,27 @@ async def test_so_much_that_only_a_rebuild_helps_stops_calls_until_it_has_ended(
     await round_of(verifier)
     await round_of(verifier)
     assert await alarm(world.projection.sides) is None
+
+
+async def gone_with_a_crash(*_: object) -> None:
+    raise Killed
+
+
+async def test_what_differs_widely_is_logged_before_calls_stop(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(mending, "MOST_MENDED", 50)
+    monkeypatch.setattr("admin_web.worker.verifier.withdraw", gone_with_a_crash)
+    world.redis.delete(listed_key(1, "internal", "1415200"))
+    with capture_logs() as logs, pytest.raises(Killed):
+        await withdrawn_by(verifier_of(world))
+    assert [(line["event"], line["mended"]) for line in logs] == [("drift", False)]
+
+
+async def test_another_history_is_logged_before_calls_stop(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("admin_web.worker.keeper.end_lease", gone_with_a_crash)
+    world.redis.hset(STATE, mapping={MARK: "ab" * 8, MARK_BEFORE: "cd" * 8})
+    with capture_logs() as logs, pytest.raises(Killed):
+        await Keeper(world.projection, world.settings).keep()
+    assert [line["event"] for line in logs] == ["redis has another history than the database, calls are stopped"]
 
 
 async def test_a_projection_that_differs_widely_is_not_rebuilt_from_a_database_that_lost_numbers(world: World):
