@@ -10,7 +10,7 @@ from typing import Self
 from lab.asterisk import Asterisk
 from lab.sipp import Call, Dialer, Outcome, Trunk
 
-RECORDED_S = 10.0
+RECORDED_S = 30.0
 """Maximum wait in seconds, after the last call, for the last call-detail records."""
 
 UNRECORDED = {0, 404, 484}

@@ -17,7 +17,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import IO, Protocol, Self
 
-STOP_S = 10.0
+STOP_S = 30.0
+"""Maximum seconds for the end of a program after SIGTERM. A gate may take nine, and more on a busy machine."""
+
 REAP_S = 10.0
 """Maximum wait in seconds for the exit code of a process that has ended."""
 

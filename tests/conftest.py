@@ -248,6 +248,12 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "GRACE_S", 0.02)
 
 
+@pytest.fixture(autouse=True)
+def patient_banner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no page of the test's own process show a banner because a busy machine delayed an answer of Redis."""
+    monkeypatch.setattr("admin_web.queries.alarm.PATIENCE_S", 20.0)
+
+
 @pytest.fixture
 def clock() -> Clock:
     """A clock that stands at 1 March 2026, noon."""

@@ -62,7 +62,7 @@ def refused(redis: RedisServer) -> list[dict]:
 
 
 def test_the_gate_works_with_its_few_rights(redis: RedisServer, short_path: Path):
-    with GateProcess(short_path / "gate", url(redis, "gate"), DNC_DEADLINE_MS="500") as gate:
+    with GateProcess(short_path / "gate", url(redis, "gate"), DNC_DEADLINE_MS="1000") as gate:
         gate.until_ready()
         assert gate.screen(FREE).allowed
         assert gate.screen(LISTED, LEAD).allowed

@@ -67,7 +67,7 @@ async def gate(redis_server: RedisServer, directory: Path) -> AsyncIterator[int]
 
 async def screened(port: int, number: str, lead: str = "") -> Answer:
     """Return the answer for a call. Answers from before the connection to Redis are ignored."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (answer := await ask("127.0.0.1", port, number, lead)).reason == "store-unavailable":
             pass
     return answer

@@ -126,7 +126,7 @@ def test_loopback_is_known_in_every_spelling(host: str, own: bool):
 @pytest.fixture
 def gate(redis_server: RedisServer, short_path: Path) -> Iterator[GateProcess]:
     HandmadeProjection(redis_server)
-    settings = {"DNC_DEADLINE_MS": "500", "DNC_MOST_CONVERSATIONS_OF_PEER": "10", "DNC_PEER_MS": "20000"}
+    settings = {"DNC_DEADLINE_MS": "1000", "DNC_MOST_CONVERSATIONS_OF_PEER": "10", "DNC_PEER_MS": "20000"}
     with GateProcess(short_path / "gate", redis_server.url, **settings) as gate:
         yield gate.until_ready()
 

@@ -110,7 +110,7 @@ def test_a_fault_at_any_step_blocks_the_call_and_is_logged_whole(answers):
 async def test_a_call_that_nobody_answers_is_over_by_its_deadline():
     decided = asyncio.get_running_loop().create_future()
     Screenings(FakeGate(asks_twice), FakeLink(), deadline_s=0.02).begin(ASKED, decided.set_result)
-    assert await asyncio.wait_for(decided, 5) == ["DeadlinePassed"]
+    assert await asyncio.wait_for(decided, 60) == ["DeadlinePassed"]
 
 
 def test_an_answer_that_cannot_be_given_is_logged_and_goes_no_further():

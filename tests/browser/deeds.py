@@ -34,7 +34,7 @@ def in_queue(page: Page, lead: LeadGiven) -> bool:
         further = page.get_by_role("link", name="Next page")
         if not further.count():
             return False
-        further.click()
+        page.goto(further.get_attribute("href") or "")  # Unlike a click, this waits for the whole page.
     return True
 
 

@@ -79,7 +79,7 @@ class Running(Stack):
 
     def start_site(self) -> Process:
         self.site = Program("admin_web", ["serve"], self.directory / "site.log", self.environment)
-        self.site.wait_until(lambda: self.answers("/sign-in"), within_s=30)
+        self.site.wait_until(lambda: self.answers("/sign-in"), within_s=60)
         return self.site
 
     def answers(self, path: str) -> bool:
@@ -170,7 +170,7 @@ class Running(Stack):
         job = self.do(work)
         assert self.worker is not None
         done = "SELECT 1 FROM jobs WHERE id = :job AND outcome = 'done'"
-        self.worker.wait_until(lambda: bool(self.rows(done, job=job)), within_s=30)
+        self.worker.wait_until(lambda: bool(self.rows(done, job=job)), within_s=90)
         return job
 
     async def _keep(self, document: Path) -> Kept:

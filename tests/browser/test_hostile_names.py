@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from admin_web.services.suppression import suppress
 from admin_web.site.routes import ROUTES
 from tests.browser.conftest import OpenAs
-from tests.browser.deeds import fill_consent, open_lead, wrap_up
+from tests.browser.deeds import fill_consent, notice, open_lead, wrap_up
 from tests.browser.running import SHELL, Running
 from tests.support.paths import filled
 from tests.support.samples import PDF
@@ -37,6 +38,7 @@ def hostile(product: Running, open_as: OpenAs, tmp_path: Path) -> dict[str, str]
     supervisor.get_by_role("button", name="Open this lead").click()
     supervisor.wait_for_url(re.compile(f"/leads/{lead.id}$"))
     wrap_up(supervisor, "No answer", SCRIPT)
+    expect(notice(supervisor)).to_contain_text("wrapped up")
     ((override,),) = product.rows("SELECT id FROM overrides WHERE lead_id = :lead", lead=lead.id)
     product.until_archived({product.gate.screen(number, lead.id).decision, product.gate.screen(SCRIPT[:30]).decision})
     return {"lead": lead.id, "number": number, "name": "agent", "kind": "numbers", "override": str(override)}

@@ -76,7 +76,7 @@ def test_the_first_stop_leads_past_the_navigation(open_as: OpenAs):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "content"
+    expect(page.locator("#content")).to_be_focused()
 
 
 def test_the_menu_of_a_small_screen_opens_by_keyboard(open_as: OpenAs):

@@ -126,7 +126,7 @@ def test_a_file_is_imported_without_scripts(own: tuple[Running, OpenAs], tmp_pat
     expect(notice(page)).to_contain_text("The import is queued")
     done = "SELECT 1 FROM jobs WHERE kind = :kind AND outcome = 'done' AND message LIKE '%us-nv%'"
     assert product.worker is not None
-    product.worker.wait_until(lambda: bool(product.rows(done, kind=IMPORT_REGISTRY.name)), within_s=30)
+    product.worker.wait_until(lambda: bool(product.rows(done, kind=IMPORT_REGISTRY.name)), within_s=90)
     page.reload()
     expect(page.get_by_text("2 numbers, 2 added and 0 removed")).to_be_visible()
     assert product.judged("+17755550102") == (False, "us-nv-dnc")

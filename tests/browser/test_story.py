@@ -45,8 +45,8 @@ def leads(product: Running) -> list[LeadGiven]:
     return [product.lead(number) for _ in range(3)]
 
 
-def state(page: Page) -> str:
-    return page.get_by_text(re.compile("^(Dialable|Do-Not-Call|Override active)$")).first.inner_text()
+def expect_state(page: Page, state: str) -> None:
+    expect(page.get_by_text(re.compile("^(Dialable|Do-Not-Call|Override active)$")).first).to_have_text(state)
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with-scripts", "without-scripts"])
@@ -69,7 +69,7 @@ def test_from_lead_to_list_to_override_to_revocation(
     expect(switch(agent)).to_have_attribute("aria-checked", "true")
     for one in leads:
         open_lead(agent, one)
-        assert state(agent) == "Do-Not-Call"
+        expect_state(agent, "Do-Not-Call")
         expect(agent.get_by_text("This lead may not be called.")).to_be_visible()
         assert not in_queue(agent, one)
 
@@ -85,7 +85,7 @@ def test_from_lead_to_list_to_override_to_revocation(
     fill_consent(supervisor, consent, same_day="Signed in the shop, after the call.")
     supervisor.get_by_role("button", name="Open this lead").click()
     expect(notice(supervisor)).to_contain_text(NOW)
-    assert state(supervisor) == "Override active"
+    expect_state(supervisor, "Override active")
     assert [product.judged(number, one.id) for one in leads] == [OPEN, BLOCKED, BLOCKED]
     assert product.judged(number) == BLOCKED
     assert in_queue(agent, lead)
@@ -110,7 +110,7 @@ def test_from_lead_to_list_to_override_to_revocation(
     revoke(admin, "The person asked us to stop.")
     assert [product.judged(number, one.id) for one in leads] == [BLOCKED] * 3
     open_lead(agent, lead)
-    assert state(agent) == "Do-Not-Call"
+    expect_state(agent, "Do-Not-Call")
     assert not in_queue(agent, lead)
     find_override(admin, lead, "revoked")
     expect(admin.locator("main")).to_contain_text("The person asked us to stop.")
@@ -167,14 +167,18 @@ def test_numbers_come_on_the_list_one_by_one_and_by_file(product: Running, open_
 
 
 def test_an_override_ends_by_itself_and_the_lead_goes_straight_back(product: Running, consent: Path, open_as: OpenAs):
-    lead, admin = product.lead(listed=True), open_as("admin")
-    ends = datetime.now(UTC) + timedelta(seconds=3)
-    product.grant(lead, consent, expires_at=ends)
-    assert product.judged(lead.number, lead.id) == OPEN
+    admin = open_as("admin")
+    for left_s in (3, 20):
+        lead, ends = product.lead(listed=True), datetime.now(UTC) + timedelta(seconds=left_s)
+        product.grant(lead, consent, expires_at=ends)
+        judged = product.judged(lead.number, lead.id)
+        if datetime.now(UTC) < ends:  # Otherwise the machine was too busy, and needs more time.
+            break
+    assert judged == OPEN
     product.gate.until("internal-dnc", lead.number, lead.id)
     assert datetime.now(UTC) >= ends
     open_lead(admin, lead)
-    assert state(admin) == "Do-Not-Call"
+    expect_state(admin, "Do-Not-Call")
     find_override(admin, lead, "expired")
 
 
@@ -209,7 +213,7 @@ def test_agents_see_only_the_state_of_their_leads(product: Running, consent: Pat
     lead, agent = product.lead(listed=True), open_as("agent")
     override = product.grant(lead, consent)
     open_lead(agent, lead)
-    assert state(agent) == "Override active"
+    expect_state(agent, "Override active")
     seen = agent.locator("main").inner_text()
     assert "consent.pdf" not in seen
     assert "Signed consent" not in seen

@@ -21,7 +21,12 @@ HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Half: "
 WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 PART = 60_000
-MANY = Limits(connections=100, per_address=100)
+ENDLESS = {"head_s": 600.0, "stall_s": 600.0, "idle_s": 600.0}
+"""Deadlines that no test reaches. A test of the places must not pass because of a deadline."""
+
+MANY = Limits(**ENDLESS, connections=100, per_address=100)
+PATIENCE_S = 50.0
+"""Maximum seconds for what must happen, on a busy machine. It is below the default of `Limits.stall_s`."""
 
 
 class Served:
@@ -51,7 +56,7 @@ class Served:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.005)
 
@@ -61,10 +66,10 @@ class Client:
         self.reader, self.writer = reader, writer
 
     async def line(self) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.reader.readline()
 
-    async def closed(self, within_s: float = 10) -> bool:
+    async def closed(self, within_s: float = PATIENCE_S) -> bool:
         """Return whether the server closes the connection in time."""
         try:
             async with asyncio.timeout(within_s):
@@ -177,7 +182,7 @@ async def test_a_client_that_does_not_read_the_last_part_of_an_answer_is_disconn
             await asyncio.sleep(1)  # Only time shows that a client does not read.
             got = 0
             with suppress(ConnectionError):
-                while piece := await asyncio.wait_for(loop.sock_recv(client, 65536), 1):
+                while piece := await asyncio.wait_for(loop.sock_recv(client, 65536), PATIENCE_S):
                     got += len(piece)
             assert got < PART
 
@@ -194,7 +199,7 @@ async def test_a_head_that_dribbles_has_one_deadline_and_a_body_must_make_progre
         for said in (HALF, POST % 100_000):
             client, began = await site.open(said), time.monotonic()
             with pytest.raises(OSError, match=r"reset|Broken|closed|lost"):
-                while time.monotonic() - began < 10:
+                while time.monotonic() - began < PATIENCE_S:
                     client.writer.write(b"x")
                     await client.writer.drain()
                     if client.reader.at_eof() or client.writer.transport.is_closing():
@@ -219,7 +224,7 @@ async def test_a_request_that_the_server_takes_long_to_answer_is_not_cut_off():
 
 @pytest.mark.parametrize("said", [HALF, b"", WHOLE, POST % 5], ids=["half-head", "silent", "idle", "half-body"])
 async def test_when_all_places_are_taken_the_client_that_has_waited_longest_makes_room(said: bytes):
-    async with served(Limits(connections=5, per_address=100)) as site:
+    async with served(Limits(**ENDLESS, connections=5, per_address=100)) as site:
         waiting = [await site.open(said) for _ in range(5)]
         if said is WHOLE:
             for client in waiting:
@@ -234,14 +239,14 @@ async def test_when_all_places_are_taken_the_client_that_has_waited_longest_make
 async def test_a_client_that_reads_slowly_but_steadily_gets_its_answer():
     async with served(Limits(9, 9, head_s=0.1, stall_s=1.0, idle_s=0.1), buffer=4096) as site:
         client = await site.open(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             for _ in range(12):
                 await client.reader.readexactly(300_000)
                 await asyncio.sleep(0.15)
 
 
 async def test_a_download_that_makes_progress_makes_no_room_for_a_flood():
-    async with served(Limits(connections=3, per_address=100), buffer=4096) as site:
+    async with served(Limits(**ENDLESS, connections=3, per_address=100), buffer=4096) as site:
         download = await site.open(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
         await download.reader.readexactly(1000)
         flood = [await site.open(HALF) for _ in range(2)]
@@ -252,7 +257,7 @@ async def test_a_download_that_makes_progress_makes_no_room_for_a_flood():
 
 
 async def test_an_upload_that_makes_progress_makes_no_room_for_a_flood():
-    async with served(Limits(connections=3, per_address=100)) as site:
+    async with served(Limits(**ENDLESS, connections=3, per_address=100)) as site:
         upload = await site.open(POST % 100_000)
         await site.until_begun(1)
         flood = [await site.open(HALF) for _ in range(2)]
@@ -265,7 +270,7 @@ async def test_an_upload_that_makes_progress_makes_no_room_for_a_flood():
 
 
 async def test_requests_that_are_being_answered_make_no_room():
-    async with served(Limits(connections=3, per_address=100)) as site:
+    async with served(Limits(**ENDLESS, connections=3, per_address=100)) as site:
         busy = [await site.open(b"GET /busy HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(3)]
         await site.until_begun(3)
         assert await (await site.open(WHOLE)).closed()
@@ -273,7 +278,7 @@ async def test_requests_that_are_being_answered_make_no_room():
 
 
 async def test_one_address_takes_its_own_places_only_and_a_proxy_takes_all():
-    limits = Limits(connections=100, per_address=3, trusted=(ip_network("127.0.0.3"),))
+    limits = Limits(**ENDLESS, connections=100, per_address=3, trusted=(ip_network("127.0.0.3"),))
     async with served(limits) as site:
         other = await site.open(HALF, "127.0.0.2")
         office = [await site.open(HALF, "127.0.0.3") for _ in range(20)]
@@ -286,7 +291,7 @@ async def test_one_address_takes_its_own_places_only_and_a_proxy_takes_all():
 
 async def test_many_closed_connections_are_one_message():
     with capture_logs() as logs:
-        async with served(Limits(connections=200, per_address=5)) as site:
+        async with served(Limits(**ENDLESS, connections=200, per_address=5)) as site:
             for _ in range(60):
                 await site.open(HALF)
             await asyncio.sleep(0.2)

@@ -19,7 +19,7 @@ def someone() -> tuple[str, str]:
 def test_each_allow_that_was_answered_is_in_sql_exactly_once_after_kills(
     victim: str, redis_server: RedisServer, database_url: str, short_path: Path
 ):
-    with Stack(short_path / "whole", redis_server, database_url, DNC_DEADLINE_MS="500") as stack:
+    with Stack(short_path / "whole", redis_server, database_url, DNC_DEADLINE_MS="1000") as stack:
         stack.admin("suppress", "+14155550100")
         with Callers(stack, someone) as callers:
             for _ in range(KILLS):

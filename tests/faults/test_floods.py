@@ -39,7 +39,7 @@ class House:
 
     def status(self, port: int, path: str) -> int:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
             return error.code
@@ -51,7 +51,7 @@ class House:
         said = json.dumps({"number": f"+1415555{1000 + self.suppressed}"}).encode()
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         url = f"http://127.0.0.1:{self.web}/api/v1/suppress"
-        with urllib.request.urlopen(urllib.request.Request(url, said, headers), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, said, headers), timeout=30) as answer:
             return answer.status
 
     def log_size(self) -> int:

@@ -41,7 +41,7 @@ class House:
 
     def log_until(self, program: Process, text: str, within_s: float = 60) -> str:
         deadline = time.monotonic() + within_s
-        while text not in (log := program.log.read_text()):
+        while text not in (log := "".join(program.log.read_text().rpartition("\n")[:2])):  # only whole lines
             assert time.monotonic() < deadline, log
             time.sleep(0.02)
         return log

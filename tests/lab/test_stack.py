@@ -233,7 +233,9 @@ def test_a_start_that_waits_says_once_what_for(short_path: Path, monkeypatch: py
     said: list[str] = []
     waits = ["sh", "-c", "echo waiting for redis; sleep 60"]
     why = "gate is not ready after 0 s: waiting for redis"
-    with Process(waits, short_path / "gate.log") as process, pytest.raises(NotStarted, match=why):
-        Stack(said.append, short_path)._until_ready(process, "http://127.0.0.1:1/readyz")
+    with Process(waits, short_path / "gate.log") as process:
+        process.wait_until(lambda: "waiting for redis" in process.log_end())
+        with pytest.raises(NotStarted, match=why):
+            Stack(said.append, short_path)._until_ready(process, "http://127.0.0.1:1/readyz")
     assert len(said) == 1
     assert said[0].startswith("Waiting    waiting for redis (log: ")

@@ -26,7 +26,7 @@ class FakeGate:
     def start(self) -> Self:
         self._thread.start()
         serving = asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1000)
-        self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result(5)
+        self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result(60)
         host, port = self._server.sockets[0].getsockname()
         self.address = f"{host}:{port}"
         return self
@@ -63,9 +63,9 @@ class FakeGate:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
 
-        asyncio.run_coroutine_threadsafe(close(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(close(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
         self._loop.close()
 
 

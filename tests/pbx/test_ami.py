@@ -55,8 +55,8 @@ def call(unique_id: str, extension: str = "agent", dialed: str = NUMBER) -> Orig
 
 
 async def until(found: Callable[[], Awaitable[T | None]]) -> T:
-    """Call `found` until it returns a result, for at most twenty seconds."""
-    async with asyncio.timeout(20):
+    """Call `found` until it returns a result, for at most a minute."""
+    async with asyncio.timeout(60):
         while (answer := await found()) is None:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.02)
     return answer
@@ -156,7 +156,7 @@ async def test_a_telephone_that_the_pbx_does_not_know_is_told_at_once(pbx: Aster
     asked, began = Pbx(settings_of(pbx, ring_s=60)), time.monotonic()
     with pytest.raises(NotPickedUp, match="not registered"):
         await asked.originate(call("dnc-contract-4", extension="nobody"))
-    assert time.monotonic() - began < 30, "it was taken for a telephone that rings"
+    assert time.monotonic() - began < 50, "it was taken for a telephone that rings"
     await asked.close()
 
 
@@ -183,18 +183,18 @@ async def test_the_manager_user_of_the_documents_can_do_what_the_site_asks_and_n
 async def test_a_paused_pbx_is_told_and_is_asked_again_when_it_is_back(
     pbx: Asterisk, asked: Pbx, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(pbx_module, "ANSWER_S", 0.3)
     monkeypatch.setattr(pbx_module, "IDLE_S", 0.0)
-    monkeypatch.setattr(link, "CONNECT_S", 0.3)
     assert await asked.live([]) == []
     assert pbx.process
     pbx.process.pause()
     try:
-        with pytest.raises(PbxSilent):
+        with monkeypatch.context() as short, pytest.raises(PbxSilent):
+            short.setattr(pbx_module, "ANSWER_S", 0.3)
+            short.setattr(link, "CONNECT_S", 0.3)
             await asked.live([])
     finally:
         pbx.process.resume()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 assert await asked.live([]) == []

@@ -23,7 +23,7 @@ def stack(redis_server: RedisServer, short_path: Path, pbx: Asterisk) -> Iterato
     """The product with an override for the lead that the contexts of the desk telephones name."""
     cdr = str(pbx.directory / "log" / "cdr-custom" / CDR_FILE)
     database = f"sqlite:///{short_path / 'dnc.sqlite3'}"
-    with Stack(short_path / "whole", redis_server, database, DNC_CDR_FILE=cdr, DNC_DEADLINE_MS="500") as stack:
+    with Stack(short_path / "whole", redis_server, database, DNC_CDR_FILE=cdr, DNC_DEADLINE_MS="1000") as stack:
         pbx.set_global("DNC_GATE", f"127.0.0.1:{stack.gate.port}")
         document, listed = short_path / "consent.pdf", short_path / "listed.txt"
         document.write_bytes(PDF)
@@ -47,7 +47,7 @@ async def site(stack: Stack, pbx: Asterisk) -> AsyncIterator[Site]:
 
 async def until_shown(browser: Browser, path: str, *texts: str) -> str:
     """Ask for the page until it shows all texts: the worker reads the PBX's records every second."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             page = await browser.page(path)
             if all(text in page for text in texts):
@@ -63,7 +63,7 @@ async def test_the_monitor_names_the_caller_of_a_click_of_a_dialer_s_call_and_of
     with Trunk(tmp_path / "telephone", pbx.agent_port):
         said = await agent.follow(await agent.post(f"/leads/{LEAD}/call"))
         assert "is being dialled" in said
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while line.trunk.numbers() != [NUMBER]:  # noqa: ASYNC110 - no event to wait for
                 await asyncio.sleep(0.05)
         pbx.rx("channel request hangup all")

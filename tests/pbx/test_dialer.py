@@ -32,7 +32,7 @@ def stack(redis_server: RedisServer, short_path: Path, pbx: Asterisk) -> Iterato
     """The product with a listed number."""
     cdr = str(pbx.directory / "log" / "cdr-custom" / CDR_FILE)
     database = f"sqlite:///{short_path / 'dnc.sqlite3'}"
-    with Stack(short_path / "whole", redis_server, database, DNC_CDR_FILE=cdr, DNC_DEADLINE_MS="500") as stack:
+    with Stack(short_path / "whole", redis_server, database, DNC_CDR_FILE=cdr, DNC_DEADLINE_MS="1000") as stack:
         pbx.set_global("DNC_GATE", f"127.0.0.1:{stack.gate.port}")
         stack.admin("suppress", LISTED)
         yield stack
@@ -72,18 +72,29 @@ async def dial(site: Site, pbx: Asterisk) -> AsyncIterator[Dial]:
 
 
 async def said(process: asyncio.subprocess.Process) -> str:
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0, output
     return output.decode()
 
 
 async def until_answered(line: Line, *numbers: str, calls: int = 1) -> None:
     """Wait until these numbers, and no others, were called, and `calls` calls have two channels that are up."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while (  # noqa: ASYNC110 - no event to wait for
             sorted(line.trunk.numbers()) != sorted(numbers)
             or line.pbx.rx("core show channels concise").count("!Up!") != 2 * calls
         ):
+            await asyncio.sleep(0.05)
+
+
+async def until_named(site: Site, count: int) -> None:
+    """Wait until so many decisions are archived, with the agent: the worker reads the PBX's records every second."""
+
+    async def named() -> int:
+        return sum(bool(one.agent) for one in await rows(site.records, DecisionRecord))
+
+    async with asyncio.timeout(90):
+        while await named() < count:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
 
 
@@ -97,6 +108,7 @@ async def test_it_calls_the_queue_through_the_gate_and_reports_what_the_agent_sa
         await until_answered(line, FIRST, SECOND)
         line.pbx.rx("channel request hangup all")
         assert await said(dialer) == "L-2: do-not-call\nL-3: do-not-call\nthe queue is empty\n"
+    await until_named(site, 2)
     wrap_ups = [(row.lead_id, row.outcome, row.wrapped_up_by) for row in await rows(site.records, Disposition)]
     assert wrap_ups == [("L-2", "do-not-call", "token:dialer-0"), ("L-3", "do-not-call", "token:dialer-0")]
     listed = {row.number: row.source for row in await rows(site.records, SuppressionEntry)}

@@ -17,14 +17,14 @@ from tests.conftest import unavailable
 from tests.support.programs import Program
 from tests.support.stack import Stack
 
-AT_MOST_S = 3.0
+AT_MOST_S = 12.0
 PROTECTED = {
     "DNC_AGI_PEERS": "127.0.0.1",
     "DNC_MOST_CONVERSATIONS_OF_PEER": "10",
     "DNC_CONSENT_POLICY": "us-strict",
     "DNC_REVIEW_FIRST": "true",
     "DNC_LEASE_S": "6",
-    "DNC_DEADLINE_MS": "500",
+    "DNC_DEADLINE_MS": "1000",
     "DNC_REQUIRE_TOTP": "admin,supervisor",
     "DNC_WEB_HOSTS": "dnc.example.com",
     "DNC_WEB_PROXIES": "127.0.0.1",

@@ -1,9 +1,10 @@
 """Failures of the gate, on a real Asterisk: no call reaches the trunk, and each call ends soon."""
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
+from threading import Thread
 
 import pytest
 
@@ -11,15 +12,23 @@ from lab.line import Line, Placed
 from lab.process import Process, accepts, free_port
 from lab.sipp import Call
 from tests.pbx.gates import Behaviour, FakeGate, allow, ending_with, hold, saying, verdict
+from tests.pbx.in_time import placed_in_time
 
 Gates = Callable[[Behaviour], FakeGate]
 LISTED = "4155550100"
-AT_MOST_S = 3.0
+AT_MOST_S = 12.0
+"""Maximum seconds until a blocked call ends: the time limit of two seconds, and a busy machine."""
+
+LONG_S = 9
+"""A time limit for calls that a test ends earlier."""
 
 SILENT_PROGRAM = """
 import socket, sys
 server = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=100)
-held = [server.accept() for _ in range(1000)]
+held = [server.accept()]  # The first one is the test, which looks whether anybody listens.
+while True:
+    held.append(server.accept())
+    print("holds a call", flush=True)
 """
 
 
@@ -95,20 +104,29 @@ def test_a_gate_that_is_killed_while_it_holds_calls_blocks_them(line: Line, tmp_
     with Process([sys.executable, "-c", SILENT_PROGRAM, str(port)], tmp_path / "gate.log") as silent:
         silent.wait_until(lambda: accepts(("127.0.0.1", port)))
         line.pbx.set_global("DNC_GATE", f"127.0.0.1:{port}")
-        killer = Timer(0.5, silent.kill)
-        killer.start()
+        line.pbx.set_global("DNC_TIMEOUT", str(LONG_S))
+        killing = Thread(target=when, args=(lambda: silent.log.read_text().count("holds a call") == 20, silent.kill))
+        killing.start()
         placed = line.place(*several(20), per_second=100)
-        killer.join()
+        killing.join()
     assert_blocked(line, placed, "gate-broke-off")
-    assert 0.2 < max(call.outcome.seconds for call in placed) < 1.5, "they were held, and let go by the kill"
+
+
+def when(holds: Callable[[], bool], act: Callable[[], object]) -> None:
+    """Act as soon as it holds, or after a minute."""
+    deadline = time.monotonic() + 60
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    act()
 
 
 def test_a_gate_that_resets_its_connections_blocks(line: Line, gate: Gates) -> None:
     fake = gate(hold)
-    breaker = Timer(0.5, fake.break_off)
-    breaker.start()
+    line.pbx.set_global("DNC_TIMEOUT", str(LONG_S))
+    breaking = Thread(target=when, args=(lambda: len(fake.heard) == 3, fake.break_off))
+    breaking.start()
     placed = line.place(*several(), per_second=100)
-    breaker.join()
+    breaking.join()
     assert_blocked(line, placed, "gate-broke-off")
 
 
@@ -127,7 +145,7 @@ def test_the_time_limit_is_a_setting_and_no_setting_turns_it_off(
 ) -> None:
     gate(hold)
     line.pbx.set_global("DNC_TIMEOUT", told)
-    [placed] = line.place(Call(LISTED, "lead-7"))
+    placed = placed_in_time(line, Call(LISTED, "lead-7"), seconds + 0.5)
     assert_blocked(line, [placed], "gate-silent")
     assert abs(placed.outcome.seconds - seconds) < 0.5
 
@@ -144,7 +162,7 @@ def test_a_notice_after_a_silent_gate_is_played_and_the_reason_kept(line: Line, 
 
 def test_a_caller_who_hangs_up_while_the_gate_thinks_is_recorded_as_such(line: Line, gate: Gates) -> None:
     gate(hold)
-    [placed] = line.give_up(Call(LISTED, "lead-7"), after_ms=300)
+    [placed] = line.give_up(Call(LISTED, "lead-7"), after_ms=800)
     assert placed.status == 487
     assert placed.record["dnc_verdict"] == "BLOCK"
     assert placed.record["dnc_reason"] == "hung-up"

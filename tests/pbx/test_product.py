@@ -1,7 +1,6 @@
 """The product with a real Asterisk: every call goes through SIP, dialplan, gate and Redis, and the worker runs."""
 
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,8 +17,10 @@ from tests.support.samples import PDF
 from tests.support.stack import Stack
 
 LISTED = [f"+1415555{line:04}" for line in range(100, 150)]
-AT_MOST_S = 3.0
-SETTINGS = {"DNC_LEASE_S": "6", "DNC_DEADLINE_MS": "500"}
+AT_MOST_S = 12.0
+"""Maximum seconds until a blocked call ends: the time limit of two seconds, and a busy machine."""
+
+SETTINGS = {"DNC_LEASE_S": "6", "DNC_DEADLINE_MS": "1000"}
 """A short lease, so that tests see it expire; a generous deadline, because all programs share this machine."""
 
 
@@ -157,7 +158,7 @@ class TestFailures:
         self.stack.gate.process.pause()
         self.line.pbx.set_global("DNC_TIMEOUT", "9")
         killed = self.stack.gate.process
-        Timer(1.0, killed.kill).start()
+        Timer(1.0, killed.kill).start()  # On a busy machine this may be before the calls.
         self.blocked("gate-broke-off", "gate-unreachable")
         self.line.pbx.set_global("DNC_TIMEOUT", "")
         self.stack.start_gate()
@@ -178,7 +179,7 @@ class TestFailures:
         self.back_by_itself()
 
     def test_redis_restarted_empty(self):
-        self.stack.worker.signal(signal.SIGSTOP)
+        self.stack.worker.pause()
         self.redis.restart(empty=True)
         self.blocked("state-unverified", "store-unavailable")
         self.counted("state-unverified")
@@ -186,7 +187,7 @@ class TestFailures:
         self.back_by_itself()
 
     def test_flushall(self):
-        self.stack.worker.signal(signal.SIGSTOP)
+        self.stack.worker.pause()
         self.stack.redis_client().flushall()
         self.blocked("state-unverified")
         self.counted("state-unverified")

@@ -27,7 +27,7 @@ def day(days_ago: int) -> str:
 def stack(redis_server: RedisServer, short_path: Path, pbx: Asterisk) -> Iterator[Stack]:
     """The product with one registry: one of its area codes was imported yesterday, another never."""
     database = short_path / "dnc.sqlite3"
-    settings = {"DNC_LEASE_S": "6", "DNC_DEADLINE_MS": "500"}
+    settings = {"DNC_LEASE_S": "6", "DNC_DEADLINE_MS": "1000"}
     with Stack(short_path / "whole", redis_server, f"sqlite:///{database}", **settings) as stack:
         pbx.set_global("DNC_GATE", f"127.0.0.1:{stack.gate.port}")
         stack.admin("suppress", OWN)

@@ -9,6 +9,7 @@ from lab.line import Line, Placed
 from lab.sipp import Call
 from tests.pbx.conftest import NOBODY
 from tests.pbx.gates import Behaviour, FakeGate, allow, block, ending_with, hold, saying, verdict
+from tests.pbx.in_time import placed_in_time
 
 LISTED = "4155550100"
 SLACK_S = 1.0
@@ -65,9 +66,8 @@ def limit_s(pbx: Asterisk, tmp_path_factory: pytest.TempPathFactory) -> float:
     return call.outcome.seconds
 
 
-def placed(line: Line) -> Placed:
-    [call] = line.place(Call(LISTED, "lead-7"))
-    return call
+def placed(line: Line, within_s: float = 60.0) -> Placed:
+    return placed_in_time(line, Call(LISTED, "lead-7"), within_s)
 
 
 def test_the_first_gate_decides_and_the_second_is_not_asked(line: Line, gates: Gates) -> None:
@@ -82,9 +82,9 @@ def test_the_first_gate_decides_and_the_second_is_not_asked(line: Line, gates: G
 def test_after_a_gate_that_fails_the_second_one_allows(line: Line, gates: Gates, failure: str, limit_s: float) -> None:
     behaviour, part = FAILURES[failure]
     gates(behaviour, allow)
-    call = placed(line)
+    call = placed(line, part * limit_s + SLACK_S)
     assert (call.status, call.record["dnc_verdict"], call.record["dnc_lead"]) == (200, "ALLOW", "lead-7")
-    assert line.trunk.numbers() == ["+14155550100"]
+    assert set(line.trunk.numbers()) == {"+14155550100"}
     assert call.outcome.seconds < part * limit_s + SLACK_S
 
 
@@ -112,7 +112,7 @@ def test_when_all_fail_the_call_is_blocked_within_one_limit_for_all(
     line: Line, gates: Gates, first: str, second: str, reason: str, limit_s: float
 ) -> None:
     gates(FAILURES[first][0], FAILURES[second][0])
-    call = placed(line)
+    call = placed(line, limit_s + SLACK_S)
     assert (call.status, call.record["dnc_verdict"], call.record["dnc_reason"]) == (403, "BLOCK", reason)
     assert line.trunk.numbers() == []
     assert call.outcome.seconds < limit_s + SLACK_S
@@ -128,7 +128,7 @@ def test_half_of_one_answer_does_not_complete_half_of_another(line: Line, gates:
 
 def test_five_silent_gates_take_no_longer_than_one(line: Line, gates: Gates, limit_s: float) -> None:
     gates(*[hold] * 5)
-    call = placed(line)
+    call = placed(line, limit_s + SLACK_S)
     assert (call.status, call.record["dnc_reason"]) == (403, "gate-silent")
     assert call.outcome.seconds < limit_s + SLACK_S
 

@@ -263,7 +263,7 @@ async def test_a_change_waits_for_its_own_shards_alone_while_another_is_silent(
         for server in silent:
             server.running.resume()
     # Each attempt at the silent shard takes TIMEOUT_S.
-    assert statistics.median(took) < TIMEOUT_S / 2
+    assert statistics.median(took) < TIMEOUT_S
     assert (again.standing.in_force, terms.standing.in_force, on_the_other.standing.in_force) == (False, False, True)
     assert [holds(cluster.client_of(here.first), here, number) for number in (free[0], free[1])] == [True, False]
     await asyncio.to_thread(cluster.until_at_rest)

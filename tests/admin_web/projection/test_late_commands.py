@@ -1,6 +1,5 @@
 """A command that reaches Redis late, after its sender gave up, changes nothing that was reported since."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -157,11 +156,12 @@ async def test_a_flip_that_arrives_while_its_generation_is_swept_is_not_made(wor
 
 async def test_a_flip_that_arrives_just_before_its_generation_is_swept_keeps_it(world: World, proxy, dead_builder):
     await begin_another(world)
-    sweeping = asyncio.create_task(sweep(world.projection.sides, grace_s=0.3))
-    await asyncio.sleep(0.1)
-    await proxy.release()
+    release = Meanwhile("before SCAN", proxy.release, within_s=60)
+    async with world.mortal(release) as sweeper:
+        await sweep(sweeper.sides, grace_s=0)
+    assert release.happening is not None
+    await release.happening
     assert world.redis.hget(STATE, "generation") == b"2"
-    await sweeping
     assert not world.gate.allows(LISTED)
     assert (await world.projection.rebuild()).generation == 4
 

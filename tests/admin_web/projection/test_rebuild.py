@@ -117,12 +117,17 @@ async def test_a_sweep_waits_for_the_calls_that_are_under_way(world: World):
 async def test_a_sweep_leaves_alone_what_was_begun_after_it(world: World):
     await world.suppress(LISTED)
     await world.projection.rebuild()
-    sweeping = asyncio.create_task(sweep(world.projection.sides, grace_s=0.3))
-    await asyncio.sleep(0.1)
-    async with world.mortal(Fuse("after SADD")) as builder:
-        with pytest.raises(Killed):
-            await builder.rebuild()
-    assert await sweeping == 0
+
+    async def build() -> None:
+        async with world.mortal(Fuse("after SADD")) as builder:
+            with pytest.raises(Killed):
+                await builder.rebuild()
+
+    building = Meanwhile("before SCAN", build, within_s=60)
+    async with world.mortal(building) as sweeper:
+        assert await sweep(sweeper.sides, grace_s=0) == 0
+    assert building.happening is not None
+    await building.happening
     assert await world.keys("dnc:2:*") == ["dnc:2:build", "dnc:2:internal:{1415555}"]
 
 

@@ -111,7 +111,7 @@ class Asked(Directory):
         self._records = records
 
     async def holds(self, sha256: str) -> bool:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await record_request(self._records, SUPERVISOR, OTHER, source="phone")
         return await super().holds(sha256)
 

@@ -79,8 +79,11 @@ async def test_a_compressed_part_of_an_upload_is_refused(site: Site):
     [{"Content-Type": FORM, "Content-Encoding": "gzip"}, {"Content-Type": f"{FORM}; charset=utf-16"}],
     ids=["bomb", "charset"],
 )
-async def test_a_refused_body_costs_less_than_five_milliseconds_of_cpu(site: Site, path: str, headers: dict[str, str]):
+async def test_a_refused_body_costs_much_less_cpu_than_to_unpack_it(site: Site, path: str, headers: dict[str, str]):
     browser, bomb = await site.person(Role.ADMIN), gzip.compress(b"x" * 50_000_000)
+    began = time.process_time()
+    gzip.decompress(bomb)
+    unpacked = time.process_time() - began
     spent = []
     for _ in range(12):
         before = time.process_time()
@@ -88,8 +91,8 @@ async def test_a_refused_body_costs_less_than_five_milliseconds_of_cpu(site: Sit
         async with browser.session.post(path, data=bomb, headers=sent) as answer:
             assert answer.status == 415
         spent.append(time.process_time() - before)
-    # Unpacking takes twenty times as long. The median, because the machine may be busy.
-    assert sorted(spent)[len(spent) // 2] < 0.005
+    # The median, because the machine may be busy.
+    assert sorted(spent)[len(spent) // 2] < unpacked / 4
 
 
 @pytest.mark.parametrize("path", [f"/leads/{LEAD}/do-not-call", "/sign-in", "/api/v1/scrub"])
@@ -150,7 +153,7 @@ async def test_a_malformed_request_is_the_clients_fault(site: Site, sent: bytes,
     with capture_logs() as logs:
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
         writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             line = await reader.readline()
         writer.close()
     assert line.startswith(f"HTTP/1.1 {status} ".encode())

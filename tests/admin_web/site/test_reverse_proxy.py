@@ -142,7 +142,7 @@ async def write_and_read_api(browser: ClientSession, proxy: WebProxy, prefix: st
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])
 async def test_the_proxy_ends_slow_headers(url: str, redis_server: RedisServer, short_path: Path, kind: str):
     limits = HEADER_LIMITS[kind]
-    async with standing(url, redis_server, short_path, kind, **limits) as (_, proxy), asyncio.timeout(30):
+    async with standing(url, redis_server, short_path, kind, **limits) as (_, proxy), asyncio.timeout(50):
         reader, writer = await asyncio.open_connection("localhost", proxy.port, ssl=proxy.trusting())
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Half: ")
         assert b"200" not in await reader.read()
@@ -150,7 +150,7 @@ async def test_the_proxy_ends_slow_headers(url: str, redis_server: RedisServer, 
 
 
 async def test_nginx_refuses_a_body_by_its_length(url: str, redis_server: RedisServer, short_path: Path):
-    async with standing(url, redis_server, short_path, "nginx") as (_, proxy), asyncio.timeout(30):
+    async with standing(url, redis_server, short_path, "nginx") as (_, proxy), asyncio.timeout(50):
         reader, writer = await asyncio.open_connection("localhost", proxy.port, ssl=proxy.trusting())
         writer.write(b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000000000\r\n\r\n")
         assert b" 413 " in await reader.readline()

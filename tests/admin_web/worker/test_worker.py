@@ -47,7 +47,8 @@ class Workshop(World):
         return worker
 
     def said(self, worker: Process) -> list[dict]:
-        return [json.loads(line) for line in worker.log.read_text().splitlines()]
+        whole, _, _being_written = worker.log.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     async def until(self, holds: Callable[[], bool], within_s: float = 60.0) -> None:
         deadline = time.monotonic() + within_s
@@ -76,7 +77,7 @@ async def test_it_builds_the_projection_of_an_empty_redis_and_leases_it(shop: Wo
     shop.start()
     await shop.until_verified()
     assert not shop.gate.allows(LISTED)
-    assert 55_000 < shop.redis.pttl(LEASE) <= 60_000
+    assert 30_000 < shop.redis.pttl(LEASE) <= 60_000  # A busy machine may have renewed it some seconds ago.
 
 
 async def test_it_applies_what_a_service_recorded_and_could_not_apply(shop: Workshop):
@@ -143,11 +144,16 @@ async def test_calls_stop_when_a_change_cannot_be_applied_for_longer_than_the_le
     key = listed_key(int(shop.redis.hget(STATE, "generation")), "internal", "1415555")
     shop.redis.set(key, "in the way")
     await shop.suppress(LISTED)
-    await shop.until(lambda: shop.redis.exists(LEASE) == 0)
+
+    def delays() -> int:
+        return [line["event"] for line in shop.said(worker)].count("loop delayed")
+
+    # On a busy machine the lease may end before the worker has tried to apply the change.
+    await shop.until(lambda: delays() > 0 and shop.redis.exists(LEASE) == 0)
     shop.redis.delete(key)
     await shop.until_verified()
     assert not shop.gate.allows(LISTED)
-    assert [line["event"] for line in shop.said(worker)].count("loop delayed") == 1
+    assert delays() == 1
 
 
 async def test_a_lease_without_length_never_ends(shop: Workshop):

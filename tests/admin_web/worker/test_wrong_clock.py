@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -172,7 +173,7 @@ async def test_a_worker_whose_clock_is_set_records_no_end_and_deletes_nothing_un
     worker = Worker(shop.database, projection, shop.settings, clock)
     running = asyncio.create_task(worker.run())
     await until(lambda: clock.right and shop.gate.allows(OTHER, "lead-1"))
-    await shop.grant(OTHER, "lead-2", seconds=3)
+    await shop.grant_until_soon(OTHER, "lead-2", seconds=3)
     off["s"] = step_s
     await until(lambda: clock.doubt == STEPPED and not shop.gate.allows(OTHER, "lead-2"))
     loops = [loop for loop in worker.loops if loop.name in {"expiries", "retention"}]
@@ -201,7 +202,9 @@ async def test_a_worker_that_starts_with_a_wrong_clock_says_so_until_it_is_right
     environment = {**os.environ, **shop.environment, **clock.environment}
     worker = Process([sys.executable, "-m", "admin_web", "worker"], short_path / "worker.log", environment)
     shop.workers.append(worker)
-    await shop.until(lambda: "The clock of Redis is 172,800 s behind this machine" in worker.log.read_text(), 200)
+    # A busy machine may be interrupted between its look at Redis's clock and the one at its own.
+    behind = re.compile(r"The clock of Redis is 172,[78]\d\d s behind this machine")
+    await shop.until(lambda: behind.search(worker.log.read_text()) is not None, 200)
     await shop.until(lambda: shop.redis.exists(CLOCK_KEY) == 1)
     shown = await alarm(shop.projection.sides)
     assert shown is not None

@@ -35,7 +35,7 @@ def handmade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandmadeProje
 def gate(handmade: HandmadeProjection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GateProcess]:
     directory: Path = tmp_path_factory.mktemp("gate")
     with GateProcess(
-        directory, handmade.server.url, DNC_PEER_MS=str(int(PEER_S * 1000)), DNC_DEADLINE_MS="500"
+        directory, handmade.server.url, DNC_PEER_MS=str(int(PEER_S * 1000)), DNC_DEADLINE_MS="1000"
     ) as gate:
         yield gate.until_ready()
 

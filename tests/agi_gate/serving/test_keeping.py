@@ -132,7 +132,7 @@ async def test_processes_that_never_report_count_as_serving_for_a_while_however_
 async def test_a_process_that_hangs_does_not_serve_and_one_that_was_killed_may_be_replaced_in_time(
     parent: Parent, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(processes, "STALE_S", 0.3)
+    monkeypatch.setattr(processes, "STALE_S", 1.0)
     monkeypatch.setattr(asyncio, "create_subprocess_exec", Programs(LIVES, "import time; time.sleep(60)"))
     monkeypatch.setattr(processes, "START_S", 0.0)
     parent._keep()

@@ -100,7 +100,7 @@ async def test_a_gate_is_not_ready_while_too_few_replicas_have_its_records(
 def test_while_redis_cannot_write_its_files_readyz_is_503_and_names_no_path(short_path: Path):
     redis_server = RedisServer(short_path / "r", options={"stop-writes-on-bgsave-error": "yes"}).start()
     handmade = HandmadeProjection(redis_server)
-    with GateProcess(short_path / "gate", redis_server.url, DNC_DEADLINE_MS="500") as gate:
+    with GateProcess(short_path / "gate", redis_server.url, DNC_DEADLINE_MS="1000") as gate:
         gate.until_ready()
         shutil.rmtree(short_path / "r")
         fail_to_save(handmade.redis)

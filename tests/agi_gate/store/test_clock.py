@@ -88,7 +88,7 @@ class GateWithAnotherClock(GateProcess):
 
     def __init__(self, offset: str, directory: Path, redis_url: str) -> None:
         self._offset = offset
-        super().__init__(directory, redis_url, DNC_DEADLINE_MS="500")
+        super().__init__(directory, redis_url, DNC_DEADLINE_MS="1000")
 
     def begin(self, words: list[str], log: Path, environment: dict[str, str]) -> Process:
         libraries = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
@@ -127,7 +127,7 @@ def test_a_gate_with_a_fast_clock_stops_nobody(handmade, redis_server: RedisServ
 def test_a_redis_that_refuses_time_is_named_in_readyz(handmade, redis_server: RedisServer, short_path: Path):
     handmade.redis.acl_setuser("default", enabled=True, nopass=True, commands=["+@all", "-time"], keys=["*"])
     try:
-        with GateProcess(short_path / "gate", redis_server.url, DNC_DEADLINE_MS="500") as gate:
+        with GateProcess(short_path / "gate", redis_server.url, DNC_DEADLINE_MS="1000") as gate:
             gate.until_ready()
             assert not gate.screen(LISTED, LEAD).allowed
             assert gate.screen(FREE).allowed

@@ -278,6 +278,9 @@ async def test_a_redis_that_greets_and_refuses_its_state_is_not_connected_to_aga
         refused.append(True)
         link._pipe.end(ConnectionError("gone"))
         await attempts.until(2)
+        async with asyncio.timeout(20):
+            while link.health.connects < 3 or link.health.connected:  # noqa: ASYNC110 - no event to wait for
+                await asyncio.sleep(0.001)
         await asyncio.sleep(0.05)
         assert (attempts.count, link.health.connects, link.health.connected) == (2, 3, False)
 

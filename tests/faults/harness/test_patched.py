@@ -78,7 +78,7 @@ def played(patch: str, name: str, redis: RedisServer, directory: Path) -> list[s
     script, _ = SCRIPTS[name]
     lease_s = LEASE_S if script is calls_after_the_lease else 60
     with ScriptedRun(directory / "run", redis, patch, lease_s) as story:
-        assert story.call(FREE).verdict == "ALLOW"
+        story.until(lambda: story.call(FREE).verdict == "ALLOW")  # A busy machine may renew a short lease late.
         script(story)
         return [violation.rule for violation in story.violations()]
 

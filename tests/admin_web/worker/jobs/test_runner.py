@@ -175,7 +175,7 @@ async def test_a_cancelled_job_records_nothing_any_more_and_is_stopped(shop: Sho
 
     runner = shop.runner(endless)
     await shop.ask()
-    assert await asyncio.wait_for(runner.step(), 5) == 0
+    assert await asyncio.wait_for(runner.step(), 60) == 0
     assert stopped.is_set()
     job = await shop.job()
     assert (job.outcome, job.message) == ("cancelled", "Cancelled by admin. What it recorded stays.")
