@@ -50,11 +50,11 @@ async def renew_lease(sides: Sides, drain: Callable[[], Awaitable[object]], leas
     except (StoreUnfit, ProjectionLost) as error:
         if isinstance(error, StoreUnfit) or error.why == HAS_EVICTED:
             async with sides.store.wire() as wire:
-                await _end_lease_of(wire, error)
+                await _stop_calls(wire, error)
         raise
 
 
-async def _end_lease_of(wire: Wire, error: StoreUnfit | ProjectionLost) -> None:
+async def _stop_calls(wire: Wire, error: StoreUnfit | ProjectionLost) -> None:
     """End the lease, and log why, once. The line comes first, so that a crash in between leaves the reason."""
     (leased,) = await wire.ask(("EXISTS", wire.keys.lease))
     if leased:

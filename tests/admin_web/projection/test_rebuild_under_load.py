@@ -147,7 +147,7 @@ def expect_that_no_call_failed(load: Load) -> None:
     assert sum(outcome.unanswered for outcome in load.outcomes) == 0
     free = load.reasons(FREE)
     late = free.pop("deadline", 0)  # Caused by a busy machine, not by the rebuild.
-    assert (free.keys(), late < sum(free.values()) / 10) == ({"not-listed"}, True), (free, late)
+    assert (free.keys(), late < sum(free.values()) / 30) == ({"not-listed"}, True), (free, late)
 
 
 def test_ten_rebuilds_under_load_let_no_listed_number_through_and_fail_no_call(stack):
